@@ -1,0 +1,82 @@
+# `make help` lists the commands. Everything installs into .venv (and uv into .uv where it is missing).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PORT ?= 8321
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+RUN := .venv/bin/
+COMPILE = $(UV) pip compile --universal --generate-hashes --no-header --no-emit-index-url --no-annotate -q --python-version 3.13
+SAM := $(UV) tool run --from aws-sam-cli==1.170.0 sam
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+.uv/bin/uv:
+	@echo "uv is missing: installing it into .uv"
+	@python3 -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+
+.venv/bin/python: | $(filter .uv/bin/uv,$(UV))
+	@$(UV) venv --quiet --python 3.13 .venv
+
+.venv/local.stamp: locks/local.txt pyproject.toml | .venv/bin/python
+	@echo "installing the stack and the local model server (once, about 250 MB)"
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r locks/local.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.stamp: locks/dev.txt .venv/local.stamp
+	@echo "installing the tools of make check and make test"
+	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r locks/dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: .venv/dev.stamp ## install everything for development
+
+.PHONY: run
+run: .venv/local.stamp ## start a local model and the stack on port 8321 (PORT=N for another)
+	@exec $(RUN)python -m infra.local.run --port $(PORT)
+
+.PHONY: format
+format: setup ## format and fix what can be fixed
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+.PHONY: check
+check: setup ## format, lint, types, imports, dependencies, template
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)codespell
+	$(RUN)lint-imports
+	$(RUN)mypy
+	$(RUN)pyright
+	$(RUN)deptry .
+	$(RUN)cfn-lint
+
+.PHONY: unit
+unit: setup ## the fast tests: no I/O
+	$(RUN)python -m pytest -q tests/unit tests/architecture
+
+.PHONY: test
+test: check ## everything, with coverage
+	$(RUN)python -m infra.local.parts
+	$(RUN)coverage erase
+	$(RUN)coverage run -p -m pytest
+	$(RUN)coverage combine -q
+	$(RUN)coverage report
+
+.PHONY: bench
+bench: setup ## speed and size, as ratios in one run
+	$(RUN)python -m tests.benchmarks.run
+
+.PHONY: lock
+lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.in
+	$(COMPILE) pyproject.toml -o locks/run.txt
+	$(COMPILE) pyproject.toml locks/model.in --extra local -c locks/run.txt -o locks/local.txt
+	$(COMPILE) pyproject.toml locks/dev.in --extra local -c locks/local.txt -o locks/dev.txt
+
+.PHONY: build-%
+build-InferenceFunction build-AdminFunction: build-%: ## called by sam build
+	$(RUN)python -m infra.build $* "$(ARTIFACTS_DIR)"

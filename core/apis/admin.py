@@ -1,0 +1,48 @@
+"""The admin API: health, version, the configured providers and the routes that are served."""
+
+from typing import Final, Protocol
+
+from core.apis.operations import Operation
+from core.apis.types import JsonObject
+
+
+def _admin_paths(path: str) -> tuple[str, str]:
+    return (f"/v1{path}", f"/v1alpha/admin{path}")
+
+
+class Admin(Protocol):
+    """`health` and `version` touch no provider and need no token."""
+
+    async def health(self) -> JsonObject:
+        """`{"status": "OK"}` as long as the process answers."""
+        ...
+
+    async def version(self) -> JsonObject:
+        """`{"version"}` of llambda."""
+        ...
+
+    async def list_providers(self) -> JsonObject:
+        """`{"data": [{api, provider_id, provider_type, config, health}]}`; config is redacted."""
+        ...
+
+    async def get_provider(self, provider_id: str) -> JsonObject:
+        """One of the above; raises NotFound."""
+        ...
+
+    async def list_routes(self) -> JsonObject:
+        """`{"data": [{route, method, provider_types}]}` of everything that this deployment serves."""
+        ...
+
+    async def openapi(self) -> JsonObject:
+        """This deployment as an OpenAPI 3.1 document."""
+        ...
+
+
+OPERATIONS: Final = (
+    Operation("GET", _admin_paths("/health"), "health", "Is the service up?"),
+    Operation("GET", _admin_paths("/version"), "version", "Which version is it?"),
+    Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
+    Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
+    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes that are served."),
+    Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
+)

@@ -1,0 +1,113 @@
+"""The inference API: OpenAI's chat completions, completions and embeddings.
+
+Source: https://platform.openai.com/docs/api-reference. Only what the stack reads is typed.
+"""
+
+from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypedDict
+
+from pydantic import Field
+
+from core.apis.operations import Operation, openai_paths
+from core.apis.types import Health, JsonObject, JsonStream, Wire
+
+type ModelType = Literal["llm", "embedding", "rerank"]
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class ChatRequest(Wire):
+    model: Name
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+class CompletionRequest(Wire):
+    model: Name
+    prompt: str | list[Any]
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+class EmbeddingsRequest(Wire):
+    model: Name
+    input: str | list[Any]
+
+
+class ServedModel(TypedDict):
+    """A model that a provider says it serves, by the provider's own id; `created` in Unix seconds."""
+
+    id: str
+    model_type: ModelType
+    metadata: JsonObject
+    created: NotRequired[int]
+
+
+class Inference(Protocol):
+    """Answers are OpenAI's JSON objects, untouched but for `model`, which is the id the caller used.
+
+    Every method raises the errors of `core.errors`. Opening a stream (awaiting the method) raises
+    what fails before the first byte; iterating raises what fails later.
+    """
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        """Answer the messages with one `chat.completion` object."""
+        ...
+
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        """Answer with `chat.completion.chunk` objects; usage comes last, if the request asked for it."""
+        ...
+
+    async def completion(self, request: CompletionRequest) -> JsonObject:
+        """Continue the prompt with one `text_completion` object."""
+        ...
+
+    async def stream_completion(self, request: CompletionRequest) -> JsonStream:
+        """Continue the prompt with `text_completion` chunks."""
+        ...
+
+    async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
+        """Embed the input: an OpenAI `list` of `embedding` objects, in the input's order."""
+        ...
+
+
+class InferenceProvider(Inference, Protocol):
+    """What an inference provider offers beside the API itself."""
+
+    async def list_models(self) -> list[ServedModel]:
+        """What the provider serves now; raises ProviderUnavailable when it cannot be asked."""
+        ...
+
+    async def health(self) -> Health:
+        """Ask the provider; never raises for a provider that is down."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; calls in flight fail."""
+        ...
+
+
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        openai_paths("/chat/completions"),
+        "chat_completion",
+        "Answer a conversation.",
+        request=ChatRequest,
+        stream="stream_chat_completion",
+    ),
+    Operation(
+        "POST",
+        openai_paths("/completions"),
+        "completion",
+        "Continue a prompt.",
+        request=CompletionRequest,
+        stream="stream_completion",
+    ),
+    Operation(
+        "POST",
+        openai_paths("/embeddings"),
+        "embeddings",
+        "Embed texts.",
+        request=EmbeddingsRequest,
+    ),
+)

@@ -1,0 +1,58 @@
+"""The model resource: what is registered, and how it looks to every generation of clients."""
+
+from typing import Annotated, Any, Final, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from core.apis.inference import ModelType, Name
+from core.apis.resources import Kind, Resource, present
+from core.apis.types import JsonObject, Wire
+
+
+class RegisterModel(Wire):
+    """`provider_model_id` defaults to `model_id`; `provider_id` to the only inference provider."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model_id: Name
+    provider_model_id: Name | None = None
+    provider_id: Annotated[str, Field(min_length=1)] | None = None
+    metadata: dict[str, Any] | None = None
+    model_type: ModelType | None = None
+
+    @model_validator(mode="after")
+    def _dimension(self) -> Self:
+        if self.model_type == "embedding":
+            dimension = (self.metadata or {}).get("embedding_dimension")
+            if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1:
+                raise ValueError("an embedding model must have an embedding_dimension, a whole number, in its metadata")
+        return self
+
+
+def _present_model(resource: Resource) -> JsonObject:
+    """Both field sets at once: Llama Stack 0.2's, and OpenAI's with the stack's facts in `custom_metadata`."""
+    facts = {
+        "model_type": resource.attributes["model_type"],
+        "provider_id": resource.provider_id,
+        "provider_resource_id": resource.provider_resource_id,
+    }
+    return present(resource) | {
+        "id": resource.identifier,
+        "object": "model",
+        "created": resource.created,
+        "owned_by": resource.provider_id,
+        "custom_metadata": resource.attributes["metadata"] | facts,
+    }
+
+
+MODEL: Final = Kind(
+    name="model",
+    api="inference",
+    path="/v1/models",
+    section="models",
+    id_field="model_id",
+    provider_id_field="provider_model_id",
+    body=RegisterModel,
+    fields={"metadata": {}, "model_type": "llm"},
+    present=_present_model,
+)

@@ -1,0 +1,92 @@
+"""The OpenAPI 3.1 document, from the same tables as the routes (https://spec.openapis.org/oas/v3.1.0)."""
+
+from collections.abc import Sequence
+import re
+from typing import Any, Final
+
+from core.apis.tables import RouteRow
+from core.apis.types import JsonObject, Wire
+
+OBJECT: Final[JsonObject] = {"type": "object"}
+ERROR: Final[JsonObject] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+PARAMETER: Final = re.compile(r"\{(\w+)(?::path)?\}")
+REFERENCE: Final = "#/components/schemas/{model}"
+
+
+def document(version: str, rows: Sequence[RouteRow]) -> JsonObject:
+    """Every row as a path item; request schemas are shared under components."""
+    schemas: JsonObject = {"Error": ERROR}
+    paths: JsonObject = {}
+    for row in rows:
+        item = paths.setdefault(PARAMETER.sub(r"{\1}", row.path), {})
+        item[row.method.lower()] = _operation(row, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "llambda", "version": version},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _operation(row: RouteRow, schemas: JsonObject) -> JsonObject:
+    operation: JsonObject = {
+        "tags": [row.api],
+        "summary": row.summary,
+        "operationId": _operation_id(row),
+        "responses": {
+            "200": {"description": "Success.", "content": _answers(row)},
+            "default": {"description": "An error.", "content": _json(REFERENCE.format(model="Error"))},
+        },
+    }
+    names = PARAMETER.findall(row.path)
+    if names:
+        schema = {"type": "string"}
+        operation["parameters"] = [{"name": n, "in": "path", "required": True, "schema": schema} for n in names]
+    if (request := _request(row)) is not None:
+        operation["requestBody"] = {"required": True, "content": _json(_shared(request, schemas))}
+    return operation
+
+
+def _operation_id(row: RouteRow) -> str:
+    return f"{row.method.lower()}_" + re.sub(r"\W+", "_", PARAMETER.sub(r"\1", row.path)).strip("_")
+
+
+def _request(row: RouteRow) -> type[Wire] | None:
+    if row.operation is not None:
+        return row.operation.request
+    return row.kind.body if row.kind is not None and row.method == "POST" else None
+
+
+def _answers(row: RouteRow) -> JsonObject:
+    content: JsonObject = {"application/json": {"schema": OBJECT}}
+    if row.operation is not None and row.operation.stream is not None:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    if row.method == "DELETE":
+        content["application/json"] = {"schema": {"type": "null"}}
+    return content
+
+
+def _json(reference: str) -> JsonObject:
+    return {"application/json": {"schema": {"$ref": reference}}}
+
+
+def _shared(request: type[Wire], schemas: JsonObject) -> str:
+    schema: dict[str, Any] = request.model_json_schema(ref_template=REFERENCE)
+    schemas.update(schema.pop("$defs", {}))
+    schemas[request.__name__] = schema
+    return REFERENCE.format(model=request.__name__)

@@ -1,0 +1,30 @@
+"""The shape of an operation's row; each API's file has its table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.apis.types import Wire
+
+type Method = Literal["GET", "POST", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: it yields an endpoint per path, a line in inspect/routes and an OpenAPI entry.
+
+    `call` names the method of the API's Protocol, `stream` the one used when the request has
+    `stream: true`; `request` is None for an operation without a body, whose method takes the path
+    parameters by name.
+    """
+
+    method: Method
+    paths: tuple[str, ...]
+    call: str
+    summary: str
+    request: type[Wire] | None = None
+    stream: str | None = None
+
+
+def openai_paths(path: str) -> tuple[str, str]:
+    """`path` under both prefixes: /v1 and, for 0.2 clients, /v1/openai/v1."""
+    return (f"/v1{path}", f"/v1/openai/v1{path}")

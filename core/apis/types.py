@@ -1,0 +1,24 @@
+"""What every API's wire types are built from."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict
+
+type JsonObject = dict[str, Any]
+type JsonStream = AsyncGenerator[JsonObject]
+"""One JSON object per server-sent event, in order; closing it cancels the call upstream."""
+
+
+class Wire(BaseModel):
+    """A request: what the stack reads is typed, what it does not read is kept and passed on."""
+
+    # Built when an endpoint needs it: the admin function imports these tables and validates none of them.
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True)
+
+
+class Health(TypedDict, total=False):
+    """A provider's health; `message` says why it is not OK."""
+
+    status: Literal["OK", "Error", "Not Implemented"]
+    message: str

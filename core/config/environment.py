@@ -1,0 +1,50 @@
+"""The one reader and writer of the process environment."""
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+import re
+
+from core.config.problems import ConfigInvalid, Problem
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def environ() -> Mapping[str, str]:
+    """The environment as it is now: a copy, which later changes do not reach."""
+    return dict(os.environ)
+
+
+def config_path() -> Path | None:
+    """The run config's file, from LLAMBDA_CONFIG; None when it is unset or empty."""
+    value = os.environ.get("LLAMBDA_CONFIG", "")
+    return Path(value) if value else None
+
+
+def set_variables(pairs: Mapping[str, str]) -> None:
+    """Add to this process's environment, for the substitution that follows and for child processes."""
+    os.environ.update(pairs)
+
+
+def parse_env_option(text: str) -> tuple[str, str]:
+    """Split the KEY=VALUE of `--env`; the value may be empty and may contain "=".
+
+    Raises:
+        ConfigInvalid: no "=", a bad name, or a NUL. The message never repeats the value.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigInvalid("--env", [Problem("", "has no `=`; write it as KEY=VALUE")])
+    if not NAME.fullmatch(name):
+        message = f"`{name}` is no variable name (letters, digits and _, not a digit first); write it as KEY=VALUE"
+        raise ConfigInvalid("--env", [Problem("", message)])
+    if "\0" in value:
+        raise ConfigInvalid("--env", [Problem(name, "the value has a NUL character")])
+    return name, value
+
+
+def expand_home(text: str, variables: Mapping[str, str]) -> str:
+    """`~` and `~/...` under HOME of these variables, or of the user; other text as it is, `~name` too."""
+    if text != "~" and not text.startswith("~/"):
+        return text
+    return (variables.get("HOME") or str(Path.home())) + text[1:]

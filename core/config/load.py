@@ -1,0 +1,120 @@
+"""A run config's file to a validated RunConfig, or to everything that is wrong with it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydantic import BaseModel
+
+from core.apis.tables import APIS
+from core.config.document import ProviderEntry, RunConfig
+from core.config.environment import expand_home
+from core.config.places import Places, Value
+from core.config.problems import ConfigInvalid, Problem
+from core.config.references import broken_references
+from core.config.source import read
+from core.config.spelling import normalise
+from core.config.substitution import Expansion
+from core.config.validation import check
+
+BODIES: Final = {kind.section: kind.body for api in APIS.values() for kind in api.kinds}
+
+
+@dataclass
+class Loaded:
+    """What became of a document. `config` is there only without problems.
+
+    `document` has the environment in it and RunConfig's spelling; with problems it may be of any shape below its
+    top-level keys, and is {} when the file could not be read. It has secrets in it.
+    """
+
+    config: RunConfig | None
+    document: dict[str, Any]
+    problems: list[Problem]
+    places: Places = field(default_factory=Places)
+
+    def check[M: BaseModel](self, model: type[M], values: Value, path: str) -> tuple[M | None, list[Problem]]:
+        """Validate a part of the document that this package leaves alone, as `providers.inference[0].config`.
+
+        A field of type text gets what the environment said, be it "12345678" or "true". `path` is that of `document`;
+        the problems name the file's, and those that only follow from a missing variable are left out.
+        """
+        checked = check(model, values, path, self.places)
+        return checked.record, _new(checked.problems, self.problems)
+
+    def provider_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
+        """`(api, path in document, entry)` of every provider that is well formed, whatever else is wrong."""
+        providers = self.document.get("providers")
+        for api, entries in cast("dict[str, Any]", providers).items() if isinstance(providers, dict) else ():
+            for index, values in enumerate(cast("Sequence[Any]", entries) if isinstance(entries, list) else ()):
+                path = f"providers.{api}[{index}]"
+                entry = check(ProviderEntry, values, path, self.places).record
+                if entry is not None:
+                    yield api, path, entry
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read a run config: JSON if the name ends in .json, else YAML. Never raises for what is in the file."""
+    raw, problems = read(path)
+    if raw is None:
+        return Loaded(None, {}, problems)
+    try:
+        loaded = interpret(raw, environ)
+    except RecursionError:
+        return Loaded(None, {}, [*problems, Problem("", "the document is nested too deeply")])
+    if problems:
+        loaded.config = None
+        loaded.problems = problems + _new(loaded.problems, problems)
+    return loaded
+
+
+def interpret(raw: Mapping[str, Value], environ: Mapping[str, str]) -> Loaded:
+    """Substitute, normalise and validate a document that is already in memory."""
+    expansion = Expansion(environ)
+    expanded = cast("dict[str, Any]", expansion.value(raw))
+    normal = normalise(expanded, Places(expansion.origins, expansion.texts))
+    folder = normal.document.get("external_providers_dir")
+    if isinstance(folder, str):
+        normal.document["external_providers_dir"] = expand_home(folder, environ)
+    bodies = _check_bodies(normal.document, normal.places)
+    checked = check(RunConfig, normal.document, "", normal.places, environ)
+    found = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
+    problems = [*expansion.problems, *_new(found, expansion.problems)]
+    return Loaded(None if problems else checked.record, checked.values, problems, normal.places)
+
+
+def compile_json(path: Path) -> str:
+    """The file as JSON, with its `${env...}` as they are: the build runs this, Lambda substitutes.
+
+    Raises:
+        ConfigInvalid: the file is missing, is no mapping, or is not valid YAML or JSON.
+    """
+    import json
+
+    raw, problems = read(path)
+    if problems:
+        raise ConfigInvalid(str(path), problems)
+    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_bodies(document: dict[str, Any], places: Places) -> list[Problem]:
+    """Hold resources to the body of their register request, where this build has the kind."""
+    problems: list[Problem] = []
+    for section, body in BODIES.items():
+        for index, entry in enumerate(document["resources"].get(section, ())):
+            checked = check(body, entry, f"resources.{section}[{index}]", places)
+            document["resources"][section][index] = checked.values
+            problems.extend(checked.problems)
+    return problems
+
+
+def _new(found: Iterable[Problem], known: Iterable[Problem]) -> list[Problem]:
+    """One problem per path; none at or above a place that is known to be wrong, since it may only follow from that."""
+    wrong = {problem.path for problem in known}
+    new: dict[str, Problem] = {}
+    for problem in found:
+        path = problem.path
+        if path not in wrong and not (path and any(place.startswith((f"{path}.", f"{path}[")) for place in wrong)):
+            new.setdefault(path, problem)
+    return list(new.values())

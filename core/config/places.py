@@ -1,0 +1,35 @@
+"""Where a value of the normalised document stands in the document that the user wrote."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+type Value = Any
+"""What YAML and JSON can say: text, numbers, true, false, null, and lists and mappings of these."""
+
+
+def join(path: str, key: str | int) -> str:
+    """`path` with one more step: `a.b` for a key, `a[0]` for an index."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def steps(path: str) -> list[str]:
+    """The keys and indexes of a path, outermost first."""
+    return [step for step in path.replace("[", ".").replace("]", "").split(".") if step]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """`origins`: where a value was moved from, by its path now. `texts`: what the environment said, by written path."""
+
+    origins: Mapping[str, str] = field(default_factory=dict[str, str])
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def written(self, path: str) -> str:
+        """The path as the user wrote it; the longest known prefix decides."""
+        for end in range(len(path), 0, -1):
+            if (end == len(path) or path[end] in ".[") and path[:end] in self.origins:
+                return self.origins[path[:end]] + path[end:]
+        return path

@@ -1,0 +1,53 @@
+"""Secrets taken out of what people and logs get to see."""
+
+from collections.abc import Mapping, Sequence
+import re
+from typing import Any, Final, cast
+
+from core.config.places import Value
+
+MASK: Final = "********"
+WORDS: Final = (
+    "api_key|apikey|token|password|passwd|passphrase|secret|credential|authorization|access_key|accesskey|private_key"
+)
+SECRET: Final = re.compile(WORDS)
+USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+QUERY: Final = re.compile(rf"([?&][^=&#\s]*(?:{WORDS})[^=&#\s]*=)[^&#\s]+", re.IGNORECASE)
+
+
+def names_secret(key: str) -> bool:
+    """Whether a key's name says that its value is secret, in snake, kebab or camel case."""
+    return SECRET.search(key.lower().replace("-", "_")) is not None
+
+
+def redact_text(text: str) -> str:
+    """The text with the userinfo of URLs, and the values of query parameters that look secret, masked."""
+    if "://" not in text and "=" not in text:
+        return text
+    return QUERY.sub(rf"\1{MASK}", USERINFO.sub(f"{MASK}@", text))
+
+
+def redact(value: Value) -> Value:
+    """A deep copy without secrets: what stands under a key that names one becomes a mask, unless it is empty.
+
+    Numbers under `max_tokens` and other `...tokens` keys are counts and stay.
+    """
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, Any]", value).items()
+        return {key: _entry(str(key), item) for key, item in items}
+    if isinstance(value, list | tuple):
+        copies = [redact(entry) for entry in cast("Sequence[object]", value)]
+        return tuple(copies) if isinstance(value, tuple) else copies
+    return value
+
+
+def _entry(key: str, value: Value) -> Value:
+    if not names_secret(key) or _is_count(key, value):
+        return redact(value)
+    return redact(value) if value is None or value in ("", {}, [], ()) else MASK
+
+
+def _is_count(key: str, value: object) -> bool:
+    return key.lower().endswith("tokens") and isinstance(value, int | float)

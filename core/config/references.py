@@ -1,0 +1,60 @@
+"""What a record by itself cannot see: ids that are taken, and resources of providers that are not there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeGuard, cast
+
+from core.config.places import Places, Value
+from core.config.problems import Problem
+from core.config.sections import SECTIONS, Section, nearest
+
+type Entries = Sequence[Mapping[str, Any]]
+
+
+def broken_references(document: Mapping[str, Value], places: Places) -> Iterator[Problem]:
+    """Duplicate provider ids, duplicate resource ids, and unknown provider ids, in a normalised document."""
+    providers = {api: _entries(entries) for api, entries in _mapping(document.get("providers")).items()}
+    for api, entries in providers.items():
+        yield from _twice(entries, "provider_id", f"providers.{api}", places)
+    for name, given in _mapping(document.get("resources")).items():
+        section = SECTIONS[name]
+        entries = _entries(given)
+        yield from _twice(entries, section.id_field, f"resources.{name}", places)
+        yield from _strays(entries, section, providers.get(section.api, ()), places)
+
+
+def _mapping(value: Value) -> Mapping[str, Value]:
+    return cast("Mapping[str, Value]", value) if isinstance(value, Mapping) else {}
+
+
+def _entries(value: Value) -> Entries:
+    """The entries of a list, with an empty one for whatever is no mapping, so that indexes hold."""
+    return [_mapping(entry) for entry in cast("Sequence[Value]", value)] if isinstance(value, list) else []
+
+
+def _twice(entries: Entries, key: str, path: str, places: Places) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for index, entry in enumerate(entries):
+        name = entry.get(key)
+        if _is_id(name):
+            place = places.written(f"{path}[{index}].{key}")
+            if name in first:
+                yield Problem(place, f"`{name}` is taken already, by {first[name]}")
+            first.setdefault(name, place)
+
+
+def _strays(entries: Entries, section: Section, providers: Entries, places: Places) -> Iterator[Problem]:
+    names = [provider.get("provider_id") for provider in providers]
+    known = [name for name in names if _is_id(name)]
+    if len(known) < len(names):
+        return  # what is wrong there is reported there
+    listed = ", ".join(known) or "none"
+    for index, entry in enumerate(entries):
+        name = entry.get("provider_id")
+        if _is_id(name) and name not in known:
+            message = f"no {section.api} provider is called `{name}`{nearest(name, known)} (configured: {listed})"
+            yield Problem(places.written(f"resources.{section.name}[{index}].provider_id"), message)
+
+
+def _is_id(value: object) -> TypeGuard[str]:
+    """Whether this is an id, and not a variable that is missing."""
+    return isinstance(value, str) and value != "" and "${env." not in value

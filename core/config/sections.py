@@ -1,0 +1,95 @@
+"""What the reference calls its APIs, its lists of resources and its keys: data for reading a run config.
+
+Source: Llama Stack 0.2.12 and OGX 1.5.0. Which of the APIs this build serves is not decided here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+ROUTED_APIS: Final = (
+    "inference",
+    "safety",
+    "agents",
+    "vector_io",
+    "datasetio",
+    "scoring",
+    "eval",
+    "post_training",
+    "tool_runtime",
+    "telemetry",
+    "files",
+    "batches",
+    "responses",
+    "container_runtime",
+    "file_processors",
+    "messages",
+    "interactions",
+    "skills",
+)
+
+AUTOMATIC_APIS: Final = (
+    "models",
+    "shields",
+    "vector_dbs",
+    "datasets",
+    "scoring_functions",
+    "benchmarks",
+    "tool_groups",
+    "vector_stores",
+    "inspect",
+    "providers",
+    "admin",
+)
+
+RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A list of pre-registered resources: whose providers serve them, and the key of their identifier."""
+
+    name: str
+    api: str
+    id_field: str
+
+
+SECTIONS: Final = {
+    section.name: section
+    for section in (
+        Section("models", "inference", "model_id"),
+        Section("shields", "safety", "shield_id"),
+        Section("vector_dbs", "vector_io", "vector_db_id"),
+        Section("datasets", "datasetio", "dataset_id"),
+        Section("scoring_fns", "scoring", "scoring_fn_id"),
+        Section("benchmarks", "eval", "benchmark_id"),
+        Section("tool_groups", "tool_runtime", "toolgroup_id"),
+        Section("vector_stores", "vector_io", "vector_store_id"),
+    )
+}
+
+UNUSED: Final = {
+    "inference_store": "stored chat completions are not served yet",
+    "vector_stores": "defaults of vector stores, which are not served yet (a list of this name is resources)",
+    "safety": "the default shield, which is not served yet",
+    "connectors": "connectors are not served yet",
+    "external_apis_dir": "external APIs are not served yet",
+    "server.workers": "processes come from Lambda, or from whoever starts `serve`",
+    "server.registry_refresh_interval_seconds": "`registry.cache_seconds` bounds how old a read may be",
+    "server.insecure": "without `server.auth` the server is open, as this key would have it",
+}
+
+REFUSED: Final = {
+    "server.tenancy": "tenants are not served; remove it, or run one deployment per tenant",
+    "server.tls_config": "use tls_certfile, tls_keyfile and tls_cafile",
+    "server.hsts_max_age": "set this header where TLS ends",
+    "server.cors": "set CORS at API Gateway",
+}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the closest known name, or "" when none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,213 @@
+"""One spelling for what the reference has spelled in several ways over its versions.
+
+| written                                            | becomes                            |
+|----------------------------------------------------|------------------------------------|
+| `image_name`, `distro_name`, `conda_env`, `name`   | `name`                             |
+| `models: [...]`, `registered_resources.models`     | `resources.models`, and so on      |
+| `storage.stores.metadata` and the backend it names | `metadata_store`                   |
+| no `apis`, or an empty list                        | every API that has providers       |
+| keys of the reference without effect here          | `unused`                           |
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from core.config.places import Places, Value, join
+from core.config.problems import Problem
+from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, nearest
+from core.config.storage import metadata_store
+
+NAMES: Final = ("image_name", "distro_name", "conda_env", "name")
+SAME: Final = (
+    "version",
+    "server",
+    "metadata_store",
+    "registry",
+    "external_providers_dir",
+    "logging",
+    "container_image",
+)
+KNOWN: Final = {
+    *NAMES,
+    *SAME,
+    *SECTIONS,
+    *(key for key in UNUSED if "." not in key),
+    "apis",
+    "providers",
+    "registered_resources",
+    "storage",
+}
+
+
+@dataclass(slots=True)
+class Draft:
+    """The normalised document in the making; its keys are RunConfig's."""
+
+    source: Mapping[str, Value]
+    places: Places
+    document: dict[str, Value] = field(default_factory=dict[str, Any])
+    origins: dict[str, str] = field(default_factory=dict[str, str])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def blame(self, path: str, message: str) -> None:
+        """Note a problem at a path of `source`."""
+        self.problems.append(Problem(self.places.written(path), message))
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    document: dict[str, Value]
+    places: Places
+    problems: list[Problem]
+
+
+def normalise(source: Mapping[str, Value], places: Places) -> Normalised:
+    """The document in RunConfig's spelling; `places` says where its values stood before this."""
+    draft = Draft(source, places, origins=dict(places.origins))
+    for key in source:
+        if key not in KNOWN:
+            draft.blame(key, f"unknown key `{key}`{nearest(key, sorted(KNOWN))}")
+    draft.document.update({key: source[key] for key in SAME if source.get(key) is not None})
+    _name(draft)
+    _providers(draft)
+    _apis(draft)
+    _resources(draft)
+    _set_aside(draft)
+    _store(draft)
+    return Normalised(draft.document, Places(draft.origins, places.texts), draft.problems)
+
+
+def _name(draft: Draft) -> None:
+    given = [key for key in NAMES if draft.source.get(key) not in (None, "")]
+    draft.origins["name"] = given[0] if given else "image_name"
+    if not given:
+        draft.blame("image_name", "is required (its newer name is `distro_name`)")
+        return
+    draft.document["name"] = draft.source[given[0]]
+    for other in given[1:]:
+        if draft.source[other] != draft.source[given[0]]:
+            draft.blame(other, f"differs from `{given[0]}`, which means the same; give one of them")
+
+
+def _providers(draft: Draft) -> None:
+    given = draft.source.get("providers")
+    if not isinstance(given, Mapping):
+        draft.document["providers"] = {} if given is None else given
+        return
+    kept: dict[str, Value] = {}
+    for api, entries in cast("Mapping[str, Value]", given).items():
+        if api in AUTOMATIC_APIS:
+            message = f"Provider for `{api}` is automatically provided and cannot be overridden"
+            draft.blame(join("providers", api), message)
+        elif api not in ROUTED_APIS:
+            draft.blame(join("providers", api), _unknown_api(api))
+        elif entries is not None:
+            kept[api] = entries
+    draft.document["providers"] = kept
+
+
+def _unknown_api(api: str) -> str:
+    if api in RENAMED_APIS:
+        return f"`{api}` is called `{RENAMED_APIS[api]}` now"
+    return f"unknown API `{api}`{nearest(api, ROUTED_APIS)}"
+
+
+def _apis(draft: Draft) -> None:
+    given = draft.source.get("apis")
+    if given is None or given == []:
+        providers = draft.document["providers"]
+        draft.document["apis"] = [api for api, entries in providers.items() if entries] if providers else []
+        return
+    draft.document["apis"] = given
+    if isinstance(given, list):
+        draft.document["apis"] = kept = list[Value]()
+        for index, written in enumerate(cast("Sequence[Value]", given)):
+            api = RENAMED_APIS.get(written, written) if isinstance(written, str) else written
+            if isinstance(api, str) and api not in ROUTED_APIS and api not in AUTOMATIC_APIS:
+                draft.blame(f"apis[{index}]", _unknown_api(api))
+            elif api not in AUTOMATIC_APIS and api not in kept:
+                draft.origins[f"apis[{len(kept)}]"] = f"apis[{index}]"
+                kept.append(api)
+
+
+def _registered(draft: Draft) -> Mapping[str, Value]:
+    given = draft.source.get("registered_resources")
+    if not isinstance(given, Mapping):
+        if given is not None:
+            draft.blame("registered_resources", "must be a mapping")
+        return {}
+    registered = cast("Mapping[str, Value]", given)
+    for key in registered:
+        if key not in SECTIONS:
+            draft.blame(join("registered_resources", key), f"unknown key `{key}`{nearest(key, SECTIONS)}")
+    return registered
+
+
+def _resources(draft: Draft) -> None:
+    registered = _registered(draft)
+    draft.document["resources"] = {}
+    for name in SECTIONS:
+        older, newer = draft.source.get(name), registered.get(name)
+        if name in UNUSED and isinstance(older, Mapping):
+            older = None
+        path = join("registered_resources", name)
+        if older and newer:
+            draft.blame(path, f"is given here and at `{name}`; give one of them")
+        if older:
+            _section(draft, name, older, name)
+        if newer:
+            _section(draft, name, newer, path)
+
+
+def _section(draft: Draft, name: str, entries: Value, path: str) -> None:
+    if not isinstance(entries, list):
+        draft.blame(path, "must be a list")
+        return
+    draft.origins[f"resources.{name}"] = path
+    kept: list[dict[str, Value]] = draft.document["resources"].setdefault(name, [])
+    for index, entry in enumerate(cast("Sequence[Value]", entries)):
+        place = draft.places.written(join(path, index))
+        if not isinstance(entry, Mapping):
+            draft.blame(join(path, index), "must be a mapping")
+            continue
+        draft.origins[f"resources.{name}[{len(kept)}]"] = place
+        ids = (SECTIONS[name].id_field, "provider_id")
+        texts = {key: text for key in ids if (text := draft.places.texts.get(join(place, key))) is not None}
+        kept.append({**cast("Mapping[str, Value]", entry), **texts})
+
+
+def _set_aside(draft: Draft) -> None:
+    """Move what has no effect out of the way; refuse what the user would be wrong to rely on."""
+    unused: dict[str, Value] = {}
+    server = draft.document.get("server")
+    kept = dict(cast("Mapping[str, Value]", server)) if isinstance(server, Mapping) else {}
+    for path, reason in REFUSED.items():
+        if kept.pop(path.removeprefix("server."), None):
+            draft.blame(path, reason)
+    for path in UNUSED:
+        holder = kept if path.startswith("server.") else draft.source
+        value = holder.get(path.removeprefix("server."))
+        if value is not None and not (path in SECTIONS and isinstance(value, list)):
+            unused[path] = value
+    if isinstance(server, Mapping):
+        aside = {path.removeprefix("server.") for path in UNUSED}
+        draft.document["server"] = {key: value for key, value in kept.items() if key not in aside}
+    draft.document["unused"] = unused
+
+
+def _store(draft: Draft) -> None:
+    storage = draft.source.get("storage")
+    if storage is not None:
+        draft.document["unused"]["storage"] = storage
+        found = metadata_store(storage)
+        for problem in found.problems:
+            draft.blame(problem.path, problem.message)
+        if found.store is not None and "metadata_store" in draft.document:
+            draft.blame("storage.stores.metadata", "is given here and at `metadata_store`; give one of them")
+        elif found.store is not None:
+            draft.document["metadata_store"] = found.store
+            draft.origins.update(found.origins)
+    name = draft.document.get("name")
+    default = {"type": "sqlite", "db_path": f"~/.llambda/{name}/registry.db"}
+    draft.document.setdefault("metadata_store", default)

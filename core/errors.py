@@ -1,0 +1,98 @@
+"""Every failure a caller can see, with the HTTP status and the OpenAI error code it becomes.
+
+ApiError
+├── InvalidRequest        400   param names the field
+├── NotFound              404
+├── MethodNotAllowed      405   carries Allow
+├── Conflict              409   a registration that is there with other content
+├── BodyTooLarge          413
+├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
+├── UpstreamFailed        502   a provider answered badly, or refused our credentials
+├── ProviderUnavailable   503   a provider could not be reached
+└── UpstreamTimeout       504   a provider did not answer in time
+
+The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
+raises the right exception class: `type` and `code` come with the class, `param` with the instance.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """A failure that is safe to show to the caller; anything else becomes a bare 500."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """Keep what the caller will read; `param` is the path of the field at fault."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers: dict[str, str] = dict(headers or {})
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """The one error body of every route: `{"error": {message, type, param, code}}`."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class InvalidRequest(ApiError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class NotFound(ApiError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+        """Name what the route does answer, in the message and in Allow (RFC 9110, 15.5.6)."""
+        allow = ", ".join(sorted(allowed))
+        super().__init__(f"Method {method} is not allowed here. Allowed: {allow}.", headers={"allow": allow})
+
+
+class Conflict(ApiError):
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+
+class BodyTooLarge(ApiError):
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        """Say the limit, in bytes."""
+        super().__init__(f"The request body is larger than {limit} bytes, the most that this endpoint takes.")
+
+
+class UpstreamThrottled(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "upstream_rate_limit_exceeded"
+
+
+class UpstreamFailed(ApiError):
+    status = 502
+    code = "upstream_error"
+
+
+class ProviderUnavailable(ApiError):
+    status = 503
+    code = "provider_unavailable"
+
+
+class UpstreamTimeout(ApiError):
+    status = 504
+    code = "upstream_timeout"

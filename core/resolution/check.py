@@ -1,0 +1,125 @@
+"""What is wrong with a run config's providers: their types, their config, what they need.
+
+Works on what was loaded rather than on the validated records alone, so that one mistake elsewhere
+does not hide those here: `llambda config validate` reports all of them at once.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+
+from pydantic import BaseModel
+
+from core.apis.tables import APIS
+from core.config.document import ProviderEntry
+from core.config.load import Loaded
+from core.config.problems import Problem
+from core.resolution.external import external_specs
+from core.resolution.order import DependencyCycle, dependency_order
+from core.resolution.specs import INSTEAD, ProviderSpec, Specs, built_in
+
+ROUTED = tuple(name for name in APIS if name != "admin")
+AUTOMATIC = {"inspect", "providers", *(kind.section for api in APIS.values() for kind in api.kinds)}
+
+
+def check(loaded: Loaded) -> list[Problem]:
+    """Every problem of the document's `apis` and `providers`, beside those that loading it found."""
+    directory = loaded.document.get("external_providers_dir")
+    external, problems = external_specs(directory if isinstance(directory, str) else None)
+    specs = built_in() | external
+    problems += _unserved(loaded)
+    for api, path, entry in loaded.provider_entries():
+        problems += _entry_problems(loaded, path, entry, specs.get((api, entry.provider_type)), _known(api, specs))
+    problems += _dependency_problems(loaded, specs) + _ownerless(loaded)
+    known = {problem.path for problem in loaded.problems}
+    return [problem for problem in problems if problem.path not in known]
+
+
+def _unserved(loaded: Loaded) -> list[Problem]:
+    apis: Iterable[object] = loaded.document.get("apis") or ()
+    return [
+        Problem(f"apis[{i}]", f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}")
+        for i, api in enumerate(apis)
+        if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
+    ]
+
+
+def _known(api: str, specs: Specs) -> list[str]:
+    return sorted(provider_type for known_api, provider_type in specs if known_api == api)
+
+
+def _entry_problems(
+    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec | None, known: list[str]
+) -> list[Problem]:
+    place = loaded.places.written(f"{path}.provider_type")
+    if spec is None:
+        instead = INSTEAD.get((path.split(".")[1].split("[", maxsplit=1)[0], entry.provider_type))
+        return [Problem(place, _unknown(entry.provider_type, instead, known))]
+    try:
+        config = config_class(spec)
+    except ImportError as missing:
+        return [Problem(place, f"`{entry.provider_type}` needs a package that is not installed: {missing}")]
+    return loaded.check(config, entry.config, f"{path}.config")[1]
+
+
+def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
+    if instead is not None:
+        return f"`{provider_type}` runs models or indexes in the process itself; use {instead}"
+    if not known:
+        return f"provider type `{provider_type}` is not available: this build has none for this API"
+    nearest = get_close_matches(provider_type, known, n=1)
+    hint = f"; did you mean `{nearest[0]}`?" if nearest else ""
+    return f"provider type `{provider_type}` is not available here; known: {', '.join(known)}{hint}"
+
+
+def config_class(spec: ProviderSpec) -> type[BaseModel]:
+    """The provider's own Config; importing it is what a cold start pays for. Raises ImportError."""
+    if spec.config_class is None:
+        module, name = spec.module, "Config"
+    else:
+        module, _, name = spec.config_class.rpartition(".")
+    found: type[BaseModel] | None = vars(import_module(module)).get(name)
+    if found is None:
+        raise ImportError(f"{module} has no {name}")
+    return found
+
+
+def needs_of(loaded: Loaded, specs: Specs) -> dict[str, set[str]]:
+    """API -> the APIs that its configured providers need; optional ones only where they are configured."""
+    entries = list(loaded.provider_entries())
+    configured = {api for api, _, _ in entries}
+    needs: dict[str, set[str]] = {api: set() for api in configured}
+    for api, _, entry in entries:
+        spec = specs.get((api, entry.provider_type))
+        if spec is not None:
+            needs[api].update(spec.api_dependencies, configured & set(spec.optional_api_dependencies))
+    return needs
+
+
+def _dependency_problems(loaded: Loaded, specs: Specs) -> list[Problem]:
+    needs = needs_of(loaded, specs)
+    problems = [
+        Problem(f"providers.{api}", f"its providers need API `{need}`, for which no provider is configured")
+        for api in needs
+        for need in sorted(needs[api] - set(needs))
+    ]
+    try:
+        dependency_order(needs, needs)
+    except DependencyCycle as cycle:
+        problems.append(Problem("providers", str(cycle)))
+    return problems
+
+
+def _ownerless(loaded: Loaded) -> list[Problem]:
+    """Resources that name no provider where there is not exactly one."""
+    if loaded.config is None:
+        return []
+    problems: list[Problem] = []
+    for kind in (kind for api in APIS.values() for kind in api.kinds):
+        providers = [entry.provider_id for entry in loaded.config.providers.get(kind.api, ())]
+        for index, body in enumerate(loaded.config.resources.get(kind.section, ())):
+            if body.get("provider_id") is None and len(providers) != 1:
+                place = loaded.places.written(f"resources.{kind.section}[{index}]")
+                known = ", ".join(providers) or "none"
+                problems.append(Problem(place, f"provider_id is missing; {kind.api} providers: {known}"))
+    return problems

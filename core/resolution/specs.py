@@ -1,0 +1,49 @@
+"""The table of provider types, and what to use instead of those that cannot run here."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider type of one API: its module has `Config` and `connect(provider_id, config, deps)`.
+
+    An external one has `config_class` (a dotted path) and `factory`, the async function of its
+    module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline).
+    """
+
+    api: str
+    provider_type: str
+    module: str
+    api_dependencies: tuple[str, ...] = ()
+    optional_api_dependencies: tuple[str, ...] = ()
+    config_class: str | None = None
+    factory: str | None = None
+
+
+BUILT_IN: Final = (ProviderSpec("inference", "remote::vllm", "core.providers.remote.inference.vllm"),)
+
+# Provider types of the reference that run models or indexes in the process itself, and the remote to use.
+INSTEAD: Final = {
+    ("inference", "inline::meta-reference"): "remote::vllm",
+    ("inference", "inline::vllm"): "remote::vllm",
+    ("inference", "inline::sentence-transformers"): "remote::vllm with `model_type: embedding`",
+    ("safety", "inline::prompt-guard"): "remote::bedrock",
+    ("safety", "inline::code-scanner"): "remote::bedrock",
+    ("vector_io", "inline::meta-reference"): "remote::pgvector",
+    ("vector_io", "inline::faiss"): "remote::pgvector",
+    ("vector_io", "inline::sqlite-vec"): "remote::pgvector",
+    ("vector_io", "inline::sqlite_vec"): "remote::pgvector",
+    ("vector_io", "inline::chromadb"): "remote::chromadb",
+    ("vector_io", "inline::qdrant"): "remote::qdrant",
+    ("vector_io", "inline::milvus"): "remote::milvus",
+    ("post_training", "inline::torchtune"): "a remote training service",
+    ("post_training", "inline::huggingface"): "a remote training service",
+}
+
+type Specs = dict[tuple[str, str], ProviderSpec]
+
+
+def built_in() -> Specs:
+    """By API and provider type."""
+    return {(spec.api, spec.provider_type): spec for spec in BUILT_IN}

@@ -1,0 +1,84 @@
+"""The admin API: what is configured, how the providers feel, which routes there are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core.apis.tables import RouteRow
+from core.apis.types import Health, JsonObject
+from core.errors import NotFound
+
+HEALTH_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """A configured provider; `config` is already redacted, `health` is None where it offers none."""
+
+    api: str
+    provider_id: str
+    provider_type: str
+    config: JsonObject
+    health: Callable[[], Awaitable[Health]] | None
+
+
+class AdminRouter:
+    """Answers the admin API from what was resolved."""
+
+    def __init__(self, version: str, providers: Sequence[ProviderView], routes: Sequence[RouteRow]) -> None:
+        """Keep what to show."""
+        self._version = version
+        self._providers = tuple(providers)
+        self._routes = tuple(routes)
+
+    async def health(self) -> JsonObject:
+        return {"status": "OK"}
+
+    async def version(self) -> JsonObject:
+        return {"version": self._version}
+
+    async def list_providers(self) -> JsonObject:
+        return {"data": await asyncio.gather(*(_shown(provider) for provider in self._providers))}
+
+    async def get_provider(self, provider_id: str) -> JsonObject:
+        for provider in self._providers:
+            if provider.provider_id == provider_id:
+                return await _shown(provider)
+        known = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
+        raise NotFound(f"Provider `{provider_id}` is not configured. Known: {known}.", param="provider_id")
+
+    async def list_routes(self) -> JsonObject:
+        types: dict[str, list[str]] = {}
+        for provider in self._providers:
+            if provider.provider_type not in types.setdefault(provider.api, []):
+                types[provider.api].append(provider.provider_type)
+        rows = [
+            {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])} for row in self._routes
+        ]
+        return {"data": rows}
+
+    async def openapi(self) -> JsonObject:
+        from core.apis.openapi import document
+
+        return document(self._version, self._routes)
+
+
+async def _shown(provider: ProviderView) -> JsonObject:
+    return {
+        "api": provider.api,
+        "provider_id": provider.provider_id,
+        "provider_type": provider.provider_type,
+        "config": provider.config,
+        "health": await _health(provider),
+    }
+
+
+async def _health(provider: ProviderView) -> Health:
+    if provider.health is None:
+        return Health(status="Not Implemented", message="Provider does not implement health check")
+    try:
+        async with asyncio.timeout(HEALTH_SECONDS):
+            return await provider.health()
+    except TimeoutError:
+        return Health(status="Error", message=f"Health check timed out after {HEALTH_SECONDS} seconds")

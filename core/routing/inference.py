@@ -1,0 +1,83 @@
+"""The inference router: finds a request's model, hands it to the model's provider, puts the names right."""
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ModelType
+from core.apis.types import JsonObject, JsonStream
+from core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from core.routing.registry import Registry
+
+NOUNS: Final[dict[ModelType, str]] = {"llm": "an llm", "embedding": "an embedding model", "rerank": "a rerank model"}
+
+
+class InferenceRouter:
+    """The `Inference` that callers get: federated over every configured provider."""
+
+    def __init__(self, models: Registry, providers: Mapping[str, InferenceProvider]) -> None:
+        """Route by `models` to `providers`, by provider id."""
+        self._models = models
+        self._providers = dict(providers)
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        provider, name = await self._route(request.model, "llm", "chat completions")
+        reply = await provider.chat_completion(request.model_copy(update={"model": name}))
+        reply["model"] = request.model
+        return reply
+
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        provider, name = await self._route(request.model, "llm", "chat completions")
+        return _named(request, await provider.stream_chat_completion(_with_usage(request, name)))
+
+    async def completion(self, request: CompletionRequest) -> JsonObject:
+        provider, name = await self._route(request.model, "llm", "completions")
+        reply = await provider.completion(request.model_copy(update={"model": name}))
+        reply["model"] = request.model
+        return reply
+
+    async def stream_completion(self, request: CompletionRequest) -> JsonStream:
+        provider, name = await self._route(request.model, "llm", "completions")
+        return _named(request, await provider.stream_completion(_with_usage(request, name)))
+
+    async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
+        provider, name = await self._route(request.model, "embedding", "embeddings")
+        reply = await provider.embeddings(request.model_copy(update={"model": name}))
+        reply["model"] = request.model
+        return reply
+
+    async def _route(self, model: str, wanted: ModelType, operation: str) -> tuple[InferenceProvider, str]:
+        try:
+            resource = await self._models.get(model)
+        except NotFound as unknown:
+            raise NotFound(unknown.message, param="model") from None
+        kind: ModelType = resource.attributes["model_type"]
+        if kind != wanted:
+            raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
+        provider = self._providers.get(resource.provider_id)
+        if provider is None:
+            raise ProviderUnavailable(
+                f"Model `{model}` belongs to provider `{resource.provider_id}`, which this stack does not configure."
+            )
+        return provider, resource.provider_resource_id
+
+
+def _with_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
+    options = {**(request.stream_options or {}), "include_usage": True}
+    return request.model_copy(update={"model": name, "stream_options": options})
+
+
+async def _named(request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
+    """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
+    asked = bool((request.stream_options or {}).get("include_usage"))
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if not asked and _drop_usage(chunk):
+                continue
+            chunk["model"] = request.model
+            yield chunk
+
+
+def _drop_usage(chunk: dict[str, Any]) -> bool:
+    """Take the usage out; True if the chunk carried nothing else."""
+    return chunk.pop("usage", None) is not None and not chunk.get("choices")

@@ -1,0 +1,192 @@
+"""The registry of one kind of resource: what is declared, listed by providers, and registered.
+
+An identifier is looked up among the run config's declarations, then in the store, then, as
+`provider_id/provider_resource_id`, in what that provider lists. Declared resources live in the
+run config alone: they are never written to the store, so that stacks which share a table do not
+leave each other stale entries.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+import time
+from typing import Any
+
+from core.apis.inference import ServedModel
+from core.apis.resources import Kind, Resource
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.routing.catalog import Catalog
+from core.stores.ports import RegistryStore
+
+NAMES_IN_A_MESSAGE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    resources: list[Resource]
+    has_more: bool
+
+
+def split_identifier(identifier: str, provider_ids: Collection[str]) -> tuple[str, str] | None:
+    """`provider_id/rest` if it begins with a known provider id; the longest such id wins."""
+    heads = [name for name in provider_ids if identifier.startswith(f"{name}/") and len(identifier) > len(name) + 1]
+    if not heads:
+        return None
+    head = max(heads, key=len)
+    return head, identifier[len(head) + 1 :]
+
+
+def listed(kind: Kind, provider_id: str, served: ServedModel) -> Resource:
+    """A resource that nobody registered, as its provider describes it."""
+    attributes = {name: served.get(name, default) for name, default in kind.fields.items()}
+    name = served["id"]
+    return Resource(kind.name, f"{provider_id}/{name}", provider_id, name, attributes, served.get("created", 0))
+
+
+class Registry:
+    """Reads and writes of one kind; `remember` seconds is how long a listed resource needs no read."""
+
+    def __init__(  # noqa: PLR0913 - what it is made of, by name, in one place: core.resolution
+        self,
+        kind: Kind,
+        store: RegistryStore,
+        catalog: Catalog,
+        *,
+        provider_ids: Sequence[str],
+        declared: Sequence[Resource] = (),
+        remember: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Compose; nothing is read before the first call."""
+        self.kind = kind
+        self.provider_ids = tuple(provider_ids)
+        self._store = store
+        self._catalog = catalog
+        self._declared = {resource.identifier: resource for resource in declared}
+        self._declared_names = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
+        self._unregistered: dict[str, tuple[float, Resource]] = {}
+        self._remember = remember
+        self._clock = clock
+
+    async def get(self, identifier: str) -> Resource:
+        """The resource that `identifier` names, in either form.
+
+        Raises:
+            NotFound: nothing declared, registered or listed has this identifier.
+            ProviderUnavailable: only its provider could tell, and it is down.
+        """
+        if (resource := self._declared.get(identifier)) is not None:
+            return resource
+        until, resource = self._unregistered.get(identifier, (0.0, None))
+        if resource is not None and self._clock() < until:
+            return resource
+        resource = await self._store.get(self.kind.name, identifier) or await self._by_provider_name(identifier)
+        if resource is None:
+            raise self._unknown(identifier)
+        return resource
+
+    async def _by_provider_name(self, identifier: str) -> Resource | None:
+        names = split_identifier(identifier, self.provider_ids)
+        if names is None:
+            return None
+        known = self._declared_names.get(names) or await self._store.find(self.kind.name, *names)
+        if known is not None:  # what is known of it holds under this name too
+            return replace(known, identifier=identifier)
+        provider_id, name = names
+        served = (await self._catalog.served(provider_id)).get(name)
+        if served is None:
+            return None
+        resource = listed(self.kind, provider_id, served)
+        self._unregistered[identifier] = (self._clock() + self._remember, resource)
+        return resource
+
+    async def page(self, *, after: str, limit: int) -> Page:
+        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
+        known = {resource.identifier: resource for resource in await self._listed()} | self._declared
+        stored = await self._store.page(self.kind.name, after=after, limit=limit + 1)
+        known |= {resource.identifier: resource for resource in stored if resource.identifier not in self._declared}
+        floor = after.encode()
+        rows = sorted((r for r in known.values() if r.identifier.encode() > floor), key=lambda r: r.identifier.encode())
+        return Page(list(islice(rows, limit)), len(rows) > limit)
+
+    async def _listed(self) -> list[Resource]:
+        everything = await self._catalog.everything()
+        rows = [listed(self.kind, name, served) for name, models in everything.items() for served in models.values()]
+        declared = [self._declared_names.get((row.provider_id, row.provider_resource_id), row) for row in rows]
+        return [replace(known, identifier=row.identifier) for known, row in zip(declared, rows, strict=True)]
+
+    async def register(self, wanted: Resource) -> Resource:
+        """Store `wanted`, whose provider must serve it; the same content again changes nothing.
+
+        Raises:
+            InvalidRequest: its provider does not serve it, or the identifier means another resource.
+            ProviderUnavailable: its provider could not be asked; nothing is stored.
+            Conflict: the identifier is taken with other content.
+        """
+        declared = self._declared.get(wanted.identifier)
+        if declared is not None:
+            if declared.content() != wanted.content():
+                raise Conflict(f"`{wanted.identifier}` is declared in the run config with other content.")
+            return declared
+        self._check_identifier(wanted)
+        await self._check_served(wanted)
+        resource = await self._store.create(wanted)
+        self._unregistered.pop(f"{resource.provider_id}/{resource.provider_resource_id}", None)
+        self._unregistered.pop(resource.identifier, None)
+        return resource
+
+    def _check_identifier(self, wanted: Resource) -> None:
+        names = split_identifier(wanted.identifier, self.provider_ids)
+        if names is not None and names != (wanted.provider_id, wanted.provider_resource_id):
+            raise InvalidRequest(
+                f"`{wanted.identifier}` already means `{names[1]}` of provider `{names[0]}`. Choose another id.",
+                param=self.kind.id_field,
+            )
+
+    async def _check_served(self, wanted: Resource) -> None:
+        name = wanted.provider_resource_id
+        served = await self._catalog.served(wanted.provider_id)
+        if name not in served:
+            served = await self._catalog.served(wanted.provider_id, fresh=True)
+        if name not in served:
+            names = sorted(served)
+            shown = ", ".join(names[:NAMES_IN_A_MESSAGE]) or "nothing"
+            more = f" and {len(names) - NAMES_IN_A_MESSAGE} more" if len(names) > NAMES_IN_A_MESSAGE else ""
+            raise InvalidRequest(
+                f"Provider `{wanted.provider_id}` does not serve `{name}`. It serves: {shown}{more}.",
+                param=self.kind.provider_id_field,
+            )
+
+    async def unregister(self, identifier: str) -> None:
+        """Remove a registered resource.
+
+        Raises:
+            NotFound: it is not registered (a listed one cannot be removed).
+            Conflict: it is declared in the run config.
+        """
+        if identifier in self._declared:
+            raise Conflict(f"`{identifier}` is declared in the run config; remove it there.")
+        if not await self._store.delete(self.kind.name, identifier):
+            raise self._unknown(identifier, "registered")
+
+    def provider_of(self, body: dict[str, Any]) -> str:
+        """The provider that a register body names, or the only one there is."""
+        provider_id = body.get("provider_id")
+        known = ", ".join(self.provider_ids) or "none"
+        if provider_id is None and len(self.provider_ids) == 1:
+            return self.provider_ids[0]
+        if provider_id is None:
+            raise InvalidRequest(
+                f"No provider specified and multiple providers available. Please specify a provider_id: {known}.",
+                param="provider_id",
+            )
+        if provider_id not in self.provider_ids:
+            raise InvalidRequest(f"Provider `{provider_id}` not found. Known: {known}.", param="provider_id")
+        return str(provider_id)
+
+    def _unknown(self, identifier: str, state: str = "known") -> NotFound:
+        name = self.kind.name.replace("_", " ")
+        return NotFound(
+            f"`{identifier}` is not a {state} {name}. GET {self.kind.path} lists what there is.",
+            param=self.kind.id_field,
+        )

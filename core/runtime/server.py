@@ -1,0 +1,73 @@
+"""The local server: one uvicorn process for the apps of all functions."""
+
+from collections.abc import Callable
+import socket
+import ssl
+from typing import override
+
+from starlette.types import ASGIApp
+import uvicorn
+
+from core.config.document import ServerConfig
+from core.runtime.loop import process_loop
+
+SHUTDOWN_SECONDS = 5  # for answers that are on their way
+
+
+def fast_loop() -> None:
+    """Make the process's loop uvloop's, where it is installed; before anything is resolved."""
+    try:
+        from uvloop import new_event_loop
+    except ModuleNotFoundError:  # not made for every platform
+        return
+    process_loop(new_event_loop)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def url_of(listener: socket.socket, *, tls: bool) -> str:
+    """Where a client on this machine finds it."""
+    host, port = listener.getsockname()[:2]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
+    return f"{'https' if tls else 'http'}://{name}:{port}"
+
+
+def serve(app: ASGIApp, server: ServerConfig, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is on its way; `ready` is called when it listens.
+
+    With `tls_cafile`, clients must show a certificate that it vouches for (mutual TLS).
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ssl_certfile=server.tls_certfile,
+        ssl_keyfile=server.tls_keyfile,
+        ssl_ca_certs=server.tls_cafile,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if server.tls_cafile else ssl.CERT_NONE,
+    )
+    process_loop().run_until_complete(_Server(config, ready).serve(sockets=[listener]))
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        self._captured_signals.clear()  # else uvicorn raises the signal again: a clean stop is no failure

@@ -1,0 +1,198 @@
+"""The registry in one DynamoDB table, shared by every process that names it.
+
+Each registration is two items, written and removed in one transaction:
+
+    resource   pk = [namespace#]kind                                   sk = identifier   body
+    alias      pk = [namespace#]kind@provider_id@provider_resource_id  sk = identifier   body
+
+Namespace, kind and provider id are percent-encoded in keys, so none can hold a separator. The body, the
+resource as JSON, is in both: a look-up by either name is one read, and DynamoDB gives sort keys in
+UTF-8 byte order.
+
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html (conflicts),
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
+"""
+
+import asyncio
+from collections.abc import Mapping
+import random
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from core.apis.resources import Resource
+from core.errors import ProviderUnavailable
+from core.stores.aws import Table
+from core.stores.codec import check_cursor, decode, encode, settle, storable
+from core.stores.ports import RegistryStore
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
+
+TRIES: Final = 10
+BACKOFF: Final = 0.02  # seconds, doubled with each try, with jitter
+LONGEST_BACKOFF: Final = 1.0  # seconds
+REFUSED: Final = "ConditionalCheckFailed"
+PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+
+type Reasons = list[dict[str, Any]]
+"""Why a transaction was cancelled, an entry for each of its writes; empty when it was carried out."""
+
+
+class DynamoRegistry:
+    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+
+    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
+        """Compose; nothing is read before the first call."""
+        self._table = table
+        self._prefix = f"{_quoted(namespace)}#" if namespace else ""
+        self._backoff = backoff
+
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        """The resource with this identifier, or None; strongly consistent."""
+        body = await self._body(kind, identifier) if storable(identifier) else None
+        return None if body is None else decode(body)
+
+    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+        """The first resource, in identifier order, that stands for this name within the provider, or None."""
+        if not (storable(provider_id) and storable(provider_resource_id)):
+            return None
+        found = await self._query(self._alias(kind, provider_id, provider_resource_id), after="", limit=1)
+        return found[0] if found else None
+
+    async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
+        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
+        check_cursor(after)
+        return await self._query(self._partition(kind), after=after, limit=limit)
+
+    async def create(self, resource: Resource) -> Resource:
+        """Store it, or return the same content that is there; raises Conflict."""
+        item = {"sk": {"S": resource.identifier}, "body": {"S": encode(resource)}}
+        name, alias = self._keys(resource)
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": {"pk": {"S": name}, **item},
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+        reasons = await self._transact(
+            [put, {"Put": {"TableName": self._table.name, "Item": {"pk": {"S": alias}, **item}}}]
+        )
+        return settle(resource, decode(_text(reasons[0]["Item"]))) if reasons else resource
+
+    async def delete(self, kind: str, identifier: str) -> bool:
+        """Remove it; False if it was not there. What another writes under this identifier meanwhile is read again."""
+        if not storable(identifier):
+            return False
+        for attempt in range(TRIES):
+            await self._wait(attempt)
+            body = await self._body(kind, identifier)
+            if body is None:
+                return False
+            if not await self._transact(self._removal(body)):
+                return True
+        raise self._busy()
+
+    async def close(self) -> None:
+        """Close the client; a later call makes another."""
+        await self._table.close()
+
+    def _partition(self, kind: str) -> str:
+        return self._prefix + _quoted(kind)
+
+    def _alias(self, kind: str, provider_id: str, provider_resource_id: str) -> str:
+        return f"{self._partition(kind)}@{_quoted(provider_id)}@{provider_resource_id}"
+
+    def _keys(self, resource: Resource) -> tuple[str, str]:
+        alias = self._alias(resource.kind, resource.provider_id, resource.provider_resource_id)
+        return self._partition(resource.kind), alias
+
+    def _removal(self, body: str) -> list["TransactWriteItemTypeDef"]:
+        """Both items go, if the resource is still the one that was read: its alias is known from that alone."""
+        resource = decode(body)
+        name, alias = self._keys(resource)
+        sort = {"S": resource.identifier}
+        removal: TransactWriteItemTypeDef = {
+            "Delete": {
+                "TableName": self._table.name,
+                "Key": {"pk": {"S": name}, "sk": sort},
+                "ConditionExpression": "body = :read",
+                "ExpressionAttributeValues": {":read": {"S": body}},
+            }
+        }
+        return [removal, {"Delete": {"TableName": self._table.name, "Key": {"pk": {"S": alias}, "sk": sort}}}]
+
+    async def _body(self, kind: str, identifier: str) -> str | None:
+        key = {"pk": {"S": self._partition(kind)}, "sk": {"S": identifier}}
+        async with self._table.client() as client:
+            answer = await client.get_item(TableName=self._table.name, Key=key, ConsistentRead=True)
+        return _text(answer["Item"]) if "Item" in answer else None
+
+    async def _query(self, partition: str, *, after: str, limit: int) -> list[Resource]:
+        request: QueryInputTypeDef = {
+            "TableName": self._table.name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": partition}},
+        }
+        if after:
+            request["ExclusiveStartKey"] = {"pk": {"S": partition}, "sk": {"S": after}}
+        found: list[Resource] = []
+        async with self._table.client() as client:
+            while len(found) < limit:
+                request["Limit"] = limit - len(found)
+                answer = await client.query(**request)
+                found += [decode(_text(item)) for item in answer["Items"]]
+                if "LastEvaluatedKey" not in answer:
+                    break
+                request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return found
+
+    async def _transact(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
+        """Carry out all of `writes`, or none and return why: a condition did not hold.
+
+        Raises:
+            ProviderUnavailable: after 10 tries others were still in the way.
+        """
+        for attempt in range(TRIES):
+            await self._wait(attempt)
+            reasons = await self._transact_once(writes)
+            codes = {reason.get("Code") for reason in reasons}
+            if not reasons or REFUSED in codes:
+                return reasons
+            if not codes & PASSING:
+                raise self._table.unavailable(f"refused a write: {', '.join(sorted(map(str, codes - {'None'})))}")
+        raise self._busy()
+
+    async def _transact_once(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
+        async with self._table.client() as client:
+            try:
+                await client.transact_write_items(TransactItems=writes)
+            except client.exceptions.TransactionCanceledException as failure:
+                answer: dict[str, Any] = dict(failure.response)
+                return list(answer["CancellationReasons"])
+        return []
+
+    async def _wait(self, attempt: int) -> None:
+        if attempt:
+            longest = min(self._backoff * 2**attempt, LONGEST_BACKOFF)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+
+    def _busy(self) -> ProviderUnavailable:
+        return self._table.unavailable(f"is busy: {TRIES} tries to write met other writes; try again in a moment")
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _text(item: Mapping[str, Any]) -> str:
+    text: str = item["body"]["S"]
+    return text
+
+
+def connect(table: str, *, region: str | None, endpoint_url: str | None, namespace: str | None) -> RegistryStore:
+    """The registry in `table`, whose keys are the strings `pk` and `sk`."""
+    return DynamoRegistry(Table(table, region=region, endpoint_url=endpoint_url), namespace=namespace or "")

@@ -1,0 +1,40 @@
+"""The ports of state. Adapters match by shape and pass one contract suite (tests/contract)."""
+
+from typing import Protocol
+
+from core.apis.resources import Resource
+
+
+class RegistryStore(Protocol):
+    """Registered resources, shared by every process that names the same table or file.
+
+    Reads are strongly consistent: what one process has written, the next read of any other sees.
+    """
+
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        """The resource with this identifier, or None."""
+        ...
+
+    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+        """The first resource, in identifier order, that stands for this name within the provider, or None."""
+        ...
+
+    async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
+        """At most `limit` resources after the identifier `after` ("" for the first), in UTF-8 byte order of identifiers."""
+        ...
+
+    async def create(self, resource: Resource) -> Resource:
+        """Store it if the identifier is free, in one atomic step; the same content again returns what is there.
+
+        Raises:
+            Conflict: the identifier is taken with other content.
+        """
+        ...
+
+    async def delete(self, kind: str, identifier: str) -> bool:
+        """Remove it; False if it was not there."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,93 @@
+"""Exceptions as responses: the one place where anything that can go wrong gets its wire form."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+import logging
+from typing import Any, Final
+
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from core.apis.types import JsonStream
+from core.errors import ApiError, MethodNotAllowed, NotFound
+
+log = logging.getLogger(__name__)
+
+type Endpoint = Callable[[Request], Awaitable[Response]]
+JSON: Final = "application/json"
+
+
+class Bug(ApiError):
+    """What a caller sees of a fault of ours: nothing but that there was one."""
+
+    def __init__(self) -> None:
+        """Say that it is logged; the details stay in the log."""
+        super().__init__("Internal server error. The request was fine or not, we failed to answer; the log has more.")
+
+
+class ClientLeft(ApiError):
+    """Nobody reads this answer; 499 is nginx's number for it in logs."""
+
+    status = 499
+    code = "client_left"
+
+    def __init__(self) -> None:
+        """Need nothing."""
+        super().__init__("The client left before it was answered.")
+
+
+def error_response(failure: ApiError) -> Response:
+    """The one error body, with the failure's status and headers."""
+    return Response(to_json(failure.body()), failure.status, failure.headers, JSON)
+
+
+async def attempt[T](work: Awaitable[T]) -> T | ApiError:
+    """The result of `work`, or the failure that the caller may see. The program's only broad except."""
+    try:
+        return await work
+    except ApiError as failure:
+        return failure
+    except ClientDisconnect:
+        return ClientLeft()
+    except Exception:
+        log.exception("a request failed")
+        return Bug()
+
+
+def shielded(endpoint: Endpoint) -> Endpoint:
+    """`endpoint`, whose failures are responses."""
+
+    async def answer(request: Request) -> Response:
+        outcome = await attempt(endpoint(request))
+        return error_response(outcome) if isinstance(outcome, ApiError) else outcome
+
+    return answer
+
+
+async def events(stream: JsonStream) -> AsyncGenerator[bytes]:
+    """Each object of `stream` as JSON; a failure is the last one, as an error body."""
+    while True:
+        outcome = await attempt(anext(stream, None))
+        if outcome is None:
+            return
+        if isinstance(outcome, ApiError):
+            yield to_json(outcome.body())
+            return
+        yield to_json(outcome)
+
+
+async def no_route(request: Request, failure: Exception) -> Response:
+    """Starlette's own 404 and 405 in our shape."""
+    if isinstance(failure, HTTPException) and failure.status_code == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6
+        return error_response(MethodNotAllowed(request.method, _allowed(request)))
+    path = request.url.path
+    return error_response(NotFound(f"There is no route {path}. GET /v1/inspect/routes lists what there is."))
+
+
+def _allowed(request: Request) -> set[str]:
+    """Starlette names the methods of the first route with this path; a path may have several."""
+    scope: dict[str, Any] = {**request.scope, "method": "", "path_params": {}}
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    return {method for route in routes if route.matches(scope)[0] is not Match.NONE for method in route.methods or ()}

@@ -1,0 +1,70 @@
+"""Server-sent events: an answer that leaves chunk by chunk and is never cut silently."""
+
+import asyncio
+import re
+from typing import Final, override
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from core.apis.types import JsonStream
+from core.web.failures import events
+
+DONE: Final = b"data: [DONE]\n\n"
+HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # a proxy must not collect the events
+]
+CLIENT_VERSION: Final = "x-llamastack-client-version"
+OLD_CLIENT: Final = re.compile(r"0\.[0-2](\.|$)")
+
+
+def wants_done(request: Request) -> bool:
+    """False for llama-stack-client before 0.3, which fails on `data: [DONE]`."""
+    return OLD_CLIENT.match(request.headers.get(CLIENT_VERSION, "")) is None
+
+
+class EventStream(Response):
+    """Sends each object of `stream` as an event; a failure becomes one error event, then the end.
+
+    When the client goes away the stream is closed, which cancels the call upstream.
+    """
+
+    def __init__(self, stream: JsonStream, *, done: bool) -> None:
+        """`done` ends it with `data: [DONE]`, as OpenAI does."""
+        self.status_code = 200
+        self.background = None
+        self.body = b""
+        self.raw_headers = list(HEADERS)
+        self._stream = stream
+        self._done = done
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        sending = asyncio.ensure_future(self._send(send))
+        leaving = asyncio.ensure_future(gone(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not sending.done():
+                sending.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await self._stream.aclose()
+        if not sending.cancelled():
+            sending.result()
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for event in events(self._stream):
+            await send({"type": "http.response.body", "body": b"data: %b\n\n" % event, "more_body": True})
+        await send({"type": "http.response.body", "body": DONE if self._done else b"", "more_body": False})
+
+
+async def gone(receive: Receive) -> None:
+    """Return when the client has left; for a Lambda function, which cannot know, that is at the end."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

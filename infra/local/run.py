@@ -1,0 +1,113 @@
+"""What `make run` runs: two small model servers and the stack, in one terminal, stopped by Ctrl-C."""
+
+import argparse
+from contextlib import ExitStack, suppress
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+from typing import Final
+
+from core.cli import serve
+from core.cli.main import parser as command_line
+from core.config.problems import ConfigInvalid
+from infra.local import model_server
+from infra.local.dynamodb import free_port
+
+STATE: Final = Path(__file__).resolve().parents[2] / ".state"
+SERVERS: Final = {"chat": False, "embedding": True}  # name -> is it for embeddings
+CURL: Final = """
+Base URL:  {url}
+
+Try it:
+  curl {url}/chat/completions -H 'content-type: application/json' \\
+    -d '{{"model": "local/{model}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
+
+Ctrl-C stops everything. The registry is kept in .state/registry.db.
+"""
+
+
+def main() -> int:
+    """Exit code 0 after Ctrl-C or SIGTERM, 1 when something could not start."""
+    options = argparse.ArgumentParser(description="Run the stack with a small local model.")
+    options.add_argument("--port", type=int, default=8321, help="where the stack listens")
+    port: int = options.parse_args().port
+    if not _free(port):
+        print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt), ExitStack() as stopping:
+        try:
+            return _run(port, stopping)
+        except (RuntimeError, OSError, ConfigInvalid) as failure:
+            print(failure, file=sys.stderr)
+            return 1
+    return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _free(port: int) -> bool:
+    from core.runtime.server import listen
+
+    try:
+        listen("127.0.0.1", port).close()
+    except OSError:
+        return False
+    return True
+
+
+def _run(port: int, stopping: ExitStack) -> int:
+    (STATE / "logs").mkdir(parents=True, exist_ok=True)
+    urls = {name: _start(name, stopping) for name in SERVERS}
+    for name, (process, model_port) in urls.items():
+        _wait(name, process, model_port)
+    print("starting the stack ...", flush=True)
+    variables = {
+        "VLLM_URL": f"http://127.0.0.1:{urls['chat'][1]}/v1",
+        "EMBEDDING_URL": f"http://127.0.0.1:{urls['embedding'][1]}/v1",
+        "EMBEDDING_MODEL": model_server.EMBEDDING_MODEL,
+        "SQLITE_STORE_DIR": str(STATE),
+    }
+    env = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    options = command_line().parse_args(["serve", "starter", "--port", str(port), *env])
+    code = serve.run(options, lambda url: print(CURL.format(url=url, model=model_server.CHAT_MODEL), flush=True))
+    print("stopping ...", flush=True)
+    return code
+
+
+def _start(name: str, stopping: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
+    port = free_port()
+    print(f"starting the local {name} model ...", flush=True)
+    log = stopping.enter_context(_log(name).open("wb"))
+    process = model_server.start(port, embedding=SERVERS[name], log=log)
+    ending = threading.Event()
+    threading.Thread(target=_watch, args=(name, process, ending), daemon=True).start()
+    stopping.callback(model_server.stop, process)
+    stopping.callback(ending.set)
+    return process, port
+
+
+def _log(name: str) -> Path:
+    return STATE / "logs" / f"{name}.log"
+
+
+def _wait(name: str, process: subprocess.Popen[bytes], port: int) -> None:
+    try:
+        model_server.wait_until_ready(process, port)
+    except RuntimeError as failure:
+        lines = _log(name).read_text("utf-8", "replace").splitlines()[-5:]
+        raise RuntimeError("\n".join([f"{name}: {failure}; its log ends:", *lines])) from None
+
+
+def _watch(name: str, process: subprocess.Popen[bytes], ending: threading.Event) -> None:
+    code = process.wait()
+    if not ending.is_set():
+        print(f"The {name} model ended by itself (exit code {code}); see {_log(name)}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""template.yaml and the code describe one deployment: functions, routes, events, rights and errors fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+import json
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+from typing import Any, Final
+
+import pytest
+import yaml
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+MODULES: Final = sorted(path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__")
+ROUTES_OF: Final = """
+import importlib, json, sys
+app = importlib.import_module(sys.argv[1]).app
+print(json.dumps([[method, route.path] for route in app.routes for method in route.methods if method != "HEAD"]))
+"""
+TRACING: Final = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}  # X-Ray knows no resources
+VARIABLE: Final = re.compile(r'"\$context\.[A-Za-z.]+"|\$context\.[A-Za-z.]+')
+
+
+class _Template(yaml.SafeLoader):
+    """`!Ref X` and its like become `{"Ref": X}`."""
+
+
+def _intrinsic(loader: _Template, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.ScalarNode)
+    return {name: loader.construct_scalar(node)}
+
+
+_Template.add_multi_constructor("!", _intrinsic)
+
+
+@cache
+def template() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506 - a SafeLoader
+    return parsed
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in template()["Resources"].items() if each["Type"] == kind}
+
+
+def properties(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each["Properties"] for name, each in resources(kind).items()}
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    """The functions' properties by the module that they run."""
+    return {each["Handler"].split(".")[1]: each for each in properties("AWS::Serverless::Function").values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A method and a path of the API; `{name}` stands for one segment and `{name+}` for one or more."""
+
+    module: str
+    method: str
+    path: str
+
+    def reaches(self, method: str, path: str) -> bool:
+        return method == self.method and self._pattern().fullmatch(path) is not None
+
+    def greedy(self) -> bool:
+        return self.path.endswith("+}")
+
+    def _pattern(self) -> re.Pattern[str]:
+        parts = re.split(r"(\{\w+\+?\})", self.path)
+        return re.compile("".join(self._part(part) for part in parts))
+
+    @staticmethod
+    def _part(part: str) -> str:
+        if not part.startswith("{"):
+            return re.escape(part)
+        return ".+" if part.endswith("+}") else "[^/]+"
+
+
+@cache
+def events() -> list[Event]:
+    found = [(module, event["Properties"]) for module, each in functions().items() for event in each["Events"].values()]
+    return [Event(module, event["Method"], event["Path"]) for module, event in found]
+
+
+@cache
+def routes(module: str) -> list[tuple[str, str]]:
+    """The method and path of each route that the module's app serves, under the `lambda` distribution."""
+    variables = {
+        "LLAMBDA_CONFIG": str(ROOT / "infra" / "distributions" / "lambda.yaml"),
+        "REGISTRY_TABLE": "registry",
+        "VLLM_URL": "http://127.0.0.1:9/v1",
+    }
+    command = [sys.executable, "-c", ROUTES_OF, f"functions.{module}"]
+    answer = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **variables}, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+    )
+    return [(method, path) for method, path in json.loads(answer.stdout)]
+
+
+def example(path: str, deep: str = "a/b") -> str:
+    """A request's path for a route: `/v1/models/{model_id:path}` is asked for as `/v1/models/a/b`."""
+    return re.sub(r"\{\w+(:path)?\}", lambda found: deep if found[1] else "a", path)
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, role in properties("AWS::IAM::Role").items():
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def test_every_module_of_functions_is_one_function() -> None:
+    handlers = [each["Handler"] for each in properties("AWS::Serverless::Function").values()]
+    assert sorted(handlers) == [f"functions.{module}.handler" for module in MODULES]
+
+
+def test_functions_are_named_as_the_build_expects() -> None:
+    from infra.build import module_of
+
+    named = {name: each["Handler"] for name, each in properties("AWS::Serverless::Function").items()}
+    assert {name: f"functions.{module_of(name)}.handler" for name in named} == named
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_served_route_is_reached_through_its_own_function_alone(module: str) -> None:
+    assert routes(module)
+    for method, path in routes(module):
+        for asked in (example(path), example(path, deep="a")):
+            reached = {event.module for event in events() if event.reaches(method, asked)}
+            assert reached == {module}, f"{method} {asked}"
+
+
+@pytest.mark.parametrize("event", events(), ids=lambda event: f"{event.method} {event.path}")
+def test_no_event_leads_nowhere(event: Event) -> None:
+    served = [path for method, path in routes(event.module) if event.reaches(method, example(path))]
+    assert served
+    if not event.greedy():
+        assert any(example(path).count("/") == event.path.count("/") for path in served)
+
+
+def test_no_event_is_there_twice() -> None:
+    pairs = [(event.method, event.path) for event in events()]
+    assert len(pairs) == len(set(pairs))
+
+
+def test_methods_are_named_one_by_one() -> None:
+    assert {event.method for event in events()} <= {"GET", "POST", "DELETE", "PUT", "PATCH"}
+
+
+def test_every_function_logs_into_its_own_group_and_every_group_forgets() -> None:
+    groups = [each["LoggingConfig"]["LogGroup"]["Ref"] for each in functions().values()]
+    assert len(set(groups)) == len(MODULES)
+    known = properties("AWS::Logs::LogGroup")
+    assert set(groups) < set(known)
+    assert all("RetentionInDays" in group for group in known.values())
+
+
+def test_every_function_has_its_own_role_and_explicit_limits() -> None:
+    roles = {each["Role"]["GetAtt"] for each in functions().values()}
+    assert len(roles) == len(MODULES)
+    assert all({"MemorySize", "Timeout", "LoggingConfig"} <= each.keys() for each in functions().values())
+
+
+def test_functions_end_before_api_gateway_gives_up() -> None:
+    assert all(each["Timeout"] <= 29 for each in functions().values())
+
+
+def test_rights_name_their_resources_and_actions() -> None:
+    found = list(statements())
+    assert found
+    for role, statement in found:
+        actions = set(statement["Action"])
+        assert not any("*" in action for action in actions), role
+        if statement["Resource"] == "*":
+            assert actions <= TRACING, role
+        else:
+            assert statement["Resource"].keys() == {"GetAtt"}, role
+
+
+def test_only_inference_may_touch_the_registry_and_only_with_what_its_store_does() -> None:
+    rights = {(role, action) for role, statement in statements() for action in statement["Action"]}
+    wanted = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"}
+    assert {each for each in rights if each[1].startswith("dynamodb:")} == {("InferenceRole", each) for each in wanted}
+
+
+def test_registry_outlives_the_stack() -> None:
+    table = template()["Resources"]["RegistryTable"]
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["Properties"]["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+
+
+def test_registry_has_the_keys_that_the_store_writes() -> None:
+    keys = template()["Resources"]["RegistryTable"]["Properties"]["KeySchema"]
+    assert [(key["AttributeName"], key["KeyType"]) for key in keys] == [("pk", "HASH"), ("sk", "RANGE")]
+
+
+def test_no_parameter_takes_a_secret() -> None:
+    assert not any("NoEcho" in parameter for parameter in template()["Parameters"].values())
+
+
+def test_every_parameter_is_described_and_every_text_is_checked() -> None:
+    for name, parameter in template()["Parameters"].items():
+        assert parameter["Description"], name
+        assert parameter["Type"] == "Number" or {"AllowedPattern", "AllowedValues"} & parameter.keys(), name
+
+
+@pytest.mark.parametrize("kind", template()["Resources"]["Api"]["Properties"]["GatewayResponses"])
+def test_errors_of_api_gateway_itself_have_the_one_error_body(kind: str) -> None:
+    response = template()["Resources"]["Api"]["Properties"]["GatewayResponses"][kind]
+    text = VARIABLE.sub('"x"', response["ResponseTemplates"]["application/json"])
+    assert set(json.loads(text)["error"]) == {"message", "type", "param", "code"}
+
+
+def test_access_log_is_json_and_has_no_body_and_no_token() -> None:
+    text = template()["Resources"]["Api"]["Properties"]["AccessLogSetting"]["Format"]
+    fields = json.loads(text)
+    assert all(value.startswith("$context.") for value in fields.values())
+    assert not any("authorizer" in value or "Authorization" in value for value in fields.values())
+
+
+def test_template_is_clean_under_the_serverless_rules() -> None:
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--append-rules", "cfn_lint_serverless.rules"]
+    answer = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=120)
+    assert answer.returncode == 0, answer.stdout

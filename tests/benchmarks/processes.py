@@ -1,0 +1,30 @@
+"""Child processes that print their port, stopped by id."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def started(*arguments: str, env: dict[str, str] | None = None) -> Iterator[tuple[int, int]]:
+    """(port, pid) of `python ARGUMENTS`, whose first line of output ends in its port."""
+    environment = os.environ | (env or {})
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"(\d+)(/v1)?\s*$", line)
+        if found is None:
+            raise RuntimeError(f"{arguments} did not start: {line!r}")
+        yield int(found[1]), process.pid
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -1,0 +1,27 @@
+"""`make bench [PARTS]`: measure, and print what was measured. Fails on no figure: machines are noisy."""
+
+import sys
+
+from tests.benchmarks.cold import cold
+from tests.benchmarks.registry import registry
+from tests.benchmarks.table import Row, show
+from tests.benchmarks.warm import warm
+
+PARTS = {"warm": warm, "cold": cold, "registry": registry}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        print(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    for name in names or PARTS:
+        print(f"measuring: {name} ...", flush=True)
+        rows += PARTS[name]()
+    show(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

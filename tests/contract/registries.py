@@ -1,0 +1,107 @@
+"""What the registry's contract suite runs over, in this process and in others (it must pickle)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+from core.apis.resources import Resource
+from core.errors import Conflict
+from core.stores import dynamodb, sqlite
+from core.stores.cached import CachedRegistry
+from core.stores.ports import RegistryStore
+
+PROCESSES = 5
+BARRIER_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where a registry is; `place` is a file, or a table at `endpoint`."""
+
+    place: str
+    endpoint: str | None = None
+    cached: bool = False
+
+    def connect(self, namespace: str | None = None) -> RegistryStore:
+        if self.endpoint is None:
+            store = sqlite.connect(self.place, namespace=namespace)
+        else:
+            store = dynamodb.connect(self.place, region=None, endpoint_url=self.endpoint, namespace=namespace)
+        return CachedRegistry(store, seconds=30) if self.cached else store
+
+    @asynccontextmanager
+    async def opened(self, namespace: str | None = None) -> AsyncGenerator[RegistryStore]:
+        store = self.connect(namespace)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def model(identifier: str = "llama", name: str | None = None, *, provider: str = "vllm", **metadata: Any) -> Resource:
+    """A registered model; its name within the provider is its identifier, unless told."""
+    attributes = {"metadata": metadata, "model_type": "llm"}
+    return Resource("model", identifier, provider, name or identifier, attributes, created=1_700_000_000)
+
+
+def workers() -> ProcessPoolExecutor:
+    """Processes of their own, started afresh, that can wait for each other."""
+    spawning = multiprocessing.get_context("spawn")
+    barrier = spawning.Barrier(PROCESSES)
+    return ProcessPoolExecutor(PROCESSES, mp_context=spawning, initializer=_start, initargs=(barrier,))
+
+
+_together: list[Barrier] = []
+
+
+def _start(barrier: Barrier) -> None:
+    _together.append(barrier)
+
+
+def register(backend: Backend, contenders: list[Resource]) -> list[str]:
+    """In a worker: when all workers are ready, register all at once; "won" or "conflict" for each."""
+    return asyncio.run(_register(backend, contenders))
+
+
+async def _register(backend: Backend, contenders: list[Resource]) -> list[str]:
+    async with backend.opened() as store:
+        await asyncio.to_thread(_together[0].wait, BARRIER_SECONDS)
+        return await asyncio.gather(*(_outcome(store, resource) for resource in contenders))
+
+
+async def _outcome(store: RegistryStore, resource: Resource) -> str:
+    try:
+        await store.create(resource)
+    except Conflict:
+        return "conflict"
+    return "won"
+
+
+def churn(backend: Backend, resource: Resource, rounds: int) -> int:
+    """In a worker: register and unregister the same thing again and again; how often it was this worker that removed it."""
+    return asyncio.run(_churn(backend, resource, rounds))
+
+
+async def _churn(backend: Backend, resource: Resource, rounds: int) -> int:
+    async with backend.opened() as store:
+        await asyncio.to_thread(_together[0].wait, BARRIER_SECONDS)
+        removed = 0
+        for _ in range(rounds):
+            await _outcome(store, resource)
+            removed += await store.delete(resource.kind, resource.identifier)
+        return removed
+
+
+def read(backend: Backend, identifier: str) -> Resource | None:
+    """In a worker: get a model."""
+    return asyncio.run(_read(backend, identifier))
+
+
+async def _read(backend: Backend, identifier: str) -> Resource | None:
+    async with backend.opened() as store:
+        return await store.get("model", identifier)

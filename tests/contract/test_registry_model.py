@@ -1,0 +1,102 @@
+"""Any sequence of calls has the outcome that a plain dict would give, over both adapters."""
+
+from pathlib import Path
+import uuid
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+import pytest
+
+from core.apis.resources import Resource
+from core.errors import Conflict
+from core.stores.ports import RegistryStore
+from tests.contract.conftest import fresh
+from tests.contract.registries import Backend, model
+
+NAMES = st.sampled_from(["a", "a/b", "a b", "b", "é", "\uffee", "🦙"])
+CALLS = st.lists(
+    st.one_of(
+        st.tuples(st.just("create"), NAMES, NAMES, st.booleans()),
+        st.tuples(st.just("delete"), NAMES),
+        st.tuples(st.just("get"), NAMES),
+        st.tuples(st.just("find"), NAMES),
+        st.tuples(st.just("page"), st.one_of(st.just(""), NAMES), st.integers(1, 4)),
+    ),
+    max_size=25,
+)
+type Call = tuple[object, ...]
+
+
+class Model:
+    """The registry as a dict; what RegistryStore promises, in its fewest words."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Resource] = {}
+
+    def rows(self) -> list[Resource]:
+        return sorted(self._rows.values(), key=lambda row: row.identifier.encode())
+
+    def create(self, wanted: Resource) -> Resource | None:
+        kept = self._rows.setdefault(wanted.identifier, wanted)
+        return kept if kept.content() == wanted.content() else None
+
+    def outcome(self, call: Call) -> object:
+        match call:
+            case ("create", str(identifier), str(name), bool(note)):
+                return self.create(model(identifier, name, note=note))
+            case ("delete", str(identifier)):
+                return self._rows.pop(identifier, None) is not None
+            case ("get", identifier):
+                return next((row for row in self.rows() if row.identifier == identifier), None)
+            case ("find", name):
+                return next((row for row in self.rows() if row.provider_resource_id == name), None)
+            case ("page", str(after), int(limit)):
+                return [row for row in self.rows() if row.identifier.encode() > after.encode()][:limit]
+        raise AssertionError(call)
+
+
+async def outcome(store: RegistryStore, call: Call) -> object:
+    match call:
+        case ("create", str(identifier), str(name), bool(note)):
+            try:
+                return await store.create(model(identifier, name, note=note))
+            except Conflict:
+                return None
+        case ("delete", str(identifier)):
+            return await store.delete("model", identifier)
+        case ("get", str(identifier)):
+            return await store.get("model", identifier)
+        case ("find", str(name)):
+            return await store.find("model", "vllm", name)
+        case ("page", str(after), int(limit)):
+            return await store.page("model", after=after, limit=limit)
+    raise AssertionError(call)
+
+
+async def agree(backend: Backend, calls: list[Call]) -> None:
+    expected = Model()
+    async with backend.opened(namespace=uuid.uuid4().hex) as store:
+        for call in calls:
+            assert await outcome(store, call) == expected.outcome(call), call
+
+
+@pytest.fixture(params=["sqlite", "cached-sqlite"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    return fresh(request, request.param, tmp_path)
+
+
+@pytest.fixture(params=["dynamodb", "cached-dynamodb"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    return fresh(request, request.param, tmp_path)
+
+
+@given(calls=CALLS)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_sqlite_does_what_a_dict_would(file: Backend, calls: list[Call]) -> None:
+    await agree(file, calls)
+
+
+@given(calls=CALLS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_dynamodb_does_what_a_dict_would(table: Backend, calls: list[Call]) -> None:
+    await agree(table, calls)

@@ -1,0 +1,116 @@
+"""Fakes of the ports, by shape."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ServedModel
+from core.apis.resources import Resource
+from core.apis.types import Health, JsonObject, JsonStream, Wire
+from core.errors import Conflict
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class MemoryStore:
+    """A RegistryStore of one process; `reads` counts what a real store would be asked."""
+
+    rows: dict[tuple[str, str], Resource] = field(default_factory=dict[tuple[str, str], Resource])
+    reads: int = 0
+
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        self.reads += 1
+        return self.rows.get((kind, identifier))
+
+    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+        self.reads += 1
+        for row in self._ordered(kind):
+            if (row.provider_id, row.provider_resource_id) == (provider_id, provider_resource_id):
+                return row
+        return None
+
+    async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
+        return [row for row in self._ordered(kind) if row.identifier.encode() > after.encode()][:limit]
+
+    async def create(self, resource: Resource) -> Resource:
+        there = self.rows.setdefault((resource.kind, resource.identifier), resource)
+        if there.content() != resource.content():
+            raise Conflict(resource.identifier)
+        return there
+
+    async def delete(self, kind: str, identifier: str) -> bool:
+        return self.rows.pop((kind, identifier), None) is not None
+
+    async def close(self) -> None:
+        return None
+
+    def _ordered(self, kind: str) -> Sequence[Resource]:
+        return sorted((row for (k, _), row in self.rows.items() if k == kind), key=lambda row: row.identifier.encode())
+
+
+def served(name: str, created: int = 0) -> ServedModel:
+    return ServedModel(id=name, model_type="llm", metadata={}, created=created)
+
+
+@dataclass
+class FakeProvider:
+    """An InferenceProvider that answers with what it was asked; `down` makes every call fail."""
+
+    models: list[ServedModel] = field(default_factory=lambda: [served("m")])
+    down: Exception | None = None
+    asked: list[Wire] = field(default_factory=list[Wire])
+    listings: int = 0
+    chunks: list[JsonObject | Exception] = field(default_factory=list[JsonObject | Exception])
+    closed: bool = False
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        return self._answer(request)
+
+    async def completion(self, request: CompletionRequest) -> JsonObject:
+        return self._answer(request)
+
+    async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
+        return self._answer(request)
+
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        self._answer(request)
+        return self._stream()
+
+    async def stream_completion(self, request: CompletionRequest) -> JsonStream:
+        self._answer(request)
+        return self._stream()
+
+    async def list_models(self) -> list[ServedModel]:
+        self.listings += 1
+        await asyncio.sleep(0)
+        if self.down is not None:
+            raise self.down
+        return self.models
+
+    async def health(self) -> Health:
+        return Health(status="Error" if self.down else "OK")
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def _answer(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> JsonObject:
+        self.asked.append(request)
+        if self.down is not None:
+            raise self.down
+        return {"model": request.model, "choices": []}
+
+    async def _stream(self) -> JsonStream:
+        try:
+            for chunk in self.chunks:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                yield dict(chunk)
+        finally:
+            self.closed = True

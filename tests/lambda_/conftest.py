@@ -1,0 +1,97 @@
+"""The built packages, an upstream with fixed answers, and both functions in the real runtime; all once for a run."""
+
+import asyncio
+from collections.abc import Callable, Generator
+import json
+from pathlib import Path
+import threading
+
+import pytest
+
+from infra import build
+from infra.local.parts import in_ci
+from tests.lambda_ import emulator
+from tests.lambda_.emulator import Function, Missing
+from tests.parts import upstream as upstreams
+from tests.parts.upstream import FakeUpstream
+
+FUNCTIONS = {"inference": "InferenceFunction", "admin": "AdminFunction"}
+PART = "The real Lambda runtime is what tests/lambda_ is about, and CI must have it"
+
+
+def needs[T](part: Callable[[], T]) -> T:
+    """The part; skips the test where it is missing, but fails in CI."""
+    try:
+        return part()
+    except Missing as missing:
+        if in_ci():
+            pytest.fail(f"{PART}: {missing}")
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each function's package by its module's name, built for this machine with the `lambda` distribution."""
+    architecture = needs(emulator.architecture)
+    needs(emulator.uv)
+    folder = tmp_path_factory.mktemp("packages")
+    for module in FUNCTIONS:
+        build.build(build.Build(module, folder / module, architecture=architecture))
+    return {module: folder / module for module in FUNCTIONS}
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Generator[FakeUpstream]:
+    """The fixed-answer upstream, on a loop in a thread: the functions are processes of their own."""
+    fake, ready, loop = FakeUpstream(), threading.Event(), asyncio.new_event_loop()
+    stopping = asyncio.Event()
+
+    async def serve() -> None:
+        async with upstreams.running(fake):
+            ready.set()
+            await stopping.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    yield fake
+    loop.call_soon_threadsafe(stopping.set)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def run_config(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run config as the build compiles it, over the fixed-answer upstream; the state is SQLite's."""
+    folder = tmp_path_factory.mktemp("config")
+    provider = {"provider_id": "vllm", "provider_type": "remote::vllm", "config": {"url": f"{upstream.url}/v1"}}
+    document = {
+        "version": 2,
+        "image_name": "emulated",
+        "apis": ["inference"],
+        "providers": {"inference": [provider]},
+        "metadata_store": {"type": "sqlite", "db_path": str(folder / "registry.db")},
+    }
+    path = folder / "run.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def _function(module: str, packages: dict[str, Path], config: Path) -> Generator[Function]:
+    needs(emulator.emulator)
+    environment = {"LLAMBDA_CONFIG": str(config)}
+    log = config.parent / f"{module}.log"
+    with emulator.running(packages[module], f"functions.{module}.handler", environment, log) as function:
+        yield function
+
+
+@pytest.fixture(scope="session")
+def inference(packages: dict[str, Path], run_config: Path) -> Generator[Function]:
+    """`functions.inference` in the real runtime."""
+    yield from _function("inference", packages, run_config)
+
+
+@pytest.fixture(scope="session")
+def admin(packages: dict[str, Path], run_config: Path) -> Generator[Function]:
+    """`functions.admin` in the real runtime."""
+    yield from _function("admin", packages, run_config)

@@ -1,0 +1,110 @@
+"""The real Lambda runtime on this machine: AWS's Runtime Interface Emulator around awslambdaric.
+
+The emulator comes inside the SAM CLI's wheel. It does one invocation at a time, as an execution
+environment does, and initialises the function at the first.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Final
+
+import httpx
+
+from infra.local.dynamodb import free_port
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SAM: Final = ("tool", "run", "--from", "aws-sam-cli==1.170.0")
+ARCHITECTURES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
+READY_SECONDS: Final = 30.0
+PATH: Final = "/2015-03-31/functions/function/invocations"
+WHERE: Final = "import pathlib, samcli; print(pathlib.Path(samcli.__file__).parent / 'local' / 'rapid')"
+
+
+class Missing(Exception):
+    """A part cannot be had here; the message says which and why."""
+
+
+def architecture() -> str:
+    """This machine's, in Lambda's terms; raises Missing where Lambda's binaries do not run."""
+    if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
+        raise Missing(f"Lambda's runtime is for Linux on arm64 or x86_64, this is {sys.platform} {platform.machine()}")
+    return ARCHITECTURES[platform.machine()]
+
+
+def uv() -> str:
+    for found in (shutil.which("uv"), shutil.which(ROOT / ".uv" / "bin" / "uv")):
+        if found and subprocess.run([found, "--version"], check=False, capture_output=True).returncode == 0:
+            return found
+    raise Missing("uv is neither on the PATH nor in .uv")
+
+
+def emulator() -> Path:
+    """The emulator in the SAM CLI's environment, which uv makes when it is not cached."""
+    name = f"aws-lambda-rie-{architecture()}"
+    found = subprocess.run([uv(), *SAM, "python", "-c", WHERE], check=False, capture_output=True, text=True)
+    if found.returncode != 0:
+        raise Missing(f"the SAM CLI cannot be installed: {found.stderr.strip().partition('\n')[0]}")
+    return Path(found.stdout.strip()) / name
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that is up; `log` is what it and its runtime print."""
+
+    url: str
+    log: Path
+
+    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The function's answer, as API Gateway would get it."""
+        returned: dict[str, Any] = httpx.post(self.url, json=event, timeout=READY_SECONDS).json()
+        assert "errorType" not in returned, f"{returned}\n{self.log.read_text(encoding='utf-8')[-2000:]}"
+        return returned
+
+
+@contextmanager
+def running(package: Path, handler: str, environment: Mapping[str, str], log: Path) -> Iterator[Function]:
+    """`handler` of the built `package`, with nothing of this checkout on its path."""
+    url, runtime_api = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    command = [str(emulator()), "--runtime-interface-emulator-address", url, "--runtime-api-address", runtime_api]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, sys.executable, "-m", "awslambdaric", handler],
+            cwd=package,
+            env={**kept, "LAMBDA_TASK_ROOT": str(package), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that the runtime ends with the emulator
+        )
+        try:
+            _wait_until_ready(process, url, log)
+            yield Function(f"http://{url}{PATH}", log)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            httpx.get(f"http://{address}/", timeout=1)
+        except httpx.TransportError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"the emulator did not start:\n{log.read_text(encoding='utf-8')}")

@@ -1,0 +1,137 @@
+"""A stand-in for AWS on loopback: CloudFormation with SAM, API Gateway, Lambda, DynamoDB, S3.
+
+What it does otherwise than AWS, as of 1.5.33: it runs a function with its own Python, whatever the
+template's runtime, with its own packages behind the function's; REST events with method ANY vanish;
+gateway responses in an API's OpenAPI body, where SAM writes them, are ignored, so an unknown route is
+a 403 with its own body; `path` in an event is decoded; nothing streams; any credentials do, and
+policies are not enforced. An MQTT listener on all interfaces is switched off here.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+import hashlib
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Final
+
+import botocore.session
+import httpx
+
+from infra.local.dynamodb import free_port
+from tests.lambda_.emulator import ROOT, SAM, Missing, uv
+
+LOCK: Final = ROOT / "locks" / "ministack.txt"
+HOME: Final = ROOT / ".venv-ministack"
+REGION: Final = "us-east-1"
+CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+READY_SECONDS: Final = 30.0
+SAM_SECONDS: Final = 300.0
+
+
+def installed() -> Path:
+    """The ministack command, installed from the lock when it is not there; raises Missing."""
+    stamp, wanted = HOME / "lock.sha256", hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    command = HOME / "bin" / "ministack"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        steps = (
+            ["venv", "--quiet", "--clear", "--python", sys.executable, str(HOME)],
+            ["pip", "install", "--quiet", "--python", str(HOME), "--require-hashes", "-r", str(LOCK)],
+        )
+        for step in steps:
+            done = subprocess.run([uv(), *step], cwd=ROOT, check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Missing(f"ministack cannot be installed: {done.stderr.strip().partition('\n')[0]}")
+        stamp.write_text(wanted, encoding="utf-8")
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """`folder` is for what it and the SAM CLI write."""
+
+    endpoint: str
+    folder: Path
+
+    def client(self, service: str) -> Any:
+        session = botocore.session.get_session()
+        session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+        return closing(session.create_client(service, region_name=REGION, endpoint_url=self.endpoint))
+
+    def sam(self, *arguments: str, **environment: str) -> str:
+        """Run the SAM CLI in this checkout against this cloud; returns what it prints."""
+        return sam(*arguments, **{"AWS_ENDPOINT_URL": self.endpoint, **environment})
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        with self.client("cloudformation") as client:
+            [described] = client.describe_stacks(StackName=stack)["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+    def url(self, base_url: str) -> str:
+        """Where this cloud serves the API that AWS would serve at `https://ID.execute-api.REGION.../STAGE`."""
+        host, _, stage = base_url.removeprefix("https://").partition("/")
+        return f"{self.endpoint}/restapis/{host.partition('.')[0]}/{stage}/_user_request_"
+
+
+def sam(*arguments: str, **environment: str) -> str:
+    """Run the SAM CLI in this checkout; returns what it prints, fails with it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
+    done = subprocess.run(
+        [uv(), *SAM, "sam", *arguments],
+        cwd=ROOT,
+        env={**kept, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "AWS_CONFIG_FILE": os.devnull, **environment},
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SAM_SECONDS,
+    )
+    assert done.returncode == 0, f"sam {' '.join(arguments)}\n{done.stdout}"
+    return done.stdout
+
+
+@contextmanager
+def running(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Cloud]:
+    """A ready, empty cloud for the length of a `with` block; its functions inherit `environment`."""
+    port = free_port()
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "TMPDIR": str(folder)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
+    log = folder / "ministack.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(installed())],
+            cwd=folder,
+            env={**kept, **own, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that the functions end with it
+        )
+        try:
+            cloud = Cloud(f"http://127.0.0.1:{port}", folder)
+            _wait_until_ready(process, cloud.endpoint, log)
+            yield cloud
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            httpx.get(endpoint, timeout=1)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"ministack did not start:\n{log.read_text(encoding='utf-8')}")

@@ -1,0 +1,134 @@
+"""What the app is told about a request is what AWS vouches for, whatever the event's shape."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.runtime.buffered import buffered
+from tests.lambda_.events import SHAPES, SOURCE_IP, Call, event
+
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with what was asked."""
+    request = Request(scope, receive)
+    assert request.client is not None
+    content = {
+        "method": request.method,
+        "path": scope["path"],
+        "query": request.query_params.multi_items(),
+        "headers": dict(request.headers),
+        "client": request.client.host,
+        "scheme": request.url.scheme,
+        "body": (await request.body()).decode(),
+    }
+    await JSONResponse(content)(scope, receive, send)
+
+
+def everywhere(app: ASGIApp) -> Starlette:
+    """`app` at every path."""
+    return Starlette(routes=[Mount("", app=app)])
+
+
+def told(sent: dict[str, Any], *, base_path: str = "") -> dict[str, Any]:
+    """What `echo` saw of an event."""
+    answer = buffered(everywhere(echo), base_path=base_path)(sent, None)
+    assert answer["statusCode"] == 200, answer
+    seen: dict[str, Any] = json.loads(answer["body"])
+    return seen
+
+
+@every_shape
+def test_client_is_the_address_in_the_request_context_and_not_a_forwarded_one(shape: str) -> None:
+    forged = [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("X-Real-Ip", "192.0.2.1")]
+    assert told(event(shape, Call(headers=forged)))["client"] == SOURCE_IP
+
+
+@every_shape
+def test_stage_is_no_part_of_the_path(shape: str) -> None:
+    assert told(event(shape, Call(path="/v1/models")))["path"] == "/v1/models"
+
+
+@pytest.mark.parametrize("path", ["/developers", "/v1/dev", "/dev"])
+def test_only_the_stage_itself_is_taken_off_the_path(path: str) -> None:
+    assert told(event("http_stage", Call(path=path)))["path"] == path
+
+
+def test_stage_alone_is_the_root() -> None:
+    sent = event("http_stage", Call(path=""))
+    assert sent["requestContext"]["http"]["path"] == "/dev"
+    assert told(sent)["path"] == "/"
+
+
+@every_shape
+def test_base_path_of_a_custom_domain_is_taken_off(shape: str) -> None:
+    sent = event(shape, Call(path="/llm/v1/models"))
+    assert told(sent, base_path="/llm")["path"] == "/v1/models"
+
+
+@every_shape
+def test_percent_encoded_path_is_decoded_once(shape: str) -> None:
+    assert told(event(shape, Call(path="/v1/models/a%2Fb%252F%C3%A4")))["path"] == "/v1/models/a/b%2Fä"
+
+
+@every_shape
+def test_repeated_query_parameters_keep_their_order_and_their_characters(shape: str) -> None:
+    query = [("x", "1"), ("x", "2 & 3"), ("ä", "世界"), ("empty", "")]
+    assert [tuple(pair) for pair in told(event(shape, Call(query=query)))["query"]] == query
+
+
+@every_shape
+def test_repeated_headers_become_one_list(shape: str) -> None:
+    headers = [("Accept-Language", "de"), ("Accept-Language", "en")]
+    seen = told(event(shape, Call(headers=headers)))["headers"]["accept-language"]
+    assert [value.strip() for value in seen.split(",")] == ["de", "en"]
+
+
+@every_shape
+@pytest.mark.parametrize("body", ["", "text", "Grüße 👋", "Grüße 👋".encode()])
+def test_body_arrives_unchanged_as_text_or_base64(shape: str, body: str | bytes) -> None:
+    wanted = body if isinstance(body, str) else body.decode()
+    assert told(event(shape, Call("POST", body=body)))["body"] == wanted
+
+
+@every_shape
+def test_scheme_is_https(shape: str) -> None:
+    assert told(event(shape, Call()))["scheme"] == "https"
+
+
+@every_shape
+def test_answer_that_is_not_text_goes_out_as_base64(shape: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"\x00\xff", media_type="application/octet-stream")(scope, receive, send)
+
+    answer = buffered(everywhere(app))(event(shape, Call()), None)
+    assert (answer["isBase64Encoded"], answer["body"]) == (True, "AP8=")
+
+
+@every_shape
+def test_every_cookie_of_an_answer_is_kept(shape: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = Response("ok")
+        response.set_cookie("a", "1")
+        response.set_cookie("b", "2")
+        await response(scope, receive, send)
+
+    answer = buffered(everywhere(app))(event(shape, Call()), None)
+    cookies = answer["multiValueHeaders"]["set-cookie"] if shape == "rest" else answer["cookies"]
+    assert [cookie.split("=")[0] for cookie in cookies] == ["a", "b"]
+
+
+@every_shape
+@pytest.mark.parametrize("body", ["%%%", "QUJ", "§"])
+def test_body_that_is_not_base64_as_marked_is_refused_before_the_app(shape: str, body: str) -> None:
+    sent = event(shape, Call("POST")) | {"body": body, "isBase64Encoded": True}
+    answer = buffered(everywhere(echo))(sent, None)
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["error"]["code"] == "invalid_request"

@@ -1,0 +1,189 @@
+"""The built functions answer every event shape of AWS, inside the real runtime."""
+
+from base64 import b64decode
+import json
+from typing import Any
+
+import pytest
+
+from tests.lambda_.emulator import Function
+from tests.lambda_.events import SHAPES, Call, event, post
+from tests.parts.upstream import FakeUpstream, status
+
+CHAT = {"model": "vllm/m", "messages": [{"role": "user", "content": "Grüße, 世界 👋"}]}
+SLASHES = "meta/llama-3/8b"
+
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+def text(answer: dict[str, Any]) -> str:
+    return b64decode(answer["body"]).decode() if answer["isBase64Encoded"] else str(answer["body"])
+
+
+def body(answer: dict[str, Any]) -> Any:
+    assert answer["headers"]["content-type"] == "application/json"
+    return json.loads(text(answer))
+
+
+def error(answer: dict[str, Any]) -> dict[str, Any]:
+    """What went wrong, which is in the one shape."""
+    content = body(answer)
+    assert list(content) == ["error"]
+    assert set(content["error"]) == {"message", "type", "param", "code"}
+    failure: dict[str, Any] = content["error"]
+    return failure
+
+
+@pytest.fixture(scope="module")
+def registered(inference: Function) -> str:
+    """A model whose identifier has slashes."""
+    answer = inference.invoke(event("rest", post("/v1/models", {"model_id": SLASHES, "provider_model_id": "m"})))
+    assert answer["statusCode"] == 200, answer
+    return SLASHES
+
+
+@every_shape
+def test_health_is_ok(admin: Function, shape: str) -> None:
+    answer = admin.invoke(event(shape, Call(path="/v1/health")))
+    assert (answer["statusCode"], body(answer)) == (200, {"status": "OK"})
+
+
+@every_shape
+def test_providers_are_listed_with_their_health(admin: Function, shape: str) -> None:
+    answer = admin.invoke(event(shape, Call(path="/v1/providers")))
+    [provider] = body(answer)["data"]
+    assert (provider["provider_id"], provider["health"]["status"]) == ("vllm", "OK")
+
+
+@every_shape
+def test_chat_is_answered_and_its_unicode_reaches_the_provider(
+    inference: Function, upstream: FakeUpstream, shape: str
+) -> None:
+    answer = inference.invoke(event(shape, post("/v1/chat/completions", CHAT)))
+    assert answer["statusCode"] == 200
+    assert body(answer)["choices"][0]["message"]["content"] == "Hello"
+    assert body(answer)["model"] == "vllm/m"
+    assert upstream.seen[-1].body["messages"] == CHAT["messages"]
+
+
+@every_shape
+def test_native_chat_is_answered(inference: Function, shape: str) -> None:
+    request = {"model_id": "vllm/m", "messages": [{"role": "user", "content": "hi"}]}
+    answer = inference.invoke(event(shape, post("/v1/inference/chat-completion", request)))
+    assert answer["statusCode"] == 200, answer
+    assert body(answer)["completion_message"]["content"] == "Hello"
+
+
+@every_shape
+def test_base64_body_is_decoded(inference: Function, upstream: FakeUpstream, shape: str) -> None:
+    call = Call("POST", "/v1/openai/v1/chat/completions", json.dumps(CHAT, ensure_ascii=False).encode())
+    answer = inference.invoke(event(shape, call))
+    assert answer["statusCode"] == 200
+    assert upstream.seen[-1].body["messages"] == CHAT["messages"]
+
+
+@every_shape
+def test_body_that_is_not_base64_as_marked_is_400(inference: Function, shape: str) -> None:
+    sent = event(shape, Call("POST", "/v1/chat/completions")) | {"body": "§ not base64 §", "isBase64Encoded": True}
+    answer = inference.invoke(sent)
+    assert answer["statusCode"] == 400
+    assert "base64" in error(answer)["message"]
+
+
+@every_shape
+def test_streamed_chat_arrives_whole_as_server_sent_events(inference: Function, shape: str) -> None:
+    answer = inference.invoke(event(shape, post("/v1/chat/completions", CHAT | {"stream": True})))
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["content-type"].startswith("text/event-stream")
+    assert answer["isBase64Encoded"] is False
+    lines = [line.removeprefix("data: ") for line in text(answer).splitlines() if line]
+    assert lines[-1] == "[DONE]"
+    chunks = [json.loads(line) for line in lines[:-1]]
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "Hello"
+
+
+def test_multi_value_headers_reach_the_app_as_one_list(inference: Function) -> None:
+    headers = [("Accept", "text/html"), ("Accept", "application/json"), ("X-Stainless-Lang", "python")]
+    answer = inference.invoke(event("rest", Call("POST", "/v1/chat/completions", json.dumps(CHAT), headers)))
+    assert answer["statusCode"] == 200
+
+
+@every_shape
+def test_query_string_is_read(inference: Function, registered: str, shape: str) -> None:
+    answer = inference.invoke(
+        event(shape, Call(path="/v1/models", query=[("limit", "1"), ("limit", "2"), ("ä", "&=")]))
+    )
+    assert answer["statusCode"] == 200
+    assert registered in [model["id"] for model in body(answer)["data"]]
+
+
+@every_shape
+@pytest.mark.parametrize("spelling", [SLASHES, SLASHES.replace("/", "%2F")])
+def test_model_id_with_slashes_is_found_in_both_spellings(
+    inference: Function, registered: str, shape: str, spelling: str
+) -> None:
+    answer = inference.invoke(event(shape, Call(path=f"/v1/models/{spelling}")))
+    assert (answer["statusCode"], body(answer)["id"]) == (200, registered)
+
+
+@every_shape
+def test_unknown_model_is_404_that_says_how_to_list(inference: Function, shape: str) -> None:
+    answer = inference.invoke(event(shape, post("/v1/chat/completions", CHAT | {"model": "nö/such"})))
+    assert answer["statusCode"] == 404
+    assert "nö/such" in error(answer)["message"]
+    assert "/v1/models" in error(answer)["message"]
+
+
+@every_shape
+def test_unknown_route_is_404_in_the_error_shape(inference: Function, shape: str) -> None:
+    answer = inference.invoke(event(shape, Call(path="/v1/inference/nothing")))
+    assert (answer["statusCode"], error(answer)["code"]) == (404, "not_found")
+
+
+@every_shape
+def test_wrong_method_is_405_with_allow(inference: Function, shape: str) -> None:
+    answer = inference.invoke(event(shape, Call("DELETE", "/v1/chat/completions")))
+    assert (answer["statusCode"], error(answer)["code"]) == (405, "method_not_allowed")
+    assert answer["headers"]["allow"] == "POST"
+
+
+@every_shape
+@pytest.mark.parametrize("sent", [None, "", "{", '"text"', b"\xff\xfe", "[" * 100_000])
+def test_malformed_body_is_400_and_the_function_lives_on(
+    inference: Function, shape: str, sent: str | bytes | None
+) -> None:
+    answer = inference.invoke(event(shape, Call("POST", "/v1/chat/completions", sent)))
+    assert (answer["statusCode"], error(answer)["type"]) == (400, "invalid_request_error")
+    assert inference.invoke(event(shape, Call()))["statusCode"] == 200
+
+
+def test_missing_field_is_named(inference: Function) -> None:
+    answer = inference.invoke(event("rest", post("/v1/chat/completions", {"model": "vllm/m"})))
+    assert (answer["statusCode"], error(answer)["param"]) == (400, "messages")
+
+
+def test_registration_in_one_function_is_seen_by_every_later_call(inference: Function) -> None:
+    model = {"model_id": "short-lived", "provider_model_id": "m"}
+    answers = [
+        inference.invoke(event("rest", call))["statusCode"]
+        for call in (
+            post("/v1/models", model),
+            Call(path="/v1/models/short-lived"),
+            Call("DELETE", "/v1/models/short-lived"),
+            Call(path="/v1/models/short-lived"),
+        )
+    ]
+    assert answers[0] == answers[1] == 200
+    assert 200 <= answers[2] < 300
+    assert answers[3] == 404
+
+
+def test_provider_that_refuses_our_key_is_502_and_never_the_callers_401(
+    inference: Function, upstream: FakeUpstream
+) -> None:
+    upstream.replies["/v1/chat/completions"] = status(401, {"error": {"message": "bad key"}})
+    try:
+        answer = inference.invoke(event("rest", post("/v1/chat/completions", CHAT)))
+    finally:
+        del upstream.replies["/v1/chat/completions"]
+    assert (answer["statusCode"], error(answer)["code"]) == (502, "upstream_error")

@@ -1,0 +1,73 @@
+"""The distributions that ship are found by name, and every one is a valid run config."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from core.config.distributions import find, names
+from core.config.document import DynamoStore, RunConfig, SqliteStore
+from core.config.load import load
+from core.config.problems import ConfigInvalid
+
+LAMBDA = {"VLLM_URL": "http://h:8000", "REGISTRY_TABLE": "registry"}
+
+
+def config(name: str, environ: Mapping[str, str]) -> RunConfig:
+    loaded = load(find(name), environ)
+    assert loaded.problems == []
+    assert loaded.config is not None
+    return loaded.config
+
+
+def test_the_distributions_are_listed() -> None:
+    assert {"starter", "lambda"} <= set(names())
+    assert names() == sorted(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_distribution_is_valid_once_its_variables_are_set(name: str) -> None:
+    assert config(name, LAMBDA).name == name
+
+
+def test_starter_needs_no_variable_at_all() -> None:
+    found = config("starter", {"HOME": "/home/me"})
+    assert [entry.config["url"] for entry in found.providers["inference"]] == ["http://127.0.0.1:8400/v1"]
+    assert found.metadata_store == SqliteStore(db_path="/home/me/.llambda/starter/registry.db")
+    assert found.resources == {"models": ()}
+    assert found.server.port == 8321
+
+
+def test_starter_takes_an_embedding_server_from_the_environment() -> None:
+    variables = {"EMBEDDING_URL": "http://127.0.0.1:8401/v1", "EMBEDDING_MODEL": "smol", "EMBEDDING_DIMENSION": "384"}
+    found = config("starter", variables)
+    assert [entry.provider_id for entry in found.providers["inference"]] == ["local", "local-embedding"]
+    (model,) = found.resources["models"]
+    assert (model["provider_id"], model["provider_model_id"]) == ("local-embedding", "smol")
+    assert model["metadata"] == {"embedding_dimension": 384}
+
+
+def test_lambda_says_which_variables_it_needs() -> None:
+    loaded = load(find("lambda"), {})
+    assert [problem.path for problem in loaded.problems] == [
+        "providers.inference[0].config.url",
+        "metadata_store.table",
+    ]
+    assert config("lambda", LAMBDA).metadata_store == DynamoStore(table="registry")
+
+
+def test_an_existing_file_is_itself(tmp_path: Path) -> None:
+    file = tmp_path / "starter"
+    file.write_text("a: 1")
+    assert find(str(file)) == file
+
+
+@pytest.mark.parametrize("name", ["startr", "nowhere.yaml", "../starter", "", "starter.yaml/", "."])
+def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ConfigInvalid, match="distributions: .*lambda.*starter"):
+        find(name)
+
+
+def test_an_almost_right_name_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigInvalid, match="startr: 1 problem\n.*did you mean `starter`"):
+        find("startr")

@@ -1,0 +1,64 @@
+"""An external provider is held to its Protocol, with everything that is wrong in one message."""
+
+from typing import Any, Protocol
+
+import pytest
+
+from core.apis.inference import InferenceProvider
+from core.resolution.compliance import NotCompliant, check_compliance
+from tests.fakes import FakeProvider
+
+
+class Port(Protocol):
+    async def one(self, request: str) -> str: ...
+
+    async def two(self) -> str: ...
+
+
+class Wider(Port, Protocol):
+    async def three(self, a: int, *, b: int) -> str: ...
+
+
+class Good:
+    async def one(self, request: str, extra: int = 0) -> str:
+        return request * extra
+
+    async def two(self) -> str:
+        return ""
+
+    async def three(self, **anything: Any) -> str:
+        return str(anything)
+
+
+class Bad(Wider):
+    one = "not a method"  # type: ignore[assignment]
+
+    async def three(self, a: int) -> str:  # type: ignore[override,explicit-override]
+        return str(a)
+
+
+class Empty:
+    pass
+
+
+def test_a_provider_that_keeps_its_protocol_passes() -> None:
+    check_compliance("p", Good(), Wider)
+    check_compliance("p", FakeProvider(), InferenceProvider)
+
+
+def test_everything_that_is_wrong_is_in_one_message() -> None:
+    with pytest.raises(NotCompliant) as refusal:
+        check_compliance("p", Bad(), Wider)  # type: ignore[abstract]
+    assert refusal.value.faults == [
+        ("one", "not callable"),
+        ("three", "signature mismatch: no parameter b"),
+        ("two", "not actually implemented"),
+    ]
+    assert "provider `p` does not keep the protocol `Wider`" in str(refusal.value)
+    assert "two: not actually implemented" in str(refusal.value)
+
+
+def test_missing_methods_are_named_bases_included() -> None:
+    with pytest.raises(NotCompliant) as refusal:
+        check_compliance("p", Empty(), Wider)
+    assert refusal.value.faults == [("one", "missing"), ("three", "missing"), ("two", "missing")]

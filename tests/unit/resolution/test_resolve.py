@@ -1,0 +1,213 @@
+"""A function gets the APIs it serves and what those need, from built-in and external provider types."""
+
+from pathlib import Path
+import sys
+from typing import Any
+
+import pytest
+
+from core.apis.inference import ChatRequest
+from core.config.load import Loaded, load
+from core.errors import NotFound
+from core.resolution.check import check
+from core.resolution.compliance import NotCompliant
+from core.resolution.resolve import Stack, resolve
+
+SPEC = """
+adapter:
+  adapter_type: parrot
+  module: {module}
+  config_class: {module}.Config
+  pip_packages: [parrot]
+api_dependencies: []
+optional_api_dependencies: []
+"""
+ADAPTER = """
+from pydantic import BaseModel
+
+class Config(BaseModel):
+    word: str
+
+class Parrot:
+    def __init__(self, word): self.word = word
+    async def chat_completion(self, request): return {"object": self.word, "model": request.model}
+    async def completion(self, request): return {}
+    async def embeddings(self, request): return {}
+    async def stream_chat_completion(self, request): return None
+    async def stream_completion(self, request): return None
+    async def list_models(self): return [{"id": "p", "model_type": "llm", "metadata": {}}]
+    async def health(self): return {"status": "OK"}
+    async def close(self): pass
+
+async def get_adapter_impl(config, deps):
+    assert deps == {}
+    return Parrot(config.word)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A provider directory, and a package for its providers on the path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "providers.d" / "remote" / "inference").mkdir(parents=True)
+    return tmp_path
+
+
+def external(folder: Path, module: str, code: str) -> None:
+    (folder / f"{module}.py").write_text(code)
+    (folder / "providers.d/remote/inference/parrot.yaml").write_text(SPEC.format(module=module))
+    sys.modules.pop(module, None)
+
+
+def loaded(folder: Path, *entries: dict[str, Any], **more: Any) -> Loaded:
+    import json
+
+    document = {
+        "version": 2,
+        "image_name": "t",
+        "apis": ["inference"],
+        "providers": {"inference": list(entries)},
+        "metadata_store": {"type": "sqlite", "db_path": str(folder / "registry.db")},
+        **more,
+    }
+    (folder / "run.json").write_text(json.dumps(document))
+    return load(folder / "run.json", {})
+
+
+def valid(found: Loaded) -> Loaded:
+    assert not found.problems
+    assert not check(found)
+    return found
+
+
+def vllm(provider_id: str, **config: Any) -> dict[str, Any]:
+    return {"provider_id": provider_id, "provider_type": "remote::vllm", "config": {"url": "http://u", **config}}
+
+
+async def resolved(
+    folder: Path, *entries: dict[str, Any], apis: tuple[str, ...] = ("inference",), **more: Any
+) -> Stack:
+    return await resolve(valid(loaded(folder, *entries, **more)), apis, version="1")
+
+
+async def test_instances_of_one_type_stand_side_by_side(folder: Path) -> None:
+    stack = await resolved(folder, vllm("a"), vllm("b"), models=[{"model_id": "m", "provider_id": "b"}])
+    assert [instance.entry.provider_id for instance in stack.instances] == ["a", "b"]
+    assert set(stack.surfaces) == {"inference", "native_inference"}
+    assert (await stack.registries["model"].get("m")).provider_id == "b"
+    await stack.close()
+
+
+async def test_a_model_without_a_provider_belongs_to_the_only_one(folder: Path) -> None:
+    stack = await resolved(folder, vllm("a"), models=[{"model_id": "m", "provider_model_id": None, "metadata": {}}])
+    found = await stack.registries["model"].get("m")
+    assert (found.provider_id, found.provider_resource_id) == ("a", "m")
+    await stack.close()
+
+
+async def test_an_external_provider_is_served_like_a_built_in_one(folder: Path) -> None:
+    external(folder, "parrot_good", ADAPTER)
+    entry = {"provider_id": "x", "provider_type": "remote::parrot", "config": {"word": "hi"}}
+    stack = await resolved(folder, entry, external_providers_dir=str(folder / "providers.d"))
+    request = ChatRequest(model="x/p", messages=[{}])
+    assert await stack.surfaces["inference"].chat_completion(request) == {"object": "hi", "model": "x/p"}
+    with pytest.raises(NotFound):
+        await stack.registries["model"].get("x/q")
+    await stack.close()
+
+
+async def test_an_external_provider_that_does_not_keep_the_protocol_is_refused(folder: Path) -> None:
+    external(
+        folder,
+        "parrot_bad",
+        ADAPTER.replace("async def completion", "async def completions").replace(
+            "def embeddings(self, request", "def embeddings(self"
+        ),
+    )
+    entry = {"provider_id": "x", "provider_type": "remote::parrot", "config": {"word": "hi"}}
+    with pytest.raises(NotCompliant, match="`x`") as refusal:
+        await resolved(folder, entry, external_providers_dir=str(folder / "providers.d"))
+    assert [name for name, _ in refusal.value.faults] == ["completion", "embeddings"]
+
+
+async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -> None:
+    stack = await resolved(folder, vllm("a", api_token="s3cret"), apis=("admin",))
+    shown = await stack.surfaces["admin"].get_provider("a")
+    assert shown["config"]["api_token"] == "********"
+    assert shown["health"]["status"] == "Error"
+    routes = (await stack.surfaces["admin"].list_routes())["data"]
+    assert {"route": "/v1/models", "method": "GET", "provider_types": ["remote::vllm"]} in routes
+    assert {"route": "/v1/health", "method": "GET", "provider_types": []} in routes
+    await stack.close()
+
+
+def messages(folder: Path, *entries: dict[str, Any], **more: Any) -> dict[str, str]:
+    found = loaded(folder, *entries, **more)
+    return {problem.path: problem.message for problem in found.problems + check(found)}
+
+
+def test_every_mistake_about_providers_and_resources_is_reported_with_its_path(folder: Path) -> None:
+    found = messages(
+        folder,
+        {"provider_id": "a", "provider_type": "remote::vlm"},
+        {"provider_id": "b", "provider_type": "inline::meta-reference"},
+        vllm("c", api_tokn="s3cret"),
+        vllm("d", timeout="soon"),
+        models=[{"model_id": "e", "provider_id": "c", "model_type": "embedding"}],
+    )
+    assert "did you mean `remote::vllm`?" in found["providers.inference[0].provider_type"]
+    assert "use remote::vllm" in found["providers.inference[1].provider_type"]
+    assert "did you mean `api_token`?" in found["providers.inference[2].config.api_tokn"]
+    assert "number" in found["providers.inference[3].config.timeout"]
+    assert "embedding_dimension" in found["models[0]"]
+    assert not any("s3cret" in text for text in found.values())
+
+
+def test_a_resource_without_a_provider_among_several_is_a_problem(folder: Path) -> None:
+    found = messages(folder, vllm("a"), vllm("b"), models=[{"model_id": "m"}])
+    assert found == {"models[0]": "provider_id is missing; inference providers: a, b"}
+
+
+def test_a_token_of_digits_stays_text(folder: Path) -> None:
+    entry = vllm("a", api_token="${env.TOKEN}")
+    loaded(folder, entry)
+    found = load(folder / "run.json", {"TOKEN": "0012345678"})
+    assert not check(found)
+    found = load(folder / "run.json", {"TOKEN": "12345678"})
+    assert not check(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("adapter: [", "remote/inference/parrot.yaml"),
+        ("adapter: {}", "adapter_type"),
+        ("[]", "parrot.yaml"),
+        (SPEC.format(module="not_there_at_all"), ""),
+    ],
+)
+def test_a_broken_external_spec_is_a_problem_that_names_the_file(folder: Path, text: str, words: str) -> None:
+    (folder / "providers.d/remote/inference/parrot.yaml").write_text(text)
+    entry = {"provider_id": "x", "provider_type": "remote::parrot"}
+    found = messages(folder, entry, external_providers_dir=str(folder / "providers.d"))
+    if words:
+        assert words in found["external_providers_dir"]
+    else:
+        assert "not installed" in found["providers.inference[0].provider_type"]
+
+
+def test_a_missing_external_directory_is_a_problem(folder: Path) -> None:
+    assert "there is no directory" in messages(folder, external_providers_dir="/nope")["external_providers_dir"]
+
+
+def test_a_needed_api_without_providers_and_a_circle_are_problems(folder: Path) -> None:
+    external(folder, "parrot_deps", ADAPTER)
+    file = folder / "providers.d/remote/inference/parrot.yaml"
+    entry = {"provider_id": "x", "provider_type": "remote::parrot", "config": {"word": "hi"}}
+    more = {"external_providers_dir": str(folder / "providers.d")}
+    file.write_text(file.read_text().replace("api_dependencies: []", "api_dependencies: [safety]", 1))
+    assert "needs API `safety`" in messages(folder, entry, **more)["providers.inference"].replace(
+        "its providers need", "needs"
+    )
+    file.write_text(file.read_text().replace("[safety]", "[inference]", 1))
+    assert "inference -> inference" in messages(folder, entry, **more)["providers"]

@@ -1,0 +1,215 @@
+"""A model is found by either of its names, wherever it comes from, and a warm look-up reads nothing."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from core.apis.inference import ServedModel
+from core.apis.models import MODEL
+from core.apis.resources import Resource
+from core.errors import Conflict, InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
+from core.routing.catalog import Catalog
+from core.routing.registry import Registry, split_identifier
+from tests.fakes import Clock, FakeProvider, MemoryStore, served
+
+
+def model(identifier: str, provider_id: str = "a", name: str | None = None, **attributes: object) -> Resource:
+    own = {"metadata": {}, "model_type": "llm", **attributes}
+    return Resource("model", identifier, provider_id, identifier if name is None else name, own)
+
+
+class Stack:
+    def __init__(self, *declared: Resource) -> None:
+        self.clock, self.store = Clock(), MemoryStore()
+        self.a, self.b = FakeProvider([served("m", created=7), served("x/y")]), FakeProvider([served("n")])
+        self.catalog = Catalog({"a": self.a.list_models, "b": self.b.list_models}, seconds=60, clock=self.clock)
+        self.registry = Registry(
+            MODEL, self.store, self.catalog, provider_ids=["a", "b"], declared=declared, remember=30, clock=self.clock
+        )
+
+    async def ids(self, after: str = "", limit: int = 100) -> list[str]:
+        return [row.identifier for row in (await self.registry.page(after=after, limit=limit)).resources]
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack()
+
+
+async def test_a_listed_model_needs_no_registration(stack: Stack) -> None:
+    found = await stack.registry.get("a/x/y")
+    assert (found.provider_id, found.provider_resource_id) == ("a", "x/y")
+    assert (await stack.registry.get("a/m")).created == 7
+    assert await stack.ids() == ["a/m", "a/x/y", "b/n"]
+
+
+async def test_a_registered_model_answers_to_both_names(stack: Stack) -> None:
+    await stack.registry.register(model("alias", name="m", metadata={"k": 1}))
+    for name in ("alias", "a/m"):
+        found = await stack.registry.get(name)
+        assert (found.identifier, found.attributes["metadata"]) == (name, {"k": 1})
+
+
+async def test_a_declared_model_answers_to_both_names_and_is_never_stored() -> None:
+    stack = Stack(model("alias", name="m", model_type="embedding"), model("second", name="m"))
+    assert (await stack.registry.get("second")).identifier == "second"
+    assert (await stack.registry.get("a/m")).attributes["model_type"] == "embedding"
+    assert (await stack.registry.page(after="", limit=1)).resources[0].attributes["model_type"] == "embedding"
+    assert not stack.store.rows
+    assert await stack.ids() == ["a/m", "a/x/y", "alias", "b/n", "second"]
+
+
+@pytest.mark.parametrize("name", ["nope", "a/", "a", "c/m", "/m", "", "a/n"])
+async def test_an_unknown_model_is_not_found_and_the_message_says_how_to_list(stack: Stack, name: str) -> None:
+    with pytest.raises(NotFound, match="GET /v1/models"):
+        await stack.registry.get(name)
+
+
+async def test_looking_up_a_listed_model_again_reads_neither_store_nor_provider(stack: Stack) -> None:
+    await stack.registry.get("a/m")
+    reads, listings = stack.store.reads, stack.a.listings
+    for _ in range(5):
+        await stack.registry.get("a/m")
+    assert (stack.store.reads, stack.a.listings) == (reads, listings)
+    stack.clock.now = 31
+    await stack.registry.get("a/m")
+    assert stack.store.reads > reads
+
+
+async def test_registering_takes_effect_on_a_remembered_listed_model(stack: Stack) -> None:
+    await stack.registry.get("a/m")
+    await stack.registry.register(model("alias", name="m", metadata={"k": 1}))
+    assert (await stack.registry.get("a/m")).attributes["metadata"] == {"k": 1}
+
+
+async def test_what_a_provider_does_not_serve_is_refused_with_what_it_serves(stack: Stack) -> None:
+    with pytest.raises(InvalidRequest, match="It serves: m, x/y") as refusal:
+        await stack.registry.register(model("z"))
+    assert refusal.value.param == "provider_model_id"
+    assert not stack.store.rows
+
+
+async def test_what_a_provider_began_to_serve_can_be_registered_at_once(stack: Stack) -> None:
+    await stack.ids()
+    stack.a.models.append(served("new"))
+    assert (await stack.registry.register(model("new"))).identifier == "new"
+
+
+async def test_a_provider_that_is_down_refuses_registration_and_nothing_is_stored(stack: Stack) -> None:
+    stack.a.down = UpstreamFailed("secret address")
+    with pytest.raises(ProviderUnavailable) as refusal:
+        await stack.registry.register(model("m"))
+    assert "secret" not in refusal.value.message
+    assert not stack.store.rows
+
+
+async def test_a_provider_that_is_down_hides_no_other_models(stack: Stack) -> None:
+    stack.a.down = UpstreamFailed("x")
+    assert await stack.ids() == ["b/n"]
+    with pytest.raises(ProviderUnavailable):
+        await stack.registry.get("a/m")
+
+
+async def test_a_provider_that_went_down_still_shows_what_it_served(stack: Stack) -> None:
+    before = await stack.ids()
+    stack.a.down = UpstreamFailed("x")
+    stack.clock.now = 61
+    assert await stack.ids() == before
+
+
+async def test_a_provider_that_did_not_answer_is_left_alone_for_a_while(stack: Stack) -> None:
+    stack.a.down = UpstreamFailed("x")
+    for _ in range(3):
+        await stack.ids()
+    assert stack.a.listings == 1
+    stack.a.down, stack.clock.now = None, 6
+    assert "a/m" in await stack.ids()
+
+
+async def test_of_many_that_need_a_listing_one_asks(stack: Stack) -> None:
+    await asyncio.gather(*(stack.catalog.served("a", fresh=True) for _ in range(10)))
+    assert stack.a.listings == 1
+
+
+async def test_a_provider_that_hangs_is_unavailable() -> None:
+    async def hang() -> list[ServedModel]:
+        await asyncio.sleep(60)
+        return []
+
+    catalog = Catalog({"h": hang}, seconds=60, patience=0.01)
+    with pytest.raises(ProviderUnavailable):
+        await catalog.served("h")
+
+
+async def test_the_same_content_again_changes_nothing_and_other_content_conflicts(stack: Stack) -> None:
+    first = await stack.registry.register(model("m"))
+    assert await stack.registry.register(model("m")) == first
+    with pytest.raises(Conflict):
+        await stack.registry.register(model("m", metadata={"k": 1}))
+
+
+async def test_a_declared_identifier_cannot_be_registered_otherwise_or_removed() -> None:
+    stack = Stack(model("m"))
+    assert (await stack.registry.register(model("m"))).identifier == "m"
+    with pytest.raises(Conflict, match="run config"):
+        await stack.registry.register(model("m", name="x/y"))
+    with pytest.raises(Conflict, match="run config"):
+        await stack.registry.unregister("m")
+
+
+async def test_an_identifier_that_reads_as_another_model_is_refused(stack: Stack) -> None:
+    with pytest.raises(InvalidRequest, match="already means `n` of provider `b`"):
+        await stack.registry.register(model("b/n", name="m"))
+    assert (await stack.registry.register(model("a/m", name="m"))).identifier == "a/m"
+    assert await stack.ids() == ["a/m", "a/x/y", "b/n"]
+
+
+async def test_unregistering_removes_and_a_second_time_is_not_found(stack: Stack) -> None:
+    await stack.registry.register(model("m"))
+    await stack.registry.unregister("m")
+    for name in ("m", "a/m"):
+        with pytest.raises(NotFound, match="not a registered model"):
+            await stack.registry.unregister(name)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_pages_joined_are_the_whole_list_in_order(limit: int) -> None:
+    stack = Stack(model("a/m2", name="m"), model("zz", name="m"))
+    for name in ("b1", "A", "é", "\U0001f600", "\uffff", "m"):
+        await stack.store.create(model(name, name="m"))
+    everything = await stack.ids()
+    assert everything == sorted(everything, key=str.encode)
+    joined: list[str] = []
+    while True:
+        page = await stack.registry.page(after=joined[-1] if joined else "", limit=limit)
+        joined += [row.identifier for row in page.resources]
+        if not page.has_more:
+            break
+    assert joined == everything
+
+
+def test_the_longest_provider_id_wins() -> None:
+    assert split_identifier("a/b/c", ["a", "a/b"]) == ("a/b", "c")
+    assert split_identifier("a/b", ["a", "a/b"]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("providers", "given", "expected"),
+    [
+        (["a"], None, "a"),
+        (["a", "b"], "b", "b"),
+        (["a", "b"], None, "multiple"),
+        (["a"], "z", "not found"),
+        ([], None, "none"),
+    ],
+)
+def test_the_provider_is_the_named_one_or_the_only_one(providers: list[str], given: str | None, expected: str) -> None:
+    registry = Registry(MODEL, MemoryStore(), Catalog({}, seconds=1), provider_ids=providers)
+    choose: Callable[[], str] = lambda: registry.provider_of({"provider_id": given})  # noqa: E731
+    if expected in providers:
+        assert choose() == expected
+    else:
+        with pytest.raises(InvalidRequest, match=expected) as refusal:
+            choose()
+        assert refusal.value.param == "provider_id"

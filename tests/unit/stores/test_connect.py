@@ -1,0 +1,41 @@
+"""The store that a run config names, and nothing that it does not."""
+
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+from core.config.document import DynamoStore, SqliteStore
+from core.stores.connect import connect_registry
+from core.stores.dynamodb import DynamoRegistry
+from core.stores.sqlite import SqliteRegistry
+
+
+async def test_sqlite_is_connected_with_its_path_and_namespace(tmp_path: Path) -> None:
+    store = connect_registry(SqliteStore(type="sqlite", db_path=str(tmp_path / "registry.db"), namespace="x"))
+    assert isinstance(store, SqliteRegistry)
+    assert await store.page("model", after="", limit=1) == []
+    await store.close()
+    assert (tmp_path / "registry.db").exists()
+
+
+def test_dynamodb_is_connected_with_its_table_and_namespace() -> None:
+    store = connect_registry(
+        DynamoStore(type="dynamodb", table="models", region="eu-west-1", endpoint_url=None, namespace=None)
+    )
+    assert isinstance(store, DynamoRegistry)
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("core.stores.connect", {"sqlite3", "aiobotocore", "botocore", "core.stores.sqlite", "core.stores.dynamodb"}),
+        ("core.stores.dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
+        ("core.stores.sqlite", {"aiobotocore", "botocore"}),
+    ],
+)
+def test_libraries_are_imported_only_when_they_are_used(module: str, unwanted: set[str]) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert not unwanted & set(run.stdout.split())
