@@ -13,7 +13,7 @@ type JsonStream = AsyncGenerator[JsonObject]
 class Wire(BaseModel):
     """A request: what the stack reads is typed, what it does not read is kept and passed on."""
 
-    # Built when an endpoint needs it: the admin function imports these tables and validates none of them.
+    # Built at the first request that has one: a function imports every table and answers mostly one operation.
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from core.apis.version import VERSION
 from core.cli import configs, serve
 from core.config.problems import ConfigInvalid
+from core.resolution.compliance import NotCompliant
 
 EXAMPLES: Final = """\
 examples:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         code: int = options.run(options)
-    except ConfigInvalid as invalid:
+    except (ConfigInvalid, NotCompliant) as invalid:
         print(invalid, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from core.cli.options import Commands, add_config, add_env, load_checked
 from core.config import environment
 
 if TYPE_CHECKING:
-    from core.config.document import RunConfig
+    from core.config.document import LoggingConfig, RunConfig
     from core.web.app import App
 
 FUNCTIONS: Final = {"inference": "functions.inference", "admin": "functions.admin"}
@@ -47,8 +47,7 @@ def run(options: argparse.Namespace, ready: Callable[[str], None] = _announce) -
         print(f"`llambda serve` needs {missing.name}: pip install 'llambda[local]'", file=sys.stderr)
         return 1
     path, config = load_checked(options)
-    logging.basicConfig(level=config.logging.level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it greets and takes leave in seven lines
+    _log_at(config.logging)
     host = options.host or config.server.host or "127.0.0.1"
     port = config.server.port if options.port is None else options.port
     try:
@@ -61,6 +60,14 @@ def run(options: argparse.Namespace, ready: Callable[[str], None] = _announce) -
     app = _app(path, config)
     serve(app, config.server, listener, lambda: ready(f"{url}/v1"))
     return 0
+
+
+def _log_at(wanted: "LoggingConfig") -> None:
+    """The product's own loggers at the wanted level; libraries at warning, unless a category says otherwise."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("core").setLevel(wanted.level.upper())
+    for category, level in wanted.category_levels.items():
+        logging.getLogger(category).setLevel(level.upper())
 
 
 def _app(path: Path, config: "RunConfig") -> "App":

@@ -14,7 +14,6 @@ from core.apis.tables import APIS
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
-from core.resolution.external import external_specs
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.specs import INSTEAD, ProviderSpec, Specs, built_in
 
@@ -25,14 +24,23 @@ AUTOMATIC = {"inspect", "providers", *(kind.section for api in APIS.values() for
 def check(loaded: Loaded) -> list[Problem]:
     """Every problem of the document's `apis` and `providers`, beside those that loading it found."""
     directory = loaded.document.get("external_providers_dir")
-    external, problems = external_specs(directory if isinstance(directory, str) else None)
-    specs = built_in() | external
+    specs, problems = available(directory if isinstance(directory, str) else None)
     problems += _unserved(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, specs.get((api, entry.provider_type)), _known(api, specs))
     problems += _dependency_problems(loaded, specs) + _ownerless(loaded)
     known = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in known]
+
+
+def available(directory: str | None) -> tuple[Specs, list[Problem]]:
+    """Every provider type: the built-in ones, and those of an external directory, which may have problems."""
+    if directory is None:
+        return built_in(), []
+    from core.resolution.external import external_specs  # its validation is not for every cold start
+
+    external, problems = external_specs(directory)
+    return built_in() | external, problems
 
 
 def _unserved(loaded: Loaded) -> list[Problem]:

@@ -41,10 +41,8 @@ class InlineFile(_Module):
 FLAVOURS: Final[dict[str, type[RemoteFile | InlineFile]]] = {"remote": RemoteFile, "inline": InlineFile}
 
 
-def external_specs(directory: str | None) -> tuple[Specs, list[Problem]]:
+def external_specs(directory: str) -> tuple[Specs, list[Problem]]:
     """The provider types found under `directory`, and what is wrong with the files there."""
-    if directory is None:
-        return {}, []
     root = Path(directory).expanduser()
     if not root.is_dir():
         return {}, [Problem("external_providers_dir", f"there is no directory `{root}`; create it or mend the path")]

@@ -15,11 +15,10 @@ from core.config.document import ProviderEntry, RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.config.redact import redact
-from core.resolution.check import config_class, needs_of
+from core.resolution.check import available, config_class, needs_of
 from core.resolution.compliance import check_compliance
-from core.resolution.external import external_specs
 from core.resolution.order import dependency_order
-from core.resolution.specs import ProviderSpec, Specs, built_in
+from core.resolution.specs import ProviderSpec, Specs
 from core.routing.admin import AdminRouter, ProviderView
 from core.routing.catalog import Catalog
 from core.routing.inference import InferenceRouter
@@ -79,7 +78,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
     """
     if loaded.config is None:
         raise ConfigInvalid("run config", loaded.problems)
-    specs = built_in() | external_specs(loaded.config.external_providers_dir)[0]
+    specs = available(loaded.config.external_providers_dir)[0]
     wanted = set(wanted)
     apis = routed(loaded.config) if "admin" in wanted else sorted(wanted)
     stack = Stack(loaded.config)
@@ -152,6 +151,9 @@ async def _connect(
     if spec.factory is None:
         provider = module["connect"](entry.provider_id, config, deps)
     else:
+        if spec.factory not in module:
+            problem = Problem(f"{path}.provider_type", f"module `{spec.module}` has no {spec.factory}(config, deps)")
+            raise ConfigInvalid("run config", [problem])
         provider = await module[spec.factory](config, deps)
         check_compliance(entry.provider_id, provider, PROTOCOLS[spec.api])
     return Instance(spec.api, entry, config, provider)

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 """
 
 from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ def buffered(app: Starlette, *, base_path: str = "") -> Handler:
     def handler(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         try:
             event = _decoded(_without_stage(event))
-        except NotBase64:
+        except ValueError:
             return _refused(InvalidRequest("The body is marked as base64 and is not."))
         return mangum(event, context)
 

@@ -52,7 +52,6 @@ def _operation(operation: Operation, surface: Any, limit: int) -> Endpoint:  # n
             return _json(await call(**request.path_params))
 
         return show
-    kind.model_rebuild()
     stream = getattr(surface, operation.stream) if operation.stream else None
 
     async def answer(request: Request) -> Response:
@@ -113,8 +112,6 @@ def _show(kind: Kind, registry: Registry, limit: int) -> Endpoint:
 
 
 def _register(kind: Kind, registry: Registry, limit: int) -> Endpoint:
-    kind.body.model_rebuild()
-
     async def register(request: Request) -> Response:
         body = parse(kind.body, await read(request, limit))
         wanted = resource_from(kind, body, registry.provider_of(body.model_dump()))

@@ -138,8 +138,12 @@ def resident_mb(package: Path) -> float:
     """Resident megabytes of the process that runs the function of `package`."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            is_ours = b"awslambdaric" in (process / "cmdline").read_bytes().split(b"\0")
-            if is_ours and (process / "cwd").readlink() == package:
+            program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if (
+                b"python" in program.rpartition(b"/")[2]
+                and b"awslambdaric" in arguments
+                and (process / "cwd").readlink() == package
+            ):
                 found = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text())
                 return int(found[1]) / 1000 if found else 0.0
         except OSError:

@@ -4,7 +4,8 @@ from base64 import b64encode
 import json
 from typing import Any
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 import pytest
 
 from core.apis.native import Message

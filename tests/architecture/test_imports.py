@@ -1,0 +1,53 @@
+"""A cold start imports what its function uses, and nothing else. Counted in modules: time is for make bench."""
+
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {
+    "version": 2,
+    "image_name": "t",
+    "apis": ["inference"],
+    "providers": {"inference": [{"provider_id": "a", "provider_type": "remote::vllm", "config": {"url": "http://u"}}]},
+    "metadata_store": {"type": "dynamodb", "table": "registry"},
+}
+NEVER = (
+    "boto3",
+    "aiobotocore",
+    "botocore",
+    "yaml",
+    "httpx",
+    "uvicorn",
+    "sqlite3",
+    "core.cli",
+    "core.resolution.external",
+)
+
+
+def imported(tmp_path: Path, function: str) -> set[str]:
+    (tmp_path / "run.json").write_text(json.dumps(CONFIG))
+    code = f"import sys, functions.{function}; print(*sys.modules, sep='\\n')"
+    env = os.environ | {"LLAMBDA_CONFIG": str(tmp_path / "run.json")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(("function", "most"), [("inference", 720), ("admin", 520)])
+def test_a_function_imports_no_more_than_its_budget(tmp_path: Path, function: str, most: int) -> None:
+    modules = imported(tmp_path, function)
+    assert not {name for name in NEVER if name in modules}
+    assert ("aiohttp" in modules) == (function == "inference")
+    assert len(modules) <= most
+
+
+def test_an_unset_config_is_said_at_once() -> None:
+    env = {name: value for name, value in os.environ.items() if name != "LLAMBDA_CONFIG"}
+    command = [sys.executable, "-c", "import functions.admin"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "LLAMBDA_CONFIG: is not set" in done.stderr

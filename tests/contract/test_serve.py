@@ -1,0 +1,175 @@
+"""`llambda serve` as a process: TLS, federation, clients that leave, and a clean end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+import json
+import os
+from pathlib import Path
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from tests.parts.stack import ROOT, serving
+from tests.parts.upstream import FakeUpstream, chunk, running, stream
+
+CHAT = "/v1/chat/completions"
+
+
+def write(folder: Path, upstreams: dict[str, str], **server: Any) -> Path:
+    entries = [{"provider_id": n, "provider_type": "remote::vllm", "config": {"url": u}} for n, u in upstreams.items()]
+    document = {
+        "version": 2,
+        "image_name": "t",
+        "apis": ["inference"],
+        "providers": {"inference": entries},
+        "metadata_store": {"type": "sqlite", "db_path": str(folder / "registry.db")},
+        "server": server,
+    }
+    (folder / "run.json").write_text(json.dumps(document))
+    return folder / "run.json"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeUpstream]:
+    async with running() as upstream:
+        yield upstream
+
+
+def body(model: str, **more: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "Hi"}], **more}
+
+
+async def test_chat_goes_to_the_instance_that_serves_the_model(tmp_path: Path, upstream: FakeUpstream) -> None:
+    async with running(FakeUpstream(models=[{"id": "n"}])) as second:
+        config = write(tmp_path, {"a": upstream.url, "b": second.url})
+        with serving(config, tmp_path / "log") as url:
+            async with httpx.AsyncClient(base_url=url) as client:
+                listing = (await client.get("/v1/models")).json()["data"]
+                assert [row["id"] for row in listing] == ["a/m", "b/n"]
+                answer = await client.post(CHAT, json=body("b/n"))
+                assert answer.json()["model"] == "b/n"
+    assert [seen.path for seen in upstream.seen] == ["/v1/models"]
+    assert second.seen[-1].body["model"] == "n"
+
+
+async def test_a_registration_outlives_the_process(tmp_path: Path, upstream: FakeUpstream) -> None:
+    config = write(tmp_path, {"a": upstream.url})
+    with serving(config, tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            wanted = {"model_id": "mine", "provider_model_id": "m"}
+            assert (await client.post("/v1/models", json=wanted)).status_code == 200
+    with serving(config, tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/v1/models/mine")).json()["provider_resource_id"] == "m"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_client_that_leaves_cancels_the_call_upstream(
+    tmp_path: Path, upstream: FakeUpstream, *, streamed: bool
+) -> None:
+    upstream.replies[CHAT] = stream([chunk("Hel")], hang=True)
+    with serving(write(tmp_path, {"a": upstream.url}), tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            await client.get("/v1/models")
+            if streamed:
+                async with client.stream("POST", CHAT, json=body("a/m", stream=True)) as answer:
+                    assert await anext(answer.aiter_lines())
+            else:
+                with pytest.raises(httpx.ReadTimeout):
+                    await client.post(CHAT, json=body("a/m"), timeout=0.5)
+            await asyncio.wait_for(upstream.cancelled.wait(), 10)
+
+
+async def test_a_stream_with_a_dead_upstream_has_a_real_status(tmp_path: Path, upstream: FakeUpstream) -> None:
+    with serving(write(tmp_path, {"a": upstream.url, "b": "http://127.0.0.1:9"}), tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            answer = await client.post(CHAT, json=body("b/m", stream=True))
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "provider_unavailable")
+            assert "9" not in answer.json()["error"]["message"]
+
+
+async def test_a_body_of_seven_megabytes_is_refused(tmp_path: Path, upstream: FakeUpstream) -> None:
+    with serving(write(tmp_path, {"a": upstream.url}), tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            answer = await client.post(CHAT, content=b" " * 7_000_000)
+            assert answer.status_code == 413
+
+
+async def test_mutual_tls_lets_in_only_who_has_a_certificate(tmp_path: Path, upstream: FakeUpstream) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    files = {
+        f"tls_{name}file": str(tmp_path / f"{pem}.pem")
+        for name, pem in (("cert", "cert"), ("key", "key"), ("ca", "ca"))
+    }
+    with serving(write(tmp_path, {"a": upstream.url}, **files), tmp_path / "log") as url:
+        assert url.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        async with httpx.AsyncClient(base_url=url, verify=trusting) as stranger:
+            with pytest.raises(httpx.TransportError):
+                await stranger.get("/v1/health")
+        trusting.load_cert_chain(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
+        async with httpx.AsyncClient(base_url=url, verify=trusting) as known:
+            assert (await known.get("/v1/health")).json() == {"status": "OK"}
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "core.cli.main", *arguments]
+    environment = os.environ | env
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    config = write(tmp_path, {"a": "http://127.0.0.1:9"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", str(config), "--port", str(port))
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("", "has no get_adapter_impl"),
+        ("async def get_adapter_impl(config, deps): return object()", "chat_completion: missing"),
+    ],
+)
+def test_a_provider_that_breaks_its_protocol_is_said_without_a_traceback(tmp_path: Path, code: str, words: str) -> None:
+    folder = tmp_path / "providers.d" / "remote" / "inference"
+    folder.mkdir(parents=True)
+    (tmp_path / "broken.py").write_text(f"from pydantic import BaseModel\nclass Config(BaseModel): pass\n{code}\n")
+    spec = {"adapter": {"adapter_type": "bad", "module": "broken", "config_class": "broken.Config"}}
+    (folder / "bad.yaml").write_text(json.dumps(spec))
+    config = write(tmp_path, {})
+    document = json.loads(config.read_text())
+    document["external_providers_dir"] = str(tmp_path / "providers.d")
+    document["providers"]["inference"] = [{"provider_id": "x", "provider_type": "remote::bad"}]
+    config.write_text(json.dumps(document))
+    done = run("serve", str(config), "--port", "0", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
+    config = write(tmp_path, {"a": "http://127.0.0.1:9"})
+    command = [sys.executable, "-m", "core.cli.main", "serve", str(config), "--port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "listening" in process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    process.stdout.close()
