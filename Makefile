@@ -53,7 +53,7 @@ check: setup ## format, lint, types, imports, dependencies, template
 	$(RUN)mypy
 	$(RUN)pyright
 	$(RUN)deptry .
-	$(RUN)cfn-lint
+	$(RUN)cfn-lint --append-rules cfn_lint_serverless.rules
 
 .PHONY: unit
 unit: setup ## the fast tests: no I/O
@@ -76,6 +76,8 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 	$(COMPILE) pyproject.toml -o locks/run.txt
 	$(COMPILE) pyproject.toml locks/model.in --extra local -c locks/run.txt -o locks/local.txt
 	$(COMPILE) pyproject.toml locks/dev.in --extra local -c locks/local.txt -o locks/dev.txt
+	$(COMPILE) locks/ministack.in -o locks/ministack.txt
+	for lock in locks/clients/*.in; do $(COMPILE) $$lock -o $${lock%.in}.txt; done
 
 .PHONY: build-%
 build-InferenceFunction build-AdminFunction: build-%: ## called by sam build

@@ -21,10 +21,13 @@ CURL: Final = """
 Base URL:  {url}
 
 Try it:
-  curl {url}/chat/completions -H 'content-type: application/json' \\
-    -d '{{"model": "local/{model}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
+  curl {url}/chat/completions \\
+    -H 'content-type: application/json' -d '{{
+      "model": "local/{model}",
+      "messages": [{{"role": "user", "content": "Say hello."}}]}}'
 
-Ctrl-C stops everything. The registry is kept in .state/registry.db.
+Your registrations are kept in {state}/registry.db
+Ctrl-C stops everything.
 """
 
 
@@ -32,14 +35,16 @@ def main() -> int:
     """Exit code 0 after Ctrl-C or SIGTERM, 1 when something could not start."""
     options = argparse.ArgumentParser(description="Run the stack with a small local model.")
     options.add_argument("--port", type=int, default=8321, help="where the stack listens")
-    port: int = options.parse_args().port
+    options.add_argument("--state", type=Path, default=STATE, help="the folder for the registry and the logs")
+    given = options.parse_args()
+    port: int = given.port
     if not _free(port):
         print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, _interrupt)
     with suppress(KeyboardInterrupt), ExitStack() as stopping:
         try:
-            return _run(port, stopping)
+            return _run(port, given.state.resolve(), stopping)
         except (RuntimeError, OSError, ConfigInvalid) as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -60,53 +65,56 @@ def _free(port: int) -> bool:
     return True
 
 
-def _run(port: int, stopping: ExitStack) -> int:
-    (STATE / "logs").mkdir(parents=True, exist_ok=True)
-    urls = {name: _start(name, stopping) for name in SERVERS}
+def _run(port: int, state: Path, stopping: ExitStack) -> int:
+    (state / "logs").mkdir(parents=True, exist_ok=True)
+    logs = {name: state / "logs" / f"{name}.log" for name in SERVERS}
+    urls = {name: _start(name, logs[name], stopping) for name in SERVERS}
     for name, (process, model_port) in urls.items():
-        _wait(name, process, model_port)
+        _wait(process, model_port, logs[name])
     print("starting the stack ...", flush=True)
     variables = {
         "VLLM_URL": f"http://127.0.0.1:{urls['chat'][1]}/v1",
         "EMBEDDING_URL": f"http://127.0.0.1:{urls['embedding'][1]}/v1",
         "EMBEDDING_MODEL": model_server.EMBEDDING_MODEL,
-        "SQLITE_STORE_DIR": str(STATE),
+        "SQLITE_STORE_DIR": str(state),
     }
     env = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
     options = command_line().parse_args(["serve", "starter", "--port", str(port), *env])
-    code = serve.run(options, lambda url: print(CURL.format(url=url, model=model_server.CHAT_MODEL), flush=True))
+    code = serve.run(
+        options, lambda url: print(CURL.format(url=url, model=model_server.CHAT_MODEL, state=_shown(state)), flush=True)
+    )
     print("stopping ...", flush=True)
     return code
 
 
-def _start(name: str, stopping: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
+def _shown(state: Path) -> Path:
+    here = Path.cwd()
+    return state.relative_to(here) if state.is_relative_to(here) else state
+
+
+def _start(name: str, log: Path, stopping: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
     port = free_port()
     print(f"starting the local {name} model ...", flush=True)
-    log = stopping.enter_context(_log(name).open("wb"))
-    process = model_server.start(port, embedding=SERVERS[name], log=log)
+    process = model_server.start(port, embedding=SERVERS[name], log=stopping.enter_context(log.open("wb")))
     ending = threading.Event()
-    threading.Thread(target=_watch, args=(name, process, ending), daemon=True).start()
+    threading.Thread(target=_watch, args=(process, ending, log), daemon=True).start()
     stopping.callback(model_server.stop, process)
     stopping.callback(ending.set)
     return process, port
 
 
-def _log(name: str) -> Path:
-    return STATE / "logs" / f"{name}.log"
-
-
-def _wait(name: str, process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     try:
         model_server.wait_until_ready(process, port)
     except RuntimeError as failure:
-        lines = _log(name).read_text("utf-8", "replace").splitlines()[-5:]
-        raise RuntimeError("\n".join([f"{name}: {failure}; its log ends:", *lines])) from None
+        lines = log.read_text("utf-8", "replace").splitlines()[-5:]
+        raise RuntimeError("\n".join([f"{failure}; {log} ends:", *lines])) from None
 
 
-def _watch(name: str, process: subprocess.Popen[bytes], ending: threading.Event) -> None:
+def _watch(process: subprocess.Popen[bytes], ending: threading.Event, log: Path) -> None:
     code = process.wait()
     if not ending.is_set():
-        print(f"The {name} model ended by itself (exit code {code}); see {_log(name)}", file=sys.stderr, flush=True)
+        print(f"A local model ended by itself (exit code {code}); see {log}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+"""What `make run` runs: a curl that works when pasted, a registry that stays, and nothing left behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import json
+from pathlib import Path
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from infra.local.dynamodb import free_port
+
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 90
+
+
+def start(state: Path, port: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "infra.local.run", "--port", str(port), "--state", str(state)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """What it printed until a line has `words`."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return printed
+    raise AssertionError(printed)
+
+
+def children(process: subprocess.Popen[str]) -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
+
+
+def gone(pids: set[int]) -> bool:
+    end = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@contextmanager
+def running(state: Path, port: int) -> Iterator[str]:
+    process = start(state, port)
+    try:
+        printed = until(process, "Ctrl-C stops everything")
+        models = children(process)
+        assert len(models) == 2
+        yield printed
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stdout is not None
+        assert "Traceback" not in printed + process.stdout.read()
+        assert gone(models)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_printed_curl_works_and_a_second_start_keeps_the_registry(tmp_path: Path) -> None:
+    port = free_port()
+    with running(tmp_path, port) as printed:
+        command = re.search(r"curl .*?}'", printed, re.DOTALL)
+        assert command
+        assert max(map(len, printed.partition("Your registrations")[0].splitlines())) <= 80
+        done = subprocess.run(["bash", "-c", f"{command[0]} -sS"], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["choices"][0]["message"]["content"]
+        wanted = {"model_id": "mine", "provider_id": "local", "provider_model_id": "smollm2-135m-instruct"}
+        httpx.post(f"http://127.0.0.1:{port}/v1/models", json=wanted).raise_for_status()
+    with running(tmp_path, port):
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/models/mine").json()["provider_id"] == "local"
+
+
+def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(tmp_path, port)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert output == f"Port {port} is in use. Choose another: make run PORT={port + 1}\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+    process = start(tmp_path, free_port())
+    try:
+        until(process, "embedding model")
+        time.sleep(0.2)
+        models = children(process)
+        process.send_signal(how)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert "Traceback" not in output
+        assert gone(models)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_models_end_with_a_killed_parent(tmp_path: Path) -> None:
+    process = start(tmp_path, free_port())
+    until(process, "Ctrl-C stops everything")
+    models = children(process)
+    process.kill()
+    process.communicate()
+    assert gone(models)
