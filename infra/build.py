@@ -20,6 +20,8 @@ import sys
 import tempfile
 from typing import Final
 
+from infra.uv import uv
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCK: Final = ROOT / "locks" / "run.txt"
 CONFIG: Final = ROOT / "infra" / "distributions" / "lambda.yaml"
@@ -76,6 +78,7 @@ def build(wanted: Build) -> None:
 
     Raises:
         ValueError: this Python is not the function's, or the run config has problems.
+        FileNotFoundError: there is no uv.
         subprocess.CalledProcessError: the dependencies could not be installed; uv has said why.
     """
     if sys.version_info[:2] != PYTHON:
@@ -96,7 +99,7 @@ def _install(wanted: Build) -> None:
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text("".join(_locked()), encoding="utf-8")
-        command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        command = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
         command += ["--only-binary", ":all:", "--no-compile", "--link-mode", "copy", "--python", sys.executable]
         command += ["--python-platform", PLATFORMS[wanted.architecture], "--python-version", "3.13"]
         subprocess.run([*command, "--target", str(wanted.out), "-r", str(requirements)], check=True)
@@ -110,13 +113,6 @@ def _locked() -> Iterator[str]:
             kept = line.partition("==")[0] not in LEFT_OUT
         if kept:
             yield line
-
-
-def _uv() -> str:
-    for found in (shutil.which("uv"), shutil.which(ROOT / ".uv" / "bin" / "uv")):
-        if found and subprocess.run([found, "--version"], check=False, capture_output=True).returncode == 0:
-            return found
-    raise ValueError("uv is neither on the PATH nor in .uv: make setup")
 
 
 def _copy_sources(wanted: Build) -> None:
@@ -206,7 +202,7 @@ def main() -> int:
     try:
         wanted = Build(module_of(options.function), options.out, Path(options.config), options.architecture)
         build(wanted)
-    except (ValueError, subprocess.CalledProcessError) as failure:
+    except (ValueError, FileNotFoundError, subprocess.CalledProcessError) as failure:
         print(f"infra.build: {failure}", file=sys.stderr)
         return 2
     print(report(wanted))

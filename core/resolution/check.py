@@ -28,7 +28,7 @@ def check(loaded: Loaded) -> list[Problem]:
     problems += _unserved(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, specs.get((api, entry.provider_type)), _known(api, specs))
-    problems += _dependency_problems(loaded, specs) + _ownerless(loaded)
+    problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + unenforced(loaded)
     known = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in known]
 
@@ -50,6 +50,14 @@ def _unserved(loaded: Loaded) -> list[Problem]:
         for i, api in enumerate(apis)
         if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
     ]
+
+
+def unenforced(loaded: Loaded) -> list[Problem]:
+    """What asks for protection that this build does not have: serving without it would be open."""
+    server = loaded.config.server if loaded.config is not None else None
+    wanted = {"auth": server.auth, "quota": server.quota} if server is not None else {}
+    text = "is not enforced by this build, so that the stack would be open; remove it to serve without"
+    return [Problem(f"server.{name}", text) for name, value in wanted.items() if value]
 
 
 def _known(api: str, specs: Specs) -> list[str]:

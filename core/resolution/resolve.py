@@ -15,7 +15,7 @@ from core.config.document import ProviderEntry, RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.config.redact import redact
-from core.resolution.check import available, config_class, needs_of
+from core.resolution.check import available, config_class, needs_of, unenforced
 from core.resolution.compliance import check_compliance
 from core.resolution.order import dependency_order
 from core.resolution.specs import ProviderSpec, Specs
@@ -76,8 +76,9 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
         ConfigInvalid: the run config, or the config of a provider that is needed, has problems.
         NotCompliant: an external provider does not keep its API's Protocol.
     """
-    if loaded.config is None:
-        raise ConfigInvalid("run config", loaded.problems)
+    problems = loaded.problems + unenforced(loaded)
+    if loaded.config is None or problems:
+        raise ConfigInvalid("run config", problems)
     specs = available(loaded.config.external_providers_dir)[0]
     wanted = set(wanted)
     apis = routed(loaded.config) if "admin" in wanted else sorted(wanted)

@@ -1,10 +1,11 @@
 """The real Python clients, each in an environment of its own under `.venv-clients/`, from `locks/clients/`."""
 
 from pathlib import Path
-import shutil
 import subprocess
 import sys
 from typing import Final
+
+from infra.uv import uv
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOCKS: Final = ROOT / "locks" / "clients"
@@ -21,16 +22,8 @@ def python_of(name: str) -> Path:
     folder, lock = ENVIRONMENTS / name, (LOCKS / f"{name}.txt").read_text("utf-8")
     python, stamp = folder / "bin" / "python", folder / "lock.txt"
     if not stamp.exists() or stamp.read_text("utf-8") != lock:
-        uv = _uv()
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", "-"]
+        subprocess.run([uv(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+        install = [uv(), "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", "-"]
         subprocess.run(install, check=True, input=lock, text=True)
         stamp.write_text(lock, "utf-8")
     return python
-
-
-def _uv() -> str:
-    for found in (shutil.which("uv"), shutil.which(ROOT / ".uv" / "bin" / "uv")):
-        if found and subprocess.run([found, "--version"], check=False, capture_output=True).returncode == 0:
-            return found
-    raise FileNotFoundError("uv is neither on the PATH nor in .uv: make setup")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 import platform
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any, Final
 import httpx
 
 from infra.local.dynamodb import free_port
+from infra.uv import uv as find_uv
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAM: Final = ("tool", "run", "--from", "aws-sam-cli==1.170.0")
@@ -41,10 +41,10 @@ def architecture() -> str:
 
 
 def uv() -> str:
-    for found in (shutil.which("uv"), shutil.which(ROOT / ".uv" / "bin" / "uv")):
-        if found and subprocess.run([found, "--version"], check=False, capture_output=True).returncode == 0:
-            return found
-    raise Missing("uv is neither on the PATH nor in .uv")
+    try:
+        return find_uv()
+    except FileNotFoundError as failure:
+        raise Missing(str(failure)) from None
 
 
 def emulator() -> Path:

@@ -34,7 +34,7 @@ def test_starter_needs_no_variable_at_all() -> None:
     found = config("starter", {"HOME": "/home/me"})
     assert [entry.config["url"] for entry in found.providers["inference"]] == ["http://127.0.0.1:8400/v1"]
     assert found.metadata_store == SqliteStore(db_path="/home/me/.llambda/starter/registry.db")
-    assert found.resources == {"models": ()}
+    assert not found.resources.get("models")
     assert found.server.port == 8321
 
 
@@ -64,10 +64,10 @@ def test_an_existing_file_is_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["startr", "nowhere.yaml", "../starter", "", "starter.yaml/", "."])
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
-    with pytest.raises(ConfigInvalid, match="distributions: .*lambda.*starter"):
+    with pytest.raises(ConfigInvalid, match=r"distributions: .*lambda.*starter"):
         find(name)
 
 
 def test_an_almost_right_name_gets_a_suggestion() -> None:
-    with pytest.raises(ConfigInvalid, match="startr: 1 problem\n.*did you mean `starter`"):
+    with pytest.raises(ConfigInvalid, match=r"startr: 1 problem\n.*did you mean `starter`"):
         find("startr")

@@ -41,7 +41,7 @@ def test_what_stands_under_a_secret_name_is_masked(key: str, value: Any) -> None
 
 
 def test_empty_values_are_shown_as_empty() -> None:
-    document = {"api_key": "", "token": None, "secret": {}, "password": []}
+    document: dict[str, Any] = {"api_key": "", "token": None, "secret": {}, "password": []}
     assert redact(document) == document
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from core.apis.inference import ChatRequest
 from core.config.load import Loaded, load
+from core.config.problems import ConfigInvalid
 from core.errors import NotFound
 from core.resolution.check import check
 from core.resolution.compliance import NotCompliant
@@ -166,6 +167,13 @@ def test_every_mistake_about_providers_and_resources_is_reported_with_its_path(f
 def test_a_resource_without_a_provider_among_several_is_a_problem(folder: Path) -> None:
     found = messages(folder, vllm("a"), vllm("b"), models=[{"model_id": "m"}])
     assert found == {"models[0]": "provider_id is missing; inference providers: a, b"}
+
+
+async def test_protection_that_is_not_there_is_refused_rather_than_ignored(folder: Path) -> None:
+    server = {"auth": {"provider_type": "custom", "config": {}}, "quota": {"period": "day"}}
+    assert set(messages(folder, vllm("a"), server=server)) == {"server.auth", "server.quota"}
+    with pytest.raises(ConfigInvalid, match=r"server\.quota"):
+        await resolve(loaded(folder, vllm("a"), server=server), ["inference"], version="1")
 
 
 def test_a_token_of_digits_stays_text(folder: Path) -> None:

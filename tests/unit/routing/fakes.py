@@ -19,7 +19,7 @@ METRICS = [
 class FakeInference:
     """Answers `reply`, or by the request's text from `replies`; an exception there is raised.
 
-    A text in `slow` waits until it is cancelled. `most` is the most calls that were under way at once.
+    A text in `slow` waits until it is cancelled; `waiting` is set when all of them do. `most` is the most calls that were under way at once.
     """
 
     reply: JsonObject = field(default_factory=dict[str, Any])
@@ -30,6 +30,7 @@ class FakeInference:
     asked: list[Wire] = field(default_factory=list[Wire])
     cancelled: list[str] = field(default_factory=list[str])
     closed: bool = False
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
     most: int = 0
     _now: int = 0
 
@@ -56,6 +57,8 @@ class FakeInference:
             raise self.failure
         self._now += 1
         self.most = max(self.most, self._now)
+        if self._now == len(self.slow):
+            self.waiting.set()
         try:
             await asyncio.sleep(3600 if text in self.slow else 0)
         except asyncio.CancelledError:

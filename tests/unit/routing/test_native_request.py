@@ -112,7 +112,14 @@ def test_a_stream_asks_for_its_usage() -> None:
 
 
 def test_what_is_not_known_goes_on_but_for_what_would_change_the_answers_shape() -> None:
-    unknown = {"seed": 7, "temperature": 0.5, "n": 3, "stream_options": {}, "model": "other", "prompt": None}
+    unknown: dict[str, Any] = {
+        "seed": 7,
+        "temperature": 0.5,
+        "n": 3,
+        "stream_options": {},
+        "model": "other",
+        "prompt": None,
+    }
     assert chat(**unknown) == BARE | {"seed": 7, "temperature": 0.5, "prompt": None}
     assert completion(seed=7, n=2) == {"model": "m", "prompt": "Once", "temperature": 0.0, "seed": 7}
     batch = native(NativeChatBatchRequest, messages_batch=[[HI]], stream=True, n=2)

@@ -88,7 +88,7 @@ def test_types_are_known_by_pythons_names_and_json_schemas(param_type: str, sche
 
 @pytest.mark.parametrize("param_type", ["", "strng", "list[strng]", "list[", "int or str", "[" * 256])
 def test_an_unknown_type_is_refused_with_those_that_are_known(param_type: str) -> None:
-    with pytest.raises(InvalidRequest, match="is not a type. The types: str, string, int") as refusal:
+    with pytest.raises(InvalidRequest, match=r"is not a type\. The types: str, string, int") as refusal:
         parameter_schema(param_type=param_type)
     assert refusal.value.param == "tools[0].parameters.p.param_type"
 
