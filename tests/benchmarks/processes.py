@@ -9,6 +9,17 @@ import subprocess
 import sys
 
 ROOT = Path(__file__).parents[2]
+CONFIG = """
+version: 2
+image_name: bench
+apis: [inference]
+providers:
+  inference:
+    - provider_id: up
+      provider_type: remote::vllm
+      config: {{url: "http://127.0.0.1:{upstream}"}}
+metadata_store: {store}
+"""
 
 
 @contextmanager

@@ -15,21 +15,10 @@ from core.stores.ports import RegistryStore
 from core.stores.sqlite import connect as sqlite
 from infra.local import dynamodb as local
 from tests.benchmarks.load import get, p50, post
-from tests.benchmarks.processes import started
+from tests.benchmarks.processes import CONFIG, started
 from tests.benchmarks.table import Row
 
 FEW, MANY, ROUNDS = 10, 10_000, 7
-CONFIG = """
-version: 2
-image_name: bench
-apis: [inference]
-providers:
-  inference:
-    - provider_id: up
-      provider_type: remote::vllm
-      config: {{url: "http://127.0.0.1:{upstream}"}}
-metadata_store: {store}
-"""
 REQUESTS = {
     "list a page of 10": get("/v1/models?limit=10"),
     "get a model": get("/v1/models/model-00007"),

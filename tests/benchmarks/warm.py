@@ -5,29 +5,18 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.benchmarks.load import p50, post, rate
-from tests.benchmarks.processes import started
+from tests.benchmarks.processes import CONFIG, started
 from tests.benchmarks.table import Row
 
 ROUNDS = 7
-CONFIG = """
-version: 2
-image_name: bench
-apis: [inference]
-providers:
-  inference:
-    - provider_id: up
-      provider_type: remote::vllm
-      config: {{url: "http://127.0.0.1:{upstream}"}}
-metadata_store: {{type: sqlite, db_path: {folder}/registry.db}}
-models:
-  - {{model_id: hello, provider_model_id: bench}}
-"""
+MODELS = "models: [{model_id: hello, provider_model_id: bench}]\n"
 
 
 def warm() -> list[Row]:
     with TemporaryDirectory() as folder, started("-m", "tests.benchmarks.upstream") as (upstream, _):
         config = Path(folder) / "run.yaml"
-        config.write_text(CONFIG.format(upstream=upstream, folder=folder))
+        store = f"{{type: sqlite, db_path: {folder}/registry.db}}"
+        config.write_text(CONFIG.format(upstream=upstream, store=store) + MODELS)
         bare_server = started("-m", "tests.benchmarks.passthrough", f"http://127.0.0.1:{upstream}")
         server = started("-m", "core.cli.main", "serve", str(config), "--port", "0")
         with bare_server as (bare, _), server as (llambda, _):

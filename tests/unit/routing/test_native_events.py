@@ -78,6 +78,11 @@ def test_a_stream_of_nothing_still_begins_and_ends() -> None:
     assert run(ChatEvents(), []) == [text_event("start", ""), text_event("complete", "", "end_of_turn")]
 
 
+def test_a_chunk_of_nothing_makes_no_event() -> None:
+    nothing: list[JsonObject] = [{}, {"choices": None}, {"choices": [{"delta": None}]}, chunk({"tool_calls": None})]
+    assert [ChatEvents().feed(each) for each in nothing] == [[]] * 4
+
+
 def test_usage_with_every_chunk_counts_once_as_it_was_last() -> None:
     first = chunk({"content": "a"}) | {"usage": {"prompt_tokens": 1}}
     sent = run(ChatEvents(), [first, chunk({"content": "b"}, "length") | {"usage": USAGE}])
