@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 import uvicorn
 
 from core.config.document import ServerConfig
+from core.config.problems import ConfigInvalid, Problem
 from core.runtime.loop import process_loop
 
 SHUTDOWN_SECONDS = 5  # for answers that are on their way
@@ -40,6 +41,9 @@ def serve(app: ASGIApp, server: ServerConfig, listener: socket.socket, ready: Ca
     """Serve until SIGINT or SIGTERM, then finish what is on its way; `ready` is called when it listens.
 
     With `tls_cafile`, clients must show a certificate that it vouches for (mutual TLS).
+
+    Raises:
+        ConfigInvalid: a TLS file is missing, or is no certificate or key.
     """
     config = uvicorn.Config(
         app,
@@ -53,6 +57,11 @@ def serve(app: ASGIApp, server: ServerConfig, listener: socket.socket, ready: Ca
         ssl_ca_certs=server.tls_cafile,
         ssl_cert_reqs=ssl.CERT_REQUIRED if server.tls_cafile else ssl.CERT_NONE,
     )
+    try:
+        config.load()
+    except OSError as failure:  # ssl's own errors are OSErrors too
+        problem = Problem("server", f"its TLS files cannot be used: {failure.strerror or failure}")
+        raise ConfigInvalid("run config", [problem]) from failure
     process_loop().run_until_complete(_Server(config, ready).serve(sockets=[listener]))
 
 

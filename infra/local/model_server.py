@@ -9,12 +9,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
-import os
 from pathlib import Path
+import select
 import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
 from typing import IO, Any, Final
 
@@ -35,12 +35,14 @@ def model_file() -> Path:
     raise FileNotFoundError("the model is not installed: make setup")
 
 
-def serve(port: int, *, embedding: bool) -> None:
-    """Serve on 127.0.0.1:`port` until a signal says to stop."""
+def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:
+    """Serve on 127.0.0.1:`port` until SIGINT or SIGTERM; if `leashed`, at the latest until standard input ends.
+
+    Raises:
+        RuntimeError: the port is in use, or the model cannot be loaded.
+    """
     import xllamacpp
 
-    wanted = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
     params: Any = xllamacpp.CommonParams()
     params.model.path = str(model_file())
     params.model_alias = {EMBEDDING_MODEL if embedding else CHAT_MODEL}
@@ -50,22 +52,29 @@ def serve(port: int, *, embedding: bool) -> None:
     if embedding:
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # loading holds the interpreter: no handler would run
     server = xllamacpp.Server(params)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    print(f"{CHAT_MODEL if not embedding else EMBEDDING_MODEL} on port {port}", flush=True)
-    signal.sigwait(wanted)
+    print(f"{EMBEDDING_MODEL if embedding else CHAT_MODEL} on port {port}", flush=True)
+    _wait_for_the_end(leashed=leashed)
     del server
 
 
-def _end_with_parent() -> None:
-    """Whoever started this holds the other end of standard input; when it is gone, so is this."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
+def _wait_for_the_end(*, leashed: bool) -> None:
+    """Until a signal; if `leashed`, also until whoever holds the other end of standard input is gone."""
+    told, telling = socket.socketpair()
+    telling.setblocking(False)
+    signal.set_wakeup_fd(telling.fileno())  # the server's threads get signals too, and would not wake this one
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(wanted, lambda *_: None)
+    select.select([told, *([sys.stdin] if leashed else [])], [], [])
+    signal.set_wakeup_fd(-1)
+    told.close()
+    telling.close()
 
 
 def start(port: int, *, embedding: bool = False, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """Start it as a process of its own; it is not ready yet."""
-    command = [sys.executable, "-m", "infra.local.model_server", "--port", str(port)]
+    command = [sys.executable, "-m", "infra.local.model_server", "--port", str(port), "--leashed"]
     output = log or subprocess.DEVNULL
     root = Path(__file__).parents[2]
     arguments = ["--embedding"] if embedding else []
@@ -129,14 +138,20 @@ def running(port: int, *, embedding: bool = False) -> Generator[str]:
         stop(process)
 
 
-def main() -> None:
-    """Parse the arguments and serve."""
+def main() -> int:
+    """Exit code 0 after a signal, 1 when it cannot serve."""
     parser = argparse.ArgumentParser(description="Serve a small language model on this machine.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--embedding", action="store_true", help="serve embeddings instead of chat")
+    parser.add_argument("--leashed", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
-    serve(options.port, embedding=options.embedding)
+    try:
+        serve(options.port, embedding=options.embedding, leashed=options.leashed)
+    except (FileNotFoundError, RuntimeError) as failure:
+        print(f"no model on port {options.port}: {failure}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -140,6 +140,18 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), ("nonsense", "TLS files cannot be used")])
+def test_a_bad_tls_file_is_said_without_a_traceback(tmp_path: Path, content: str | None, words: str) -> None:
+    pem = tmp_path / "x.pem"
+    if content is not None:
+        pem.write_text(content)
+    config = write(tmp_path, {"a": "http://127.0.0.1:9"}, tls_certfile=str(pem), tls_keyfile=str(pem))
+    done = run("serve", str(config), "--port", "0")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
