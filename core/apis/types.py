@@ -14,7 +14,8 @@ class Wire(BaseModel):
     """A request: what the stack reads is typed, what it does not read is kept and passed on."""
 
     # Built at the first request that has one: a function imports every table and answers mostly one operation.
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True)
+    # NaN is no JSON, but some clients send it: it goes on as it came, for the provider to refuse.
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True, ser_json_inf_nan="constants")
 
 
 class Health(TypedDict, total=False):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+import math
 import socket
 from typing import Any
 
@@ -57,6 +58,15 @@ async def test_unknown_parameters_reach_the_provider_and_unset_ones_do_not(
     assert upstream.seen[-1].body == {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **more}
     assert upstream.seen[-1].headers["authorization"] == "Bearer s3cret"
     assert upstream.seen[-1].headers["content-type"] == "application/json"
+
+
+async def test_what_is_no_json_number_is_not_made_into_another_value(
+    upstream: FakeUpstream, provider: InferenceProvider
+) -> None:
+    text = '{"model": "m", "messages": [{}], "temperature": NaN, "seed": 123456789012345678901234567890}'
+    await provider.chat_completion(ChatRequest.model_validate_json(text))
+    assert math.isnan(upstream.seen[-1].body["temperature"])
+    assert upstream.seen[-1].body["seed"] == 123456789012345678901234567890
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
