@@ -81,4 +81,5 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 
 .PHONY: build-%
 build-InferenceFunction build-AdminFunction: build-%: ## called by sam build
+	@test -x $(RUN)python || { echo "run 'make setup' first: sam build uses its environment"; exit 1; }
 	$(RUN)python -m infra.build $* "$(ARTIFACTS_DIR)"
