@@ -26,8 +26,16 @@ class ProviderView:
 class AdminRouter:
     """Answers the admin API from what was resolved."""
 
-    def __init__(self, version: str, providers: Sequence[ProviderView], routes: Sequence[RouteRow]) -> None:
-        """Keep what to show."""
+    def __init__(
+        self,
+        version: str,
+        providers: Sequence[ProviderView],
+        routes: Sequence[RouteRow],
+        *,
+        patience: float = HEALTH_SECONDS,
+    ) -> None:
+        """Keep what to show; `patience` is how many seconds a provider has to say how it feels."""
+        self._patience = patience
         self._version = version
         self._providers = tuple(providers)
         self._routes = tuple(routes)
@@ -39,12 +47,12 @@ class AdminRouter:
         return {"version": self._version}
 
     async def list_providers(self) -> JsonObject:
-        return {"data": await asyncio.gather(*(_shown(provider) for provider in self._providers))}
+        return {"data": await asyncio.gather(*(self._shown(provider) for provider in self._providers))}
 
     async def get_provider(self, provider_id: str) -> JsonObject:
         for provider in self._providers:
             if provider.provider_id == provider_id:
-                return await _shown(provider)
+                return await self._shown(provider)
         known = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
         raise NotFound(f"Provider `{provider_id}` is not configured. Known: {known}.", param="provider_id")
 
@@ -63,22 +71,20 @@ class AdminRouter:
 
         return document(self._version, self._routes)
 
+    async def _shown(self, provider: ProviderView) -> JsonObject:
+        return {
+            "api": provider.api,
+            "provider_id": provider.provider_id,
+            "provider_type": provider.provider_type,
+            "config": provider.config,
+            "health": await self._health(provider),
+        }
 
-async def _shown(provider: ProviderView) -> JsonObject:
-    return {
-        "api": provider.api,
-        "provider_id": provider.provider_id,
-        "provider_type": provider.provider_type,
-        "config": provider.config,
-        "health": await _health(provider),
-    }
-
-
-async def _health(provider: ProviderView) -> Health:
-    if provider.health is None:
-        return Health(status="Not Implemented", message="Provider does not implement health check")
-    try:
-        async with asyncio.timeout(HEALTH_SECONDS):
-            return await provider.health()
-    except TimeoutError:
-        return Health(status="Error", message=f"Health check timed out after {HEALTH_SECONDS} seconds")
+    async def _health(self, provider: ProviderView) -> Health:
+        if provider.health is None:
+            return Health(status="Not Implemented", message="Provider does not implement health check")
+        try:
+            async with asyncio.timeout(self._patience):
+                return await provider.health()
+        except TimeoutError:
+            return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
