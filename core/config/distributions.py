@@ -1,5 +1,6 @@
 """Distributions: the run configs that ship with llambda, found by name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,26 +13,26 @@ FOLDERS: Final = (
 )
 
 
-def _known() -> dict[str, Path]:
-    files = [file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))]
+def _known(folders: Sequence[Path]) -> dict[str, Path]:
+    files = [file for folder in folders for file in sorted(folder.glob("*.yaml"))]
     return {file.stem: file for file in reversed(files)}
 
 
-def names() -> list[str]:
+def names(folders: Sequence[Path] = FOLDERS) -> list[str]:
     """The names of the distributions, in alphabetical order."""
-    return sorted(_known())
+    return sorted(_known(folders))
 
 
-def find(name_or_path: str) -> Path:
-    """The file of a run config: an existing file, or else the distribution of this name.
+def find(name_or_path: str, folders: Sequence[Path] = FOLDERS) -> Path:
+    """The file of a run config: an existing file, or else the distribution of this name in the first folder with it.
 
     Raises:
         ConfigInvalid: neither; the message lists the distributions.
     """
     path = Path(name_or_path)
-    if name_or_path and path.is_file():
+    if path.is_file():
         return path
-    known = _known()
+    known = _known(folders)
     if name_or_path in known:
         return known[name_or_path]
     listed = ", ".join(sorted(known)) or "none"

@@ -56,7 +56,8 @@ class Loaded:
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Read a run config: JSON if the name ends in .json, else YAML. Never raises for what is in the file."""
-    raw, problems = read(path)
+    raw, found = read(path)
+    problems = _new(found, ())
     if raw is None:
         return Loaded(None, {}, problems)
     try:

@@ -47,7 +47,7 @@ def _strays(entries: Entries, section: Section, providers: Entries, places: Plac
     known = [name for name in names if _is_id(name)]
     if len(known) < len(names):
         return  # what is wrong there is reported there
-    listed = ", ".join(known) or "none"
+    listed = ", ".join(dict.fromkeys(known)) or "none"
     for index, entry in enumerate(entries):
         name = entry.get("provider_id")
         if _is_id(name) and name not in known:

@@ -115,20 +115,23 @@ def _unknown_api(api: str) -> str:
 
 def _apis(draft: Draft) -> None:
     given = draft.source.get("apis")
+    draft.document["apis"] = kept = list[Value]()
     if given is None or given == []:
         providers = draft.document["providers"]
-        draft.document["apis"] = [api for api, entries in providers.items() if entries] if providers else []
+        if isinstance(providers, Mapping):
+            configured = cast("Mapping[str, Value]", providers)
+            draft.document["apis"] = [api for api, entries in configured.items() if entries]
         return
-    draft.document["apis"] = given
-    if isinstance(given, list):
-        draft.document["apis"] = kept = list[Value]()
-        for index, written in enumerate(cast("Sequence[Value]", given)):
-            api = RENAMED_APIS.get(written, written) if isinstance(written, str) else written
-            if isinstance(api, str) and api not in ROUTED_APIS and api not in AUTOMATIC_APIS:
-                draft.blame(f"apis[{index}]", _unknown_api(api))
-            elif api not in AUTOMATIC_APIS and api not in kept:
-                draft.origins[f"apis[{len(kept)}]"] = f"apis[{index}]"
-                kept.append(api)
+    if not isinstance(given, list):
+        draft.blame("apis", "must be a list")
+        return
+    for index, written in enumerate(cast("Sequence[Value]", given)):
+        api = RENAMED_APIS.get(written, written) if isinstance(written, str) else written
+        if isinstance(api, str) and api not in ROUTED_APIS and api not in AUTOMATIC_APIS:
+            draft.blame(f"apis[{index}]", _unknown_api(api))
+        elif api not in AUTOMATIC_APIS and api not in kept:
+            draft.origins[f"apis[{len(kept)}]"] = f"apis[{index}]"
+            kept.append(api)
 
 
 def _registered(draft: Draft) -> Mapping[str, Value]:

@@ -62,7 +62,7 @@ def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:
 def _wait_for_the_end(*, leashed: bool) -> None:
     """Until a signal; if `leashed`, also until whoever holds the other end of standard input is gone."""
     told, telling = socket.socketpair()
-    telling.setblocking(False)
+    telling.settimeout(0)
     signal.set_wakeup_fd(telling.fileno())  # the server's threads get signals too, and would not wake this one
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, lambda *_: None)

@@ -9,11 +9,7 @@ import sys
 import threading
 from typing import Final
 
-from core.cli import serve
-from core.cli.main import parser as command_line
-from core.config.problems import ConfigInvalid
-from infra.local import model_server
-from infra.local.dynamodb import free_port
+# The rest is imported late: a Ctrl-C during these imports would be a traceback.
 
 STATE: Final = Path(__file__).resolve().parents[2] / ".state"
 SERVERS: Final = {"chat": False, "embedding": True}  # name -> is it for embeddings
@@ -38,11 +34,13 @@ def main() -> int:
     options.add_argument("--state", type=Path, default=STATE, help="the folder for the registry and the logs")
     given = options.parse_args()
     port: int = given.port
-    if not _free(port):
-        print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
-        return 1
     signal.signal(signal.SIGTERM, _interrupt)
     with suppress(KeyboardInterrupt), ExitStack() as stopping:
+        from core.config.problems import ConfigInvalid
+
+        if not _free(port):
+            print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
+            return 1
         try:
             return _run(port, given.state.resolve(), stopping)
         except (RuntimeError, OSError, ConfigInvalid) as failure:
@@ -66,6 +64,10 @@ def _free(port: int) -> bool:
 
 
 def _run(port: int, state: Path, stopping: ExitStack) -> int:
+    from core.cli import serve
+    from core.cli.main import parser as command_line
+    from infra.local import model_server
+
     (state / "logs").mkdir(parents=True, exist_ok=True)
     logs = {name: state / "logs" / f"{name}.log" for name in SERVERS}
     urls = {name: _start(name, logs[name], stopping) for name in SERVERS}
@@ -93,17 +95,22 @@ def _shown(state: Path) -> Path:
 
 
 def _start(name: str, log: Path, stopping: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
+    from infra.local import model_server
+    from infra.local.dynamodb import free_port
+
     port = free_port()
     print(f"starting the local {name} model ...", flush=True)
     process = model_server.start(port, embedding=SERVERS[name], log=stopping.enter_context(log.open("wb")))
-    ending = threading.Event()
-    threading.Thread(target=_watch, args=(process, ending, log), daemon=True).start()
     stopping.callback(model_server.stop, process)
+    ending = threading.Event()
     stopping.callback(ending.set)
+    threading.Thread(target=_watch, args=(process, ending, log), daemon=True).start()
     return process, port
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    from infra.local import model_server
+
     try:
         model_server.wait_until_ready(process, port)
     except RuntimeError as failure:

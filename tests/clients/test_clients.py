@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from infra.local import clients
-from tests.clients.scripts import llama_stack, llama_stack_native, ogx, openai_sdk
+from tests.clients.scripts import llama_stack, llama_stack_admin, llama_stack_native, ogx, openai_sdk
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS: dict[str, tuple[ModuleType, ...]] = {
     "llama-stack-client-0.2": (llama_stack, llama_stack_native),
-    "llama-stack-client-0.7": (llama_stack,),
+    "llama-stack-client-0.7": (llama_stack, llama_stack_admin),
     "ogx-client-1.5": (ogx,),
     "openai-2": (openai_sdk,),
     "openai-3": (openai_sdk,),

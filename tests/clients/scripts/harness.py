@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 import json
 import sys
 import traceback
+from typing import Any, Final
 
 CHAT, ALIAS, EMBEDDING = "chat/smollm2-135m-instruct", "small", "embedding"
 DIMENSION = 576
 MESSAGES = [{"role": "user", "content": "Say hello."}]
+SHORT: Final[dict[str, Any]] = {"max_tokens": 8, "temperature": 0}
 
 type Scenario = Callable[[str], None]
 
@@ -23,3 +25,22 @@ def run(scenarios: Sequence[Scenario]) -> None:
         else:
             failures[scenario.__name__] = None
     print(json.dumps(failures))
+
+
+def refusal[E: Exception](expected: type[E], call: Callable[[], object]) -> E:
+    """What `call` raises, which must be `expected`: these environments have no pytest."""
+    try:
+        answer = call()
+    except expected as refused:
+        return refused
+    raise AssertionError(f"expected {expected.__name__}, got {answer!r}")
+
+
+def said(chunks: Sequence[Any]) -> str:
+    """The text of a streamed chat."""
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+def finishes(chunks: Sequence[Any]) -> list[str]:
+    """The finish reasons in a stream, of which there is one."""
+    return [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]

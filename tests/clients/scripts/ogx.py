@@ -1,9 +1,19 @@
 """`ogx-client` 1.5.0."""
 
-from collections.abc import Callable
 from typing import Any
 
-from tests.clients.scripts.harness import ALIAS, CHAT, DIMENSION, EMBEDDING, MESSAGES, run
+from tests.clients.scripts.harness import (
+    ALIAS,
+    CHAT,
+    DIMENSION,
+    EMBEDDING,
+    MESSAGES,
+    SHORT,
+    finishes,
+    refusal,
+    run,
+    said,
+)
 
 
 def client(url: str) -> Any:
@@ -23,17 +33,30 @@ def get_model(url: str) -> None:
 
 
 def chat(url: str) -> None:
-    answer = client(url).chat_completions.create(model=CHAT, messages=MESSAGES, max_tokens=8)
+    answer = client(url).chat_completions.create(model=CHAT, messages=MESSAGES, **SHORT)
     assert (answer.model, bool(answer.choices[0].message.content)) == (CHAT, True)
+    assert answer.choices[0].finish_reason in {"length", "stop"}
 
 
 def streamed_chat(url: str) -> None:
-    chunks = list(client(url).chat_completions.create(model=CHAT, messages=MESSAGES, max_tokens=8, stream=True))
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    chunks = list(client(url).chat_completions.create(model=CHAT, messages=MESSAGES, stream=True, **SHORT))
+    assert said(chunks)
+    assert len(finishes(chunks)) == 1
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def streamed_usage_when_asked(url: str) -> None:
+    asked: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}, **SHORT}
+    chunks = list(client(url).chat_completions.create(model=CHAT, messages=MESSAGES, **asked))
+    assert said(chunks)
+    assert chunks[-1].usage.completion_tokens > 0
 
 
 def completions(url: str) -> None:
-    assert client(url).completions.create(model=CHAT, prompt="Once", max_tokens=8).choices[0].text
+    create = client(url).completions.create
+    assert create(model=CHAT, prompt="Once upon a time", **SHORT).choices[0].text
+    chunks = create(model=CHAT, prompt="Once upon a time", stream=True, **SHORT)
+    assert "".join(chunk.choices[0].text for chunk in chunks)
 
 
 def embeddings(url: str) -> None:
@@ -45,33 +68,43 @@ def embeddings(url: str) -> None:
 def unknown_model(url: str) -> None:
     from ogx_client.exceptions import NotFoundException
 
-    calls: tuple[Callable[[], Any], ...] = (
-        lambda: client(url).models.retrieve("nope"),
-        lambda: client(url).chat_completions.create(model="nope", messages=MESSAGES),
-    )
-    for call in calls:
-        try:
-            call()
-        except NotFoundException as missing:
-            assert "GET /v1/models" in str(missing)  # noqa: PT017 - the client's environment has no pytest
-        else:
-            raise AssertionError
+    stack = client(url)
+    for call in (
+        lambda: stack.models.retrieve("team/nope"),
+        lambda: stack.chat_completions.create(model="nope", messages=MESSAGES),
+        lambda: stack.chat_completions.create(model="nope", messages=MESSAGES, stream=True),
+        lambda: stack.completions.create(model="nope", prompt="Once"),
+        lambda: stack.embeddings.create(model="nope", input="one"),
+    ):
+        assert "GET /v1/models" in str(refusal(NotFoundException, call))
+
+
+def model_of_the_wrong_type(url: str) -> None:
+    from ogx_client.exceptions import BadRequestException
+
+    create = client(url).chat_completions.create
+    assert "embedding model" in str(refusal(BadRequestException, lambda: create(model=EMBEDDING, messages=MESSAGES)))
 
 
 def health_and_version(url: str) -> None:
-    assert client(url).inspect.health().status.value == "OK"
-    assert client(url).inspect.version().version
-    assert client(url).admin.health().status.value == "OK"
+    stack = client(url)
+    assert stack.inspect.health().status.value == "OK"
+    assert stack.admin.health().status.value == "OK"
+    assert stack.inspect.version().version == stack.admin.version().version
 
 
 def providers(url: str) -> None:
-    assert {provider.provider_id for provider in client(url).providers.list()} == {"chat", "embed"}
-    assert client(url).providers.retrieve("chat").provider_type == "remote::vllm"
-    assert len(client(url).admin.list_providers()) == len({"chat", "embed"})
+    stack = client(url)
+    assert {provider.provider_id for provider in stack.providers.list()} == {"chat", "embed"}
+    assert {provider.provider_id for provider in stack.admin.list_providers()} == {"chat", "embed"}
+    assert stack.providers.retrieve("chat").provider_type == "remote::vllm"
+    assert stack.admin.inspect_provider("chat").health["status"] == "OK"
 
 
 def routes(url: str) -> None:
-    assert "/v1/models" in {row.route for row in client(url).routes.list()}
+    stack = client(url)
+    assert "/v1/models" in {row.route for row in stack.routes.list()}
+    assert "/v1/models" in {row.route for row in stack.admin.list_routes()}
 
 
 SCENARIOS = (
@@ -79,9 +112,11 @@ SCENARIOS = (
     get_model,
     chat,
     streamed_chat,
+    streamed_usage_when_asked,
     completions,
     embeddings,
     unknown_model,
+    model_of_the_wrong_type,
     health_and_version,
     providers,
     routes,

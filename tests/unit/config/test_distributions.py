@@ -71,3 +71,14 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
 def test_an_almost_right_name_gets_a_suggestion() -> None:
     with pytest.raises(ConfigInvalid, match=r"startr: 1 problem\n.*did you mean `starter`"):
         find("startr")
+
+
+def test_a_distribution_of_the_package_comes_before_one_of_the_checkout(tmp_path: Path) -> None:
+    own, checkout = tmp_path / "own", tmp_path / "checkout"
+    for folder, stems in ((own, ["a"]), (checkout, ["a", "b"])):
+        folder.mkdir()
+        for stem in stems:
+            (folder / f"{stem}.yaml").write_text("version: 2")
+    folders = (own, checkout, tmp_path / "missing")
+    assert (find("a", folders), find("b", folders)) == (own / "a.yaml", checkout / "b.yaml")
+    assert names(folders) == ["a", "b"]

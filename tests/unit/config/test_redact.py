@@ -85,10 +85,12 @@ names = st.sampled_from(["api_key", "x_token", "clientSecret", "PASSWORD", "Auth
 leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 keys = st.text(st.characters(categories=["Ll", "Nd"]), max_size=4)
 trees = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys | names, inner, max_size=3)
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys | names, inner, max_size=3), max_leaves=6
 )
 secrets = st.recursive(
-    st.just(CANARY), lambda inner: st.lists(inner, min_size=1) | st.dictionaries(keys, inner, min_size=1)
+    st.just(CANARY),
+    lambda inner: st.lists(inner, min_size=1, max_size=2) | st.dictionaries(keys, inner, min_size=1, max_size=2),
+    max_leaves=3,
 )
 
 
@@ -96,7 +98,7 @@ secrets = st.recursive(
 def planted(draw: st.DrawFn) -> Any:
     """A tree with a canary somewhere under a secret name, or as the userinfo of a URL."""
     tree: Any = {draw(names): draw(secrets)} if draw(st.booleans()) else f"https://u:{CANARY}@h/"
-    for _ in range(draw(st.integers(0, 4))):
+    for _ in range(draw(st.integers(0, 3))):
         beside = draw(trees)
         tree = draw(st.sampled_from([[beside, tree], {"beside": beside, draw(keys): tree}]))
     return tree
