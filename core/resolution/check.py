@@ -46,7 +46,9 @@ def available(directory: str | None) -> tuple[Specs, list[Problem]]:
 def _unserved(loaded: Loaded) -> list[Problem]:
     apis: Iterable[object] = loaded.document.get("apis") or ()
     return [
-        Problem(f"apis[{i}]", f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}")
+        Problem(
+            loaded.places.written(f"apis[{i}]"), f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}"
+        )
         for i, api in enumerate(apis)
         if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
     ]
@@ -115,7 +117,10 @@ def needs_of(loaded: Loaded, specs: Specs) -> dict[str, set[str]]:
 def _dependency_problems(loaded: Loaded, specs: Specs) -> list[Problem]:
     needs = needs_of(loaded, specs)
     problems = [
-        Problem(f"providers.{api}", f"its providers need API `{need}`, for which no provider is configured")
+        Problem(
+            loaded.places.written(f"providers.{api}"),
+            f"its providers need API `{need}`, for which no provider is configured",
+        )
         for api in needs
         for need in sorted(needs[api] - set(needs))
     ]

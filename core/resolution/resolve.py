@@ -85,7 +85,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
     stack = Stack(loaded.config)
     for api in dependency_order(apis, needs_of(loaded, specs)):
         stack.instances += [
-            await _connect(loaded, path, entry, _spec(specs, api, path, entry), stack.surfaces)
+            await _connect(loaded, path, entry, _spec(specs, api, loaded.places.written(path), entry), stack.surfaces)
             for entry_api, path, entry in loaded.provider_entries()
             if entry_api == api
         ]
