@@ -29,8 +29,8 @@ class Admin(Protocol):
         """One of the above; raises NotFound."""
         ...
 
-    async def list_routes(self) -> JsonObject:
-        """`{"data": [{route, method, provider_types}]}` of everything that this deployment serves."""
+    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
+        """`{"data": [{route, method, provider_types}]}` of what this deployment serves; all, or those of `v1alpha`."""
         ...
 
     async def openapi(self) -> JsonObject:
@@ -43,6 +43,6 @@ OPERATIONS: Final = (
     Operation("GET", _admin_paths("/version"), "version", "Which version is it?"),
     Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
     Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
-    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes that are served."),
+    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
     Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
 )

@@ -53,13 +53,20 @@ def _operation(row: RouteRow, schemas: JsonObject) -> JsonObject:
             "default": {"description": "An error.", "content": _json(REFERENCE.format(model="Error"))},
         },
     }
-    names = PARAMETER.findall(row.path)
-    if names:
-        schema = {"type": "string"}
-        operation["parameters"] = [{"name": n, "in": "path", "required": True, "schema": schema} for n in names]
+    if parameters := _parameters(row):
+        operation["parameters"] = parameters
     if (request := _request(row)) is not None:
         operation["requestBody"] = {"required": True, "content": _json(_shared(request, schemas))}
     return operation
+
+
+def _parameters(row: RouteRow) -> list[JsonObject]:
+    text = {"type": "string"}
+    query = row.operation.query if row.operation is not None else ()
+    return [
+        *({"name": name, "in": "path", "required": True, "schema": text} for name in PARAMETER.findall(row.path)),
+        *({"name": name, "in": "query", "schema": text} for name in query),
+    ]
 
 
 def _operation_id(row: RouteRow) -> str:

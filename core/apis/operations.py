@@ -14,7 +14,7 @@ class Operation:
 
     `call` names the method of the API's Protocol, `stream` the one used when the request has
     `stream: true`; `request` is None for an operation without a body, whose method takes the path
-    parameters by name.
+    parameters by name and, as None where they are absent, the `query` parameters.
     """
 
     method: Method
@@ -23,6 +23,7 @@ class Operation:
     summary: str
     request: type[Wire] | None = None
     stream: str | None = None
+    query: tuple[str, ...] = ()
 
 
 def openai_paths(path: str) -> tuple[str, str]:

@@ -56,13 +56,16 @@ class AdminRouter:
         known = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
         raise NotFound(f"Provider `{provider_id}` is not configured. Known: {known}.", param="provider_id")
 
-    async def list_routes(self) -> JsonObject:
+    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
+        prefix = f"/{api_filter}/" if api_filter else "/"
         types: dict[str, list[str]] = {}
         for provider in self._providers:
             if provider.provider_type not in types.setdefault(provider.api, []):
                 types[provider.api].append(provider.provider_type)
         rows = [
-            {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])} for row in self._routes
+            {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])}
+            for row in self._routes
+            if row.path.startswith(prefix)
         ]
         return {"data": rows}
 

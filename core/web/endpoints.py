@@ -49,7 +49,8 @@ def _operation(operation: Operation, surface: Any, limit: int) -> Endpoint:  # n
     if kind is None:
 
         async def show(request: Request) -> Response:
-            return _json(await call(**request.path_params))
+            query = {name: request.query_params.get(name) for name in operation.query}
+            return _json(await call(**request.path_params, **query))
 
         return show
     stream = getattr(surface, operation.stream) if operation.stream else None

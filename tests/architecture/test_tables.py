@@ -32,7 +32,7 @@ def test_an_operation_names_methods_of_its_protocol(surface: str, operation: Ope
         expected = (
             ["request"] if operation.request else [p.strip("{}") for p in operation.paths[0].split("/") if "{" in p]
         )
-        assert parameters == expected
+        assert parameters == [*expected, *operation.query]
 
 
 def test_no_two_rows_answer_the_same_request() -> None:

@@ -139,6 +139,9 @@ async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -
     routes = (await stack.surfaces["admin"].list_routes())["data"]
     assert {"route": "/v1/models", "method": "GET", "provider_types": ["remote::vllm"]} in routes
     assert {"route": "/v1/health", "method": "GET", "provider_types": []} in routes
+    alpha = (await stack.surfaces["admin"].list_routes("v1alpha"))["data"]
+    assert alpha == [row for row in routes if row["route"].startswith("/v1alpha/")]
+    assert 0 < len(alpha) < len(routes)
     await stack.close()
 
 

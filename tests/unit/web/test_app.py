@@ -10,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from core.apis.models import MODEL
+from core.apis.tables import route_rows
 from core.config.document import RunConfig
 from core.errors import ApiError, Conflict, UpstreamThrottled
 from core.resolution.resolve import Stack
@@ -46,7 +47,7 @@ def app(provider: FakeProvider) -> Starlette:
     router = InferenceRouter(models, {"p": provider})
     view = ProviderView("inference", "p", "remote::fake", {"api_token": "********"}, provider.health)
     inference = Stack(config, {"inference": router, "native_inference": NativeRouter(router)}, {"model": models})
-    admin = Stack(config, {"admin": AdminRouter("1.2.3", [view], [])})
+    admin = Stack(config, {"admin": AdminRouter("1.2.3", [view], list(route_rows(["admin"])))})
     return union([build_app(inference, ["inference"]), build_app(admin, ["admin"])])
 
 
@@ -323,5 +324,7 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
     one = (await client.get(f"{prefix}/providers/p")).json()
     assert one["health"] == {"status": "OK"}
     assert (await client.get(f"{prefix}/providers")).json() == {"data": [one]}
+    for query, expected in (("", 11), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
+        assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")
