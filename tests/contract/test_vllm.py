@@ -142,6 +142,31 @@ async def test_an_upstream_status_becomes_our_own(
     assert upstream.url not in failure.value.message
 
 
+async def test_a_redirect_is_not_followed_with_our_key(upstream: FakeUpstream, provider: InferenceProvider) -> None:
+    upstream.replies[CHAT_PATH] = status(307, {}, {"location": "/elsewhere"})
+    with pytest.raises(UpstreamFailed):
+        await provider.chat_completion(chat())
+    assert [seen.path for seen in upstream.seen] == [CHAT_PATH]
+
+
+async def test_refused_credentials_are_said_to_be_the_stacks(
+    upstream: FakeUpstream, provider: InferenceProvider
+) -> None:
+    upstream.replies[CHAT_PATH] = status(401, {"error": {"message": "bad key s3cret"}})
+    with pytest.raises(UpstreamFailed, match="refused the stack's credentials") as failure:
+        await provider.chat_completion(chat())
+    assert "s3cret" not in failure.value.message
+
+
+async def test_a_message_of_the_upstream_is_quoted_in_bounds(
+    upstream: FakeUpstream, provider: InferenceProvider
+) -> None:
+    upstream.replies[CHAT_PATH] = status(400, {"message": "x" * 10_000})
+    with pytest.raises(InvalidRequest) as failure:
+        await provider.chat_completion(chat())
+    assert failure.value.message == "x" * 500
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe", b"<html>"])
 async def test_an_answer_that_is_no_json_object_is_the_upstreams_failure(
     upstream: FakeUpstream, provider: InferenceProvider, body: bytes
