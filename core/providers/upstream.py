@@ -93,7 +93,9 @@ class Upstream:
         except aiohttp.ClientError as failure:
             log.warning("provider %s: %s", self._target.provider_id, type(failure).__name__)
             what = (
-                "could not be reached" if isinstance(failure, aiohttp.ClientConnectorError) else "broke off its answer"
+                "could not be reached; check that it is up and its url right"
+                if isinstance(failure, aiohttp.ClientConnectorError)
+                else "broke off its answer"
             )
             raise self._failed(what) from failure
 

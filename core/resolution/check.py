@@ -59,7 +59,7 @@ def unenforced(loaded: Loaded) -> list[Problem]:
     server = loaded.config.server if loaded.config is not None else None
     wanted = {"auth": server.auth, "quota": server.quota} if server is not None else {}
     text = "is not enforced by this build, so that the stack would be open; remove it to serve without"
-    return [Problem(f"server.{name}", text) for name, value in wanted.items() if value]
+    return [Problem(f"server.{name}", text) for name, value in wanted.items() if value is not None]
 
 
 def _known(api: str, specs: Specs) -> list[str]:

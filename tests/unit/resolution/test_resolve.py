@@ -175,6 +175,7 @@ def test_a_resource_without_a_provider_among_several_is_a_problem(folder: Path) 
 async def test_protection_that_is_not_there_is_refused_rather_than_ignored(folder: Path) -> None:
     server = {"auth": {"provider_type": "custom", "config": {}}, "quota": {"period": "day"}}
     assert set(messages(folder, vllm("a"), server=server)) == {"server.auth", "server.quota"}
+    assert set(messages(folder, vllm("a"), server={"auth": {}})) == {"server.auth"}
     with pytest.raises(ConfigInvalid, match=r"server\.quota"):
         await resolve(loaded(folder, vllm("a"), server=server), ["inference"], version="1")
 
