@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PORT ?= 8321
+CONFIG ?= starter
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := .venv/bin/
 COMPILE = $(UV) pip compile --universal --generate-hashes --no-header --no-emit-index-url --no-annotate -q --python-version 3.13
@@ -36,8 +37,8 @@ help: ## list the commands
 setup: .venv/dev.stamp ## install everything for development
 
 .PHONY: run
-run: .venv/local.stamp ## start a local model and the stack on port 8321 (PORT=N for another)
-	@exec $(RUN)python -m infra.local.run --port $(PORT)
+run: .venv/local.stamp ## start a local model and the stack on port 8321 (PORT=N; CONFIG=guarded asks for keys)
+	@exec $(RUN)python -m infra.local.run --port $(PORT) --config $(CONFIG)
 
 .PHONY: format
 format: setup ## format and fix what can be fixed

@@ -2,13 +2,18 @@
 
 ApiError
 ├── InvalidRequest        400   param names the field
+├── Unauthenticated       401   carries WWW-Authenticate
+├── PermissionDenied      403
 ├── NotFound              404
 ├── MethodNotAllowed      405   carries Allow
 ├── Conflict              409   a registration that is there with other content
 ├── BodyTooLarge          413
+├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
+├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
+├── QuotaUnavailable      503   the counters could not be reached
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
@@ -16,7 +21,9 @@ raises the right exception class: `type` and `code` come with the class, `param`
 """
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, override
+
+type JsonBody = dict[str, dict[str, str | None]]
 
 
 class ApiError(Exception):
@@ -33,8 +40,8 @@ class ApiError(Exception):
         self.param = param
         self.headers: dict[str, str] = dict(headers or {})
 
-    def body(self) -> dict[str, dict[str, str | None]]:
-        """The one error body of every route: `{"error": {message, type, param, code}}`."""
+    def body(self) -> JsonBody:
+        """The one error body of every route, but that of QuotaExceeded: `{"error": {message, type, param, code}}`."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
@@ -42,6 +49,27 @@ class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+
+
+class Unauthenticated(ApiError):
+    status = 401
+    type = "invalid_request_error"
+    code = "unauthenticated"
+
+    def __init__(self, message: str, *, error: str = "invalid_token") -> None:
+        """`error` is RFC 6750's (section 3.1): invalid_token, or invalid_request when there is no usable token.
+
+        `message` must hold no part of the token, no quote and no backslash: it is a quoted string in the header too.
+        """
+        super().__init__(
+            message, headers={"www-authenticate": f'Bearer error="{error}", error_description="{message}"'}
+        )
+
+
+class PermissionDenied(ApiError):
+    status = 403
+    type = "invalid_request_error"
+    code = "permission_denied"
 
 
 class NotFound(ApiError):
@@ -77,6 +105,21 @@ class BodyTooLarge(ApiError):
         super().__init__(f"The request body is larger than {limit} bytes, the most that this endpoint takes.")
 
 
+class QuotaExceeded(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "quota_exceeded"
+
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+        """`retry_after` is in seconds, to the end of the window; `headers` are the RateLimit ones."""
+        super().__init__("Quota exceeded", headers={"retry-after": str(retry_after), **(headers or {})})
+
+    @override
+    def body(self) -> JsonBody:
+        """Exactly what Llama Stack answers: the message alone."""
+        return {"error": {"message": self.message}}
+
+
 class UpstreamThrottled(ApiError):
     status = 429
     type = "rate_limit_error"
@@ -91,6 +134,16 @@ class UpstreamFailed(ApiError):
 class ProviderUnavailable(ApiError):
     status = 503
     code = "provider_unavailable"
+
+
+class AuthUnavailable(ApiError):
+    status = 503
+    code = "auth_unavailable"
+
+
+class QuotaUnavailable(ApiError):
+    status = 503
+    code = "quota_unavailable"
 
 
 class UpstreamTimeout(ApiError):

@@ -8,6 +8,7 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.resources import Resource
 from core.apis.types import Health, JsonObject, JsonStream, Wire
 from core.errors import Conflict
+from core.stores.ports import Check
 
 
 class Clock:
@@ -20,10 +21,11 @@ class Clock:
 
 @dataclass
 class MemoryStore:
-    """A RegistryStore of one process; `reads` counts what a real store would be asked."""
+    """A RegistryStore of one process; `reads` and `writes` count what a real store would be asked."""
 
     rows: dict[tuple[str, str], Resource] = field(default_factory=dict[tuple[str, str], Resource])
     reads: int = 0
+    writes: int = 0
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
         self.reads += 1
@@ -40,13 +42,30 @@ class MemoryStore:
         return [row for row in self._ordered(kind) if row.identifier.encode() > after.encode()][:limit]
 
     async def create(self, resource: Resource) -> Resource:
+        self.writes += 1
         there = self.rows.setdefault((resource.kind, resource.identifier), resource)
         if there.content() != resource.content():
             raise Conflict(resource.identifier)
         return there
 
-    async def delete(self, kind: str, identifier: str) -> bool:
-        return self.rows.pop((kind, identifier), None) is not None
+    async def replace(self, resource: Resource) -> bool:
+        self.writes += 1
+        there = self.rows.get((resource.kind, resource.identifier))
+        names = (resource.provider_id, resource.provider_resource_id)
+        if there is None or (there.provider_id, there.provider_resource_id) != names:
+            return False
+        self.rows[resource.kind, resource.identifier] = resource
+        return True
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        self.writes += 1
+        there = self.rows.get((kind, identifier))
+        if there is None:
+            return False
+        if check is not None:
+            check(there)
+        del self.rows[kind, identifier]
+        return True
 
     async def close(self) -> None:
         return None

@@ -38,11 +38,24 @@ class Admin(Protocol):
         ...
 
 
+class Quotas(Protocol):
+    """What is left of the caller's own quota; asking takes nothing of it."""
+
+    async def left(self) -> JsonObject:
+        """`{object: "quota", identity, period, resets_at, resets_in, shadow, requests, tokens}`, in Unix seconds and seconds.
+
+        `requests` and `tokens` are `{limit, used, remaining}`, or null where there is no limit.
+        """
+        ...
+
+
 OPERATIONS: Final = (
-    Operation("GET", _admin_paths("/health"), "health", "Is the service up?"),
-    Operation("GET", _admin_paths("/version"), "version", "Which version is it?"),
+    Operation("GET", _admin_paths("/health"), "health", "Is the service up?", open=True),
+    Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
     Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
     Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
     Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
     Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
 )
+
+QUOTA_OPERATIONS: Final = (Operation("GET", ("/v1/quota",), "left", "What is left of your quota?", counted=False),)

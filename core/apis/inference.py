@@ -86,6 +86,15 @@ class InferenceProvider(Inference, Protocol):
         ...
 
 
+def most_tokens(request: ChatRequest | CompletionRequest) -> int:
+    """How many tokens the request lets the model make, over all its choices; 0 if it sets no bound."""
+    given = request.model_extra or {}
+    bounds = [given.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    bound = max((each for each in bounds if isinstance(each, int)), default=0)
+    choices = [given.get(name) for name in ("n", "best_of")]
+    return max(bound, 0) * max([1, *(each for each in choices if isinstance(each, int))])
+
+
 OPERATIONS: Final = (
     Operation(
         "POST",
@@ -94,6 +103,7 @@ OPERATIONS: Final = (
         "Answer a conversation.",
         request=ChatRequest,
         stream="stream_chat_completion",
+        tokens=most_tokens,
     ),
     Operation(
         "POST",
@@ -102,6 +112,7 @@ OPERATIONS: Final = (
         "Continue a prompt.",
         request=CompletionRequest,
         stream="stream_completion",
+        tokens=most_tokens,
     ),
     Operation(
         "POST",
@@ -109,5 +120,6 @@ OPERATIONS: Final = (
         "embeddings",
         "Embed texts.",
         request=EmbeddingsRequest,
+        tokens=lambda _: 0,
     ),
 )

@@ -202,6 +202,14 @@ class NativeInference(Protocol):
         ...
 
 
+def most_tokens(request: Generation) -> int:
+    """How many tokens the request lets the model make, over the whole batch; 0 if it sets no bound."""
+    bound = (request.sampling_params.max_tokens if request.sampling_params is not None else None) or 0
+    if isinstance(request, NativeChatBatchRequest):
+        return bound * len(request.messages_batch)
+    return bound * len(request.content_batch) if isinstance(request, NativeCompletionBatchRequest) else bound
+
+
 OPERATIONS: Final = (
     Operation(
         "POST",
@@ -210,6 +218,7 @@ OPERATIONS: Final = (
         "Answer a conversation (0.2).",
         request=NativeChatRequest,
         stream="native_stream_chat_completion",
+        tokens=most_tokens,
     ),
     Operation(
         "POST",
@@ -218,6 +227,7 @@ OPERATIONS: Final = (
         "Continue a content (0.2).",
         request=NativeCompletionRequest,
         stream="native_stream_completion",
+        tokens=most_tokens,
     ),
     Operation(
         "POST",
@@ -225,6 +235,7 @@ OPERATIONS: Final = (
         "native_embeddings",
         "Embed contents (0.2).",
         request=NativeEmbeddingsRequest,
+        tokens=lambda _: 0,
     ),
     Operation(
         "POST",
@@ -232,6 +243,7 @@ OPERATIONS: Final = (
         "native_batch_chat_completion",
         "Answer several conversations (0.2).",
         request=NativeChatBatchRequest,
+        tokens=most_tokens,
     ),
     Operation(
         "POST",
@@ -239,5 +251,6 @@ OPERATIONS: Final = (
         "native_batch_completion",
         "Continue several contents (0.2).",
         request=NativeCompletionBatchRequest,
+        tokens=most_tokens,
     ),
 )

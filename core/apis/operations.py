@@ -1,7 +1,8 @@
 """The shape of an operation's row; each API's file has its table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from core.apis.types import Wire
 
@@ -15,6 +16,9 @@ class Operation:
     `call` names the method of the API's Protocol, `stream` the one used when the request has
     `stream: true`; `request` is None for an operation without a body, whose method takes the path
     parameters by name and, as None where they are absent, the `query` parameters.
+
+    `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for what
+    makes tokens: the bound that a request sets itself, 0 where it sets none.
     """
 
     method: Method
@@ -24,6 +28,9 @@ class Operation:
     request: type[Wire] | None = None
     stream: str | None = None
     query: tuple[str, ...] = ()
+    open: bool = False
+    counted: bool = True
+    tokens: Callable[[Any], int] | None = None
 
 
 def openai_paths(path: str) -> tuple[str, str]:

@@ -9,7 +9,10 @@ from core.apis.types import JsonObject, Wire
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One registered resource. `created` is in Unix seconds; `attributes` has the kind's own fields."""
+    """One registered resource. `created` is in Unix seconds; `attributes` has the kind's own fields.
+
+    `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`.
+    """
 
     kind: str
     identifier: str
@@ -25,12 +28,13 @@ class Resource:
 
 
 def present(resource: Resource) -> JsonObject:
-    """The common shape of every kind on the wire."""
+    """The common shape of every kind on the wire; of an owner, the id alone."""
     return {
         "identifier": resource.identifier,
         "provider_resource_id": resource.provider_resource_id,
         "provider_id": resource.provider_id,
         "type": resource.kind,
+        **({} if resource.owner is None else {"owner": resource.owner["principal"]}),
         **resource.attributes,
     }
 

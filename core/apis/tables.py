@@ -50,7 +50,7 @@ APIS: Final = {
             (Surface("inference", inference.OPERATIONS), Surface("native_inference", native.OPERATIONS)),
             (MODEL,),
         ),
-        Api("admin", (Surface("admin", admin.OPERATIONS),)),
+        Api("admin", (Surface("admin", admin.OPERATIONS), Surface("quota", admin.QUOTA_OPERATIONS))),
     )
 }
 

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from core.apis.version import VERSION
-from core.cli import configs, serve
+from core.cli import configs, keys, policies, serve
 from core.config.problems import ConfigInvalid
 from core.resolution.compliance import NotCompliant
 
@@ -16,6 +16,8 @@ examples:
   llambda serve run.yaml --port 9000 --env VLLM_URL=http://gpu:8000/v1
   llambda config validate run.yaml          every mistake at once, exit code 2
   llambda config show starter               what is in force, secrets redacted
+  llambda keys create --name demo --roles admin
+  llambda policy explain --user ada --action read --resource model::small
 """
 
 
@@ -31,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     serve.add_to(commands)
     configs.add_to(commands)
+    policies.add_to(commands)
+    keys.add_to(commands)
     return top
 
 

@@ -24,6 +24,16 @@ def add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", metavar="CONFIG", help=f"a run config file, or a distribution: {names}")
 
 
+def add_config_option(command: argparse.ArgumentParser) -> None:
+    """`--config CONFIG`; without it LLAMBDA_CONFIG's file, or else the distribution `starter`."""
+    command.add_argument(
+        "--config",
+        metavar="CONFIG",
+        default=str(environment.config_path() or "starter"),
+        help=f"a run config file, or a distribution: {', '.join(distributions.names())} (default: %(default)s)",
+    )
+
+
 def add_env(command: argparse.ArgumentParser) -> None:
     """`--env KEY=VALUE`, as often as wanted."""
     command.add_argument(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.config.document import LoggingConfig, RunConfig
     from core.web.app import App
 
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 FUNCTIONS: Final = {"inference": "functions.inference", "admin": "functions.admin"}
 
 
@@ -49,6 +50,11 @@ def run(options: argparse.Namespace, ready: Callable[[str], None] = _announce) -
     path, config = load_checked(options)
     _log_at(config.logging)
     host = options.host or config.server.host or "127.0.0.1"
+    if config.server.auth is None and host not in LOOPBACK:
+        print(
+            f"warning: {host} is reachable from other machines, and without server.auth everybody may call",
+            file=sys.stderr,
+        )
     port = config.server.port if options.port is None else options.port
     try:
         listener = listen(host, port)

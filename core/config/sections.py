@@ -83,6 +83,7 @@ REFUSED: Final = {
     "server.tenancy": "tenants are not served; remove it, or run one deployment per tenant",
     "server.tls_config": "use tls_certfile, tls_keyfile and tls_cafile",
     "server.hsts_max_age": "set this header where TLS ends",
+    "server.auth.route_policy": "routes are not policed; use access_policy, which is about actions on resources",
     "server.cors": "set CORS at API Gateway",
 }
 

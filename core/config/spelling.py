@@ -6,15 +6,19 @@
 | `models: [...]`, `registered_resources.models`     | `resources.models`, and so on      |
 | `storage.stores.metadata` and the backend it names | `metadata_store`                   |
 | no `apis`, or an empty list                        | every API that has providers       |
+| the spellings of `server.auth`                     | `server.auth.providers`            |
+| `server.quota.kvstore` that names a backend        | the store that the backend is      |
 | keys of the reference without effect here          | `unused`                           |
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from typing import Final, cast
 
+from core.config.draft import Draft
 from core.config.places import Places, Value, join
 from core.config.problems import Problem
+from core.config.protection import protection
 from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, nearest
 from core.config.storage import metadata_store
 
@@ -40,21 +44,6 @@ KNOWN: Final = {
 }
 
 
-@dataclass(slots=True)
-class Draft:
-    """The normalised document in the making; its keys are RunConfig's."""
-
-    source: Mapping[str, Value]
-    places: Places
-    document: dict[str, Value] = field(default_factory=dict[str, Any])
-    origins: dict[str, str] = field(default_factory=dict[str, str])
-    problems: list[Problem] = field(default_factory=list[Problem])
-
-    def blame(self, path: str, message: str) -> None:
-        """Note a problem at a path of `source`."""
-        self.problems.append(Problem(self.places.written(path), message))
-
-
 @dataclass(frozen=True, slots=True)
 class Normalised:
     document: dict[str, Value]
@@ -74,6 +63,7 @@ def normalise(source: Mapping[str, Value], places: Places) -> Normalised:
     _apis(draft)
     _resources(draft)
     _set_aside(draft)
+    protection(draft)
     _store(draft)
     return Normalised(draft.document, Places(draft.origins, places.texts), draft.problems)
 

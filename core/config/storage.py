@@ -1,6 +1,6 @@
 """The newest spelling of where state is kept: `storage.backends` by name, and `storage.stores` that use them.
 
-Only the `metadata` store is read; the others (inference, conversations, ...) are known and have no effect.
+Of the stores only `metadata` is read; the others (inference, conversations, ...) are known and have no effect.
 Source: StorageConfig of OGX 1.5.0, with `kv_dynamodb` added.
 """
 
@@ -20,8 +20,9 @@ STORES: Final = ("metadata", "inference", "conversations", "responses", "prompts
 
 @dataclass(slots=True)
 class Found:
-    """The `metadata_store` that `storage` asks for, if it does, and where its parts were written."""
+    """The store that is asked for, if one is, and where its parts were written, as `origins` of `target`."""
 
+    target: str = "metadata_store"
     store: dict[str, Value] | None = None
     origins: dict[str, str] = field(default_factory=dict[str, str])
     problems: list[Problem] = field(default_factory=list[Problem])
@@ -50,28 +51,36 @@ def metadata_store(storage: Value) -> Found:
     stores = found.mapping(sections.get("stores"), "storage.stores")
     found.only(stores, "storage.stores", STORES)
     if stores.get("metadata") is not None:
-        metadata = found.mapping(stores["metadata"], METADATA)
-        found.only(metadata, METADATA, ("backend", "namespace"))
-        _use(found, metadata, backends)
+        _use(found, found.mapping(stores["metadata"], METADATA), METADATA, backends)
     return found
 
 
-def _use(found: Found, metadata: Mapping[str, Any], backends: Mapping[str, Any]) -> None:
-    name = metadata.get("backend")
+def backed_store(storage: Value, reference: Mapping[str, Value], place: str) -> Found:
+    """The store that `reference` (`backend` and `namespace`), which stands at `place`, means."""
+    found = Found(place)
+    elsewhere = Found()  # what is wrong with `storage` is reported where that is read
+    backends = elsewhere.mapping(elsewhere.mapping(storage, "storage").get("backends"), BACKENDS)
+    _use(found, reference, place, backends)
+    return found
+
+
+def _use(found: Found, reference: Mapping[str, Any], place: str, backends: Mapping[str, Any]) -> None:
+    found.only(reference, place, ("backend", "namespace"))
+    name = reference.get("backend")
     if not isinstance(name, str) or name not in backends:
         known = ", ".join(backends) or "none"
         message = f"must name one of the backends ({known})"
-        found.problems.append(Problem(join(METADATA, "backend"), message))
+        found.problems.append(Problem(join(place, "backend"), message))
         return
     path = join(BACKENDS, name)
     backend = found.mapping(backends[name], path)
     kind = backend.get("type")
     if not isinstance(kind, str) or kind not in SERVED:
-        message = f"`{kind}` is not served here for metadata; use {' or '.join(SERVED)}" if kind else "is required"
+        message = f"`{kind}` is not served here; use {' or '.join(SERVED)}" if kind else "is required"
         found.problems.append(Problem(join(path, "type"), message))
         return
     found.store = {**backend, "type": SERVED[kind]}
-    found.origins["metadata_store"] = path
-    if metadata.get("namespace") is not None:
-        found.store["namespace"] = metadata["namespace"]
-        found.origins["metadata_store.namespace"] = join(METADATA, "namespace")
+    found.origins[found.target] = path
+    if reference.get("namespace") is not None:
+        found.store["namespace"] = reference["namespace"]
+        found.origins[f"{found.target}.namespace"] = join(place, "namespace")

@@ -15,6 +15,7 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
 from core.resolution.order import DependencyCycle, dependency_order
+from core.resolution.protection import protection_problems
 from core.resolution.specs import INSTEAD, ProviderSpec, Specs, built_in
 
 ROUTED = tuple(name for name in APIS if name != "admin")
@@ -28,7 +29,7 @@ def check(loaded: Loaded) -> list[Problem]:
     problems += _unserved(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, specs.get((api, entry.provider_type)), _known(api, specs))
-    problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + unenforced(loaded)
+    problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
     known = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in known]
 
@@ -52,14 +53,6 @@ def _unserved(loaded: Loaded) -> list[Problem]:
         for i, api in enumerate(apis)
         if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
     ]
-
-
-def unenforced(loaded: Loaded) -> list[Problem]:
-    """What asks for protection that this build does not have: serving without it would be open."""
-    server = loaded.config.server if loaded.config is not None else None
-    wanted = {"auth": server.auth, "quota": server.quota} if server is not None else {}
-    text = "is not enforced by this build, so that the stack would be open; remove it to serve without"
-    return [Problem(f"server.{name}", text) for name, value in wanted.items() if value is not None]
 
 
 def _known(api: str, specs: Specs) -> list[str]:

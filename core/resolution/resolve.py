@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel
 
+from core.apis.callers import Call
 from core.apis.inference import InferenceProvider
 from core.apis.resources import Kind, Resource
 from core.apis.tables import APIS, route_rows
@@ -15,12 +17,16 @@ from core.config.document import ProviderEntry, RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.config.redact import redact
-from core.resolution.check import available, config_class, needs_of, unenforced
+from core.config.security import AuthConfig
+from core.resolution.check import available, config_class, needs_of
 from core.resolution.compliance import check_compliance
 from core.resolution.order import dependency_order
+from core.resolution.protection import connect_auth, connect_quota
 from core.resolution.specs import ProviderSpec, Specs
-from core.routing.admin import AdminRouter, ProviderView
+from core.routing.access import DEFAULT_POLICY, Policy
+from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Catalog
+from core.routing.guarded import MISS_SECONDS, Enforcement, GuardedRegistry
 from core.routing.inference import InferenceRouter
 from core.routing.native import NativeRouter
 from core.routing.registration import resource_from
@@ -28,6 +34,10 @@ from core.routing.registry import Registry
 from core.stores.cached import CachedRegistry
 from core.stores.connect import connect_registry
 from core.stores.ports import RegistryStore
+
+if TYPE_CHECKING:
+    from core.auth.authenticator import Authenticator
+    from core.quota.quota import Quota
 
 PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider}
 
@@ -42,15 +52,33 @@ class Instance:
     provider: Any
 
 
+type Surface = Callable[[Call | None], Any]
+"""The object that keeps a Surface's Protocol for one call; None is the stack itself, which may do everything."""
+type Guarded = Callable[[Call | None], GuardedRegistry]
+
+
 @dataclass(slots=True)
 class Stack:
-    """What was resolved. `surfaces` has an object per Surface name, `registries` one per kind name."""
+    """What was resolved. `surfaces` has an entry per Surface name, `registries` one per kind name.
+
+    `authenticator` and `quota` are None where they are not configured.
+    """
 
     config: RunConfig
-    surfaces: dict[str, Any] = field(default_factory=dict[str, Any])
-    registries: dict[str, Registry] = field(default_factory=dict[str, Registry])
+    enforcement: Enforcement
+    surfaces: dict[str, Surface] = field(default_factory=dict[str, Surface])
+    registries: dict[str, Guarded] = field(default_factory=dict[str, Guarded])
     instances: list[Instance] = field(default_factory=list[Instance])
     store: RegistryStore | None = None
+    authenticator: "Authenticator | None" = None
+    quota: "Quota | None" = None
+
+    def connected(self) -> RegistryStore:
+        """The registry's store, cached; made for the first that needs it."""
+        if self.store is None:
+            store = connect_registry(self.config.metadata_store)
+            self.store = CachedRegistry(store, seconds=self.config.registry.cache_seconds)
+        return self.store
 
     def warm(self) -> None:
         """Do at init what the first request would wait for; opens no connection."""
@@ -65,6 +93,9 @@ class Stack:
             close: Callable[[], Awaitable[None]] | None = getattr(instance.provider, "close", None)
             if close is not None:
                 await close()
+        for part in (self.authenticator, self.quota):
+            if part is not None:
+                await part.close()
         if self.store is not None:
             await self.store.close()
 
@@ -76,13 +107,14 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
         ConfigInvalid: the run config, or the config of a provider that is needed, has problems.
         NotCompliant: an external provider does not keep its API's Protocol.
     """
-    problems = loaded.problems + unenforced(loaded)
-    if loaded.config is None or problems:
-        raise ConfigInvalid("run config", problems)
+    if loaded.config is None:
+        raise ConfigInvalid("run config", loaded.problems)
     specs = available(loaded.config.external_providers_dir)[0]
     wanted = set(wanted)
     apis = routed(loaded.config) if "admin" in wanted else sorted(wanted)
-    stack = Stack(loaded.config)
+    stack = Stack(loaded.config, _enforcement(loaded.config.server.auth))
+    stack.authenticator = connect_auth(loaded, loaded.config.server.auth, stack.connected)
+    stack.quota = connect_quota(loaded.config.server.quota, authenticated=stack.authenticator is not None)
     for api in dependency_order(apis, needs_of(loaded, specs)):
         stack.instances += [
             await _connect(loaded, path, entry, _spec(specs, api, loaded.places.written(path), entry), stack.surfaces)
@@ -91,8 +123,19 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
         ]
         ASSEMBLE[api](stack, {i.entry.provider_id: i.provider for i in stack.instances if i.api == api})
     if "admin" in wanted:
-        stack.surfaces["admin"] = _admin(stack, version)
+        admin = _admin(stack, version)
+        stack.surfaces |= {"admin": lambda _: admin, "quota": lambda call: _quota(stack, call)}
     return stack
+
+
+def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
+    return QuotaRouter(partial(stack.quota.left, call) if stack.quota is not None and call is not None else None)
+
+
+def _enforcement(auth: AuthConfig | None) -> Enforcement:
+    """Without auth every caller is the same one: nothing is hidden from it that a 404's time could tell."""
+    rules = DEFAULT_POLICY if auth is None or auth.access_policy is None else auth.access_policy
+    return Enforcement(Policy(rules), 0.0 if auth is None else MISS_SECONDS)
 
 
 def routed(config: RunConfig) -> list[str]:
@@ -109,24 +152,25 @@ def _spec(specs: Specs, api: str, path: str, entry: ProviderEntry) -> ProviderSp
 
 
 def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None:
-    models = _registry(stack, APIS["inference"].kinds[0], providers)
-    stack.registries[models.kind.name] = models
-    router = InferenceRouter(models, providers)
-    stack.surfaces |= {"inference": router, "native_inference": NativeRouter(router)}
+    models = stack.registries["model"] = _guarded(stack, APIS["inference"].kinds[0], providers)
+
+    def inference(call: Call | None) -> InferenceRouter:
+        return InferenceRouter(models(call), providers, call)
+
+    stack.surfaces |= {"inference": inference, "native_inference": lambda call: NativeRouter(inference(call))}
 
 
-def _registry(stack: Stack, kind: Kind, providers: Mapping[str, InferenceProvider]) -> Registry:
+def _guarded(stack: Stack, kind: Kind, providers: Mapping[str, InferenceProvider]) -> Guarded:
     settings = stack.config.registry
-    if stack.store is None:
-        stack.store = CachedRegistry(connect_registry(stack.config.metadata_store), seconds=settings.cache_seconds)
-    return Registry(
+    registry = Registry(
         kind,
-        stack.store,
+        stack.connected(),
         Catalog({name: p.list_models for name, p in providers.items()}, seconds=settings.provider_models_seconds),
         provider_ids=list(providers),
         declared=_declared(kind, stack.config.resources.get(kind.section, ()), list(providers)),
         remember=settings.cache_seconds,
     )
+    return lambda call: GuardedRegistry(registry, stack.enforcement, call.principal if call is not None else None)
 
 
 def _declared(kind: Kind, entries: Iterable[JsonObject], provider_ids: Sequence[str]) -> list[Resource]:
@@ -141,13 +185,13 @@ ASSEMBLE: Final[dict[str, Callable[[Stack, Mapping[str, Any]], None]]] = {"infer
 
 
 async def _connect(
-    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, Any]
+    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, Surface]
 ) -> Instance:
     config, problems = loaded.check(config_class(spec), entry.config, f"{path}.config")
     if config is None:
         raise ConfigInvalid("run config", problems)
     names = (*spec.api_dependencies, *spec.optional_api_dependencies)
-    deps = {api: surfaces[api] for api in names if api in surfaces}
+    deps = {api: surfaces[api](None) for api in names if api in surfaces}
     module = vars(import_module(spec.module))
     if spec.factory is None:
         provider = module["connect"](entry.provider_id, config, deps)

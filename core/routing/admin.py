@@ -91,3 +91,26 @@ class AdminRouter:
                 return await provider.health()
         except TimeoutError:
             return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
+
+
+UNLIMITED: Final[JsonObject] = {
+    "object": "quota",
+    "identity": None,
+    "period": None,
+    "resets_at": None,
+    "resets_in": None,
+    "shadow": False,
+    "requests": None,
+    "tokens": None,
+}
+
+
+class QuotaRouter:
+    """The `Quotas` of one caller, over what counts it; None where nothing does."""
+
+    def __init__(self, left: Callable[[], Awaitable[JsonObject]] | None) -> None:
+        """Ask `left`."""
+        self._left = left
+
+    async def left(self) -> JsonObject:
+        return UNLIMITED if self._left is None else await self._left()

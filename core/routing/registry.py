@@ -16,7 +16,7 @@ from core.apis.inference import ServedModel
 from core.apis.resources import Kind, Resource
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.routing.catalog import Catalog
-from core.stores.ports import RegistryStore
+from core.stores.ports import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE = 20
 
@@ -82,16 +82,28 @@ class Registry:
             return resource
         resource = await self._store.get(self.kind.name, identifier) or await self._by_provider_name(identifier)
         if resource is None:
-            raise self._unknown(identifier)
+            raise self.unknown(identifier)
         return resource
+
+    def other_names(self, resource: Resource) -> tuple[str, ...]:
+        """What else means it, besides its identifier: the name within its provider, and the one it is declared as."""
+        full = f"{resource.provider_id}/{resource.provider_resource_id}"
+        if resource.identifier != full:
+            return (full,)
+        declared = self._declared_names.get((resource.provider_id, resource.provider_resource_id))
+        return (declared.identifier,) if declared is not None else ()
+
+    def meant(self, resource: Resource) -> Resource:
+        """What `resource` stands for, under the name that it has within its provider."""
+        return replace(resource, identifier=f"{resource.provider_id}/{resource.provider_resource_id}", owner=None)
 
     async def _by_provider_name(self, identifier: str) -> Resource | None:
         names = split_identifier(identifier, self.provider_ids)
         if names is None:
             return None
         known = self._declared_names.get(names) or await self._store.find(self.kind.name, *names)
-        if known is not None:  # what is known of it holds under this name too
-            return replace(known, identifier=identifier)
+        if known is not None:  # what is known of it holds under this name too, which is the provider's and nobody's own
+            return replace(known, identifier=identifier, owner=None)
         provider_id, name = names
         served = (await self._catalog.served(provider_id)).get(name)
         if served is None:
@@ -115,8 +127,10 @@ class Registry:
         declared = [self._declared_names.get((row.provider_id, row.provider_resource_id), row) for row in rows]
         return [replace(known, identifier=row.identifier) for known, row in zip(declared, rows, strict=True)]
 
-    async def register(self, wanted: Resource) -> Resource:
+    async def register(self, wanted: Resource, may_see: Callable[[Resource], bool] = lambda _: True) -> Resource:
         """Store `wanted`, whose provider must serve it; the same content again changes nothing.
+
+        A refusal names what else the provider serves, as far as the caller `may_see` it.
 
         Raises:
             InvalidRequest: its provider does not serve it, or the identifier means another resource.
@@ -129,7 +143,7 @@ class Registry:
                 raise Conflict(f"`{wanted.identifier}` is declared in the run config with other content.")
             return declared
         self._check_identifier(wanted)
-        await self._check_served(wanted)
+        await self._check_served(wanted, may_see)
         resource = await self._store.create(wanted)
         self._unregistered.pop(f"{resource.provider_id}/{resource.provider_resource_id}", None)
         self._unregistered.pop(resource.identifier, None)
@@ -143,13 +157,14 @@ class Registry:
                 param=self.kind.id_field,
             )
 
-    async def _check_served(self, wanted: Resource) -> None:
+    async def _check_served(self, wanted: Resource, may_see: Callable[[Resource], bool]) -> None:
         name = wanted.provider_resource_id
         served = await self._catalog.served(wanted.provider_id)
         if name not in served:
             served = await self._catalog.served(wanted.provider_id, fresh=True)
         if name not in served:
-            names = sorted(served)
+            rows = [listed(self.kind, wanted.provider_id, model) for model in served.values()]
+            names = sorted(row.provider_resource_id for row in rows if may_see(row))
             shown = ", ".join(names[:NAMES_IN_A_MESSAGE]) or "nothing"
             more = f" and {len(names) - NAMES_IN_A_MESSAGE} more" if len(names) > NAMES_IN_A_MESSAGE else ""
             raise InvalidRequest(
@@ -157,17 +172,20 @@ class Registry:
                 param=self.kind.provider_id_field,
             )
 
-    async def unregister(self, identifier: str) -> None:
-        """Remove a registered resource.
+    async def unregister(self, identifier: str, check: Check | None = None) -> None:
+        """Remove a registered resource, unless `check` raises for it.
 
         Raises:
             NotFound: it is not registered (a listed one cannot be removed).
             Conflict: it is declared in the run config.
         """
-        if identifier in self._declared:
+        declared = self._declared.get(identifier)
+        if declared is not None:
+            if check is not None:
+                check(declared)
             raise Conflict(f"`{identifier}` is declared in the run config; remove it there.")
-        if not await self._store.delete(self.kind.name, identifier):
-            raise self._unknown(identifier, "registered")
+        if not await self._store.delete(self.kind.name, identifier, check):
+            raise self.unknown(identifier, "registered")
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
@@ -184,7 +202,8 @@ class Registry:
             raise InvalidRequest(f"Provider `{provider_id}` not found. Known: {known}.", param="provider_id")
         return str(provider_id)
 
-    def _unknown(self, identifier: str, state: str = "known") -> NotFound:
+    def unknown(self, identifier: str, state: str = "known") -> NotFound:
+        """The one failure for what is not there, and for what may not be seen."""
         name = self.kind.name.replace("_", " ")
         return NotFound(
             f"`{identifier}` is not a {state} {name}. GET {self.kind.path} lists what there is.",

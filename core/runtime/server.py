@@ -51,6 +51,7 @@ def serve(app: ASGIApp, server: ServerConfig, listener: socket.socket, ready: Ca
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=False,  # else a caller on this machine chooses the address that its quota is counted by
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ssl_certfile=server.tls_certfile,
         ssl_keyfile=server.tls_keyfile,

@@ -42,11 +42,14 @@ log = logging.getLogger(__name__)
 class Table:
     """Where a table is. `region` and `endpoint_url` default to what the AWS environment says."""
 
-    def __init__(self, name: str, *, region: str | None, endpoint_url: str | None) -> None:
-        """Keep where it is; nothing is imported or opened yet."""
+    def __init__(
+        self, name: str, *, region: str | None, endpoint_url: str | None, answer_seconds: float = READ_SECONDS
+    ) -> None:
+        """Keep where it is; nothing is imported or opened yet. `answer_seconds` is for one attempt of the SDK."""
         self.name = name
         self._region = region
         self._endpoint_url = endpoint_url
+        self._answer_seconds = answer_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._client: DynamoDBClient | None = None
@@ -95,8 +98,8 @@ class Table:
         from aiobotocore.session import get_session
 
         config = AioConfig(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            connect_timeout=min(CONNECT_SECONDS, self._answer_seconds),
+            read_timeout=self._answer_seconds,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
         try:

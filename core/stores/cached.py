@@ -10,7 +10,7 @@ import time
 from typing import Any, Final
 
 from core.apis.resources import Resource
-from core.stores.ports import RegistryStore
+from core.stores.ports import Check, RegistryStore
 
 MOST: Final = 10_000  # resources remembered, by either name
 
@@ -62,10 +62,17 @@ class CachedRegistry:
             self._forget(resource.kind, resource.identifier)
             self._kept.pop((resource.kind, resource.provider_id, resource.provider_resource_id), None)
 
-    async def delete(self, kind: str, identifier: str) -> bool:
-        """Remove it; this process stops seeing it at once."""
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of what is there; this process sees it at once."""
         try:
-            return await self._store.delete(kind, identifier)
+            return await self._store.replace(resource)
+        finally:
+            self._forget(resource.kind, resource.identifier)
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for it; this process stops seeing it at once."""
+        try:
+            return await self._store.delete(kind, identifier, check)
         finally:
             self._forget(kind, identifier)
 

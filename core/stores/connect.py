@@ -1,16 +1,24 @@
-"""From the run config's `metadata_store` to the registry it means."""
+"""From the stores that a run config names, `metadata_store` and `server.quota.kvstore`, to what they mean."""
 
 from importlib import import_module
 from typing import Final
 
-from core.config.document import DynamoStore, SqliteStore
-from core.stores.ports import RegistryStore
+from core.config.records import DynamoStore, SqliteStore
+from core.stores.ports import CounterStore, RegistryStore
 
 MODULES: Final = {"sqlite": "core.stores.sqlite", "dynamodb": "core.stores.dynamodb"}
+COUNTERS: Final = {"sqlite": "core.stores.counters_sqlite", "dynamodb": "core.stores.counters_dynamodb"}
 
 
 def connect_registry(config: SqliteStore | DynamoStore) -> RegistryStore:
     """The store that `config` names, not cached and not opened yet; only its own libraries are imported."""
     settings = config.model_dump(exclude={"type"})
     store: RegistryStore = import_module(MODULES[config.type]).connect(**settings)
+    return store
+
+
+def connect_counters(config: SqliteStore | DynamoStore) -> CounterStore:
+    """The counters in the store that `config` names, which is not opened yet; only its own libraries are imported."""
+    settings = config.model_dump(exclude={"type"})
+    store: CounterStore = import_module(COUNTERS[config.type]).connect(**settings)
     return store

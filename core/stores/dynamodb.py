@@ -24,10 +24,10 @@ from core.apis.resources import Resource
 from core.errors import ProviderUnavailable
 from core.stores.aws import Table
 from core.stores.codec import check_cursor, decode, encode, settle, storable
-from core.stores.ports import RegistryStore
+from core.stores.ports import Check, RegistryStore
 
 if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
+    from types_aiobotocore_dynamodb.type_defs import PutTypeDef, QueryInputTypeDef, TransactWriteItemTypeDef
 
 TRIES: Final = 10
 BACKOFF: Final = 0.02  # seconds, doubled with each try, with jitter
@@ -67,23 +67,27 @@ class DynamoRegistry:
 
     async def create(self, resource: Resource) -> Resource:
         """Store it, or return the same content that is there; raises Conflict."""
-        item = {"sk": {"S": resource.identifier}, "body": {"S": encode(resource)}}
-        name, alias = self._keys(resource)
-        put: TransactWriteItemTypeDef = {
-            "Put": {
-                "TableName": self._table.name,
-                "Item": {"pk": {"S": name}, **item},
-                "ConditionExpression": "attribute_not_exists(pk)",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-        reasons = await self._transact(
-            [put, {"Put": {"TableName": self._table.name, "Item": {"pk": {"S": alias}, **item}}}]
-        )
+        name, alias = self._puts(resource)
+        name["ConditionExpression"] = "attribute_not_exists(pk)"
+        name["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        reasons = await self._transact([{"Put": name}, {"Put": alias}])
         return settle(resource, decode(_text(reasons[0]["Item"]))) if reasons else resource
 
-    async def delete(self, kind: str, identifier: str) -> bool:
-        """Remove it; False if it was not there. What another writes under this identifier meanwhile is read again."""
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of the one with the same identifier and provider names; False if there is none.
+
+        The alias holds those names in its key and comes and goes with the resource: it is there if they are the same.
+        """
+        puts = self._puts(resource)
+        for put in puts:
+            put["ConditionExpression"] = "attribute_exists(pk)"
+        return not await self._transact([{"Put": put} for put in puts])
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for it; False if it was not there.
+
+        What another writes under this identifier meanwhile is read, and checked, again.
+        """
         if not storable(identifier):
             return False
         for attempt in range(TRIES):
@@ -91,6 +95,8 @@ class DynamoRegistry:
             body = await self._body(kind, identifier)
             if body is None:
                 return False
+            if check is not None:
+                check(decode(body))
             if not await self._transact(self._removal(body)):
                 return True
         raise self._busy()
@@ -108,6 +114,14 @@ class DynamoRegistry:
     def _keys(self, resource: Resource) -> tuple[str, str]:
         alias = self._alias(resource.kind, resource.provider_id, resource.provider_resource_id)
         return self._partition(resource.kind), alias
+
+    def _puts(self, resource: Resource) -> tuple["PutTypeDef", "PutTypeDef"]:
+        item = {"sk": {"S": resource.identifier}, "body": {"S": encode(resource)}}
+        name, alias = self._keys(resource)
+        return (
+            {"TableName": self._table.name, "Item": {"pk": {"S": name}, **item}},
+            {"TableName": self._table.name, "Item": {"pk": {"S": alias}, **item}},
+        )
 
     def _removal(self, body: str) -> list["TransactWriteItemTypeDef"]:
         """Both items go, if the resource is still the one that was read: its alias is known from that alone."""

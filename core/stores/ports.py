@@ -1,8 +1,12 @@
 """The ports of state. Adapters match by shape and pass one contract suite (tests/contract)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.apis.resources import Resource
+
+type Check = Callable[[Resource], None]
 
 
 class RegistryStore(Protocol):
@@ -31,8 +35,63 @@ class RegistryStore(Protocol):
         """
         ...
 
-    async def delete(self, kind: str, identifier: str) -> bool:
-        """Remove it; False if it was not there."""
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of the one with the same identifier and provider names; False if there is none."""
+        ...
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for what is removed; False if it was not there.
+
+        What another writes in between is checked again: nothing goes that `check` has not seen.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a counter has: calls, and tokens (reserved and used)."""
+
+    requests: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A counter takes one more only while its counts are below these; None does not bound."""
+
+    requests: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """`counts` are those after it was admitted, or as they stand if it was not: then nothing changed."""
+
+    admitted: bool
+    counts: Counts
+
+
+class CounterStore(Protocol):
+    """Counters by key, shared by every process that names the same table or file.
+
+    A key is 1 to 1024 bytes of UTF-8; `expires` is in Unix seconds, after which a counter may vanish.
+    Every method raises QuotaUnavailable when the store cannot be reached, or not in `patience` seconds.
+    """
+
+    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+        """Count one request and `tokens`, in one atomic conditional write: while both counts are below `below`."""
+        ...
+
+    async def adjust(self, key: str, *, tokens: int) -> None:
+        """Add `tokens`, which may be negative; a counter that is not there (any more) stays away."""
+        ...
+
+    async def read(self, key: str) -> Counts:
+        """The counts as of now; zeros where there is no counter."""
         ...
 
     async def close(self) -> None:

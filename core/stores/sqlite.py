@@ -1,27 +1,23 @@
 """The registry in one SQLite file, shared by the processes of one machine.
 
 SQLite orders TEXT by its UTF-8 bytes (BINARY, the default collation) and lets one process write
-while others read (https://www.sqlite.org/wal.html). Each call is one statement, so it is atomic.
+while others read (https://www.sqlite.org/wal.html). Each write is one statement, so it is atomic.
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
-import logging
-import os
+from contextlib import closing
 from pathlib import Path
 import sqlite3
 import threading
-import time
 from typing import Any, Final
 
 from core.apis.resources import Resource
 from core.errors import ProviderUnavailable
 from core.stores.codec import check_cursor, decode, encode, settle, storable
-from core.stores.ports import RegistryStore
+from core.stores.ports import Check, RegistryStore
+from core.stores.sqlite_file import open_file, translated
 
-BUSY_SECONDS: Final = 5.0  # how long a call waits for another process's write
-
+WHAT: Final = "The registry's"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS resources (
         namespace TEXT NOT NULL, kind TEXT NOT NULL, identifier TEXT NOT NULL,
@@ -38,9 +34,9 @@ PAGE: Final = """SELECT body FROM resources
 # The update changes nothing; it makes the row that is there come back in the same step.
 CREATE: Final = """INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET body = body RETURNING body"""
-DELETE: Final = "DELETE FROM resources WHERE namespace = ? AND kind = ? AND identifier = ? RETURNING 1"
-
-log = logging.getLogger(__name__)
+REPLACE: Final = """UPDATE resources SET body = ?6 WHERE namespace = ?1 AND kind = ?2 AND identifier = ?3
+    AND provider_id = ?4 AND provider_resource_id = ?5 RETURNING 1"""
+DELETE: Final = "DELETE FROM resources WHERE namespace = ? AND kind = ? AND identifier = ? AND body = ? RETURNING 1"
 
 
 class SqliteRegistry:
@@ -72,14 +68,22 @@ class SqliteRegistry:
 
     async def create(self, resource: Resource) -> Resource:
         """Store it, or return the same content that is there; raises Conflict."""
-        body = encode(resource)
-        names = (resource.kind, resource.identifier, resource.provider_id, resource.provider_resource_id)
-        ((kept,),) = await self._execute(CREATE, *names, body)
+        ((kept,),) = await self._execute(CREATE, *_row(resource))
         return settle(resource, decode(kept))
 
-    async def delete(self, kind: str, identifier: str) -> bool:
-        """Remove it; False if it was not there."""
-        return storable(identifier) and bool(await self._execute(DELETE, kind, identifier))
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of the one with the same identifier and provider names; False if there is none."""
+        return bool(await self._execute(REPLACE, *_row(resource)))
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for it; False if it was not there."""
+        while storable(identifier) and (rows := await self._execute(GET, kind, identifier)):
+            ((body,),) = rows
+            if check is not None:
+                check(decode(body))
+            if await self._execute(DELETE, kind, identifier, body):
+                return True
+        return False
 
     async def close(self) -> None:
         """Close the connection; a later call opens another."""
@@ -93,61 +97,22 @@ class SqliteRegistry:
         return await asyncio.to_thread(self._run, statement, (self._namespace, *values))
 
     def _run(self, statement: str, values: tuple[str | int, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, self._translated():
+        with self._lock, translated(self._path, WHAT, ProviderUnavailable):
             if self._connection is None:
-                self._connection = _open(self._path)
+                self._connection = open_file(self._path, SCHEMA)
             with closing(self._connection.execute(statement, values)) as cursor:
                 return cursor.fetchall()
 
     def _close(self) -> None:
-        with self._lock, self._translated():
+        with self._lock, translated(self._path, WHAT, ProviderUnavailable):
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
 
-    @contextmanager
-    def _translated(self) -> Generator[None]:
-        try:
-            yield
-        except sqlite3.Error as failure:
-            raise self._unusable(failure, str(failure)) from failure
-        except OSError as failure:
-            raise self._unusable(failure, f"its folder cannot be written ({failure.strerror})") from failure
 
-    def _unusable(self, failure: Exception, reason: str) -> ProviderUnavailable:
-        log.warning("the registry's SQLite file %s cannot be used: %s", self._path, failure)
-        return ProviderUnavailable(f"The registry's SQLite file `{self._path.name}` cannot be used: {reason}.")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):  # SQLite gives its -wal and -shm files the mode of this one
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        _write_ahead(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA:
-            connection.execute(statement)
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn on WAL; SQLite does not itself wait where several processes do so at once."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        except sqlite3.OperationalError as failure:
-            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+def _row(resource: Resource) -> tuple[str, ...]:
+    body = encode(resource)
+    return resource.kind, resource.identifier, resource.provider_id, resource.provider_resource_id, body
 
 
 def connect(db_path: str, *, namespace: str | None = None) -> RegistryStore:

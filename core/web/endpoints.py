@@ -9,16 +9,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from core.apis.callers import Call
 from core.apis.operations import Operation
 from core.apis.resources import Kind
 from core.apis.tables import RouteRow
-from core.apis.types import JsonObject
+from core.apis.types import Wire
 from core.errors import InvalidRequest
-from core.resolution.resolve import Stack
+from core.resolution.resolve import Guarded, Stack, Surface
 from core.routing.registration import resource_from
-from core.routing.registry import Registry
 from core.web.body import parse, read
-from core.web.failures import JSON, Endpoint, shielded
+from core.web.failures import JSON, Endpoint
+from core.web.gate import Gate, Steps
 from core.web.sse import EventStream, gone, wants_done
 
 MOST_LISTED: Final = 1000
@@ -26,42 +27,46 @@ MOST_LISTED: Final = 1000
 
 def routes(rows: list[RouteRow], stack: Stack) -> list[Route]:
     """A route per row, in order; HEAD is answered where GET is, as HTTP wants it."""
-    return [Route(row.path, shielded(_endpoint(row, stack)), methods=[row.method]) for row in rows]
+    gate = Gate(stack.authenticator, stack.quota)
+    return [Route(row.path, _endpoint(row, stack, gate), methods=[row.method]) for row in rows]
 
 
-def _endpoint(row: RouteRow, stack: Stack) -> Endpoint:
+def _endpoint(row: RouteRow, stack: Stack, gate: Gate) -> Endpoint:
+    limit = stack.config.server.max_body_bytes
     if row.operation is not None:
-        return _operation(row.operation, stack.surfaces[row.surface], stack.config.server.max_body_bytes)
+        steps = _operation(row.operation, stack.surfaces[row.surface], limit)
+        return gate.endpoint(steps, open_=row.operation.open, counted=row.operation.counted)
     if row.kind is None:
         raise LookupError(row.path)
     many = "{" not in row.path
-    make = KIND_ENDPOINTS[row.method, many]
-    return make(row.kind, stack.registries[row.kind.name], stack.config.server.max_body_bytes)
+    return gate.endpoint(KIND_STEPS[row.method, many](row.kind, stack.registries[row.kind.name], limit))
 
 
 def _json(value: object) -> Response:
     return Response(to_json(value), media_type=JSON)
 
 
-def _operation(operation: Operation, surface: Any, limit: int) -> Endpoint:  # noqa: ANN401 - typed by its Protocol
-    call: Callable[..., Coroutine[Any, Any, JsonObject]] = getattr(surface, operation.call)
+def _operation(operation: Operation, surface: Surface, limit: int) -> Steps:
     kind = operation.request
     if kind is None:
 
-        async def show(request: Request) -> Response:
+        async def show(request: Request, call: Call, _: None) -> Response:
             query = {name: request.query_params.get(name) for name in operation.query}
-            return _json(await call(**request.path_params, **query))
+            return _json(await getattr(surface(call), operation.call)(**request.path_params, **query))
 
-        return show
-    stream = getattr(surface, operation.stream) if operation.stream else None
+        return Steps(show)
 
-    async def answer(request: Request) -> Response:
-        wanted = parse(kind, await read(request, limit))
-        if stream is not None and getattr(wanted, "stream", None):
-            return EventStream(await _while_there(request, stream(wanted)), done=wants_done(request))
-        return _json(await _while_there(request, call(wanted)))
+    async def prepare(request: Request) -> Wire:
+        return parse(kind, await read(request, limit))
 
-    return answer
+    async def answer(request: Request, call: Call, wanted: Wire) -> Response:
+        api = surface(call)
+        if operation.stream is not None and getattr(wanted, "stream", None):
+            stream = await _while_there(request, getattr(api, operation.stream)(wanted))
+            return EventStream(stream, done=wants_done(request))
+        return _json(await _while_there(request, getattr(api, operation.call)(wanted)))
+
+    return Steps(answer, prepare, operation.tokens)
 
 
 async def _while_there[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -79,12 +84,12 @@ async def _while_there[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait((task, leaving))
 
 
-def _index(kind: Kind, registry: Registry, limit: int) -> Endpoint:
+def _index(kind: Kind, registry: Guarded, limit: int) -> Steps:
     del limit
 
-    async def index(request: Request) -> Response:
+    async def index(request: Request, call: Call, _: None) -> Response:
         query = request.query_params
-        page = await registry.page(
+        page = await registry(call).page(
             after=query.get("after_id") or query.get("after") or "", limit=_page_limit(query.get("limit"))
         )
         rows = [kind.present(resource) for resource in page.resources]
@@ -92,7 +97,7 @@ def _index(kind: Kind, registry: Registry, limit: int) -> Endpoint:
         ends = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
         return _json({"object": "list", "data": rows, "has_more": page.has_more, **ends})
 
-    return index
+    return Steps(index)
 
 
 def _page_limit(given: str | None) -> int:
@@ -103,35 +108,39 @@ def _page_limit(given: str | None) -> int:
     return int(given)
 
 
-def _show(kind: Kind, registry: Registry, limit: int) -> Endpoint:
+def _show(kind: Kind, registry: Guarded, limit: int) -> Steps:
     del limit
 
-    async def show(request: Request) -> Response:
-        return _json(kind.present(await registry.get(request.path_params[kind.id_field])))
+    async def show(request: Request, call: Call, _: None) -> Response:
+        return _json(kind.present(await registry(call).get(request.path_params[kind.id_field])))
 
-    return show
-
-
-def _register(kind: Kind, registry: Registry, limit: int) -> Endpoint:
-    async def register(request: Request) -> Response:
-        body = parse(kind.body, await read(request, limit))
-        wanted = resource_from(kind, body, registry.provider_of(body.model_dump()))
-        return _json(kind.present(await registry.register(wanted)))
-
-    return register
+    return Steps(show)
 
 
-def _unregister(kind: Kind, registry: Registry, limit: int) -> Endpoint:
+def _register(kind: Kind, registry: Guarded, limit: int) -> Steps:
+    async def prepare(request: Request) -> Wire:
+        return parse(kind.body, await read(request, limit))
+
+    async def register(request: Request, call: Call, body: Wire) -> Response:
+        del request
+        guarded = registry(call)
+        wanted = resource_from(kind, body, guarded.provider_of(body.model_dump()))
+        return _json(kind.present(await guarded.register(wanted)))
+
+    return Steps(register, prepare)
+
+
+def _unregister(kind: Kind, registry: Guarded, limit: int) -> Steps:
     del limit
 
-    async def unregister(request: Request) -> Response:
-        await registry.unregister(request.path_params[kind.id_field])
+    async def unregister(request: Request, call: Call, _: None) -> Response:
+        await registry(call).unregister(request.path_params[kind.id_field])
         return _json(None)
 
-    return unregister
+    return Steps(unregister)
 
 
-KIND_ENDPOINTS: Final[dict[tuple[str, bool], Callable[[Kind, Registry, int], Endpoint]]] = {
+KIND_STEPS: Final[dict[tuple[str, bool], Callable[[Kind, Guarded, int], Steps]]] = {
     ("GET", True): _index,
     ("GET", False): _show,
     ("POST", True): _register,

@@ -1,6 +1,6 @@
 """Exceptions as responses: the one place where anything that can go wrong gets its wire form."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 import logging
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from core.apis.types import JsonStream
 from core.errors import ApiError, MethodNotAllowed, NotFound
 
 log = logging.getLogger(__name__)
@@ -54,28 +53,6 @@ async def attempt[T](work: Awaitable[T]) -> T | ApiError:
     except Exception:
         log.exception("a request failed")
         return Bug()
-
-
-def shielded(endpoint: Endpoint) -> Endpoint:
-    """`endpoint`, whose failures are responses."""
-
-    async def answer(request: Request) -> Response:
-        outcome = await attempt(endpoint(request))
-        return error_response(outcome) if isinstance(outcome, ApiError) else outcome
-
-    return answer
-
-
-async def events(stream: JsonStream) -> AsyncGenerator[bytes]:
-    """Each object of `stream` as JSON; a failure is the last one, as an error body."""
-    while True:
-        outcome = await attempt(anext(stream, None))
-        if outcome is None:
-            return
-        if isinstance(outcome, ApiError):
-            yield to_json(outcome.body())
-            return
-        yield to_json(outcome)
 
 
 async def no_route(request: Request, failure: Exception) -> Response:

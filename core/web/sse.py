@@ -1,15 +1,18 @@
 """Server-sent events: an answer that leaves chunk by chunk and is never cut silently."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 import re
 from typing import Final, override
 
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from core.apis.types import JsonStream
-from core.web.failures import events
+from core.errors import ApiError
+from core.web.failures import attempt
 
 DONE: Final = b"data: [DONE]\n\n"
 HEADERS: Final = [
@@ -29,12 +32,16 @@ def wants_done(request: Request) -> bool:
 class EventStream(Response):
     """Sends each object of `stream` as an event; a failure becomes one error event, then the end.
 
-    When the client goes away the stream is closed, which cancels the call upstream.
+    When the client goes away the stream is closed, which cancels the call upstream. `failed` tells of the first. `closing`,
+    if it is set, is awaited before the last bytes leave, or when the client has left: it must bear to be called twice.
     """
+
+    closing: Callable[[], Awaitable[None]] | None = None
 
     def __init__(self, stream: JsonStream, *, done: bool) -> None:
         """`done` ends it with `data: [DONE]`, as OpenAI does."""
         self.status_code = 200
+        self.failed = False
         self.background = None
         self.body = b""
         self.raw_headers = list(HEADERS)
@@ -54,14 +61,32 @@ class EventStream(Response):
                 sending.cancel()
             await asyncio.gather(sending, leaving, return_exceptions=True)
             await self._stream.aclose()
+            await self._close()
         if not sending.cancelled():
             sending.result()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for event in events(self._stream):
+        async for event in self._events():
             await send({"type": "http.response.body", "body": b"data: %b\n\n" % event, "more_body": True})
+        await self._close()
         await send({"type": "http.response.body", "body": DONE if self._done else b"", "more_body": False})
+
+    async def _close(self) -> None:
+        if self.closing is not None:
+            await self.closing()
+
+    async def _events(self) -> AsyncGenerator[bytes]:
+        """Each object of the stream as JSON; a failure is the last one, as an error body."""
+        while True:
+            outcome = await attempt(anext(self._stream, None))
+            if outcome is None:
+                return
+            if isinstance(outcome, ApiError):
+                self.failed = True
+                yield to_json(outcome.body())
+                return
+            yield to_json(outcome)
 
 
 async def gone(receive: Receive) -> None:

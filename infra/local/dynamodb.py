@@ -1,4 +1,4 @@
-"""DynamoDB Local as a process: start it, wait for it, make the registry's table, stop it.
+"""DynamoDB Local as a process: start it, wait for it, make the tables, stop it.
 
 It listens on all interfaces and takes any credentials, so it is for tests and benchmarks alone.
 """
@@ -93,6 +93,15 @@ def running(port: int | None = None) -> Generator[str]:
 
 def create_registry_table(endpoint: str, name: str) -> None:
     """Create the registry's table, as template.yaml does: string keys `pk` and `sk`, on demand."""
+    _create_table(endpoint, name, {"pk": "HASH", "sk": "RANGE"})
+
+
+def create_quota_table(endpoint: str, name: str) -> None:
+    """Create the quota's table, as template.yaml does but without its TTL: a string key `pk`, on demand."""
+    _create_table(endpoint, name, {"pk": "HASH"})
+
+
+def _create_table(endpoint: str, name: str, keys: dict[str, str]) -> None:
     session = botocore.session.get_session()
     session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
     config = Config(retries={"total_max_attempts": 3, "mode": "standard"})
@@ -100,7 +109,7 @@ def create_registry_table(endpoint: str, name: str) -> None:
     with closing(client):
         client.create_table(
             TableName=name,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
         )

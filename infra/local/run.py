@@ -18,11 +18,26 @@ Base URL:  {url}
 
 Try it:
   curl {url}/chat/completions \\
-    -H 'content-type: application/json' -d '{{
+    -H 'content-type: application/json' -d '{
       "model": "local/{model}",
-      "messages": [{{"role": "user", "content": "Say hello."}}]}}'
+      "messages": [{"role": "user", "content": "Say hello."}]}'
 
 Your registrations are kept in {state}/registry.db
+Ctrl-C stops everything.
+"""
+GUARDED: Final = """
+Base URL:  {url}
+
+Nobody may call it without a key. Make one, in another terminal:
+  KEY=$(.venv/bin/llambda keys create --config guarded \\
+    --env SQLITE_STORE_DIR={state} --name demo --roles admin)
+Try it:
+  curl {url}/chat/completions -H "authorization: Bearer $KEY" \\
+    -H 'content-type: application/json' -d '{
+      "model": "local/{model}",
+      "messages": [{"role": "user", "content": "Say hello."}]}'
+
+Keys and registrations are kept in {state}/registry.db
 Ctrl-C stops everything.
 """
 
@@ -31,6 +46,7 @@ def main() -> int:
     """Exit code 0 after Ctrl-C or SIGTERM, 1 when something could not start."""
     options = argparse.ArgumentParser(description="Run the stack with a small local model.")
     options.add_argument("--port", type=int, default=8321, help="where the stack listens")
+    options.add_argument("--config", default="starter", help="the distribution to serve: starter or guarded")
     options.add_argument("--state", type=Path, default=STATE, help="the folder for the registry and the logs")
     given = options.parse_args()
     port: int = given.port
@@ -42,7 +58,7 @@ def main() -> int:
             print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
             return 1
         try:
-            return _run(port, given.state.resolve(), stopping)
+            return _run(given.config, port, given.state.resolve(), stopping)
         except (RuntimeError, OSError, ConfigInvalid) as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -63,7 +79,7 @@ def _free(port: int) -> bool:
     return True
 
 
-def _run(port: int, state: Path, stopping: ExitStack) -> int:
+def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
     from core.cli import serve
     from core.cli.main import parser as command_line
     from infra.local import model_server
@@ -81,9 +97,10 @@ def _run(port: int, state: Path, stopping: ExitStack) -> int:
         "SQLITE_STORE_DIR": str(state),
     }
     env = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
-    options = command_line().parse_args(["serve", "starter", "--port", str(port), *env])
+    options = command_line().parse_args(["serve", config, "--port", str(port), *env])
+    told = (GUARDED if config == "guarded" else CURL).replace("{model}", model_server.CHAT_MODEL)
     code = serve.run(
-        options, lambda url: print(CURL.format(url=url, model=model_server.CHAT_MODEL, state=_shown(state)), flush=True)
+        options, lambda url: print(told.replace("{url}", url).replace("{state}", str(_shown(state))), flush=True)
     )
     print("stopping ...", flush=True)
     return code

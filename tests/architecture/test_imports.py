@@ -26,6 +26,12 @@ NEVER = (
     "sqlite3",
     "core.cli",
     "core.resolution.external",
+    "jwt",
+    "cryptography",
+    "core.auth",
+    "core.quota",
+    "core.stores.counters_sqlite",
+    "core.stores.counters_dynamodb",
 )
 
 

@@ -19,6 +19,7 @@ from core.resolution.specs import BUILT_IN
 ROOT = Path(__file__).parents[2]
 PROTOCOLS: dict[str, Any] = {
     "admin": admin.Admin,
+    "quota": admin.Quotas,
     "inference": inference.Inference,
     "native_inference": native.NativeInference,
 }

@@ -1,7 +1,5 @@
 """template.yaml and the code describe one deployment: functions, routes, events, rights and errors fit."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 import json
 import os
@@ -9,12 +7,12 @@ from pathlib import Path
 import re
 import subprocess
 import sys
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import yaml
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from tests.architecture.template import ROOT, Event, events, functions, properties, statements, template
+
 MODULES: Final = sorted(path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__")
 ROUTES_OF: Final = """
 import importlib, json, sys
@@ -25,76 +23,13 @@ TRACING: Final = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}  # X-Ray 
 VARIABLE: Final = re.compile(r'"\$context\.[A-Za-z.]+"|\$context\.[A-Za-z.]+')
 
 
-class _Template(yaml.SafeLoader):
-    """`!Ref X` and its like become `{"Ref": X}`."""
-
-
-def _intrinsic(loader: _Template, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    assert isinstance(node, yaml.ScalarNode)
-    return {name: loader.construct_scalar(node)}
-
-
-_Template.add_multi_constructor("!", _intrinsic)
-
-
-@cache
-def template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506 - a SafeLoader
-    return parsed
-
-
-def resources(kind: str) -> dict[str, dict[str, Any]]:
-    return {name: each for name, each in template()["Resources"].items() if each["Type"] == kind}
-
-
-def properties(kind: str) -> dict[str, dict[str, Any]]:
-    return {name: each["Properties"] for name, each in resources(kind).items()}
-
-
-def functions() -> dict[str, dict[str, Any]]:
-    """The functions' properties by the module that they run."""
-    return {each["Handler"].split(".")[1]: each for each in properties("AWS::Serverless::Function").values()}
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A method and a path of the API; `{name}` stands for one segment and `{name+}` for one or more."""
-
-    module: str
-    method: str
-    path: str
-
-    def reaches(self, method: str, path: str) -> bool:
-        return method == self.method and self._pattern().fullmatch(path) is not None
-
-    def greedy(self) -> bool:
-        return self.path.endswith("+}")
-
-    def _pattern(self) -> re.Pattern[str]:
-        parts = re.split(r"(\{\w+\+?\})", self.path)
-        return re.compile("".join(self._part(part) for part in parts))
-
-    @staticmethod
-    def _part(part: str) -> str:
-        if not part.startswith("{"):
-            return re.escape(part)
-        return ".+" if part.endswith("+}") else "[^/]+"
-
-
-@cache
-def events() -> list[Event]:
-    found = [(module, event["Properties"]) for module, each in functions().items() for event in each["Events"].values()]
-    return [Event(module, event["Method"], event["Path"]) for module, event in found]
-
-
 @cache
 def routes(module: str) -> list[tuple[str, str]]:
     """The method and path of each route that the module's app serves, under the `lambda` distribution."""
     variables = {
         "LLAMBDA_CONFIG": str(ROOT / "infra" / "distributions" / "lambda.yaml"),
         "REGISTRY_TABLE": "registry",
+        "QUOTA_TABLE": "quota",
         "VLLM_URL": "http://127.0.0.1:9/v1",
     }
     command = [sys.executable, "-c", ROUTES_OF, f"functions.{module}"]
@@ -107,13 +42,6 @@ def routes(module: str) -> list[tuple[str, str]]:
 def example(path: str, deep: str = "a/b") -> str:
     """A request's path for a route: `/v1/models/{model_id:path}` is asked for as `/v1/models/a/b`."""
     return re.sub(r"\{\w+(:path)?\}", lambda found: deep if found[1] else "a", path)
-
-
-def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, role in properties("AWS::IAM::Role").items():
-        for policy in role.get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                yield name, statement
 
 
 def test_every_module_of_functions_is_one_function() -> None:
@@ -182,12 +110,6 @@ def test_rights_name_their_resources_and_actions() -> None:
             assert actions <= TRACING, role
         else:
             assert statement["Resource"].keys() == {"GetAtt"}, role
-
-
-def test_only_inference_may_touch_the_registry_and_only_with_what_its_store_does() -> None:
-    rights = {(role, action) for role, statement in statements() for action in statement["Action"]}
-    wanted = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"}
-    assert {each for each in rights if each[1].startswith("dynamodb:")} == {("InferenceRole", each) for each in wanted}
 
 
 def test_registry_outlives_the_stack() -> None:

@@ -7,12 +7,11 @@ import time
 BODY = b'{"model":"%s","messages":[{"role":"user","content":"Say hello to the world."}],"max_tokens":64}'
 
 
-def post(model: str) -> bytes:
+def post(model: str, bearer: str = "") -> bytes:
     body = BODY % model.encode()
-    head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    )
-    return head % len(body) + body
+    token = b"authorization: Bearer %s\r\n" % bearer.encode() if bearer else b""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+    return head % len(body) + token + b"\r\n" + body
 
 
 def get(path: str) -> bytes:

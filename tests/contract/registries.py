@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import multiprocessing
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -83,7 +83,7 @@ async def _outcome(store: RegistryStore, resource: Resource) -> str:
 
 
 def churn(backend: Backend, resource: Resource, rounds: int) -> int:
-    """In a worker: register and unregister the same thing again and again; how often it was this worker that removed it."""
+    """In a worker: register, replace and unregister the same thing again and again; how often it was it that removed it."""
     return asyncio.run(_churn(backend, resource, rounds))
 
 
@@ -93,6 +93,7 @@ async def _churn(backend: Backend, resource: Resource, rounds: int) -> int:
         removed = 0
         for _ in range(rounds):
             await _outcome(store, resource)
+            await store.replace(replace(resource, owner={"principal": "ada"}))
             removed += await store.delete(resource.kind, resource.identifier)
         return removed
 

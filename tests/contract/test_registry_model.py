@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.resources import Resource
-from core.errors import Conflict
+from core.errors import Conflict, PermissionDenied
 from core.stores.ports import RegistryStore
 from tests.contract.conftest import fresh
 from tests.contract.registries import Backend, model
@@ -17,7 +17,9 @@ NAMES = st.sampled_from(["a", "a/b", "a b", "b", "é", "\uffee", "🦙"])
 CALLS = st.lists(
     st.one_of(
         st.tuples(st.just("create"), NAMES, NAMES, st.booleans()),
+        st.tuples(st.just("replace"), NAMES, NAMES, st.booleans()),
         st.tuples(st.just("delete"), NAMES),
+        st.tuples(st.just("delete"), NAMES, st.booleans()),
         st.tuples(st.just("get"), NAMES),
         st.tuples(st.just("find"), NAMES),
         st.tuples(st.just("page"), st.one_of(st.just(""), NAMES), st.integers(1, 4)),
@@ -40,12 +42,33 @@ class Model:
         kept = self._rows.setdefault(wanted.identifier, wanted)
         return kept if kept.content() == wanted.content() else None
 
+    def replace(self, wanted: Resource) -> bool:
+        there = self._rows.get(wanted.identifier)
+        if there is None or there.provider_resource_id != wanted.provider_resource_id:
+            return False
+        self._rows[wanted.identifier] = wanted
+        return True
+
+    def delete_noted(self, identifier: str, note: object) -> bool | None:
+        there = self._rows.get(identifier)
+        if there is not None and noted(there) != note:
+            return None
+        return self._rows.pop(identifier, None) is not None
+
     def outcome(self, call: Call) -> object:
         match call:
             case ("create", str(identifier), str(name), bool(note)):
                 return self.create(model(identifier, name, note=note))
+            case ("replace", str(identifier), str(name), bool(note)):
+                return self.replace(model(identifier, name, note=note))
+            case ("delete", str(identifier), bool(note)):
+                return self.delete_noted(identifier, note)
             case ("delete", str(identifier)):
                 return self._rows.pop(identifier, None) is not None
+        return self._found(call)
+
+    def _found(self, call: Call) -> object:
+        match call:
             case ("get", identifier):
                 return next((row for row in self.rows() if row.identifier == identifier), None)
             case ("find", name):
@@ -55,15 +78,34 @@ class Model:
         raise AssertionError(call)
 
 
+def noted(row: Resource) -> object:
+    return row.attributes["metadata"]["note"]
+
+
+def refuse(row: Resource, *, unless: object) -> None:
+    if noted(row) != unless:
+        raise PermissionDenied("no")
+
+
 async def outcome(store: RegistryStore, call: Call) -> object:
-    match call:
-        case ("create", str(identifier), str(name), bool(note)):
-            try:
+    """None is a refusal."""
+    try:
+        match call:
+            case ("create", str(identifier), str(name), bool(note)):
                 return await store.create(model(identifier, name, note=note))
-            except Conflict:
-                return None
-        case ("delete", str(identifier)):
-            return await store.delete("model", identifier)
+            case ("replace", str(identifier), str(name), bool(note)):
+                return await store.replace(model(identifier, name, note=note))
+            case ("delete", str(identifier), bool(note)):
+                return await store.delete("model", identifier, lambda row: refuse(row, unless=note))
+            case ("delete", str(identifier)):
+                return await store.delete("model", identifier)
+    except (Conflict, PermissionDenied):
+        return None
+    return await found(store, call)
+
+
+async def found(store: RegistryStore, call: Call) -> object:
+    match call:
         case ("get", str(identifier)):
             return await store.get("model", identifier)
         case ("find", str(name)):

@@ -32,7 +32,7 @@ async def test_of_50_registrations_of_one_identifier_one_wins(backend: Backend, 
         assert [resource for resource in found if resource is not None] == [winner]
 
 
-async def test_registering_and_unregistering_at_once_leaves_no_orphan(
+async def test_registering_replacing_and_unregistering_at_once_leaves_no_orphan(
     backend: Backend, pool: ProcessPoolExecutor
 ) -> None:
     contenders = [model("llama", f"name-{n}") for n in range(PROCESSES)]

@@ -1,13 +1,14 @@
 """The contract of RegistryStore, over every adapter, bare and cached."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from core.apis.resources import Resource
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.stores.codec import MOST_BODY
 from core.stores.ports import RegistryStore
 from tests.contract.registries import Backend, model
@@ -101,6 +102,121 @@ async def test_deleted_is_gone_under_both_names_and_can_be_created_anew(store: R
     fresh = await store.create(model("llama", "new"))
     assert await store.get("model", "llama") == fresh
     assert await store.find("model", "vllm", "new") == fresh
+
+
+def changed(resource: Resource, **metadata: Any) -> Resource:
+    return replace(resource, attributes={"metadata": metadata}, owner={"principal": "ada"})
+
+
+async def test_what_is_replaced_is_the_new_one_under_both_names(store: RegistryStore) -> None:
+    resources = [await store.create(model(name, f"{name}/v1", provider=f"{name}-provider")) for name in STRANGE]
+    news = [changed(resource, note="new") for resource in resources]
+    for resource, new in zip(resources, news, strict=True):
+        assert await store.get("model", resource.identifier) == resource
+        assert await store.replace(new) is True
+    for new in news:
+        assert await store.get("model", new.identifier) == new
+        assert await store.find("model", new.provider_id, new.provider_resource_id) == new
+    assert await everything(store) == sorted(STRANGE, key=str.encode)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [model("other"), model("llama", "other"), model(provider="other"), replace(model(), kind="shield")],
+    ids=["identifier", "name", "provider", "kind"],
+)
+async def test_nothing_is_replaced_by_what_has_other_names(store: RegistryStore, other: Resource) -> None:
+    kept = await store.create(model())
+    assert await store.replace(changed(other)) is False
+    assert await store.get("model", "llama") == kept
+    assert await store.find("model", "vllm", "llama") == kept
+    assert await store.get(other.kind, "other") is None
+    assert await store.find(other.kind, other.provider_id, "other") is None
+    assert await store.find("model", "other", "llama") is None
+    assert await store.page("shield", after="", limit=1) == []
+
+
+async def test_what_is_gone_is_not_brought_back_by_replacing_it(store: RegistryStore) -> None:
+    await store.create(model())
+    assert await store.delete("model", "llama")
+    assert await store.replace(model()) is False
+    assert await store.get("model", "llama") is None
+    assert await store.find("model", "vllm", "llama") is None
+
+
+async def test_replacing_while_another_removes_never_brings_it_back(store: RegistryStore) -> None:
+    for round_ in range(10):
+        await store.create(model())
+        writes = [store.replace(changed(model(), n=n)) for n in range(4)]
+        writes.insert(round_ % 5, store.delete("model", "llama"))
+        outcomes = await asyncio.gather(*writes)
+        assert outcomes[round_ % 5] is True
+        assert await store.get("model", "llama") is None
+        assert await store.find("model", "vllm", "llama") is None
+
+
+async def test_what_cannot_be_stored_replaces_nothing(store: RegistryStore) -> None:
+    kept = await store.create(model())
+    with pytest.raises(InvalidRequest):
+        await store.replace(changed(model(), x="y" * MOST_BODY))
+    assert await store.get("model", "llama") == kept
+
+
+async def test_what_a_check_refuses_stays_and_the_caller_hears_why(store: RegistryStore) -> None:
+    kept = await store.create(replace(model(), owner={"principal": "ada"}))
+    seen: list[Resource] = []
+
+    def check(resource: Resource) -> None:
+        seen.append(resource)
+        raise PermissionDenied("not yours")
+
+    with pytest.raises(PermissionDenied, match="not yours"):
+        await store.delete("model", "llama", check)
+    assert seen == [kept]
+    assert await store.get("model", "llama") == kept
+    assert await store.find("model", "vllm", "llama") == kept
+    assert await store.delete("model", "missing", check) is False
+    assert await store.delete("model", "\x00", check) is False
+    assert await store.delete("model", "llama", seen.append) is True
+    assert seen == [kept, kept]
+    assert await store.get("model", "llama") is None
+
+
+def elsewhere(backend: Backend, new: Resource) -> None:
+    """Replace it through another store, in another thread and event loop, before this returns."""
+
+    async def replacing() -> bool:
+        async with backend.opened() as store:
+            return await store.replace(new)
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(asyncio.run, replacing()).result()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_what_changes_between_the_check_and_the_removal_is_checked_again(
+    backend: Backend, *, allowed: bool
+) -> None:
+    new = changed(model(), note="new")
+    seen: list[Resource] = []
+
+    def check(resource: Resource) -> None:
+        seen.append(resource)
+        if len(seen) == 1:
+            elsewhere(backend, new)
+        elif not allowed:
+            raise PermissionDenied("not the new one")
+
+    async with backend.opened() as store:
+        old = await store.create(model())
+        if allowed:
+            assert await store.delete("model", "llama", check) is True
+        else:
+            with pytest.raises(PermissionDenied):
+                await store.delete("model", "llama", check)
+        assert seen == [old, new]
+        assert await store.get("model", "llama") == (None if allowed else new)
+        assert await store.find("model", "vllm", "llama") == (None if allowed else new)
 
 
 async def test_find_gives_the_first_of_several_in_identifier_order(store: RegistryStore) -> None:

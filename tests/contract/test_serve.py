@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from tests.parts.stack import ROOT, serving
-from tests.parts.upstream import FakeUpstream, chunk, running, stream
+from tests.parts.upstream import USAGE, FakeUpstream, Reply, chunk, hang, running, stream
 
 CHAT = "/v1/chat/completions"
 
@@ -185,3 +185,52 @@ def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     process.stdout.close()
+
+
+async def test_an_open_stack_that_others_can_reach_is_warned_about(tmp_path: Path, upstream: FakeUpstream) -> None:
+    config = write(tmp_path, {"a": upstream.url})
+    for name, arguments, warned in (("here", [], False), ("everywhere", ["--host", "0.0.0.0"], True)):  # noqa: S104 - it is what is warned about
+        with serving(config, tmp_path / name, *arguments):
+            pass
+        assert ("without server.auth everybody may call" in (tmp_path / name).read_text("utf-8")) == warned
+
+
+async def test_no_header_chooses_the_address_that_a_quota_counts_by(tmp_path: Path, upstream: FakeUpstream) -> None:
+    quota = {"kvstore": {"type": "sqlite", "db_path": str(tmp_path / "quota.db")}, "anonymous_max_requests": 2}
+    config = write(tmp_path, {"a": upstream.url}, quota=quota)
+    with serving(config, tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            codes = [
+                (await client.get("/v1/models", headers={"x-forwarded-for": f"203.0.113.{number}"})).status_code
+                for number in range(3)
+            ]
+    assert codes == [200, 200, 429]
+    assert "anonymous_max_requests applies to all" in (tmp_path / "log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("reply", "more", "tokens"),
+    [
+        (hang, {}, 60),
+        (stream([chunk("Hi")], hang=True), {"stream": True}, 60),
+        (stream([{**chunk("Hi"), "usage": USAGE["usage"]}], hang=True), {"stream": True}, 3),
+    ],
+)
+async def test_leaving_early_does_not_give_tokens_back(
+    tmp_path: Path, upstream: FakeUpstream, reply: Reply, more: dict[str, Any], tokens: int
+) -> None:
+    quota = {"kvstore": {"type": "sqlite", "db_path": str(tmp_path / "quota.db")}, "max_tokens": 100}
+    upstream.replies[CHAT] = reply
+    with serving(write(tmp_path, {"a": upstream.url}, quota=quota), tmp_path / "log") as url:
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            asking = asyncio.create_task(client.post(CHAT, json=body("a/m", max_tokens=60, **more)))
+            assert not (await asyncio.wait([asking], timeout=1))[0]
+            asking.cancel()
+            await asyncio.wait_for(upstream.cancelled.wait(), 10)
+            used = -1
+            for _ in range(100):
+                used = (await client.get("/v1/quota")).json()["tokens"]["used"]
+                if used == tokens:
+                    break
+                await asyncio.sleep(0.05)
+            assert used == tokens

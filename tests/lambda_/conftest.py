@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator
 import json
 from pathlib import Path
 import threading
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from infra.local.parts import in_ci
 from tests.lambda_ import emulator
 from tests.lambda_.emulator import Function, Missing
 from tests.parts import upstream as upstreams
+from tests.parts.secrets import hear_file
 from tests.parts.upstream import FakeUpstream
 
 FUNCTIONS = {"inference": "InferenceFunction", "admin": "AdminFunction"}
@@ -60,10 +62,8 @@ def upstream() -> Generator[FakeUpstream]:
     loop.close()
 
 
-@pytest.fixture(scope="session")
-def run_config(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(folder: Path, upstream: FakeUpstream, server: dict[str, Any]) -> Path:
     """A run config as the build compiles it, over the fixed-answer upstream; the state is SQLite's."""
-    folder = tmp_path_factory.mktemp("config")
     provider = {"provider_id": "vllm", "provider_type": "remote::vllm", "config": {"url": f"{upstream.url}/v1"}}
     document = {
         "version": 2,
@@ -71,27 +71,36 @@ def run_config(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory)
         "apis": ["inference"],
         "providers": {"inference": [provider]},
         "metadata_store": {"type": "sqlite", "db_path": str(folder / "registry.db")},
+        "server": server,
     }
     path = folder / "run.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
 
 
-def _function(module: str, packages: dict[str, Path], config: Path) -> Generator[Function]:
+def function(module: str, packages: dict[str, Path], config: Path) -> Generator[Function]:
+    """The built function with another run config, in the real runtime."""
     needs(emulator.emulator)
     environment = {"LLAMBDA_CONFIG": str(config)}
     log = config.parent / f"{module}.log"
-    with emulator.running(packages[module], f"functions.{module}.handler", environment, log) as function:
-        yield function
+    with emulator.running(packages[module], f"functions.{module}.handler", environment, log) as running:
+        yield running
+    hear_file(log)
+
+
+@pytest.fixture(scope="session")
+def run_config(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An open stack: no auth, no quota."""
+    return written(tmp_path_factory.mktemp("config"), upstream, {})
 
 
 @pytest.fixture(scope="session")
 def inference(packages: dict[str, Path], run_config: Path) -> Generator[Function]:
     """`functions.inference` in the real runtime."""
-    yield from _function("inference", packages, run_config)
+    yield from function("inference", packages, run_config)
 
 
 @pytest.fixture(scope="session")
 def admin(packages: dict[str, Path], run_config: Path) -> Generator[Function]:
     """`functions.admin` in the real runtime."""
-    yield from _function("admin", packages, run_config)
+    yield from function("admin", packages, run_config)

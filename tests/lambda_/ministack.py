@@ -1,10 +1,11 @@
-"""A stand-in for AWS on loopback: CloudFormation with SAM, API Gateway, Lambda, DynamoDB, S3.
+"""A stand-in for AWS on loopback: CloudFormation with SAM, API Gateway, Lambda, DynamoDB, Cognito, S3.
 
 What it does otherwise than AWS, as of 1.5.33: it runs a function with its own Python, whatever the
 template's runtime, with its own packages behind the function's; REST events with method ANY vanish;
 gateway responses in an API's OpenAPI body, where SAM writes them, are ignored, so an unknown route is
-a 403 with its own body; `path` in an event is decoded; nothing streams; any credentials do, and
-policies are not enforced. An MQTT listener on all interfaces is switched off here.
+a 403 with its own body; a `www-authenticate` of a function keeps its name; `path` in an event is
+decoded; nothing streams; any credentials do, and neither policies nor rules are enforced; Cognito's
+tokens and keys are given out here, whatever the issuer in them. An MQTT listener on all interfaces is switched off here.
 """
 
 from collections.abc import Iterator, Mapping

@@ -20,7 +20,12 @@ assert callable(module.handler)
 files = {name: getattr(each, "__file__", None) for name, each in sys.modules.items()}
 print(json.dumps({name: file for name, file in files.items() if file}))
 """
-ENVIRONMENT = {"LLAMBDA_CONFIG": "run.json", "REGISTRY_TABLE": "registry", "VLLM_URL": "http://127.0.0.1:9/v1"}
+ENVIRONMENT = {
+    "LLAMBDA_CONFIG": "run.json",
+    "REGISTRY_TABLE": "registry",
+    "QUOTA_TABLE": "quota",
+    "VLLM_URL": "http://127.0.0.1:9/v1",
+}
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}  # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 
 every_function = pytest.mark.parametrize("module", FUNCTIONS)

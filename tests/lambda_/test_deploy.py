@@ -1,37 +1,56 @@
-"""`sam build` and `sam deploy` make an API that answers chat over HTTP, from a model behind it.
+"""`sam build` and `sam deploy` make an API that answers those who may call, over HTTP, from a model behind it.
 
 The cloud is a stand-in (`tests/lambda_/ministack.py` says how it differs from AWS); the template, the
 build, the packages and the model server are the real ones.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from infra import build
 from infra.local import model_server
 from infra.local.dynamodb import free_port
-from tests.lambda_ import emulator, ministack
+from tests.lambda_ import emulator, keys, ministack
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
 from tests.lambda_.ministack import Cloud
+from tests.parts.secrets import plant
 
 STACK = "llambda-smoke"
-TOKEN = "token-of-the-model-server"
+TOKEN = plant("token-of-the-model-server")
+KEYS_OF_POOL = "{endpoint}/${{env.COGNITO_USER_POOL_ID:=}}/.well-known/jwks.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
+    """`api` sends an API key, `anybody` does not."""
+
     cloud: Cloud
     outputs: dict[str, str]
     api: httpx.Client
+    anybody: httpx.Client
 
     def get(self, path: str) -> Any:
         answer = self.api.get(path)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def cognito_token(self) -> str:
+        """An access token of the stack's own app client, which the cloud gives out at its own address."""
+        pool, client_id = self.outputs["UserPoolId"], self.outputs["UserPoolClientId"]
+        with self.cloud.client("cognito-idp") as cognito:
+            client = cognito.describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]
+        path = self.outputs["TokenUrl"].removeprefix("https://").partition("/")[2]
+        form = {"grant_type": "client_credentials", "scope": "llambda/use"}
+        credentials = (client_id, plant(client["ClientSecret"]))
+        answer = httpx.post(f"{self.cloud.endpoint}/{path}", data=form, auth=credentials)
+        assert answer.status_code == 200, answer.text
+        return plant(answer.json()["access_token"])
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +61,63 @@ def model_url() -> Generator[str]:
 
 
 @pytest.fixture(scope="module")
-def deployed(model_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Deployment]:
-    """The stack, built and deployed as the guide says, for this machine's processor."""
-    architecture = needs(emulator.architecture)
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cloud]:
     needs(ministack.installed)
-    build = tmp_path_factory.mktemp("sam") / "build"
-    with ministack.running(tmp_path_factory.mktemp("cloud")) as cloud:
-        with cloud.client("secretsmanager") as secrets:
-            secret = secrets.create_secret(Name="vllm-token", SecretString=TOKEN)["ARN"]
-        cloud.sam("build", "--build-dir", str(build), LLAMBDA_BUILD_ARCHITECTURE=architecture)
-        values = {"VllmUrl": model_url, "VllmApiTokenSecretArn": secret, "Architecture": architecture}
+    with ministack.running(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def deploy(
+    model_url: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, dict[str, str]], dict[str, str]]:
+    """Deploys what was built as the guide says, for this machine's processor; takes a stack's name and parameters."""
+    architecture = needs(emulator.architecture)
+    folder = tmp_path_factory.mktemp("sam")
+    config = with_keys_of(cloud, folder)
+    built = folder / "build"
+    options = {"LLAMBDA_BUILD_ARCHITECTURE": architecture, "LLAMBDA_BUILD_CONFIG": str(config)}
+    cloud.sam("build", "--build-dir", str(built), **options)
+
+    def run(stack: str, parameters: dict[str, str]) -> dict[str, str]:
+        values = {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", **parameters}
         overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in values.items())]
-        files = ["--template-file", str(build / "template.yaml"), "--config-file", str(ROOT / "samconfig.toml")]
-        cloud.sam("deploy", *files, "--stack-name", STACK, "--no-confirm-changeset", *overrides)
-        outputs = cloud.outputs(STACK)
-        with httpx.Client(base_url=cloud.url(outputs["BaseUrl"]), timeout=60) as api:
-            yield Deployment(cloud, outputs, api)
+        files = ["--template-file", str(built / "template.yaml"), "--config-file", str(ROOT / "samconfig.toml")]
+        cloud.sam("deploy", *files, "--stack-name", stack, "--no-confirm-changeset", *overrides)
+        return cloud.outputs(stack)
+
+    return run
+
+
+def with_keys_of(cloud: Cloud, folder: Path) -> Path:
+    """The distribution, but that a user pool's keys are this cloud's: Cognito's own address is AWS's."""
+    text = build.CONFIG.read_text(encoding="utf-8")
+    entry = "        user_pool_id: "
+    assert text.count(entry) == 1
+    config = folder / "lambda.yaml"
+    keys_of_pool = KEYS_OF_POOL.format(endpoint=cloud.endpoint)
+    config.write_text(text.replace(entry, f"        jwks_uri: {keys_of_pool}\n{entry}"), encoding="utf-8")
+    return config
+
+
+def new_key(cloud: Cloud, outputs: dict[str, str]) -> str:
+    table = ("--table", outputs["RegistryTableName"], "--region", ministack.REGION)
+    return keys.created("--name", "smoke", *table, AWS_ENDPOINT_URL=cloud.endpoint, **ministack.CREDENTIALS)
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud: Cloud, deploy: Callable[[str, dict[str, str]], dict[str, str]]) -> Generator[Deployment]:
+    """The stack with a user pool and a key."""
+    with cloud.client("secretsmanager") as secrets:
+        secret = secrets.create_secret(Name="vllm-token", SecretString=TOKEN)["ARN"]
+    outputs = deploy(STACK, {"VllmApiTokenSecretArn": secret})
+    url = cloud.url(outputs["BaseUrl"])
+    headers = {"authorization": f"Bearer {new_key(cloud, outputs)}"}
+    with (
+        httpx.Client(base_url=url, timeout=60, headers=headers) as api,
+        httpx.Client(base_url=url, timeout=60) as anybody,
+    ):
+        yield Deployment(cloud, outputs, api, anybody)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +141,50 @@ def test_template_is_valid_for_sam() -> None:
 def test_health_and_version_are_answered(deployed: Deployment) -> None:
     assert deployed.get("/v1/health") == {"status": "OK"}
     assert deployed.get("/v1/version")["version"]
+
+
+@pytest.mark.parametrize("path", ["/v1/health", "/v1/version"])
+def test_health_and_version_are_open(deployed: Deployment, path: str) -> None:
+    assert deployed.anybody.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/providers", "/v1/quota", "/openapi.json"])
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nobodys-key"}])
+def test_without_a_key_the_answer_is_401_in_the_one_body(
+    deployed: Deployment, path: str, headers: dict[str, str]
+) -> None:
+    answer = deployed.anybody.get(path, headers=headers)
+    assert answer.status_code == 401, answer.text
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert answer.headers["www-authenticate"].startswith('Bearer error="')
+
+
+def test_quota_counts_the_calls_of_both_functions(deployed: Deployment) -> None:
+    for path in ("/v1/models", "/v1/providers"):
+        before = deployed.get("/v1/quota")["requests"]
+        answer = deployed.api.get(path)
+        after = deployed.get("/v1/quota")["requests"]
+        assert (before["limit"], after["used"]) == (1000, before["used"] + 1)
+        assert answer.headers["ratelimit-limit"] == "1000"
+        assert answer.headers["ratelimit-remaining"] == str(after["remaining"])
+
+
+def test_counter_has_an_expiry_and_no_key_in_it(deployed: Deployment) -> None:
+    deployed.get("/v1/models")
+    with deployed.cloud.client("dynamodb") as tables:
+        items = tables.scan(TableName=deployed.outputs["QuotaTableName"])["Items"]
+    key = deployed.api.headers["authorization"].removeprefix("Bearer ")
+    assert items
+    assert all(set(item) == {"pk", "requests", "tokens", "expires"} for item in items)
+    assert not any(key in item["pk"]["S"] for item in items)
+
+
+def test_token_of_the_stacks_own_user_pool_is_accepted(deployed: Deployment) -> None:
+    token = deployed.cognito_token()
+    answer = deployed.anybody.get("/v1/quota", headers={"authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["identity"]) == (200, "authenticated"), answer.text
+    broken = deployed.anybody.get("/v1/quota", headers={"authorization": f"Bearer {token[:-8]}AAAAAAAA"})
+    assert broken.status_code == 401
 
 
 def test_provider_is_healthy(deployed: Deployment) -> None:
@@ -138,3 +242,18 @@ def test_token_comes_from_the_secret_and_is_shown_nowhere(deployed: Deployment) 
 def test_error_of_the_app_passes_the_gateway_unchanged(deployed: Deployment) -> None:
     answer = deployed.api.post("/v1/chat/completions", content=b"{", headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_authorizer_in_front_lets_cognito_tokens_through_and_no_keys(
+    cloud: Cloud, deploy: Callable[[str, dict[str, str]], dict[str, str]]
+) -> None:
+    outputs = deploy(f"{STACK}-front", {"GatewayAuthorizer": "true", "ConfigureApiLogging": "false"})
+    with httpx.Client(base_url=cloud.url(outputs["BaseUrl"]), timeout=60) as anybody:
+        token = Deployment(cloud, outputs, anybody, anybody).cognito_token()
+        assert anybody.get("/v1/health").status_code == 200
+        assert anybody.get("/v1alpha/admin/health").status_code == 200
+        for headers in ({}, {"authorization": f"Bearer {new_key(cloud, outputs)}"}):
+            refused = anybody.get("/v1/quota", headers=headers)
+            assert (refused.status_code, refused.json()) == (401, {"message": "Unauthorized"})  # this cloud's own body
+        answer = anybody.get("/v1/quota", headers={"authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.json().get("identity")) == (200, "authenticated"), answer.text

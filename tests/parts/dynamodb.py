@@ -36,3 +36,12 @@ def registry_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> st
     name = f"registry-{uuid.uuid4().hex}"
     dynamodb.create_registry_table(dynamodb_endpoint, name)
     return name
+
+
+@pytest.fixture
+def quota_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> str:
+    """The name of a fresh, empty table of counters, with the credentials to use it."""
+    request.getfixturevalue("aws_credentials")
+    name = f"quota-{uuid.uuid4().hex}"
+    dynamodb.create_quota_table(dynamodb_endpoint, name)
+    return name

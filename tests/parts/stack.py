@@ -13,6 +13,7 @@ import time
 import pytest
 
 from infra.local.model_server import CHAT_MODEL, DIMENSION, EMBEDDING_MODEL
+from tests.parts.secrets import hear_file
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
@@ -46,6 +47,7 @@ def serving(config: Path, log: Path, *arguments: str, env: dict[str, str] | None
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(30)
+        hear_file(log)
     assert code == 0, log.read_text("utf-8")
     assert "Traceback" not in log.read_text("utf-8"), log.read_text("utf-8")
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from core.config.distributions import find, names
-from core.config.document import DynamoStore, RunConfig, SqliteStore
+from core.config.document import RunConfig
 from core.config.load import load
 from core.config.problems import ConfigInvalid
+from core.config.records import DynamoStore, SqliteStore
+from core.config.security import AuthProviderEntry, QuotaConfig
 
-LAMBDA = {"VLLM_URL": "http://h:8000", "REGISTRY_TABLE": "registry"}
+LAMBDA = {"VLLM_URL": "http://h:8000", "REGISTRY_TABLE": "registry", "QUOTA_TABLE": "quota"}
+COGNITO = {"COGNITO_USER_POOL_ID": "us-east-1_AbCdEfGhI", "COGNITO_CLIENT_IDS": "first,second"}
 
 
 def config(name: str, environ: Mapping[str, str]) -> RunConfig:
@@ -52,8 +55,36 @@ def test_lambda_says_which_variables_it_needs() -> None:
     assert [problem.path for problem in loaded.problems] == [
         "providers.inference[0].config.url",
         "metadata_store.table",
+        "server.quota.kvstore.table",
     ]
     assert config("lambda", LAMBDA).metadata_store == DynamoStore(table="registry")
+
+
+def test_lambda_is_closed_to_all_but_keys_until_a_user_pool_is_named() -> None:
+    empty = dict.fromkeys(COGNITO, "")  # as the template sets them without a pool
+    for variables in (LAMBDA, LAMBDA | empty):
+        auth = config("lambda", variables).server.auth
+        assert auth is not None
+        assert auth.providers == (AuthProviderEntry(type="api_key"),)
+
+
+def test_lambda_takes_the_tokens_of_a_user_pool_beside_keys() -> None:
+    auth = config("lambda", LAMBDA | COGNITO).server.auth
+    assert auth is not None
+    pool = {"user_pool_id": "us-east-1_AbCdEfGhI", "client_ids": "first,second"}
+    assert auth.providers == (AuthProviderEntry(type="api_key"), AuthProviderEntry(type="cognito", config=pool))
+
+
+def test_lambda_counts_in_dynamodb_what_a_client_does_in_a_day() -> None:
+    unset = QuotaConfig(kvstore=DynamoStore(table="quota"), authenticated_max_requests=1000, period="day")
+    assert config("lambda", LAMBDA | {"QUOTA_MAX_TOKENS": ""}).server.quota == unset
+
+
+def test_lambda_takes_the_quota_from_the_environment() -> None:
+    given = {"QUOTA_MAX_REQUESTS": "7", "QUOTA_MAX_TOKENS": "2000000", "QUOTA_PERIOD": "minute"}
+    quota = config("lambda", LAMBDA | given).server.quota
+    assert quota is not None
+    assert (quota.authenticated_max_requests, quota.max_tokens, quota.period) == (7, 2_000_000, "minute")
 
 
 def test_an_existing_file_is_itself(tmp_path: Path) -> None:

@@ -5,15 +5,8 @@ from typing import Any
 from pydantic import ValidationError
 import pytest
 
-from core.config.document import (
-    DynamoStore,
-    LoggingConfig,
-    ProviderEntry,
-    RegistryConfig,
-    RunConfig,
-    ServerConfig,
-    SqliteStore,
-)
+from core.config.document import LoggingConfig, ProviderEntry, RegistryConfig, RunConfig, ServerConfig
+from core.config.records import DynamoStore, SqliteStore
 
 
 def run_config(**more: Any) -> RunConfig:
@@ -85,11 +78,16 @@ def test_a_whole_server_is_accepted() -> None:
             "tls_certfile": "c",
             "tls_keyfile": "k",
             "tls_cafile": "ca",
-            "auth": {"provider_type": "custom", "config": {"endpoint": "https://a"}},
-            "quota": {"period": "day"},
+            "auth": {"providers": [{"type": "custom", "config": {"endpoint": "https://a"}}]},
+            "quota": {"kvstore": {"type": "sqlite", "db_path": "q"}, "period": "month"},
         }
     )
-    assert (server.port, server.tls_cafile, server.quota) == (443, "ca", {"period": "day"})
+    assert (server.port, server.tls_cafile) == (443, "ca")
+    assert server.auth is not None
+    assert server.auth.access_policy is None
+    assert server.quota is not None
+    assert (server.quota.anonymous_max_requests, server.quota.authenticated_max_requests) == (100, 1000)
+    assert (server.quota.period, server.quota.shards, server.quota.on_store_failure) == ("month", 1, "deny")
 
 
 def test_paths_are_taken_from_the_home_of_the_variables_in_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from core.config.document import ProviderEntry, SqliteStore
+from core.config.document import ProviderEntry
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid
+from core.config.records import SqliteStore
+from core.config.security import AuthProviderEntry
 from tests.unit.config.documents import loaded, problems, provider
 
 OLLAMA = """\
@@ -56,10 +58,10 @@ def test_the_example_of_the_reference_is_loaded(tmp_path: Path) -> None:
     )
     assert found.config.metadata_store == SqliteStore(db_path="/home/me/.llama/distributions/ollama/registry.db")
     assert found.config.resources["models"][0]["model_id"] == "llama3.2:3b"
-    assert found.config.server.auth == {
-        "provider_type": "kubernetes",
-        "config": {"api_server_url": "https://kubernetes.default.svc"},
-    }
+    assert found.config.server.auth is not None
+    assert found.config.server.auth.providers == (
+        AuthProviderEntry(type="kubernetes", config={"api_server_url": "https://kubernetes.default.svc"}),
+    )
 
 
 def test_every_kind_of_mistake_is_reported_in_one_go(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_secret_is_never_repeated_by_a_message() -> None:
         metadata_store={"type": "sqlite", "db_path": "x", "password": "${env.S}"},
         models=[{"model_id": {"token": secret}}],
     )
-    assert len(found) == 6
+    assert len(found) == 8
     assert all(secret not in message for message in found.values())
 
 

@@ -13,6 +13,7 @@ from core.errors import NotFound
 from core.resolution.check import check
 from core.resolution.compliance import NotCompliant
 from core.resolution.resolve import Stack, resolve
+from core.routing.guarded import MISS_SECONDS
 
 SPEC = """
 adapter:
@@ -95,13 +96,13 @@ async def test_instances_of_one_type_stand_side_by_side(folder: Path) -> None:
     stack = await resolved(folder, vllm("a"), vllm("b"), models=[{"model_id": "m", "provider_id": "b"}])
     assert [instance.entry.provider_id for instance in stack.instances] == ["a", "b"]
     assert set(stack.surfaces) == {"inference", "native_inference"}
-    assert (await stack.registries["model"].get("m")).provider_id == "b"
+    assert (await stack.registries["model"](None).get("m")).provider_id == "b"
     await stack.close()
 
 
 async def test_a_model_without_a_provider_belongs_to_the_only_one(folder: Path) -> None:
     stack = await resolved(folder, vllm("a"), models=[{"model_id": "m", "provider_model_id": None, "metadata": {}}])
-    found = await stack.registries["model"].get("m")
+    found = await stack.registries["model"](None).get("m")
     assert (found.provider_id, found.provider_resource_id) == ("a", "m")
     await stack.close()
 
@@ -111,9 +112,9 @@ async def test_an_external_provider_is_served_like_a_built_in_one(folder: Path) 
     entry = {"provider_id": "x", "provider_type": "remote::parrot", "config": {"word": "hi"}}
     stack = await resolved(folder, entry, external_providers_dir=str(folder / "providers.d"))
     request = ChatRequest(model="x/p", messages=[{}])
-    assert await stack.surfaces["inference"].chat_completion(request) == {"object": "hi", "model": "x/p"}
+    assert await stack.surfaces["inference"](None).chat_completion(request) == {"object": "hi", "model": "x/p"}
     with pytest.raises(NotFound):
-        await stack.registries["model"].get("x/q")
+        await stack.registries["model"](None).get("x/q")
     await stack.close()
 
 
@@ -133,13 +134,13 @@ async def test_an_external_provider_that_does_not_keep_the_protocol_is_refused(f
 
 async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -> None:
     stack = await resolved(folder, vllm("a", api_token="s3cret"), apis=("admin",))
-    shown = await stack.surfaces["admin"].get_provider("a")
+    shown = await stack.surfaces["admin"](None).get_provider("a")
     assert shown["config"]["api_token"] == "********"
     assert shown["health"]["status"] == "Error"
-    routes = (await stack.surfaces["admin"].list_routes())["data"]
+    routes = (await stack.surfaces["admin"](None).list_routes())["data"]
     assert {"route": "/v1/models", "method": "GET", "provider_types": ["remote::vllm"]} in routes
     assert {"route": "/v1/health", "method": "GET", "provider_types": []} in routes
-    alpha = (await stack.surfaces["admin"].list_routes("v1alpha"))["data"]
+    alpha = (await stack.surfaces["admin"](None).list_routes("v1alpha"))["data"]
     assert alpha == [row for row in routes if row["route"].startswith("/v1alpha/")]
     assert 0 < len(alpha) < len(routes)
     await stack.close()
@@ -172,12 +173,42 @@ def test_a_resource_without_a_provider_among_several_is_a_problem(folder: Path) 
     assert found == {"models[0]": "provider_id is missing; inference providers: a, b"}
 
 
-async def test_protection_that_is_not_there_is_refused_rather_than_ignored(folder: Path) -> None:
-    server = {"auth": {"provider_type": "custom", "config": {}}, "quota": {"period": "day"}}
-    assert set(messages(folder, vllm("a"), server=server)) == {"server.auth", "server.quota"}
+def test_what_is_wrong_with_auth_and_quota_is_reported_where_it_was_written(folder: Path) -> None:
+    older = {"auth": {"provider_type": "customm", "config": {}}, "quota": {"period": "week"}}
+    found = messages(folder, vllm("a"), server=older)
+    assert set(found) == {"server.quota.kvstore", "server.quota.period"}  # nothing more while a section is no record
+    older["quota"] = {"kvstore": {"type": "sqlite", "db_path": "q.db"}}
+    assert "did you mean `custom`?" in messages(folder, vllm("a"), server=older)["server.auth.provider_type"]
+    newer = {"auth": {"providers": [{"type": "api_key"}, {"type": "custom", "endpoit": "https://a"}]}}
+    found = messages(folder, vllm("a"), server=newer)
+    assert set(found) == {"server.auth.providers[1].endpoint", "server.auth.providers[1].endpoit"}
+
+
+async def test_auth_without_a_provider_is_refused_rather_than_open(folder: Path) -> None:
     assert set(messages(folder, vllm("a"), server={"auth": {}})) == {"server.auth"}
-    with pytest.raises(ConfigInvalid, match=r"server\.quota"):
-        await resolve(loaded(folder, vllm("a"), server=server), ["inference"], version="1")
+    dropped = {"auth": {"providers": [{"type": "${env.NOT_SET:+api_key}"}]}}
+    assert "server.auth.providers" in messages(folder, vllm("a"), server=dropped)
+    with pytest.raises(ConfigInvalid, match=r"server\.auth"):
+        await resolve(loaded(folder, vllm("a"), server={"auth": {}}), ["inference"], version="1")
+    wrong = {"auth": {"providers": [{"type": "custom"}]}}
+    with pytest.raises(ConfigInvalid, match=r"server\.auth\.providers\[0\]\.endpoint"):
+        await resolve(loaded(folder, vllm("a"), server=wrong), ["inference"], version="1")
+
+
+async def test_only_where_callers_differ_does_a_404_wait(folder: Path) -> None:
+    guarded = await resolved(folder, vllm("a"), server={"auth": {"providers": [{"type": "api_key"}]}})
+    unguarded = await resolved(folder, vllm("a"))
+    assert (guarded.enforcement.miss_seconds, unguarded.enforcement.miss_seconds) == (MISS_SECONDS, 0.0)
+    for stack in (guarded, unguarded):
+        await stack.close()
+
+
+async def test_a_quota_without_auth_is_warned_about(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    quota = {"quota": {"kvstore": {"type": "sqlite", "db_path": str(folder / "q.db")}}}
+    stack = await resolve(loaded(folder, vllm("a"), server=quota), ["inference"], version="1")
+    assert "anonymous_max_requests applies to all" in caplog.text
+    assert stack.quota is not None
+    await stack.close()
 
 
 def test_a_token_of_digits_stays_text(folder: Path) -> None:

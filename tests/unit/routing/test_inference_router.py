@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from core.apis.callers import ANONYMOUS, Call
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.models import MODEL
 from core.apis.resources import Resource
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from core.routing.access import DEFAULT_POLICY, Policy
 from core.routing.catalog import Catalog
+from core.routing.guarded import Enforcement, GuardedRegistry
 from core.routing.inference import InferenceRouter
 from core.routing.registry import Registry
 from tests.fakes import FakeProvider, MemoryStore
@@ -26,12 +29,16 @@ def providers() -> dict[str, FakeProvider]:
 
 
 @pytest.fixture
-def router(providers: dict[str, FakeProvider]) -> InferenceRouter:
+def call() -> Call:
+    return Call(ANONYMOUS)
+
+
+@pytest.fixture
+def router(providers: dict[str, FakeProvider], call: Call) -> InferenceRouter:
     declared = [resource("one", "a"), resource("two", "b"), resource("emb", "b", "embedding"), resource("lost", "gone")]
     catalog = Catalog({name: provider.list_models for name, provider in providers.items()}, seconds=60)
-    return InferenceRouter(
-        Registry(MODEL, MemoryStore(), catalog, provider_ids=["a", "b"], declared=declared), providers
-    )
+    registry = Registry(MODEL, MemoryStore(), catalog, provider_ids=["a", "b"], declared=declared)
+    return InferenceRouter(GuardedRegistry(registry, Enforcement(Policy(DEFAULT_POLICY)), None), providers, call)
 
 
 def chat(model: str, **more: Any) -> ChatRequest:
@@ -101,3 +108,25 @@ async def test_closing_the_stream_closes_the_providers(
     await anext(stream)
     await stream.aclose()
     assert providers["a"].closed
+
+
+async def test_what_providers_report_as_used_is_told_to_the_call(
+    router: InferenceRouter, providers: dict[str, FakeProvider], call: Call
+) -> None:
+    await router.chat_completion(chat("one"))
+    assert call.tokens is None
+    providers["a"].chunks = [{"choices": [{}], "usage": {"total_tokens": 1}}, USAGE]
+    assert [chunk async for chunk in await router.stream_chat_completion(chat("one", stream=True))]
+    assert call.tokens == 3
+    providers["a"].chunks = [{"choices": [{}], "usage": {"total_tokens": 0}}, USAGE, {"choices": [{}]}]
+    assert [chunk async for chunk in await router.stream_chat_completion(chat("one", stream=True))]
+    assert call.tokens == 6
+
+
+@pytest.mark.parametrize("usage", [None, [], "3", {}, {"total_tokens": "3"}, {"total_tokens": -1}])
+async def test_usage_that_is_none_is_not_counted(
+    router: InferenceRouter, providers: dict[str, FakeProvider], call: Call, usage: Any
+) -> None:
+    providers["a"].chunks = [{"choices": [{}], "usage": usage}]
+    assert [chunk async for chunk in await router.stream_chat_completion(chat("one", stream=True))]
+    assert call.tokens is None

@@ -8,8 +8,10 @@ import pytest
 from core.apis.resources import Resource
 from core.errors import Conflict, ProviderUnavailable
 from core.stores.cached import CachedRegistry
+from core.stores.ports import Check
 
 LLAMA = Resource("model", "llama", "vllm", "llama-3", {"metadata": {}})
+CHANGED = Resource("model", "llama", "vllm", "llama-3", {"metadata": {"note": "new"}})
 OTHER = Resource("model", "other", "vllm", "llama-3", {"metadata": {}})
 
 
@@ -51,7 +53,17 @@ class Counting:
             raise Conflict("taken")
         return kept
 
-    async def delete(self, kind: str, identifier: str) -> bool:
+    async def replace(self, resource: Resource) -> bool:
+        there = resource.identifier in self.rows
+        if there:
+            self.rows[resource.identifier] = resource
+        if self.failure is not None:
+            raise self.failure
+        return there
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        if check is not None:
+            check(self.rows[identifier])
         if self.failure is not None:
             del self.rows[identifier]
             raise self.failure
@@ -175,6 +187,43 @@ async def test_a_removal_that_failed_may_have_happened(store: Counting, cached: 
         await cached.delete("model", "llama")
     store.failure = None
     assert await cached.get("model", "llama") is None
+
+
+async def test_own_replacement_is_seen_at_once_under_every_name(cached: CachedRegistry) -> None:
+    await cached.get("model", "llama")
+    await cached.find("model", "vllm", "llama-3")
+    assert await cached.replace(CHANGED) is True
+    assert await cached.get("model", "llama") == CHANGED
+    assert await cached.find("model", "vllm", "llama-3") == CHANGED
+    assert await cached.replace(OTHER) is False
+
+
+async def test_a_replacement_of_what_another_removed_shows_that_it_is_gone(
+    store: Counting, cached: CachedRegistry
+) -> None:
+    await cached.get("model", "llama")
+    store.rows.clear()
+    assert await cached.replace(CHANGED) is False
+    assert await cached.get("model", "llama") is None
+
+
+async def test_a_replacement_that_failed_may_have_happened(store: Counting, cached: CachedRegistry) -> None:
+    await cached.get("model", "llama")
+    store.failure = ProviderUnavailable("the answer was lost")
+    with pytest.raises(ProviderUnavailable):
+        await cached.replace(CHANGED)
+    store.failure = None
+    assert await cached.get("model", "llama") == CHANGED
+
+
+async def test_a_removal_is_checked_against_what_is_stored_not_what_is_remembered(
+    store: Counting, cached: CachedRegistry
+) -> None:
+    await cached.get("model", "llama")
+    store.rows["llama"] = CHANGED
+    seen: list[Resource] = []
+    assert await cached.delete("model", "llama", seen.append) is True
+    assert seen == [CHANGED]
 
 
 async def test_the_oldest_goes_when_there_are_too_many(store: Counting, cached: CachedRegistry) -> None:

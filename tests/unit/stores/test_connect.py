@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core.config.document import DynamoStore, SqliteStore
+from core.config.records import DynamoStore, SqliteStore
 from core.stores.connect import connect_registry
 from core.stores.dynamodb import DynamoRegistry
 from core.stores.sqlite import SqliteRegistry

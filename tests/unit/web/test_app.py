@@ -9,13 +9,16 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from core.apis.callers import Call
 from core.apis.models import MODEL
 from core.apis.tables import route_rows
 from core.config.document import RunConfig
 from core.errors import ApiError, Conflict, UpstreamThrottled
-from core.resolution.resolve import Stack
-from core.routing.admin import AdminRouter, ProviderView
+from core.resolution.resolve import Stack, Surface
+from core.routing.access import DEFAULT_POLICY, Policy
+from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Catalog
+from core.routing.guarded import Enforcement, GuardedRegistry
 from core.routing.inference import InferenceRouter
 from core.routing.native import NativeRouter
 from core.routing.registry import Registry
@@ -44,10 +47,19 @@ def app(provider: FakeProvider) -> Starlette:
     )
     catalog = Catalog({"p": provider.list_models}, seconds=60)
     models = Registry(MODEL, MemoryStore(), catalog, provider_ids=["p"])
-    router = InferenceRouter(models, {"p": provider})
+    enforcement = Enforcement(Policy(DEFAULT_POLICY))
+
+    def guarded(call: Call | None) -> GuardedRegistry:
+        return GuardedRegistry(models, enforcement, call.principal if call else None)
+
+    def router(call: Call | None) -> InferenceRouter:
+        return InferenceRouter(guarded(call), {"p": provider}, call)
+
     view = ProviderView("inference", "p", "remote::fake", {"api_token": "********"}, provider.health)
-    inference = Stack(config, {"inference": router, "native_inference": NativeRouter(router)}, {"model": models})
-    admin = Stack(config, {"admin": AdminRouter("1.2.3", [view], list(route_rows(["admin"])))})
+    surfaces: dict[str, Surface] = {"inference": router, "native_inference": lambda call: NativeRouter(router(call))}
+    inference = Stack(config, enforcement, surfaces, {"model": guarded})
+    shown = AdminRouter("1.2.3", [view], list(route_rows(["admin"])))
+    admin = Stack(config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None)})
     return union([build_app(inference, ["inference"]), build_app(admin, ["admin"])])
 
 
@@ -324,7 +336,7 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
     one = (await client.get(f"{prefix}/providers/p")).json()
     assert one["health"] == {"status": "OK"}
     assert (await client.get(f"{prefix}/providers")).json() == {"data": [one]}
-    for query, expected in (("", 11), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
+    for query, expected in (("", 12), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
         assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")

@@ -1,0 +1,80 @@
+"""A request's bearer token, to the principal that one of the auth providers vouches for.
+
+Sources: RFC 6750 (bearer tokens, the WWW-Authenticate header), RFC 9110, 11.1 (schemes are case-insensitive).
+"""
+
+from collections.abc import Sequence
+import re
+from typing import Final
+
+from starlette.requests import Request
+
+from core.apis.callers import Principal
+from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming, Services, Verifier
+from core.errors import ApiError, AuthUnavailable, Unauthenticated
+
+TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # token68 of RFC 9110
+SECRET_HEADERS: Final = frozenset(
+    ("authorization", "proxy-authorization", "cookie", "x-api-key", "x-llamastack-provider-data", "x-ogx-provider-data")
+)
+HOW: Final = "Send one header, Authorization: Bearer TOKEN."
+
+
+class Authenticator:
+    """Auth providers, asked by the shape of the token: the one that alone could have issued it, or each in order."""
+
+    def __init__(self, verifiers: Sequence[Verifier], services: Services) -> None:
+        """Ask `verifiers`, which share `services`."""
+        self._verifiers = tuple(verifiers)
+        self._services = services
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Who calls.
+
+        Raises:
+            Unauthenticated: no token, more than one, or none that an auth provider vouches for.
+            AuthUnavailable: a provider that might vouch for it could not tell.
+        """
+        token = _bearer(request)
+        incoming = Incoming(
+            token,
+            request.url.path,
+            [(name, value) for name, value in request.headers.items() if name not in SECRET_HEADERS],
+            {name: request.query_params.getlist(name) for name in request.query_params},
+        )
+        failures: list[ApiError] = []
+        for verifier in self._fitting(token):
+            try:
+                return await verifier.verify(incoming)
+            except (Unauthenticated, AuthUnavailable) as failure:
+                failures.append(failure)
+        unavailable = [failure for failure in failures if isinstance(failure, AuthUnavailable)]
+        if not failures:
+            raise Unauthenticated("The token is not of a kind that this stack accepts.")
+        raise (unavailable or failures)[0]
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._services.http.close()
+
+    def _fitting(self, token: str) -> list[Verifier]:
+        if len(token) > MOST_TOKEN_BYTES:
+            raise Unauthenticated("The token is too long.")
+        if len(self._verifiers) == 1:
+            return list(self._verifiers)
+        fits = [(verifier.fit(token), verifier) for verifier in self._verifiers]
+        best = max((fit for fit, _ in fits), default=Fit.NO)
+        return [verifier for fit, verifier in fits if fit == best and fit is not Fit.NO]
+
+
+def _bearer(request: Request) -> str:
+    given = request.headers.getlist("authorization")
+    if not given:
+        raise Unauthenticated(f"There is no token. {HOW}", error="invalid_request")
+    if len(given) > 1:
+        raise Unauthenticated(f"There is more than one Authorization header. {HOW}", error="invalid_request")
+    scheme, _, token = given[0].strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not TOKEN.fullmatch(token):
+        raise Unauthenticated(f"The Authorization header has no bearer token. {HOW}", error="invalid_request")
+    return token

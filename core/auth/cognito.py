@@ -1,0 +1,62 @@
+"""cognito: the access or ID tokens of an Amazon Cognito user pool.
+
+Source: "Verifying JSON web tokens" in the Amazon Cognito Developer Guide. An access token has no audience: its client_id
+says for which app client it was issued.
+"""
+
+from functools import partial
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from core.apis.callers import Principal
+from core.auth.claims import Claims, principal
+from core.auth.urls import AuthUrl
+from core.auth.verifier import Services, Verifier
+from core.config.records import Record, Text, Whole
+from core.errors import Unauthenticated
+
+MAPPING: Final = {"cognito:groups": "roles"}
+CLIENT_CLAIMS: Final = {"access": "client_id", "id": "aud"}
+
+
+def _listed(value: object) -> object:
+    return [name for name in re.split(r"[,\s]+", value) if name] if isinstance(value, str) else value
+
+
+class Config(Record):
+    """`client_ids` is a list, or text with commas or blanks; `jwks_uri` and `issuer` are an emulator's."""
+
+    user_pool_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+_[A-Za-z0-9]+$")]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
+    client_ids: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
+    token_use: Literal["access", "id"] = "access"  # noqa: S105 - a kind of token
+    jwks_uri: AuthUrl | None = None
+    issuer: Text | None = None
+    key_recheck_period: Annotated[Whole, Field(ge=1)] = 3600
+
+    def issued_by(self) -> str:
+        region = self.region or self.user_pool_id.partition("_")[0]
+        domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        return self.issuer or f"https://cognito-idp.{region}.{domain}/{self.user_pool_id}"
+
+
+def connect(config: Config, services: Services) -> Verifier:
+    from core.auth.endpoint import Endpoint
+    from core.auth.jwks import published
+    from core.auth.keys import KeySet
+    from core.auth.signed import JwtVerifier
+
+    issuer = config.issued_by()
+    source = published(Endpoint(services.http), config.jwks_uri or f"{issuer}/.well-known/jwks.json")
+    keys = KeySet(source, recheck=config.key_recheck_period)
+    return JwtVerifier(keys, partial(_accept, config), issuer=issuer, algorithms=("RS256",))
+
+
+def _accept(config: Config, claims: Claims) -> Principal:
+    if claims.get("token_use") != config.token_use:
+        raise Unauthenticated(f"The token is of the wrong use. Send the {config.token_use} token.")
+    if claims.get(CLIENT_CLAIMS[config.token_use]) not in config.client_ids:
+        raise Unauthenticated("The token was issued for another app client.")
+    return principal(claims, MAPPING, f"cognito {config.user_pool_id}")

@@ -1,0 +1,99 @@
+"""HTTP to issuers and auth endpoints, which the operator names: bounded in time and size, no redirects."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic_core import from_json
+
+from core.errors import AuthUnavailable
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+SECONDS: Final = 10.0
+MOST_BYTES: Final = 1_048_576
+UNAVAILABLE: Final = "Callers cannot be verified at the moment. Try again soon."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`body` is None where it was not JSON."""
+
+    status: int
+    body: Any
+
+
+def tls_context(*, verify: bool, cafile: str | None) -> ssl.SSLContext | bool:
+    """What aiohttp takes: True for the system's authorities, False for none. Raises OSError for a bad `cafile`."""
+    return ssl.create_default_context(cafile=cafile) if verify and cafile else verify
+
+
+class Http:
+    """A session per event loop, made at the first request."""
+
+    def __init__(self, *, seconds: float = SECONDS) -> None:
+        """Give up on a request after `seconds`."""
+        self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        tls: ssl.SSLContext | bool,
+        headers: Mapping[str, str] | None = None,
+        **body: object,
+    ) -> Reply:
+        """One request; `body` is `json=` or `data=`, as aiohttp takes them.
+
+        Raises:
+            AuthUnavailable: no answer, not in time, or one of more than 1 MiB.
+        """
+        from aiohttp import ClientError
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._ask(method, url, {"ssl": tls, "headers": dict(headers or {}), **body})
+        except (ClientError, OSError, ValueError) as failure:  # TimeoutError is an OSError
+            host = urlsplit(url).hostname
+            log.warning("auth: %s did not answer: %s", host, type(failure).__name__)
+            raise AuthUnavailable(UNAVAILABLE) from failure
+
+    async def close(self) -> None:
+        """Close the session, if this event loop has one."""
+        if self._session is not None and self._loop is asyncio.get_running_loop():
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _ask(self, method: str, url: str, options: dict[str, Any]) -> Reply:
+        async with self._sessioned().request(method, url, allow_redirects=False, **options) as answer:
+            content = b""
+            async for chunk in answer.content.iter_any():
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    raise ValueError("too large")
+            return Reply(answer.status, _parsed(content))
+
+    def _sessioned(self) -> "ClientSession":
+        from aiohttp import ClientSession, DummyCookieJar
+
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:
+            self._loop, self._session = loop, ClientSession(cookie_jar=DummyCookieJar())
+        return self._session
+
+
+def _parsed(content: bytes) -> object:
+    try:
+        return from_json(content)
+    except ValueError:
+        return None

@@ -1,0 +1,73 @@
+"""Tokens that the authorization server is asked about, one request each: RFC 7662."""
+
+from dataclasses import dataclass
+from time import time
+from typing import Any
+from urllib.parse import quote_plus
+
+from pydantic import SecretStr
+
+from core.apis.callers import Principal
+from core.auth.claims import Claims, check_audience, check_issuer, check_times, principal
+from core.auth.endpoint import Endpoint, as_object, unusable
+from core.auth.verifier import Fit, Incoming
+from core.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: this stack's own credentials at the authorization server."""
+
+    id: str
+    secret: SecretStr
+    in_body: bool = False
+
+    def options(self, token: str) -> dict[str, Any]:
+        """Of an HTTP request: RFC 6749, 2.3.1, whose Basic credentials are form-encoded first."""
+        if self.in_body:
+            return {"data": {"token": token, "client_id": self.id, "client_secret": self.secret.get_secret_value()}}
+        from aiohttp import encode_basic_auth
+
+        basic = encode_basic_auth(quote_plus(self.id), quote_plus(self.secret.get_secret_value()))
+        return {"data": {"token": token}, "headers": {"authorization": basic}}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """None as `issuer` or `audience` is not checked; neither is what the answer does not have."""
+
+    issuer: str | None
+    audience: str | None
+    mapping: dict[str, str]
+    vouched_by: str
+
+
+class IntrospectionVerifier:
+    def __init__(self, endpoint: Endpoint, url: str, client: Client, expected: Expected) -> None:
+        self._endpoint = endpoint
+        self._url = url
+        self._client = client
+        self._expected = expected
+
+    def fit(self, token: str) -> Fit:
+        """Only the server knows what its tokens look like."""
+        del token
+        return Fit.MAYBE
+
+    async def verify(self, incoming: Incoming) -> Principal:
+        reply = await self._endpoint.request("POST", self._url, **self._client.options(incoming.token))
+        body = as_object(reply.body)
+        active = body.get("active")
+        if reply.status != 200 or not isinstance(active, bool):  # noqa: PLR2004
+            raise unusable(self._url, f"answered {reply.status} to an introspection")
+        if not active:
+            raise Unauthenticated("The token is not active. Get a new one.")
+        self._check(body)
+        return principal(body, self._expected.mapping, self._expected.vouched_by)
+
+    def _check(self, claims: Claims) -> None:
+        check_times(claims, time(), expires=False)
+        if "iss" in claims:
+            check_issuer(claims, self._expected.issuer)
+        if "aud" in claims and self._expected.audience is not None:
+            check_audience(claims, self._expected.audience)

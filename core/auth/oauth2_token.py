@@ -1,0 +1,97 @@
+"""oauth2_token: tokens of any OAuth 2 or OpenID issuer, checked with its keys or by asking it.
+
+Source: OAuth2TokenAuthConfig of Llama Stack 0.2.12.
+"""
+
+from functools import partial
+from typing import Annotated, Final, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from core.apis.callers import Principal
+from core.auth.claims import DEFAULT_MAPPING, Claims, ClaimsMapping, check_audience, principal
+from core.auth.endpoint import Endpoint
+from core.auth.urls import AuthUrl, has_path
+from core.auth.verifier import Services, Verifier
+from core.config.records import Record, Text, UserPath, Whole
+
+NEITHER: Final = "One of jwks or introspection must be configured"
+BOTH: Final = "At present only one of jwks or introspection should be configured"
+
+
+class Jwks(Record):
+    """`uri` without a path is an issuer with a discovery document; `token` is sent to its origin as a bearer token."""
+
+    uri: AuthUrl
+    token: SecretStr | None = None
+    key_recheck_period: Annotated[Whole, Field(ge=1)] = 3600
+    verify_tls: bool | None = None
+    tls_cafile: UserPath | None = None
+
+
+class Introspection(Record):
+    url: AuthUrl
+    client_id: Text
+    client_secret: SecretStr
+    send_secret_in_body: bool = False
+
+
+class Config(Record):
+    """The TLS settings are for both ways; `jwks` may have its own."""
+
+    jwks: Jwks | None = None
+    introspection: Introspection | None = None
+    issuer: Text | None = None
+    audience: Text = "llama-stack"
+    verify_tls: bool = True
+    tls_cafile: UserPath | None = None
+    claims_mapping: ClaimsMapping = Field(default_factory=lambda: dict(DEFAULT_MAPPING))
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.jwks is None and self.introspection is None:
+            raise ValueError(NEITHER)
+        if self.jwks is not None and self.introspection is not None:
+            raise ValueError(BOTH)
+        return self
+
+    def vouched_by(self) -> str:
+        """With the issuer, if there is one: two issuers may each have a subject of the same name."""
+        return f"oauth2_token {self.issuer}" if self.issuer else "oauth2_token"
+
+
+def connect(config: Config, services: Services) -> Verifier:
+    """The way that is configured; the other one's libraries are not imported."""
+    if config.jwks is not None:
+        return _by_keys(config, config.jwks, services)
+    if config.introspection is not None:
+        return _by_asking(config, config.introspection, services)
+    raise AssertionError(NEITHER)
+
+
+def _by_keys(config: Config, jwks: Jwks, services: Services) -> Verifier:
+    from core.auth.jwks import discovered, published
+    from core.auth.keys import KeySet
+    from core.auth.signed import JwtVerifier
+
+    verify_tls = config.verify_tls if jwks.verify_tls is None else jwks.verify_tls
+    endpoint = Endpoint(services.http, verify_tls=verify_tls, tls_cafile=jwks.tls_cafile or config.tls_cafile)
+    token = jwks.token.get_secret_value() if jwks.token is not None else None
+    source = published if has_path(jwks.uri) else discovered
+    keys = KeySet(source(endpoint, jwks.uri, token), recheck=jwks.key_recheck_period)
+    return JwtVerifier(keys, partial(_accept, config), issuer=config.issuer)
+
+
+def _accept(config: Config, claims: Claims) -> Principal:
+    check_audience(claims, config.audience)
+    return principal(claims, config.claims_mapping, config.vouched_by())
+
+
+def _by_asking(config: Config, introspection: Introspection, services: Services) -> Verifier:
+    from core.auth.introspection import Client, Expected, IntrospectionVerifier
+
+    client = Client(introspection.client_id, introspection.client_secret, in_body=introspection.send_secret_in_body)
+    audience = config.audience if "audience" in config.model_fields_set else None
+    expected = Expected(config.issuer, audience, config.claims_mapping, config.vouched_by())
+    endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
+    return IntrospectionVerifier(endpoint, introspection.url, client, expected)

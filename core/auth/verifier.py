@@ -1,0 +1,66 @@
+"""The port of an auth provider: a token in, a principal out. Adapters match by shape."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+from core.apis.callers import CATEGORIES, Principal
+from core.auth.http import Http
+from core.stores.ports import RegistryStore
+
+MOST_TOKEN_BYTES = 16_384
+
+
+class Fit(IntEnum):
+    """Whether a token looks like one of a provider's, by its shape alone and without any trust in it."""
+
+    NO = 0
+    MAYBE = 1
+    MINE = 2  # no other provider could have issued it: only this one is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What an auth provider may see of a request.
+
+    `headers` are in order, lower case, and lack every one that carries a secret; `params` are the query's.
+    """
+
+    token: str = field(repr=False)
+    path: str = "/"
+    headers: Sequence[tuple[str, str]] = ()
+    params: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+
+class Verifier(Protocol):
+    """An auth provider. It keeps no token, and shows none in an error, a log or a repr."""
+
+    def fit(self, token: str) -> Fit:
+        """Judge the shape; never raises."""
+        ...
+
+    async def verify(self, incoming: Incoming) -> Principal:
+        """Who the token's bearer is.
+
+        Raises:
+            Unauthenticated: the token is not valid (any more), or not for this stack.
+            AuthUnavailable: it cannot be told now; nothing of this is remembered.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What auth providers share: HTTP to issuers and endpoints, and the registry, where API keys lie."""
+
+    http: Http
+    registry: RegistryStore
+
+
+def isolated(id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str) -> Principal:
+    """A principal; without any of CATEGORIES it gets a namespace of its own, since nobody shares nothing with all."""
+    kept = {name: tuple(values) for name, values in attributes.items() if values}
+    if not kept.keys() & set(CATEGORIES):
+        kept["namespaces"] = (id_,)
+    return Principal(id_, kept, vouched_by)

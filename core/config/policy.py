@@ -1,0 +1,157 @@
+"""The rules of an access policy, as the run config has them.
+
+Source: AccessRule and Scope of Llama Stack 0.2.12 (distribution/access_control/datatypes.py), and of its conditions.py;
+`resource is unowned` and `regex:` are OGX 1.5.0's, wildcards within an id are llambda's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+import re
+from typing import Annotated, Final, Literal, Self, cast
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from core.apis.callers import CATEGORIES
+from core.config.records import Record, Text
+from core.config.sections import nearest
+
+type Action = Literal["create", "read", "update", "delete"]
+
+ACTIONS: Final[tuple[Action, ...]] = ("create", "read", "update", "delete")
+ATTRIBUTES: Final = (*CATEGORIES, "scopes")
+REGEX: Final = "regex:"
+CONDITION_FORMS: Final = (
+    "write `user with NAME in ATTRIBUTE`, `user with NAME not in ATTRIBUTE`, `user in owners ATTRIBUTE`, "
+    "`user not in owners ATTRIBUTE`, `user is owner`, `user is not owner` or `resource is unowned`, where ATTRIBUTE is "
+    f"{', '.join(CATEGORIES[:-1])} or {CATEGORIES[-1]} (after `with` also scopes)"
+)
+RESOURCE_FORMS: Final = (
+    "write `type::id`, as `model::small` or `model::vllm/*` (`*` stands for anything, also as the type), "
+    f"or `{REGEX}` and a pattern for the whole of it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must be so, or with `negated` must not, of the user and the resource's owner."""
+
+    fact: Literal["user with", "user in owners", "user is owner", "resource is unowned"]
+    attribute: str = ""
+    value: str = ""
+    negated: bool = False
+
+
+@cache
+def parse_condition(text: str) -> Condition:
+    """Read a condition; raises ValueError, with the forms that there are, if it has none of them."""
+    match text.split():
+        case ["user", "with", first, *more, "in", attribute] if attribute in ATTRIBUTES:
+            negated = more[-1:] == ["not"]
+            return Condition("user with", attribute, " ".join([first, *(more[:-1] if negated else more)]), negated)
+        case ["user", "in", "owners", attribute] if attribute in CATEGORIES:
+            return Condition("user in owners", attribute)
+        case ["user", "not", "in", "owners", attribute] if attribute in CATEGORIES:
+            return Condition("user in owners", attribute, negated=True)
+        case ["user", "is", "owner"]:
+            return Condition("user is owner")
+        case ["user", "is", "not", "owner"]:
+            return Condition("user is owner", negated=True)
+        case ["resource", "is", "unowned"]:
+            return Condition("resource is unowned")
+        case _:
+            raise ValueError(f"`{text}` is no condition; {CONDITION_FORMS}")
+
+
+@cache
+def resource_pattern(text: str) -> re.Pattern[str]:
+    """What the whole of `type::id` has to match; raises ValueError if `text` is neither that nor `regex:...`."""
+    if text.startswith(REGEX) and text != REGEX:
+        try:
+            return re.compile(text.removeprefix(REGEX), re.DOTALL)
+        except (re.PatternError, OverflowError, RecursionError) as failure:
+            raise ValueError(f"`{text}` is no regular expression: {failure}") from failure
+    kind, separator, identifier = text.partition("::")
+    if not (kind and separator and identifier) or ("*" in kind and kind != "*"):
+        raise ValueError(f"`{text}` names no resource; {RESOURCE_FORMS}")
+    return re.compile(("[^:]*" if kind == "*" else re.escape(kind)) + "::" + _wildcards(identifier), re.DOTALL)
+
+
+def _wildcards(text: str) -> str:
+    first, *pieces = (re.escape(piece) for piece in text.split("*"))
+    if not pieces:
+        return first
+    # Atomic, as the leftmost place of a piece is as good as any: callers choose ids, and must not choose the time.
+    return first + "".join(f"(?>.*?{piece})" for piece in pieces[:-1]) + f".*{pieces[-1]}"
+
+
+def listed[T: str](given: T | tuple[T, ...] | None) -> tuple[T, ...]:
+    """One, several or none, as a tuple."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given
+
+
+def _known_actions(value: object) -> object:
+    given = _each(value)
+    if not given:
+        raise ValueError(f"names no action; use {_either(ACTIONS)}")
+    for action in given:
+        if isinstance(action, str) and action not in ACTIONS:
+            raise ValueError(f"unknown action `{action}`; use {_either(ACTIONS)}{nearest(action, ACTIONS)}")
+    return value
+
+
+def _each(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _known_conditions(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if not value:
+        raise ValueError(f"has no condition; {CONDITION_FORMS}")
+    for text in listed(value):
+        parse_condition(text)
+    return value
+
+
+def _known_resource(value: str) -> str:
+    resource_pattern(value)
+    return value
+
+
+type Conditions = Annotated[Text | tuple[Text, ...], AfterValidator(_known_conditions)]
+
+
+class Scope(Record):
+    """Whom, what and which a rule is about; what is left out matches everything."""
+
+    principal: Text | None = None
+    actions: Annotated[Action | tuple[Action, ...], BeforeValidator(_known_actions)]
+    resource: Annotated[Text, AfterValidator(_known_resource)] | None = None
+
+
+class AccessRule(Record):
+    """Exactly one of `permit` and `forbid`, and at most one of `when` and `unless`, whose conditions must all hold."""
+
+    permit: Scope | None = None
+    forbid: Scope | None = None
+    when: Conditions | None = None
+    unless: Conditions | None = None
+    description: str | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The one that there is."""
+        return cast("Scope", self.forbid if self.permit is None else self.permit)
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.permit is None) == (self.forbid is None):
+            raise ValueError("needs exactly one of `permit` and `forbid`")
+        if self.when is not None and self.unless is not None:
+            raise ValueError("has both `when` and `unless`; give one of them, or split the rule in two")
+        return self

@@ -1,0 +1,51 @@
+"""What the run config's records are made of: field types with their messages, and where state is kept."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from core.config.environment import environ, expand_home
+
+
+def _in_home(value: str, info: ValidationInfo) -> str:
+    """Under HOME of the variables that the config is read with."""
+    variables = cast("Mapping[str, str] | None", info.context)
+    return expand_home(value, environ() if variables is None else variables)
+
+
+def _no_bool(value: object) -> object:
+    """Pydantic takes `true` for 1; a config that says so is wrong."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("float_type", "must be a number")
+    return value
+
+
+type Text = Annotated[str, StringConstraints(min_length=1)]
+type UserPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_in_home)]
+type Whole = Annotated[int, BeforeValidator(_no_bool)]
+type Seconds = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    # Built once, as part of RunConfig: building each by itself as well would double the cost of the import.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
+
+
+class SqliteStore(Record):
+    """One file. `db_path` has its `~` expanded; `namespace` separates stacks that share the file."""
+
+    type: Literal["sqlite"] = "sqlite"
+    db_path: UserPath
+    namespace: Text | None = None
+
+
+class DynamoStore(Record):
+    """One table. `table` is a name or an ARN; region and endpoint are the SDK's own unless given."""
+
+    type: Literal["dynamodb"] = "dynamodb"
+    table: Annotated[str, StringConstraints(min_length=3, max_length=1024)]
+    region: Text | None = None
+    endpoint_url: Text | None = None
+    namespace: Text | None = None

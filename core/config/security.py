@@ -1,0 +1,57 @@
+"""`server.auth` and `server.quota` as records.
+
+Source: AuthenticationConfig, AccessRule and QuotaConfig of Llama Stack 0.2.12; several providers, API keys, Cognito,
+and in quotas tokens, roles, shards, shadow and periods other than the day are llambda's own.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from core.config.policy import AccessRule
+from core.config.records import DynamoStore, Record, SqliteStore, Text, Whole
+
+type Period = Literal["minute", "hour", "day", "month"]
+type Count = Annotated[Whole, Field(ge=0, le=1_000_000_000_000)]
+
+
+class AuthProviderEntry(Record):
+    """One auth provider; its `config` belongs to its type, which is looked up in `core.auth.types`."""
+
+    type: Text
+    config: dict[str, Any] = {}
+
+
+class AuthConfig(Record):
+    """Who may call: providers tried by the shape of the token; None as policy means the reference's."""
+
+    providers: tuple[AuthProviderEntry, ...]
+    access_policy: tuple[AccessRule, ...] | None = None
+
+
+class RoleLimits(Record):
+    """What a role has instead of `authenticated_...`; a caller with several such roles has the largest."""
+
+    max_requests: Count | None = None
+    max_tokens: Count | None = None
+
+
+class QuotaConfig(Record):
+    """How much each client may do in a period (UTC). None as a number of tokens is no limit.
+
+    `default_max_tokens` is reserved for a call that sets no bound itself, or the client's whole limit where that is
+    less. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
+    """
+
+    kvstore: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    anonymous_max_requests: Count = 100
+    authenticated_max_requests: Count = 1000
+    max_tokens: Count | None = None
+    anonymous_max_tokens: Count | None = None
+    authenticated_max_tokens: Count | None = None
+    default_max_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1024
+    period: Period = "day"
+    roles: dict[Text, RoleLimits] = {}
+    shards: Annotated[Whole, Field(ge=1, le=100)] = 1
+    shadow: bool = False
+    on_store_failure: Literal["deny", "allow"] = "deny"

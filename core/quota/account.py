@@ -1,0 +1,74 @@
+"""What one client has in one window: its counters, their bounds, and the headers that say what is left."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.quota.limits import Limits
+from core.quota.windows import Window
+from core.stores.ports import Below, Counts
+
+GRACE: Final = 3600  # seconds that a counter outlives its window: for calls under way, and clocks that are behind
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`name` is that of the client in the window; its limits are spread over `shards` counters."""
+
+    name: str
+    limits: Limits
+    window: Window
+    resets_in: int
+    shards: int
+
+    @property
+    def expires(self) -> int:
+        """When its counters may vanish, in Unix seconds."""
+        return self.window.end + GRACE
+
+    def key(self, shard: int) -> str:
+        """Of the counter with this number."""
+        return self.name if self.shards == 1 else f"{self.name}:{shard}"
+
+    def share(self, shard: int) -> Limits:
+        """What the counter with this number admits."""
+        return self.limits.share(shard, self.shards)
+
+    def below(self, shard: int, reserved: int | None) -> Below:
+        """The bounds of one more call, which reserves `reserved` tokens, or makes none.
+
+        With several shards the reservation is not part of the bound, else one that no single shard has room for could
+        never be made: each shard may pass its share of the tokens by one reservation.
+        """
+        share = self.share(shard)
+        if share.tokens is None or reserved is None:
+            return Below(share.requests)
+        return Below(share.requests, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
+
+    def over(self, shard: int, counts: Counts) -> bool:
+        """Whether a counter has more than its share."""
+        share = self.share(shard)
+        return counts.requests > share.requests or (share.tokens is not None and counts.tokens > share.tokens)
+
+    def left(self, shard: int, counts: Counts) -> Limits:
+        """What remains; with several shards an estimate from the counter of one."""
+        share, limits = self.share(shard), self.limits
+        requests = self._left(limits.requests, share.requests - counts.requests)
+        if limits.tokens is None or share.tokens is None:
+            return Limits(requests, None)
+        return Limits(requests, self._left(limits.tokens, share.tokens - counts.tokens))
+
+    def headers(self, left: Limits) -> dict[str, str]:
+        """The RateLimit headers; `left.tokens` is None where it is not known."""
+        headers = {
+            "ratelimit-limit": str(self.limits.requests),
+            "ratelimit-remaining": str(left.requests),
+            "ratelimit-reset": str(self.resets_in),
+        }
+        if self.limits.tokens is not None:
+            headers["x-ratelimit-limit-tokens"] = str(self.limits.tokens)
+            if left.tokens is not None:
+                headers["x-ratelimit-remaining-tokens"] = str(left.tokens)
+        return headers
+
+    def _left(self, limit: int, of_share: int) -> int:
+        return max(0, min(limit, of_share * self.shards))

@@ -1,0 +1,42 @@
+"""Whose quota a call takes from, as a name: readable, without separators in its parts, and never another client's.
+
+user:{auth provider}:{principal}     a caller whose identity was verified
+anonymous:{address}                  IPv6 by its /64, which one client has for itself alone
+sha256:{digest}                      of a name that would be longer than 400 bytes
+"""
+
+import hashlib
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+from urllib.parse import quote
+
+from core.apis.callers import Call
+
+LONGEST: Final = 400  # bytes; with the window and the shard, a key has fewer than 512
+HOST_BITS: Final = 64
+UNKNOWN: Final = "unknown"
+
+
+def identity(call: Call) -> str:
+    """ASCII, of at most 400 bytes."""
+    caller = call.principal
+    if caller.anonymous:
+        return f"anonymous:{_quoted(_network(call.source))}"
+    name = f"user:{_quoted(caller.vouched_by)}:{_quoted(caller.id)}"
+    return name if len(name) <= LONGEST else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+def _network(source: str) -> str:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(source)
+    except ValueError:
+        return UNKNOWN
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return f"{IPv6Address(int(address) >> HOST_BITS << HOST_BITS)}/{HOST_BITS}"
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="", errors="surrogatepass")  # a lone surrogate, which a JSON claim can spell

@@ -1,0 +1,42 @@
+"""How much a caller may in a window, and the share of it that each shard of the counter has."""
+
+from dataclasses import dataclass
+
+from core.apis.callers import Principal
+from core.config.security import QuotaConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`tokens` is None where they are not limited."""
+
+    requests: int
+    tokens: int | None
+
+    def share(self, shard: int, shards: int) -> "Limits":
+        """Of the shard with this number; the shares of all add up to the whole."""
+        return Limits(
+            _part(self.requests, shard, shards), None if self.tokens is None else _part(self.tokens, shard, shards)
+        )
+
+
+def limits_of(config: QuotaConfig, principal: Principal) -> Limits:
+    """Those of the caller's roles that have limits, in each dimension the largest; without such roles the common ones."""
+    if principal.anonymous:
+        return Limits(config.anonymous_max_requests, _first(config.anonymous_max_tokens, config.max_tokens))
+    common = Limits(config.authenticated_max_requests, _first(config.authenticated_max_tokens, config.max_tokens))
+    roles = [config.roles[role] for role in principal.attributes.get("roles", ()) if role in config.roles]
+    if not roles:
+        return common
+    requests = [_first(role.max_requests, common.requests) or 0 for role in roles]
+    tokens = [_first(role.max_tokens, common.tokens) for role in roles]
+    bounded = [limit for limit in tokens if limit is not None]
+    return Limits(max(requests), max(bounded) if len(bounded) == len(tokens) else None)
+
+
+def _part(whole: int, shard: int, shards: int) -> int:
+    return whole // shards + (shard < whole % shards)
+
+
+def _first(own: int | None, common: int | None) -> int | None:
+    return common if own is None else own

@@ -1,0 +1,184 @@
+"""Who may call how often: a call is counted, and its tokens reserved, in one conditional write."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+import logging
+import random
+import time
+from typing import Final
+
+from core.apis.callers import Call
+from core.apis.types import JsonObject
+from core.config.security import QuotaConfig
+from core.errors import QuotaExceeded, QuotaUnavailable
+from core.quota.account import Account
+from core.quota.identity import identity
+from core.quota.limits import Limits, limits_of
+from core.quota.memory import Memory
+from core.quota.windows import window
+from core.stores.ports import Below, CounterStore
+
+MOST_TOKENS: Final = 1_000_000_000_000  # of one call: what a body asks for, or an upstream reports, has no bound itself
+LOG_SECONDS: Final = 30.0  # between two lines about the same outage
+
+log = logging.getLogger(__name__)
+
+
+class Ticket:
+    """`headers` are for the answer; there are none, and nothing to settle, where the counters could not be reached."""
+
+    def __init__(
+        self, headers: Mapping[str, str], store: CounterStore | None = None, key: str = "", reserved: int = 0
+    ) -> None:
+        """Without `store` there is nothing to settle."""
+        self.headers: dict[str, str] = dict(headers)
+        self._store = store
+        self._key = key
+        self._reserved = reserved
+
+    async def settle(self, used: int | None) -> None:
+        """Correct the reservation to the tokens used; None leaves it as it is. Only the first call counts.
+
+        It never raises: where the store fails, the reservation stays, which only counts too much.
+        """
+        store, self._store = self._store, None
+        if store is None or used is None:
+            return
+        used = max(0, min(used, MOST_TOKENS))
+        if used == self._reserved:
+            return
+        try:
+            await store.adjust(self._key, tokens=used - self._reserved)
+        except QuotaUnavailable as failure:
+            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, used, failure)
+
+
+class Quota:
+    """The counters decide alone: any number of processes over one store admit exactly the limit."""
+
+    def __init__(
+        self,
+        config: QuotaConfig,
+        store: CounterStore,
+        *,
+        clock: Callable[[], float] = time.time,
+        choose: Callable[[int], int] = random.randrange,
+    ) -> None:
+        """`clock` gives Unix seconds; `choose` a number below its argument, at random."""
+        self._config = config
+        self._store = store
+        self._clock = clock
+        self._choose = choose
+        self._full = Memory()
+        self._shadowed = Memory()
+        self._logged = -LOG_SECONDS
+
+    async def admit(self, call: Call, tokens: int | None) -> Ticket:
+        """Count the call, and reserve `tokens`: 0 for a call that sets no bound itself, None for one that makes none.
+
+        A call without a bound reserves `default_max_tokens`, or the whole limit where that is less.
+
+        Raises:
+            QuotaExceeded: the client has no call or not enough tokens left; nothing was counted.
+            QuotaUnavailable: the counters cannot be reached, unless the config allows the call then.
+        """
+        account = self._account(call)
+        reserved = self._reservation(account, tokens)
+        try:
+            return await (self._shadow(account, reserved) if self._config.shadow else self._take(account, reserved))
+        except QuotaUnavailable as failure:
+            if self._config.on_store_failure == "deny":
+                raise
+            self._log_allowed(failure)
+            return Ticket({})
+
+    async def left(self, call: Call) -> JsonObject:
+        """What the client has left, as GET /v1/quota says it; raises QuotaUnavailable."""
+        account = self._account(call)
+        counts = await asyncio.gather(*(self._store.read(account.key(shard)) for shard in range(account.shards)))
+        tokens = account.limits.tokens
+        return {
+            "object": "quota",
+            "identity": "anonymous" if call.principal.anonymous else "authenticated",
+            "period": self._config.period,
+            "resets_at": account.window.end,
+            "resets_in": account.resets_in,
+            "shadow": self._config.shadow,
+            "requests": _use(account.limits.requests, (count.requests for count in counts)),
+            "tokens": None if tokens is None else _use(tokens, (count.tokens for count in counts)),
+        }
+
+    async def close(self) -> None:
+        """Close the counters."""
+        await self._store.close()
+
+    def _account(self, call: Call) -> Account:
+        now, period = self._clock(), self._config.period
+        current = window(period, now)
+        limits = limits_of(self._config, call.principal)
+        name = f"quota:{identity(call)}:{period}:{current.name}"
+        shards = max(1, min(self._config.shards, limits.requests))
+        return Account(name, limits, current, current.seconds_left(now), shards)
+
+    def _reservation(self, account: Account, tokens: int | None) -> int | None:
+        """None where there is nothing to limit."""
+        if tokens is None or account.limits.tokens is None:
+            return None
+        if tokens > 0:
+            return min(tokens, MOST_TOKENS)
+        return max(1, min(self._config.default_max_tokens, account.limits.tokens))
+
+    async def _take(self, account: Account, reserved: int | None) -> Ticket:
+        if account.limits.tokens is not None and (reserved or 0) > account.limits.tokens:
+            raise self._refusal(account)
+        current, left = account.window.name, None
+        for shard in self._order(account.shards):
+            key, most = account.key(shard), account.share(shard).requests
+            if self._full.seen(current, key) >= most:
+                continue
+            below = account.below(shard, reserved)
+            taken = await self._store.take(key, tokens=reserved or 0, below=below, expires=account.expires)
+            left = account.left(shard, taken.counts)
+            if taken.counts.requests >= most:
+                self._full.remember(current, key, taken.counts.requests)
+            if taken.admitted:
+                return self._ticket(account, key, left, reserved)
+        raise self._refusal(account, left)
+
+    async def _shadow(self, account: Account, reserved: int | None) -> Ticket:
+        shard = self._choose(account.shards)
+        key = account.key(shard)
+        taken = await self._store.take(key, tokens=reserved or 0, below=Below(), expires=account.expires)
+        left = account.left(shard, taken.counts)
+        if account.over(shard, taken.counts):
+            left = Limits(0, left.tokens)
+            self._log_shadowed(account)
+        return self._ticket(account, key, left, reserved)
+
+    def _order(self, shards: int) -> Iterable[int]:
+        first = self._choose(shards)
+        return ((first + step) % shards for step in range(shards))
+
+    def _ticket(self, account: Account, key: str, left: Limits, reserved: int | None) -> Ticket:
+        store = None if account.limits.tokens is None else self._store
+        return Ticket(account.headers(left), store, key, reserved or 0)
+
+    def _refusal(self, account: Account, left: Limits | None = None) -> QuotaExceeded:
+        headers = account.headers(Limits(0, left.tokens if left is not None else None))
+        return QuotaExceeded(retry_after=account.resets_in, headers=headers)
+
+    def _log_shadowed(self, account: Account) -> None:
+        if not self._shadowed.seen(account.window.name, account.name):
+            self._shadowed.remember(account.window.name, account.name, 1)
+            log.warning("quota (shadow): %s would be refused", account.name)
+
+    def _log_allowed(self, failure: QuotaUnavailable) -> None:
+        now = self._clock()
+        if now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            log.warning("quota: calls are allowed without being counted: %s", failure)
+
+
+def _use(limit: int, counts: Iterable[int]) -> JsonObject:
+    used = sum(counts)
+    return {"limit": limit, "used": used, "remaining": max(0, limit - used)}

@@ -1,0 +1,75 @@
+"""From `server.auth` and `server.quota` to what keeps them: nothing of either is imported where it is not configured."""
+
+from collections.abc import Callable
+import logging
+from typing import TYPE_CHECKING
+
+from core.config.load import Loaded
+from core.config.problems import ConfigInvalid, Problem
+from core.config.sections import nearest
+from core.config.security import AuthConfig, QuotaConfig
+from core.stores.ports import RegistryStore
+
+if TYPE_CHECKING:
+    from core.auth.authenticator import Authenticator
+    from core.quota.quota import Quota
+
+log = logging.getLogger(__name__)
+
+
+def protection_problems(loaded: Loaded) -> list[Problem]:
+    """What is wrong with the auth providers: their types, their config."""
+    auth = loaded.config.server.auth if loaded.config is not None else None
+    if auth is None:
+        return []
+    from core.auth.types import TYPES, config_class
+
+    problems: list[Problem] = []
+    for index, entry in enumerate(auth.providers):
+        path = f"server.auth.providers[{index}]"
+        if entry.type not in TYPES:
+            known = f"known: {', '.join(TYPES)}{nearest(entry.type, TYPES)}"
+            problems.append(Problem(loaded.places.written(f"{path}.type"), f"unknown auth provider; {known}"))
+            continue
+        problems += loaded.check(config_class(entry.type), entry.config, f"{path}.config")[1]
+    return problems
+
+
+def connect_auth(
+    loaded: Loaded, auth: AuthConfig | None, registry: Callable[[], RegistryStore]
+) -> "Authenticator | None":
+    """The auth providers in their order; None without `server.auth`.
+
+    Raises:
+        ConfigInvalid: one has problems.
+    """
+    if auth is None:
+        return None
+    problems = protection_problems(loaded)
+    if problems:
+        raise ConfigInvalid("run config", problems)
+    from core.auth.authenticator import Authenticator
+    from core.auth.http import Http
+    from core.auth.types import config_class, connect
+    from core.auth.verifier import Services
+
+    services = Services(Http(), registry())
+    verifiers = [
+        connect(entry.type, config_class(entry.type).model_validate(entry.config), services) for entry in auth.providers
+    ]
+    return Authenticator(verifiers, services)
+
+
+def connect_quota(quota: QuotaConfig | None, *, authenticated: bool) -> "Quota | None":
+    """The quota over its own store, which opens at the first call; None without `server.quota`."""
+    if quota is None:
+        return None
+    from core.quota.quota import Quota
+    from core.stores.connect import connect_counters
+
+    if not authenticated:
+        log.warning(
+            "server.quota is configured without server.auth: every client is anonymous, so that "
+            "anonymous_max_requests applies to all and authenticated_max_requests to none"
+        )
+    return Quota(quota, connect_counters(quota.kvstore))

@@ -1,0 +1,77 @@
+"""One SQLite file that several processes share: how it is made, opened, waited for, and found unusable."""
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+import logging
+import os
+from pathlib import Path
+import sqlite3
+import time
+from typing import Final
+
+from core.errors import ApiError
+
+BUSY_SECONDS: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def open_file(path: Path, schema: Iterable[str], *, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A connection in autocommit and WAL mode, for any thread; the file is made with mode 0600, its folder with 0700.
+
+    `patience` is in seconds: how long opening, and then each statement, waits for another process's write.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be used.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # SQLite gives its -wal and -shm files the mode of this one
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    try:
+        _write_ahead(connection, patience)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in schema:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def busy(failure: sqlite3.Error) -> bool:
+    """Whether another connection holds the file just now; false for what this module did not get from SQLite."""
+    code: int = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
+
+
+@contextmanager
+def translated(path: Path, what: str, unavailable: type[ApiError]) -> Generator[None]:
+    """What SQLite or the file system raises inside leaves as `unavailable`; `what` the file is, as "The registry's"."""
+    try:
+        yield
+    except sqlite3.Error as failure:
+        raise _unusable(path, what, unavailable, str(failure)) from failure
+    except OSError as failure:
+        reason = f"its folder cannot be written ({failure.strerror})"
+        raise _unusable(path, what, unavailable, reason) from failure
+
+
+def _unusable(path: Path, what: str, unavailable: type[ApiError], reason: str) -> ApiError:
+    log.warning("%s SQLite file %s cannot be used: %s", what, path, reason)
+    return unavailable(f"{what} SQLite file `{path.name}` cannot be used: {reason}.")
+
+
+def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
+    """Turn on WAL; SQLite does not itself wait where several processes do so at once."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlite3.OperationalError as failure:
+            if not busy(failure) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -1,0 +1,73 @@
+"""The real clients with API keys made by the real command, against one guarded stack and a real model."""
+
+from collections.abc import Generator
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+from infra.local import clients
+from infra.local.model_server import CHAT_MODEL
+from tests.parts.secrets import plant
+from tests.parts.stack import serving
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = "tests.clients.scripts.guarded"
+CONFIG = f"""
+version: 2
+image_name: guarded
+providers:
+  inference:
+    - {{provider_id: chat, provider_type: "remote::vllm", config: {{url: "${{env.CHAT_URL}}"}}}}
+models:
+  - {{model_id: small, provider_id: chat, provider_model_id: {CHAT_MODEL}}}
+metadata_store: {{type: sqlite, db_path: "${{env.FOLDER}}/registry.db"}}
+server:
+  auth:
+    providers: [{{type: api_key}}]
+    access_policy:
+      - permit: {{actions: read}}
+  quota:
+    kvstore: {{type: sqlite, db_path: "${{env.FOLDER}}/quota.db"}}
+    period: month
+    authenticated_max_requests: 1
+    roles: {{many: {{max_requests: 1000}}}}
+"""
+
+
+def key(config: Path, env: dict[str, str], *options: str) -> str:
+    """A new key, as `llambda keys create` prints it."""
+    command = [sys.executable, "-m", "core.cli.main", "keys", "create", "--config", str(config), *options]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return plant(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def guarded(model_server: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, dict[str, str]]]:
+    """The address of the stack, and the variables with its keys."""
+    folder = tmp_path_factory.mktemp("guarded")
+    config = folder / "run.yaml"
+    config.write_text(CONFIG, "utf-8")
+    env = {"CHAT_URL": model_server, "FOLDER": str(folder)}
+    keys = {
+        "KEY": key(config, env, "--name", "many", "--roles", "many"),
+        "SPENT_KEY": key(config, env, "--name", "once"),
+    }
+    with serving(config, folder / "log.txt", env=env) as url:
+        yield url, keys
+
+
+@pytest.mark.parametrize("client", clients.names())
+def test_a_real_client_raises_what_each_answer_means(guarded: tuple[str, dict[str, str]], client: str) -> None:
+    url, keys = guarded
+    command = [str(clients.python_of(client)), "-m", SCRIPT, url]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | keys, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    failures = {name: text for name, text in json.loads(done.stdout.splitlines()[-1]).items() if text is not None}
+    assert not failures, "\n".join(failures.values())

@@ -1,0 +1,93 @@
+"""What the counters' contract suite runs over, in this process and in others (it must pickle)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+import multiprocessing
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import QuotaExceeded
+from core.quota.quota import Quota
+from core.stores import counters_sqlite
+from core.stores.aws import Table
+from core.stores.counters_dynamodb import DynamoCounters
+from core.stores.ports import CounterStore
+from tests.unit.quota.fakes import quota_config, user
+
+PROCESSES = 4
+CALLERS = 64  # of each process
+BARRIER_SECONDS = 60
+PATIENCE = 60.0  # seconds: a slow machine is no failure
+KINDS = ("sqlite", "dynamodb")
+LATER = 4_000_000_000  # 2096
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Where counters are; `place` is a file, or a table at `endpoint`."""
+
+    place: str
+    endpoint: str | None = None
+
+    def connect(self, namespace: str | None = None, patience: float = PATIENCE) -> CounterStore:
+        if self.endpoint is None:
+            return counters_sqlite.connect(self.place, namespace=namespace, patience=patience)
+        table = Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=patience)
+        return DynamoCounters(table, namespace=namespace or "", patience=patience)
+
+    @asynccontextmanager
+    async def opened(self, namespace: str | None = None) -> AsyncGenerator[CounterStore]:
+        store = self.connect(namespace)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def fresh_counters(request: pytest.FixtureRequest, kind: str, folder: Path) -> Counting:
+    if kind == "sqlite":
+        return Counting(str(folder / "quota.db"))
+    table: str = request.getfixturevalue("quota_table")
+    endpoint: str = request.getfixturevalue("dynamodb_endpoint")
+    return Counting(table, endpoint)
+
+
+def workers() -> ProcessPoolExecutor:
+    """Processes of their own, started afresh, that can wait for each other."""
+    spawning = multiprocessing.get_context("spawn")
+    barrier = spawning.Barrier(PROCESSES)
+    return ProcessPoolExecutor(PROCESSES, mp_context=spawning, initializer=_start, initargs=(barrier,))
+
+
+_together: list[Barrier] = []
+
+
+def _start(barrier: Barrier) -> None:
+    _together.append(barrier)
+
+
+def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any]) -> int:
+    """In a worker: when all workers are ready, 64 calls of one client at once; how many were admitted."""
+    return asyncio.run(_crowd(counting, tokens, settings))
+
+
+async def _crowd(counting: Counting, tokens: int | None, settings: dict[str, Any]) -> int:
+    async with counting.opened() as store:
+        quota = Quota(quota_config(**settings), store, clock=lambda: LATER)
+        await store.read("warm")
+        await asyncio.to_thread(_together[0].wait, BARRIER_SECONDS)
+        return sum(await asyncio.gather(*(_admitted(quota, tokens) for _ in range(CALLERS))))
+
+
+async def _admitted(quota: Quota, tokens: int | None) -> bool:
+    try:
+        await quota.admit(user(), tokens)
+    except QuotaExceeded:
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""moto's Cognito as a process: a user pool whose tokens are really signed, and whose keys are served over HTTP."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+REGION = "eu-central-1"
+PASSWORD = "Correct-Horse-8"
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One user, ada, in `groups`; `access` and `id` are her tokens for the app client `client_id`."""
+
+    id: str
+    client_id: str
+    jwks_uri: str
+    access: str
+    id_token: str
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"moto_server ended with {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("moto_server did not start")
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    port = _free_port()
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait(port, process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def make_pool(moto_endpoint: str) -> Callable[[], Pool]:
+    return partial(_pool, moto_endpoint)
+
+
+def _pool(endpoint: str) -> Pool:
+    from botocore.session import Session
+
+    session = Session()
+    session.set_credentials("test", "test")
+    client: Any = session.create_client("cognito-idp", region_name=REGION, endpoint_url=endpoint)
+    try:
+        pool_id = client.create_user_pool(PoolName="p")["UserPool"]["Id"]
+        made = client.create_user_pool_client(
+            UserPoolId=pool_id, ClientName="c", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
+        )
+        client_id = made["UserPoolClient"]["ClientId"]
+        user = {"UserPoolId": pool_id, "Username": "ada"}
+        client.admin_create_user(**user)
+        client.admin_set_user_password(**user, Password=PASSWORD, Permanent=True)
+        for group in ("admin", "writers"):
+            client.create_group(UserPoolId=pool_id, GroupName=group)
+            client.admin_add_user_to_group(**user, GroupName=group)
+        result = client.initiate_auth(
+            ClientId=client_id,
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "ada", "PASSWORD": PASSWORD},
+        )["AuthenticationResult"]
+    finally:
+        client.close()
+    keys = f"{endpoint}/{pool_id}/.well-known/jwks.json"
+    return Pool(pool_id, client_id, keys, result["AccessToken"], result["IdToken"])

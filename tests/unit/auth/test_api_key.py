@@ -1,0 +1,267 @@
+"""API keys against a registry in memory: what passes, what is refused and how, and when the last use is stored."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any, override
+
+import pytest
+
+from core.apis.callers import Principal
+from core.apis.resources import Resource
+from core.auth.api_key import EXPIRED, LAST_USE_SECONDS, REFUSED, ApiKeyVerifier, Config, connect
+from core.auth.http import UNAVAILABLE, Http
+from core.auth.key_format import issue
+from core.auth.verifier import Fit, Incoming, Services
+from core.errors import AuthUnavailable, ProviderUnavailable, Unauthenticated
+from core.stores.cached import CachedRegistry
+from tests.fakes import Clock, MemoryStore
+from tests.parts.secrets import plant
+
+NOW = 1_700_000_000
+
+
+class Failing(MemoryStore):
+    """Whose reads or writes fail."""
+
+    fails_to_read = False
+
+    @override
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        if self.fails_to_read:
+            raise ProviderUnavailable("The DynamoDB table `secret-table` is throttling.")
+        return await super().get(kind, identifier)
+
+    @override
+    async def replace(self, resource: Resource) -> bool:
+        self.writes += 1
+        raise ProviderUnavailable("The DynamoDB table is throttling.")
+
+
+class Slow(MemoryStore):
+    """Whose writes take a turn of the event loop."""
+
+    @override
+    async def replace(self, resource: Resource) -> bool:
+        await asyncio.sleep(0)
+        return await super().replace(resource)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    clock.now = NOW
+    return clock
+
+
+def keep(store: MemoryStore, *roles: str, expires: int | None = None) -> tuple[str, Resource]:
+    """A new key's token, and its row, which `store` has."""
+    token, resource = issue("demo", list(roles), expires=expires, now=NOW)
+    store.rows[resource.kind, resource.identifier] = resource
+    return plant(token), resource
+
+
+def last_used(store: MemoryStore, resource: Resource) -> int | None:
+    used: int | None = store.rows[resource.kind, resource.identifier].attributes["last_used"]
+    return used
+
+
+async def refusal(verifier: ApiKeyVerifier, token: str) -> str:
+    with pytest.raises(Unauthenticated) as refused:
+        await verifier.verify(Incoming(token))
+    assert 'error="invalid_token"' in refused.value.headers["www-authenticate"]
+    return refused.value.message
+
+
+async def test_a_key_is_a_principal_with_its_roles(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store, "admin", "dev")
+    found = await ApiKeyVerifier(store, clock=clock).verify(Incoming(token))
+    assert found == Principal(resource.identifier, {"roles": ("admin", "dev")}, "api_key")
+
+
+async def test_a_key_without_roles_has_a_namespace_of_its_own(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store)
+    found = await ApiKeyVerifier(store, clock=clock).verify(Incoming(token))
+    assert found == Principal(resource.identifier, {"namespaces": (resource.identifier,)}, "api_key")
+
+
+def test_a_key_is_for_no_other_provider_even_when_it_is_cut_short() -> None:
+    store = MemoryStore()
+    token, _ = keep(store)
+    verifier = connect(Config(), Services(Http(), store))
+    assert {verifier.fit(token[:end]) for end in range(22, len(token) + 1)} == {Fit.MINE}
+    assert {verifier.fit(text) for text in ("", "llambda", "sk-abc", "eyJh.eyJz.sig", f"x{token}")} == {Fit.NO}
+
+
+async def test_unknown_revoked_wrong_and_mistyped_look_the_same(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store)
+    other, _ = keep(store)
+    revoked, gone = keep(store)
+    del store.rows[gone.kind, gone.identifier]
+    verifier = ApiKeyVerifier(store, clock=clock)
+    secret = token.split("_", 2)[2]
+    tokens = [
+        revoked,
+        f"llambda_{resource.identifier}_{other.split('_', 2)[2]}",
+        f"llambda_{'a' * 12}_{secret}",
+        f"llambda_{resource.identifier}_",
+        f"llambda_{resource.identifier}_{resource.attributes['hash']}",
+        token[:-1],
+        token[:21],
+        token + "A",
+        token.upper(),
+        token.swapcase(),
+        f"{token}\n",
+        token.replace("_", "\N{FULLWIDTH LOW LINE}"),
+        "llambda_🦙",
+        secret,
+        "",
+    ]
+    assert {await refusal(verifier, wrong) for wrong in tokens} == {REFUSED}
+    assert store.writes == 0
+    assert (await verifier.verify(Incoming(token))).id == resource.identifier
+
+
+async def test_only_who_has_the_secret_hears_that_a_key_has_expired(clock: Clock) -> None:
+    store = MemoryStore()
+    token, _ = keep(store, expires=NOW + 60)
+    verifier = ApiKeyVerifier(store, clock=clock)
+    clock.now = NOW + 59.9
+    await verifier.verify(Incoming(token))
+    for clock.now in (NOW + 60, NOW + 1e9):
+        assert await refusal(verifier, token) == EXPIRED
+        assert await refusal(verifier, token[:-1]) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": None},
+        {"roles": "admin"},
+        {"roles": [7]},
+        {"salt": "zz"},
+        {"salt": ""},
+        {"hash": ""},
+        {"hash": None},
+        {"expires": "2027-01-31"},
+        {"expires": 10**20},
+        {"last_used": True},
+    ],
+)
+async def test_a_row_that_is_not_a_key_is_refused_and_logged(
+    clock: Clock, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
+) -> None:
+    store = MemoryStore()
+    token, resource = keep(store)
+    rows: list[dict[str, Any]] = [resource.attributes | change, {}, {"metadata": {}}]
+    for attributes in rows:
+        store.rows[resource.kind, resource.identifier] = replace(resource, attributes=attributes)
+        assert await refusal(ApiKeyVerifier(store, clock=clock), token) == REFUSED
+    assert caplog.text.count(f"API key {resource.identifier} is not usable") == 3
+    assert resource.attributes["hash"] not in caplog.text
+
+
+async def test_a_row_of_a_newer_version_is_still_a_key(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store)
+    newer = replace(resource, attributes=resource.attributes | {"note": "x"})
+    store.rows[resource.kind, resource.identifier] = newer
+    assert (await ApiKeyVerifier(store, clock=clock).verify(Incoming(token))).id == resource.identifier
+
+
+async def test_a_registry_that_cannot_be_read_is_unavailable_and_says_no_more(clock: Clock) -> None:
+    store = Failing()
+    token, _ = keep(store)
+    store.fails_to_read = True
+    verifier = ApiKeyVerifier(store, clock=clock)
+    with pytest.raises(AuthUnavailable) as failed:
+        await verifier.verify(Incoming(token))
+    assert failed.value.message == UNAVAILABLE
+
+
+async def test_the_last_use_is_stored_once_an_hour(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store)
+    verifier = ApiKeyVerifier(store, clock=clock)
+    for _ in range(5):
+        await verifier.verify(Incoming(token))
+    assert (store.writes, last_used(store, resource)) == (1, NOW)
+    clock.now = NOW + LAST_USE_SECONDS - 0.5
+    await verifier.verify(Incoming(token))
+    assert (store.writes, last_used(store, resource)) == (1, NOW)
+    clock.now = NOW + LAST_USE_SECONDS
+    for _ in range(5):
+        await verifier.verify(Incoming(token))
+    assert (store.writes, last_used(store, resource)) == (2, NOW + LAST_USE_SECONDS)
+    changed = store.rows[resource.kind, resource.identifier]
+    assert changed == replace(resource, attributes=resource.attributes | {"last_used": NOW + LAST_USE_SECONDS})
+
+
+async def test_many_calls_at_once_store_the_last_use_once_for_each_key(clock: Clock) -> None:
+    store = Slow()
+    tokens = [keep(store)[0] for _ in range(3)]
+    verifier = ApiKeyVerifier(store, clock=clock)
+    await asyncio.gather(*(verifier.verify(Incoming(token)) for token in tokens * 20))
+    assert store.writes == 3
+
+
+async def test_what_another_process_has_stored_is_not_stored_again(clock: Clock) -> None:
+    store = MemoryStore()
+    token, _ = keep(store)
+    for _ in range(3):
+        await ApiKeyVerifier(store, clock=clock).verify(Incoming(token))
+    assert store.writes == 1
+
+
+async def test_a_last_use_that_cannot_be_stored_keeps_nobody_out_and_is_tried_once(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Failing()
+    token, resource = keep(store)
+    verifier = ApiKeyVerifier(store, clock=clock)
+    for _ in range(5):
+        assert (await verifier.verify(Incoming(token))).id == resource.identifier
+    assert store.writes == 1
+    assert f"API key {resource.identifier}: its last use was not stored" in caplog.text
+
+
+async def test_a_refused_call_is_no_use(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store, expires=NOW)
+    verifier = ApiKeyVerifier(store, clock=clock)
+    for wrong in (token, token[:-1]):
+        await refusal(verifier, wrong)
+    assert (store.writes, last_used(store, resource)) == (0, None)
+
+
+async def test_a_key_that_another_revoked_is_refused_when_the_cache_is_over_and_its_use_brings_nothing_back(
+    clock: Clock,
+) -> None:
+    store, cache_clock = MemoryStore(), Clock()
+    token, resource = keep(store)
+    clock.now = NOW - LAST_USE_SECONDS
+    verifier = ApiKeyVerifier(CachedRegistry(store, seconds=30, clock=cache_clock), clock=clock)
+    await verifier.verify(Incoming(token))
+    await verifier.verify(Incoming(token))  # what it wrote was forgotten: this is remembered
+    await store.delete(resource.kind, resource.identifier)
+    cache_clock.now = 29.9
+    await verifier.verify(Incoming(token))
+    clock.now = NOW
+    await verifier.verify(Incoming(token))  # remembered still, and its last use is due
+    assert store.rows == {}
+    assert await refusal(verifier, token) == REFUSED
+
+
+async def test_a_revoked_key_is_refused_when_the_cache_is_over(clock: Clock) -> None:
+    store, cache_clock = MemoryStore(), Clock()
+    token, resource = keep(store)
+    verifier = ApiKeyVerifier(CachedRegistry(store, seconds=30, clock=cache_clock), clock=clock)
+    for _ in range(3):
+        await verifier.verify(Incoming(token))
+    await store.delete(resource.kind, resource.identifier)
+    cache_clock.now = 29.9
+    await verifier.verify(Incoming(token))
+    cache_clock.now = 30
+    assert await refusal(verifier, token) == REFUSED

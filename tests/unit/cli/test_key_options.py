@@ -1,0 +1,105 @@
+"""Which store `llambda keys` uses, and what it says of the run config that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from core.cli.main import main
+from tests.parts.secrets import plant
+from tests.unit.cli.conftest import AUTH, CONFIG, Keys
+
+type Output = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "",
+        "server: {port: 9000}\n",
+        "server: {auth: {provider_type: custom, config: {endpoint: 'https://a.example'}}}\n",
+        "server: {auth: {providers: [{type: custom, endpoint: 'https://a.example'}, api_key]}}\n",
+        "server: nonsense\n",
+        "server: {auth: {providers: {type: api_key}}}\n",
+    ],
+)
+def test_a_key_that_opens_nothing_comes_with_what_to_add(keys: Keys, config: Path, capsys: Output, server: str) -> None:
+    config.write_text(config.read_text().replace(AUTH, server))
+    assert keys("create", "--name", "demo") == 0
+    said = capsys.readouterr()
+    plant(said.out.strip())
+    assert f"opens nothing unless {config} has this auth provider:" in said.err
+    assert "server:\n    auth:\n      providers:\n        - type: api_key\n" in said.err
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "server: {auth: {provider_type: api_key}}\n",
+        "server: {auth: {provider_config: {type: api_key}}}\n",
+        "server: {auth: {providers: [{type: custom, endpoint: 'https://a.example'}, {type: api_key}]}}\n",
+        "server: {auth: {providers: [{type: api_key}], access_policy: 7}}\n",
+    ],
+)
+def test_a_key_that_opens_something_comes_without_it(keys: Keys, config: Path, capsys: Output, server: str) -> None:
+    config.write_text(config.read_text().replace(AUTH, server))
+    assert keys("create", "--name", "demo") == 0
+    said = capsys.readouterr()
+    plant(said.out.strip())
+    assert "opens nothing" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "words"),
+    [
+        ("db_path: FOLDER/registry.db", "db_path: '${env.AN_UNSET_PLACE}/x.db'", "AN_UNSET_PLACE"),
+        ("type: sqlite", "type: postgres", "metadata_store.type"),
+        ("metadata_store: {type: sqlite, db_path: FOLDER/registry.db}", "metadata_store: []", "metadata_store"),
+        ("metadata_store: {type: sqlite, db_path: FOLDER/registry.db}", "storage: {stores: []}", "storage.stores"),
+        ("image_name: t", "", "image_name"),
+        ("version: 2", "registry: {cache_seconds: -1}", "registry.cache_seconds"),
+        ("version: 2", "{", "YAML"),
+    ],
+)
+def test_a_run_config_that_does_not_say_where_keys_are_is_refused(
+    keys: Keys, config: Path, capsys: Output, good: str, bad: str, words: str
+) -> None:
+    config.write_text(CONFIG.replace(good, bad).replace("FOLDER", str(config.parent)))
+    assert keys("create", "--name", "demo") == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "AN_UNSET_URL" not in said.err
+    assert said.out == ""
+
+
+def test_the_run_config_is_that_of_the_environment_unless_it_is_named(
+    keys: Keys, config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert keys("create", "--name", "demo") == 0
+    token = plant(capsys.readouterr().out.strip())
+    monkeypatch.setenv("LLAMBDA_CONFIG", str(config))
+    assert main(["keys", "list"]) == 0
+    assert token.split("_")[1] in capsys.readouterr().out
+
+
+def test_the_distribution_starter_is_the_default(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LLAMBDA_CONFIG", "SQLITE_STORE_DIR"):
+        monkeypatch.setenv(name, "")
+    assert main(["keys", "create", "--name", "demo", "--env", f"SQLITE_STORE_DIR={tmp_path}"]) == 0
+    plant(capsys.readouterr().out.strip())
+    assert (tmp_path / "registry.db").is_file()
+
+
+def test_a_region_without_a_table_is_a_mistake(keys: Keys, capsys: Output) -> None:
+    assert keys("list", "--region", "eu-west-1") == 2
+    assert "is for --table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["create", "list", "revoke"])
+def test_help_has_examples_that_fit_a_terminal(capsys: Output, action: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["keys", action, "--help"])
+    said = capsys.readouterr().out
+    assert "KEY=$(llambda keys create --name demo" in said
+    assert max(map(len, said[said.index("examples:") :].splitlines())) < 80
