@@ -20,6 +20,7 @@ from core.routing.registry import Page, Registry
 MISS_SECONDS: Final = 0.025
 """A 404 leaves no earlier than this after it was asked for, so that its time does not tell hidden from missing."""
 FETCHED: Final = 100
+"""Resources read at a time, once a first page had too few that may be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ class GuardedRegistry:
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` of those that may be read; `has_more` speaks of those alone."""
         found: list[Resource] = []
-        more = True
+        more, size = True, limit + 1
         while more and len(found) <= limit:
-            page = await self._registry.page(after=after, limit=max(limit + 1, FETCHED))
+            page = await self._registry.page(after=after, limit=size)
+            size = max(size, FETCHED)
             found += [resource for resource in page.resources if self._may("read", resource)]
             more = page.has_more
             after = page.resources[-1].identifier if page.resources else after

@@ -14,9 +14,11 @@ from core.apis.types import JsonObject
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.providers.remote.inference import vllm
 from tests.parts import upstream as wire
+from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, chunk, raw, running, status, stream
 
 CHAT_PATH = "/v1/chat/completions"
+TOKEN = plant("token-of-the-model-server-itself")
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ async def provider(upstream: FakeUpstream) -> AsyncIterator[InferenceProvider]:
 
 
 def connect(url: str, **more: Any) -> InferenceProvider:
-    return vllm.connect("v", vllm.Config.model_validate({"url": url, "api_token": "s3cret", **more}), {})
+    return vllm.connect("v", vllm.Config.model_validate({"url": url, "api_token": TOKEN, **more}), {})
 
 
 def chat(**more: Any) -> ChatRequest:
@@ -56,7 +58,7 @@ async def test_unknown_parameters_reach_the_provider_and_unset_ones_do_not(
     assert await provider.chat_completion(chat(**more)) == CHAT
     assert upstream.seen[-1].path == CHAT_PATH
     assert upstream.seen[-1].body == {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **more}
-    assert upstream.seen[-1].headers["authorization"] == "Bearer s3cret"
+    assert upstream.seen[-1].headers["authorization"] == f"Bearer {TOKEN}"
     assert upstream.seen[-1].headers["content-type"] == "application/json"
 
 
@@ -85,8 +87,8 @@ def test_a_config_needs_exactly_one_http_url(config: dict[str, str]) -> None:
 
 
 def test_the_token_is_in_no_repr() -> None:
-    config = vllm.Config.model_validate({"url": "http://a", "api_token": "s3cret"})
-    assert "s3cret" not in repr(config) + repr(vars(vllm.connect("v", config, {})))
+    config = vllm.Config.model_validate({"url": "http://a", "api_token": TOKEN})
+    assert TOKEN not in repr(config) + repr(vars(vllm.connect("v", config, {})))
 
 
 async def test_the_connection_is_used_again(upstream: FakeUpstream, provider: InferenceProvider) -> None:
@@ -152,10 +154,10 @@ async def test_a_redirect_is_not_followed_with_our_key(upstream: FakeUpstream, p
 async def test_refused_credentials_are_said_to_be_the_stacks(
     upstream: FakeUpstream, provider: InferenceProvider
 ) -> None:
-    upstream.replies[CHAT_PATH] = status(401, {"error": {"message": "bad key s3cret"}})
+    upstream.replies[CHAT_PATH] = status(401, {"error": {"message": f"bad key {TOKEN}"}})
     with pytest.raises(UpstreamFailed, match="refused the stack's credentials") as failure:
         await provider.chat_completion(chat())
-    assert "s3cret" not in failure.value.message
+    assert TOKEN not in failure.value.message
 
 
 async def test_a_message_of_the_upstream_is_quoted_in_bounds(

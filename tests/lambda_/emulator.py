@@ -20,6 +20,7 @@ import httpx
 
 from infra.local.dynamodb import free_port
 from infra.uv import uv as find_uv
+from tests.parts.secrets import hear_file
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAM: Final = ("tool", "run", "--from", "aws-sam-cli==1.170.0")
@@ -96,6 +97,7 @@ def running(package: Path, handler: str, environment: Mapping[str, str], log: Pa
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            hear_file(log)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

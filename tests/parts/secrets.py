@@ -29,6 +29,7 @@ class Watch:
 
     def plant(self, secret: str) -> str:
         self.secrets.update(RUN.findall(secret))
+        self.secrets.update(RUN.findall(secret.split("_", 2)[-1]))  # an API key without its prefix and id
         return secret
 
     def hear(self, text: str) -> None:
