@@ -81,6 +81,6 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 	for lock in locks/clients/*.in; do $(COMPILE) $$lock -o $${lock%.in}.txt; done
 
 .PHONY: build-%
-build-InferenceFunction build-AdminFunction: build-%: ## called by sam build
+build-InferenceFunction build-SafetyFunction build-AdminFunction: build-%: ## called by sam build
 	@test -x $(RUN)python || { echo "run 'make setup' first: sam build uses its environment"; exit 1; }
 	$(RUN)python -m infra.build $* "$(ARTIFACTS_DIR)"

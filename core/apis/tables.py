@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from core.apis import admin, inference, native
+from core.apis import admin, inference, native, safety
 from core.apis.models import MODEL
 from core.apis.operations import Operation
 from core.apis.resources import Kind
@@ -50,6 +50,7 @@ APIS: Final = {
             (Surface("inference", inference.OPERATIONS), Surface("native_inference", native.OPERATIONS)),
             (MODEL,),
         ),
+        Api("safety", (Surface("safety", safety.OPERATIONS),), (safety.SHIELD,)),
         Api("admin", (Surface("admin", admin.OPERATIONS), Surface("quota", admin.QUOTA_OPERATIONS))),
     )
 }

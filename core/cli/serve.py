@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.web.app import App
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-FUNCTIONS: Final = {"inference": "functions.inference", "admin": "functions.admin"}
+FUNCTIONS: Final = {"inference": "functions.inference", "safety": "functions.safety", "admin": "functions.admin"}
 
 
 def add_to(commands: Commands) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic import BaseModel
 
 from core.apis.callers import Call
-from core.apis.inference import InferenceProvider
+from core.apis.inference import InferenceProvider, ServedModel
 from core.apis.resources import Kind, Resource
+from core.apis.safety import SafetyProvider
 from core.apis.tables import APIS, route_rows
 from core.apis.types import JsonObject
 from core.config.document import ProviderEntry, RunConfig
@@ -25,12 +26,13 @@ from core.resolution.protection import connect_auth, connect_quota
 from core.resolution.specs import ProviderSpec, Specs
 from core.routing.access import DEFAULT_POLICY, Policy
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
-from core.routing.catalog import Catalog
+from core.routing.catalog import Ask, Catalog
 from core.routing.guarded import MISS_SECONDS, Enforcement, GuardedRegistry
 from core.routing.inference import InferenceRouter
 from core.routing.native import NativeRouter
 from core.routing.registration import resource_from
-from core.routing.registry import Registry
+from core.routing.registry import MaySee, Offered, Registry
+from core.routing.safety import SafetyRouter
 from core.stores.cached import CachedRegistry
 from core.stores.connect import connect_registry
 from core.stores.ports import RegistryStore
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
 
-PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider}
+PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider, "safety": SafetyProvider}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def _spec(specs: Specs, api: str, path: str, entry: ProviderEntry) -> ProviderSp
 
 
 def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None:
-    models = stack.registries["model"] = _guarded(stack, APIS["inference"].kinds[0], providers)
+    asks = {name: provider.list_models for name, provider in providers.items()}
+    models = stack.registries["model"] = _guarded(stack, APIS["inference"].kinds[0], asks)
 
     def inference(call: Call | None) -> InferenceRouter:
         return InferenceRouter(models(call), providers, call)
@@ -160,15 +163,29 @@ def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None
     stack.surfaces |= {"inference": inference, "native_inference": lambda call: NativeRouter(inference(call))}
 
 
-def _guarded(stack: Stack, kind: Kind, providers: Mapping[str, InferenceProvider]) -> Guarded:
+def _safety(stack: Stack, providers: Mapping[str, SafetyProvider]) -> None:
+    async def offered(shield: Resource, _: MaySee) -> None:
+        await providers[shield.provider_id].check_shield(shield)
+
+    kind = APIS["safety"].kinds[0]
+    shields = stack.registries["shield"] = _guarded(stack, kind, dict.fromkeys(providers, _lists_nothing), offered)
+    stack.surfaces["safety"] = lambda call: SafetyRouter(shields(call), providers)
+
+
+async def _lists_nothing() -> list[ServedModel]:
+    return []
+
+
+def _guarded(stack: Stack, kind: Kind, asks: Mapping[str, Ask], offered: Offered | None = None) -> Guarded:
     settings = stack.config.registry
     registry = Registry(
         kind,
         stack.connected(),
-        Catalog({name: p.list_models for name, p in providers.items()}, seconds=settings.provider_models_seconds),
-        provider_ids=list(providers),
-        declared=_declared(kind, stack.config.resources.get(kind.section, ()), list(providers)),
+        Catalog(asks, seconds=settings.provider_models_seconds),
+        provider_ids=list(asks),
+        declared=_declared(kind, stack.config.resources.get(kind.section, ()), list(asks)),
         remember=settings.cache_seconds,
+        offered=offered,
     )
     return lambda call: GuardedRegistry(registry, stack.enforcement, call.principal if call is not None else None)
 
@@ -181,7 +198,7 @@ def _declared(kind: Kind, entries: Iterable[JsonObject], provider_ids: Sequence[
     ]
 
 
-ASSEMBLE: Final[dict[str, Callable[[Stack, Mapping[str, Any]], None]]] = {"inference": _inference}
+ASSEMBLE: Final[dict[str, Callable[[Stack, Mapping[str, Any]], None]]] = {"inference": _inference, "safety": _safety}
 
 
 async def _connect(

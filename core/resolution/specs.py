@@ -21,15 +21,20 @@ class ProviderSpec:
     factory: str | None = None
 
 
-BUILT_IN: Final = (ProviderSpec("inference", "remote::vllm", "core.providers.remote.inference.vllm"),)
+BUILT_IN: Final = (
+    ProviderSpec("inference", "remote::vllm", "core.providers.remote.inference.vllm"),
+    ProviderSpec(
+        "safety", "inline::llama-guard", "core.providers.inline.safety.llama_guard", api_dependencies=("inference",)
+    ),
+)
 
 # Provider types of the reference that run models or indexes in the process itself, and the remote to use.
 INSTEAD: Final = {
     ("inference", "inline::meta-reference"): "remote::vllm",
     ("inference", "inline::vllm"): "remote::vllm",
     ("inference", "inline::sentence-transformers"): "remote::vllm with `model_type: embedding`",
-    ("safety", "inline::prompt-guard"): "remote::bedrock",
-    ("safety", "inline::code-scanner"): "remote::bedrock",
+    ("safety", "inline::prompt-guard"): "inline::llama-guard over a model that is served elsewhere",
+    ("safety", "inline::code-scanner"): "inline::llama-guard over a model that is served elsewhere",
     ("vector_io", "inline::meta-reference"): "remote::pgvector",
     ("vector_io", "inline::faiss"): "remote::pgvector",
     ("vector_io", "inline::sqlite-vec"): "remote::pgvector",

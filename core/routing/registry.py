@@ -6,7 +6,7 @@ run config alone: they are never written to the store, so that stacks which shar
 leave each other stale entries.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 import time
@@ -19,6 +19,10 @@ from core.routing.catalog import Catalog
 from core.stores.ports import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE = 20
+
+type MaySee = Callable[[Resource], bool]
+type Offered = Callable[[Resource, MaySee], Awaitable[None]]
+"""Whether a resource's provider has it, to register: raises InvalidRequest, which names only what the caller may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,10 @@ class Registry:
         provider_ids: Sequence[str],
         declared: Sequence[Resource] = (),
         remember: float = 30.0,
+        offered: Offered | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Compose; nothing is read before the first call."""
+        """Compose; nothing is read before the first call. Without `offered`, what the catalog lists can be registered."""
         self.kind = kind
         self.provider_ids = tuple(provider_ids)
         self._store = store
@@ -66,6 +71,7 @@ class Registry:
         self._declared_names = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
         self._unregistered: dict[str, tuple[float, Resource]] = {}
         self._remember = remember
+        self._offered = offered or self._check_served
         self._clock = clock
 
     async def get(self, identifier: str) -> Resource:
@@ -127,7 +133,7 @@ class Registry:
         declared = [self._declared_names.get((row.provider_id, row.provider_resource_id), row) for row in rows]
         return [replace(known, identifier=row.identifier) for known, row in zip(declared, rows, strict=True)]
 
-    async def register(self, wanted: Resource, may_see: Callable[[Resource], bool] = lambda _: True) -> Resource:
+    async def register(self, wanted: Resource, may_see: MaySee = lambda _: True) -> Resource:
         """Store `wanted`, whose provider must serve it; the same content again changes nothing.
 
         A refusal names what else the provider serves, as far as the caller `may_see` it.
@@ -143,7 +149,7 @@ class Registry:
                 raise Conflict(f"`{wanted.identifier}` is declared in the run config with other content.")
             return declared
         self._check_identifier(wanted)
-        await self._check_served(wanted, may_see)
+        await self._offered(wanted, may_see)
         resource = await self._store.create(wanted)
         self._unregistered.pop(f"{resource.provider_id}/{resource.provider_resource_id}", None)
         self._unregistered.pop(resource.identifier, None)
@@ -157,7 +163,7 @@ class Registry:
                 param=self.kind.id_field,
             )
 
-    async def _check_served(self, wanted: Resource, may_see: Callable[[Resource], bool]) -> None:
+    async def _check_served(self, wanted: Resource, may_see: MaySee) -> None:
         name = wanted.provider_resource_id
         served = await self._catalog.served(wanted.provider_id)
         if name not in served:

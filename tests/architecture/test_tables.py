@@ -9,7 +9,7 @@ from typing import Any
 from openapi_spec_validator import OpenAPIV31SpecValidator
 import pytest
 
-from core.apis import admin, inference, native
+from core.apis import admin, inference, native, safety
 from core.apis.openapi import document
 from core.apis.operations import Operation
 from core.apis.tables import APIS, route_rows
@@ -21,6 +21,7 @@ PROTOCOLS: dict[str, Any] = {
     "admin": admin.Admin,
     "quota": admin.Quotas,
     "inference": inference.Inference,
+    "safety": safety.Safety,
     "native_inference": native.NativeInference,
 }
 OPERATIONS = [(s.name, operation) for api in APIS.values() for s in api.surfaces for operation in s.operations]

@@ -18,6 +18,8 @@ METHODS: Final = ("get", "post", "delete")
 RIGHTS: Final = {
     ("InferenceRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
     ("InferenceRole", "QuotaTable"): {"GetItem", "UpdateItem"},
+    ("SafetyRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
+    ("SafetyRole", "QuotaTable"): {"GetItem", "UpdateItem"},
     ("AdminRole", "RegistryTable"): {"GetItem", "PutItem"},
     ("AdminRole", "QuotaTable"): {"GetItem", "UpdateItem"},
 }

@@ -1,10 +1,8 @@
 """The built packages, an upstream with fixed answers, and both functions in the real runtime; all once for a run."""
 
-import asyncio
 from collections.abc import Callable, Generator
 import json
 from pathlib import Path
-import threading
 from typing import Any
 
 import pytest
@@ -13,9 +11,8 @@ from infra import build
 from infra.local.parts import in_ci
 from tests.lambda_ import emulator
 from tests.lambda_.emulator import Function, Missing
-from tests.parts import upstream as upstreams
 from tests.parts.secrets import hear_file
-from tests.parts.upstream import FakeUpstream
+from tests.parts.upstream import FakeUpstream, in_thread
 
 FUNCTIONS = {"inference": "InferenceFunction", "admin": "AdminFunction"}
 PART = "The real Lambda runtime is what tests/lambda_ is about, and CI must have it"
@@ -44,22 +41,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def upstream() -> Generator[FakeUpstream]:
-    """The fixed-answer upstream, on a loop in a thread: the functions are processes of their own."""
-    fake, ready, loop = FakeUpstream(), threading.Event(), asyncio.new_event_loop()
-    stopping = asyncio.Event()
-
-    async def serve() -> None:
-        async with upstreams.running(fake):
-            ready.set()
-            await stopping.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
-    yield fake
-    loop.call_soon_threadsafe(stopping.set)
-    thread.join(10)
-    loop.close()
+    """The fixed-answer upstream; the functions are processes of their own."""
+    with in_thread(FakeUpstream()) as fake:
+        yield fake
 
 
 def written(folder: Path, upstream: FakeUpstream, server: dict[str, Any]) -> Path:

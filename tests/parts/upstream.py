@@ -1,10 +1,11 @@
 """An OpenAI-compatible upstream on loopback whose answers a test chooses: real HTTP, real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 import json
+import threading
 from typing import Any
 
 from aiohttp import web
@@ -126,3 +127,25 @@ async def running(upstream: FakeUpstream | None = None) -> AsyncIterator[FakeUps
         yield upstream
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def in_thread(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
+    """`upstream` on a loop of its own, for callers that are processes of their own."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    stopping = asyncio.Event()
+
+    async def serve() -> None:
+        async with running(upstream):
+            ready.set()
+            await stopping.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield upstream
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(10)
+        loop.close()

@@ -13,6 +13,7 @@ from core.config.records import DynamoStore, SqliteStore
 from core.config.security import AuthProviderEntry, QuotaConfig
 
 LAMBDA = {"VLLM_URL": "http://h:8000", "REGISTRY_TABLE": "registry", "QUOTA_TABLE": "quota"}
+MODELS = {"INFERENCE_MODEL": "llama3.2:3b", "SAFETY_MODEL": "llama-guard:3b"}
 COGNITO = {"COGNITO_USER_POOL_ID": "us-east-1_AbCdEfGhI", "COGNITO_CLIENT_IDS": "first,second"}
 
 
@@ -30,7 +31,7 @@ def test_the_distributions_are_listed() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_distribution_is_valid_once_its_variables_are_set(name: str) -> None:
-    assert config(name, LAMBDA).name == name
+    assert config(name, LAMBDA | MODELS).name == name
 
 
 def test_starter_needs_no_variable_at_all() -> None:

@@ -1,0 +1,110 @@
+"""The safety API: shields, what they make of a conversation, and OpenAI's moderations over them.
+
+Sources: Safety and Shields of Llama Stack 0.2.12 and 0.7.3, https://platform.openai.com/docs/api-reference/moderations.
+"""
+
+from typing import Annotated, Any, Final, Literal, Protocol, TypedDict
+
+from pydantic import ConfigDict, Field, model_validator
+
+from core.apis.inference import Name
+from core.apis.operations import Operation, openai_paths
+from core.apis.resources import Kind, Resource
+from core.apis.types import Health, JsonObject, Wire
+
+
+class RegisterShield(Wire):
+    """`shield_id` and `provider_shield_id` stand for each other where one is missing; `provider_id` is the only one there is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shield_id: Name
+    provider_shield_id: Name | None = None
+    provider_id: Annotated[str, Field(min_length=1)] | None = None
+    params: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_as_its_provider_does(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
+        if (
+            isinstance(values, dict)
+            and values.get("shield_id") is None
+            and values.get("provider_shield_id") is not None
+        ):
+            return {**values, "shield_id": values["provider_shield_id"]}
+        return values
+
+
+SHIELD: Final = Kind(
+    name="shield",
+    api="safety",
+    path="/v1/shields",
+    section="shields",
+    id_field="shield_id",
+    provider_id_field="provider_shield_id",
+    body=RegisterShield,
+    fields={"params": {}},
+)
+
+
+class RunShieldRequest(Wire):
+    """`messages` are OpenAI's or 0.2's: both have a role and a content."""
+
+    shield_id: Name
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    params: dict[str, Any] | None = None
+
+
+class ModerationRequest(Wire):
+    """`model` is a shield, by either of its names; without it there must be exactly one."""
+
+    input: str | list[Any]
+    model: Name | None = None
+
+
+class Violation(TypedDict):
+    """`user_message` is what the user may be told; `metadata` is the provider's, with `violation_type` where it has one."""
+
+    violation_level: Literal["info", "warn", "error"]
+    user_message: str | None
+    metadata: JsonObject
+
+
+class Safety(Protocol):
+    async def run_shield(self, request: RunShieldRequest) -> JsonObject:
+        """`{"violation": null}`, or a Violation there. Raises NotFound for an unknown shield."""
+        ...
+
+    async def moderate(self, request: ModerationRequest) -> JsonObject:
+        """OpenAI's `{id, model, results: [{flagged, categories, category_scores, ...}]}`, a result for each input."""
+        ...
+
+
+class SafetyProvider(Protocol):
+    """What a safety provider offers. A shield that cannot be judged raises: it is never taken for a pass."""
+
+    async def run_shield(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> Violation | None:
+        """What `shield` finds in the last of `messages`, given those before; None if nothing."""
+        ...
+
+    async def check_shield(self, shield: Resource) -> None:
+        """Raise InvalidRequest if this shield cannot be registered; ProviderUnavailable if that cannot be told."""
+        ...
+
+    async def health(self) -> Health:
+        """Ask the provider; never raises for a provider that is down."""
+        ...
+
+
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        ("/v1/safety/run-shield",),
+        "run_shield",
+        "Judge a conversation by a shield.",
+        request=RunShieldRequest,
+    ),
+    Operation("POST", openai_paths("/moderations"), "moderate", "Classify texts.", request=ModerationRequest),
+)

@@ -1,0 +1,243 @@
+"""The distribution `llama-guard` as it is shipped, over two upstreams: one is guarded, the other one judges."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from core.config.distributions import find
+from core.config.load import load
+from core.errors import InvalidRequest, UpstreamFailed
+from core.providers.inline.safety.llama_guard import CATEGORIES, Config, LlamaGuard
+from core.resolution.check import check
+from core.resolution.resolve import resolve
+from core.web.app import build_app, union
+from tests.fakes import FakeProvider
+from tests.parts import upstream as upstreams
+from tests.parts.upstream import CHAT, FakeUpstream, status
+
+UPSTREAM_CHAT = "/v1/chat/completions"
+GUARD = "meta-llama/Llama-Guard-3-8B"
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def answer(text: str) -> dict[str, Any]:
+    return {
+        **CHAT,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+    }
+
+
+@dataclass
+class World:
+    client: httpx.AsyncClient
+    guard: FakeUpstream
+
+    def says(self, text: str) -> None:
+        self.guard.replies[UPSTREAM_CHAT] = status(200, answer(text))
+
+    def asked(self) -> str:
+        content: str = self.guard.seen[-1].body["messages"][0]["content"]
+        return content
+
+    async def run(self, messages: Any = HELLO, shield: str = GUARD) -> httpx.Response:
+        body = {"shield_id": shield, "messages": messages, "params": {}}
+        return await self.client.post("/v1/safety/run-shield", json=body)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    chat, guard = FakeUpstream(models=[{"id": "llama"}]), FakeUpstream(models=[{"id": GUARD}])
+    async with upstreams.running(chat), upstreams.running(guard), AsyncExitStack() as opened:
+        environ = {
+            "VLLM_URL": chat.url,
+            "SAFETY_VLLM_URL": guard.url,
+            "INFERENCE_MODEL": "llama",
+            "SAFETY_MODEL": GUARD,
+            "SQLITE_STORE_DIR": str(tmp_path),
+        }
+        loaded = load(find("llama-guard"), environ)
+        assert not loaded.problems + check(loaded)
+        stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
+        for _, stack in stacks:
+            opened.push_async_callback(stack.close)
+        transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks]))
+        client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
+        yield World(client, guard)
+
+
+async def test_what_is_safe_has_no_violation(world: World) -> None:
+    world.says("\n\nsafe")
+    found = await world.run()
+    assert (found.status_code, found.json()) == (200, {"violation": None})
+    body = world.guard.seen[-1].body
+    assert (body["model"], body["temperature"]) == (GUARD, 0)
+    assert "User: Hello" in world.asked()
+    assert "S14: Code Interpreter Abuse." in world.asked()
+
+
+async def test_what_is_unsafe_is_a_violation_with_its_categories(world: World) -> None:
+    world.says("unsafe\nS1, S9")
+    violation = (await world.run()).json()["violation"]
+    assert violation == {
+        "violation_level": "error",
+        "user_message": "I can't answer that. Can I help with something else?",
+        "metadata": {"violation_type": "S1,S9", "categories": ["Violent Crimes", "Indiscriminate Weapons"]},
+    }
+
+
+async def test_the_last_message_is_judged_in_its_conversation(world: World) -> None:
+    world.says("safe")
+    messages = [
+        {"role": "system", "content": "secret instructions"},
+        {"role": "user", "content": [{"type": "text", "text": "one"}, "two"]},
+        {"role": "assistant", "content": "three"},
+    ]
+    assert (await world.run(messages)).status_code == 200
+    assert "User: one two\n\nAgent: three" in world.asked()
+    assert "ONLY THE LAST Agent message" in world.asked()
+    assert "secret instructions" not in world.asked()
+
+
+async def test_an_image_goes_to_the_vision_model_beside_the_text(world: World) -> None:
+    world.says("safe")
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    await world.run([{"role": "user", "content": [{"type": "text", "text": "what is this"}, image]}])
+    text, sent = world.guard.seen[-1].body["messages"][0]["content"]
+    assert "User: what is this <image>" in text["text"]
+    assert sent == image
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "Safe", "safe or not", "unsafe", "unsafe\n", "unsafe\nS1 and S2", "unsafe\nS15", "I am safe", "safe\nS1"],
+)
+async def test_an_answer_that_is_neither_is_a_failure_and_never_a_pass(world: World, said: str) -> None:
+    world.says(said)
+    found = await world.run()
+    assert (found.status_code, found.json()["error"]["code"]) == (502, "upstream_error")
+
+
+@pytest.mark.parametrize("reply", [{}, {"choices": []}, {"choices": [{"message": {"content": None}}]}])
+async def test_an_answer_without_text_is_a_failure(world: World, reply: dict[str, Any]) -> None:
+    world.guard.replies[UPSTREAM_CHAT] = status(200, reply)
+    assert (await world.run()).status_code == 502
+
+
+@pytest.mark.parametrize(
+    "messages", [[], [{"role": "system", "content": "x"}], [{}], [{"role": "user", "content": [{"type": "audio"}]}]]
+)
+async def test_what_cannot_be_judged_is_refused(world: World, messages: list[Any]) -> None:
+    world.says("safe")
+    found = await world.run(messages)
+    assert (found.status_code, found.json()["error"]["param"]) == (400, "messages")
+
+
+async def test_a_shield_is_listed_registered_shown_and_removed(world: World) -> None:
+    listed = (await world.client.get("/v1/shields")).json()["data"]
+    assert [(row["identifier"], row["type"], row["provider_id"]) for row in listed] == [
+        (GUARD, "shield", "llama-guard")
+    ]
+    body = {"shield_id": "team/guard", "provider_shield_id": GUARD, "params": {"a": 1}}
+    registered = await world.client.post("/v1/shields", json=body)
+    assert registered.status_code == 200, registered.text
+    shown = (await world.client.get("/v1/shields/team/guard")).json()
+    assert (shown["provider_resource_id"], shown["params"]) == (GUARD, {"a": 1})
+    world.says("safe")
+    assert (await world.run(shield="team/guard")).json() == {"violation": None}
+    assert (await world.client.delete("/v1/shields/team/guard")).status_code == 200
+    missing = await world.run(shield="team/guard")
+    assert (missing.status_code, missing.json()["error"]["param"]) == (404, "shield_id")
+
+
+async def test_a_shield_without_an_id_has_its_providers(world: World) -> None:
+    registered = await world.client.post("/v1/shields", json={"provider_shield_id": "other"})
+    assert registered.json()["identifier"] == "other"
+    nameless = await world.client.post("/v1/shields", json={"params": {}})
+    assert (nameless.status_code, nameless.json()["error"]["param"]) == (400, "shield_id")
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/v1/openai/v1"])
+async def test_moderations_have_openais_shape(world: World, prefix: str) -> None:
+    world.says("unsafe\nS1,S2")
+    found = (await world.client.post(f"{prefix}/moderations", json={"input": ["a", "b"], "model": GUARD})).json()
+    assert (found["model"], len(found["results"])) == (GUARD, 2)
+    assert found["id"].startswith("modr-")
+    result = found["results"][0]
+    assert (result["flagged"], result["categories"]) == (True, {"S1": True, "S2": True})
+    assert result["category_scores"] == {"S1": 1.0, "S2": 1.0}
+    assert result["category_applied_input_types"] == {"S1": ["text"], "S2": ["text"]}
+    world.says("safe")
+    (result,) = (await world.client.post(f"{prefix}/moderations", json={"input": "a"})).json()["results"]
+    assert (result["flagged"], result["categories"], result["user_message"]) == (False, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        ({"input": []}, 400, "input"),
+        ({"input": ["a"] * 33}, 400, "input"),
+        ({"input": [5]}, 400, "input"),
+        ({"input": "a", "model": "none"}, 404, "model"),
+        ({}, 400, "input"),
+    ],
+)
+async def test_a_moderation_that_cannot_be_is_refused(
+    world: World, body: dict[str, Any], code: int, param: str
+) -> None:
+    found = await world.client.post("/v1/moderations", json=body)
+    assert (found.status_code, found.json()["error"]["param"]) == (code, param)
+
+
+async def test_of_several_shields_a_moderation_names_one(world: World) -> None:
+    await world.client.post("/v1/shields", json={"shield_id": "second", "provider_shield_id": GUARD})
+    found = await world.client.post("/v1/moderations", json={"input": "a"})
+    assert (found.status_code, found.json()["error"]["param"]) == (400, "model")
+
+
+async def test_chat_goes_to_the_other_server(world: World) -> None:
+    found = await world.client.post("/v1/chat/completions", json={"model": "llama", "messages": HELLO})
+    assert found.status_code == 200
+    assert not world.guard.seen
+
+
+async def test_a_guard_that_is_down_is_a_failure_and_never_a_pass(world: World) -> None:
+    world.guard.replies[UPSTREAM_CHAT] = status(500, {})
+    assert (await world.run()).status_code == 502
+
+
+def judged(said: str, *excluded: str) -> list[str]:
+    return LlamaGuard(FakeProvider(), excluded)._judged(said)
+
+
+@given(st.lists(st.sampled_from(sorted(CATEGORIES)), min_size=1), st.sets(st.sampled_from(sorted(CATEGORIES))))
+def test_every_named_category_is_found_once_unless_it_is_excluded(named: list[str], excluded: set[str]) -> None:
+    found = judged("unsafe\n" + ",".join(named), *excluded)
+    assert found == [name for name in dict.fromkeys(named) if name not in excluded]
+
+
+@given(st.text())
+def test_no_other_answer_is_safe(said: str) -> None:
+    if said.strip() != "safe":
+        with pytest.raises(UpstreamFailed):
+            judged(said)
+
+
+@pytest.mark.parametrize("excluded", [["S0"], ["S15"], ["hate"], list(CATEGORIES)])
+def test_categories_that_cannot_be_excluded_are_refused(excluded: list[str]) -> None:
+    with pytest.raises(ValueError, match="category"):
+        Config.model_validate({"excluded_categories": excluded})
+
+
+def test_an_excluded_category_is_not_looked_for() -> None:
+    text = LlamaGuard(FakeProvider(), ["S1"])._question(HELLO)
+    assert "S1: " not in text
+    assert "S2: " in text
+    with pytest.raises(InvalidRequest):
+        LlamaGuard(FakeProvider(), [])._question([])
