@@ -1,6 +1,6 @@
 """The model resource: what is registered, and how it looks to every generation of clients."""
 
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -26,6 +26,15 @@ class RegisterModel(Wire):
             dimension = (self.metadata or {}).get("embedding_dimension")
             if isinstance(dimension, bool) or not isinstance(dimension, int) or dimension < 1:
                 raise ValueError("an embedding model must have an embedding_dimension, a whole number, in its metadata")
+        return self
+
+    @model_validator(mode="after")
+    def _shields(self) -> Self:
+        for field in ("input_shields", "output_shields"):
+            given: object = (self.metadata or {}).get(field, [])
+            names = cast("list[object]", given) if isinstance(given, list) else [None]
+            if not all(isinstance(name, str) and name for name in names):
+                raise ValueError(f"{field} in the metadata must be a list of shield ids")
         return self
 
 

@@ -26,13 +26,11 @@ class RegisterShield(Wire):
     @model_validator(mode="before")
     @classmethod
     def _named_as_its_provider_does(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
-        if (
-            isinstance(values, dict)
-            and values.get("shield_id") is None
-            and values.get("provider_shield_id") is not None
-        ):
-            return {**values, "shield_id": values["provider_shield_id"]}
-        return values
+        match values:
+            case {"provider_shield_id": str(name), **rest} if rest.get("shield_id") is None:
+                return {**rest, "provider_shield_id": name, "shield_id": name}
+            case _:
+                return values
 
 
 SHIELD: Final = Kind(

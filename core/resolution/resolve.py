@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic import BaseModel
 
 from core.apis.callers import Call
-from core.apis.inference import InferenceProvider, ServedModel
+from core.apis.inference import Inference, InferenceProvider, ServedModel
 from core.apis.resources import Kind, Resource
 from core.apis.safety import SafetyProvider
 from core.apis.tables import APIS, route_rows
@@ -33,6 +33,7 @@ from core.routing.native import NativeRouter
 from core.routing.registration import resource_from
 from core.routing.registry import MaySee, Offered, Registry
 from core.routing.safety import SafetyRouter
+from core.routing.shielded import ShieldedInference
 from core.stores.cached import CachedRegistry
 from core.stores.connect import connect_registry
 from core.stores.ports import RegistryStore
@@ -113,7 +114,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
         raise ConfigInvalid("run config", loaded.problems)
     specs = available(loaded.config.external_providers_dir)[0]
     wanted = set(wanted)
-    apis = routed(loaded.config) if "admin" in wanted else sorted(wanted)
+    apis = routed(loaded.config) if "admin" in wanted else sorted(wanted | _shields_of(loaded.config, wanted))
     stack = Stack(loaded.config, _enforcement(loaded.config.server.auth))
     stack.authenticator = connect_auth(loaded, loaded.config.server.auth, stack.connected)
     stack.quota = connect_quota(loaded.config.server.quota, authenticated=stack.authenticator is not None)
@@ -140,6 +141,11 @@ def _enforcement(auth: AuthConfig | None) -> Enforcement:
     return Enforcement(Policy(rules), 0.0 if auth is None else MISS_SECONDS)
 
 
+def _shields_of(config: RunConfig, wanted: set[str]) -> set[str]:
+    """Models may be guarded by shields: where inference is served, the configured safety is needed too."""
+    return {"safety"} if "inference" in wanted and config.providers.get("safety") else set()
+
+
 def routed(config: RunConfig) -> list[str]:
     """The routed APIs of this build that the config asks for and has providers for."""
     return [name for name in APIS if name in config.apis and config.providers.get(name)]
@@ -157,8 +163,13 @@ def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None
     asks = {name: provider.list_models for name, provider in providers.items()}
     models = stack.registries["model"] = _guarded(stack, APIS["inference"].kinds[0], asks)
 
-    def inference(call: Call | None) -> InferenceRouter:
-        return InferenceRouter(models(call), providers, call)
+    def inference(call: Call | None) -> Inference:
+        """For the stack itself, as which shields ask their models, without shields."""
+        router = InferenceRouter(models(call), providers, call)
+        if call is None:
+            return router
+        safety = stack.surfaces.get("safety")
+        return ShieldedInference(router, models(call), safety(None) if safety is not None else None, call)
 
     stack.surfaces |= {"inference": inference, "native_inference": lambda call: NativeRouter(inference(call))}
 

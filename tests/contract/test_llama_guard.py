@@ -105,6 +105,12 @@ async def test_the_last_message_is_judged_in_its_conversation(world: World) -> N
     assert "secret instructions" not in world.asked()
 
 
+async def test_a_message_without_content_is_an_empty_one(world: World) -> None:
+    world.says("safe")
+    assert (await world.run([*HELLO, {"role": "assistant", "content": None}])).status_code == 200
+    assert (await world.run([*HELLO, {"role": "user", "content": [None]}])).status_code == 200
+
+
 async def test_an_image_goes_to_the_vision_model_beside_the_text(world: World) -> None:
     world.says("safe")
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -131,7 +137,14 @@ async def test_an_answer_without_text_is_a_failure(world: World, reply: dict[str
 
 
 @pytest.mark.parametrize(
-    "messages", [[], [{"role": "system", "content": "x"}], [{}], [{"role": "user", "content": [{"type": "audio"}]}]]
+    "messages",
+    [
+        [],
+        [{"role": "system", "content": "x"}],
+        [{}],
+        [{"role": "user", "content": [{"type": "audio"}]}],
+        [{"role": "user", "content": [5]}],
+    ],
 )
 async def test_what_cannot_be_judged_is_refused(world: World, messages: list[Any]) -> None:
     world.says("safe")
@@ -210,6 +223,33 @@ async def test_chat_goes_to_the_other_server(world: World) -> None:
 async def test_a_guard_that_is_down_is_a_failure_and_never_a_pass(world: World) -> None:
     world.guard.replies[UPSTREAM_CHAT] = status(500, {})
     assert (await world.run()).status_code == 502
+
+
+async def test_a_model_that_is_registered_with_shields_is_guarded_on_every_chat_route(world: World) -> None:
+    metadata = {"input_shields": [GUARD], "output_shields": [GUARD]}
+    wanted = {"model_id": "guarded", "provider_id": "vllm-0", "provider_model_id": "llama", "metadata": metadata}
+    assert (await world.client.post("/v1/models", json=wanted)).status_code == 200
+    body = {"model": "guarded", "messages": HELLO}
+    world.says("safe")
+    answer = (await world.client.post("/v1/chat/completions", json=body)).json()
+    assert answer["choices"][0]["message"]["content"] == "Hello"
+    assert len(world.guard.seen) == 2
+    streamed = await world.client.post("/v1/chat/completions", json={**body, "stream": True})
+    assert "Hel" in streamed.text
+    world.says("unsafe\nS1")
+    refused = (await world.client.post("/v1/chat/completions", json=body)).json()
+    assert refused["choices"][0]["message"]["refusal"].startswith("I can't answer that")
+    assert refused["choices"][0]["finish_reason"] == "content_filter"
+    streamed = await world.client.post("/v1/chat/completions", json={**body, "stream": True})
+    assert '"refusal":"I can\'t' in streamed.text
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    native = {"model_id": "guarded", "messages": HELLO}
+    old = await world.client.post("/v1/inference/chat-completion", json=native)
+    assert old.status_code == 200, old.text
+    assert "Hello" not in old.json()["completion_message"]["content"]
+    world.says("dunno")
+    assert (await world.client.post("/v1/chat/completions", json=body)).status_code == 502
+    assert (await world.client.post("/v1/completions", json={"model": "guarded", "prompt": "x"})).status_code == 400
 
 
 def judged(said: str, *excluded: str) -> list[str]:

@@ -6,7 +6,7 @@ prompt, the categories S1 to S14 and the two lines of the answer.
 
 from collections.abc import Mapping, Sequence
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -147,10 +147,9 @@ def _text_of(reply: JsonObject) -> str:
 
 def _words(content: object) -> str:
     """The text of a content; an image is named, for it is looked at beside the text."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else [content]
-    return " ".join(_part(part) for part in parts)
+    if not isinstance(content, list):
+        return _part(content)
+    return " ".join(_part(part) for part in cast("list[object]", content))
 
 
 def _part(part: object) -> str:
@@ -165,9 +164,9 @@ def _part(part: object) -> str:
             raise InvalidRequest("A message has a content that a shield cannot judge.", param="messages")
 
 
-def _images(content: object) -> list[dict[str, Any]]:
+def _images(content: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever a client sent
     """OpenAI's image parts, for the vision model."""
-    parts = content if isinstance(content, list) else []
+    parts: list[Any] = content if isinstance(content, list) else []
     return [part for part in parts if isinstance(part, dict) and part.get("type") == "image_url"]
 
 
