@@ -164,10 +164,18 @@ def _part(part: object) -> str:
             raise InvalidRequest("A message has a content that a shield cannot judge.", param="messages")
 
 
-def _images(content: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever a client sent
+def _images(content: object) -> list[dict[str, Any]]:
     """OpenAI's image parts, for the vision model."""
-    parts: list[Any] = content if isinstance(content, list) else []
-    return [part for part in parts if isinstance(part, dict) and part.get("type") == "image_url"]
+    parts = cast("Sequence[Any]", content) if isinstance(content, list) else ()
+    return [part for part in parts if _is_image(part)]
+
+
+def _is_image(part: object) -> bool:
+    match part:
+        case {"type": "image_url"}:
+            return True
+        case _:
+            return False
 
 
 def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> SafetyProvider:
