@@ -35,7 +35,7 @@ class SafetyRouter:
         found = [
             await provider.run_shield(shield, [{"role": "user", "content": _content(part)}], {}) for part in inputs
         ]
-        results = [_result(violation) for violation in found]
+        results = [result_of(violation) for violation in found]
         return {"id": f"modr-{uuid4().hex}", "model": request.model or shield.identifier, "results": results}
 
     async def _shield(self, identifier: str, param: str) -> Resource:
@@ -69,7 +69,7 @@ def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's mul
     raise InvalidRequest("Each entry of input must be a text or a content part.", param="input")
 
 
-def _result(violation: Violation | None) -> JsonObject:
+def result_of(violation: Violation | None) -> JsonObject:
     """OpenAI's result. Shields give no scores: 1 stands for what was found, and nothing for what was not."""
     named = violation["metadata"].get("violation_type") if violation is not None else None
     categories = str(named).split(",") if named else []

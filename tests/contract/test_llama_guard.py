@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.apis.safety import Violation
 from core.config.distributions import find
 from core.config.load import load
 from core.errors import InvalidRequest, UpstreamFailed
 from core.providers.inline.safety.llama_guard import CATEGORIES, Config, LlamaGuard
 from core.resolution.check import check
 from core.resolution.resolve import resolve
+from core.routing.safety import result_of
 from core.web.app import build_app, union
 from tests.fakes import FakeProvider
 from tests.parts import upstream as upstreams
@@ -250,6 +252,26 @@ async def test_a_model_that_is_registered_with_shields_is_guarded_on_every_chat_
     world.says("dunno")
     assert (await world.client.post("/v1/chat/completions", json=body)).status_code == 502
     assert (await world.client.post("/v1/completions", json={"model": "guarded", "prompt": "x"})).status_code == 400
+
+
+async def test_a_shield_whose_own_model_is_guarded_by_it_does_not_go_round_in_circles(world: World) -> None:
+    model = {
+        "model_id": "loop",
+        "provider_id": "vllm-1",
+        "provider_model_id": GUARD,
+        "metadata": {"input_shields": ["ring"]},
+    }
+    assert (await world.client.post("/v1/models", json=model)).status_code == 200
+    assert (await world.client.post("/v1/shields", json={"shield_id": "ring", "provider_shield_id": "loop"})).is_success
+    world.says("safe")
+    answer = await world.client.post("/v1/chat/completions", json={"model": "loop", "messages": HELLO})
+    assert answer.json()["choices"][0]["message"]["content"] == "safe"
+    assert len([seen for seen in world.guard.seen if seen.path == UPSTREAM_CHAT]) == 2
+
+
+def test_a_violation_without_categories_is_flagged() -> None:
+    found = result_of(Violation(violation_level="warn", user_message=None, metadata={}))
+    assert (found["flagged"], found["categories"]) == (True, {})
 
 
 def judged(said: str, *excluded: str) -> list[str]:

@@ -32,6 +32,7 @@ class FakeSafety:
 
     finds: Callable[[str], bool] = lambda text: "bad" in text
     judged: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    message: str | None = REFUSED
 
     async def run_shield(self, request: RunShieldRequest) -> JsonObject:
         if request.shield_id == "missing":
@@ -40,7 +41,7 @@ class FakeSafety:
             raise UpstreamFailed("no verdict")
         text = str(request.messages[-1]["content"])
         self.judged.append((request.shield_id, text))
-        found = Violation(violation_level="error", user_message=REFUSED, metadata={}) if self.finds(text) else None
+        found = Violation(violation_level="error", user_message=self.message, metadata={}) if self.finds(text) else None
         return {"violation": found}
 
     async def moderate(self, request: ModerationRequest) -> JsonObject:
@@ -142,6 +143,21 @@ async def test_a_bad_question_to_a_stream_is_a_streamed_refusal() -> None:
     ]
     assert chunks[-1]["choices"][0]["finish_reason"] == "content_filter"
     assert not world.provider.asked
+    assert world.call.tokens == 0
+
+
+async def test_a_long_answer_leaves_whole_and_once() -> None:
+    world = World(output_shields=["g"])
+    pieces = [f"{number:04}" for number in range(300)]
+    chunks = await world.stream(*(delta(piece) for piece in pieces))
+    assert text_of(chunks) == "".join(pieces)
+    assert [len(text) for _, text in world.safety.judged] == [WINDOW * n for n in range(1, 6)]
+
+
+async def test_a_violation_without_words_for_the_user_has_words_all_the_same() -> None:
+    world = World(input_shields=["g"])
+    world.safety.message = None
+    assert (await world.chat("bad"))["choices"][0]["message"]["refusal"].startswith("I can't answer that")
 
 
 async def test_nothing_bad_leaves_and_the_stream_ends_there() -> None:
@@ -170,7 +186,7 @@ async def test_a_bad_end_does_not_leave_but_its_usage_does() -> None:
     assert world.call.tokens == 7
 
 
-@given(st.lists(st.text("abd ", max_size=150), max_size=12), st.integers(1, 3))
+@given(st.lists(st.text("dab ", max_size=150), max_size=12), st.integers(1, 3))
 async def test_what_leaves_is_what_was_said_up_to_a_window_without_a_violation(pieces: list[str], choices: int) -> None:
     world = World(output_shields=["g"])
     chunks = await world.stream(*(delta(text, index % choices) for index, text in enumerate(pieces)))
