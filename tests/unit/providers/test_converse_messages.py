@@ -1,0 +1,265 @@
+"""OpenAI's messages as Converse's turns: who speaks, in which order, and what no turn may be."""
+
+import copy
+import itertools
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from core.apis.types import JsonObject
+from core.errors import InvalidRequest
+from core.providers.converse_messages import holds_tools, to_converse_messages
+
+EPHEMERAL: JsonObject = {"type": "ephemeral"}
+POINT: JsonObject = {"cachePoint": {"type": "default"}}
+PDF = "data:application/pdf;base64,eA=="
+PNG = "data:image/png;base64,eA=="
+
+
+def call(arguments: object = "{}", call_id: object = "c1", name: object = "add", **more: object) -> JsonObject:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def called(*calls: object, **more: object) -> JsonObject:
+    return {"role": "assistant", "content": None, "tool_calls": list(calls), **more}
+
+
+def user(content: object, **more: object) -> JsonObject:
+    return {"role": "user", "content": content, **more}
+
+
+def turns(*messages: JsonObject) -> list[tuple[str, list[JsonObject]]]:
+    return [(turn["role"], turn["content"]) for turn in to_converse_messages(messages)[1]]
+
+
+def refused(*messages: JsonObject) -> str | None:
+    with pytest.raises(InvalidRequest) as refusal:
+        to_converse_messages(messages)
+    return refusal.value.param
+
+
+def test_a_conversation_with_parallel_calls_alternates() -> None:
+    system, said = to_converse_messages(
+        [
+            {"role": "system", "content": "Be brief."},
+            {"role": "developer", "content": [{"type": "text", "text": "In English."}]},
+            user("1+1 and 2+2?"),
+            called(call('{"a": 1}'), call('{"a": 2}', "c2"), content="So:"),
+            {"role": "tool", "tool_call_id": "c1", "content": "2"},
+            {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "4"}]},
+            user("And?"),
+        ]
+    )
+    assert system == [{"text": "Be brief."}, {"text": "In English."}]
+    assert said == [
+        {"role": "user", "content": [{"text": "1+1 and 2+2?"}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"text": "So:"},
+                {"toolUse": {"toolUseId": "c1", "name": "add", "input": {"a": 1}}},
+                {"toolUse": {"toolUseId": "c2", "name": "add", "input": {"a": 2}}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"toolResult": {"toolUseId": "c1", "content": [{"text": "2"}]}},
+                {"toolResult": {"toolUseId": "c2", "content": [{"text": "4"}]}},
+                {"text": "And?"},
+            ],
+        },
+    ]
+
+
+def test_blank_messages_are_left_out_and_their_neighbours_are_one_turn() -> None:
+    assert turns(user("a"), {"role": "assistant", "content": ""}, user("b")) == [
+        ("user", [{"text": "a"}, {"text": "b"}])
+    ]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "system", "content": "Be brief."}],
+        [user(""), {"role": "assistant", "content": None}],
+        [user([]), {"role": "assistant", "content": "", "tool_calls": []}],
+    ],
+)
+def test_a_conversation_without_a_word_is_refused(messages: list[JsonObject]) -> None:
+    assert refused(*messages) == "messages"
+
+
+def test_an_empty_result_is_a_result() -> None:
+    assert turns(called(call()), {"role": "tool", "tool_call_id": "c1", "content": ""})[1] == (
+        "user",
+        [{"toolResult": {"toolUseId": "c1", "content": []}}],
+    )
+
+
+def test_a_result_may_show_images_and_its_cache_point_follows_it() -> None:
+    parts = [
+        {"type": "image_url", "image_url": {"url": PNG}, "cache_control": EPHEMERAL},
+        {"type": "text", "text": "a", "cache_control": EPHEMERAL},
+    ]
+    shown: list[JsonObject] = [{"image": {"format": "png", "source": {"bytes": b"x"}}}, {"text": "a"}]
+    message: JsonObject = {"role": "tool", "tool_call_id": "c1", "content": parts, "cache_control": EPHEMERAL}
+    assert turns(message) == [("user", [{"toolResult": {"toolUseId": "c1", "content": shown}}, POINT])]
+
+
+def test_a_messages_cache_control_is_a_cache_point_at_its_end() -> None:
+    system, said = to_converse_messages(
+        [
+            {"role": "system", "content": "Long.", "cache_control": EPHEMERAL},
+            user("a", cache_control=EPHEMERAL),
+            called(call(), cache_control=EPHEMERAL),
+        ]
+    )
+    assert system == [{"text": "Long."}, POINT]
+    assert [turn["content"][-1] for turn in said] == [POINT, POINT]
+
+
+def test_signed_and_encrypted_thoughts_go_back_first_and_unsigned_ones_do_not() -> None:
+    thoughts = [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "thinking", "thinking": "unsigned"},
+        {"type": "thinking", "thinking": "unsigned", "signature": ""},
+        {"type": "redacted_thinking", "data": "eA=="},
+    ]
+    assert turns(called(call(), content="Well.", reasoning_content="hm", thinking_blocks=thoughts)) == [
+        (
+            "assistant",
+            [
+                {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}},
+                {"reasoningContent": {"redactedContent": b"x"}},
+                {"text": "Well."},
+                {"toolUse": {"toolUseId": "c1", "name": "add", "input": {}}},
+            ],
+        )
+    ]
+
+
+def test_a_refusal_is_what_the_assistant_said() -> None:
+    assert turns({"role": "assistant", "content": None, "refusal": "I cannot."}) == [
+        ("assistant", [{"text": "I cannot."}])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ("", {}),
+        (
+            '{"n": 1.0, "big": 12345678901234567890, "é": [null, true]}',
+            {"n": 1.0, "big": 12345678901234567890, "é": [None, True]},
+        ),
+    ],
+)
+def test_arguments_are_the_object_that_their_json_says(arguments: str, wanted: JsonObject) -> None:
+    ((_, [block]),) = turns(called(call(arguments)))
+    assert json.dumps(block["toolUse"]["input"]) == json.dumps(wanted)
+
+
+def test_documents_of_one_name_are_told_apart_across_the_conversation() -> None:
+    part = {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}
+    said = turns(user([part]), called(call()), {"role": "tool", "tool_call_id": "c1", "content": [part]}, user([part]))
+    result, last = said[2][1]
+    names = [block["document"]["name"] for block in (*said[0][1], *result["toolResult"]["content"], last)]
+    assert names == ["a", "a (2)", "a (3)"]
+
+
+def test_only_a_conversation_with_calls_or_results_holds_tools() -> None:
+    assert not holds_tools(to_converse_messages([user("a")])[1])
+    assert holds_tools(to_converse_messages([called(call())])[1])
+    assert holds_tools(to_converse_messages([{"role": "tool", "tool_call_id": "c", "content": "2"}])[1])
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ({}, "messages[1].role"),
+        ({"role": "function", "name": "f", "content": "2"}, "messages[1].role"),
+        ({"role": ["user"]}, "messages[1].role"),
+        ({"role": "user"}, "messages[1].content"),
+        ({"role": "user", "content": [{"type": "refusal", "refusal": "no"}]}, "messages[1].content[0].type"),
+        ({"role": "system", "content": [{"type": "image_url"}]}, "messages[1].content[0].type"),
+        ({"role": "assistant", "content": [{"type": "file"}]}, "messages[1].content[0].type"),
+        ({"role": "assistant", "refusal": 1}, "messages[1].refusal"),
+        ({"role": "assistant", "function_call": {}}, "messages[1].function_call"),
+        ({"role": "assistant", "thinking_blocks": {}}, "messages[1].thinking_blocks"),
+        ({"role": "assistant", "thinking_blocks": [{"type": "x"}]}, "messages[1].thinking_blocks[0]"),
+        (
+            {"role": "assistant", "thinking_blocks": [{"type": "redacted_thinking", "data": "!"}]},
+            "messages[1].thinking_blocks[0].data",
+        ),
+        (called(1), "messages[1].tool_calls[0]"),
+        ({"role": "assistant", "tool_calls": 0}, "messages[1].tool_calls"),
+        (called(call() | {"type": "custom"}), "messages[1].tool_calls[0].type"),
+        (called({"id": "c"}), "messages[1].tool_calls[0].function"),
+        (called(call(call_id="")), "messages[1].tool_calls[0].id"),
+        (called(call(name=None)), "messages[1].tool_calls[0].function.name"),
+        (called(call(), call("{", "c2")), "messages[1].tool_calls[1].function.arguments"),
+        (called(call("[1]")), "messages[1].tool_calls[0].function.arguments"),
+        (called(call('{"a": NaN}')), "messages[1].tool_calls[0].function.arguments"),
+        (called(call("[" * 9999)), "messages[1].tool_calls[0].function.arguments"),
+        (called(call({"a": 1})), "messages[1].tool_calls[0].function.arguments"),
+        ({"role": "tool", "content": "2"}, "messages[1].tool_call_id"),
+        ({"role": "tool", "tool_call_id": "c"}, "messages[1].content"),
+    ],
+)
+def test_a_message_at_fault_is_named_by_its_path(message: JsonObject, param: str) -> None:
+    assert refused(user("fine"), message) == param
+
+
+FIELDS = [
+    *("role", "content", "type", "text", "refusal", "image_url", "url", "file", "file_data", "filename", "tool_calls"),
+    *("tool_call_id", "id", "function", "name", "arguments", "thinking_blocks", "thinking", "data", "cache_control"),
+]
+WORDS = [
+    "system",
+    "user",
+    "assistant",
+    "tool",
+    "text",
+    "image_url",
+    "file",
+    "function",
+    "thinking",
+    "{}",
+    PNG,
+    PDF,
+    "é ",
+]
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text()
+KEYS = st.sampled_from(FIELDS) | st.text(max_size=3)
+GARBAGE: st.SearchStrategy[Any] = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12
+)
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.sampled_from(WORDS) | GARBAGE}, optional=dict.fromkeys(FIELDS[1:], GARBAGE)
+)
+
+
+def outcome(messages: list[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]] | InvalidRequest:
+    try:
+        return to_converse_messages(messages)
+    except InvalidRequest as refusal:
+        return refusal
+
+
+@given(st.lists(st.dictionaries(KEYS, GARBAGE, max_size=4) | MESSAGES, min_size=1, max_size=4))
+def test_garbage_is_refused_by_its_path_or_makes_turns_that_bedrock_takes(messages: list[JsonObject]) -> None:
+    before = copy.deepcopy(messages)
+    result = outcome(messages)
+    assert repr(messages) == repr(before)
+    if isinstance(result, InvalidRequest):
+        assert str(result.param).startswith("messages")
+        return
+    system, said = result
+    blocks = [*system, *(block for turn in said for block in turn["content"])]
+    assert all(block and block.get("text", "x").strip() for block in blocks)
+    assert all(turn["content"] for turn in said)
+    assert all(one["role"] != other["role"] for one, other in itertools.pairwise(said))

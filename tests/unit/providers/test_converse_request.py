@@ -1,0 +1,162 @@
+"""A whole chat request as Converse's body, held against the SDK's own model of the service."""
+
+import copy
+from typing import Any
+
+from botocore.model import ServiceModel
+from botocore.session import Session
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from core.apis.inference import ChatRequest
+from core.apis.types import JsonObject
+from core.errors import InvalidRequest
+from core.providers.converse_content import DOCUMENTS, IMAGES
+from core.providers.converse_options import EFFORTS, STREAMED_GUARDRAIL
+from core.providers.converse_reply import FINISH_REASONS, MALFORMED
+from core.providers.converse_request import to_converse
+
+ADD: JsonObject = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+FULL: JsonObject = {
+    "model": "m",
+    "messages": [
+        {"role": "system", "content": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is in these?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}},
+                {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,eA=="}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "thinking_blocks": [
+                {"type": "thinking", "thinking": "hm", "signature": "s"},
+                {"type": "redacted_thinking", "data": "eA=="},
+            ],
+            "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "add", "arguments": '{"a": [1, null]}'}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": "2", "cache_control": {"type": "ephemeral"}},
+    ],
+    "tools": [ADD | {"cache_control": {"type": "ephemeral"}}],
+    "tool_choice": {"type": "function", "function": {"name": "add"}},
+    "max_completion_tokens": 64,
+    "temperature": 0.5,
+    "top_p": 1,
+    "stop": "END",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "r", "schema": {"type": "object"}}},
+    "reasoning_effort": "low",
+    "guardrail_config": {"guardrailIdentifier": "abc", "guardrailVersion": "1"},
+    "top_k": 5,
+    "user": "ada",
+    "seed": 7,
+    "n": 1,
+    "logprobs": None,
+    "stream_options": {"include_usage": True},
+}
+
+
+@pytest.fixture(scope="module")
+def service() -> ServiceModel:
+    return Session().get_service_model("bedrock-runtime")
+
+
+def faults(service: ServiceModel, operation: str, body: JsonObject) -> str:
+    shape = service.operation_model(operation).input_shape
+    assert shape is not None
+    report: Any = ParamValidator().validate({"modelId": "m", **body}, shape)
+    return str(report.generate_report())
+
+
+def words(service: ServiceModel, shape: str) -> set[str]:
+    return set(service.shape_for(shape).metadata["enum"])
+
+
+def test_the_tables_hold_the_sdks_words(service: ServiceModel) -> None:
+    assert words(service, "ImageFormat") == set(IMAGES.values())
+    assert words(service, "DocumentFormat") == set(DOCUMENTS.values())
+    assert words(service, "StopReason") == {"end_turn", "stop_sequence", *FINISH_REASONS, *MALFORMED}
+    guardrail: Any = service.shape_for("GuardrailStreamConfiguration")
+    assert set(guardrail.members) == STREAMED_GUARDRAIL
+    effort: Any = service.shape_for("OutputConfig")
+    assert all(f">{word}<" in effort.members["effort"].documentation for word in EFFORTS)
+
+
+@pytest.mark.parametrize(("operation", "stream"), [("Converse", None), ("ConverseStream", True)])
+def test_everything_at_once_is_a_body_that_the_sdk_takes(
+    service: ServiceModel, operation: str, *, stream: bool | None
+) -> None:
+    request = FULL | {"stream": stream}
+    if stream:
+        request["guardrail_config"] = FULL["guardrail_config"] | {"streamProcessingMode": "sync"}
+    body = to_converse(ChatRequest.model_validate(request))
+    assert not faults(service, operation, body)
+    assert sorted(body) == [
+        "additionalModelRequestFields",
+        "guardrailConfig",
+        "inferenceConfig",
+        "messages",
+        "outputConfig",
+        "system",
+        "toolConfig",
+    ]
+    assert body["additionalModelRequestFields"] == {"top_k": 5}
+    assert body["inferenceConfig"] == {"maxTokens": 64, "temperature": 0.5, "topP": 1, "stopSequences": ["END"]}
+
+
+def test_a_plain_question_is_its_message_alone() -> None:
+    request = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "tools": None})
+    assert to_converse(request) == {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+
+
+def test_logprobs_are_refused_clearly() -> None:
+    request = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "logprobs": True}
+    with pytest.raises(InvalidRequest, match="logprobs: Bedrock's Converse API has no equivalent") as refusal:
+        to_converse(ChatRequest.model_validate(request))
+    assert refusal.value.param == "logprobs"
+
+
+def test_a_called_tool_keeps_its_definition_though_none_may_be_called() -> None:
+    body = to_converse(ChatRequest.model_validate(FULL | {"tool_choice": "none"}))
+    assert body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "add"
+    assert "toolChoice" not in body["toolConfig"]
+
+
+def test_the_request_stays_as_it_was() -> None:
+    request = ChatRequest.model_validate(copy.deepcopy(FULL))
+    to_converse(request)
+    assert request.model_dump(exclude_unset=True) == FULL
+
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["auto", "none", "function"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "name"]) | st.text(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def outcome(request: ChatRequest) -> JsonObject | InvalidRequest:
+    try:
+        return to_converse(request)
+    except InvalidRequest as refusal:
+        return refusal
+
+
+@given(st.data())
+def test_any_field_of_any_kind_is_refused_by_its_name_or_is_what_the_sdk_takes(
+    service: ServiceModel, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from([name for name in FULL if name not in {"model", "messages", "stream_options"}]))
+    result = outcome(ChatRequest.model_validate(FULL | {name: data.draw(VALUES)}))
+    if isinstance(result, InvalidRequest):
+        assert str(result.param).startswith(name)
+    else:
+        assert not faults(service, "Converse", result)
