@@ -1,11 +1,14 @@
 """Who calls, and the call under way: what every layer below HTTP needs to know of a request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 CATEGORIES: Final = ("roles", "teams", "projects", "namespaces")
 """The attributes that owners share resources by; a principal may have others, as `scopes`."""
+
+PROVIDER_DATA_HEADERS: Final = ("X-LlamaStack-Provider-Data", "X-OGX-Provider-Data")
+"""Either holds a JSON object of what a caller brings for providers, as `{"openai_api_key": "..."}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,13 @@ class Call:
     """One API call under way.
 
     `source` is the address that the gateway or the socket vouches for, never a header's word. `tokens` is what
-    providers have reported as used so far, None while none did.
+    providers have reported as used so far, None while none did. `provider_data` holds secrets of the caller.
     """
 
     principal: Principal
     source: str = ""
     tokens: int | None = None
+    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def used(self, tokens: int) -> None:
         """Add what a provider reports: prompt and completion tokens together."""

@@ -3,7 +3,8 @@
 Source: https://platform.openai.com/docs/api-reference. Only what the stack reads is typed.
 """
 
-from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypedDict
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from pydantic import Field
 
@@ -83,6 +84,15 @@ class InferenceProvider(Inference, Protocol):
 
     async def close(self) -> None:
         """Let go of connections; calls in flight fail."""
+        ...
+
+
+@runtime_checkable
+class TakesProviderData(Protocol):
+    """A provider that a caller may bring a key to, for its own calls alone."""
+
+    def with_provider_data(self, data: Mapping[str, Any]) -> InferenceProvider:
+        """The provider as this caller gets it; raises InvalidRequest for what is no such key."""
         ...
 
 

@@ -1,93 +1,95 @@
-"""What remotes that speak the OpenAI HTTP API share; a vendor's file adds its Config and `connect`.
+"""One adapter over every remote that speaks OpenAI's HTTP API; what tells them apart is in `openai_rows`.
 
 Source: https://platform.openai.com/docs/api-reference.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from core.apis.callers import PROVIDER_DATA_HEADERS
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
 from core.apis.types import Health, JsonObject, JsonStream, Wire
-from core.errors import ApiError, UpstreamFailed
-from core.providers.target import Target
+from core.errors import ApiError, InvalidRequest, UpstreamFailed
+from core.providers.openai_config import KEY, Settings
+from core.providers.target import Credentials
 
 if TYPE_CHECKING:
     from core.providers.upstream import Upstream
 
-
-def base_url(url: str) -> str:
-    """`url` as the root of the OpenAI API: with `/v1` at its end, whether it was given or not."""
-    root = url.rstrip("/")
-    return root if root.endswith("/v1") else f"{root}/v1"
+HEADER: Final = PROVIDER_DATA_HEADERS[0]
 
 
 class OpenAICompatible:
-    """An inference provider over OpenAI's wire; requests and answers pass through unchanged.
-
-    `model_type` is what its listed models are taken for, since OpenAI's listing does not say.
-    """
+    """An inference provider over OpenAI's wire; requests and answers pass through unchanged."""
 
     def __init__(
         self,
-        target: Target,
-        *,
-        model_type: ModelType = "llm",
-        embedding_dimension: int | None = None,
-        max_tokens: int | None = None,
+        provider_id: str,
+        settings: Settings,
+        credentials: Credentials | None = None,
+        upstream: "Upstream | None" = None,
     ) -> None:
-        """Keep where it is; the HTTP client is imported and opened at the first call."""
-        self._target = target
-        self._upstream: Upstream | None = None
-        self._model_type: ModelType = model_type
-        self._metadata: JsonObject = {"embedding_dimension": embedding_dimension} if embedding_dimension else {}
-        self._max_tokens = max_tokens
+        """With the operator's key and a client of its own, imported and opened at the first call, unless given."""
+        self._provider_id = provider_id
+        self._settings = settings
+        self._row = settings.row
+        self._credentials = credentials or Credentials(settings.credential())
+        self._upstream = upstream
+        self._allowed = settings.allowed()
 
     @property
     def _http(self) -> "Upstream":
         if self._upstream is None:
             from core.providers.upstream import Upstream
 
-            self._upstream = Upstream(self._target)
+            self._upstream = Upstream(self._settings.target(self._provider_id))
         return self._upstream
 
     def warm(self) -> None:
         """Import the HTTP client now, at init, where Lambda gives a full CPU, rather than at the first call."""
         _ = self._http
 
+    def with_provider_data(self, data: Mapping[str, Any]) -> "OpenAICompatible":
+        """This provider with a caller's key, over the same connections; itself where `data` has none for it."""
+        name = next((name for name in self._row.data if data.get(name) is not None), None)
+        if name is None:
+            return self
+        key, source = data[name], f"`{name}` in header {HEADER}"
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
+        return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
+
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return await self._http.post("/chat/completions", self._body(request))
+        return await self._post("/chat/completions", request, self._bounded(request))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        return await self._http.stream("/chat/completions", self._body(request))
+        return await self._stream("/chat/completions", request)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        return await self._http.post("/completions", self._body(request))
+        return await self._post("/completions", request, self._bounded(request))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
-        return await self._http.stream("/completions", self._body(request))
+        return await self._stream("/completions", request)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        return await self._http.post("/embeddings", _json(request))
+        return await self._post("/embeddings", request, request)
 
     async def list_models(self) -> list[ServedModel]:
-        answer = await self._http.get("/models")
-        match answer:
-            case {"data": [*entries]}:
-                return [self._served(entry) for entry in entries]
+        """What the operator's key may see; without a key that is needed, nothing."""
+        if not self._has_key():
+            return []
+        how = self._row.listing
+        answer = await self._http.get(how.path, self._credentials, how.headers or self._row.headers)
+        match cast("JsonObject", answer).get(how.entries) if how.entries and isinstance(answer, dict) else answer:
+            case [*entries]:
+                served = [model for entry in entries if (model := self._served(entry)) is not None]
             case _:
-                raise UpstreamFailed(f"Provider `{self._target.provider_id}` did not list its models.")
-
-    def _served(self, entry: Any) -> ServedModel:  # noqa: ANN401 - whatever an upstream sent
-        match entry:
-            case {"id": str(name)} if name:
-                created = entry.get("created")
-                served = ServedModel(id=name, model_type=self._model_type, metadata=dict(self._metadata))
-                if isinstance(created, int):
-                    served["created"] = created
-                return served
-            case _:
-                raise UpstreamFailed(f"Provider `{self._target.provider_id}` listed a model without an id.")
+                raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
+        return [model for model in served if self._allowed is None or model["id"] in self._allowed]
 
     async def health(self) -> Health:
+        if not self._has_key():
+            return Health(status="Not Implemented", message="Only callers bring a key; there is none to ask with.")
         try:
             await self.list_models()
         except ApiError as failure:
@@ -98,14 +100,51 @@ class OpenAICompatible:
         if self._upstream is not None:
             await self._upstream.close()
 
-    def _body(self, request: ChatRequest | CompletionRequest) -> bytes:
-        unbounded = self._max_tokens is not None and not _bounds(request)
-        return _json(request.model_copy(update={"max_tokens": self._max_tokens}) if unbounded else request)
+    def _served(self, entry: Any) -> ServedModel | None:  # noqa: ANN401 - whatever an upstream sent
+        how = self._row.listing
+        known: JsonObject = cast("JsonObject", entry) if isinstance(entry, dict) else {}
+        name = known.get(how.id)
+        if not isinstance(name, str) or not name:
+            raise UpstreamFailed(f"Provider `{self._provider_id}` listed a model without an id.")
+        kind: ModelType | None = how.types.get(str(known.get("type"))) if how.types else self._settings.model_type
+        if kind is None:
+            return None
+        dimension = self._settings.embedding_dimension
+        metadata: JsonObject = {"embedding_dimension": dimension} if dimension else {}
+        served = ServedModel(id=name.removeprefix(how.prefix), model_type=kind, metadata=metadata)
+        created = known.get("created")
+        if isinstance(created, int):
+            served["created"] = created
+        return served
 
+    async def _post(
+        self, path: str, asked: ChatRequest | CompletionRequest | EmbeddingsRequest, sent: Wire
+    ) -> JsonObject:
+        self._may(asked.model)
+        return await self._http.post(path, _json(sent), self._credentials, self._row.headers)
 
-def _bounds(request: Wire) -> bool:
-    extra = request.model_extra or {}
-    return extra.get("max_tokens") is not None or extra.get("max_completion_tokens") is not None
+    async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
+        self._may(request.model)
+        return await self._http.stream(path, _json(self._bounded(request)), self._credentials, self._row.headers)
+
+    def _has_key(self) -> bool:
+        return bool(self._credentials.key) or not self._settings.needs_key()
+
+    def _may(self, model: str) -> None:
+        if self._allowed is not None and model not in self._allowed:
+            raise InvalidRequest(
+                f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"
+            )
+        if not self._has_key():
+            example = f'{{"{self._row.data[0]}": "..."}}'
+            raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
+
+    def _bounded(self, request: ChatRequest | CompletionRequest) -> Wire:
+        most, extra = self._settings.max_tokens, request.model_extra or {}
+        if most is None or any(extra.get(name) is not None for name in ("max_tokens", "max_completion_tokens")):
+            return request
+        bound = self._row.bound if isinstance(request, ChatRequest) else "max_tokens"
+        return request.model_copy(update={bound: most})
 
 
 def _json(request: Wire) -> bytes:

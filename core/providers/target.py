@@ -1,5 +1,6 @@
-"""Where a remote provider is. Apart from the client that calls it, whose import costs a cold start."""
+"""Where a remote provider is, and what it is called with. Apart from the client, whose import costs a cold start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -16,3 +17,20 @@ class Target:
     timeout: float = 60.0
     connect_timeout: float = 5.0
     tls_verify: bool | str = True
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Whose key a call bears; `source` says where a caller gave its own, and is empty for the operator's.
+
+    Never in a client's defaults: what one call bears must not be borne by the next.
+    """
+
+    key: str = field(default="", repr=False)
+    source: str = ""
+
+    def headers(self, forms: Mapping[str, str]) -> dict[str, str]:
+        """`forms` with the key in the place of `{key}`; without a key, only those that have no such place."""
+        return {
+            name: form.replace("{key}", self.key) for name, form in forms.items() if self.key or "{key}" not in form
+        }

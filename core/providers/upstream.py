@@ -5,7 +5,7 @@ Server-sent events are read as the standard says (https://html.spec.whatwg.org/m
 as far as the OpenAI wire uses them: `data:` fields, ended by a blank line.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 import logging
 import ssl
@@ -16,36 +16,47 @@ from pydantic_core import from_json
 
 from core.apis.types import JsonObject, JsonStream
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
-from core.providers.target import Target
+from core.providers.target import Credentials, Target
 
 log = logging.getLogger(__name__)
 
 JSON: Final = {"content-type": "application/json"}
+NOBODYS: Final = Credentials()
+NO_HEADERS: Final[Mapping[str, str]] = {}
+LEAST_SECRET: Final = 8  # characters; a shorter key, as "fake", is a word that messages may use
+REFUSED: Final = frozenset({401, 403})
 MOST_EVENT: Final = 8 * 1024 * 1024  # bytes in one event
 MOST_QUOTED: Final = 500  # characters of an upstream's message that a caller sees
 
 
 class Upstream:
-    """Calls one target; connections are pooled, opened at the first call and kept."""
+    """Calls one target; connections are pooled, opened at the first call and kept.
+
+    Each call bears its own credentials, in headers of the forms that it gives.
+    """
 
     def __init__(self, target: Target) -> None:
         """Keep the target; nothing is opened yet."""
         self._target = target
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, path: str) -> JsonObject:
-        """GET a JSON object."""
-        async with self._response("GET", path, None) as response:
-            return self._object(await response.read())
+    async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
+        """GET any JSON."""
+        async with self._response("GET", path, None, credentials, forms) as response:
+            return self._json(await response.read())
 
-    async def post(self, path: str, body: bytes) -> JsonObject:
+    async def post(
+        self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
+    ) -> JsonObject:
         """POST JSON, get a JSON object."""
-        async with self._response("POST", path, body) as response:
+        async with self._response("POST", path, body, credentials, forms) as response:
             return self._object(await response.read())
 
-    async def stream(self, path: str, body: bytes) -> JsonStream:
+    async def stream(
+        self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
+    ) -> JsonStream:
         """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end."""
-        events = self._events(path, body)
+        events = self._events(path, body, credentials, forms)
         first = await anext(events, None)
         return _chain(first, events)
 
@@ -55,8 +66,8 @@ class Upstream:
             await self._session.close()
             self._session = None
 
-    async def _events(self, path: str, body: bytes) -> JsonStream:
-        async with self._response("POST", path, body) as response:
+    async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
+        async with self._response("POST", path, body, credentials, forms) as response:
             if not response.content_type.startswith("text/event-stream"):
                 raise self._failed("did not answer with a stream of events")
             async for data in _sse(response.content.iter_any(), self._failed):
@@ -64,15 +75,18 @@ class Upstream:
                     return
                 event = self._object(data)
                 if "error" in event and "choices" not in event:
-                    raise _translated(self._target.provider_id, _status_of(event), _message_of(event), None)
+                    raise self._translated(_status_of(event), event, None, credentials)
                 yield event
         raise self._failed("ended its stream before it was complete")
 
-    def _object(self, data: bytes) -> JsonObject:
+    def _json(self, data: bytes) -> Any:  # noqa: ANN401 - whatever an upstream sent
         try:
-            value = from_json(data)
+            return from_json(data)
         except ValueError as invalid:
             raise self._failed("did not answer with valid JSON") from invalid
+
+    def _object(self, data: bytes) -> JsonObject:
+        value = self._json(data)
         if not isinstance(value, dict):
             raise self._failed("did not answer with a JSON object")
         return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
@@ -81,12 +95,14 @@ class Upstream:
         return UpstreamFailed(f"Provider `{self._target.provider_id}` {what}.")
 
     @asynccontextmanager
-    async def _response(self, method: str, path: str, body: bytes | None) -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _response(
+        self, method: str, path: str, body: bytes | None, credentials: Credentials, forms: Mapping[str, str]
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         try:
-            response = await self._send(method, path, body)
+            response = await self._send(method, path, body, credentials.headers(forms))
             async with response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
-                    raise await self._refusal(response)
+                    raise await self._refusal(response, credentials)
                 yield response
         except TimeoutError as slow:
             raise UpstreamTimeout(f"Provider `{self._target.provider_id}` did not answer in time.") from slow
@@ -99,15 +115,17 @@ class Upstream:
             )
             raise self._failed(what) from failure
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> aiohttp.ClientResponse:
+    async def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
         session, url = self._open(), self._target.base_url + path
         try:
-            return await session.request(method, url, data=body, allow_redirects=False)
+            return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # A kept connection that the other side closed while we slept (a frozen Lambda): nothing was answered.
-            return await session.request(method, url, data=body, allow_redirects=False)
+            return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -122,14 +140,23 @@ class Upstream:
             )
         return self._session
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> ApiError:
+    async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
         try:
             answer = from_json(await response.read())
         except ValueError:
             answer = None
         log.warning("provider %s answered %d", self._target.provider_id, response.status)
-        retry_after = response.headers.get("retry-after")
-        return _translated(self._target.provider_id, response.status, _message_of(answer), retry_after)
+        return self._translated(response.status, answer, response.headers.get("retry-after"), credentials)
+
+    def _translated(self, status: int, answer: Any, retry_after: str | None, credentials: Credentials) -> ApiError:  # noqa: ANN401 - whatever an upstream sent
+        if status in REFUSED and credentials.source:
+            return InvalidRequest(
+                f"Provider `{self._target.provider_id}` refused the key given as {credentials.source}."
+            )
+        message = _message_of(answer)
+        if len(credentials.key) >= LEAST_SECRET:
+            message = message.replace(credentials.key, "********")
+        return _translated(self._target.provider_id, status, message[:MOST_QUOTED], retry_after)
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
@@ -170,7 +197,7 @@ def _message_of(answer: Any) -> str:  # noqa: ANN401 - whatever an upstream sent
     """The message in an error body: OpenAI's, FastAPI's `detail`, or vLLM's flat `message`."""
     match answer:
         case {"error": {"message": str(text)}} | {"message": str(text)} | {"detail": str(text)} | {"error": str(text)}:
-            return text[:MOST_QUOTED]
+            return text
         case _:
             return ""
 

@@ -75,7 +75,9 @@ def _entry_problems(
 
 def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
     if instead is not None:
-        return f"`{provider_type}` runs models or indexes in the process itself; use {instead}"
+        inline = provider_type.startswith("inline::")
+        why = "runs models or indexes in the process itself" if inline else "is found only by asking its vendor"
+        return f"`{provider_type}` {why}; use {instead}"
     if not known:
         return f"provider type `{provider_type}` is not available: this build has none for this API"
     nearest = get_close_matches(provider_type, known, n=1)
@@ -85,6 +87,9 @@ def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:
     """The provider's own Config; importing it is what a cold start pays for. Raises ImportError."""
+    if spec.row:
+        made: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
+        return made
     if spec.config_class is None:
         module, name = spec.module, "Config"
     else:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
+from core.providers.openai_rows import ROWS
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """A provider type of one API: its module has `Config` and `connect(provider_id, config, deps)`.
 
     An external one has `config_class` (a dotted path) and `factory`, the async function of its
-    module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline).
+    module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline). Of a `row`, the
+    module serves many types: its `config_of(provider_type)` is in the place of `Config`.
     """
 
     api: str
@@ -19,20 +22,27 @@ class ProviderSpec:
     optional_api_dependencies: tuple[str, ...] = ()
     config_class: str | None = None
     factory: str | None = None
+    row: bool = False
 
 
 BUILT_IN: Final = (
-    ProviderSpec("inference", "remote::vllm", "core.providers.remote.inference.vllm"),
     ProviderSpec(
         "safety", "inline::llama-guard", "core.providers.inline.safety.llama_guard", api_dependencies=("inference",)
     ),
 )
 
-# Provider types of the reference that run models or indexes in the process itself, and the remote to use.
+OPENAI: Final = tuple(
+    ProviderSpec("inference", provider_type, "core.providers.remote.inference.openai", row=True)
+    for provider_type in ROWS
+)
+
+# Provider types of the reference that run models or indexes in the process itself, or are found only by asking a
+# vendor's control plane, and the remote to use.
 INSTEAD: Final = {
     ("inference", "inline::meta-reference"): "remote::vllm",
     ("inference", "inline::vllm"): "remote::vllm",
     ("inference", "inline::sentence-transformers"): "remote::vllm with `model_type: embedding`",
+    ("inference", "remote::hf::endpoint"): "remote::tgi with the endpoint's URL and `api_token`",
     ("safety", "inline::prompt-guard"): "inline::llama-guard over a model that is served elsewhere",
     ("safety", "inline::code-scanner"): "inline::llama-guard over a model that is served elsewhere",
     ("vector_io", "inline::meta-reference"): "remote::pgvector",
@@ -51,4 +61,4 @@ type Specs = dict[tuple[str, str], ProviderSpec]
 
 def built_in() -> Specs:
     """By API and provider type."""
-    return {(spec.api, spec.provider_type): spec for spec in BUILT_IN}
+    return {(spec.api, spec.provider_type): spec for spec in (*BUILT_IN, *OPENAI)}

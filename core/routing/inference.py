@@ -5,7 +5,14 @@ from contextlib import aclosing
 from typing import Any, Final, cast
 
 from core.apis.callers import Call
-from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ModelType
+from core.apis.inference import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingsRequest,
+    InferenceProvider,
+    ModelType,
+    TakesProviderData,
+)
 from core.apis.types import JsonObject, JsonStream
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.routing.guarded import GuardedRegistry
@@ -62,6 +69,9 @@ class InferenceRouter:
             raise ProviderUnavailable(
                 f"Model `{model}` belongs to provider `{resource.provider_id}`, which this stack does not configure."
             )
+        data = self._call.provider_data if self._call is not None else None
+        if data and isinstance(provider, TakesProviderData):
+            provider = provider.with_provider_data(data)
         return provider, resource.provider_resource_id
 
     def _answered(self, request: ModelRequest, reply: JsonObject) -> JsonObject:

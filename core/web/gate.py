@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.apis.callers import ANONYMOUS, Call
-from core.errors import ApiError
+from core.apis.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
+from core.errors import ApiError, InvalidRequest
 from core.web.failures import ClientLeft, Endpoint, attempt, error_response
 from core.web.sse import EventStream
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from core.quota.quota import Quota, Ticket
 
 LOWEST_FAILURE: Final = 400
+MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
 
 type Perform = Callable[[Request, Call, Any], Awaitable[Response]]
 
@@ -66,7 +68,25 @@ class Gate:
 
 async def _call(authenticator: "Authenticator | None", request: Request) -> Call:
     source = request.client.host if request.client is not None else ""
-    return Call(ANONYMOUS if authenticator is None else await authenticator.authenticate(request), source)
+    principal = ANONYMOUS if authenticator is None else await authenticator.authenticate(request)
+    return Call(principal, source, provider_data=_provider_data(request))
+
+
+def _provider_data(request: Request) -> dict[str, Any]:
+    """What the caller brings for providers; no message may quote it, nor an error chain hold it."""
+    name = next((name for name in PROVIDER_DATA_HEADERS if name in request.headers), None)
+    if name is None:
+        return {}
+    sent = request.headers[name].encode("latin-1")
+    if len(sent) > MOST_PROVIDER_DATA:
+        raise InvalidRequest(f"Header {name} is larger than {MOST_PROVIDER_DATA} bytes.")
+    try:
+        data = from_json(sent)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise InvalidRequest(f"Header {name} must be a JSON object.")
+    return data  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
 
 
 def _reserved(steps: Steps, wanted: object) -> int | None:

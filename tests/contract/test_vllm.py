@@ -12,13 +12,15 @@ import pytest
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider
 from core.apis.types import JsonObject
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
-from core.providers.remote.inference import vllm
+from core.providers.remote.inference.openai import config_of
+from core.providers.remote.inference.openai import connect as connect_row
 from tests.parts import upstream as wire
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, chunk, raw, running, status, stream
 
 CHAT_PATH = "/v1/chat/completions"
 TOKEN = plant("token-of-the-model-server-itself")
+Config = config_of("remote::vllm")
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ async def provider(upstream: FakeUpstream) -> AsyncIterator[InferenceProvider]:
 
 
 def connect(url: str, **more: Any) -> InferenceProvider:
-    return vllm.connect("v", vllm.Config.model_validate({"url": url, "api_token": TOKEN, **more}), {})
+    return connect_row("v", Config.model_validate({"url": url, "api_token": TOKEN, **more}), {})
 
 
 def chat(**more: Any) -> ChatRequest:
@@ -74,7 +76,7 @@ async def test_what_is_no_json_number_is_not_made_into_another_value(
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 @pytest.mark.parametrize("key", ["url", "base_url"])
 async def test_the_url_may_end_in_v1_and_have_either_name(upstream: FakeUpstream, key: str, suffix: str) -> None:
-    provider = vllm.connect("v", vllm.Config.model_validate({key: upstream.url + suffix}), {})
+    provider = connect_row("v", Config.model_validate({key: upstream.url + suffix}), {})
     await provider.completion(CompletionRequest(model="m", prompt="Hi"))
     await provider.close()
     assert upstream.seen[-1].path == "/v1/completions"
@@ -83,12 +85,12 @@ async def test_the_url_may_end_in_v1_and_have_either_name(upstream: FakeUpstream
 @pytest.mark.parametrize("config", [{}, {"url": "http://a", "base_url": "http://b"}, {"url": "ftp://a"}, {"ulr": "x"}])
 def test_a_config_needs_exactly_one_http_url(config: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"url|pattern|ulr"):
-        vllm.Config.model_validate(config)
+        Config.model_validate(config)
 
 
 def test_the_token_is_in_no_repr() -> None:
-    config = vllm.Config.model_validate({"url": "http://a", "api_token": TOKEN})
-    assert TOKEN not in repr(config) + repr(vars(vllm.connect("v", config, {})))
+    config = Config.model_validate({"url": "http://a", "api_token": TOKEN})
+    assert TOKEN not in repr(config) + repr(vars(connect_row("v", config, {})))
 
 
 async def test_the_connection_is_used_again(upstream: FakeUpstream, provider: InferenceProvider) -> None:
