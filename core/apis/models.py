@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from core.apis.inference import ModelType, Name
 from core.apis.resources import Kind, Resource, present
+from core.apis.targets import targets_fault
 from core.apis.types import JsonObject, Wire
 
 
@@ -35,6 +36,16 @@ class RegisterModel(Wire):
             names = cast("list[object]", given) if isinstance(given, list) else [None]
             if not all(isinstance(name, str) and name for name in names):
                 raise ValueError(f"{field} in the metadata must be a list of shield ids")
+        return self
+
+    @model_validator(mode="after")
+    def _targets(self) -> Self:
+        targets: object = (self.metadata or {}).get("targets", [])
+        fault = targets_fault(targets)
+        if fault is not None:
+            raise ValueError(fault)
+        if targets and self.model_id == f"{self.provider_id}/{self.provider_model_id}":
+            raise ValueError("a model with targets needs an id of its own: this one means its provider alone")
         return self
 
 

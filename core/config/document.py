@@ -1,6 +1,6 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
-Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `server.max_body_bytes`,
+Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `server.max_body_bytes`,
 `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
@@ -64,6 +64,19 @@ class RegistryConfig(Record):
     provider_models_seconds: Seconds = 60.0
 
 
+class CircuitConfig(Record):
+    """After how many failures in a row a target is left alone, and for how many seconds."""
+
+    failures: Annotated[Whole, Field(ge=1, le=1000)] = 5
+    open_seconds: Annotated[Seconds, Field(gt=0, le=86400)] = 30.0
+
+
+class RoutingConfig(Record):
+    """Without `circuit` every target is asked, however often it failed."""
+
+    circuit: CircuitConfig | None = None
+
+
 class LoggingConfig(Record):
     level: Level = "info"
     category_levels: dict[str, Level] = {}
@@ -83,6 +96,7 @@ class RunConfig(Record):
     server: ServerConfig = Field(default_factory=ServerConfig)
     metadata_store: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
+    routing: RoutingConfig = Field(default_factory=RoutingConfig)
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     container_image: str | None = None

@@ -49,10 +49,17 @@ def _strays(entries: Entries, section: Section, providers: Entries, places: Plac
         return  # what is wrong there is reported there
     listed = ", ".join(dict.fromkeys(known)) or "none"
     for index, entry in enumerate(entries):
-        name = entry.get("provider_id")
-        if _is_id(name) and name not in known:
-            message = f"no {section.api} provider is called `{name}`{nearest(name, known)} (configured: {listed})"
-            yield Problem(places.written(f"resources.{section.name}[{index}].provider_id"), message)
+        for path, name in _providers_of(entry):
+            if _is_id(name) and name not in known:
+                message = f"no {section.api} provider is called `{name}`{nearest(name, known)} (configured: {listed})"
+                yield Problem(places.written(f"resources.{section.name}[{index}].{path}"), message)
+
+
+def _providers_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Each provider id that a resource names, with where it does: its own, and those of a model's targets."""
+    yield "provider_id", entry.get("provider_id")
+    for index, target in enumerate(_entries(_mapping(entry.get("metadata")).get("targets"))):
+        yield f"metadata.targets[{index}].provider_id", target.get("provider_id")
 
 
 def _is_id(value: object) -> TypeGuard[str]:

@@ -28,6 +28,7 @@ SAME: Final = (
     "server",
     "metadata_store",
     "registry",
+    "routing",
     "external_providers_dir",
     "logging",
     "container_image",

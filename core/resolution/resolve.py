@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -24,9 +24,10 @@ from core.resolution.compliance import check_compliance
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_quota
 from core.resolution.specs import ProviderSpec, Specs
-from core.routing.access import DEFAULT_POLICY, Policy
+from core.routing.access import DEFAULT_POLICY
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Ask, Catalog
+from core.routing.circuits import Circuits
 from core.routing.guarded import MISS_SECONDS, Enforcement, GuardedRegistry
 from core.routing.inference import InferenceRouter
 from core.routing.native import NativeRouter
@@ -34,6 +35,7 @@ from core.routing.registration import resource_from
 from core.routing.registry import MaySee, Offered, Registry
 from core.routing.safety import SafetyRouter
 from core.routing.shielded import ShieldedInference
+from core.routing.targets import TargetPolicy
 from core.stores.cached import CachedRegistry
 from core.stores.connect import connect_registry
 from core.stores.ports import RegistryStore
@@ -64,7 +66,7 @@ type Guarded = Callable[[Call | None], GuardedRegistry]
 class Stack:
     """What was resolved. `surfaces` has an entry per Surface name, `registries` one per kind name.
 
-    `authenticator` and `quota` are None where they are not configured.
+    `authenticator`, `quota` and `circuits` are None where they are not configured.
     """
 
     config: RunConfig
@@ -75,6 +77,7 @@ class Stack:
     store: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
+    circuits: Circuits | None = None
 
     def connected(self) -> RegistryStore:
         """The registry's store, cached; made for the first that needs it."""
@@ -115,7 +118,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
     specs = available(loaded.config.external_providers_dir)[0]
     wanted = set(wanted)
     apis = routed(loaded.config) if "admin" in wanted else sorted(wanted | _shields_of(loaded.config, wanted))
-    stack = Stack(loaded.config, _enforcement(loaded.config.server.auth))
+    stack = Stack(loaded.config, _enforcement(loaded.config.server.auth), circuits=_circuits(loaded.config))
     stack.authenticator = connect_auth(loaded, loaded.config.server.auth, stack.connected)
     stack.quota = connect_quota(loaded.config.server.quota, authenticated=stack.authenticator is not None)
     for api in dependency_order(apis, needs_of(loaded, specs)):
@@ -131,6 +134,19 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
     return stack
 
 
+def _circuits(config: RunConfig) -> Circuits | None:
+    """Those of this process: the stacks of one run config share them, as those that `serve` makes of each function."""
+    circuit = config.routing.circuit
+    if circuit is None:
+        return None
+    return _shared(f"{config.name} {config.metadata_store!r}", circuit.failures, circuit.open_seconds)
+
+
+@cache
+def _shared(_config: str, failures: int, open_seconds: float) -> Circuits:
+    return Circuits(failures, open_seconds)
+
+
 def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
     return QuotaRouter(partial(stack.quota.left, call) if stack.quota is not None and call is not None else None)
 
@@ -138,7 +154,7 @@ def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
 def _enforcement(auth: AuthConfig | None) -> Enforcement:
     """Without auth every caller is the same one: nothing is hidden from it that a 404's time could tell."""
     rules = DEFAULT_POLICY if auth is None or auth.access_policy is None else auth.access_policy
-    return Enforcement(Policy(rules), 0.0 if auth is None else MISS_SECONDS)
+    return Enforcement(TargetPolicy(rules), 0.0 if auth is None else MISS_SECONDS)
 
 
 def _shields_of(config: RunConfig, wanted: set[str]) -> set[str]:
@@ -165,7 +181,7 @@ def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None
 
     def inference(call: Call | None) -> Inference:
         """For the stack itself, as which shields ask their models, without shields."""
-        router = InferenceRouter(models(call), providers, call)
+        router = InferenceRouter(models(call), providers, call, stack.circuits)
         if call is None:
             return router
         safety = stack.surfaces.get("safety")
@@ -233,6 +249,7 @@ async def _connect(
 
 
 def _admin(stack: Stack, version: str) -> AdminRouter:
+    circuits = stack.circuits
     views = [
         ProviderView(
             api=instance.api,
@@ -240,6 +257,9 @@ def _admin(stack: Stack, version: str) -> AdminRouter:
             provider_type=instance.entry.provider_type,
             config=redact(instance.config.model_dump(mode="json")),
             health=getattr(instance.provider, "health", None),
+            circuits=partial(circuits.shown, instance.entry.provider_id)
+            if circuits is not None and instance.api == "inference"
+            else None,
         )
         for instance in stack.instances
     ]

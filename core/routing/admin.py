@@ -14,13 +14,17 @@ HEALTH_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProviderView:
-    """A configured provider; `config` is already redacted, `health` is None where it offers none."""
+    """A configured provider; `config` is already redacted, `health` is None where it offers none.
+
+    `circuits` are those of its models that failed lately, None where there are no circuits.
+    """
 
     api: str
     provider_id: str
     provider_type: str
     config: JsonObject
     health: Callable[[], Awaitable[Health]] | None
+    circuits: Callable[[], list[JsonObject]] | None = None
 
 
 class AdminRouter:
@@ -81,6 +85,7 @@ class AdminRouter:
             "provider_type": provider.provider_type,
             "config": provider.config,
             "health": await self._health(provider),
+            **({} if provider.circuits is None else {"circuits": provider.circuits()}),
         }
 
     async def _health(self, provider: ProviderView) -> Health:

@@ -1,4 +1,4 @@
-"""The inference router: finds a request's model, hands it to the model's provider, puts the names right."""
+"""The inference router: finds a request's model, hands it to one of the model's targets, puts the names right."""
 
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -11,11 +11,13 @@ from core.apis.inference import (
     EmbeddingsRequest,
     InferenceProvider,
     ModelType,
-    TakesProviderData,
 )
 from core.apis.types import JsonObject, JsonStream
-from core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from core.errors import InvalidRequest, NotFound
+from core.routing.attempts import Attempts
+from core.routing.circuits import Circuits
 from core.routing.guarded import GuardedRegistry
+from core.routing.targets import Target, targets_of
 
 type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
 
@@ -26,37 +28,45 @@ class InferenceRouter:
     """The `Inference` that one caller gets: federated over every configured provider."""
 
     def __init__(
-        self, models: GuardedRegistry, providers: Mapping[str, InferenceProvider], call: Call | None = None
+        self,
+        models: GuardedRegistry,
+        providers: Mapping[str, InferenceProvider],
+        call: Call | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
         """Route by `models` to `providers`, by provider id; `call` is told what they report as used."""
         self._models = models
-        self._providers = providers
+        self._attempts = Attempts(providers, circuits, call.provider_data if call is not None else None)
         self._call = call
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        provider, name = await self._route(request.model, "llm", "chat completions")
-        reply = await provider.chat_completion(request.model_copy(update={"model": name}))
+        targets = await self._route(request.model, "llm", "chat completions")
+        reply = await self._attempts.answer(targets, lambda at, name: at.chat_completion(_as(request, name)))
         return self._answered(request, reply)
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        provider, name = await self._route(request.model, "llm", "chat completions")
-        return self._named(request, await provider.stream_chat_completion(_with_usage(request, name)))
+        targets = await self._route(request.model, "llm", "chat completions")
+        chunks = await self._attempts.stream(
+            targets, lambda at, name: at.stream_chat_completion(_with_usage(request, name))
+        )
+        return self._named(request, chunks)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        provider, name = await self._route(request.model, "llm", "completions")
-        reply = await provider.completion(request.model_copy(update={"model": name}))
+        targets = await self._route(request.model, "llm", "completions")
+        reply = await self._attempts.answer(targets, lambda at, name: at.completion(_as(request, name)))
         return self._answered(request, reply)
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
-        provider, name = await self._route(request.model, "llm", "completions")
-        return self._named(request, await provider.stream_completion(_with_usage(request, name)))
+        targets = await self._route(request.model, "llm", "completions")
+        chunks = await self._attempts.stream(targets, lambda at, name: at.stream_completion(_with_usage(request, name)))
+        return self._named(request, chunks)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        provider, name = await self._route(request.model, "embedding", "embeddings")
-        reply = await provider.embeddings(request.model_copy(update={"model": name}))
+        targets = await self._route(request.model, "embedding", "embeddings")
+        reply = await self._attempts.answer(targets, lambda at, name: at.embeddings(_as(request, name)))
         return self._answered(request, reply)
 
-    async def _route(self, model: str, wanted: ModelType, operation: str) -> tuple[InferenceProvider, str]:
+    async def _route(self, model: str, wanted: ModelType, operation: str) -> list[Target]:
         try:
             resource = await self._models.get(model)
         except NotFound as unknown:
@@ -64,15 +74,7 @@ class InferenceRouter:
         kind: ModelType = resource.attributes["model_type"]
         if kind != wanted:
             raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
-        provider = self._providers.get(resource.provider_id)
-        if provider is None:
-            raise ProviderUnavailable(
-                f"Model `{model}` belongs to provider `{resource.provider_id}`, which this stack does not configure."
-            )
-        data = self._call.provider_data if self._call is not None else None
-        if data and isinstance(provider, TakesProviderData):
-            provider = provider.with_provider_data(data)
-        return provider, resource.provider_resource_id
+        return targets_of(resource)
 
     def _answered(self, request: ModelRequest, reply: JsonObject) -> JsonObject:
         self._count(reply.get("usage"))
@@ -98,6 +100,10 @@ class InferenceRouter:
         total = cast("JsonObject", usage).get("total_tokens") if isinstance(usage, dict) else None
         if self._call is not None and isinstance(total, int) and total >= 0:
             self._call.used(total)
+
+
+def _as[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:
+    return request.model_copy(update={"model": name})
 
 
 def _with_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:

@@ -14,8 +14,9 @@ from typing import Any
 
 from core.apis.inference import ServedModel
 from core.apis.resources import Kind, Resource
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.routing.catalog import Catalog
+from core.routing.targets import elsewhere
 from core.stores.ports import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE = 20
@@ -140,6 +141,7 @@ class Registry:
 
         Raises:
             InvalidRequest: its provider does not serve it, or the identifier means another resource.
+            PermissionDenied: a target of it is not what the caller may see.
             ProviderUnavailable: its provider could not be asked; nothing is stored.
             Conflict: the identifier is taken with other content.
         """
@@ -150,6 +152,8 @@ class Registry:
             return declared
         self._check_identifier(wanted)
         await self._offered(wanted, may_see)
+        for place in elsewhere(wanted):
+            await self._check_target(place, may_see)
         resource = await self._store.create(wanted)
         self._unregistered.pop(f"{resource.provider_id}/{resource.provider_resource_id}", None)
         self._unregistered.pop(resource.identifier, None)
@@ -177,6 +181,32 @@ class Registry:
                 f"Provider `{wanted.provider_id}` does not serve `{name}`. It serves: {shown}{more}.",
                 param=self.kind.provider_id_field,
             )
+
+    async def _check_target(self, place: Resource, may_see: MaySee) -> None:
+        """Naming a target takes what registering the model there would; `place` is the model as if it were."""
+        meant = self.meant(place)
+        if place.provider_id not in self.provider_ids:
+            known = ", ".join(self.provider_ids)
+            raise InvalidRequest(f"Target provider `{place.provider_id}` not found. Known: {known}.", param="metadata")
+        if not may_see(meant):
+            raise PermissionDenied(
+                f"The access policy does not let you create `{place.identifier}` with target `{meant.identifier}`."
+            )
+        await self._offered(place, may_see)
+        wanted, there = place.attributes["model_type"], await self._type_at(place)
+        if there not in (None, wanted):
+            raise InvalidRequest(
+                f"Target `{meant.identifier}` is of model_type `{there}`, not `{wanted}`.", param="metadata"
+            )
+
+    async def _type_at(self, place: Resource) -> str | None:
+        """What is known to be there; None where only a listing says the default, as those do that cannot tell."""
+        names = (place.provider_id, place.provider_resource_id)
+        known = self._declared_names.get(names) or await self._store.find(self.kind.name, *names)
+        if known is not None:
+            return str(known.attributes["model_type"])
+        said = (await self._catalog.served(place.provider_id))[place.provider_resource_id]["model_type"]
+        return None if said == self.kind.fields["model_type"] else said
 
     async def unregister(self, identifier: str, check: Check | None = None) -> None:
         """Remove a registered resource, unless `check` raises for it.

@@ -60,14 +60,14 @@ class FakeUpstream:
         body = await request.read()
         self.connections.add(request.transport)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.seen.append(Seen(request.method, request.path, headers, json.loads(body) if body else None))
+        self.seen.append(Seen(request.method, request.path, headers, _loaded(request, body)))
         try:
-            return await self._reply(request)
+            return await self.reply(request)
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
 
-    async def _reply(self, request: web.Request) -> web.StreamResponse:
+    async def reply(self, request: web.Request) -> web.StreamResponse:
         if request.path in self.replies:
             return await self.replies[request.path](request)
         if request.path == "/v1/models":
@@ -75,6 +75,22 @@ class FakeUpstream:
         if self.seen[-1].body.get("stream"):
             return await stream(CHUNKS)(request)
         return web.json_response(CHAT)
+
+
+def _loaded(request: web.Request, body: bytes) -> Any:
+    if not body:
+        return None
+    return body.decode() if request.content_type == "application/x-www-form-urlencoded" else json.loads(body)
+
+
+def in_turn(*replies: Reply) -> Reply:
+    """One reply after another; the last one for ever."""
+    left = list(replies)
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        return await (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return reply
 
 
 def status(code: int, body: Any = None, headers: dict[str, str] | None = None) -> Reply:

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from core.apis.types import Health
 from core.errors import NotFound
 from core.routing.admin import HEALTH_SECONDS, AdminRouter, ProviderView
+from core.routing.circuits import Circuits
+from tests.fakes import Clock
 
 
 def view(name: str, health: Callable[[], Awaitable[Health]] | None) -> ProviderView:
@@ -45,3 +49,15 @@ async def test_one_that_cannot_be_asked_says_so_and_a_stranger_is_not_found() ->
     assert (await admin.get_provider("a"))["health"]["status"] == "Not Implemented"
     with pytest.raises(NotFound, match="Known: a"):
         await admin.get_provider("z")
+
+
+async def test_circuits_are_shown_where_there_are_some_and_absent_elsewhere() -> None:
+    circuits = Circuits(1, 30.0, Clock())
+    permit = circuits.admit(("a", "m"))
+    assert permit is not None
+    circuits.failed(permit)
+    views = [replace(view(name, None), circuits=partial(circuits.shown, name)) for name in "ab"]
+    rows = (await AdminRouter("1", [*views, view("c", None)], []).list_providers())["data"]
+    assert rows[0]["circuits"] == [{"model": "m", "state": "open", "failures": 1, "retry_in": 30.0}]
+    assert rows[1]["circuits"] == []
+    assert "circuits" not in rows[2]

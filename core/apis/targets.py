@@ -1,0 +1,66 @@
+"""What `targets` in a model's metadata may say: where else the model is served."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, cast
+
+MOST_TARGETS: Final = 8
+MOST_NAME: Final = 512  # characters
+MOST_WEIGHT: Final = 1_000_000
+MOST_SECONDS: Final = 900  # as long as a Lambda function may run
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MOST_NAME
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _up_to(most: float) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
+
+
+FIELDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
+    "provider_id": (_is_name, "the id of a provider"),
+    "provider_model_id": (_is_name, "the provider's own name of the model"),
+    "priority": (_is_whole, "a whole number, 0 or more; lower ones are tried first"),
+    "weight": (_up_to(MOST_WEIGHT), f"a number above 0, at most {MOST_WEIGHT}"),
+    "timeout": (_up_to(MOST_SECONDS), f"a number of seconds above 0, at most {MOST_SECONDS}"),
+}
+REQUIRED: Final = ("provider_id", "provider_model_id")
+
+
+def targets_fault(value: object) -> str | None:
+    """What is wrong with the list, None if nothing is."""
+    entries = cast("list[object]", value) if isinstance(value, list) else None
+    if entries is None or len(entries) > MOST_TARGETS:
+        return f"targets in the metadata must be a list of at most {MOST_TARGETS} mappings"
+    places: set[object] = set()
+    for index, entry in enumerate(entries):
+        where = f"targets[{index}] in the metadata"
+        if not isinstance(entry, Mapping):
+            return f"{where} must be a mapping"
+        given = cast("Mapping[str, object]", entry)
+        fault = _fault(given)
+        if fault is not None:
+            return f"{where}: {fault}"
+        place = tuple(given[name] for name in REQUIRED)
+        if place in places:
+            return f"{where} names a provider and a model that an earlier one names"
+        places.add(place)
+    return None
+
+
+def _fault(entry: Mapping[str, object]) -> str | None:
+    for name in entry:
+        if name not in FIELDS:
+            return f"unknown key `{name}`; known: {', '.join(FIELDS)}"
+    for name in REQUIRED:
+        if name not in entry:
+            return f"{name} is required"
+    for name, value in entry.items():
+        is_right, wish = FIELDS[name]
+        if not is_right(value):
+            return f"{name} must be {wish}"
+    return None

@@ -1,0 +1,87 @@
+"""The places where a model is served: its own provider, and those that its metadata's `targets` name.
+
+Asked for by its provider's own name for it (`provider_id/name`), a model is that provider's alone.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+import math
+from typing import Any, override
+
+from core.apis.callers import Principal
+from core.apis.resources import Resource
+from core.config.policy import Action
+from core.routing.access import Decision, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model at a provider, by the provider's own name. Lower priorities come first; `timeout` is in seconds."""
+
+    provider_id: str
+    model: str
+    priority: int = 0
+    weight: float = 1
+    timeout: float | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What tells it from every other target."""
+        return self.provider_id, self.model
+
+
+def targets_of(resource: Resource) -> list[Target]:
+    """Its own provider first, unless an entry of the list, which RegisterModel has validated, is about that one."""
+    own = Target(resource.provider_id, resource.provider_resource_id)
+    entries: list[dict[str, Any]] | None = resource.attributes.get("metadata", {}).get("targets")
+    if not entries or resource.identifier == f"{own.provider_id}/{own.model}":
+        return [own]
+    given = [_target(entry) for entry in entries]
+    return given if any(target.place == own.place for target in given) else [own, *given]
+
+
+def _target(entry: dict[str, Any]) -> Target:
+    return Target(
+        entry["provider_id"],
+        entry["provider_model_id"],
+        entry.get("priority", 0),
+        entry.get("weight", 1),
+        entry.get("timeout"),
+    )
+
+
+def elsewhere(resource: Resource) -> list[Resource]:
+    """`resource` as if it were registered at each of its targets but its own."""
+    return [
+        replace(resource, provider_id=target.provider_id, provider_resource_id=target.model)
+        for target in targets_of(resource)
+        if target.place != (resource.provider_id, resource.provider_resource_id)
+    ]
+
+
+def ordered(targets: Iterable[Target], draw: Callable[[], float]) -> list[Target]:
+    """By priority, and within one by chance: the odds of being next are the weights. `draw` gives [0, 1).
+
+    Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).
+    """
+    return sorted(targets, key=lambda target: (target.priority, -math.log(1 - draw()) / target.weight))
+
+
+class TargetPolicy(Policy):
+    """A policy about models that may be served in several places: it must allow every one of them.
+
+    A rule about a model's id decides for all of its targets; a rule about one target, for that one alone.
+    """
+
+    @override
+    def decide(
+        self, principal: Principal | None, action: Action, resource: Resource, also: Sequence[str] = ()
+    ) -> Decision:
+        """The first refusal, if there is one."""
+        decision = super().decide(principal, action, resource, also)
+        for other in elsewhere(resource):
+            if not decision.allowed:
+                break
+            name = f"{other.provider_id}/{other.provider_resource_id}"
+            decision = super().decide(principal, action, other, (name,))
+        return decision
