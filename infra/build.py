@@ -34,7 +34,9 @@ BUILT: Final = 1_577_836_800  # 2020-01-01: the same sources give the same zip
 
 LEFT_OUT: Final = frozenset({"pyyaml"})  # the run config is JSON by then
 NOT_DEPLOYED: Final = ("core/cli", "core/runtime/server.py")  # the laptop's side
-AWS_SERVICES: Final = frozenset({"dynamodb/2012-08-10", "sts/2011-06-15"})
+AWS_SERVICES: Final = frozenset(
+    {"bedrock/2023-04-20", "bedrock-runtime/2023-09-30", "dynamodb/2012-08-10", "sts/2011-06-15"}
+)
 FOLDERS_TO_DROP: Final = ("bin", "*.dist-info", "**/tests", "**/__pycache__")
 FILES_TO_DROP: Final = (
     ".lock",

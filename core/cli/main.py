@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from core.apis.version import VERSION
-from core.cli import configs, keys, policies, serve
+from core.cli import configs, iam, keys, policies, serve
 from core.config.problems import ConfigInvalid
 from core.resolution.compliance import NotCompliant
 
@@ -18,6 +18,7 @@ examples:
   llambda config show starter               what is in force, secrets redacted
   llambda keys create --name demo --roles admin
   llambda policy explain --user ada --action read --resource model::small
+  llambda iam run.yaml --account 123456789012   what it needs of Bedrock in IAM
 """
 
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     configs.add_to(commands)
     policies.add_to(commands)
     keys.add_to(commands)
+    iam.add_to(commands)
     return top
 
 

@@ -1,7 +1,9 @@
 """What several commands share: which run config, with which variables."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from core.config import distributions, environment
@@ -46,8 +48,12 @@ def add_env(command: argparse.ArgumentParser) -> None:
     )
 
 
-def load_checked(options: argparse.Namespace) -> tuple[Path, RunConfig]:
+def load_checked(
+    options: argparse.Namespace, stand_ins: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Path, RunConfig]:
     """Find, read and check the run config that the options name, with their variables set.
+
+    `stand_ins` are values of variables that this command makes no use of, for those that are not set.
 
     Raises:
         ConfigInvalid: with every problem of the document, its providers and its resources.
@@ -56,7 +62,7 @@ def load_checked(options: argparse.Namespace) -> tuple[Path, RunConfig]:
 
     environment.set_variables(dict(options.env))
     path = distributions.find(options.config)
-    loaded = load(path, environment.environ())
+    loaded = load(path, {**stand_ins, **environment.environ()})
     problems = loaded.problems + check(loaded)
     if problems or loaded.config is None:
         raise ConfigInvalid(str(path), problems)

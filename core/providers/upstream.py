@@ -5,7 +5,7 @@ Server-sent events are read as the standard says (https://html.spec.whatwg.org/m
 as far as the OpenAI wire uses them: `data:` fields, ended by a blank line.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 import logging
 import ssl
@@ -28,16 +28,20 @@ REFUSED: Final = frozenset({401, 403})
 MOST_EVENT: Final = 8 * 1024 * 1024  # bytes in one event
 MOST_QUOTED: Final = 500  # characters of an upstream's message that a caller sees
 
+type Sign = Callable[[str, str, bytes | None], Awaitable[Mapping[str, str]]]
+"""The headers that sign a request, from its method, URL and body."""
+
 
 class Upstream:
     """Calls one target; connections are pooled, opened at the first call and kept.
 
-    Each call bears its own credentials, in headers of the forms that it gives.
+    Each call bears its own credentials, in headers of the forms that it gives, or is signed.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, sign: Sign | None = None) -> None:
         """Keep the target; nothing is opened yet."""
         self._target = target
+        self._sign = sign
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
@@ -98,8 +102,11 @@ class Upstream:
     async def _response(
         self, method: str, path: str, body: bytes | None, credentials: Credentials, forms: Mapping[str, str]
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        headers: Mapping[str, str] = credentials.headers(forms)
+        if self._sign is not None:
+            headers = await self._sign(method, self._target.base_url + path, body)
         try:
-            response = await self._send(method, path, body, credentials.headers(forms))
+            response = await self._send(method, path, body, headers)
             async with response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
                     raise await self._refusal(response, credentials)

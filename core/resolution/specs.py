@@ -26,9 +26,13 @@ class ProviderSpec:
 
 
 BUILT_IN: Final = (
+    ProviderSpec("inference", "remote::bedrock", "core.providers.remote.inference.bedrock"),
     ProviderSpec(
         "safety", "inline::llama-guard", "core.providers.inline.safety.llama_guard", api_dependencies=("inference",)
     ),
+    ProviderSpec("safety", "remote::bedrock", "core.providers.remote.safety.bedrock"),
+    ProviderSpec("safety", "remote::nvidia", "core.providers.remote.safety.nvidia"),
+    ProviderSpec("safety", "remote::sambanova", "core.providers.remote.safety.sambanova"),
 )
 
 OPENAI: Final = tuple(

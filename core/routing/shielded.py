@@ -21,6 +21,7 @@ from core.routing.guarded import GuardedRegistry
 WINDOW: Final = 240  # characters of streamed text that are held back until they are judged
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
 FINISH: Final = "content_filter"
+INPUT, OUTPUT = "INPUT", "OUTPUT"  # a conversation may end with the assistant's words and yet be what is asked
 
 type Messages = Sequence[JsonObject]
 
@@ -37,21 +38,21 @@ class ShieldedInference:
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         before, after = await self._shields(request.model)
-        refusal = await self._refusal(before, request.messages)
+        refusal = await self._refusal(before, request.messages, INPUT)
         if refusal is not None:
             self._call.used(0)
             return _refused(request.model, refusal)
         reply = await self._inference.chat_completion(request)
         for choice in reply.get("choices", ()) if after else ():
             answer = {"role": "assistant", "content": _text(choice["message"])}
-            refusal = await self._refusal(after, [*request.messages, answer])
+            refusal = await self._refusal(after, [*request.messages, answer], OUTPUT)
             if refusal is not None:
                 choice |= {"message": _message(refusal), "finish_reason": FINISH, "logprobs": None}
         return reply
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         before, after = await self._shields(request.model)
-        refusal = await self._refusal(before, request.messages)
+        refusal = await self._refusal(before, request.messages, INPUT)
         if refusal is not None:
             self._call.used(0)
             return _streamed(request.model, refusal)
@@ -84,12 +85,12 @@ class ShieldedInference:
                 f"Model `{model}` is guarded by shields, which judge chat completions only.", param="model"
             )
 
-    async def _refusal(self, shields: Sequence[str], messages: Messages) -> str | None:
+    async def _refusal(self, shields: Sequence[str], messages: Messages, source: str) -> str | None:
         """What to tell the user, if a shield has found something. Raises what keeps a shield from judging."""
         for shield in shields:
             if self._safety is None:
                 raise ProviderUnavailable("The model is guarded by shields, and this stack has no safety provider.")
-            request = RunShieldRequest(shield_id=shield, messages=list(messages))
+            request = RunShieldRequest(shield_id=shield, messages=list(messages), params={"source": source})
             try:
                 found = (await self._safety.run_shield(request))["violation"]
             except NotFound as unknown:
@@ -127,7 +128,8 @@ class ShieldedInference:
 
     async def _judged(self, request: ChatRequest, said: dict[int, str], shields: Sequence[str]) -> str | None:
         for text in said.values():
-            refusal = await self._refusal(shields, [*request.messages, {"role": "assistant", "content": text}])
+            answer = {"role": "assistant", "content": text}
+            refusal = await self._refusal(shields, [*request.messages, answer], OUTPUT)
             if refusal is not None:
                 return refusal
         return None

@@ -88,8 +88,10 @@ def events() -> list[Event]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """As they are written, those that are there on a condition too."""
     for name, role in properties("AWS::IAM::Role").items():
-        for policy in role.get("Policies", []):
+        for given in role.get("Policies", []):
+            policy = given["Fn::If"][1] if "Fn::If" in given else given
             for statement in policy["PolicyDocument"]["Statement"]:
                 yield name, statement
 
@@ -126,7 +128,7 @@ class Given:
     def broken_rules(self) -> list[str]:
         """The rules whose assertions do not hold."""
         rules = template()["Rules"].items()
-        asserted = {name: rule["Assertions"] for name, rule in rules if self.value(rule["RuleCondition"])}
+        asserted = {name: rule["Assertions"] for name, rule in rules if self.value(rule.get("RuleCondition", True))}
         return [name for name, each in asserted.items() if not all(self.value(one["Assert"]) for one in each)]
 
     def sub(self, argument: Any) -> str:
@@ -145,7 +147,9 @@ _FUNCTIONS: Final[dict[str, Callable[[Given, Any], Any]]] = {
     "Condition": lambda given, name: given.holds(name),
     "Equals": lambda given, each: given.value(each[0]) == given.value(each[1]),
     "GetAtt": lambda _, name: name,
+    "Fn::If": lambda given, each: given.chosen(each),
     "If": lambda given, each: given.chosen(each),
+    "Join": lambda given, each: each[0].join(given.value(each[1])),
     "Not": lambda given, each: not given.value(each[0]),
     "Or": lambda given, each: any(given.value(each)),
     "Ref": lambda given, name: given.ref(name),

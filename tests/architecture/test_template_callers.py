@@ -11,6 +11,7 @@ from core.config.security import QuotaConfig
 from core.stores.counters_dynamodb import NAMES
 from tests.architecture.template import ROOT, Given, events, properties, resources, statements, template
 
+VLLM: Final = {"VllmUrl": "https://models.example.com/v1"}
 CREATED: Final = {"CreateUserPool": "true"}
 NAMED: Final = {"UserPoolId": "us-east-1_Own", "UserPoolClientIds": "first,second"}
 IN_FRONT: Final = {"GatewayAuthorizer": "true"}
@@ -130,7 +131,7 @@ def test_functions_are_told_the_created_pool_or_the_named_one(
 def test_parameters_that_contradict_each_other_are_refused_before_anything_is_made(
     parameters: dict[str, str], broken: list[str]
 ) -> None:
-    assert Given(parameters).broken_rules() == broken
+    assert Given(VLLM | parameters).broken_rules() == broken
 
 
 def test_everything_of_cognito_is_made_on_request_alone() -> None:

@@ -116,9 +116,9 @@ def test_files_have_one_time_and_can_be_read_by_lambdas_user(packages: dict[str,
         assert status.st_mode & 0o444 == 0o444, path
 
 
-def test_dynamodb_is_the_data_that_is_kept_of_all_aws_services(packages: dict[str, Path]) -> None:
+def test_only_the_services_in_use_are_kept_of_all_that_aws_has(packages: dict[str, Path]) -> None:
     data = packages["inference"] / "botocore" / "data"
-    assert {path.name for path in data.iterdir() if path.is_dir()} == {"dynamodb", "sts"}
+    assert {path.name for path in data.iterdir() if path.is_dir()} == {"bedrock", "bedrock-runtime", "dynamodb", "sts"}
     assert {"endpoints.json", "partitions.json"} <= {path.name for path in data.iterdir()}
 
 

@@ -13,6 +13,12 @@ from core.config.records import DynamoStore, SqliteStore
 from core.config.security import AuthProviderEntry, QuotaConfig
 
 LAMBDA = {"VLLM_URL": "http://h:8000", "REGISTRY_TABLE": "registry", "QUOTA_TABLE": "quota"}
+BEDROCK = {
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests",
+    "GUARDRAIL_ID": "gr1234567890",
+    "GUARDRAIL_VERSION": "1",
+}
 MODELS = {"INFERENCE_MODEL": "llama3.2:3b", "SAFETY_MODEL": "llama-guard:3b"}
 COGNITO = {"COGNITO_USER_POOL_ID": "us-east-1_AbCdEfGhI", "COGNITO_CLIENT_IDS": "first,second"}
 
@@ -31,7 +37,7 @@ def test_the_distributions_are_listed() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_distribution_is_valid_once_its_variables_are_set(name: str) -> None:
-    assert config(name, LAMBDA | MODELS).name == name
+    assert config(name, LAMBDA | MODELS | BEDROCK).name == name
 
 
 def test_starter_needs_no_variable_at_all() -> None:
@@ -53,12 +59,42 @@ def test_starter_takes_an_embedding_server_from_the_environment() -> None:
 
 def test_lambda_says_which_variables_it_needs() -> None:
     loaded = load(find("lambda"), {})
-    assert [problem.path for problem in loaded.problems] == [
-        "providers.inference[0].config.url",
-        "metadata_store.table",
-        "server.quota.kvstore.table",
-    ]
+    assert [problem.path for problem in loaded.problems] == ["metadata_store.table", "server.quota.kvstore.table"]
     assert config("lambda", LAMBDA).metadata_store == DynamoStore(table="registry")
+
+
+@pytest.mark.parametrize(
+    ("variables", "inference", "safety"),
+    [
+        ({"VLLM_URL": "http://h:8000", "BEDROCK_REGION": ""}, ["remote::vllm"], []),
+        ({"VLLM_URL": "", "BEDROCK_REGION": "eu-west-1"}, ["remote::bedrock"], ["remote::bedrock"]),
+        (
+            {"VLLM_URL": "http://h:8000", "BEDROCK_REGION": "eu-west-1"},
+            ["remote::vllm", "remote::bedrock"],
+            ["remote::bedrock"],
+        ),
+    ],
+)
+def test_lambda_has_the_providers_that_the_template_is_given(
+    variables: dict[str, str], inference: list[str], safety: list[str]
+) -> None:
+    providers = config("lambda", LAMBDA | variables).providers
+    assert [entry.provider_type for entry in providers["inference"]] == inference
+    assert [entry.provider_type for entry in providers["safety"]] == safety
+    bedrock = [entry for entry in providers["safety"] + providers["inference"] if "bedrock" in entry.provider_type]
+    assert all(entry.config["region_name"] == "eu-west-1" for entry in bedrock)
+
+
+def test_bedrock_is_the_seeds_shield_and_a_model_if_one_is_named() -> None:
+    found = config("bedrock", BEDROCK)
+    (safety,) = found.providers["safety"]
+    assert (safety.provider_id, safety.provider_type) == ("bedrock", "remote::bedrock")
+    assert safety.config["aws_access_key_id"] == BEDROCK["AWS_ACCESS_KEY_ID"]
+    (shield,) = found.resources["shields"]
+    assert (shield["provider_shield_id"], shield["params"]) == ("gr1234567890", {"guardrailVersion": 1})
+    assert not found.resources.get("models")
+    (model,) = config("bedrock", BEDROCK | {"INFERENCE_MODEL": "a.b-v1:0"}).resources["models"]
+    assert (model["model_id"], model["provider_id"]) == ("a.b-v1:0", "bedrock")
 
 
 def test_lambda_is_closed_to_all_but_keys_until_a_user_pool_is_named() -> None:

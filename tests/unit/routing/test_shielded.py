@@ -32,6 +32,7 @@ class FakeSafety:
 
     finds: Callable[[str], bool] = lambda text: "bad" in text
     judged: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    sources: list[str] = field(default_factory=list[str])
     message: str | None = REFUSED
 
     async def run_shield(self, request: RunShieldRequest) -> JsonObject:
@@ -41,6 +42,7 @@ class FakeSafety:
             raise UpstreamFailed("no verdict")
         text = str(request.messages[-1]["content"])
         self.judged.append((request.shield_id, text))
+        self.sources.append((request.params or {})["source"])
         found = Violation(violation_level="error", user_message=self.message, metadata={}) if self.finds(text) else None
         return {"violation": found}
 
@@ -241,3 +243,12 @@ def test_shields_that_are_no_list_of_ids_cannot_be_registered(shields: Any) -> N
     for name in ("input_shields", "output_shields"):
         with pytest.raises(ValueError, match="must be a list of shield ids"):
             RegisterModel.model_validate({"model_id": "m", "metadata": {name: shields}})
+
+
+async def test_a_shield_is_told_whether_it_judges_what_goes_in_or_what_comes_out() -> None:
+    """A conversation may end with words that the caller lays into the model's mouth."""
+    world = World(input_shields=["guard"], output_shields=["guard"])
+    messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Sure, "}]
+    await world.inference.chat_completion(ChatRequest(model="m", messages=messages))
+    await world.stream({"choices": [{"index": 0, "delta": {"content": "fine"}}]})
+    assert world.safety.sources == ["INPUT", "OUTPUT", "INPUT", "OUTPUT"]

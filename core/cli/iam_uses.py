@@ -1,0 +1,84 @@
+"""What of Bedrock a run config uses: its providers, and the models and guardrails that are declared on them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.config.document import ProviderEntry, RunConfig
+
+TYPE: Final = "remote::bedrock"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A provider: `region` and `role`, the ARN that it assumes, are "" where its config names none; `keys`: it has its own."""
+
+    api: str
+    provider_id: str
+    region: str = ""
+    role: str = ""
+    keys: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A model or a guardrail, by the id or ARN that its provider knows.
+
+    `profile` is what the run config says of it if it is an inference profile: `{"models": [ARN, ...]}`, not checked.
+    """
+
+    name: str
+    source: Source
+    embedding: bool = False
+    profile: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    sources: tuple[Source, ...]
+    models: tuple[Used, ...]
+    guardrails: tuple[Used, ...]
+
+
+def usage(config: RunConfig) -> Usage:
+    """Everything in the order of the run config."""
+    sources = tuple(
+        _source(api, entry)
+        for api, entries in config.providers.items()
+        for entry in entries
+        if entry.provider_type == TYPE
+    )
+    models = [each for body in config.resources.get("models", ()) for each in _models(config, body, sources)]
+    shields = [(body, _owner(config, "safety", body)) for body in config.resources.get("shields", ())]
+    guardrails = [
+        Used(body.get("provider_shield_id") or body["shield_id"], source)
+        for body, owner in shields
+        for source in _of(sources, "safety", owner)
+    ]
+    return Usage(sources, tuple(models), tuple(guardrails))
+
+
+def _source(api: str, entry: ProviderEntry) -> Source:
+    given = entry.config
+    keys = bool(given.get("aws_access_key_id"))
+    return Source(api, entry.provider_id, given.get("region_name") or "", given.get("role_arn") or "", keys)
+
+
+def _models(config: RunConfig, body: Mapping[str, Any], sources: Sequence[Source]) -> Iterator[Used]:
+    metadata: Mapping[str, Any] = body.get("metadata") or {}
+    embedding = body.get("model_type") == "embedding"
+    own = body.get("provider_model_id") or body["model_id"]
+    places = [(_owner(config, "inference", body), own)]
+    places += [(target["provider_id"], target["provider_model_id"]) for target in metadata.get("targets") or ()]
+    for provider_id, name in places:
+        for source in _of(sources, "inference", provider_id):
+            yield Used(name, source, embedding, metadata.get("inference_profile") if name == own else None)
+
+
+def _owner(config: RunConfig, api: str, body: Mapping[str, Any]) -> str:
+    """The run config was checked: without a name there is exactly one provider."""
+    return body.get("provider_id") or config.providers[api][0].provider_id
+
+
+def _of(sources: Sequence[Source], api: str, provider_id: str) -> list[Source]:
+    return [source for source in sources if (source.api, source.provider_id) == (api, provider_id)]

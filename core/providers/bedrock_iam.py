@@ -1,0 +1,133 @@
+"""What somebody who calls Bedrock must be allowed to do, as IAM statements. Pure.
+
+Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html,
+https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+import re
+from typing import Any, Final, Self, override
+
+CALL: Final = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")  # Converse and ConverseStream need these
+EMBED: Final = ("bedrock:InvokeModel",)
+APPLY: Final = ("bedrock:ApplyGuardrail",)
+LISTS: Final = {  # what the providers of an API list; IAM knows no resource of a list of all
+    "inference": ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles"),
+    "safety": ("bedrock:ListGuardrails",),
+}
+ASSUME: Final = ("sts:AssumeRole",)
+PROFILES: Final = ("inference-profile", "application-inference-profile")
+ARN: Final = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>\d{12}|)"
+    r":(?P<kind>[a-z-]+)/(?P<name>[\w.:/+=@-]+)",
+    re.ASCII,
+)
+NAME: Final = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._:-]*", re.ASCII
+)  # of a model, a profile or a guardrail, without an ARN
+
+type Statement = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arn:
+    """`arn:partition:service:region:account:kind/name`; a global model has no region, AWS's own models no account."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    kind: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None if it is not one, or has a wildcard in it."""
+        found = ARN.fullmatch(text)
+        return cls(**found.groupdict()) if found else None
+
+    @override
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a provider calls Bedrock, and in whose account; "" for what is not known."""
+
+    partition: str
+    region: str
+    account: str
+
+    def arn(self, kind: str, name: str) -> str:
+        """That of something of the account; of AWS's own models `model` has it."""
+        return str(Arn(self.partition, "bedrock", self.region, self.account, kind, name))
+
+    def model(self, name: str) -> str:
+        return str(Arn(self.partition, "bedrock", self.region, "", "foundation-model", name))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model, or an inference profile, in ARNs: what is called, and the models behind it if it is a profile."""
+
+    called: tuple[str, ...]
+    behind: tuple[str, ...] = ()
+    embedding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one principal needs: of the providers of `apis`, and of ARNs."""
+
+    apis: frozenset[str] = frozenset()
+    models: tuple[Model, ...] = ()
+    guardrails: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+def statements(rights: Rights) -> list[Statement]:
+    """The statements of a policy document; only lists have `*` for their resource."""
+    lists = [action for api, actions in LISTS.items() if api in rights.apis for action in actions]
+    chat = [model for model in rights.models if not model.embedding]
+    embedding = [model for model in rights.models if model.embedding]
+    found = (
+        _allow("AssumeRoles", ASSUME, rights.roles),
+        _allow("List", lists, ["*"] if lists else []),
+        _allow("CallModels", CALL, _called(chat)),
+        _allow("CallModelsBehindProfiles", CALL, _behind(chat), _through(chat)),
+        _allow("Embed", EMBED, _called(embedding)),
+        _allow("EmbedBehindProfiles", EMBED, _behind(embedding), _through(embedding)),
+        _allow("ApplyGuardrails", APPLY, rights.guardrails),
+    )
+    return [statement for statement in found if statement["Resource"]]
+
+
+def parameters(rights: Rights) -> dict[str, list[str]]:
+    """The same rights as parameters of template.yaml, without those that would be empty."""
+    found = {
+        "BedrockModelArns": _called(rights.models),
+        "BedrockProfileModelArns": _behind(rights.models),
+        "BedrockGuardrailArns": sorted(set(rights.guardrails)),
+        "BedrockRoleArns": sorted(set(rights.roles)),
+    }
+    return {name: arns for name, arns in found.items() if arns}
+
+
+def _allow(sid: str, actions: Iterable[str], arns: Iterable[str], condition: Statement | None = None) -> Statement:
+    statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": [*actions], "Resource": sorted(set(arns))}
+    return statement if condition is None else statement | {"Condition": condition}
+
+
+def _called(models: Iterable[Model]) -> list[str]:
+    return sorted({arn for model in models for arn in model.called})
+
+
+def _behind(models: Iterable[Model]) -> list[str]:
+    return sorted({arn for model in models for arn in model.behind})
+
+
+def _through(models: Iterable[Model]) -> Statement:
+    """Only where a profile calls them: of each such call IAM is told the profile."""
+    return {"StringEquals": {"bedrock:InferenceProfileArn": _called(model for model in models if model.behind)}}
