@@ -3,24 +3,21 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from core.errors import ProviderUnavailable
+from core.stores import sdk
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
     from aiobotocore.credentials import AioDeferredRefreshableCredentials
     from aiobotocore.session import AioSession
     from botocore.credentials import CredentialProvider, ReadOnlyCredentials
-    from botocore.loaders import Loader
 
 ATTEMPTS: Final = 3  # of one call, by the SDK
 CONNECTIONS: Final = 256  # a stream holds one until its end
-DESCRIPTIONS: Final = ("service-2", "endpoint-rule-set-1")
-ENDPOINTS: Final = ("endpoints", "partitions", "sdk-default-configuration")
 ROLE_SESSION_NAME: Final = "llambda"
 
 
@@ -78,14 +75,8 @@ class AwsClients:
 
     def warm(self, *services: str) -> None:
         """Import the SDK and read its descriptions of these services, so that the first call need not."""
-        _options(self._config)
+        sdk.read(*services)
         self._warmed = _session(self._config)
-        loader = _loader()
-        for service in services:
-            for part in DESCRIPTIONS:
-                loader.load_service_model(service, part)
-        for data in ENDPOINTS:
-            loader.load_data(data)
 
     async def client(self, service: str) -> Any:  # noqa: ANN401 - the SDK makes its clients' methods at run time
         """The client of a service, by the SDK's name for it.
@@ -167,10 +158,7 @@ class _Role:
 
     async def _assume(self) -> dict[str, str]:
         """The SDK's own four names for refreshed credentials; the time in ISO 8601."""
-        from aiobotocore.session import AioSession
-
-        session = AioSession(profile=self.config.profile_name)
-        create: Any = session.create_client
+        create: Any = sdk.session(self.config.profile_name).create_client
         async with create(
             "sts", region_name=self.config.region_name, config=_options(self.config), **_keys(self.config)
         ) as sts:
@@ -202,21 +190,11 @@ def _options(config: AwsConfig) -> "AioConfig":
     )
 
 
-@cache
-def _loader() -> "Loader":
-    """One for all: it remembers the descriptions that it read, which are long to parse."""
-    from botocore.loaders import create_loader
-
-    return create_loader()
-
-
 def _session(config: AwsConfig) -> "AioSession":
-    from aiobotocore.credentials import AioCredentialResolver
-    from aiobotocore.session import AioSession
-
-    session = AioSession(profile=config.profile_name)
-    session.register_component("data_loader", _loader())
+    session = sdk.session(config.profile_name)
     if config.role_arn:
+        from aiobotocore.credentials import AioCredentialResolver
+
         role = cast("CredentialProvider", _Role(config))  # which the SDK knows by its shape
         session.register_component("credential_provider", AioCredentialResolver([role]))
     return session

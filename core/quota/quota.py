@@ -108,6 +108,10 @@ class Quota:
             "tokens": None if tokens is None else _use(tokens, (count.tokens for count in counts)),
         }
 
+    def warm(self) -> None:
+        """Let the counters do now what the first call would wait for."""
+        self._store.warm()
+
     async def close(self) -> None:
         """Close the counters."""
         await self._store.close()

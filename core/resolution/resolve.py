@@ -92,6 +92,8 @@ class Stack:
             warm: Callable[[], None] | None = getattr(instance.provider, "warm", None)
             if warm is not None:
                 warm()
+        if self.quota is not None:
+            self.quota.warm()
 
     async def close(self) -> None:
         """Let go of every connection; a provider without `close` has none."""

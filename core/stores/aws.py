@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from core.errors import ProviderUnavailable
+from core.stores import sdk
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -76,6 +77,10 @@ class Table:
         """The failure to raise, as a sentence about this table; of an ARN, callers see the name alone."""
         return ProviderUnavailable(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
 
+    def warm(self) -> None:
+        """Import the SDK now, rather than at the first call."""
+        sdk.read("dynamodb")
+
     async def close(self) -> None:
         """Close the client, if this event loop has one; a later call makes another."""
         if self._loop is asyncio.get_running_loop():
@@ -95,7 +100,6 @@ class Table:
 
     async def _connect(self) -> "DynamoDBClient":
         from aiobotocore.config import AioConfig
-        from aiobotocore.session import get_session
 
         config = AioConfig(
             connect_timeout=min(CONNECT_SECONDS, self._answer_seconds),
@@ -103,7 +107,7 @@ class Table:
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
         try:
-            making = get_session().create_client(
+            making = sdk.session().create_client(
                 "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
             )
             return await self._opened.enter_async_context(making)

@@ -81,6 +81,10 @@ class DynamoCounters:
             answer = await client.get_item(TableName=self._table.name, Key=self._key(key), ConsistentRead=True)
         return _counts(answer.get("Item", {}))
 
+    def warm(self) -> None:
+        """Import the SDK, which is long."""
+        self._table.warm()
+
     async def close(self) -> None:
         """Close the client; a later call makes another."""
         await self._table.close()

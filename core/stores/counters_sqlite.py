@@ -80,6 +80,9 @@ class SqliteCounters:
         rows = await self._execute(READ, self._namespace, key)
         return Counts(*rows[0]) if rows else Counts()
 
+    def warm(self) -> None:
+        """Nothing here takes long."""
+
     async def close(self) -> None:
         """Close the connection; a later call opens another."""
         tidying, self._tidying = self._tidying, None

@@ -94,6 +94,10 @@ class CounterStore(Protocol):
         """The counts as of now; zeros where there is no counter."""
         ...
 
+    def warm(self) -> None:
+        """Do what needs no connection and the first call would wait for."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

@@ -1,7 +1,9 @@
 """Cold starts and memory under the Lambda runtime, of built packages against a bare Starlette + Mangum one."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 import json
+import os
 from pathlib import Path
 import py_compile
 import re
@@ -12,10 +14,12 @@ import time
 from typing import Any
 
 from infra.build import Build, build, size_mb
+from infra.local import dynamodb as local
 from tests.benchmarks.drip import BEDROCK, VLLM, provider
 from tests.benchmarks.processes import started
 from tests.benchmarks.table import Row
-from tests.lambda_.emulator import Function, architecture, running
+from tests.lambda_ import keys
+from tests.lambda_.emulator import architecture, running
 
 ROUNDS = 10
 WARM = 50
@@ -50,50 +54,88 @@ def event(method: str, path: str, body: object = None) -> dict[str, Any]:
     }
 
 
-FIRST = {
-    "bare": event("POST", "/v1/chat/completions", CHAT),
-    "inference": event("POST", "/v1/chat/completions", CHAT),
-    "inference, Bedrock": event("POST", "/v1/chat/completions", CHAT),
-    "admin": event("GET", "/v1/health"),
-}
-INFERENCE = "functions.inference.handler"
-HANDLERS = {
-    "bare": "bare.handler",
-    "inference": INFERENCE,
-    "inference, Bedrock": INFERENCE,
-    "admin": "functions.admin.handler",
-}
-GOALS = {  # what it is measured against, and the goal
-    "inference": ("bare", "<= 3.5x"),
-    "admin": ("bare", "<= 2.5x"),
-    "inference, Bedrock": ("inference", "<= 1.3x"),
-}
+@dataclass(frozen=True)
+class Case:
+    """A function that is started, what its first event is, and which other case it may take how much longer than."""
+
+    package: Path
+    config: Path
+    event: dict[str, Any]
+    against: str = ""
+    goal: str = ""
+    handler: str = "functions.inference.handler"
 
 
 def cold() -> list[Row]:
-    with TemporaryDirectory() as name, started("-m", "tests.benchmarks.drip") as (upstream, _):
+    with TemporaryDirectory() as name, ExitStack() as parts:
         folder = Path(name)
-        over_vllm, over_bedrock = (configured(folder, name, upstream) for name in (VLLM, BEDROCK))
-        packages = built(folder, over_bedrock)
-        configs = dict.fromkeys(packages, over_vllm) | {"inference, Bedrock": over_bedrock}
-        environments = {module: {"LLAMBDA_CONFIG": str(config)} for module, config in configs.items()}
-        inits: dict[str, list[float]] = {module: [] for module in packages}
-        totals: dict[str, list[float]] = {module: [] for module in packages}
+        upstream, _ = parts.enter_context(started("-m", "tests.benchmarks.drip"))
+        cases = open_cases(folder, upstream)
+        why = local.unavailable()
+        if why:
+            print(f"cold starts with keys and a quota: skipped, {why}")
+        else:
+            cases |= guarded_cases(folder, upstream, parts.enter_context(local.running()), cases)
+        inits: dict[str, list[float]] = {case: [] for case in cases}
+        totals: dict[str, list[float]] = {case: [] for case in cases}
         for _ in range(ROUNDS):
-            for module, package in packages.items():
-                init, total = one_start(module, package, environments[module], folder / "log")
-                inits[module].append(init)
-                totals[module].append(total)
-        rows = [ratio("cold start, init", inits, module) for module in GOALS]
-        rows += [ratio("cold start, init + first answer", totals, module) for module in GOALS]
-        rows.append(memory(packages["inference"], environments["inference"], folder / "log"))
-        return rows + [size(module, packages[module]) for module in ("inference", "admin")]
+            for which, case in cases.items():
+                init, total = one_start(case, folder / "log")
+                inits[which].append(init)
+                totals[which].append(total)
+        rows = ratios("cold start, init", inits, cases) + ratios("cold start, init + first answer", totals, cases)
+        rows.append(memory(cases["inference"], folder / "log"))
+        return rows + [size(which, cases[which].package) for which in ("inference", "admin")]
 
 
-def ratio(what: str, took: dict[str, list[float]], module: str) -> Row:
-    against, goal = GOALS[module]
-    ours, floor = median(took[module]), median(took[against])
-    return Row(f"{what}: {module}", f"{ours:.0f} ms", f"{floor:.0f} ms", ours / floor, goal)
+def ratios(what: str, took: dict[str, list[float]], cases: dict[str, Case]) -> list[Row]:
+    found = {which: median(times) for which, times in took.items()}
+    return [
+        Row(
+            f"{what}: {which}",
+            f"{found[which]:.0f} ms",
+            f"{found[case.against]:.0f} ms",
+            found[which] / found[case.against],
+            case.goal,
+        )
+        for which, case in cases.items()
+        if case.against
+    ]
+
+
+def open_cases(folder: Path, upstream: int) -> dict[str, Case]:
+    """Without auth and quota: a vLLM stack then has no use for the AWS SDK."""
+    chat, config = event("POST", "/v1/chat/completions", CHAT), configured(folder, VLLM, upstream)
+    packages = built(folder)
+    inference = packages["inference"]
+    return {
+        "bare": Case(packages["bare"], config, chat, handler="bare.handler"),
+        "inference": Case(inference, config, chat, "bare", "<= 3.5x"),
+        "admin": Case(
+            packages["admin"], config, event("GET", "/v1/health"), "bare", "<= 2.5x", "functions.admin.handler"
+        ),
+        "inference, Bedrock": Case(inference, configured(folder, BEDROCK, upstream), chat, "inference", "<= 1.3x"),
+    }
+
+
+def guarded_cases(folder: Path, upstream: int, endpoint: str, cases: dict[str, Case]) -> dict[str, Case]:
+    """As it is deployed: API keys and a quota in DynamoDB."""
+    os.environ.update(local.CREDENTIALS)
+    local.create_registry_table(endpoint, "registry")
+    local.create_quota_table(endpoint, "quota")
+    store = {"type": "dynamodb", "region": local.REGION, "endpoint_url": endpoint}
+    server = {"auth": {"providers": [{"type": "api_key"}]}, "quota": {"kvstore": {**store, "table": "quota"}}}
+    guards = {"server": server, "metadata_store": {**store, "table": "registry"}}
+    configs = {kind: configured(folder, kind, upstream, guards) for kind in (VLLM, BEDROCK)}
+    key = keys.created("--config", str(configs[VLLM]), "--name", "bench", **local.CREDENTIALS)
+    chat = event("POST", "/v1/chat/completions", CHAT)
+    chat["headers"] |= {"authorization": f"Bearer {key}"}
+    package = cases["inference"].package
+    vllm, bedrock = "inference, keys and quota", "inference, Bedrock, keys and quota"
+    return {
+        vllm: Case(package, configs[VLLM], chat, "bare", "<= 3.0x"),
+        bedrock: Case(package, configs[BEDROCK], chat, vllm, "<= 1.3x"),
+    }
 
 
 def size(module: str, package: Path) -> Row:
@@ -101,20 +143,18 @@ def size(module: str, package: Path) -> Row:
     return Row(f"package, unzipped: {module}", f"{found:.1f} MB", "60 MB", found / 60, "<= 1.0x")
 
 
-def built(folder: Path, over_bedrock: Path) -> dict[str, Path]:
+def built(folder: Path) -> dict[str, Path]:
     """The packages as they are deployed, and the floor with the same libraries and byte code."""
-    build(Build("inference", folder / "bedrock", config=over_bedrock, architecture=architecture()))
     for module in ("inference", "admin"):
         build(Build(module, folder / module, architecture=architecture()))
     bare = folder / "bare"
     copytree(folder / "admin", bare)
     (bare / "bare.py").write_text(BARE)
     py_compile.compile(str(bare / "bare.py"), doraise=True)
-    packages = {module: folder / module for module in ("bare", "inference", "admin")}
-    return packages | {"inference, Bedrock": folder / "bedrock"}
+    return {module: folder / module for module in ("bare", "inference", "admin")}
 
 
-def configured(folder: Path, provider_type: str, upstream: int) -> Path:
+def configured(folder: Path, provider_type: str, upstream: int, guards: dict[str, Any] | None = None) -> Path:
     document = {
         "version": 2,
         "image_name": "bench",
@@ -122,17 +162,22 @@ def configured(folder: Path, provider_type: str, upstream: int) -> Path:
         "providers": {"inference": [provider(provider_type, upstream)]},
         "models": [{"model_id": "up/bench", "provider_model_id": "bench"}],
         "metadata_store": {"type": "dynamodb", "table": "registry"},
+        **(guards or {}),
     }
-    config = folder / f"{provider_type.rpartition(':')[2]}.json"
+    config = folder / f"{provider_type.rpartition(':')[2]}{'-guarded' if guards else ''}.json"
     config.write_text(json.dumps(document))
     return config
 
 
-def one_start(module: str, package: Path, environment: dict[str, str], log: Path) -> tuple[float, float]:
+def environment(case: Case) -> dict[str, str]:
+    return {"LLAMBDA_CONFIG": str(case.config), **local.CREDENTIALS}
+
+
+def one_start(case: Case, log: Path) -> tuple[float, float]:
     """Milliseconds of init as the runtime reports it, and from the first event to its answer, init included."""
-    with running(package, HANDLERS[module], environment, log) as function:
+    with running(case.package, case.handler, environment(case), log) as function:
         start = time.perf_counter()
-        answer = function.invoke(FIRST[module])
+        answer = function.invoke(case.event)
         total = (time.perf_counter() - start) * 1e3
         assert answer["statusCode"] == 200, answer
         found = re.search(r"INIT REPORT\(durationMs: ([\d.]+)", log.read_text())
@@ -140,12 +185,11 @@ def one_start(module: str, package: Path, environment: dict[str, str], log: Path
         return float(found[1]), total
 
 
-def memory(package: Path, environment: dict[str, str], log: Path) -> Row:
-    with ExitStack() as stack:
-        function: Function = stack.enter_context(running(package, HANDLERS["inference"], environment, log))
+def memory(case: Case, log: Path) -> Row:
+    with running(case.package, case.handler, environment(case), log) as function:
         for _ in range(WARM):
-            function.invoke(FIRST["inference"])
-        used = resident_mb(package)
+            function.invoke(case.event)
+        used = resident_mb(case.package)
     return Row(f"memory of inference after {WARM} chats", f"{used:.0f} MB", "100 MB", used / 100, "<= 1.0x")
 
 

@@ -25,6 +25,7 @@ class MemoryCounters:
     takes: list[str] = field(default_factory=list[str])
     adjusts: list[str] = field(default_factory=list[str])
     down: bool = False
+    warmed: bool = False
     closed: bool = False
 
     async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
@@ -47,6 +48,9 @@ class MemoryCounters:
     async def read(self, key: str) -> Counts:
         await self._reached()
         return self.rows.get(key, Counts())
+
+    def warm(self) -> None:
+        self.warmed = True
 
     async def close(self) -> None:
         self.closed = True

@@ -265,3 +265,9 @@ async def test_closing_closes_the_counters() -> None:
     b = bench()
     await b.quota.close()
     assert b.counters.closed
+
+
+async def test_warming_warms_the_counters() -> None:
+    b = bench()
+    b.quota.warm()
+    assert b.counters.warmed
