@@ -7,13 +7,16 @@ ApiError
 ├── NotFound              404
 ├── MethodNotAllowed      405   carries Allow
 ├── Conflict              409   a registration that is there with other content
+├── AnswerUnderWay        409   carries Retry-After, seconds: an earlier call with the same Idempotency-Key
 ├── BodyTooLarge          413
+├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
 ├── QuotaUnavailable      503   the counters could not be reached
+├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
@@ -95,6 +98,17 @@ class Conflict(ApiError):
     code = "conflict"
 
 
+class AnswerUnderWay(ApiError):
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_key_in_use"
+
+    def __init__(self, *, retry_after: int) -> None:
+        """`retry_after` is in seconds."""
+        message = "A request with this Idempotency-Key is being answered; ask again for its answer."
+        super().__init__(message, headers={"retry-after": str(retry_after)})
+
+
 class BodyTooLarge(ApiError):
     status = 413
     type = "invalid_request_error"
@@ -103,6 +117,16 @@ class BodyTooLarge(ApiError):
     def __init__(self, limit: int) -> None:
         """Say the limit, in bytes."""
         super().__init__(f"The request body is larger than {limit} bytes, the most that this endpoint takes.")
+
+
+class KeyReused(ApiError):
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        """Need nothing."""
+        super().__init__("This Idempotency-Key came with another request before; a new request needs a new key.")
 
 
 class QuotaExceeded(ApiError):
@@ -144,6 +168,11 @@ class AuthUnavailable(ApiError):
 class QuotaUnavailable(ApiError):
     status = 503
     code = "quota_unavailable"
+
+
+class IdempotencyUnavailable(ApiError):
+    status = 503
+    code = "idempotency_unavailable"
 
 
 class UpstreamTimeout(ApiError):

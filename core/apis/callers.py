@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from core.apis.observed import Observed
+
 CATEGORIES: Final = ("roles", "teams", "projects", "namespaces")
 """The attributes that owners share resources by; a principal may have others, as `scopes`."""
 
@@ -44,6 +46,7 @@ class Call:
     source: str = ""
     tokens: int | None = None
     provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    observed: Observed = field(default_factory=Observed, repr=False, compare=False)
 
     def used(self, tokens: int) -> None:
         """Add what a provider reports: prompt and completion tokens together."""

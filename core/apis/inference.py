@@ -114,6 +114,7 @@ OPERATIONS: Final = (
         request=ChatRequest,
         stream="stream_chat_completion",
         tokens=most_tokens,
+        idempotent=True,
     ),
     Operation(
         "POST",
@@ -123,6 +124,7 @@ OPERATIONS: Final = (
         request=CompletionRequest,
         stream="stream_completion",
         tokens=most_tokens,
+        idempotent=True,
     ),
     Operation(
         "POST",
@@ -131,5 +133,6 @@ OPERATIONS: Final = (
         "Embed texts.",
         request=EmbeddingsRequest,
         tokens=lambda _: 0,
+        idempotent=True,
     ),
 )

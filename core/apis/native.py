@@ -219,6 +219,7 @@ OPERATIONS: Final = (
         request=NativeChatRequest,
         stream="native_stream_chat_completion",
         tokens=most_tokens,
+        idempotent=True,
     ),
     Operation(
         "POST",
@@ -228,6 +229,7 @@ OPERATIONS: Final = (
         request=NativeCompletionRequest,
         stream="native_stream_completion",
         tokens=most_tokens,
+        idempotent=True,
     ),
     Operation(
         "POST",
@@ -236,6 +238,7 @@ OPERATIONS: Final = (
         "Embed contents (0.2).",
         request=NativeEmbeddingsRequest,
         tokens=lambda _: 0,
+        idempotent=True,
     ),
     Operation(
         "POST",
@@ -244,6 +247,7 @@ OPERATIONS: Final = (
         "Answer several conversations (0.2).",
         request=NativeChatBatchRequest,
         tokens=most_tokens,
+        idempotent=True,
     ),
     Operation(
         "POST",
@@ -252,5 +256,6 @@ OPERATIONS: Final = (
         "Continue several contents (0.2).",
         request=NativeCompletionBatchRequest,
         tokens=most_tokens,
+        idempotent=True,
     ),
 )

@@ -18,7 +18,7 @@ class Operation:
     parameters by name and, as None where they are absent, the `query` parameters.
 
     `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for what
-    makes tokens: the bound that a request sets itself, 0 where it sets none.
+    makes tokens: the bound that a request sets itself, 0 where it sets none. What is `idempotent` heeds an Idempotency-Key.
     """
 
     method: Method
@@ -31,6 +31,7 @@ class Operation:
     open: bool = False
     counted: bool = True
     tokens: Callable[[Any], int] | None = None
+    idempotent: bool = False
 
 
 def openai_paths(path: str) -> tuple[str, str]:

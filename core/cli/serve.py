@@ -78,8 +78,9 @@ def _log_at(wanted: "LoggingConfig") -> None:
 
 def _app(path: Path, config: "RunConfig") -> "App":
     """The union of the functions that this run config needs, each made as it is on Lambda."""
+    from core.runtime.lines import to_log
     from core.web.app import union
 
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
     modules = [module for api, module in FUNCTIONS.items() if api == "admin" or config.providers.get(api)]
-    return union(import_module(module).app for module in modules)
+    return union((import_module(module).app for module in modules), to_log)

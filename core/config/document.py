@@ -1,7 +1,7 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
 Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `server.max_body_bytes`,
-`metadata_store.type: dynamodb` and `logging.level` are llambda's own.
+`server.idempotency`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config.records import DynamoStore, Record, Seconds, SqliteStore, Text, UserPath, Whole
-from core.config.security import AuthConfig, QuotaConfig
+from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
 
 
 def _lower(value: object) -> object:
@@ -46,6 +46,7 @@ class ServerConfig(Record):
     tls_cafile: UserPath | None = None
     auth: AuthConfig | None = None
     quota: QuotaConfig | None = None
+    idempotency: IdempotencyConfig | None = None
     max_body_bytes: Annotated[Whole, Field(ge=1024, le=104_857_600)] = 6_291_456
 
     @model_validator(mode="after")

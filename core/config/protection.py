@@ -1,4 +1,4 @@
-"""One spelling for `server.auth` and `server.quota`.
+"""One spelling for `server.auth`, `server.quota` and `server.idempotency`.
 
 | written                                             | becomes                                |
 |-----------------------------------------------------|----------------------------------------|
@@ -6,7 +6,7 @@
 | `auth.provider_type` and `auth.config`              | a provider                             |
 | `auth.provider_config`, with `type` in it           | a provider                             |
 | `auth.providers`, each in one of the last two ways  | the providers, without those whose type is null |
-| `quota.kvstore.backend`                             | that one of `storage.backends`         |
+| `quota.kvstore.backend`, `idempotency.kvstore.backend` | that one of `storage.backends`      |
 
 Source: the configurations of Llama Stack 0.2.2, 0.2.12, 0.2.15 and 0.7.3.
 """
@@ -20,22 +20,22 @@ from core.config.sections import REFUSED
 from core.config.storage import backed_store
 
 AUTH: Final = "server.auth"
-KVSTORE: Final = "server.quota.kvstore"
+STORED: Final = ("quota", "idempotency")
 SPELLINGS: Final = ("endpoint", "provider_type", "provider_config", "providers")
 HINT: Final = "names no auth provider: give `provider_type` and `config`, or a list of `providers`"
 
 
 def protection(draft: Draft) -> None:
-    """Rewrite both sections of `draft.document`, as far as they have the shape for it."""
+    """Rewrite these sections of `draft.document`, as far as they have the shape for it."""
     given = draft.document.get("server")
     if not isinstance(given, Mapping):
         return
     server = dict(cast("Mapping[str, Value]", given))
     if isinstance(server.get("auth"), Mapping):
         server["auth"] = _auth(draft, cast("Mapping[str, Value]", server["auth"]))
-    quota = server.get("quota")
-    if isinstance(quota, Mapping):
-        server["quota"] = _quota(draft, cast("Mapping[str, Value]", quota))
+    for name in STORED:
+        if isinstance(server.get(name), Mapping):
+            server[name] = _stored(draft, cast("Mapping[str, Value]", server[name]), f"server.{name}.kvstore")
     draft.document["server"] = server
 
 
@@ -97,12 +97,12 @@ def _entry(draft: Draft, entry: Value, place: str, index: int) -> Value:
     return {**({"type": written["type"]} if "type" in written else {}), "config": config}
 
 
-def _quota(draft: Draft, quota: Mapping[str, Value]) -> Value:
-    kvstore = quota.get("kvstore")
+def _stored(draft: Draft, section: Mapping[str, Value], place: str) -> Value:
+    kvstore = section.get("kvstore")
     if not isinstance(kvstore, Mapping) or "backend" not in kvstore:
-        return quota
-    found = backed_store(draft.source.get("storage"), cast("Mapping[str, Value]", kvstore), KVSTORE)
+        return section
+    found = backed_store(draft.source.get("storage"), cast("Mapping[str, Value]", kvstore), place)
     for problem in found.problems:
         draft.blame(problem.path, problem.message)
     draft.origins.update(found.origins)
-    return {**quota, "kvstore": found.store} if found.store is not None else quota
+    return {**section, "kvstore": found.store} if found.store is not None else section

@@ -1,7 +1,7 @@
-"""`server.auth` and `server.quota` as records.
+"""`server.auth`, `server.quota` and `server.idempotency` as records.
 
 Source: AuthenticationConfig, AccessRule and QuotaConfig of Llama Stack 0.2.12; several providers, API keys, Cognito,
-and in quotas tokens, roles, shards, shadow and periods other than the day are llambda's own.
+in quotas tokens, roles, shards, shadow and periods other than the day, and idempotency are llambda's own.
 """
 
 from typing import Annotated, Any, Literal
@@ -55,3 +55,11 @@ class QuotaConfig(Record):
     shards: Annotated[Whole, Field(ge=1, le=100)] = 1
     shadow: bool = False
     on_store_failure: Literal["deny", "allow"] = "deny"
+
+
+class IdempotencyConfig(Record):
+    """Where answers are kept under their Idempotency-Key, and how long; one that is larger is not kept."""
+
+    kvstore: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    ttl_seconds: Annotated[Whole, Field(ge=1, le=2_592_000)] = 86_400
+    max_answer_bytes: Annotated[Whole, Field(ge=1024, le=16_777_216)] = 1_048_576

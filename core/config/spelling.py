@@ -7,7 +7,7 @@
 | `storage.stores.metadata` and the backend it names | `metadata_store`                   |
 | no `apis`, or an empty list                        | every API that has providers       |
 | the spellings of `server.auth`                     | `server.auth.providers`            |
-| `server.quota.kvstore` that names a backend        | the store that the backend is      |
+| `kvstore` of `server.quota` or `.idempotency` that names a backend | the store that it is |
 | keys of the reference without effect here          | `unused`                           |
 """
 

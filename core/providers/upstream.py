@@ -14,6 +14,7 @@ from typing import Any, Final
 import aiohttp
 from pydantic_core import from_json
 
+from core.apis.tracing import TRACE
 from core.apis.types import JsonObject, JsonStream
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.providers.target import Credentials, Target
@@ -106,7 +107,7 @@ class Upstream:
         if self._sign is not None:
             headers = await self._sign(method, self._target.base_url + path, body)
         try:
-            response = await self._send(method, path, body, headers)
+            response = await self._send(method, path, body, {**headers, **TRACE.get().headers})
             async with response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
                     raise await self._refusal(response, credentials)

@@ -1,14 +1,15 @@
-"""From `server.auth` and `server.quota` to what keeps them: nothing of either is imported where it is not configured."""
+"""From `server.auth`, `.quota` and `.idempotency` to what keeps them: what is not configured is not imported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import logging
 from typing import TYPE_CHECKING
 
+from core.apis.tables import route_rows
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.config.sections import nearest
-from core.config.security import AuthConfig, QuotaConfig
-from core.stores.ports import RegistryStore
+from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
+from core.stores.ports import AnswerStore, RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
@@ -73,3 +74,14 @@ def connect_quota(quota: QuotaConfig | None, *, authenticated: bool) -> "Quota |
             "anonymous_max_requests applies to all and authenticated_max_requests to none"
         )
     return Quota(quota, connect_counters(quota.kvstore))
+
+
+def connect_idempotency(idempotency: IdempotencyConfig | None, apis: Collection[str]) -> AnswerStore | None:
+    """The answers' store, which opens at the first call; None without `server.idempotency`, and where no API heeds it."""
+    if idempotency is None or not any(
+        row.operation.idempotent for row in route_rows(apis) if row.operation is not None
+    ):
+        return None
+    from core.stores.connect import connect_answers
+
+    return connect_answers(idempotency.kvstore)

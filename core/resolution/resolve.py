@@ -22,7 +22,7 @@ from core.config.security import AuthConfig
 from core.resolution.check import available, config_class, needs_of
 from core.resolution.compliance import check_compliance
 from core.resolution.order import dependency_order
-from core.resolution.protection import connect_auth, connect_quota
+from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
 from core.resolution.specs import ProviderSpec, Specs
 from core.routing.access import DEFAULT_POLICY
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
@@ -38,7 +38,7 @@ from core.routing.shielded import ShieldedInference
 from core.routing.targets import TargetPolicy
 from core.stores.cached import CachedRegistry
 from core.stores.connect import connect_registry
-from core.stores.ports import RegistryStore
+from core.stores.ports import AnswerStore, RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
@@ -66,7 +66,7 @@ type Guarded = Callable[[Call | None], GuardedRegistry]
 class Stack:
     """What was resolved. `surfaces` has an entry per Surface name, `registries` one per kind name.
 
-    `authenticator`, `quota` and `circuits` are None where they are not configured.
+    `authenticator`, `quota`, `answers` and `circuits` are None where they are not configured.
     """
 
     config: RunConfig
@@ -77,6 +77,7 @@ class Stack:
     store: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
+    answers: AnswerStore | None = None
     circuits: Circuits | None = None
 
     def connected(self) -> RegistryStore:
@@ -92,8 +93,9 @@ class Stack:
             warm: Callable[[], None] | None = getattr(instance.provider, "warm", None)
             if warm is not None:
                 warm()
-        if self.quota is not None:
-            self.quota.warm()
+        for store in (self.quota, self.answers):
+            if store is not None:
+                store.warm()
 
     async def close(self) -> None:
         """Let go of every connection; a provider without `close` has none."""
@@ -101,7 +103,7 @@ class Stack:
             close: Callable[[], Awaitable[None]] | None = getattr(instance.provider, "close", None)
             if close is not None:
                 await close()
-        for part in (self.authenticator, self.quota):
+        for part in (self.authenticator, self.quota, self.answers):
             if part is not None:
                 await part.close()
         if self.store is not None:
@@ -123,6 +125,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
     stack = Stack(loaded.config, _enforcement(loaded.config.server.auth), circuits=_circuits(loaded.config))
     stack.authenticator = connect_auth(loaded, loaded.config.server.auth, stack.connected)
     stack.quota = connect_quota(loaded.config.server.quota, authenticated=stack.authenticator is not None)
+    stack.answers = connect_idempotency(loaded.config.server.idempotency, wanted)
     for api in dependency_order(apis, needs_of(loaded, specs)):
         stack.instances += [
             await _connect(loaded, path, entry, _spec(specs, api, loaded.places.written(path), entry), stack.surfaces)
@@ -198,7 +201,7 @@ def _safety(stack: Stack, providers: Mapping[str, SafetyProvider]) -> None:
 
     kind = APIS["safety"].kinds[0]
     shields = stack.registries["shield"] = _guarded(stack, kind, dict.fromkeys(providers, _lists_nothing), offered)
-    stack.surfaces["safety"] = lambda call: SafetyRouter(shields(call), providers)
+    stack.surfaces["safety"] = lambda call: SafetyRouter(shields(call), providers, call)
 
 
 async def _lists_nothing() -> list[ServedModel]:

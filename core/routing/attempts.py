@@ -6,8 +6,9 @@ from contextlib import aclosing
 import logging
 import math
 import sys
-from typing import Any, Final
+from typing import Final
 
+from core.apis.callers import ANONYMOUS, Call
 from core.apis.inference import InferenceProvider, TakesProviderData
 from core.apis.types import JsonObject, JsonStream
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
@@ -26,11 +27,11 @@ class Attempts:
     """How the requests of one call reach providers. One target alone, without timeout and circuits, is just called."""
 
     def __init__(
-        self, providers: Mapping[str, InferenceProvider], circuits: Circuits | None, data: Mapping[str, Any] | None
+        self, providers: Mapping[str, InferenceProvider], circuits: Circuits | None, call: Call | None
     ) -> None:
-        """Ask `providers`, by provider id, with what the caller brings as `data`."""
+        """Ask `providers`, by provider id, with what the caller brings, and note who was asked."""
         self._providers = providers
-        self._data = data
+        self._call = call or Call(ANONYMOUS)
         self._circuits = circuits
 
     async def answer(self, targets: Sequence[Target], ask: Ask[JsonObject]) -> JsonObject:
@@ -89,15 +90,18 @@ class Attempts:
         except TimeoutError as slow:
             raise UpstreamTimeout(f"Provider `{target.provider_id}` did not answer in time.") from slow
 
-    def _ask[R](self, target: Target, ask: Ask[R]) -> Awaitable[R]:
+    async def _ask[R](self, target: Target, ask: Ask[R]) -> R:
         provider = self._providers.get(target.provider_id)
         if provider is None:
             raise ProviderUnavailable(
                 f"The model belongs to provider `{target.provider_id}`, which this stack does not configure."
             )
-        if self._data and isinstance(provider, TakesProviderData):
-            provider = provider.with_provider_data(self._data)
-        return ask(provider, target.model)
+        data, observed = self._call.provider_data, self._call.observed
+        if data and isinstance(provider, TakesProviderData):
+            provider = provider.with_provider_data(data)
+        observed.provider, observed.provider_model = target.provider_id, target.model
+        with observed.upstream:
+            return await ask(provider, target.model)
 
 
 def _never_open() -> Circuits:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, Final, cast
 
-from core.apis.callers import Call
+from core.apis.callers import ANONYMOUS, Call
 from core.apis.inference import (
     ChatRequest,
     CompletionRequest,
@@ -36,8 +36,8 @@ class InferenceRouter:
     ) -> None:
         """Route by `models` to `providers`, by provider id; `call` is told what they report as used."""
         self._models = models
-        self._attempts = Attempts(providers, circuits, call.provider_data if call is not None else None)
-        self._call = call
+        self._call = call or Call(ANONYMOUS)
+        self._attempts = Attempts(providers, circuits, self._call)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         targets = await self._route(request.model, "llm", "chat completions")
@@ -71,6 +71,7 @@ class InferenceRouter:
             resource = await self._models.get(model)
         except NotFound as unknown:
             raise NotFound(unknown.message, param="model") from None
+        self._call.observed.model = model
         kind: ModelType = resource.attributes["model_type"]
         if kind != wanted:
             raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
@@ -87,7 +88,7 @@ class InferenceRouter:
         usage: object = None
         try:
             async with aclosing(chunks):
-                async for chunk in chunks:
+                while (chunk := await self._next(chunks)) is not None:
                     usage = chunk.get("usage") or usage
                     if not asked and _drop_usage(chunk):
                         continue
@@ -96,10 +97,16 @@ class InferenceRouter:
         finally:  # the last one counts: some providers report the sum so far with every chunk
             self._count(usage)
 
+    async def _next(self, chunks: JsonStream) -> JsonObject | None:
+        with self._call.observed.upstream:
+            return await anext(chunks, None)
+
     def _count(self, usage: object) -> None:
-        total = cast("JsonObject", usage).get("total_tokens") if isinstance(usage, dict) else None
-        if self._call is not None and isinstance(total, int) and total >= 0:
+        counts = cast("JsonObject", usage) if isinstance(usage, dict) else {}
+        total = counts.get("total_tokens")
+        if isinstance(total, int) and total >= 0:
             self._call.used(total)
+        self._call.observed.used(counts)
 
 
 def _as[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
+from core.apis.callers import ANONYMOUS, Call
 from core.apis.resources import Resource
 from core.apis.safety import ModerationRequest, RunShieldRequest, SafetyProvider, Violation
 from core.apis.types import JsonObject
@@ -16,15 +17,19 @@ MOST_INPUTS: Final = 32  # each is a call of its own to the shield's provider
 class SafetyRouter:
     """The `Safety` that one caller gets: federated over every configured provider."""
 
-    def __init__(self, shields: GuardedRegistry, providers: Mapping[str, SafetyProvider]) -> None:
-        """Route by `shields` to `providers`, by provider id."""
+    def __init__(
+        self, shields: GuardedRegistry, providers: Mapping[str, SafetyProvider], call: Call | None = None
+    ) -> None:
+        """Route by `shields` to `providers`, by provider id; who was asked, and for how long, is noted on `call`."""
         self._shields = shields
         self._providers = providers
+        self._observed = (call or Call(ANONYMOUS)).observed
 
     async def run_shield(self, request: RunShieldRequest) -> JsonObject:
         shield = await self._shield(request.shield_id, "shield_id")
         provider = self._provider(shield)
-        return {"violation": await provider.run_shield(shield, request.messages, request.params or {})}
+        with self._observed.upstream:
+            return {"violation": await provider.run_shield(shield, request.messages, request.params or {})}
 
     async def moderate(self, request: ModerationRequest) -> JsonObject:
         shield = await self._shield(request.model, "model") if request.model is not None else await self._only()
@@ -32,9 +37,10 @@ class SafetyRouter:
         inputs = [request.input] if isinstance(request.input, str) else request.input
         if not 1 <= len(inputs) <= MOST_INPUTS:
             raise InvalidRequest(f"input must have 1 to {MOST_INPUTS} entries.", param="input")
-        found = [
-            await provider.run_shield(shield, [{"role": "user", "content": _content(part)}], {}) for part in inputs
-        ]
+        with self._observed.upstream:
+            found = [
+                await provider.run_shield(shield, [{"role": "user", "content": _content(part)}], {}) for part in inputs
+            ]
         results = [result_of(violation) for violation in found]
         return {"id": f"modr-{uuid4().hex}", "model": request.model or shield.identifier, "results": results}
 
@@ -58,6 +64,9 @@ class SafetyRouter:
             raise ProviderUnavailable(
                 f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, which this stack does not configure."
             )
+        observed = self._observed
+        observed.model, observed.provider = shield.identifier, shield.provider_id
+        observed.provider_model = shield.provider_resource_id
         return provider
 
 

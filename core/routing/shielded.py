@@ -92,7 +92,8 @@ class ShieldedInference:
                 raise ProviderUnavailable("The model is guarded by shields, and this stack has no safety provider.")
             request = RunShieldRequest(shield_id=shield, messages=list(messages), params={"source": source})
             try:
-                found = (await self._safety.run_shield(request))["violation"]
+                with self._call.observed.upstream:
+                    found = (await self._safety.run_shield(request))["violation"]
             except NotFound as unknown:
                 raise ProviderUnavailable(
                     f"The model is guarded by a shield that there is not: `{shield}`."

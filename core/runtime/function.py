@@ -1,5 +1,9 @@
 """What a module of `functions/` is made of: its app and its handler, from the run config."""
 
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
 from starlette.applications import Starlette
 
 from core.apis.version import VERSION
@@ -7,12 +11,15 @@ from core.config.environment import config_path, environ
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.resolution.resolve import resolve
-from core.runtime.buffered import Handler, buffered
+from core.runtime import lines, snapshot
 from core.runtime.loop import process_loop
 from core.web.app import build_app
 
+if TYPE_CHECKING:
+    from core.runtime.buffered import Handler
 
-def function(*apis: str) -> tuple[Starlette, Handler]:
+
+def function(*apis: str) -> tuple[Starlette, "Handler"]:
     """Resolve `apis` from the run config that LLAMBDA_CONFIG names; connections open at first use.
 
     Raises:
@@ -21,8 +28,27 @@ def function(*apis: str) -> tuple[Starlette, Handler]:
     stack = process_loop().run_until_complete(resolve(configured(), apis, version=VERSION))
     if "admin" not in apis:  # which only looks at its providers' health
         stack.warm()
-    app = build_app(stack, apis)
-    return app, buffered(app, base_path=environ().get("LLAMBDA_BASE_PATH", ""))
+    variables = environ()
+    name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
+    app = build_app(stack, apis, lines.to_cloudwatch(name) if name else None)
+    if variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        snapshot.keep_apart()
+    return app, _handler(app, variables)
+
+
+def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
+    """Made at its first call where a wrapper may be the streaming runtime, which asks for the app alone."""
+
+    @cache
+    def made() -> "Handler":
+        from core.runtime.buffered import buffered
+
+        return buffered(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        return made()(event, context)
+
+    return handler if variables.get("AWS_LAMBDA_EXEC_WRAPPER") else made()
 
 
 def configured() -> Loaded:

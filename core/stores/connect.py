@@ -1,13 +1,14 @@
-"""From the stores that a run config names, `metadata_store` and `server.quota.kvstore`, to what they mean."""
+"""From the stores that a run config names, `metadata_store` and each `kvstore`, to what they mean."""
 
 from importlib import import_module
 from typing import Final
 
 from core.config.records import DynamoStore, SqliteStore
-from core.stores.ports import CounterStore, RegistryStore
+from core.stores.ports import AnswerStore, CounterStore, RegistryStore
 
 MODULES: Final = {"sqlite": "core.stores.sqlite", "dynamodb": "core.stores.dynamodb"}
 COUNTERS: Final = {"sqlite": "core.stores.counters_sqlite", "dynamodb": "core.stores.counters_dynamodb"}
+ANSWERS: Final = {"sqlite": "core.stores.answers_sqlite", "dynamodb": "core.stores.answers_dynamodb"}
 
 
 def connect_registry(config: SqliteStore | DynamoStore) -> RegistryStore:
@@ -21,4 +22,11 @@ def connect_counters(config: SqliteStore | DynamoStore) -> CounterStore:
     """The counters in the store that `config` names, which is not opened yet; only its own libraries are imported."""
     settings = config.model_dump(exclude={"type"})
     store: CounterStore = import_module(COUNTERS[config.type]).connect(**settings)
+    return store
+
+
+def connect_answers(config: SqliteStore | DynamoStore) -> AnswerStore:
+    """The answers in the store that `config` names, which is not opened yet; only its own libraries are imported."""
+    settings = config.model_dump(exclude={"type"})
+    store: AnswerStore = import_module(ANSWERS[config.type]).connect(**settings)
     return store

@@ -4,29 +4,31 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from core.apis.tables import route_rows
 from core.resolution.resolve import Stack
 from core.web.endpoints import routes
 from core.web.failures import no_route
+from core.web.observed import Observer, Sink
 
 type App = Starlette
 
 
-def build_app(stack: Stack, apis: Iterable[str]) -> Starlette:
-    """Serve `apis` from what was resolved for them; shutting down closes the stack."""
-    return _app(routes(list(route_rows(list(apis))), stack), [stack])
+def build_app(stack: Stack, apis: Iterable[str], sink: Sink | None = None) -> Starlette:
+    """Serve `apis` from what was resolved for them, and tell `sink`; shutting down closes the stack."""
+    return _app(routes(list(route_rows(list(apis))), stack), [stack], sink)
 
 
-def union(apps: Iterable[Starlette]) -> Starlette:
-    """One app with the routes of all, in order; shutting it down closes every stack."""
+def union(apps: Iterable[Starlette], sink: Sink | None = None) -> Starlette:
+    """One app with the routes of all, in order, and a sink of its own; shutting it down closes every stack."""
     apps = list(apps)
     stacks = [stack for app in apps for stack in app.state.stacks]
-    return _app([route for app in apps for route in app.routes], stacks)
+    return _app([route for app in apps for route in app.routes], stacks, sink)
 
 
-def _app(every: Sequence[BaseRoute], stacks: list[Stack]) -> Starlette:
+def _app(every: Sequence[BaseRoute], stacks: list[Stack], sink: Sink | None) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         async with AsyncExitStack() as closing:
@@ -34,7 +36,12 @@ def _app(every: Sequence[BaseRoute], stacks: list[Stack]) -> Starlette:
                 closing.push_async_callback(stack.close)
             yield
 
-    app = Starlette(routes=every, exception_handlers={404: no_route, 405: no_route}, lifespan=lifespan)
+    app = Starlette(
+        routes=every,
+        middleware=[Middleware(Observer, sink=sink)],
+        exception_handlers={404: no_route, 405: no_route},
+        lifespan=lifespan,
+    )
     app.state.stacks = stacks
     app.router.redirect_slashes = False
     return app

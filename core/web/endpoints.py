@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
@@ -20,21 +20,57 @@ from core.routing.registration import resource_from
 from core.web.body import parse, read
 from core.web.failures import JSON, Endpoint
 from core.web.gate import Gate, Steps
+from core.web.observed import observed_of
 from core.web.sse import EventStream, gone, wants_done
 
+if TYPE_CHECKING:
+    from core.web.idempotency import Idempotency
+
 MOST_LISTED: Final = 1000
+NAMES: Final = {
+    ("GET", True): "list_{0.section}",
+    ("GET", False): "get_{0.name}",
+    ("POST", True): "register_{0.name}",
+    ("DELETE", False): "unregister_{0.name}",
+}
+"""What the operations of a kind are called where they are counted."""
 
 
 def routes(rows: list[RouteRow], stack: Stack) -> list[Route]:
     """A route per row, in order; HEAD is answered where GET is, as HTTP wants it."""
     gate = Gate(stack.authenticator, stack.quota)
-    return [Route(row.path, _endpoint(row, stack, gate), methods=[row.method]) for row in rows]
+    once = _once(stack)
+    return [Route(row.path, _named(row, _endpoint(row, stack, gate, once)), methods=[row.method]) for row in rows]
 
 
-def _endpoint(row: RouteRow, stack: Stack, gate: Gate) -> Endpoint:
+def _once(stack: Stack) -> "Idempotency | None":
+    config = stack.config.server.idempotency
+    if config is None or stack.answers is None:
+        return None
+    from core.web.idempotency import Idempotency
+
+    return Idempotency(stack.answers, config)
+
+
+def _named(row: RouteRow, endpoint: Endpoint) -> Endpoint:
+    """`endpoint`, which notes what it is."""
+    many = "{" not in row.path
+    name = row.operation.call if row.operation is not None else NAMES[row.method, many].format(row.kind)
+
+    async def answer(request: Request) -> Response:
+        observed = observed_of(request.scope)
+        observed.api, observed.operation = row.api, name
+        return await endpoint(request)
+
+    return answer
+
+
+def _endpoint(row: RouteRow, stack: Stack, gate: Gate, once: "Idempotency | None") -> Endpoint:
     limit = stack.config.server.max_body_bytes
     if row.operation is not None:
         steps = _operation(row.operation, stack.surfaces[row.surface], limit)
+        if once is not None and row.operation.idempotent:
+            steps = once.around(steps, limit)
         return gate.endpoint(steps, open_=row.operation.open, counted=row.operation.counted)
     if row.kind is None:
         raise LookupError(row.path)

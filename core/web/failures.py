@@ -1,5 +1,6 @@
 """Exceptions as responses: the one place where anything that can go wrong gets its wire form."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 import logging
 from typing import Any, Final
@@ -9,13 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import Scope
 
-from core.errors import ApiError, MethodNotAllowed, NotFound
+from core.errors import ApiError, MethodNotAllowed, NotFound, UpstreamTimeout
 
 log = logging.getLogger(__name__)
 
 type Endpoint = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
+MARGIN_SECONDS: Final = 0.5  # of a function's time, for the answer that says that it is up
 
 
 class Bug(ApiError):
@@ -42,15 +45,31 @@ def error_response(failure: ApiError) -> Response:
     return Response(to_json(failure.body()), failure.status, failure.headers, JSON)
 
 
-async def attempt[T](work: Awaitable[T]) -> T | ApiError:
-    """The result of `work`, or the failure that the caller may see. The program's only broad except."""
+def deadline(scope: Scope) -> float | None:
+    """When an answer must be on its way, in the loop's time: shortly before Lambda kills the function; None elsewhere."""
+    context = scope.get("aws.context")
+    if context is None:
+        return None
+    remaining: int = context.get_remaining_time_in_millis()
+    return asyncio.get_running_loop().time() + remaining / 1000 - MARGIN_SECONDS
+
+
+async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiError:
+    """The result of `work`, or the failure that the caller may see. The program's only broad except.
+
+    At `until`, in the loop's time, `work` is cancelled.
+    """
+    limit = asyncio.timeout_at(until)
     try:
-        return await work
+        async with limit:
+            return await work
     except ApiError as failure:
         return failure
     except ClientDisconnect:
         return ClientLeft()
     except Exception:
+        if limit.expired():
+            return UpstreamTimeout("There was no answer before the function's time was up.")
         log.exception("a request failed")
         return Bug()
 

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from core.apis.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
 from core.errors import ApiError, InvalidRequest
-from core.web.failures import ClientLeft, Endpoint, attempt, error_response
+from core.web.failures import ClientLeft, Endpoint, attempt, deadline, error_response
+from core.web.observed import observed_of
 from core.web.sse import EventStream
 
 if TYPE_CHECKING:
@@ -52,16 +53,17 @@ class Gate:
         authenticator = None if open_ else self.authenticator
 
         async def answer(request: Request) -> Response:
-            call = await attempt(_call(authenticator, request))
+            until = deadline(request.scope)
+            call = await attempt(_call(authenticator, request), until)
             if isinstance(call, ApiError):
                 return error_response(call)
-            wanted = await attempt(steps.prepare(request)) if steps.prepare else None
+            wanted = await attempt(steps.prepare(request), until) if steps.prepare else None
             if quota is None:
-                return await _performed(steps, request, call, wanted)
-            ticket = await attempt(quota.admit(call, _reserved(steps, wanted)))
+                return await _performed(steps, request, call, wanted, until)
+            ticket = await attempt(quota.admit(call, _reserved(steps, wanted)), until)
             if isinstance(ticket, ApiError):
                 return error_response(ticket)
-            return await _settled(await _performed(steps, request, call, wanted), call, ticket)
+            return await _settled(await _performed(steps, request, call, wanted, until), call, ticket)
 
         return answer
 
@@ -69,7 +71,7 @@ class Gate:
 async def _call(authenticator: "Authenticator | None", request: Request) -> Call:
     source = request.client.host if request.client is not None else ""
     principal = ANONYMOUS if authenticator is None else await authenticator.authenticate(request)
-    return Call(principal, source, provider_data=_provider_data(request))
+    return Call(principal, source, provider_data=_provider_data(request), observed=observed_of(request.scope))
 
 
 def _provider_data(request: Request) -> dict[str, Any]:
@@ -93,8 +95,8 @@ def _reserved(steps: Steps, wanted: object) -> int | None:
     return None if steps.tokens is None or isinstance(wanted, ApiError) else steps.tokens(wanted)
 
 
-async def _performed(steps: Steps, request: Request, call: Call, wanted: object) -> Response:
-    outcome = wanted if isinstance(wanted, ApiError) else await attempt(steps.perform(request, call, wanted))
+async def _performed(steps: Steps, request: Request, call: Call, wanted: object, until: float | None) -> Response:
+    outcome = wanted if isinstance(wanted, ApiError) else await attempt(steps.perform(request, call, wanted), until)
     return error_response(outcome) if isinstance(outcome, ApiError) else outcome
 
 

@@ -1,19 +1,59 @@
-"""What the app is told about a request is what AWS vouches for, whatever the event's shape."""
+"""What the app is told about a request is what AWS vouches for, whatever the event's shape, in both runtimes."""
 
+import asyncio
+from collections.abc import Callable
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.runtime.buffered import buffered
+from core.runtime.invocations import RuntimeApi
+from core.runtime.loop import process_loop
+from core.runtime.stream import Environment
+from core.web.gate import Gate, Steps
 from tests.lambda_.events import SHAPES, SOURCE_IP, Call, event
+from tests.lambda_.runtime_api import listening
+
+type Answers = Callable[[ASGIApp, dict[str, Any], str], dict[str, Any]]
 
 every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+def in_one_piece(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict[str, Any]:
+    return buffered(everywhere(app), base_path=base_path)(sent, None)
+
+
+def as_it_comes(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict[str, Any]:
+    """The streamed answer in the form of the other."""
+
+    async def serve() -> dict[str, Any]:
+        async with listening() as double:
+            api = RuntimeApi(double.address)
+            running = asyncio.create_task(Environment(app, api, {"LLAMBDA_BASE_PATH": base_path}).run())
+            outcome = await double.invoke(sent).whole()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await running
+            await api.close()
+            return outcome.prelude | {"body": outcome.body.decode()}
+
+    try:
+        return process_loop().run_until_complete(serve())
+    finally:
+        process_loop().remove_signal_handler(signal.SIGTERM)
+
+
+@pytest.fixture(params=[in_one_piece, as_it_comes], ids=["buffered", "streaming"])
+def answers(request: pytest.FixtureRequest) -> Answers:
+    runtime: Answers = request.param
+    return runtime
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,70 +77,70 @@ def everywhere(app: ASGIApp) -> Starlette:
     return Starlette(routes=[Mount("", app=app)])
 
 
-def told(sent: dict[str, Any], *, base_path: str = "") -> dict[str, Any]:
+def told(answers: Answers, sent: dict[str, Any], *, base_path: str = "") -> dict[str, Any]:
     """What `echo` saw of an event."""
-    answer = buffered(everywhere(echo), base_path=base_path)(sent, None)
+    answer = answers(echo, sent, base_path)
     assert answer["statusCode"] == 200, answer
     seen: dict[str, Any] = json.loads(answer["body"])
     return seen
 
 
 @every_shape
-def test_client_is_the_address_in_the_request_context_and_not_a_forwarded_one(shape: str) -> None:
+def test_client_is_the_address_in_the_request_context_and_not_a_forwarded_one(answers: Answers, shape: str) -> None:
     forged = [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("X-Real-Ip", "192.0.2.1")]
-    assert told(event(shape, Call(headers=forged)))["client"] == SOURCE_IP
+    assert told(answers, event(shape, Call(headers=forged)))["client"] == SOURCE_IP
 
 
 @every_shape
-def test_stage_is_no_part_of_the_path(shape: str) -> None:
-    assert told(event(shape, Call(path="/v1/models")))["path"] == "/v1/models"
+def test_stage_is_no_part_of_the_path(answers: Answers, shape: str) -> None:
+    assert told(answers, event(shape, Call(path="/v1/models")))["path"] == "/v1/models"
 
 
 @pytest.mark.parametrize("path", ["/developers", "/v1/dev", "/dev"])
-def test_only_the_stage_itself_is_taken_off_the_path(path: str) -> None:
-    assert told(event("http_stage", Call(path=path)))["path"] == path
+def test_only_the_stage_itself_is_taken_off_the_path(answers: Answers, path: str) -> None:
+    assert told(answers, event("http_stage", Call(path=path)))["path"] == path
 
 
-def test_stage_alone_is_the_root() -> None:
+def test_stage_alone_is_the_root(answers: Answers) -> None:
     sent = event("http_stage", Call(path=""))
     assert sent["requestContext"]["http"]["path"] == "/dev"
-    assert told(sent)["path"] == "/"
+    assert told(answers, sent)["path"] == "/"
 
 
 @every_shape
-def test_base_path_of_a_custom_domain_is_taken_off(shape: str) -> None:
+def test_base_path_of_a_custom_domain_is_taken_off(answers: Answers, shape: str) -> None:
     sent = event(shape, Call(path="/llm/v1/models"))
-    assert told(sent, base_path="/llm")["path"] == "/v1/models"
+    assert told(answers, sent, base_path="/llm")["path"] == "/v1/models"
 
 
 @every_shape
-def test_percent_encoded_path_is_decoded_once(shape: str) -> None:
-    assert told(event(shape, Call(path="/v1/models/a%2Fb%252F%C3%A4")))["path"] == "/v1/models/a/b%2Fä"
+def test_percent_encoded_path_is_decoded_once(answers: Answers, shape: str) -> None:
+    assert told(answers, event(shape, Call(path="/v1/models/a%2Fb%252F%C3%A4")))["path"] == "/v1/models/a/b%2Fä"
 
 
 @every_shape
-def test_repeated_query_parameters_keep_their_order_and_their_characters(shape: str) -> None:
+def test_repeated_query_parameters_keep_their_order_and_their_characters(answers: Answers, shape: str) -> None:
     query = [("x", "1"), ("x", "2 & 3"), ("ä", "世界"), ("empty", "")]
-    assert [tuple(pair) for pair in told(event(shape, Call(query=query)))["query"]] == query
+    assert [tuple(pair) for pair in told(answers, event(shape, Call(query=query)))["query"]] == query
 
 
 @every_shape
-def test_repeated_headers_become_one_list(shape: str) -> None:
+def test_repeated_headers_become_one_list(answers: Answers, shape: str) -> None:
     headers = [("Accept-Language", "de"), ("Accept-Language", "en")]
-    seen = told(event(shape, Call(headers=headers)))["headers"]["accept-language"]
+    seen = told(answers, event(shape, Call(headers=headers)))["headers"]["accept-language"]
     assert [value.strip() for value in seen.split(",")] == ["de", "en"]
 
 
 @every_shape
 @pytest.mark.parametrize("body", ["", "text", "Grüße 👋", "Grüße 👋".encode()])
-def test_body_arrives_unchanged_as_text_or_base64(shape: str, body: str | bytes) -> None:
+def test_body_arrives_unchanged_as_text_or_base64(answers: Answers, shape: str, body: str | bytes) -> None:
     wanted = body if isinstance(body, str) else body.decode()
-    assert told(event(shape, Call("POST", body=body)))["body"] == wanted
+    assert told(answers, event(shape, Call("POST", body=body)))["body"] == wanted
 
 
 @every_shape
-def test_scheme_is_https(shape: str) -> None:
-    assert told(event(shape, Call()))["scheme"] == "https"
+def test_scheme_is_https(answers: Answers, shape: str) -> None:
+    assert told(answers, event(shape, Call()))["scheme"] == "https"
 
 
 @every_shape
@@ -108,27 +148,42 @@ def test_answer_that_is_not_text_goes_out_as_base64(shape: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"\x00\xff", media_type="application/octet-stream")(scope, receive, send)
 
-    answer = buffered(everywhere(app))(event(shape, Call()), None)
+    answer = in_one_piece(app, event(shape, Call()))
     assert (answer["isBase64Encoded"], answer["body"]) == (True, "AP8=")
 
 
 @every_shape
-def test_every_cookie_of_an_answer_is_kept(shape: str) -> None:
+def test_every_cookie_of_an_answer_is_kept(answers: Answers, shape: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = Response("ok")
         response.set_cookie("a", "1")
         response.set_cookie("b", "2")
         await response(scope, receive, send)
 
-    answer = buffered(everywhere(app))(event(shape, Call()), None)
-    cookies = answer["multiValueHeaders"]["set-cookie"] if shape == "rest" else answer["cookies"]
+    answer = answers(app, event(shape, Call()), "")
+    cookies = answer.get("cookies") or answer["multiValueHeaders"]["set-cookie"]
     assert [cookie.split("=")[0] for cookie in cookies] == ["a", "b"]
 
 
 @every_shape
 @pytest.mark.parametrize("body", ["%%%", "QUJ", "§"])
-def test_body_that_is_not_base64_as_marked_is_refused_before_the_app(shape: str, body: str) -> None:
+def test_body_that_is_not_base64_as_marked_is_refused_before_the_app(answers: Answers, shape: str, body: str) -> None:
     sent = event(shape, Call("POST")) | {"body": body, "isBase64Encoded": True}
-    answer = buffered(everywhere(echo))(sent, None)
+    answer = answers(echo, sent, "")
     assert answer["statusCode"] == 400
     assert json.loads(answer["body"])["error"]["code"] == "invalid_request"
+
+
+@every_shape
+def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 550
+
+    async def stuck(*_: object) -> Response:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    app = Starlette(routes=[Route("/v1/models", Gate().endpoint(Steps(stuck)))])
+    answer = buffered(app)(event(shape, Call()), Context())
+    assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (504, "upstream_timeout")

@@ -1,19 +1,46 @@
-"""The built functions answer every event shape of AWS, inside the real runtime."""
+"""The built functions answer every event shape of AWS: buffered inside the real runtime, and in the streaming one."""
 
 from base64 import b64decode
+from collections.abc import Iterator
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lambda_.emulator import Function
 from tests.lambda_.events import SHAPES, Call, event, post
+from tests.lambda_.streaming import Streamed, streaming
 from tests.parts.upstream import FakeUpstream, status
 
 CHAT = {"model": "vllm/m", "messages": [{"role": "user", "content": "Grüße, 世界 👋"}]}
 SLASHES = "meta/llama-3/8b"
 
 every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+type Either = Function | Streamed
+
+
+def running(module: str, request: pytest.FixtureRequest) -> Iterator[Either]:
+    """The function in the runtime that the fixture's parameter names."""
+    if request.param == "buffered":
+        yield request.getfixturevalue(module)
+        return
+    packages: dict[str, Path] = request.getfixturevalue("packages")
+    config: Path = request.getfixturevalue("run_config")
+    log = config.parent / f"{module}-streaming.log"
+    with streaming(packages[module], f"functions.{module}.handler", {"LLAMBDA_CONFIG": str(config)}, log) as function:
+        yield function
+
+
+@pytest.fixture(scope="module", params=["buffered", "streaming"], name="inference")
+def _inference(request: pytest.FixtureRequest) -> Iterator[Either]:
+    yield from running("inference", request)
+
+
+@pytest.fixture(scope="module", params=["buffered", "streaming"], name="admin")
+def _admin(request: pytest.FixtureRequest) -> Iterator[Either]:
+    yield from running("admin", request)
 
 
 def text(answer: dict[str, Any]) -> str:
@@ -35,7 +62,7 @@ def error(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def registered(inference: Function) -> str:
+def registered(inference: Either) -> str:
     """A model whose identifier has slashes."""
     answer = inference.invoke(event("rest", post("/v1/models", {"model_id": SLASHES, "provider_model_id": "m"})))
     assert answer["statusCode"] == 200, answer
@@ -43,13 +70,13 @@ def registered(inference: Function) -> str:
 
 
 @every_shape
-def test_health_is_ok(admin: Function, shape: str) -> None:
+def test_health_is_ok(admin: Either, shape: str) -> None:
     answer = admin.invoke(event(shape, Call(path="/v1/health")))
     assert (answer["statusCode"], body(answer)) == (200, {"status": "OK"})
 
 
 @every_shape
-def test_providers_are_listed_with_their_health(admin: Function, shape: str) -> None:
+def test_providers_are_listed_with_their_health(admin: Either, shape: str) -> None:
     answer = admin.invoke(event(shape, Call(path="/v1/providers")))
     [provider] = body(answer)["data"]
     assert (provider["provider_id"], provider["health"]["status"]) == ("vllm", "OK")
@@ -57,7 +84,7 @@ def test_providers_are_listed_with_their_health(admin: Function, shape: str) -> 
 
 @every_shape
 def test_chat_is_answered_and_its_unicode_reaches_the_provider(
-    inference: Function, upstream: FakeUpstream, shape: str
+    inference: Either, upstream: FakeUpstream, shape: str
 ) -> None:
     answer = inference.invoke(event(shape, post("/v1/chat/completions", CHAT)))
     assert answer["statusCode"] == 200
@@ -67,7 +94,7 @@ def test_chat_is_answered_and_its_unicode_reaches_the_provider(
 
 
 @every_shape
-def test_native_chat_is_answered(inference: Function, shape: str) -> None:
+def test_native_chat_is_answered(inference: Either, shape: str) -> None:
     request = {"model_id": "vllm/m", "messages": [{"role": "user", "content": "hi"}]}
     answer = inference.invoke(event(shape, post("/v1/inference/chat-completion", request)))
     assert answer["statusCode"] == 200, answer
@@ -75,7 +102,7 @@ def test_native_chat_is_answered(inference: Function, shape: str) -> None:
 
 
 @every_shape
-def test_base64_body_is_decoded(inference: Function, upstream: FakeUpstream, shape: str) -> None:
+def test_base64_body_is_decoded(inference: Either, upstream: FakeUpstream, shape: str) -> None:
     call = Call("POST", "/v1/openai/v1/chat/completions", json.dumps(CHAT, ensure_ascii=False).encode())
     answer = inference.invoke(event(shape, call))
     assert answer["statusCode"] == 200
@@ -83,7 +110,7 @@ def test_base64_body_is_decoded(inference: Function, upstream: FakeUpstream, sha
 
 
 @every_shape
-def test_body_that_is_not_base64_as_marked_is_400(inference: Function, shape: str) -> None:
+def test_body_that_is_not_base64_as_marked_is_400(inference: Either, shape: str) -> None:
     sent = event(shape, Call("POST", "/v1/chat/completions")) | {"body": "§ not base64 §", "isBase64Encoded": True}
     answer = inference.invoke(sent)
     assert answer["statusCode"] == 400
@@ -91,7 +118,7 @@ def test_body_that_is_not_base64_as_marked_is_400(inference: Function, shape: st
 
 
 @every_shape
-def test_streamed_chat_arrives_whole_as_server_sent_events(inference: Function, shape: str) -> None:
+def test_streamed_chat_arrives_whole_as_server_sent_events(inference: Either, shape: str) -> None:
     answer = inference.invoke(event(shape, post("/v1/chat/completions", CHAT | {"stream": True})))
     assert answer["statusCode"] == 200
     assert answer["headers"]["content-type"].startswith("text/event-stream")
@@ -102,14 +129,14 @@ def test_streamed_chat_arrives_whole_as_server_sent_events(inference: Function, 
     assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "Hello"
 
 
-def test_multi_value_headers_reach_the_app_as_one_list(inference: Function) -> None:
+def test_multi_value_headers_reach_the_app_as_one_list(inference: Either) -> None:
     headers = [("Accept", "text/html"), ("Accept", "application/json"), ("X-Stainless-Lang", "python")]
     answer = inference.invoke(event("rest", Call("POST", "/v1/chat/completions", json.dumps(CHAT), headers)))
     assert answer["statusCode"] == 200
 
 
 @every_shape
-def test_query_string_is_read(inference: Function, registered: str, shape: str) -> None:
+def test_query_string_is_read(inference: Either, registered: str, shape: str) -> None:
     answer = inference.invoke(
         event(shape, Call(path="/v1/models", query=[("limit", "1"), ("limit", "2"), ("ä", "&=")]))
     )
@@ -120,14 +147,14 @@ def test_query_string_is_read(inference: Function, registered: str, shape: str) 
 @every_shape
 @pytest.mark.parametrize("spelling", [SLASHES, SLASHES.replace("/", "%2F")])
 def test_model_id_with_slashes_is_found_in_both_spellings(
-    inference: Function, registered: str, shape: str, spelling: str
+    inference: Either, registered: str, shape: str, spelling: str
 ) -> None:
     answer = inference.invoke(event(shape, Call(path=f"/v1/models/{spelling}")))
     assert (answer["statusCode"], body(answer)["id"]) == (200, registered)
 
 
 @every_shape
-def test_unknown_model_is_404_that_says_how_to_list(inference: Function, shape: str) -> None:
+def test_unknown_model_is_404_that_says_how_to_list(inference: Either, shape: str) -> None:
     answer = inference.invoke(event(shape, post("/v1/chat/completions", CHAT | {"model": "nö/such"})))
     assert answer["statusCode"] == 404
     assert "nö/such" in error(answer)["message"]
@@ -135,13 +162,13 @@ def test_unknown_model_is_404_that_says_how_to_list(inference: Function, shape: 
 
 
 @every_shape
-def test_unknown_route_is_404_in_the_error_shape(inference: Function, shape: str) -> None:
+def test_unknown_route_is_404_in_the_error_shape(inference: Either, shape: str) -> None:
     answer = inference.invoke(event(shape, Call(path="/v1/inference/nothing")))
     assert (answer["statusCode"], error(answer)["code"]) == (404, "not_found")
 
 
 @every_shape
-def test_wrong_method_is_405_with_allow(inference: Function, shape: str) -> None:
+def test_wrong_method_is_405_with_allow(inference: Either, shape: str) -> None:
     answer = inference.invoke(event(shape, Call("DELETE", "/v1/chat/completions")))
     assert (answer["statusCode"], error(answer)["code"]) == (405, "method_not_allowed")
     assert answer["headers"]["allow"] == "POST"
@@ -150,19 +177,19 @@ def test_wrong_method_is_405_with_allow(inference: Function, shape: str) -> None
 @every_shape
 @pytest.mark.parametrize("sent", [None, "", "{", '"text"', b"\xff\xfe", "[" * 100_000])
 def test_malformed_body_is_400_and_the_function_lives_on(
-    inference: Function, shape: str, sent: str | bytes | None
+    inference: Either, shape: str, sent: str | bytes | None
 ) -> None:
     answer = inference.invoke(event(shape, Call("POST", "/v1/chat/completions", sent)))
     assert (answer["statusCode"], error(answer)["type"]) == (400, "invalid_request_error")
     assert inference.invoke(event(shape, Call()))["statusCode"] == 200
 
 
-def test_missing_field_is_named(inference: Function) -> None:
+def test_missing_field_is_named(inference: Either) -> None:
     answer = inference.invoke(event("rest", post("/v1/chat/completions", {"model": "vllm/m"})))
     assert (answer["statusCode"], error(answer)["param"]) == (400, "messages")
 
 
-def test_registration_in_one_function_is_seen_by_every_later_call(inference: Function) -> None:
+def test_registration_in_one_function_is_seen_by_every_later_call(inference: Either) -> None:
     model = {"model_id": "short-lived", "provider_model_id": "m"}
     answers = [
         inference.invoke(event("rest", call))["statusCode"]
@@ -179,7 +206,7 @@ def test_registration_in_one_function_is_seen_by_every_later_call(inference: Fun
 
 
 def test_provider_that_refuses_our_key_is_502_and_never_the_callers_401(
-    inference: Function, upstream: FakeUpstream
+    inference: Either, upstream: FakeUpstream
 ) -> None:
     upstream.replies["/v1/chat/completions"] = status(401, {"error": {"message": "bad key"}})
     try:

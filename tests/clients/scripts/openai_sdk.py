@@ -149,7 +149,22 @@ def bad_request(url: str) -> None:
         assert refusal(BadRequestError, partial(create, model=CHAT, messages=[])).param == "messages"
 
 
+def request_ids(url: str) -> None:
+    import openai
+
+    for client in clients(url):
+        answers = [client.chat.completions.create(model=CHAT, messages=MESSAGES, **SHORT) for _ in range(2)]
+        missing = refusal(
+            openai.NotFoundError, partial(client.chat.completions.create, model="nothing", messages=MESSAGES)
+        )
+        identities = [*(answer._request_id for answer in answers), missing.request_id]
+        assert all(identity.startswith("req_") for identity in identities)
+        assert len({*identities}) == 3
+        assert identities[-1] not in str(missing.body)
+
+
 SCENARIOS = (
+    request_ids,
     list_models,
     get_model,
     chat,

@@ -1,0 +1,185 @@
+"""One request through an ASGI app (https://asgi.readthedocs.io/en/latest/specs/www.html), and what becomes of it.
+
+The answer leaves as the app sends it. An app that fails before its answer began is answered for, in the product's error
+body; afterwards the answer ends with an error that Lambda sees. The deadline here is the last resort: core/web ends what
+it serves earlier, and better.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from enum import Enum, auto
+import json
+import logging
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message
+
+from core.errors import ApiError, UpstreamTimeout
+from core.runtime.connection import HungUp
+from core.runtime.http_events import HttpRequest
+from core.runtime.invocations import Answer, Failure, RuntimeApi
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 1.0  # for an app to end after its client has left, or once it is cancelled
+NO_BODY: Final = frozenset({204, 304})  # RFC 9110, 6.4.1
+OUT_OF_TIME: Final = "There was no answer before the function's time was up."
+INCOMPLETE: Final = Failure("IncompleteAnswer", "The answer is not whole; the function's log has more.")
+
+
+class Stage(Enum):
+    """How far the app's answer is."""
+
+    NOT_BEGUN = auto()
+    BEGUN = auto()
+    OVER = auto()
+
+
+class Cycle:
+    """The ASGI side of an invocation; `left` is done when nobody reads the answer any more."""
+
+    _answer: Answer  # from BEGUN on
+
+    def __init__(self, request: HttpRequest, body: bytes, api: RuntimeApi, request_id: str) -> None:
+        """Begin nothing yet: the answer begins with the app's first message."""
+        self.stage = Stage.NOT_BEGUN
+        self.events = False
+        self.left = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._api = api
+        self._request_id = request_id
+        self._messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._no_body = False
+        self._over = asyncio.Event()
+
+    async def receive(self) -> Message:
+        """The request at once, then nothing until the answer is over or the client has left."""
+        if self._messages:
+            return self._messages.pop()
+        await self._over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Pass the app's message on, waiting while it is read slowly; of one that nobody reads, say nothing."""
+        if not self.left.done():
+            await self.unless_lost(self._pass_on(message))
+
+    async def unless_lost(self, work: Awaitable[None]) -> None:
+        """Do `work`; if it finds that nobody reads the answer, remember that."""
+        try:
+            await work
+        except HungUp:
+            self.lost()
+
+    async def _pass_on(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start" and self.stage is Stage.NOT_BEGUN:
+            await self._begin(message["status"], list(message.get("headers", [])))
+        elif kind == "http.response.body" and self.stage is Stage.BEGUN:
+            if message.get("body") and not self._no_body:
+                await self.write(message["body"])
+            if not message.get("more_body", False):
+                await self.end()
+        else:
+            raise RuntimeError(f"The app sent {kind} when its answer was {self.stage.name}.")
+
+    async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        prelude = self._request.prelude(status, headers)
+        self.events = any(name.lower() == b"content-type" and b"text/event-stream" in value for name, value in headers)
+        self._no_body = self._request.scope["method"] == "HEAD" or status in NO_BODY
+        answer = await self._api.answer(self._request_id)
+        self.stage, self._answer = Stage.BEGUN, answer  # only now, when it will leave at once
+        answer.over.add_done_callback(self._replied)
+        await answer.write(prelude)
+
+    async def write(self, data: bytes) -> None:
+        """A chunk of the body; raises HungUp."""
+        await self._answer.write(data)
+
+    async def end(self, failure: Failure | None = None) -> None:
+        """The body's end; raises HungUp."""
+        self.stage = Stage.OVER
+        await self._answer.end(failure)
+        self._over.set()
+
+    async def close(self) -> None:
+        """Hear what became of the answer, or give it up; raises RuntimeApiFailed."""
+        if self.stage is Stage.OVER and not self.left.done():
+            await self.unless_lost(self._answer.settled())
+        if self.stage is not Stage.NOT_BEGUN and self.left.done():
+            log.warning("nobody read the answer to its end")
+            await self._answer.abandon()
+
+    def _replied(self, _: object) -> None:
+        if self.stage is not Stage.OVER:
+            self.lost()
+
+    def lost(self) -> None:
+        """Nobody reads the answer any more."""
+        self._over.set()
+        if not self.left.done():
+            self.left.set_result(None)
+
+
+async def respond(app: ASGIApp, cycle: Cycle, request: HttpRequest, until: float) -> None:
+    """Run `app` until it is done, its client has left, or `until`, in the loop's time; then it is cancelled.
+
+    Raises:
+        RuntimeApiFailed: this environment cannot go on.
+    """
+    loop = asyncio.get_running_loop()
+    running = loop.create_task(_run(app, cycle, request))  # a task has a context of its own
+    await asyncio.wait((running, cycle.left), timeout=max(0, until - loop.time()), return_when=asyncio.FIRST_COMPLETED)
+    late = not running.done() and not cycle.left.done()
+    if cycle.left.done():
+        await asyncio.wait((running,), timeout=GRACE_SECONDS)
+    await ended(running)
+    await cycle.unless_lost(_finished(cycle, _failure(running), late=late))
+    await cycle.close()
+
+
+async def _run(app: ASGIApp, cycle: Cycle, request: HttpRequest) -> None:
+    await app(request.scope, cycle.receive, cycle.send)
+
+
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel what is not done, and wait for it, but not for ever."""
+    for task in tasks:
+        task.cancel()
+    _, stubborn = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+    for task in stubborn:
+        log.error("%s does not end when it is cancelled", task.get_name())
+
+
+def _failure(running: asyncio.Task[None]) -> BaseException | None:
+    return running.exception() if running.done() and not running.cancelled() else None
+
+
+async def _finished(cycle: Cycle, failure: BaseException | None, *, late: bool) -> None:
+    """Make an answer whole that the app left unfinished; its own errors stay in the log."""
+    if failure is not None:
+        log.error("the app failed", exc_info=failure)
+    if cycle.stage is Stage.OVER or cycle.left.done():
+        return
+    if late:
+        log.error("the function's time is up")
+    if cycle.stage is Stage.NOT_BEGUN:
+        await _instead(cycle, UpstreamTimeout(OUT_OF_TIME) if late else _bug())
+    elif late and cycle.events:
+        await cycle.write(b"data: %b\n\n" % json.dumps(UpstreamTimeout(OUT_OF_TIME).body()).encode())
+        await cycle.end()
+    else:
+        await cycle.end(INCOMPLETE if failure is None else Failure.of(failure, INCOMPLETE.message))
+
+
+async def _instead(cycle: Cycle, failure: ApiError) -> None:
+    body = json.dumps(failure.body()).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await cycle.send({"type": "http.response.start", "status": failure.status, "headers": headers})
+    await cycle.send({"type": "http.response.body", "body": body})
+
+
+def _bug() -> ApiError:
+    from core.web.failures import Bug
+
+    return Bug()

@@ -1,0 +1,92 @@
+"""Answers by idempotency key in one SQLite file, shared by the processes of one machine.
+
+`expires` is when a lease ends while `status` is NULL, and when an answer goes once it is there: one condition takes over both.
+"""
+
+import asyncio
+from pathlib import Path
+import sqlite3
+import threading
+from typing import Any, Final
+from uuid import uuid4
+
+from core.errors import IdempotencyUnavailable
+from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.stores.sqlite_file import BUSY_SECONDS, open_file, translated
+
+GRACE: Final = 3600  # seconds that a row outlives its time: for a holder that is late, but whose key nobody took
+WHAT: Final = "The idempotency keys'"
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS answers (
+        namespace TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
+        expires INTEGER NOT NULL, status INTEGER, content_type TEXT, body BLOB, PRIMARY KEY (namespace, key))""",
+    "CREATE INDEX IF NOT EXISTS answers_by_expiry ON answers (expires)",
+)
+BEGIN: Final = """INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, NULL)
+    ON CONFLICT DO UPDATE SET fingerprint = ?3, holder = ?4, expires = ?5, status = NULL, content_type = NULL, body = NULL
+    WHERE expires <= ?6 RETURNING 1"""
+READ: Final = "SELECT fingerprint, status, content_type, body FROM answers WHERE namespace = ? AND key = ?"
+FINISH: Final = """UPDATE answers SET status = ?4, content_type = ?5, body = ?6, expires = ?7
+    WHERE namespace = ?1 AND key = ?2 AND holder = ?3 RETURNING 1"""
+RELEASE: Final = "DELETE FROM answers WHERE namespace = ? AND key = ? AND holder = ?"
+# Each call makes at most one row, so that this keeps up, and none waits long for it.
+TIDY: Final = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHERE expires <= ? LIMIT 20)"
+
+
+class SqliteAnswers:
+    """One connection, opened at the first call; statements run in threads, one at a time."""
+
+    def __init__(self, path: Path, *, namespace: str, patience: float = BUSY_SECONDS) -> None:
+        """Keep where it is; nothing is opened or made yet. `patience` is in seconds."""
+        self._path = path
+        self._namespace = namespace
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    async def begin(self, key: str, fingerprint: str, *, now: int, until: int) -> Lease | Earlier:
+        """Take the key in one statement, or read what is there after it; a key that is freed in between is tried again."""
+        lease = Lease(key, uuid4().hex)
+        taking = (self._namespace, key, fingerprint, lease.holder, until, now)
+        while not await self._execute(BEGIN, *taking):
+            if rows := await self._execute(READ, self._namespace, key):
+                whose, status, content_type, body = rows[0]
+                return Earlier(whose, None if status is None else Answer(status, content_type, body))
+        await self._execute(TIDY, now - GRACE)
+        return lease
+
+    async def finish(self, lease: Lease, answer: Answer, *, expires: int) -> bool:
+        """Keep the answer in the holder's row; False if it is another's, or gone."""
+        kept = (answer.status, answer.content_type, answer.body, expires)
+        return bool(await self._execute(FINISH, self._namespace, lease.key, lease.holder, *kept))
+
+    async def release(self, lease: Lease) -> None:
+        """Remove the holder's row."""
+        await self._execute(RELEASE, self._namespace, lease.key, lease.holder)
+
+    def warm(self) -> None:
+        """Nothing here takes long."""
+
+    async def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        await asyncio.to_thread(self._close)
+
+    async def _execute(self, statement: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
+        return await asyncio.to_thread(self._run, statement, values)
+
+    def _run(self, statement: str, values: tuple[str | int | bytes, ...]) -> list[tuple[Any, ...]]:
+        with self._lock, translated(self._path, WHAT, IdempotencyUnavailable):
+            if self._connection is None:
+                self._connection = open_file(self._path, SCHEMA, patience=self._patience)
+            return self._connection.execute(statement, values).fetchall()
+
+    def _close(self) -> None:
+        with self._lock, translated(self._path, WHAT, IdempotencyUnavailable):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+
+def connect(db_path: str, *, namespace: str | None = None, patience: float = BUSY_SECONDS) -> AnswerStore:
+    """The answers in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
+    return SqliteAnswers(Path(db_path).expanduser(), namespace=namespace or "", patience=patience)

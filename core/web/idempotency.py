@@ -1,0 +1,207 @@
+"""`Idempotency-Key`: what is asked again with the same key is answered as it was, and the model is asked once.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header, sections 2.1 to 2.7. Only answers are kept,
+no failures: after one the key is free. A key is each caller's own, on each path.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+import logging
+from math import ceil
+import re
+import time
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from core.apis.callers import Call
+from core.config.security import IdempotencyConfig
+from core.errors import AnswerUnderWay, IdempotencyUnavailable, InvalidRequest, KeyReused
+from core.quota.identity import identity
+from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.web.body import read
+from core.web.failures import MARGIN_SECONDS, deadline
+from core.web.gate import Perform, Steps
+from core.web.sse import DONE, HEADERS, EventStream, wants_done
+
+HEADER: Final = "idempotency-key"
+REPLAYED: Final = {"idempotent-replayed": "true"}
+EVENTS: Final = {name.decode(): value.decode() for name, value in HEADERS}
+KEY: Final = re.compile(r"[!-~]{1,255}")
+LONGEST_LEASE: Final = (
+    900  # seconds; a Lambda function runs no longer, and what runs elsewhere has no deadline to go by
+)
+SPARE_SECONDS: Final = 5  # of a lease, for clocks that differ
+HASTE_SECONDS: Final = 0.1  # before a function's deadline, from which on no answer waits for the store
+RETRY_SECONDS: Final = 2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `prepare` made of a body, and under which key it came; "" is none."""
+
+    wanted: Any
+    key: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """`clock` gives Unix seconds."""
+
+    store: AnswerStore
+    config: IdempotencyConfig
+    clock: Callable[[], float] = time.time
+
+    def around(self, steps: Steps, limit: int) -> Steps:
+        """`steps`, which have `prepare`, performed once for each key; a body has at most `limit` bytes."""
+        prepare, tokens = steps.prepare, steps.tokens
+        if prepare is None:
+            raise LookupError(HEADER)
+
+        async def ask(request: Request) -> Asked:
+            key = _key(request)
+            if not key:
+                return Asked(await prepare(request))
+            body = await read(request, limit)
+            return Asked(await prepare(_again(request, body)), key, _fingerprint(request, body))
+
+        async def answer(request: Request, call: Call, asked: Asked) -> Response:
+            if not asked.key:
+                return await steps.perform(request, call, asked.wanted)
+            return await self._once(steps.perform, request, call, asked)
+
+        return Steps(answer, ask, None if tokens is None else lambda asked: tokens(asked.wanted))
+
+    async def _once(self, perform: Perform, request: Request, call: Call, asked: Asked) -> Response:
+        now, until = self.clock(), deadline(request.scope)
+        name = _digest(identity(call), request.scope["path"], asked.key)
+        begun = await self.store.begin(name, asked.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
+        if isinstance(begun, Earlier):
+            return _replay(begun, request, call, asked)
+        keeper = Keeper(self, begun, until)
+        async with AsyncExitStack() as freeing:
+            freeing.push_async_callback(keeper.end, None)
+            response = await perform(request, call, asked.wanted)
+            freeing.pop_all()
+        if isinstance(response, EventStream):
+            response.tape = keeper
+        else:
+            await keeper.end(_whole(response))
+        return response
+
+
+class Keeper:
+    """Holds a lease until its answer is kept, or the key is free again; keeps its events, if it is a stream."""
+
+    def __init__(self, idempotency: Idempotency, lease: Lease, until: float | None) -> None:
+        """`until` is the function's deadline, in the loop's time: soon after it the lease ends by itself."""
+        self._idempotency = idempotency
+        self._lease = lease
+        self._until = until
+        self._events: list[bytes] = []
+        self._size = 0
+        self._ending: asyncio.Task[None] | None = None
+
+    def add(self, event: bytes) -> None:
+        """Keep it, unless there is too much already."""
+        self._size += len(event)
+        if self._size <= self._idempotency.config.max_answer_bytes:
+            self._events.append(event)
+        else:
+            self._events.clear()
+
+    async def close(self, *, whole: bool) -> None:
+        """Keep the events, or let the key go."""
+        kept = whole and self._size <= self._idempotency.config.max_answer_bytes
+        await self.end(Answer(200, EVENTS["content-type"], b"".join(self._events)) if kept else None)
+
+    async def end(self, answer: Answer | None) -> None:
+        """Keep the answer; without one, or with one that is too large, let the key go.
+
+        The first call decides. It is carried out whoever leaves meanwhile, and waited for while there is time. It never raises
+        for the store: the answer stands.
+        """
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(answer))
+        left = None if self._until is None else self._until - HASTE_SECONDS - asyncio.get_running_loop().time()
+        await asyncio.wait((self._ending,), timeout=None if left is None else max(left, 0))
+
+    async def _end(self, answer: Answer | None) -> None:
+        store, config = self._idempotency.store, self._idempotency.config
+        expires = ceil(self._idempotency.clock()) + config.ttl_seconds
+        try:
+            async with asyncio.timeout_at(None if self._until is None else self._until + MARGIN_SECONDS / 2):
+                if answer is None or len(answer.body) > config.max_answer_bytes:
+                    await store.release(self._lease)
+                elif not await store.finish(self._lease, answer, expires=expires):
+                    log.warning("idempotency: an answer came after its lease had ended, and is not kept")
+        except IdempotencyUnavailable as failure:
+            log.warning("idempotency: a key stays taken until its lease ends: %s", failure)
+        except TimeoutError:
+            log.warning("idempotency: a key stays taken until its lease ends: the function's time is up")
+
+
+def _key(request: Request) -> str:
+    given = request.headers.getlist(HEADER)
+    if not given:
+        return ""
+    if len(given) > 1 or not KEY.fullmatch(given[0]):
+        raise InvalidRequest("Header Idempotency-Key must be given once, with 1 to 255 visible ASCII characters.")
+    return given[0]
+
+
+def _again(request: Request, body: bytes) -> Request:
+    """The request with its body yet to be read."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request(request.scope, receive)
+
+
+def _fingerprint(request: Request, body: bytes) -> str:
+    return _digest(request.method, request.scope["path"], sha256(body).hexdigest())
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _lease_seconds(until: float | None) -> float:
+    """As long as the function may run; in this time nobody else asks the model."""
+    if until is None:
+        return LONGEST_LEASE
+    left = until - asyncio.get_running_loop().time() + MARGIN_SECONDS
+    return min(max(left, 0) + SPARE_SECONDS, LONGEST_LEASE)
+
+
+def _whole(response: Response) -> Answer | None:
+    if not 200 <= response.status_code < 300:  # noqa: PLR2004 - RFC 9110, 15.3
+        return None
+    return Answer(response.status_code, response.headers["content-type"], bytes(response.body))
+
+
+def _replay(earlier: Earlier, request: Request, call: Call, asked: Asked) -> Response:
+    """The answer again, which used no tokens.
+
+    Raises:
+        KeyReused: it was another request's.
+        AnswerUnderWay: there is none yet.
+    """
+    if earlier.fingerprint != asked.fingerprint:
+        raise KeyReused
+    if earlier.answer is None:
+        raise AnswerUnderWay(retry_after=RETRY_SECONDS)
+    call.used(0)
+    answer = earlier.answer
+    if answer.content_type != EVENTS["content-type"]:
+        return Response(answer.body, answer.status, {"content-type": answer.content_type, **REPLAYED})
+    return Response(answer.body + (DONE if wants_done(request) else b""), answer.status, {**EVENTS, **REPLAYED})

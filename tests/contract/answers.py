@@ -1,0 +1,75 @@
+"""What the contract suite of AnswerStore runs over, in this process and in others (it must pickle)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+import os
+from pathlib import Path
+
+import pytest
+
+from core.stores import answers_sqlite
+from core.stores.answers_dynamodb import MOST_PART, DynamoAnswers
+from core.stores.aws import Table
+from core.stores.ports import AnswerStore, Lease
+from tests.contract import counters
+
+PATIENCE = 60.0  # seconds: a slow machine is no failure
+KINDS = ("sqlite", "dynamodb")
+NOW = 1_800_000_000
+UNTIL = NOW + 900
+BARRIER_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Where answers are; `place` is a file, or a table at `endpoint`."""
+
+    place: str
+    endpoint: str | None = None
+
+    def connect(self, namespace: str | None = None, most_part: int = MOST_PART) -> AnswerStore:
+        if self.endpoint is None:
+            return answers_sqlite.connect(self.place, namespace=namespace, patience=PATIENCE)
+        table = Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=PATIENCE)
+        return DynamoAnswers(table, namespace=namespace or "", patience=PATIENCE, most_part=most_part)
+
+    @asynccontextmanager
+    async def opened(self, namespace: str | None = None, most_part: int = MOST_PART) -> AsyncGenerator[AnswerStore]:
+        store = self.connect(namespace, most_part)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def fresh_answers(request: pytest.FixtureRequest, kind: str, folder: Path) -> Answering:
+    if kind == "sqlite":
+        return Answering(str(folder / "answers.db"))
+    table: str = request.getfixturevalue("registry_table")  # its keys are those of the state table
+    endpoint: str = request.getfixturevalue("dynamodb_endpoint")
+    return Answering(table, endpoint)
+
+
+def rush(answering: Answering, keys: list[str], now: int) -> list[str]:
+    """In a worker of `tests.contract.counters.workers`: when all are ready, begin each key; those that it got."""
+    return asyncio.run(_rush(answering, keys, now))
+
+
+async def _rush(answering: Answering, keys: list[str], now: int) -> list[str]:
+    async with answering.opened() as store:
+        await store.begin(f"warm-{os.getpid()}", "f", now=now, until=now + 1)
+        await asyncio.to_thread(counters._together[0].wait, BARRIER_SECONDS)
+        begun = await asyncio.gather(*(store.begin(key, "f", now=now, until=now + 900) for key in keys))
+    return [one.key for one in begun if isinstance(one, Lease)]
+
+
+def crash(answering: Answering, key: str) -> None:
+    """In a process of its own: begin, and be gone."""
+    asyncio.run(_crash(answering, key))
+
+
+async def _crash(answering: Answering, key: str) -> None:
+    assert isinstance(await answering.connect().begin(key, "f", now=NOW, until=UNTIL), Lease)
+    os._exit(9)

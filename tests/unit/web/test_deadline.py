@@ -1,0 +1,195 @@
+"""A function's time bounds every answer, and silence in a stream is broken before a gateway takes it for the end."""
+
+import asyncio
+from dataclasses import dataclass, field
+import json
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.apis.callers import Principal
+from core.apis.types import JsonStream
+from core.errors import UpstreamTimeout
+from core.web import sse
+from core.web.failures import Bug, attempt, deadline
+from core.web.gate import Gate, Steps
+from core.web.sse import EventStream
+
+SOON = 0.05  # seconds
+
+
+@dataclass
+class Time:
+    """Lambda's context, as far as it matters here."""
+
+    left_ms: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.left_ms
+
+
+@dataclass
+class Source:
+    """A stream that says `given`, each after `pause` seconds, then waits for ever or ends."""
+
+    given: list[dict[str, Any]]
+    pause: float = 0
+    hangs: bool = False
+    closed: bool = field(default=False)
+
+    async def stream(self) -> JsonStream:
+        try:
+            for each in self.given:
+                await asyncio.sleep(self.pause)
+                yield each
+            if self.hangs:
+                await asyncio.sleep(3600)
+        finally:
+            self.closed = True
+
+
+async def sent(stream: EventStream, scope: dict[str, Any]) -> list[bytes]:
+    bodies = list[bytes]()
+
+    async def send(message: Any) -> None:
+        bodies.append(message.get("body", b""))
+        await asyncio.sleep(0)
+
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    await stream(scope, receive, send)
+    return bodies[1:]
+
+
+async def test_deadline_is_before_lambdas_and_there_is_none_elsewhere() -> None:
+    now = asyncio.get_running_loop().time()
+    until = deadline({"aws.context": Time(10_000)})
+    assert until is not None
+    assert now < until < now + 10
+    assert deadline({}) is None
+    assert deadline({"aws.context": None}) is None
+
+
+async def test_work_that_outlives_the_time_is_cancelled_and_is_504() -> None:
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cancelled.set()
+
+    outcome = await attempt(work(), asyncio.get_running_loop().time() + SOON)
+    assert isinstance(outcome, UpstreamTimeout)
+    assert cancelled.is_set()
+
+
+async def test_timeout_within_the_work_is_no_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        raise TimeoutError
+
+    outcome = await attempt(work(), asyncio.get_running_loop().time() + 3600)
+    assert isinstance(outcome, Bug)
+    assert "a request failed" in caplog.text
+
+
+async def test_work_in_time_is_what_it_is() -> None:
+    async def work() -> int:
+        return 1
+
+    assert await attempt(work(), asyncio.get_running_loop().time() + 3600) == 1
+
+
+class Stuck:
+    """An issuer, a body, counters or a provider that never answers."""
+
+    async def authenticate(self, _: Request) -> Principal:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def admit(self, *_: object) -> Any:
+        await asyncio.sleep(3600)
+
+    async def prepare(self, _: Request) -> None:
+        await asyncio.sleep(3600)
+
+    async def perform(self, *_: object) -> Response:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+
+async def fine(*_: object) -> Response:
+    return Response("fine")
+
+
+STUCK: Any = Stuck()
+
+
+@pytest.mark.parametrize(
+    ("gate", "steps"),
+    [
+        (Gate(STUCK), Steps(fine)),
+        (Gate(), Steps(fine, STUCK.prepare)),
+        (Gate(quota=STUCK), Steps(fine)),
+        (Gate(), Steps(STUCK.perform)),
+    ],
+    ids=["who calls", "what they ask", "how much is left", "the work"],
+)
+async def test_every_step_of_an_answer_is_bounded(gate: Gate, steps: Steps) -> None:
+    request = Request({"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))})
+    async with asyncio.timeout(10):
+        answer = await gate.endpoint(steps)(request)
+    assert answer.status_code == 504
+
+
+async def test_stream_that_outlives_the_time_ends_with_the_error_event() -> None:
+    source = Source([{"a": 1}], hangs=True)
+    stream = EventStream(source.stream(), done=True)
+    first, last, end = await sent(stream, {"aws.context": Time(1_000)})
+    assert (first, end) == (b'data: {"a":1}\n\n', b"data: [DONE]\n\n")
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_timeout"
+    assert source.closed
+    assert stream.failed
+
+
+async def test_silence_is_broken_by_comments_and_no_event_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", SOON)
+    given = [{"n": number} for number in range(3)]
+    bodies = await sent(EventStream(Source(given, pause=SOON * 5).stream(), done=True), {})
+    assert bodies.count(sse.PING) >= 3
+    assert sse.PING.startswith(b":")
+    assert sse.PING.endswith(b"\n\n")
+    assert [body for body in bodies if body != sse.PING] == [
+        *(b'data: {"n":%d}\n\n' % number for number in range(3)),
+        b"data: [DONE]\n\n",
+    ]
+    assert bodies[0] == sse.PING
+
+
+async def test_comments_are_sent_after_silence_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", SOON * 4)
+    said_at = asyncio.get_running_loop().time()
+    silences = list[float]()
+
+    async def send(message: Any) -> None:
+        nonlocal said_at
+        before, said_at = said_at, asyncio.get_running_loop().time()
+        if message.get("body") == sse.PING:
+            silences.append(said_at - before)
+
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    given = [{"n": number} for number in range(12)]
+    await EventStream(Source(given, pause=SOON).stream(), done=False)({}, receive, send)
+    assert all(silence >= SOON * 4 for silence in silences)
+
+
+async def test_comments_end_with_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "SILENCE_SECONDS", SOON)
+    before = asyncio.all_tasks()
+    await sent(EventStream(Source([{"n": 1}]).stream(), done=True), {})
+    assert asyncio.all_tasks() == before
