@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from core.apis.version import VERSION
-from core.cli import configs, iam, keys, policies, serve
+from core.cli import build, configs, iam, keys, policies, serve
 from core.config.problems import ConfigInvalid
 from core.resolution.compliance import NotCompliant
 
@@ -19,6 +19,7 @@ examples:
   llambda keys create --name demo --roles admin
   llambda policy explain --user ada --action read --resource model::small
   llambda iam run.yaml --account 123456789012   what it needs of Bedrock in IAM
+  llambda build --report                    the packages for AWS Lambda
 """
 
 
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     policies.add_to(commands)
     keys.add_to(commands)
     iam.add_to(commands)
+    build.add_to(commands)
     return top
 
 

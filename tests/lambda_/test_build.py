@@ -1,14 +1,21 @@
 """A built package has all that its function needs and nothing else, and starts without compiling."""
 
+from importlib.util import MAGIC_NUMBER
 import json
+import marshal
 import os
 from pathlib import Path
 import subprocess
 import sys
+from types import CodeType
+from typing import Any
 
 import pytest
 
 from infra import build
+from infra.archive import zip_folder
+from infra.bytecode import READ
+from infra.sdk_data import MODEL, OPERATIONS, PAGES, RULES
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import FUNCTIONS, needs
 
@@ -27,6 +34,9 @@ ENVIRONMENT = {
     "VLLM_URL": "http://127.0.0.1:9/v1",
 }
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}  # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+ZIPPED_MB = {"inference": 25, "admin": 10}
+IN_PYTHON = {"aiohttp._websocket.reader_py"}  # where it is not in C
+UNCHECKED = 0b01  # https://peps.python.org/pep-0552/
 
 every_function = pytest.mark.parametrize("module", FUNCTIONS)
 
@@ -53,24 +63,32 @@ def test_handler_imports_from_the_package_alone(packages: dict[str, Path], modul
 
 
 @every_function
+def test_it_imports_what_the_checkout_does_and_no_more(packages: dict[str, Path], module: str) -> None:
+    command = [sys.executable, "-c", ALONE, str(build.ROOT), f"functions.{module}"]
+    environment = {"PATH": os.environ["PATH"], **ENVIRONMENT, "LLAMBDA_CONFIG": str(packages[module] / "run.json")}
+    answer = subprocess.run(command, cwd=build.ROOT, env=environment, check=True, capture_output=True, text=True)
+    assert imported(packages[module], module).keys() <= json.loads(answer.stdout).keys() | IN_PYTHON
+
+
+@every_function
 def test_nothing_is_compiled_at_a_cold_start(packages: dict[str, Path], module: str) -> None:
     before = files(packages[module])
-    sources = {file for file in before if file.endswith(".py")}
-    compiled = {file for file in before if file.endswith(".pyc")}
-    assert len(compiled) == len(sources) > 100
+    assert {file for file in before if file.endswith(".py")} == READ
+    assert sum(file.endswith(".pyc") for file in before) > 100
     imported(packages[module], module)
     assert files(packages[module]) == before
 
 
 @every_function
-def test_byte_code_is_what_runs_whatever_its_source_says(
-    packages: dict[str, Path], module: str, tmp_path: Path
+def test_byte_code_is_never_checked_and_has_names_and_lines_for_tracebacks(
+    packages: dict[str, Path], module: str
 ) -> None:
-    package = tmp_path / "package"
-    subprocess.run(["cp", "-r", str(packages[module]), str(package)], check=True)
-    for source in (package / "core").rglob("*.py"):
-        source.write_text("raise SystemExit('compiled from its source')\n", encoding="utf-8")
-    assert "core.web.app" in imported(package, module)
+    for file in packages[module].rglob("*.pyc"):
+        magic, flags = file.read_bytes()[:4], int.from_bytes(file.read_bytes()[4:8], "little")
+        assert (magic, flags) == (MAGIC_NUMBER, UNCHECKED), file
+    code: CodeType = marshal.loads((packages[module] / "core" / "errors.pyc").read_bytes()[16:])  # noqa: S302 - our own
+    assert code.co_filename == "core/errors.py"
+    assert len({line for _, _, line in code.co_lines()}) > 10
 
 
 @every_function
@@ -78,27 +96,35 @@ def test_package_has_one_function_and_neither_tests_nor_the_laptops_side(
     packages: dict[str, Path], module: str
 ) -> None:
     found = files(packages[module])
-    assert {file for file in found if file.startswith("functions/") and file.endswith(".py")} == {
-        "functions/__init__.py",
-        f"functions/{module}.py",
+    assert {file for file in found if file.startswith("functions/")} == {
+        "functions/__init__.pyc",
+        f"functions/{module}.pyc",
     }
     parts = {part for file in found for part in Path(file).parts}
-    assert not parts & {"tests", "test", "cli", "infra", "yaml", "uvicorn", "bin", "pip"}
+    assert not parts & {"tests", "test", "cli", "infra", "yaml", "uvicorn", "bin", "pip", "pycparser", "server.pyc"}
     assert not any(part.endswith(".dist-info") for part in parts)
 
 
 @every_function
-def test_package_is_within_the_budget_and_says_its_size(packages: dict[str, Path], module: str) -> None:
+def test_terms_of_every_part_are_in_the_package(packages: dict[str, Path], module: str) -> None:
+    text = (packages[module] / build.LICENCES).read_text(encoding="utf-8")
+    for words in ("aiobotocore 3", "pydantic-core 2", "MIT License", "Apache License"):
+        assert words in text
+
+
+@every_function
+def test_package_is_within_the_budget_and_says_its_size(packages: dict[str, Path], module: str, tmp_path: Path) -> None:
     assert build.size_mb(packages[module]) <= build.BUDGET_MB
     said = build.report(build.Build(module, packages[module], architecture="x86_64"))
     assert said.startswith(f"functions.{module} (x86_64): ")
     assert "WARNING" not in said
+    assert zip_folder(packages[module], tmp_path / "a.zip").zipped <= ZIPPED_MB[module] * build.MB
 
 
 def test_report_warns_when_the_budget_is_exceeded(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
         file.truncate(int((build.BUDGET_MB + 1) * build.MB))
-    assert "61.0 MB" in build.report(build.Build("admin", tmp_path))
+    assert f"{build.BUDGET_MB + 1:.1f} MB" in build.report(build.Build("admin", tmp_path))
     assert "WARNING" in build.report(build.Build("admin", tmp_path))
 
 
@@ -114,12 +140,19 @@ def test_files_have_one_time_and_can_be_read_by_lambdas_user(packages: dict[str,
         status = path.stat()
         assert status.st_mtime == build.BUILT, path
         assert status.st_mode & 0o444 == 0o444, path
+    wrapper = packages[module] / build.WRAPPER.name
+    assert wrapper.stat().st_mode & 0o777 == 0o755
+    assert wrapper.read_text(encoding="utf-8").startswith("#!/bin/sh\n")
 
 
 def test_only_the_services_in_use_are_kept_of_all_that_aws_has(packages: dict[str, Path]) -> None:
     data = packages["inference"] / "botocore" / "data"
-    assert {path.name for path in data.iterdir() if path.is_dir()} == {"bedrock", "bedrock-runtime", "dynamodb", "sts"}
-    assert {"endpoints.json", "partitions.json"} <= {path.name for path in data.iterdir()}
+    found = {path.relative_to(data).as_posix() for path in data.rglob("*.json")}
+    services = {f"{name}/{part}.json" for name in OPERATIONS for part in (MODEL, PAGES, RULES)}
+    assert services <= found
+    assert {name for name in found - services if "/" in name} == set()
+    assert {"endpoints.json", "partitions.json", "_retry.json"} <= found
+    assert sum((data / name).stat().st_size for name in found) < 200_000
 
 
 @pytest.mark.parametrize("architecture", build.PLATFORMS)
@@ -148,6 +181,27 @@ def test_broken_run_config_is_said_with_its_path_and_exit_code_2_and_nothing_is_
     assert "broken.yaml" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_two_builds_are_the_same_byte_for_byte(tmp_path: Path) -> None:
+    needs(emulator.uv)
+    first, second = (built_by_command(tmp_path / name, seed) for name, seed in (("first", "1"), ("second", "2")))
+    assert first["sha256"] == second["sha256"]
+    for name in ("admin.zip", "admin.cdx.json"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    bill = json.loads((tmp_path / "first" / "admin.cdx.json").read_text(encoding="utf-8"))
+    assert {each["name"] for each in bill["components"]} == set(first["dependencies"])
+
+
+def built_by_command(out: Path, seed: str) -> dict[str, Any]:
+    """What `llambda build` says of the package of admin, with strings hashed otherwise each time."""
+    command = [sys.executable, "-m", "core.cli.main", "build", "--function", "admin", "--json", "--out", str(out)]
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    answer = subprocess.run(command, cwd=build.ROOT, env=environment, check=False, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    [said] = json.loads(answer.stdout)
+    found: dict[str, Any] = said
+    return found
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

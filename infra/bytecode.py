@@ -1,0 +1,39 @@
+"""`python -I -S infra/bytecode.py FOLDER`: compile what is there, and leave the byte code in the place of its source.
+
+A process of its own makes the same bytes every time. Nothing is checked against a source at run time. Dependencies
+lose their docstrings and asserts; ours lose their asserts alone, because the OpenAPI document shows docstrings.
+A traceback has files and line numbers, and the lines themselves are in the repository.
+"""
+
+from importlib.util import cache_from_source
+from pathlib import Path
+import py_compile
+import sys
+from typing import Final
+
+OURS: Final = frozenset({"core", "functions"})
+READ: Final = frozenset({"anyio/__init__.py", "anyio/abc/__init__.py"})  # by themselves, to import the rest of it late
+WITHOUT_ASSERTS: Final = 1
+WITHOUT_DOCSTRINGS: Final = 2
+
+
+def compiled(folder: Path) -> None:
+    """Each `x.py` becomes `x.pyc`, but for those READ; raises py_compile.PyCompileError."""
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    for source in sorted(folder.rglob("*.py")):
+        shown = source.relative_to(folder)
+        kept = shown.as_posix() in READ
+        py_compile.compile(
+            str(source),
+            cache_from_source(source, optimization="") if kept else str(source.with_suffix(".pyc")),
+            shown.as_posix(),
+            doraise=True,
+            optimize=WITHOUT_ASSERTS if shown.parts[0] in OURS else WITHOUT_DOCSTRINGS,
+            invalidation_mode=unchecked,
+        )
+        if not kept:
+            source.unlink()
+
+
+if __name__ == "__main__":
+    compiled(Path(sys.argv[1]))

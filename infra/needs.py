@@ -1,0 +1,194 @@
+"""Which modules of core a function can load under a run config, and which libraries these import.
+
+It is read off the imports in the code itself, late ones too; what core loads by name (providers, stores, kinds of
+auth) comes from the tables that it is loaded by.
+"""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+import json
+from pathlib import Path
+import sys
+from typing import Any, Final, override
+
+from core.apis.tables import APIS
+from core.auth.types import TYPES
+from core.config.load import Loaded, interpret
+from core.resolution.check import needs_of
+from core.resolution.order import DependencyCycle, dependency_order
+from core.resolution.specs import Specs, built_in
+from core.stores.connect import ANSWERS, COUNTERS, MODULES
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+ROOMS: Final = ("core", "functions")
+ALWAYS: Final = ("core.runtime.stream",)  # which Lambda starts, and not the function
+LEFT_OUT: Final = frozenset({"yaml"})  # the run config is JSON by then
+UNKNOWN: Final = "anything"
+
+type Document = Mapping[str, Any]
+
+# core.resolution names these, inside functions: they are loaded only where the run config has these keys.
+ASKED: Final[dict[str, Callable[[Document], object]]] = {
+    "core.auth": lambda document: _part(document, "server", "auth"),
+    "core.quota": lambda document: _part(document, "server", "quota") or _part(document, "server", "idempotency"),
+    "core.web.idempotency": lambda document: _part(document, "server", "idempotency"),
+    "core.resolution.external": lambda document: document.get("external_providers_dir"),
+}
+
+STORES: Final[tuple[tuple[Mapping[str, str], tuple[str, ...]], ...]] = (
+    (MODULES, ("metadata_store",)),
+    (COUNTERS, ("server", "quota", "kvstore")),
+    (ANSWERS, ("server", "idempotency", "kvstore")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`libraries` are the top-level names that `modules` import from outside; `everything`: it cannot be known which."""
+
+    modules: frozenset[str]
+    libraries: frozenset[str]
+    everything: bool = False
+
+
+class _Everywhere(dict[str, str]):
+    """An environment in which every variable is set, so that nothing is switched off."""
+
+    @override
+    def get(self, key: str, default: object = None) -> str:
+        return UNKNOWN
+
+    @override
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+def needs(function: str, run_config: str) -> Needs:
+    """What `function`, a module of functions/, can load under `run_config`, whatever the environment is then."""
+    loaded = interpret(json.loads(run_config), _Everywhere())
+    document = loaded.document
+    skipped = tuple(prefix for prefix, asked in ASKED.items() if not asked(document))
+    roots = {f"functions.{function}", *ALWAYS, *_named(function, loaded)}
+    modules = _reached(roots, skipped)
+    libraries = frozenset(name for module in modules for name in _imports(module) if not _is_ours(name))
+    outside = frozenset(name.partition(".")[0] for name in libraries) - sys.stdlib_module_names - LEFT_OUT
+    return Needs(modules, outside, everything=bool(document.get("external_providers_dir")))
+
+
+def provider_types(function: str, run_config: str, kept: frozenset[str]) -> list[str]:
+    """`api/type` of every provider type whose libraries are among `kept`: what a later run config may name too."""
+    loaded = interpret(json.loads(run_config), _Everywhere())
+    apis = _apis(function, loaded, built_in())
+    found: list[str] = []
+    for (api, name), spec in built_in().items():
+        imports = {each for module in _reached({spec.module}, tuple(ASKED)) for each in _imports(module)}
+        outside = {each.partition(".")[0] for each in imports if not _is_ours(each)} - sys.stdlib_module_names
+        if api in apis and outside <= kept:
+            found.append(f"{api}/{name}")
+    return sorted(found)
+
+
+def _named(function: str, loaded: Loaded) -> set[str]:
+    """What core loads by a name in the run config; where a variable chooses the name, all that it may be."""
+    document, specs = loaded.document, built_in()
+    stores = [(table, _part(document, *path)) for table, path in STORES]
+    found = {
+        module for table, store in stores if isinstance(store, Mapping) for module in _chosen(table, store.get("type"))
+    }
+    for entry in _part(document, "server", "auth", "providers") or ():
+        found |= _chosen(TYPES, _part(entry, "type"))
+    for api in _apis(function, loaded, specs):
+        table = {name: spec.module for (of, name), spec in specs.items() if of == api}
+        types = [entry.provider_type for of, _, entry in loaded.provider_entries() if of == api]
+        found |= {module for name in types for module in _chosen(table, name)}
+    return found
+
+
+def _chosen(table: Mapping[str, str], name: object) -> set[str]:
+    return {table[name]} if isinstance(name, str) and name in table else set(table.values())
+
+
+def _apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
+    """Those whose providers the function has: its own, those they need, and shields around models; admin has all."""
+    configured = {api for api, _, _ in loaded.provider_entries()}
+    wanted = _wanted(function)
+    if "admin" in wanted:
+        return configured & set(APIS)
+    wanted |= {"safety"} & configured if "inference" in wanted else set()
+    try:
+        return set(dependency_order(wanted, needs_of(loaded, specs)))
+    except DependencyCycle:  # which stops the function itself; it says so better
+        return configured
+
+
+def _wanted(function: str) -> set[str]:
+    """The APIs in `app, handler = function("inference")`."""
+    calls = [node for node in ast.walk(_tree(f"functions.{function}")) if isinstance(node, ast.Call)]
+    return {
+        str(argument.value)
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "function"
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    }
+
+
+def _reached(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:
+    found: set[str] = set()
+    waiting = [name for name in roots if _path(name) is not None]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [each for each in _imports(name) if _is_ours(each) and not _is_in(each, skipped)]
+    return frozenset(found)
+
+
+def _is_in(name: str, prefixes: Iterable[str]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in ROOMS
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """The full names of the modules that it imports, but for those under TYPE_CHECKING."""
+    found: set[str] = set()
+    for node in _running(_tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {node.module, *(name for name in inner if _is_ours(name) and _path(name) is not None)}
+    return frozenset(name for name in found if not _is_ours(name) or _path(name) is not None)
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _running(child)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = _path(module)
+    return ast.parse("" if path is None else path.read_text(encoding="utf-8"))
+
+
+@cache
+def _path(module: str) -> Path | None:
+    place = ROOT / module.replace(".", "/")
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _part(document: object, *keys: str) -> Any:  # noqa: ANN401 - of any shape
+    part: object = document
+    for key in keys:
+        part = part.get(key) if isinstance(part, Mapping) else None
+    return part

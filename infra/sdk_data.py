@@ -1,0 +1,113 @@
+"""botocore's descriptions of AWS, cut to the operations in use.
+
+A cold start parses them: whole, those of DynamoDB and Bedrock and the endpoints of 300 services are 30 ms of it. They
+are not gzipped, as the package is: to unzip twice takes time.
+"""
+
+from collections.abc import Iterable, Iterator
+import gzip
+import json
+from pathlib import Path
+from typing import Any, Final, cast
+
+OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core calls
+    "bedrock/2023-04-20": ("ListFoundationModels", "ListGuardrails", "ListInferenceProfiles"),
+    "bedrock-runtime/2023-09-30": ("ApplyGuardrail", "Converse", "ConverseStream", "InvokeModel"),
+    "dynamodb/2012-08-10": ("DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # the latter by the SDK's own chain of credentials
+}
+MODEL: Final = "service-2"
+PAGES: Final = "paginators-1"
+RULES: Final = "endpoint-rule-set-1"
+PROSE: Final = frozenset({"documentation", "examples"})
+
+type Json = dict[str, Any]
+
+
+def cut(data: Path) -> None:
+    """Leave in botocore's `data` what OPERATIONS need.
+
+    Raises:
+        ValueError: this botocore describes an operation otherwise than by this table.
+    """
+    kept = {f"{service}/{part}": _part(data, service, part) for service in OPERATIONS for part in (MODEL, PAGES, RULES)}
+    endpoints = used_endpoints(_read(data / "endpoints.json"))
+    for path in sorted(data.rglob("*"), reverse=True):
+        if path.parent != data:
+            path.unlink() if path.is_file() else path.rmdir()
+        elif path.is_dir():
+            path.rmdir()
+    for name, content in kept.items():
+        _write(data / f"{name}.json", content)
+    _write(data / "endpoints.json", endpoints)
+
+
+def used_model(model: Json, operations: Iterable[str]) -> Json:
+    """A service's model with these operations alone, and the shapes that they and their errors are made of."""
+    kept = {name: model["operations"][name] for name in operations}
+    shapes: Json = {}
+    waiting = sorted(set(_shapes(kept)))
+    while waiting:
+        name = waiting.pop()
+        if name not in shapes:
+            shapes[name] = model["shapes"][name]
+            waiting += sorted(set(_shapes(shapes[name])))
+    ordered = {name: shape for name, shape in model["shapes"].items() if name in shapes}
+    return cast("Json", _without_prose(model | {"operations": kept, "shapes": ordered}))
+
+
+def used_endpoints(endpoints: Json) -> Json:
+    """The endpoints of the services in use, in every partition and region."""
+    services = {name.partition("/")[0] for name in OPERATIONS}
+    partitions = [
+        partition | {"services": {name: of for name, of in partition["services"].items() if name in services}}
+        for partition in endpoints["partitions"]
+    ]
+    return endpoints | {"partitions": partitions}
+
+
+def _part(data: Path, service: str, part: str) -> Json:
+    found = next((path for end in ("json", "json.gz") if (path := data / service / f"{part}.{end}").exists()), None)
+    if found is None:
+        raise ValueError(f"botocore has no {service}/{part}: mend OPERATIONS in infra/sdk_data.py")
+    content, operations = _read(found), OPERATIONS[service]
+    if part == MODEL:
+        if missing := sorted(set(operations) - set(content["operations"])):
+            raise ValueError(f"botocore's {service} has no {', '.join(missing)}: mend OPERATIONS in infra/sdk_data.py")
+        return used_model(content, operations)
+    if part == PAGES:
+        return content | {"pagination": {name: of for name, of in content["pagination"].items() if name in operations}}
+    return content
+
+
+def _shapes(part: object) -> Iterator[str]:
+    """The names of the shapes that it refers to."""
+    if isinstance(part, dict):
+        for key, value in cast("Json", part).items():
+            if key == "shape" and isinstance(value, str):
+                yield value
+            else:
+                yield from _shapes(value)
+    elif isinstance(part, list):
+        for each in cast("list[object]", part):
+            yield from _shapes(each)
+
+
+def _without_prose(part: object) -> object:
+    """Without documentation, but with what is merely called so: a member is an object."""
+    if isinstance(part, dict):
+        items = cast("Json", part).items()
+        return {key: _without_prose(value) for key, value in items if key not in PROSE or isinstance(value, dict)}
+    if isinstance(part, list):
+        return [_without_prose(each) for each in cast("list[object]", part)]
+    return part
+
+
+def _read(path: Path) -> Json:
+    content = path.read_bytes()
+    return cast("Json", json.loads(gzip.decompress(content) if path.suffix == ".gz" else content))
+
+
+def _write(path: Path, content: Json) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,75 @@
+"""What installed dependencies have that no deployed function ever loads."""
+
+from pathlib import Path
+import shutil
+import struct
+from typing import Final
+
+FOLDERS: Final = ("bin", "**/tests", "**/__pycache__", "wrapt-stubs")
+FILES: Final = (
+    ".lock",
+    "**/*.pyi",
+    "**/py.typed",
+    "**/*.pyx",
+    "**/*.pxd",
+    "**/*.pxi",
+    "**/*.c",
+    "**/*.h",
+    "**/_testcapi.*.so",
+    "aiohttp/.hash",
+)
+UNUSED: Final = (  # what is larger than it is worth
+    "aiohttp/_websocket/*.so",  # the same in Python is beside it
+    "aiohttp/pytest_plugin.py",
+    "aiohttp/test_utils.py",
+    "aiohttp/web*.py",
+    "aiohttp/worker.py",
+    "anyio/_backends/_trio.py",
+    "anyio/pytest_plugin.py",
+    "cffi",  # cryptography was made with it, and needs its _cffi_backend alone
+    "dateutil/rrule.py",
+    "dateutil/zoneinfo",
+    "pydantic/mypy.py",
+    "pydantic/v1",
+    "starlette/testclient.py",
+    "urllib3/contrib/emscripten",
+)
+
+ELF: Final = b"\x7fELF\x02\x01"  # 64 bit, little-endian
+HEADER: Final = struct.Struct("<16xHHIQQQIHHHHHH")  # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+SEGMENT: Final = struct.Struct("<IIQQQQ")  # the beginning of one: type, flags, offset, two addresses, size in the file
+SECTIONS_AT: Final = struct.Struct("<Q")
+SECTIONS_IN: Final = struct.Struct("<HHH")
+
+
+def trim(out: Path) -> None:
+    """Remove it, and from shared objects what only linkers and debuggers read."""
+    for pattern in (*FOLDERS, *FILES, *UNUSED):
+        for path in list(out.glob(pattern)):
+            remove(path)
+    for path in out.rglob("*.so"):
+        path.write_bytes(loaded_part(path.read_bytes()))
+
+
+def remove(path: Path) -> None:
+    """A file or a folder; it need not be there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def loaded_part(content: bytes) -> bytes:
+    """A shared object up to the end of its last segment: sections, symbols and debug information come after it.
+
+    What is no 64-bit ELF is left as it is.
+    """
+    if not content.startswith(ELF):
+        return content
+    header = HEADER.unpack_from(content)
+    first, size, count = header[4], header[8], header[9]
+    segments = [SEGMENT.unpack_from(content, first + index * size) for index in range(count)]
+    kept = bytearray(content[: max(offset + length for _, _, offset, _, _, length in segments)])
+    SECTIONS_AT.pack_into(kept, 40, 0)
+    SECTIONS_IN.pack_into(kept, 58, 0, 0, 0)
+    return bytes(kept)

@@ -1,0 +1,117 @@
+"""Of what is installed in a package, what is not needed goes, and what stays is named with its terms."""
+
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+import pytest
+
+from core.apis.version import VERSION
+from infra.dependencies import Dependency, keep, licences, locked, normal
+from infra.sbom import bill
+
+
+def install(folder: Path, name: str, *requires: str, module: str = "", **metadata: str) -> None:
+    """As `uv pip install --target` leaves it."""
+    module = module or name.replace("-", "_")
+    info = f"{name.replace('-', '_')}-1.0.dist-info"
+    fields = {"Metadata-Version": "2.4", "Name": name, "Version": "1.0", **metadata}
+    lines = [f"{key.replace('_', '-')}: {value}" for key, value in fields.items()]
+    lines += [f"Requires-Dist: {each}" for each in requires]
+    files = {
+        f"{module}/__init__.py": "",
+        f"{info}/METADATA": "\n".join(lines) + "\n",
+        f"{info}/licenses/LICENSE": f"The terms of {name}.",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in files)
+    for file, text in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    install(tmp_path, "pyjwt", 'cryptography>=3; extra == "crypto"', 'sphinx; extra == "docs"', module="jwt")
+    install(tmp_path, "cryptography", "cffi>=2 ; platform_python_implementation != 'PyPy'", License_Expression="MIT")
+    install(tmp_path, "cffi", "pycparser")
+    install(tmp_path, "pycparser")
+    install(tmp_path, "sphinx")
+    install(tmp_path, "Typing_Extensions", module="typing_extensions", License="PSF")
+    install(tmp_path, "six", Classifier="License :: OSI Approved :: MIT License")
+    return tmp_path
+
+
+def left(out: Path) -> set[str]:
+    return {path.name for path in out.iterdir() if not path.name.endswith(".dist-info")}
+
+
+def test_what_a_library_requires_stays_and_the_rest_goes(out: Path) -> None:
+    kept = keep(out, frozenset({"jwt"}), everything=False)
+    assert [each.name for each in kept] == ["cffi", "cryptography", "pyjwt"]
+    assert left(out) == {"cffi", "cryptography", "jwt"}
+    assert {each.name: each.requires for each in kept}["pyjwt"] == ("cryptography",)
+
+
+def test_where_it_cannot_be_known_everything_stays(out: Path) -> None:
+    assert len(keep(out, frozenset(), everything=True)) == 7
+    assert "sphinx" in left(out)
+
+
+def test_nothing_stays_when_nothing_is_imported(out: Path) -> None:
+    assert keep(out, frozenset(), everything=False) == []
+    assert not left(out)
+
+
+def test_a_library_that_is_not_locked_stops_the_build(out: Path) -> None:
+    with pytest.raises(ValueError, match=r"nothing in locks/run\.txt is imported as numpy, torch"):
+        keep(out, frozenset({"numpy", "jwt", "torch"}), everything=False)
+
+
+def test_licences_are_what_the_metadata_say_and_their_texts_are_all_there(out: Path) -> None:
+    kept = keep(out, frozenset(), everything=True)
+    said = {each.name: (each.licence, each.is_spdx) for each in kept}
+    assert said["cryptography"] == ("MIT", True)
+    assert said["typing-extensions"] == ("PSF", False)
+    assert said["six"] == ("MIT License", False)
+    assert said["cffi"] == ("", False)
+    text = licences(kept)
+    assert all(f"\n{name} 1.0: " in text for name in said)
+    assert text.count("The terms of") == 7
+
+
+def test_every_locked_dependency_has_hashes() -> None:
+    found = locked()
+    assert {"aiobotocore", "pydantic-core", "pyjwt"} <= set(found)
+    for name, hashes in found.items():
+        assert name == normal(name)
+        assert hashes
+        assert all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes)
+
+
+def dependency(name: str, *requires: str, licence: str = "", is_spdx: bool = False) -> Dependency:
+    return Dependency(name, "1.0", licence, is_spdx, requires, frozenset({name}), ("0" * 64,), {})
+
+
+def test_bill_of_materials_names_each_part_once_and_how_they_hang_together() -> None:
+    parts = [
+        dependency("a", "b", licence="MIT OR Apache-2.0", is_spdx=True),
+        dependency("b", licence="BSD style"),
+        dependency("c"),
+    ]
+    document: dict[str, Any] = json.loads(bill("inference", parts, frozenset({"a", "c"})))
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    assert not {"serialNumber", "timestamp"} & {*document, *document["metadata"]}
+    first, second, third = document["components"]
+    assert first["purl"] == "pkg:pypi/a@1.0"
+    assert first["hashes"] == [{"alg": "SHA-256", "content": "0" * 64}]
+    assert first["licenses"] == [{"expression": "MIT OR Apache-2.0"}]
+    assert second["licenses"] == [{"license": {"name": "BSD style"}}]
+    assert "licenses" not in third
+    tree = {each["ref"]: each["dependsOn"] for each in document["dependencies"]}
+    assert tree == {
+        f"llambda-inference@{VERSION}": ["pkg:pypi/a@1.0", "pkg:pypi/c@1.0"],
+        "pkg:pypi/a@1.0": ["pkg:pypi/b@1.0"],
+        "pkg:pypi/b@1.0": [],
+        "pkg:pypi/c@1.0": [],
+    }

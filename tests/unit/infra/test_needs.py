@@ -1,0 +1,159 @@
+"""What a package must have follows from the run config and the imports of core; in doubt it has more."""
+
+import ast
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from core.auth.types import TYPES
+from core.config import distributions
+from core.config.load import compile_json
+from core.resolution.specs import built_in
+from core.stores.connect import COUNTERS, MODULES
+from infra.needs import ROOT, STORES, Needs, needs, provider_types
+
+BASE = {"mangum", "pydantic", "pydantic_core", "starlette"}
+VLLM = {"provider_id": "v", "provider_type": "remote::vllm", "config": {"url": "http://u"}}
+BEDROCK = {"provider_id": "b", "provider_type": "remote::bedrock"}
+GUARD = {"provider_id": "g", "provider_type": "inline::llama-guard"}
+SDK = {"aiobotocore", "botocore"}
+HTTP = {"aiohttp"}
+FUNCTIONS = ("admin", "inference", "safety")
+
+
+def found(function: str = "inference", **document: Any) -> Needs:
+    return needs(function, json.dumps({"version": 2, "image_name": "t", **document}))
+
+
+def libraries(function: str = "inference", **document: Any) -> set[str]:
+    return set(found(function, **document).libraries) - {"yarl"}  # of aiohttp's own
+
+
+def auth(type_: str, **config: Any) -> dict[str, Any]:
+    return {"auth": {"providers": [{"type": type_, **config}]}}
+
+
+def test_without_providers_it_needs_what_serves_http() -> None:
+    assert libraries() == BASE
+
+
+@pytest.mark.parametrize(
+    ("document", "more"),
+    [
+        ({"providers": {"inference": [VLLM]}}, HTTP),
+        ({"providers": {"inference": [BEDROCK]}}, HTTP | SDK),
+        ({"metadata_store": {"type": "dynamodb", "table": "registry"}}, SDK),
+        ({"metadata_store": {"type": "sqlite", "db_path": "x.db"}}, set()),
+        ({"server": auth("api_key")}, HTTP),
+        ({"server": auth("cognito", user_pool_id="us-east-1_A", client_ids="c")}, HTTP | {"jwt"}),
+        ({"server": {"quota": {"kvstore": {"type": "dynamodb", "table": "quota"}}}}, SDK),
+        ({"server": {"quota": {"kvstore": {"type": "sqlite", "db_path": "x.db"}}}}, set()),
+        ({"server": {"idempotency": {"kvstore": {"type": "dynamodb", "table": "answers"}}}}, SDK),
+        ({"providers": {"safety": [GUARD]}}, set()),
+        ({"providers": {"safety": [BEDROCK]}}, SDK),
+    ],
+)
+def test_each_part_of_a_run_config_needs_its_libraries(document: dict[str, Any], more: set[str]) -> None:
+    assert libraries(**document) - (BASE | more) <= HTTP
+    assert libraries(**document) >= BASE | more
+
+
+def test_safety_needs_no_provider_of_inference_unless_a_shield_asks_models() -> None:
+    providers = {"inference": [VLLM], "safety": [{**BEDROCK}]}
+    assert "core.providers.remote.inference.openai" not in found("safety", providers=providers).modules
+    providers = {"inference": [VLLM], "safety": [GUARD]}
+    assert "core.providers.remote.inference.openai" in found("safety", providers=providers).modules
+
+
+def test_admin_needs_every_provider_to_ask_how_it_is() -> None:
+    providers = {"inference": [VLLM], "safety": [BEDROCK]}
+    modules = found("admin", providers=providers).modules
+    assert {"core.providers.remote.inference.openai", "core.providers.remote.safety.bedrock"} <= modules
+
+
+def test_whatever_core_names_a_module_by_is_known_here() -> None:
+    tables = [
+        dict(TYPES),
+        *(dict(table) for table, _ in STORES),
+        {each.module: each.module for each in built_in().values()},
+    ]
+    known = {module for table in tables for module in table.values()}
+    named = {
+        node.value
+        for path in sorted((ROOT / "core").rglob("*.py"))
+        if "cli" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("core.")
+    }
+    assert {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()} == known
+
+
+def test_what_is_not_asked_for_is_not_followed() -> None:
+    modules = found(providers={"inference": [VLLM]}).modules
+    assert not [name for name in modules if name.startswith(("core.auth.", "core.quota.", "core.resolution.external"))]
+    quota = {"quota": {"kvstore": {"type": "sqlite", "db_path": "x.db"}}}
+    assert {"core.quota.quota", "core.stores.counters_sqlite"} <= found(server=quota).modules
+
+
+def test_what_a_variable_switches_on_is_needed() -> None:
+    switched = {**BEDROCK, "provider_id": "${env.BEDROCK_REGION:+bedrock}"}
+    assert libraries(providers={"inference": [switched]}) >= SDK
+    cognito = auth("${env.COGNITO_USER_POOL_ID:+cognito}", user_pool_id="${env.COGNITO_USER_POOL_ID:=}")
+    assert "jwt" in libraries(server=cognito)
+
+
+@pytest.mark.parametrize("name", ["${env.TYPE}", "${env.TYPE:=api_key}", "${env.TYPE:api_key}"])
+def test_of_what_a_variable_chooses_all_is_needed(name: str) -> None:
+    assert set(TYPES.values()) <= found(server=auth(name)).modules
+    assert set(MODULES.values()) <= found(metadata_store={"type": name, "table": "registry"}).modules
+    assert set(COUNTERS.values()) <= found(server={"quota": {"kvstore": {"type": name}}}).modules
+    modules = {spec.module for (api, _), spec in built_in().items() if api == "inference"}
+    assert modules <= found(providers={"inference": [{**VLLM, "provider_type": name}]}).modules
+
+
+def test_external_providers_may_need_everything() -> None:
+    assert found(external_providers_dir="providers.d").everything
+    assert not found().everything
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("name", distributions.names())
+def test_every_distribution_can_be_built_and_yaml_is_for_laptops(name: str, function: str) -> None:
+    needed = needs(function, compile_json(distributions.find(name)))
+    assert needed.libraries >= BASE
+    assert not needed.libraries & {"yaml", "uvicorn", "infra", "core", "boto3"}
+    assert not any(module.startswith("core.cli") for module in needed.modules)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["api_key", "dynamodb", "${env.X}", "${env.", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "kvstore", "providers"]), inner)
+    ),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["providers", "server", "metadata_store", "apis", "external_providers_dir", "storage"])
+
+
+@given(st.dictionaries(KEYS, JSON))
+def test_a_document_of_any_shape_needs_no_less_than_an_empty_one(document: dict[str, Any]) -> None:
+    assert found(**document).libraries >= BASE
+
+
+def test_provider_types_are_those_whose_libraries_are_there() -> None:
+    config = json.dumps({"version": 2, "image_name": "t", "providers": {"inference": [VLLM], "safety": [GUARD]}})
+    small = needs("admin", config).libraries
+    types = provider_types("admin", config, small)
+    assert {"inference/remote::vllm", "inference/remote::groq", "safety/inline::llama-guard"} <= set(types)
+    assert not any("bedrock" in each for each in types)
+    assert "inference/remote::bedrock" in provider_types("admin", config, small | SDK | {"yarl"})
+
+
+def test_keeping_answers_needs_to_know_who_calls() -> None:
+    answers = {"server": {"idempotency": {"kvstore": {"type": "sqlite", "db_path": "x.db"}}}}
+    kept = {"core.web.idempotency", "core.quota.identity"}
+    assert kept <= needs("inference", json.dumps(answers)).modules
+    assert not kept & needs("inference", "{}").modules
