@@ -19,6 +19,7 @@ import importlib, json, sys
 app = importlib.import_module(sys.argv[1]).app
 print(json.dumps([[method, route.path] for route in app.routes for method in route.methods if method != "HEAD"]))
 """
+STREAMING: Final = ("inference",)
 ON_ALL: Final = {  # IAM knows no resources of these
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -103,7 +104,28 @@ def test_every_function_has_its_own_role_and_explicit_limits() -> None:
 
 
 def test_functions_end_before_api_gateway_gives_up() -> None:
-    assert all(each["Timeout"] <= 29 for each in functions().values())
+    assert all(each["Timeout"] <= 29 for name, each in functions().items() if name not in STREAMING)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_function_that_streams_has_the_runtime_and_the_routes_for_it(name: str) -> None:
+    """Only a literal ResponseTransferMode is understood by SAM; the runtime answers every event with a stream."""
+    function = functions()[name]
+    variables = function["Environment"]["Variables"]
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {"If": ["Streams", "/var/task/stream", {"Ref": "AWS::NoValue"}]}
+    assert function["Timeout"] == {"If": ["Streams", 900, 29]}
+    events = [event["Properties"] for event in function["Events"].values()]
+    assert {event["ResponseTransferMode"] for event in events} == {"RESPONSE_STREAM"}
+    slow = {event["Path"] for event in events if event.get("TimeoutInMillis") == 900_000}
+    assert {"/v1/chat/completions", "/v1/openai/v1/completions", "/v1/inference/{proxy+}"} <= slow
+    assert all(event.get("TimeoutInMillis", 29_000) in (29_000, 900_000) for event in events)
+
+
+def test_functions_that_do_not_stream_have_no_route_for_it() -> None:
+    for name, function in functions().items():
+        if name not in STREAMING:
+            assert "AWS_LAMBDA_EXEC_WRAPPER" not in function.get("Environment", {}).get("Variables", {})
+            assert not any("ResponseTransferMode" in event["Properties"] for event in function["Events"].values())
 
 
 def test_rights_name_their_resources_and_actions() -> None:

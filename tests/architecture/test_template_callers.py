@@ -19,6 +19,7 @@ METHODS: Final = ("get", "post", "delete")
 RIGHTS: Final = {
     ("InferenceRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
     ("InferenceRole", "QuotaTable"): {"GetItem", "UpdateItem"},
+    ("InferenceRole", "StateTable"): {"GetItem", "PutItem", "UpdateItem", "DeleteItem"},
     ("SafetyRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
     ("SafetyRole", "QuotaTable"): {"GetItem", "UpdateItem"},
     ("AdminRole", "RegistryTable"): {"GetItem", "PutItem"},
@@ -71,10 +72,17 @@ def test_quota_table_is_encrypted_on_demand_and_goes_with_the_stack() -> None:
     assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
 
 
+def test_state_table_has_the_keys_and_the_expiry_that_answers_are_kept_under() -> None:
+    table = properties("AWS::DynamoDB::Table")["StateTable"]
+    assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+
+
 def test_every_variable_of_the_distribution_is_set_and_no_other() -> None:
     text = (ROOT / "infra" / "distributions" / "lambda.yaml").read_text(encoding="utf-8")
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    own = {"LLAMBDA_CONFIG", "LLAMBDA_BASE_PATH"}
+    own = {"LLAMBDA_CONFIG", "LLAMBDA_BASE_PATH", "STATE_TABLE"}  # the last is for run configs that keep answers
     assert set(re.findall(r"\$\{env\.([A-Z_]+)", text)) == set(variables) - own
 
 

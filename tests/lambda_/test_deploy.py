@@ -78,15 +78,24 @@ def deploy(
     built = folder / "build"
     options = {"LLAMBDA_BUILD_ARCHITECTURE": architecture, "LLAMBDA_BUILD_CONFIG": str(config)}
     cloud.sam("build", "--build-dir", str(built), **options)
+    without_streams(built / "template.yaml")
 
     def run(stack: str, parameters: dict[str, str]) -> dict[str, str]:
-        values = {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", **parameters}
+        given = {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
+        values = given | parameters
         overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in values.items())]
         files = ["--template-file", str(built / "template.yaml"), "--config-file", str(ROOT / "samconfig.toml")]
         cloud.sam("deploy", *files, "--stack-name", stack, "--no-confirm-changeset", *overrides)
         return cloud.outputs(stack)
 
     return run
+
+
+def without_streams(built: Path) -> None:
+    """Its routes are not answered where they are to be streamed: this cloud knows one kind of invocation."""
+    text = built.read_text(encoding="utf-8")
+    assert "ResponseTransferMode: RESPONSE_STREAM" in text
+    built.write_text(text.replace("ResponseTransferMode: RESPONSE_STREAM", "ResponseTransferMode: BUFFERED"), "utf-8")
 
 
 def with_keys_of(cloud: Cloud, folder: Path) -> Path:
