@@ -5,11 +5,19 @@ import sys
 from tests.benchmarks.cold import cold
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
+from tests.benchmarks.runtimes import runtimes
 from tests.benchmarks.streams import streams
 from tests.benchmarks.table import Row, show
 from tests.benchmarks.warm import warm
 
-PARTS = {"warm": warm, "protected": protected, "streams": streams, "cold": cold, "registry": registry}
+PARTS = {
+    "warm": warm,
+    "protected": protected,
+    "streams": streams,
+    "cold": cold,
+    "runtimes": runtimes,
+    "registry": registry,
+}
 
 
 def main(names: list[str]) -> int:
