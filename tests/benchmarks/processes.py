@@ -24,10 +24,11 @@ metadata_store: {store}
 
 @contextmanager
 def started(*arguments: str, env: dict[str, str] | None = None) -> Iterator[tuple[int, int]]:
-    """(port, pid) of `python ARGUMENTS`, whose first line of output ends in its port."""
+    """(port, pid) of `python ARGUMENTS`, whose first line of output ends in its port; what it logs is not shown."""
     environment = os.environ | (env or {})
+    output, log = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=log, text=True, env=environment
     )
     try:
         assert process.stdout is not None
