@@ -10,15 +10,14 @@ Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constr
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 import zlib
 
-from core.errors import IdempotencyUnavailable, ProviderUnavailable
+from core.errors import IdempotencyUnavailable
 from core.stores.aws import Table
 from core.stores.ports import Answer, AnswerStore, Earlier, Lease
 
@@ -148,16 +147,8 @@ class DynamoAnswers:
     def _part(self, lease: Lease, number: int) -> dict[str, Any]:
         return {"pk": {"S": self._prefix + lease.key}, "sk": {"S": f"part#{lease.holder}#{number:03}"}}
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncGenerator["DynamoDBClient"]:
-        try:
-            async with self._table.client() as client, asyncio.timeout(self._patience):
-                yield client
-        except ProviderUnavailable as failure:
-            raise IdempotencyUnavailable(failure.message) from failure
-        except TimeoutError as failure:
-            late = self._table.unavailable(f"did not answer in {self._patience:g} s")
-            raise IdempotencyUnavailable(late.message) from failure
+    def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
+        return self._table.bounded(self._patience, IdempotencyUnavailable)
 
 
 def _number(value: int) -> dict[str, str]:

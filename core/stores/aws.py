@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import logging
 from typing import TYPE_CHECKING, Final
 
-from core.errors import ProviderUnavailable
+from core.errors import ApiError, ProviderUnavailable
 from core.stores import sdk
 
 if TYPE_CHECKING:
@@ -72,6 +72,17 @@ class Table:
         except BotoCoreError as failure:
             name = type(failure).__name__
             raise self._translated(failure, SDK_REASONS.get(name, f"cannot be used: {name}")) from failure
+
+    @asynccontextmanager
+    async def bounded(self, seconds: float, failure: type[ApiError]) -> AsyncGenerator["DynamoDBClient"]:
+        """The client, for so many seconds once it is made; what goes wrong leaves as a `failure`."""
+        try:
+            async with self.client() as client, asyncio.timeout(seconds):
+                yield client
+        except ProviderUnavailable as unavailable:
+            raise failure(unavailable.message) from unavailable
+        except TimeoutError as slow:
+            raise failure(self.unavailable(f"did not answer in {seconds:g} s").message) from slow
 
     def unavailable(self, reason: str) -> ProviderUnavailable:
         """The failure to raise, as a sentence about this table; of an ARN, callers see the name alone."""

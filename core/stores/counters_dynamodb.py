@@ -4,13 +4,12 @@ One UpdateItem decides and counts. After a lost answer the SDK asks again, which
 one more. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from core.errors import ProviderUnavailable, QuotaUnavailable
+from core.errors import QuotaUnavailable
 from core.stores.aws import Table
 from core.stores.ports import Below, CounterStore, Counts, Taken
 
@@ -92,16 +91,8 @@ class DynamoCounters:
     def _key(self, key: str) -> dict[str, Any]:
         return {"pk": {"S": self._prefix + key}}
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncGenerator["DynamoDBClient"]:
-        try:
-            async with self._table.client() as client, asyncio.timeout(self._patience):
-                yield client
-        except ProviderUnavailable as failure:
-            raise QuotaUnavailable(failure.message) from failure
-        except TimeoutError as failure:
-            late = self._table.unavailable(f"did not answer in {self._patience:g} s")
-            raise QuotaUnavailable(late.message) from failure
+    def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
+        return self._table.bounded(self._patience, QuotaUnavailable)
 
 
 def _bounds(below: Below) -> dict[str, int | None]:
