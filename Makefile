@@ -70,6 +70,7 @@ test: check ## everything, with coverage
 
 .PHONY: bench
 bench: setup ## speed and size, as ratios in one run
+	$(RUN)python -m infra.local.parts
 	$(RUN)python -m tests.benchmarks.run
 
 .PHONY: lock
