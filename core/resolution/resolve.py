@@ -3,10 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
-
-from pydantic import BaseModel
 
 from core.apis.callers import Call
 from core.apis.inference import Inference, InferenceProvider, ServedModel
@@ -14,16 +11,15 @@ from core.apis.resources import Kind, Resource
 from core.apis.safety import SafetyProvider
 from core.apis.tables import APIS, route_rows
 from core.apis.types import JsonObject
-from core.config.document import ProviderEntry, RunConfig
+from core.config.document import RunConfig
 from core.config.load import Loaded
-from core.config.problems import ConfigInvalid, Problem
+from core.config.problems import ConfigInvalid
 from core.config.redact import redact
 from core.config.security import AuthConfig
-from core.resolution.check import available, config_class, needs_of
-from core.resolution.compliance import check_compliance
+from core.resolution.check import available, needs_of
+from core.resolution.connecting import Instance, Surface, connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
-from core.resolution.specs import ProviderSpec, Specs
 from core.routing.access import DEFAULT_POLICY
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Ask, Catalog
@@ -44,21 +40,6 @@ if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
 
-PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider, "safety": SafetyProvider}
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A configured provider and the object that serves it."""
-
-    api: str
-    entry: ProviderEntry
-    config: BaseModel
-    provider: Any
-
-
-type Surface = Callable[[Call | None], Any]
-"""The object that keeps a Surface's Protocol for one call; None is the stack itself, which may do everything."""
 type Guarded = Callable[[Call | None], GuardedRegistry]
 
 
@@ -128,7 +109,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str) -> Sta
     stack.answers = connect_idempotency(loaded.config.server.idempotency, wanted)
     for api in dependency_order(apis, needs_of(loaded, specs)):
         stack.instances += [
-            await _connect(loaded, path, entry, _spec(specs, api, loaded.places.written(path), entry), stack.surfaces)
+            await connect(loaded, path, entry, spec_of(specs, api, loaded.places.written(path), entry), stack.surfaces)
             for entry_api, path, entry in loaded.provider_entries()
             if entry_api == api
         ]
@@ -170,14 +151,6 @@ def _shields_of(config: RunConfig, wanted: set[str]) -> set[str]:
 def routed(config: RunConfig) -> list[str]:
     """The routed APIs of this build that the config asks for and has providers for."""
     return [name for name in APIS if name in config.apis and config.providers.get(name)]
-
-
-def _spec(specs: Specs, api: str, path: str, entry: ProviderEntry) -> ProviderSpec:
-    spec = specs.get((api, entry.provider_type))
-    if spec is None:
-        problem = Problem(f"{path}.provider_type", f"provider type `{entry.provider_type}` is not available")
-        raise ConfigInvalid("run config", [problem])
-    return spec
 
 
 def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None:
@@ -231,26 +204,6 @@ def _declared(kind: Kind, entries: Iterable[JsonObject], provider_ids: Sequence[
 
 
 ASSEMBLE: Final[dict[str, Callable[[Stack, Mapping[str, Any]], None]]] = {"inference": _inference, "safety": _safety}
-
-
-async def _connect(
-    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, Surface]
-) -> Instance:
-    config, problems = loaded.check(config_class(spec), entry.config, f"{path}.config")
-    if config is None:
-        raise ConfigInvalid("run config", problems)
-    names = (*spec.api_dependencies, *spec.optional_api_dependencies)
-    deps = {api: surfaces[api](None) for api in names if api in surfaces}
-    module = vars(import_module(spec.module))
-    if spec.factory is None:
-        provider = module["connect"](entry.provider_id, config, deps)
-    else:
-        if spec.factory not in module:
-            problem = Problem(f"{path}.provider_type", f"module `{spec.module}` has no {spec.factory}(config, deps)")
-            raise ConfigInvalid("run config", [problem])
-        provider = await module[spec.factory](config, deps)
-        check_compliance(entry.provider_id, provider, PROTOCOLS[spec.api])
-    return Instance(spec.api, entry, config, provider)
 
 
 def _admin(stack: Stack, version: str) -> AdminRouter:

@@ -15,7 +15,8 @@ from core.apis.resources import Kind
 from core.apis.tables import RouteRow
 from core.apis.types import Wire
 from core.errors import InvalidRequest
-from core.resolution.resolve import Guarded, Stack, Surface
+from core.resolution.connecting import Surface
+from core.resolution.resolve import Guarded, Stack
 from core.routing.registration import resource_from
 from core.web.body import parse, read
 from core.web.failures import JSON, Endpoint

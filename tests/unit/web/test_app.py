@@ -14,7 +14,8 @@ from core.apis.models import MODEL
 from core.apis.tables import route_rows
 from core.config.document import RunConfig
 from core.errors import ApiError, Conflict, UpstreamThrottled
-from core.resolution.resolve import Stack, Surface
+from core.resolution.connecting import Surface
+from core.resolution.resolve import Stack
 from core.routing.access import DEFAULT_POLICY, Policy
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Catalog
