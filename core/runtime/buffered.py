@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 from base64 import b64decode
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from mangum import Mangum
@@ -24,13 +25,18 @@ def buffered(app: Starlette, *, base_path: str = "") -> Handler:
     from core.runtime.loop import process_loop
 
     process_loop()
-    mangum = Mangum(app, lifespan="off", api_gateway_base_path=base_path or "/")
+    made = partial(Mangum, lifespan="off", api_gateway_base_path=base_path or "/")
+    mangum = made(app)
 
     def handler(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        event = _without_stage(event)
         try:
-            event = _decoded(_without_stage(event))
+            event = _decoded(event)
         except ValueError:
-            return _refused(InvalidRequest("The body is marked as base64 and is not."))
+            from core.web.observed import refusing
+
+            refusal = InvalidRequest("The body is marked as base64 and is not.")
+            return made(refusing(app, refusal))(event | {"body": None, BASE64: False}, context)
         return mangum(event, context)
 
     return handler
@@ -52,14 +58,3 @@ def _without_stage(event: Event) -> Event:
         return event
     http = http | {"path": http["path"].removeprefix(prefix) or "/"}
     return event | {"requestContext": context | {"http": http}}
-
-
-def _refused(failure: InvalidRequest) -> dict[str, Any]:
-    from pydantic_core import to_json
-
-    return {
-        "statusCode": failure.status,
-        "headers": {"content-type": "application/json"},
-        "body": to_json(failure.body()).decode(),
-        BASE64: False,
-    }

@@ -4,6 +4,11 @@ It serves the ASGI app beside the handler that _HANDLER names: `app` of function
 `functions.inference.handler`. docs/streaming.md draws it.
 """
 
+# First: it shortens what follows.
+import core.runtime.coldstart  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+# isort: split
+
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -94,9 +99,9 @@ def _with_body(app: ASGIApp, request: HttpRequest) -> tuple[ASGIApp, bytes]:
     try:
         return app, request.body()
     except InvalidRequest as refusal:
-        from core.web.failures import error_response
+        from core.web.observed import refusing
 
-        return error_response(refusal), b""
+        return refusing(app, refusal), b""
 
 
 def load(handler: str) -> Starlette:

@@ -110,9 +110,7 @@ class Table:
             return self._client
 
     async def _connect(self) -> "DynamoDBClient":
-        from aiobotocore.config import AioConfig
-
-        config = AioConfig(
+        config = sdk.config(
             connect_timeout=min(CONNECT_SECONDS, self._answer_seconds),
             read_timeout=self._answer_seconds,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},

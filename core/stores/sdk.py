@@ -2,13 +2,14 @@
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from aiobotocore.config import AioConfig
     from aiobotocore.session import AioSession
     from botocore.loaders import Loader
 
-MODULES: Final = ("aiobotocore.config", "aiobotocore.session")
+MODULES: Final = ("aiobotocore.config", "aiobotocore.session", "aiobotocore.httpsession")
 DESCRIPTIONS: Final = ("service-2", "endpoint-rule-set-1")
 SHARED: Final = ("endpoints", "partitions", "sdk-default-configuration")
 
@@ -20,6 +21,15 @@ def session(profile: str | None = None) -> "AioSession":
     made = AioSession(profile=profile)
     made.register_component("data_loader", _loader())
     return made
+
+
+def config(**options: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own options
+    """What the SDK calls so; its clients trust the same authorities, by one TLS context."""
+    from aiobotocore.config import AioConfig
+
+    from core.stores.sdk_http import session_class
+
+    return AioConfig(http_session_cls=session_class(), **options)
 
 
 def read(*services: str) -> None:

@@ -59,8 +59,10 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
 
     At `until`, in the loop's time, `work` is cancelled.
     """
-    limit = asyncio.timeout_at(until)
+    limit = None if until is None else asyncio.timeout_at(until)
     try:
+        if limit is None:  # on a server, five times in a request
+            return await work
         async with limit:
             return await work
     except ApiError as failure:
@@ -68,7 +70,7 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
     except ClientDisconnect:
         return ClientLeft()
     except Exception:
-        if limit.expired():
+        if limit is not None and limit.expired():
             return UpstreamTimeout("There was no answer before the function's time was up.")
         log.exception("a request failed")
         return Bug()

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import sys
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.apis.observed import Observed, Stopwatch
 from core.apis.tracing import CARRIERS, TRACE, Trace, trace_of
+from core.errors import ApiError
+from core.web.failures import error_response
 
 KEY: Final = "llambda.observed"
 LEFT: Final = 499  # nginx's number in logs for a client that did not wait
@@ -54,11 +57,11 @@ def observed_of(scope: Scope) -> Observed:
 class Observer:
     """ASGI middleware; without a sink it only gives ids and traces."""
 
-    def __init__(self, app: ASGIApp, sink: Sink | None = None) -> None:
-        """Tell `sink` of what `app` serves."""
+    def __init__(self, app: ASGIApp, sink: Sink | None = None, *, cold: bool = True) -> None:
+        """Tell `sink` of what `app` serves; with `cold`, its first request is the first of the process."""
         self._app = app
         self._sink = sink
-        self._cold = True
+        self._cold = cold
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; what `app` raises is raised, after it was told of."""
@@ -75,6 +78,13 @@ class Observer:
             TRACE.reset(token)
             if self._sink is not None:
                 self._sink(exchange.record(trace, cold=cold))
+
+
+def refusing(app: ASGIApp, failure: ApiError) -> Observer:
+    """What answers a request in place of `app`, and tells the same sink of it."""
+    around = app.user_middleware if isinstance(app, Starlette) else []
+    sink: Any = next((each.kwargs["sink"] for each in around if "sink" in each.kwargs), None)
+    return Observer(error_response(failure), sink, cold=False)
 
 
 class _Exchange:

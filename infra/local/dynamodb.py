@@ -101,6 +101,11 @@ def create_quota_table(endpoint: str, name: str) -> None:
     _create_table(endpoint, name, {"pk": "HASH"})
 
 
+def create_state_table(endpoint: str, name: str) -> None:
+    """Create the table of answers, as template.yaml does but without its TTL: string keys `pk` and `sk`, on demand."""
+    _create_table(endpoint, name, {"pk": "HASH", "sk": "RANGE"})
+
+
 def _create_table(endpoint: str, name: str, keys: dict[str, str]) -> None:
     session = botocore.session.get_session()
     session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])

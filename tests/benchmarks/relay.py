@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-import socket
-import sys
 
 import aiohttp
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-import uvicorn
 
 
 def app(upstream: str) -> Starlette:
@@ -34,6 +31,11 @@ def app(upstream: str) -> Starlette:
 
 
 if __name__ == "__main__":
+    import socket
+    import sys
+
+    import uvicorn
+
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(app(sys.argv[1]), log_level="warning", access_log=False)

@@ -1,11 +1,12 @@
 """Warm functions in Lambda's runtimes: answers in one piece beside a bare function, streams as they leave our own runtime."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 import json
 from pathlib import Path
 import re
+from shutil import copy, copytree
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from infra.build import Build, build
 from tests.benchmarks.cold import CHAT, bare, event
 from tests.benchmarks.drip import BEDROCK, LETTER, VLLM, named, provider
-from tests.benchmarks.processes import started
+from tests.benchmarks.processes import ROOT, started
 from tests.benchmarks.streams import Server, connected, listened, post
 from tests.benchmarks.table import Row
 from tests.lambda_.emulator import architecture, running
@@ -41,12 +42,26 @@ def runtimes() -> list[Row]:
             build(Build(package.name, package, architecture=architecture()))
         bare(folder / "bare", like=admin)
         rows = warm(folder, upstream, configs[VLLM])
+        floor = stack.enter_context(relay(folder / "relay", upstream, like=inference))
         for kind, config in configs.items():
             with streaming(inference, HANDLER, {"LLAMBDA_CONFIG": str(config)}, folder / "log") as function:
-                rows += streamed(kind, function, upstream)
+                rows += first_token(kind, function, floor, upstream) + streamed(kind, function)
                 if kind == BEDROCK:
                     rows += grown(function)
         return rows
+
+
+@contextmanager
+def relay(package: Path, upstream: Server, *, like: Path) -> Iterator[Streamed]:
+    """A bare Starlette app in the same runtime, which hands on what the upstream streams."""
+    copytree(like, package)
+    copy(ROOT / "tests" / "benchmarks" / "relay.py", package)
+    (package / "bare_relay.py").write_text(
+        "import os\n\nfrom relay import app as made\n\napp = made(os.environ['UP'])\n"
+    )
+    environment = {"UP": f"http://127.0.0.1:{upstream.port}"}
+    with streaming(package, "bare_relay.handler", environment, package.with_suffix(".log")) as function:
+        yield function
 
 
 def configured(folder: Path, provider_type: str, upstream: int) -> Path:
@@ -110,20 +125,30 @@ def alternated(work: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: median(found) for name, found in took.items()}
 
 
-def streamed(kind: str, function: Streamed, upstream: Server) -> list[Row]:
+def first_token(kind: str, function: Streamed, floor: Streamed, upstream: Server) -> list[Row]:
+    """The hop between the double's thread and this one is in both."""
     path = {VLLM: "/v1/chat/completions", BEDROCK: f"/model/{PACED}/converse-stream"}[kind]
-    over: list[float] = []
+    over: dict[str, list[float]] = {"llambda": [], "relay": []}
     with connected(upstream) as there:
         for _ in range(WARM):
             own = listened(there, post(PACED, path)) * 1e3
-            start = time.perf_counter()
-            outcome = function.answered(chat(PACED, stream=True))
-            over.append((arrivals(outcome)[0] - start) * 1e3 - own)
+            for name, asked in (("llambda", function), ("relay", floor)):
+                start = time.perf_counter()
+                outcome = asked.answered(chat(PACED, stream=True))
+                over[name].append((arrivals(outcome)[0] - start) * 1e3 - own)
+    first, relayed = median(over["llambda"]), median(over["relay"])
+    more = first - relayed
+    return [
+        Row(f"first token leaves Lambda, over the upstream's: {kind}", ms(first), ms(relayed), None, ""),
+        Row(f"of that, more than a bare relay's: {kind}", ms(more), "2.00 ms", more / 2, "<= 1.0x"),
+    ]
+
+
+def streamed(kind: str, function: Streamed) -> list[Row]:
     late = [late_of(function.answered(chat(SLOW, stream=True))) for _ in range(ROUNDS)]
     rates = [rate_of(function.answered(chat(FAST, stream=True))) for _ in range(ROUNDS)]
-    first, p95, rate = median(over), median(late), median(rates)
+    p95, rate = median(late), median(rates)
     return [
-        Row(f"first token leaves Lambda, over the upstream's: {kind}", ms(first), "2.00 ms", first / 2, "<= 1.0x"),
         Row(f"token each {PAUSE} ms, p95 of what one is late: {kind}", ms(p95), "5.00 ms", p95 / 5, "<= 1.0x"),
         Row(f"tokens/s through one environment: {kind}", f"{rate:,.0f}", "2,000", rate / 2_000, ">= 1.0x"),
     ]

@@ -4,15 +4,19 @@ The emulator comes inside the SAM CLI's wheel. It does one invocation at a time,
 environment does, and initialises the function at the first.
 """
 
+import atexit
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 import os
 from pathlib import Path
 import platform
+import shutil
 import signal
 import subprocess
 import sys
+from tempfile import mkdtemp
 import time
 from typing import Any, Final
 
@@ -27,6 +31,8 @@ SAM: Final = ("tool", "run", "--from", "aws-sam-cli==1.170.0")
 ARCHITECTURES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
 READY_SECONDS: Final = 30.0
 PATH: Final = "/2015-03-31/functions/function/invocations"
+PYTHON: Final = Path(sys.base_prefix) / "bin" / "python3.13"  # which has no packages of its own, as Lambda's
+RUNTIME: Final = ("awslambdaric", "runtime_client*.so", "simplejson", "snapshot_restore_py.py")
 WHERE: Final = "import pathlib, samcli; print(pathlib.Path(samcli.__file__).parent / 'local' / 'rapid')"
 
 
@@ -57,6 +63,19 @@ def emulator() -> Path:
     return Path(found.stdout.strip()) / name
 
 
+@cache
+def runtimes_own() -> Path:
+    """What Lambda has beside a package, in a folder for PYTHONPATH."""
+    import awslambdaric
+
+    folder, installed = Path(mkdtemp()), Path(awslambdaric.__file__).parents[1]
+    atexit.register(shutil.rmtree, folder)
+    for pattern in RUNTIME:
+        [found] = installed.glob(pattern)
+        (folder / found.name).symlink_to(found)
+    return folder
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function that is up; `log` is what it and its runtime print."""
@@ -79,9 +98,9 @@ def running(package: Path, handler: str, environment: Mapping[str, str], log: Pa
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, sys.executable, "-m", "awslambdaric", handler],
+            [*command, str(PYTHON), "-m", "awslambdaric", handler],
             cwd=package,
-            env={**kept, "LAMBDA_TASK_ROOT": str(package), **environment},
+            env={**kept, "PYTHONPATH": str(runtimes_own()), "LAMBDA_TASK_ROOT": str(package), **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -75,13 +75,15 @@ def in_thread(double: RuntimeApiDouble | None = None) -> Iterator[tuple[RuntimeA
         loop.close()
 
 
-def started(package: Path, handler: str, address: str, environment: Mapping[str, str], log: Path) -> Any:
+def started(
+    package: Path, handler: str, address: str, environment: Mapping[str, str], log: Path, python: str = sys.executable
+) -> Any:
     """The wrapper as Lambda starts it, with nothing of this checkout on its path."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     variables = {"LAMBDA_TASK_ROOT": str(package), "_HANDLER": handler, "AWS_LAMBDA_RUNTIME_API": address}
     with log.open("wb") as output:
         return subprocess.Popen(
-            [str(WRAPPER), sys.executable, "/var/runtime/bootstrap.py"],
+            [str(WRAPPER), python, "/var/runtime/bootstrap.py"],
             cwd="/",
             env={**kept, **variables, **environment},
             stdin=subprocess.DEVNULL,
@@ -104,10 +106,12 @@ def stop(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 @contextmanager
-def streaming(package: Path, handler: str, environment: Mapping[str, str], log: Path) -> Iterator[Streamed]:
+def streaming(
+    package: Path, handler: str, environment: Mapping[str, str], log: Path, python: str = sys.executable
+) -> Iterator[Streamed]:
     """`handler`'s app of the built `package`."""
     with in_thread() as (double, loop):
-        process = started(package, handler, double.address, environment, log)
+        process = started(package, handler, double.address, environment, log, python)
         try:
             yield Streamed(double, loop, process, log)
         finally:

@@ -95,6 +95,15 @@ def test_what_fails_is_told_of_too(function: Either) -> None:
     assert "model" not in line
 
 
+def test_what_is_refused_before_the_app_is_told_of_too(function: Either) -> None:
+    sent = event("http", post("/v1/chat/completions", CHAT)) | {"body": "no base64!", "isBase64Encoded": True}
+    sent["requestContext"]["requestId"] = "gateway-refused"
+    answer = function.invoke(sent)
+    assert (answer["statusCode"], answer["headers"]["x-request-id"]) == (400, "gateway-refused")
+    line = line_of(function, answer)
+    assert (line["status"], line["operation"], line["ColdStart"]) == (400, "none", 0)
+
+
 def test_the_trace_of_the_gateway_reaches_the_provider(function: Either, upstream: FakeUpstream) -> None:
     call = post("/v1/chat/completions", CHAT)
     call.headers.append(("traceparent", TRACEPARENT.replace("5759", "1111")))

@@ -1,0 +1,66 @@
+"""What shortens a cold start; imported before anything else by what Lambda starts.
+
+Python compiles two things anew in every process: the methods of data classes, which `dataclasses` writes as source, and
+regular expressions. infra/precompile.py put them into a file of the package. What is not in it, or was made by another
+Python, is compiled as always. And while a function is made, nothing of it is garbage. docs/adr/0021-cold-starts.md.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import gc
+from importlib import import_module
+import marshal
+from pathlib import Path
+import sys
+from types import CodeType
+from typing import Any, Final
+
+sre: Final[Any] = import_module("_sre")
+compiler: Final[Any] = import_module("re._compiler")
+
+FILE: Final = Path(__file__).with_name("precompiled.bin")
+MADE_BY: Final[tuple[Any, ...]] = (sys.implementation.cache_tag, sre.MAGIC)
+
+type Pattern = tuple[str | bytes, int]
+"""A regular expression and its flags."""
+
+
+def begin(file: Path) -> None:
+    """Compile no more what is in `file`, and collect no garbage until `end`; without it, nothing changes."""
+    try:
+        made_by, methods, patterns = marshal.loads(file.read_bytes())  # noqa: S302 - ours, as the byte code beside it
+    except FileNotFoundError:
+        return
+    gc.disable()
+    if made_by == MADE_BY:
+        _use_methods(methods)
+        _use_patterns(patterns)
+
+
+def end() -> None:
+    """The function is made: look for garbage again, but not among what it is made of."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
+def _use_methods(methods: Mapping[str, CodeType]) -> None:
+    """By their source, which `dataclasses` hands to the `exec` that it finds."""
+
+    def run(source: str, *names: dict[str, Any]) -> None:
+        exec(methods.get(source, source), *names)  # noqa: S102 - what `dataclasses` wrote, as it would itself
+
+    dataclasses.__dict__["exec"] = run
+
+
+def _use_patterns(patterns: Mapping[Pattern, tuple[Any, ...]]) -> None:
+    compiled = compiler.compile
+
+    def compile_(pattern: Any, flags: int = 0) -> object:  # noqa: ANN401 - `re` takes more than text
+        made = patterns.get((pattern, flags)) if isinstance(pattern, str | bytes) else None
+        return compiled(pattern, flags) if made is None else sre.compile(*made)
+
+    compiler.compile = compile_
+
+
+begin(FILE)
