@@ -5,9 +5,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
+from core.config.user_fields import USER
 from core.errors import ProviderUnavailable
+from core.providers.connections import MOST_CONNECTIONS
 from core.stores import sdk
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from botocore.credentials import CredentialProvider, ReadOnlyCredentials
 
 ATTEMPTS: Final = 3  # of one call, by the SDK
-CONNECTIONS: Final = 256  # a stream holds one until its end
 ROLE_SESSION_NAME: Final = "llambda"
 
 
@@ -33,14 +34,15 @@ class AwsConfig(BaseModel):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    region_name: str | None = None
+    region_name: Annotated[str | None, USER] = None
     profile_name: str | None = None
     role_arn: Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None = None
     endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
-    total_max_attempts: Annotated[int, Field(gt=0)] | None = None
-    retry_mode: Literal["legacy", "standard", "adaptive"] | None = None
-    connect_timeout: Annotated[float, Field(gt=0)] | None = 60.0
-    read_timeout: Annotated[float, Field(gt=0)] | None = 60.0
+    total_max_attempts: Annotated[PositiveInt | None, USER] = None
+    retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
+    connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0
+    read_timeout: Annotated[PositiveFloat | None, USER] = 60.0
+    max_connections: int = MOST_CONNECTIONS
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600
 
     @model_validator(mode="after")
@@ -177,12 +179,10 @@ class _Role:
 
 
 def _options(config: AwsConfig) -> "AioConfig":
-    from aiobotocore.config import AioConfig
-
-    return AioConfig(
+    return sdk.config(
         connect_timeout=config.connect_timeout or 60,
         read_timeout=config.read_timeout or 60,
-        max_pool_connections=CONNECTIONS,
+        max_pool_connections=config.max_connections,
         retries={
             "mode": config.retry_mode or "standard",
             "total_max_attempts": config.total_max_attempts or ATTEMPTS,

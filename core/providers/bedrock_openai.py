@@ -58,6 +58,7 @@ class BedrockOpenAI:
                     address,
                     timeout=self._config.read_timeout or 60,
                     connect_timeout=self._config.connect_timeout or 60,
+                    max_connections=self._config.max_connections,
                 )
                 settings = config_of("remote::openai-compatible").model_validate({"url": address})
                 self._remote = OpenAICompatible(self._provider_id, settings, upstream=Upstream(target, self._signature))

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.callers import PROVIDER_DATA_HEADERS
+from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
 from core.apis.types import Health, JsonObject, JsonStream, Wire
-from core.errors import ApiError, InvalidRequest, UpstreamFailed
+from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.providers.openai_config import KEY, Settings
 from core.providers.target import Credentials
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from core.providers.upstream import Upstream
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
+NO_KEY: Final = "Only callers bring a key; there is none to ask with."
 
 
 class OpenAICompatible:
@@ -76,20 +78,26 @@ class OpenAICompatible:
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
+        return [model for model, _ in await self._listed()] if self._has_key() else []
+
+    async def describe(self) -> Description:
+        """Its models, and the server's version where it says one.
+
+        Raises:
+            ProviderUnavailable: only callers bring a key.
+        """
+        from core.providers.offered import offered_model
+
         if not self._has_key():
-            return []
-        how = self._row.listing
-        answer = await self._http.get(how.path, self._credentials, how.headers or self._row.headers)
-        match cast("JsonObject", answer).get(how.entries) if how.entries and isinstance(answer, dict) else answer:
-            case [*entries]:
-                served = [model for entry in entries if (model := self._served(entry)) is not None]
-            case _:
-                raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
-        return [model for model in served if self._allowed is None or model["id"] in self._allowed]
+            raise ProviderUnavailable(NO_KEY)
+        description = Description(models=[offered_model(*listed) for listed in await self._listed()])
+        if version := await self._version():
+            description["version"] = version
+        return description
 
     async def health(self) -> Health:
         if not self._has_key():
-            return Health(status="Not Implemented", message="Only callers bring a key; there is none to ask with.")
+            return Health(status="Not Implemented", message=NO_KEY)
         try:
             await self.list_models()
         except ApiError as failure:
@@ -100,9 +108,34 @@ class OpenAICompatible:
         if self._upstream is not None:
             await self._upstream.close()
 
-    def _served(self, entry: Any) -> ServedModel | None:  # noqa: ANN401 - whatever an upstream sent
+    async def _listed(self) -> list[tuple[ServedModel, JsonObject]]:
+        """The models that may be called, each with its entry in the listing."""
         how = self._row.listing
-        known: JsonObject = cast("JsonObject", entry) if isinstance(entry, dict) else {}
+        answer = await self._http.get(how.path, self._credentials, how.headers or self._row.headers)
+        match cast("JsonObject", answer).get(how.entries) if how.entries and isinstance(answer, dict) else answer:
+            case [*entries]:
+                known = [cast("JsonObject", entry) if isinstance(entry, dict) else {} for entry in entries]
+            case _:
+                raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
+        listed = [(model, entry) for entry in known if (model := self._served(entry)) is not None]
+        return [each for each in listed if self._allowed is None or each[0]["id"] in self._allowed]
+
+    async def _version(self) -> str:
+        """The server's own; empty where it says none, as a stand-in for it may."""
+        if not self._row.version:
+            return ""
+        try:
+            answer = await self._http.get(self._row.version, self._credentials, self._row.headers)
+        except ApiError:
+            return ""
+        match answer:
+            case {"version": str(version)}:
+                return version
+            case _:
+                return ""
+
+    def _served(self, known: JsonObject) -> ServedModel | None:
+        how = self._row.listing
         name = known.get(how.id)
         if not isinstance(name, str) or not name:
             raise UpstreamFailed(f"Provider `{self._provider_id}` listed a model without an id.")

@@ -4,9 +4,11 @@ from functools import cache
 import re
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
+from core.config.user_fields import USER
+from core.providers.connections import MOST_CONNECTIONS
 from core.providers.openai_rows import ROWS, Row, api_root
 from core.providers.target import Target
 
@@ -25,13 +27,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     row: ClassVar[Row]
 
-    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    max_tokens: Annotated[PositiveInt | None, USER] = None
     tls_verify: bool | str = True
-    timeout: Annotated[float, Field(gt=0)] = 60.0  # seconds without a byte
-    connect_timeout: Annotated[float, Field(gt=0)] = 5.0  # seconds
-    model_type: ModelType = "llm"
-    embedding_dimension: Annotated[int, Field(gt=0)] | None = None
-    allowed_models: tuple[str, ...] | None = None
+    timeout: Annotated[PositiveFloat, USER] = 60.0  # seconds without a byte
+    connect_timeout: Annotated[PositiveFloat, USER] = 5.0  # seconds
+    max_connections: int = MOST_CONNECTIONS
+    model_type: Annotated[ModelType, USER] = "llm"
+    embedding_dimension: Annotated[PositiveInt | None, USER] = None
+    allowed_models: Annotated[tuple[str, ...] | None, USER] = None
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -57,6 +60,7 @@ class Settings(BaseModel):
             timeout=self.timeout,
             connect_timeout=self.connect_timeout,
             tls_verify=self.tls_verify,
+            max_connections=self.max_connections,
         )
 
     def needs_key(self) -> bool:
@@ -86,10 +90,10 @@ def _either(names: tuple[str, ...]) -> str:
 def config_of(provider_type: str) -> type[Settings]:
     """The Config of a provider type that is a row of the table."""
     row = ROWS[provider_type]
-    fields: dict[str, Any] = dict.fromkeys(row.urls, (Url | None, None))
-    fields |= dict.fromkeys(row.keys, (SecretStr | None, None))
-    fields |= {row.unversioned: (bool, True)} if row.unversioned else {}
-    fields |= {row.only: (str | None, None)} if row.only else {}
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[Url | None, USER], None))
+    fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
+    fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
+    fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}
     made = create_model("Config", __base__=Settings, __module__=__name__, **fields)
     made.row = row
     return made

@@ -43,7 +43,7 @@ class Row:
     `urls` and `keys` are the names of the config's fields, the older one first. A key is `needed`, needed only at the
     vendor's own `url` (`hosted`), or `optional`; `data` names the provider data that bring a caller's. `unversioned`
     names a flag that, when false, takes the URL as it is; `only` a field that names the one model which is served.
-    `bound` is the request's field for `max_tokens`.
+    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL.
     """
 
     provider_type: str
@@ -59,6 +59,7 @@ class Row:
     bound: str = "max_tokens"
     unversioned: str = ""
     only: str = ""
+    version: str = ""
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -77,8 +78,21 @@ ENDPOINTS: Final = Listing(
 )  # https://docs.databricks.com/api/workspace/servingendpoints/list
 
 _ALL: Final = (
-    Row("remote::vllm", keys=TOKEN, data=("vllm_api_token",), key="optional", default_key="fake"),
-    Row("remote::ollama", "http://localhost:11434", keys=("auth_credential",), key="optional"),
+    Row(
+        "remote::vllm",
+        keys=TOKEN,
+        data=("vllm_api_token",),
+        key="optional",
+        default_key="fake",
+        version="/../version",
+    ),
+    Row(
+        "remote::ollama",
+        "http://localhost:11434",
+        keys=("auth_credential",),
+        key="optional",
+        version="/../api/version",
+    ),
     Row("remote::llama-cpp-server", "http://localhost:8080", keys=("auth_credential",), key="optional"),
     Row("remote::tgi", keys=TOKEN, key="optional"),
     Row(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 class Target:
     """`timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds.
 
-    `tls_verify` is False, True (the system's authorities) or the path of a CA bundle.
+    `tls_verify` is False, True (the system's authorities) or the path of a CA bundle. Calls above `max_connections`,
+    if it is not 0, wait.
     """
 
     provider_id: str
@@ -17,6 +18,7 @@ class Target:
     timeout: float = 60.0
     connect_timeout: float = 5.0
     tls_verify: bool | str = True
+    max_connections: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,9 @@ class Upstream:
         if self._session is None:
             target = self._target
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=_tls(target.tls_verify), keepalive_timeout=60),
+                connector=aiohttp.TCPConnector(
+                    limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
+                ),
                 headers=JSON | target.headers,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=target.connect_timeout, sock_read=target.timeout

@@ -130,4 +130,4 @@ def test_a_row_says_which_provider_data_bring_a_key_that_it_needs(row: Row) -> N
 def test_a_type_that_its_config_alone_cannot_find_is_told_with_what_to_use() -> None:
     entry = {"provider_id": "p", "provider_type": "remote::hf::endpoint", "config": {"endpoint_name": "e"}}
     problems = check(interpret({"image_name": "t", "providers": {"inference": [entry]}}, {}))
-    assert problems[0].message.startswith("`remote::hf::endpoint` is found only by asking its vendor; use remote::tgi")
+    assert problems[0].message.startswith("`remote::hf::endpoint` is not here; use remote::tgi")

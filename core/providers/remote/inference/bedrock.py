@@ -8,14 +8,16 @@ from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import closing
 from itertools import chain
 import time
-from typing import Any, Final, Literal, override
+from typing import Annotated, Any, Final, Literal, override
 from uuid import uuid4
 
 from pydantic_core import from_json, to_json
 
+from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ServedModel
 from core.apis.types import Health, JsonObject, JsonStream
 from core.config.fetch import FetchConfig
+from core.config.user_fields import USER
 from core.errors import ApiError, InvalidRequest, NotFound, UpstreamFailed
 from core.providers.aws import AwsClients, AwsConfig
 from core.providers.bedrock_embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
@@ -41,7 +43,7 @@ class Config(AwsConfig):
     """
 
     fetch: FetchConfig = FetchConfig()
-    endpoint: Literal["converse", "openai"] = "converse"
+    endpoint: Annotated[Literal["converse", "openai"], USER] = "converse"
 
 
 class Bedrock:
@@ -93,6 +95,12 @@ class Bedrock:
         }
         return served
 
+    async def describe(self) -> Description:
+        """Its region, whether there are credentials, and the models that may be called."""
+        from core.providers.aws_description import described
+
+        return await described(self._provider_id, self._clients, self._offered)
+
     def warm(self) -> None:
         """Import the SDK now, at init, where Lambda gives a full CPU, rather than at the first call."""
         self._clients.warm(RUNTIME)
@@ -107,6 +115,11 @@ class Bedrock:
     async def close(self) -> None:
         await self._clients.close()
         await self._fetcher.close()
+
+    async def _offered(self) -> Description:
+        from core.providers.offered import offered_profile
+
+        return Description(models=[offered_profile(model) for model in await self.list_models()])
 
     async def _chunks(self, request: ChatRequest) -> JsonStream:
         """An empty object once the first event is there, and then the chunks: closing it always closes the call."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import re
 from typing import Any, Final
 
+from core.apis.discovery import Description
 from core.apis.resources import Resource
 from core.apis.safety import SafetyProvider, Violation
 from core.apis.types import Health, JsonObject
@@ -86,6 +87,12 @@ class BedrockGuardrails:
             return Health(status="Error", message=failure.message)
         return Health(status="OK")
 
+    async def describe(self) -> Description:
+        """Its region, whether there are credentials, and the guardrails there."""
+        from core.providers.aws_description import described
+
+        return await described(self._provider_id, self._clients, self._listed)
+
     async def close(self) -> None:
         await self._clients.close()
 
@@ -93,6 +100,11 @@ class BedrockGuardrails:
         with translated(self._provider_id):
             answer: JsonObject = await (await self._clients.client("bedrock-runtime")).apply_guardrail(**what)
         return answer
+
+    async def _listed(self) -> Description:
+        with translated(self._provider_id):
+            pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails").paginate()
+            return Description(guardrails=[each["id"] async for page in pages for each in page.get("guardrails", [])])
 
     async def _versions(self, guardrail: str) -> list[str]:
         versions: list[str] = []

@@ -6,13 +6,16 @@ Source: https://docs.nvidia.com/nemo/microservices/latest/guardrails/checks.html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from pydantic_core import to_json
 
+from core.apis.discovery import Description
 from core.apis.resources import Resource
 from core.apis.safety import SafetyProvider, Violation
 from core.apis.types import Health, JsonObject
+from core.config.user_fields import USER
 from core.errors import ApiError, InvalidRequest, UpstreamFailed
+from core.providers.connections import MOST_CONNECTIONS
 from core.providers.message_text import words
 from core.providers.target import Target
 
@@ -26,13 +29,17 @@ CONVERSED: Final = ("user", "assistant")
 
 
 class Config(BaseModel):
-    """`config_id` names the configuration at the service whose rails judge; `timeout` is in seconds without a byte."""
+    """`config_id` names the configuration at the service whose rails judge; `timeout` is in seconds without a byte.
+
+    Who judges is not a user's to set: neither is which service, nor which of its rails.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     guardrails_service_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] = "http://localhost:7331"
     config_id: Annotated[str, Field(min_length=1)] = "self-check"
-    timeout: Annotated[float, Field(gt=0)] = 60.0
+    timeout: Annotated[PositiveFloat, USER] = 60.0
+    max_connections: int = MOST_CONNECTIONS
 
 
 class NemoGuardrails:
@@ -41,7 +48,12 @@ class NemoGuardrails:
     def __init__(self, provider_id: str, config: Config) -> None:
         """Keep where it is; the HTTP client is imported and opened at the first call."""
         self._config_id = config.config_id
-        self._target = Target(provider_id, config.guardrails_service_url.rstrip("/"), timeout=config.timeout)
+        self._target = Target(
+            provider_id,
+            config.guardrails_service_url.rstrip("/"),
+            timeout=config.timeout,
+            max_connections=config.max_connections,
+        )
         self._upstream: Upstream | None = None
 
     @property
@@ -88,6 +100,15 @@ class NemoGuardrails:
         except ApiError as failure:
             return Health(status="Error", message=failure.message)
         return Health(status="OK")
+
+    async def describe(self) -> Description:
+        """The names of the service's configurations."""
+        match await self._http.get(CONFIGS):
+            case {"data": [*configs]}:
+                names = [cast("JsonObject", each).get("name") for each in configs if isinstance(each, dict)]
+                return Description(guardrails=[name for name in names if isinstance(name, str)])
+            case _:
+                return Description()
 
     async def close(self) -> None:
         if self._upstream is not None:

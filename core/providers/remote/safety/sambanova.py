@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import SecretStr, model_validator
 
+from core.apis.discovery import Description
 from core.apis.resources import Resource
 from core.apis.safety import SafetyProvider, Violation
 from core.apis.types import Health, JsonObject
@@ -22,7 +23,10 @@ PREFIX: Final = "sambanova/"  # Llama Stack's shields have it, for the library t
 
 
 class Config(Settings):
-    """The fields of SambaNova's inference; the key is needed, for shields are run as the stack itself."""
+    """The fields of SambaNova's inference; the key is needed, for shields are run as the stack itself.
+
+    Who judges is not a user's to set: the URLs are the operator's alone, and so are the keys.
+    """
 
     row: ClassVar[Row] = ROWS["remote::sambanova"]
 
@@ -65,6 +69,10 @@ class SambaNovaGuard:
 
     async def health(self) -> Health:
         return await self._remote.health()
+
+    async def describe(self) -> Description:
+        """The models that it serves, whichever of them are Llama Guards."""
+        return await self._remote.describe()
 
     async def close(self) -> None:
         await self._remote.close()

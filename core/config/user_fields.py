@@ -1,0 +1,77 @@
+"""Which fields of a provider's config a user may see and set while the stack runs.
+
+A field is a user's where its config marks it so: `json_schema_extra={"user_field": True}`, or `USER` here, which says
+the same. The rule for marking: a user may tune how a remote is called and which one; never what it is trusted with,
+as TLS, roles, files and network guards are. Only fields of the config itself count: a marked one goes as a whole.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, TypeAliasType, cast, get_args, get_origin
+
+from pydantic import BaseModel, Field, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+
+from core.apis.types import JsonObject
+from core.config.redact import MASK, redact
+
+USER: Final[Any] = Field(json_schema_extra={"user_field": True})
+"""Marks a field, as `timeout: Annotated[float, USER]`."""
+
+
+def user_fields(config: type[BaseModel]) -> frozenset[str]:
+    """The names of the fields that are a user's."""
+    return frozenset(name for name, field in config.model_fields.items() if _extra(field).get("user_field") is True)
+
+
+def secret_fields(config: type[BaseModel]) -> frozenset[str]:
+    """The names of the fields whose type is, or may be, a secret's."""
+    return frozenset(name for name, field in config.model_fields.items() if _is_secret(field.annotation))
+
+
+def kept(config: type[BaseModel], given: Mapping[str, Any]) -> tuple[JsonObject, list[str]]:
+    """What a user may set of what was given, and the other keys, in their order.
+
+    A mask in the place of a secret is neither: it is what was shown, and leaves the secret as it is. One within a
+    longer text, as a URL, cannot be taken back out of it: that key is among the others.
+    """
+    allowed = user_fields(config)
+    dropped = [key for key, value in given.items() if key not in allowed or (value != MASK and _is_masked(value))]
+    return {key: value for key, value in given.items() if key not in dropped and value != MASK}, dropped
+
+
+def view(config: BaseModel) -> JsonObject:
+    """The user's fields, as JSON has them; secrets are masked, those that are not set are None."""
+    secrets = secret_fields(type(config))
+    shown = redact(config.model_dump(mode="json", include=set(user_fields(type(config)))))
+    return {name: MASK if name in secrets and value else value for name, value in shown.items()}
+
+
+def discovered(config: BaseModel) -> list[str]:
+    """The user's fields whose value nobody set: their defaults are taken from the machine (`discovered` of a field)."""
+    fields = type(config).model_fields
+    ours = user_fields(type(config)) - config.model_fields_set
+    return [name for name, field in fields.items() if name in ours and "discovered" in _extra(field)]
+
+
+def _extra(field: FieldInfo) -> Mapping[str, Any]:
+    extra = field.json_schema_extra
+    return cast("Mapping[str, Any]", extra) if isinstance(extra, Mapping) else {}
+
+
+def _is_masked(value: object) -> bool:
+    return isinstance(value, str) and MASK in value
+
+
+def _is_secret(annotation: object) -> bool:
+    return any(isinstance(part, type) and issubclass(part, SecretStr | SecretBytes) for part in _parts(annotation))
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """The types that an annotation is made of, as of a union, a list or an alias."""
+    if isinstance(annotation, TypeAliasType):
+        yield from _parts(annotation.__value__)
+        return
+    yield annotation
+    arguments = get_args(annotation)
+    for part in arguments[:1] if get_origin(annotation) is Annotated else arguments:
+        yield from _parts(part)
