@@ -49,6 +49,14 @@ class Quotas(Protocol):
         ...
 
 
+class Discovery(Protocol):
+    """What the stack runs on, and what its upstreams offer."""
+
+    async def environment(self) -> JsonObject:
+        """`{runs_on, version, upstreams: [{api, provider_id, provider_type, ...}]}`, see core.apis.discovery."""
+        ...
+
+
 OPERATIONS: Final = (
     Operation("GET", _admin_paths("/health"), "health", "Is the service up?", open=True),
     Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
@@ -59,3 +67,6 @@ OPERATIONS: Final = (
 )
 
 QUOTA_OPERATIONS: Final = (Operation("GET", ("/v1/quota",), "left", "What is left of your quota?", counted=False),)
+DISCOVERY_OPERATIONS: Final = (
+    Operation("GET", ("/v1/inspect/environment",), "environment", "What does this stack run on and reach?"),
+)

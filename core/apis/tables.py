@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from core.apis import admin, inference, native, safety
+from core.apis import admin, configurations, inference, native, safety
 from core.apis.models import MODEL
 from core.apis.operations import Operation
 from core.apis.resources import Kind
@@ -51,7 +51,15 @@ APIS: Final = {
             (MODEL,),
         ),
         Api("safety", (Surface("safety", safety.OPERATIONS),), (safety.SHIELD,)),
-        Api("admin", (Surface("admin", admin.OPERATIONS), Surface("quota", admin.QUOTA_OPERATIONS))),
+        Api(
+            "admin",
+            (
+                Surface("admin", admin.OPERATIONS),
+                Surface("quota", admin.QUOTA_OPERATIONS),
+                Surface("configurations", configurations.OPERATIONS),
+                Surface("discovery", admin.DISCOVERY_OPERATIONS),
+            ),
+        ),
     )
 }
 

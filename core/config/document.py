@@ -1,6 +1,6 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
-Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `server.max_body_bytes`,
+Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`,
 `server.idempotency`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
@@ -28,7 +28,10 @@ type Level = Annotated[Literal["debug", "info", "warning", "error", "critical"],
 
 
 class ProviderEntry(Record):
-    """One provider instance; its `config` belongs to the provider type, which is not looked up here."""
+    """One provider instance; its `config` belongs to the provider type, which is not looked up here.
+
+    `module` is `package` or `package==version`: an installed package that has the type (docs/providers.md).
+    """
 
     provider_id: Text
     provider_type: Text
@@ -78,6 +81,12 @@ class RoutingConfig(Record):
     circuit: CircuitConfig | None = None
 
 
+class ConfigurationsConfig(Record):
+    """The Configuration API is on; after how many seconds every running environment has heard of a change."""
+
+    refresh_seconds: Annotated[Seconds, Field(le=3600)] = 10.0
+
+
 class LoggingConfig(Record):
     level: Level = "info"
     category_levels: dict[str, Level] = {}
@@ -98,6 +107,7 @@ class RunConfig(Record):
     metadata_store: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    configurations: ConfigurationsConfig | None = None
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     container_image: str | None = None

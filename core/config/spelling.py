@@ -29,6 +29,7 @@ SAME: Final = (
     "metadata_store",
     "registry",
     "routing",
+    "configurations",
     "external_providers_dir",
     "logging",
     "container_image",

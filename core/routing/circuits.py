@@ -101,6 +101,10 @@ class Circuits:
         if circuit.open_until is not None or circuit.failures >= self._most:
             circuit.open_until = self._clock() + self._open_seconds
 
+    def forget(self, provider_id: str) -> None:
+        """The provider is configured otherwise now: what its targets did before says nothing."""
+        self._known = {key: circuit for key, circuit in self._known.items() if key[0] != provider_id}
+
     def released(self, permit: Permit) -> None:
         """A trial ended without an outcome: the next call may be one."""
         circuit = self._known.get(permit.key)

@@ -3,16 +3,14 @@
 `expires` is when a lease ends while `status` is NULL, and when an answer goes once it is there: one condition takes over both.
 """
 
-import asyncio
 from pathlib import Path
-import sqlite3
-import threading
 from typing import Any, Final
 from uuid import uuid4
 
 from core.errors import IdempotencyUnavailable
 from core.stores.ports import Answer, AnswerStore, Earlier, Lease
-from core.stores.sqlite_file import BUSY_SECONDS, open_file, translated
+from core.stores.sqlite_connection import SqliteConnection
+from core.stores.sqlite_file import BUSY_SECONDS
 
 GRACE: Final = 3600  # seconds that a row outlives its time: for a holder that is late, but whose key nobody took
 WHAT: Final = "The idempotency keys'"
@@ -34,15 +32,12 @@ TIDY: Final = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers WHE
 
 
 class SqliteAnswers:
-    """One connection, opened at the first call; statements run in threads, one at a time."""
+    """A namespace of the file behind `connection`."""
 
-    def __init__(self, path: Path, *, namespace: str, patience: float = BUSY_SECONDS) -> None:
-        """Keep where it is; nothing is opened or made yet. `patience` is in seconds."""
-        self._path = path
+    def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
+        """Compose; nothing is opened or made before the first call."""
+        self._connection = connection
         self._namespace = namespace
-        self._patience = patience
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
 
     async def begin(self, key: str, fingerprint: str, *, now: int, until: int) -> Lease | Earlier:
         """Take the key in one statement, or read what is there after it; a key that is freed in between is tried again."""
@@ -69,24 +64,14 @@ class SqliteAnswers:
 
     async def close(self) -> None:
         """Close the connection; a later call opens another."""
-        await asyncio.to_thread(self._close)
+        await self._connection.close()
 
     async def _execute(self, statement: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
-        return await asyncio.to_thread(self._run, statement, values)
-
-    def _run(self, statement: str, values: tuple[str | int | bytes, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, translated(self._path, WHAT, IdempotencyUnavailable):
-            if self._connection is None:
-                self._connection = open_file(self._path, SCHEMA, patience=self._patience)
-            return self._connection.execute(statement, values).fetchall()
-
-    def _close(self) -> None:
-        with self._lock, translated(self._path, WHAT, IdempotencyUnavailable):
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        return await self._connection.execute(statement, *values)
 
 
 def connect(db_path: str, *, namespace: str | None = None, patience: float = BUSY_SECONDS) -> AnswerStore:
     """The answers in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
-    return SqliteAnswers(Path(db_path).expanduser(), namespace=namespace or "", patience=patience)
+    path = Path(db_path).expanduser()
+    connection = SqliteConnection(path, SCHEMA, what=WHAT, unavailable=IdempotencyUnavailable, patience=patience)
+    return SqliteAnswers(connection, namespace=namespace or "")

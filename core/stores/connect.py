@@ -4,11 +4,15 @@ from importlib import import_module
 from typing import Final
 
 from core.config.records import DynamoStore, SqliteStore
-from core.stores.ports import AnswerStore, CounterStore, RegistryStore
+from core.stores.ports import AnswerStore, ConfigurationStore, CounterStore, RegistryStore
 
 MODULES: Final = {"sqlite": "core.stores.sqlite", "dynamodb": "core.stores.dynamodb"}
 COUNTERS: Final = {"sqlite": "core.stores.counters_sqlite", "dynamodb": "core.stores.counters_dynamodb"}
 ANSWERS: Final = {"sqlite": "core.stores.answers_sqlite", "dynamodb": "core.stores.answers_dynamodb"}
+CONFIGURATIONS: Final = {
+    "sqlite": "core.stores.configurations_sqlite",
+    "dynamodb": "core.stores.configurations_dynamodb",
+}
 
 
 def connect_registry(config: SqliteStore | DynamoStore) -> RegistryStore:
@@ -29,4 +33,11 @@ def connect_answers(config: SqliteStore | DynamoStore) -> AnswerStore:
     """The answers in the store that `config` names, which is not opened yet; only its own libraries are imported."""
     settings = config.model_dump(exclude={"type"})
     store: AnswerStore = import_module(ANSWERS[config.type]).connect(**settings)
+    return store
+
+
+def connect_configurations(config: SqliteStore | DynamoStore) -> ConfigurationStore:
+    """The configurations in the store that `config` names, not opened yet; only its own libraries are imported."""
+    settings = config.model_dump(exclude={"type"})
+    store: ConfigurationStore = import_module(CONFIGURATIONS[config.type]).connect(**settings)
     return store

@@ -9,34 +9,20 @@ Namespace, kind and provider id are percent-encoded in keys, so none can hold a 
 resource as JSON, is in both: a look-up by either name is one read, and DynamoDB gives sort keys in
 UTF-8 byte order.
 
-Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html (conflicts),
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
 """
 
-import asyncio
-from collections.abc import Mapping
-import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from core.apis.resources import Resource
-from core.errors import ProviderUnavailable
 from core.stores.aws import Table
 from core.stores.codec import check_cursor, decode, encode, settle, storable
+from core.stores.items import BACKOFF, TRIES, Item, Items
 from core.stores.ports import Check, RegistryStore
 
 if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.type_defs import PutTypeDef, QueryInputTypeDef, TransactWriteItemTypeDef
-
-TRIES: Final = 10
-BACKOFF: Final = 0.02  # seconds, doubled with each try, with jitter
-LONGEST_BACKOFF: Final = 1.0  # seconds
-REFUSED: Final = "ConditionalCheckFailed"
-PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-
-type Reasons = list[dict[str, Any]]
-"""Why a transaction was cancelled, an entry for each of its writes; empty when it was carried out."""
+    from types_aiobotocore_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
 
 
 class DynamoRegistry:
@@ -44,9 +30,8 @@ class DynamoRegistry:
 
     def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
         """Compose; nothing is read before the first call."""
-        self._table = table
+        self._items = Items(table, backoff=backoff)
         self._prefix = f"{_quoted(namespace)}#" if namespace else ""
-        self._backoff = backoff
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
         """The resource with this identifier, or None; strongly consistent."""
@@ -70,7 +55,7 @@ class DynamoRegistry:
         name, alias = self._puts(resource)
         name["ConditionExpression"] = "attribute_not_exists(pk)"
         name["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        reasons = await self._transact([{"Put": name}, {"Put": alias}])
+        reasons = await self._items.transact([{"Put": name}, {"Put": alias}])
         return settle(resource, decode(_text(reasons[0]["Item"]))) if reasons else resource
 
     async def replace(self, resource: Resource) -> bool:
@@ -81,7 +66,7 @@ class DynamoRegistry:
         puts = self._puts(resource)
         for put in puts:
             put["ConditionExpression"] = "attribute_exists(pk)"
-        return not await self._transact([{"Put": put} for put in puts])
+        return not await self._items.transact([{"Put": put} for put in puts])
 
     async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
         """Remove it, if `check` does not raise for it; False if it was not there.
@@ -91,19 +76,19 @@ class DynamoRegistry:
         if not storable(identifier):
             return False
         for attempt in range(TRIES):
-            await self._wait(attempt)
+            await self._items.wait(attempt)
             body = await self._body(kind, identifier)
             if body is None:
                 return False
             if check is not None:
                 check(decode(body))
-            if not await self._transact(self._removal(body)):
+            if not await self._items.transact(self._removal(body)):
                 return True
-        raise self._busy()
+        raise self._items.busy()
 
     async def close(self) -> None:
         """Close the client; a later call makes another."""
-        await self._table.close()
+        await self._items.table.close()
 
     def _partition(self, kind: str) -> str:
         return self._prefix + _quoted(kind)
@@ -119,8 +104,8 @@ class DynamoRegistry:
         item = {"sk": {"S": resource.identifier}, "body": {"S": encode(resource)}}
         name, alias = self._keys(resource)
         return (
-            {"TableName": self._table.name, "Item": {"pk": {"S": name}, **item}},
-            {"TableName": self._table.name, "Item": {"pk": {"S": alias}, **item}},
+            {"TableName": self._items.table.name, "Item": {"pk": {"S": name}, **item}},
+            {"TableName": self._items.table.name, "Item": {"pk": {"S": alias}, **item}},
         )
 
     def _removal(self, body: str) -> list["TransactWriteItemTypeDef"]:
@@ -130,79 +115,29 @@ class DynamoRegistry:
         sort = {"S": resource.identifier}
         removal: TransactWriteItemTypeDef = {
             "Delete": {
-                "TableName": self._table.name,
+                "TableName": self._items.table.name,
                 "Key": {"pk": {"S": name}, "sk": sort},
                 "ConditionExpression": "body = :read",
                 "ExpressionAttributeValues": {":read": {"S": body}},
             }
         }
-        return [removal, {"Delete": {"TableName": self._table.name, "Key": {"pk": {"S": alias}, "sk": sort}}}]
+        return [removal, {"Delete": {"TableName": self._items.table.name, "Key": {"pk": {"S": alias}, "sk": sort}}}]
 
     async def _body(self, kind: str, identifier: str) -> str | None:
-        key = {"pk": {"S": self._partition(kind)}, "sk": {"S": identifier}}
-        async with self._table.client() as client:
-            answer = await client.get_item(TableName=self._table.name, Key=key, ConsistentRead=True)
-        return _text(answer["Item"]) if "Item" in answer else None
+        item = await self._items.get({"pk": {"S": self._partition(kind)}, "sk": {"S": identifier}})
+        return None if item is None else _text(item)
 
     async def _query(self, partition: str, *, after: str, limit: int) -> list[Resource]:
-        request: QueryInputTypeDef = {
-            "TableName": self._table.name,
-            "ConsistentRead": True,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": partition}},
-        }
-        if after:
-            request["ExclusiveStartKey"] = {"pk": {"S": partition}, "sk": {"S": after}}
-        found: list[Resource] = []
-        async with self._table.client() as client:
-            while len(found) < limit:
-                request["Limit"] = limit - len(found)
-                answer = await client.query(**request)
-                found += [decode(_text(item)) for item in answer["Items"]]
-                if "LastEvaluatedKey" not in answer:
-                    break
-                request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return found
-
-    async def _transact(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
-        """Carry out all of `writes`, or none and return why: a condition did not hold.
-
-        Raises:
-            ProviderUnavailable: after 10 tries others were still in the way.
-        """
-        for attempt in range(TRIES):
-            await self._wait(attempt)
-            reasons = await self._transact_once(writes)
-            codes = {reason.get("Code") for reason in reasons}
-            if not reasons or REFUSED in codes:
-                return reasons
-            if not codes & PASSING:
-                raise self._table.unavailable(f"refused a write: {', '.join(sorted(map(str, codes - {'None'})))}")
-        raise self._busy()
-
-    async def _transact_once(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
-        async with self._table.client() as client:
-            try:
-                await client.transact_write_items(TransactItems=writes)
-            except client.exceptions.TransactionCanceledException as failure:
-                answer: dict[str, Any] = dict(failure.response)
-                return list(answer["CancellationReasons"])
-        return []
-
-    async def _wait(self, attempt: int) -> None:
-        if attempt:
-            longest = min(self._backoff * 2**attempt, LONGEST_BACKOFF)
-            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
-
-    def _busy(self) -> ProviderUnavailable:
-        return self._table.unavailable(f"is busy: {TRIES} tries to write met other writes; try again in a moment")
+        start = {"pk": {"S": partition}, "sk": {"S": after}} if after else None
+        items = await self._items.query("pk = :pk", {":pk": {"S": partition}}, limit=limit, start=start)
+        return [decode(_text(item)) for item in items]
 
 
 def _quoted(part: str) -> str:
     return quote(part, safe="")
 
 
-def _text(item: Mapping[str, Any]) -> str:
+def _text(item: Item) -> str:
     text: str = item["body"]["S"]
     return text
 

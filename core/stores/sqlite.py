@@ -4,18 +4,14 @@ SQLite orders TEXT by its UTF-8 bytes (BINARY, the default collation) and lets o
 while others read (https://www.sqlite.org/wal.html). Each write is one statement, so it is atomic.
 """
 
-import asyncio
-from contextlib import closing
 from pathlib import Path
-import sqlite3
-import threading
 from typing import Any, Final
 
 from core.apis.resources import Resource
 from core.errors import ProviderUnavailable
 from core.stores.codec import check_cursor, decode, encode, settle, storable
 from core.stores.ports import Check, RegistryStore
-from core.stores.sqlite_file import open_file, translated
+from core.stores.sqlite_connection import SqliteConnection
 
 WHAT: Final = "The registry's"
 SCHEMA: Final = (
@@ -40,14 +36,12 @@ DELETE: Final = "DELETE FROM resources WHERE namespace = ? AND kind = ? AND iden
 
 
 class SqliteRegistry:
-    """One connection, opened at the first call; statements run in threads, one at a time."""
+    """A namespace of the file behind `connection`."""
 
-    def __init__(self, path: Path, *, namespace: str) -> None:
-        """Keep where it is; nothing is opened or made yet."""
-        self._path = path
+    def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
+        """Compose; nothing is opened or made before the first call."""
+        self._connection = connection
         self._namespace = namespace
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
         """The resource with this identifier, or None."""
@@ -87,27 +81,14 @@ class SqliteRegistry:
 
     async def close(self) -> None:
         """Close the connection; a later call opens another."""
-        await asyncio.to_thread(self._close)
+        await self._connection.close()
 
     async def _first(self, statement: str, *values: str) -> Resource | None:
         rows = await self._execute(statement, *values)
         return decode(rows[0][0]) if rows else None
 
     async def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
-        return await asyncio.to_thread(self._run, statement, (self._namespace, *values))
-
-    def _run(self, statement: str, values: tuple[str | int, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, translated(self._path, WHAT, ProviderUnavailable):
-            if self._connection is None:
-                self._connection = open_file(self._path, SCHEMA)
-            with closing(self._connection.execute(statement, values)) as cursor:
-                return cursor.fetchall()
-
-    def _close(self) -> None:
-        with self._lock, translated(self._path, WHAT, ProviderUnavailable):
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        return await self._connection.execute(statement, self._namespace, *values)
 
 
 def _row(resource: Resource) -> tuple[str, ...]:
@@ -117,4 +98,5 @@ def _row(resource: Resource) -> tuple[str, ...]:
 
 def connect(db_path: str, *, namespace: str | None = None) -> RegistryStore:
     """The registry in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
-    return SqliteRegistry(Path(db_path).expanduser(), namespace=namespace or "")
+    connection = SqliteConnection(Path(db_path).expanduser(), SCHEMA, what=WHAT, unavailable=ProviderUnavailable)
+    return SqliteRegistry(connection, namespace=namespace or "")

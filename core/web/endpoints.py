@@ -16,7 +16,7 @@ from core.apis.tables import RouteRow
 from core.apis.types import Wire
 from core.errors import InvalidRequest
 from core.resolution.connecting import Surface
-from core.resolution.resolve import Guarded, Stack
+from core.resolution.stack import Guarded, Stack
 from core.routing.registration import resource_from
 from core.web.body import parse, read
 from core.web.failures import JSON, Endpoint
@@ -39,9 +39,17 @@ NAMES: Final = {
 
 def routes(rows: list[RouteRow], stack: Stack) -> list[Route]:
     """A route per row, in order; HEAD is answered where GET is, as HTTP wants it."""
+    return [
+        Route(row.path, endpoint, methods=[row.method])
+        for row, endpoint in zip(rows, endpoints(rows, stack), strict=True)
+    ]
+
+
+def endpoints(rows: list[RouteRow], stack: Stack) -> list[Endpoint]:
+    """What answers each row, in order."""
     gate = Gate(stack.authenticator, stack.quota)
     once = _once(stack)
-    return [Route(row.path, _named(row, _endpoint(row, stack, gate, once)), methods=[row.method]) for row in rows]
+    return [_named(row, _endpoint(row, stack, gate, once)) for row in rows]
 
 
 def _once(stack: Stack) -> "Idempotency | None":

@@ -9,7 +9,7 @@ from typing import Any
 from openapi_spec_validator import OpenAPIV31SpecValidator
 import pytest
 
-from core.apis import admin, inference, native, safety
+from core.apis import admin, configurations, inference, native, safety
 from core.apis.openapi import document
 from core.apis.operations import Operation
 from core.apis.tables import APIS, route_rows
@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 PROTOCOLS: dict[str, Any] = {
     "admin": admin.Admin,
     "quota": admin.Quotas,
+    "configurations": configurations.Configurations,
+    "discovery": admin.Discovery,
     "inference": inference.Inference,
     "safety": safety.Safety,
     "native_inference": native.NativeInference,

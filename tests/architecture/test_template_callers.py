@@ -22,7 +22,7 @@ RIGHTS: Final = {
     ("InferenceRole", "StateTable"): {"GetItem", "PutItem", "UpdateItem", "DeleteItem"},
     ("SafetyRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
     ("SafetyRole", "QuotaTable"): {"GetItem", "UpdateItem"},
-    ("AdminRole", "RegistryTable"): {"GetItem", "PutItem"},
+    ("AdminRole", "RegistryTable"): {"DeleteItem", "GetItem", "PutItem", "Query"},
     ("AdminRole", "QuotaTable"): {"GetItem", "UpdateItem"},
 }
 

@@ -11,7 +11,8 @@ import pytest
 from core.errors import Conflict, ProviderUnavailable
 from core.stores.aws import Table
 from core.stores.codec import encode
-from core.stores.dynamodb import TRIES, DynamoRegistry, connect
+from core.stores.dynamodb import DynamoRegistry, connect
+from core.stores.items import TRIES
 from tests.contract.registries import model
 
 type Answer = tuple[int, dict[str, Any]]

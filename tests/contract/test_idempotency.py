@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from core.config.load import interpret
-from core.resolution.resolve import Stack, resolve
+from core.resolution.resolve import resolve
+from core.resolution.stack import Stack
 from core.web.app import build_app
 from infra.local.dynamodb import REGION
 from tests.parts import upstream as upstreams

@@ -12,7 +12,8 @@ from core.config.problems import ConfigInvalid
 from core.errors import NotFound
 from core.resolution.check import check
 from core.resolution.compliance import NotCompliant
-from core.resolution.resolve import Stack, resolve
+from core.resolution.resolve import resolve
+from core.resolution.stack import Stack
 from core.routing.guarded import MISS_SECONDS
 
 SPEC = """
@@ -20,7 +21,7 @@ adapter:
   adapter_type: parrot
   module: {module}
   config_class: {module}.Config
-  pip_packages: [parrot]
+  pip_packages: [pydantic]
 api_dependencies: []
 optional_api_dependencies: []
 """

@@ -7,8 +7,11 @@ import sys
 import pytest
 
 from core.config.records import DynamoStore, SqliteStore
-from core.stores.connect import connect_registry
+from core.stores.configurations_dynamodb import DynamoConfigurations
+from core.stores.configurations_sqlite import SqliteConfigurations
+from core.stores.connect import connect_configurations, connect_registry
 from core.stores.dynamodb import DynamoRegistry
+from core.stores.ports import Head
 from core.stores.sqlite import SqliteRegistry
 
 
@@ -27,12 +30,24 @@ def test_dynamodb_is_connected_with_its_table_and_namespace() -> None:
     assert isinstance(store, DynamoRegistry)
 
 
+async def test_configurations_are_connected_where_the_registry_is(tmp_path: Path) -> None:
+    store = connect_configurations(SqliteStore(type="sqlite", db_path=str(tmp_path / "registry.db"), namespace="x"))
+    assert isinstance(store, SqliteConfigurations)
+    assert await store.head() == Head(0, 0)
+    await store.close()
+    assert (tmp_path / "registry.db").exists()
+    table = DynamoStore(type="dynamodb", table="models", region="eu-west-1", endpoint_url=None, namespace="x")
+    assert isinstance(connect_configurations(table), DynamoConfigurations)
+
+
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
         ("core.stores.connect", {"sqlite3", "aiobotocore", "botocore", "core.stores.sqlite", "core.stores.dynamodb"}),
         ("core.stores.dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
         ("core.stores.sqlite", {"aiobotocore", "botocore"}),
+        ("core.stores.configurations_dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
+        ("core.stores.configurations_sqlite", {"aiobotocore", "botocore"}),
     ],
 )
 def test_libraries_are_imported_only_when_they_are_used(module: str, unwanted: set[str]) -> None:

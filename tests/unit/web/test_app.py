@@ -15,7 +15,7 @@ from core.apis.tables import route_rows
 from core.config.document import RunConfig
 from core.errors import ApiError, Conflict, UpstreamThrottled
 from core.resolution.connecting import Surface
-from core.resolution.resolve import Stack
+from core.resolution.stack import Stack
 from core.routing.access import DEFAULT_POLICY, Policy
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Catalog
@@ -60,7 +60,8 @@ def app(provider: FakeProvider) -> Starlette:
     surfaces: dict[str, Surface] = {"inference": router, "native_inference": lambda call: NativeRouter(router(call))}
     inference = Stack(config, enforcement, surfaces, {"model": guarded})
     shown = AdminRouter("1.2.3", [view], list(route_rows(["admin"])))
-    admin = Stack(config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None)})
+    others: dict[str, Surface] = {"configurations": lambda _: None, "discovery": lambda _: None}
+    admin = Stack(config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others})
     return union([build_app(inference, ["inference"]), build_app(admin, ["admin"])])
 
 
@@ -337,7 +338,7 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
     one = (await client.get(f"{prefix}/providers/p")).json()
     assert one["health"] == {"status": "OK"}
     assert (await client.get(f"{prefix}/providers")).json() == {"data": [one]}
-    for query, expected in (("", 12), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
+    for query, expected in (("", 21), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
         assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")

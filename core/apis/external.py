@@ -1,0 +1,22 @@
+"""What authors of external providers may import beside the Protocols, requests and errors (docs/providers.md)."""
+
+from enum import StrEnum
+
+Api = StrEnum(
+    "Api",
+    [
+        "inference",
+        "safety",
+        "agents",
+        "vector_io",
+        "datasetio",
+        "scoring",
+        "eval",
+        "post_training",
+        "tool_runtime",
+        "telemetry",
+        "files",
+        "batches",
+    ],
+)
+"""The names of APIs, served here or not: `deps[Api.inference]` is `deps["inference"]`."""

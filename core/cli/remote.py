@@ -1,0 +1,67 @@
+"""What the commands share that ask a running stack: where it is, who asks, and what becomes of a failure."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from core.cli.options import Decorator
+
+if TYPE_CHECKING:
+    from core.client.api import Client
+
+URL: Final = "http://127.0.0.1:8321"
+MISTAKES: Final = frozenset({400, 413})  # statuses that say that what was sent is wrong
+
+
+class Refused(click.ClickException):
+    """The stack found what was sent wrong."""
+
+    exit_code = 2
+
+
+url_option: Final[Decorator] = click.option(
+    "--url",
+    metavar="URL",
+    envvar="LLAMBDA_URL",
+    default=URL,
+    show_default=True,
+    show_envvar=True,
+    help="The running stack.",
+)
+api_key_option: Final[Decorator] = click.option(
+    "--api-key",
+    metavar="KEY",
+    envvar="LLAMBDA_API_KEY",
+    show_envvar=True,
+    help="Who asks. Others see a command line: better set the variable.",
+)
+
+
+@contextmanager
+def reaching(url: str, api_key: str | None) -> "Generator[Client]":
+    """A client of the stack at `url`.
+
+    Raises:
+        click.ClickException: what the client raises inside, and what is wrong with its arguments.
+    """
+    from core.client.api import Client
+    from core.client.failures import ApiFailed, Unreachable
+
+    try:
+        client = Client(url, api_key)
+    except ValueError as wrong:
+        raise click.UsageError(f"--url, --api-key: {wrong}") from wrong
+    try:
+        yield client
+    except ApiFailed as failure:
+        kind = Refused if failure.status in MISTAKES else click.ClickException
+        raise kind(clean(str(failure))) from failure
+    except Unreachable as failure:
+        raise click.ClickException(f"{clean(str(failure))} Name another with --url or LLAMBDA_URL.") from failure
+
+
+def clean(text: str) -> str:
+    """Without what a terminal would obey: what others wrote is only shown."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

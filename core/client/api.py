@@ -1,0 +1,139 @@
+"""A client of the routes that no OpenAI client has: configurations, inspection and providers.
+
+    client = Client("http://127.0.0.1:8321")
+    config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
+    print(client.configurations.register(config=config)["version"])
+
+Every call raises ApiFailed or Unreachable, both of `core.client.failures`.
+"""
+
+import builtins
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast, override
+from urllib.parse import quote
+
+from core.client.answers import (
+    Configuration,
+    ConfigurationPage,
+    Inspected,
+    ProviderPage,
+    Registered,
+    RegisteredProvider,
+)
+from core.client.failures import ApiFailed
+from core.client.http import Transport
+
+if TYPE_CHECKING:
+    from core.apis.discovery import Environment
+
+SECONDS = 30.0
+
+
+class Client:
+    """`base_url` is that of a stack, with or without /v1; `timeout` is in seconds without a byte."""
+
+    def __init__(self, base_url: str, api_key: str | None = None, timeout: float = SECONDS) -> None:
+        """Raises ValueError for what is no URL of a server, or no key. Nothing is sent yet."""
+        self._transport = Transport(base_url, api_key, timeout=timeout)
+        self.configurations = Configurations(self._transport)
+        self.inspect = Inspection(self._transport)
+        self.providers = Providers(self._transport)
+
+    @override
+    def __repr__(self) -> str:
+        return f"Client({self._transport.url!r})"
+
+
+class Configurations:
+    """Versions of what is laid over the run config's providers."""
+
+    def __init__(self, transport: Transport) -> None:
+        """A part of a Client."""
+        self._transport = transport
+
+    def inspect(self) -> Inspected:
+        """What is in force."""
+        return _shaped(self._transport.send("GET", "/v1/inspect/configurations"), Inspected)
+
+    def register(self, config: Mapping[str, Any] | str, *, dry_run: bool = False, force: bool = False) -> Registered:
+        """Merge this, or the JSON text of it, into what is in force; a null takes an override away.
+
+        `config` is `{api: [{"provider_id", "config"}]}`, or that under "providers". A `dry_run` keeps nothing; `force` does
+        not ask the changed providers whether they serve.
+        """
+        return self._post({"config": config, "dry_run": dry_run, "force": force})
+
+    def revert(self, configuration_id: str | int) -> Registered:
+        """Put what an earlier version has in force, as a new version."""
+        return self._post({"revert_to": str(configuration_id)})
+
+    def list(self, *, before: str | int | None = None, limit: int | None = None) -> ConfigurationPage:
+        """At most `limit` versions (100 at the most), newest first, older than `before`."""
+        query = {"before": before, "limit": limit}
+        return _shaped(self._transport.send("GET", "/v1/configurations", query=query), ConfigurationPage)
+
+    def get(self, configuration_id: str | int) -> Configuration:
+        """One version."""
+        return _shaped(self._transport.send("GET", _one("configurations", configuration_id)), Configuration)
+
+    def unregister(self, configuration_id: str | int) -> None:
+        """Remove a version; after the one in force the run config's file holds alone."""
+        self._transport.send("DELETE", _one("configurations", configuration_id))
+
+    def _post(self, body: dict[str, Any]) -> Registered:
+        return _shaped(self._transport.send("POST", "/v1/configurations", body), Registered)
+
+
+class Inspection:
+    """What the stack is, beside its configuration."""
+
+    def __init__(self, transport: Transport) -> None:
+        """A part of a Client."""
+        self._transport = transport
+
+    def environment(self) -> "Environment":
+        """What the stack runs on, and what its upstreams offer."""
+        from core.apis.discovery import Environment
+
+        return _shaped(self._transport.send("GET", "/v1/inspect/environment"), Environment)
+
+
+class Providers:
+    """The providers of the run config, and those registered over it."""
+
+    def __init__(self, transport: Transport) -> None:
+        """A part of a Client."""
+        self._transport = transport
+
+    def list(self) -> ProviderPage:
+        """All of them, with their health, which is asked for now."""
+        return _shaped(self._transport.send("GET", "/v1/providers"), ProviderPage)
+
+    def register(
+        self, *, api: str, provider_id: str, provider_type: str, config: Mapping[str, Any]
+    ) -> RegisteredProvider:
+        """One more, of a type that the stack has been built with."""
+        body = {"api": api, "provider_id": provider_id, "provider_type": provider_type, "config": config}
+        return _shaped(self._transport.send("POST", "/v1/providers", body), RegisteredProvider)
+
+    def unregister(self, provider_id: str) -> None:
+        """Remove one that was registered."""
+        self._transport.send("DELETE", _one("providers", provider_id))
+
+
+def _one(collection: str, identifier: str | int) -> str:
+    return f"/v1/{collection}/{quote(str(identifier), safe='')}"
+
+
+def _shaped[Shape](answer: object, shape: type[Shape]) -> Shape:
+    """The answer, which has all the keys that a `shape` has.
+
+    Raises:
+        ApiFailed: it has not: something else answers at this URL.
+    """
+    keys: frozenset[str] = vars(shape)["__required_keys__"]
+    there = cast("builtins.dict[str, Any]", answer).keys() if isinstance(answer, dict) else set[str]()
+    if missing := keys - there:
+        said = f"the answer is no {shape.__name__}: it has no {', '.join(sorted(missing))}."
+        raise ApiFailed(200, said, hint="Is this the URL of a stack of this version?")
+    return cast("Shape", answer)

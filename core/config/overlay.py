@@ -1,0 +1,167 @@
+"""What registered configurations lay over a run config's providers. Nothing here asks anybody.
+
+An override has what was set of a provider of the run config; one that is `registered` is a whole provider of its own.
+No `${env...}` is read in either: who may register must not be told the environment.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+import json
+from typing import Any, Final, cast
+
+from core.apis.types import JsonObject
+from core.config.document import ProviderEntry
+from core.config.load import Loaded
+from core.config.places import Places, Value
+from core.config.problems import Problem
+from core.config.sections import nearest
+
+type Overlay = dict[str, dict[str, JsonObject]]
+"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
+
+SAID: Final = {"version", "refresh_seconds"}
+"""What the inspected view says beside its providers, and may be sent back with it."""
+OF_AN_ENTRY: Final = ("provider_id", "provider_type", "config", "discovered")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants of one provider; `path` is where it stands in what they sent."""
+
+    path: str
+    api: str
+    provider_id: str
+    provider_type: str | None
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent; `based_on` is the version that it was inspected at, if it says so."""
+
+    wishes: tuple[Wish, ...]
+    problems: tuple[Problem, ...]
+    based_on: int | None = None
+
+
+def sent(given: object) -> Sent:
+    """Read a configuration: JSON text or its value, `{"providers": {api: [entry]}}` or the inner mapping alone."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as broken:
+            return Sent((), (Problem("config", f"is not valid JSON: {broken}"),))
+        except RecursionError:
+            return Sent((), (Problem("config", "is nested too deeply"),))
+    if not isinstance(given, Mapping):
+        return Sent((), (Problem("config", "must be a mapping of APIs to lists of providers, or JSON text of one"),))
+    outer = cast("Mapping[str, Value]", given)
+    version = outer.get("version")
+    inner: Value = outer["providers"] if "providers" in outer else {k: v for k, v in outer.items() if k not in SAID}
+    extra = [key for key in outer if "providers" in outer and key not in {"providers", *SAID}]
+    found = [*(Problem(key, f"unknown key{nearest(key, ('providers',))}") for key in extra), *_wishes(inner)]
+    return Sent(
+        tuple(each for each in found if isinstance(each, Wish)),
+        tuple(each for each in found if isinstance(each, Problem)),
+        version if isinstance(version, int) and not isinstance(version, bool) else None,
+    )
+
+
+def _wishes(providers: Value) -> Iterator[Wish | Problem]:
+    if not isinstance(providers, Mapping):
+        yield Problem("providers", "must be a mapping of APIs to lists of providers")
+        return
+    for api, entries in cast("Mapping[str, Value]", providers).items():
+        path = f"providers.{api}"
+        if not isinstance(entries, list):
+            yield Problem(path, "must be a list of providers")
+            continue
+        seen: set[object] = set()
+        for index, entry in enumerate(cast("Sequence[Value]", entries)):
+            wish = _wish(f"{path}[{index}]", api, entry)
+            if isinstance(wish, Wish) and wish.provider_id in seen:
+                wish = Problem(f"{path}[{index}].provider_id", f"`{wish.provider_id}` is given twice")
+            seen.add(wish.provider_id if isinstance(wish, Wish) else None)
+            yield wish
+
+
+def _wish(path: str, api: str, entry: Value) -> Wish | Problem:
+    if not isinstance(entry, Mapping):
+        return Problem(path, "must be a mapping with provider_id and config")
+    given = cast("Mapping[str, Value]", entry)
+    for key in given:
+        if key not in OF_AN_ENTRY:
+            return Problem(f"{path}.{key}", f"unknown key{nearest(key, OF_AN_ENTRY)}")
+    name, kind, config = given.get("provider_id"), given.get("provider_type"), given.get("config")
+    if not isinstance(name, str) or not name:
+        return Problem(f"{path}.provider_id", "is required, as text")
+    if not isinstance(kind, str | None):
+        return Problem(f"{path}.provider_type", "must be text")
+    if not isinstance(config, Mapping | None):
+        return Problem(f"{path}.config", "must be a mapping")
+    return Wish(path, api, name, kind, dict(cast("Mapping[str, Any]", config or {})))
+
+
+def patched(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`target` after a JSON merge patch: null removes, a mapping is merged, all else replaces. Source: RFC 7396."""
+    merged = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            here = merged.get(key)
+            under = cast("Mapping[str, Any]", here) if isinstance(here, Mapping) else dict[str, Any]()
+            merged[key] = patched(under, cast("Mapping[str, Any]", value))
+        else:
+            merged[key] = value
+    return merged
+
+
+def with_override(overlay: Overlay, api: str, provider_id: str, override: JsonObject | None) -> Overlay:
+    """A copy with this override in its place, or without it where it is None or overrides nothing."""
+    entries = {name: each for name, each in overlay.get(api, {}).items() if name != provider_id}
+    if override is not None and (override["registered"] or override["config"]):
+        entries[provider_id] = override
+    return {name: each for name, each in {**overlay, api: entries}.items() if each}
+
+
+def laid_over(loaded: Loaded, overlay: Overlay) -> Loaded:
+    """The run config with the overlay on it; where that does not fit (any more), `config` is None and says why."""
+    if loaded.config is None or not overlay:
+        return loaded
+    problems: list[Problem] = []
+    origins = dict(loaded.places.origins)
+    providers = {api: list(entries) for api, entries in loaded.document["providers"].items()}
+    for api, overrides in overlay.items():
+        entries = providers.setdefault(api, [])
+        for name, override in overrides.items():
+            place = f"providers.{api}.{name}"
+            index = next((i for i, entry in enumerate(entries) if entry["provider_id"] == name), len(entries))
+            fault = _misfit(entries[index] if index < len(entries) else None, override)
+            if fault:
+                problems.append(Problem(place, fault))
+            elif index < len(entries):
+                entries[index] = entries[index] | {"config": (entries[index].get("config") or {}) | override["config"]}
+            else:
+                origins[f"providers.{api}[{index}]"] = place
+                entries.append({"provider_id": name, **{k: override[k] for k in ("provider_type", "config")}})
+    if problems:
+        return Loaded(None, loaded.document, problems, loaded.places)
+    records = {api: tuple(ProviderEntry.model_validate(e) for e in entries) for api, entries in providers.items()}
+    config = loaded.config.model_copy(update={"providers": records})
+    return replace(
+        loaded,
+        config=config,
+        document=loaded.document | {"providers": providers},
+        places=Places(origins, loaded.places.texts),
+    )
+
+
+def _misfit(entry: Mapping[str, Any] | None, override: JsonObject) -> str:
+    if entry is None:
+        return "" if override["registered"] else "the run config has no such provider any more"
+    if override["registered"]:
+        return "the run config has a provider of this id now; unregister one of the two"
+    if entry["provider_type"] != override["provider_type"]:
+        return f"is of type {entry['provider_type']} now, and this was registered for {override['provider_type']}"
+    return ""

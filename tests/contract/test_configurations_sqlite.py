@@ -1,0 +1,98 @@
+"""The SQLite configurations and their file: how it is made, shared, waited for, and left by a process that dies."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import closing
+import multiprocessing
+from pathlib import Path
+import signal
+import sqlite3
+import stat
+
+import pytest
+
+from core.errors import ProviderUnavailable
+from core.stores import sqlite
+from core.stores.configurations_sqlite import connect
+from core.stores.ports import ConfigurationStore, Head
+from tests.contract.configurations import Configuring, configuration, consistent, die_before
+from tests.contract.registries import model
+
+FIRST = configuration(1)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncGenerator[ConfigurationStore]:
+    store = connect(str(tmp_path / "new" / "registry.db"))
+    yield store
+    await store.close()
+
+
+def made(folder: Path) -> list[Path]:
+    return list(folder.rglob("*"))
+
+
+async def test_nothing_is_made_before_the_first_call_and_the_files_are_for_their_owner_alone(
+    store: ConfigurationStore, tmp_path: Path
+) -> None:
+    assert made(tmp_path) == []
+    await store.head()
+    files = made(tmp_path)
+    assert len(files) == 4  # the folder, the database, its -wal and its -shm
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
+
+
+async def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    store = connect("~/registry.db")
+    await store.head()
+    await store.close()
+    assert (tmp_path / "registry.db").exists()
+
+
+async def test_configurations_and_resources_share_a_file(store: ConfigurationStore, tmp_path: Path) -> None:
+    registry = sqlite.connect(str(tmp_path / "new" / "registry.db"))
+    assert await registry.create(model()) == model()
+    assert await store.append(FIRST, after=Head())
+    assert await registry.get("model", "llama") == model()
+    assert await store.get(1) == FIRST
+    await registry.close()
+
+
+async def test_a_file_that_stays_locked_is_unavailable_and_works_again_later(tmp_path: Path) -> None:
+    store = connect(str(tmp_path / "registry.db"), patience=0.1)
+    assert await store.append(FIRST, after=Head())
+    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await store.head() == Head(1, 1)
+        with pytest.raises(ProviderUnavailable, match=r"`registry.db` cannot be used: database is locked"):
+            await store.append(configuration(2), after=Head(1, 1))
+        with pytest.raises(ProviderUnavailable, match="database is locked"):
+            await store.remove(1, after=Head(1, 1))
+    assert await store.append(configuration(2), after=Head(1, 1))
+    await store.close()
+
+
+async def test_a_table_of_another_shape_is_unavailable_and_a_write_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as other:
+        other.execute("CREATE TABLE configuration_heads (namespace, latest, active, one_more NOT NULL)")
+    store = connect(str(tmp_path / "registry.db"))
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable, match="has 4 columns but 3 values"):
+            await store.append(FIRST, after=Head())
+        assert await store.page(before=None, limit=9) == []
+    await store.close()
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO", "INSERT OR REPLACE", "COMMIT", "DELETE"])
+async def test_a_process_that_is_killed_within_a_write_leaves_what_was_there(tmp_path: Path, statement: str) -> None:
+    configuring = Configuring(str(tmp_path / "registry.db"))
+    async with configuring.opened() as store:
+        assert await store.append(FIRST, after=Head())
+        process = multiprocessing.get_context("spawn").Process(target=die_before, args=(configuring, statement))
+        process.start()
+        await asyncio.to_thread(process.join)
+        assert process.exitcode == -signal.SIGKILL
+        assert await consistent(store) == Head(1, 1)
+        assert await store.append(configuration(2), after=Head(1, 1))
+        assert await consistent(store) == Head(2, 2)
