@@ -7,7 +7,7 @@ the Makefile (https://docs.aws.amazon.com/serverless-application-model/latest/de
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import os
 from pathlib import Path
 import re
@@ -16,10 +16,12 @@ import subprocess
 import sys
 from typing import Final
 
-from infra import bytecode
+from infra import bytecode, precompile
 from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, keep, licences
+from infra.external import Externals, copy, copy_specs, drop_metadata, externals, with_directory
 from infra.needs import Needs, needs
+from infra.rewrite import rewrite
 from infra.sdk_data import cut
 from infra.trim import remove, trim
 from infra.uv import uv
@@ -29,6 +31,7 @@ CONFIG: Final = ROOT / "infra" / "distributions" / "lambda.yaml"
 WRAPPER: Final = ROOT / "infra" / "stream"
 RUN_CONFIG: Final = "run.json"
 LICENCES: Final = "THIRD_PARTY_LICENSES"
+PRECOMPILED: Final = "core/runtime/precompiled.bin"
 PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 PYTHON: Final = (3, 13)
 BUDGET_MB: Final = 40.0
@@ -54,6 +57,7 @@ class Built:
     run_config: str
     needs: Needs
     dependencies: list[Dependency]
+    unlocked: list[str] = field(default_factory=list[str])
 
 
 def module_of(function: str) -> str:
@@ -84,21 +88,41 @@ def build(wanted: Build) -> Built:
     if sys.version_info[:2] != PYTHON:
         raise ValueError(f"byte code for Python {PYTHON[0]}.{PYTHON[1]} cannot be made by {sys.version.split()[0]}")
     run_config = _compiled(wanted.config)
-    needed = needs(wanted.module, run_config)
+    directory, run_config = with_directory(run_config)
+    foreign = externals(needs(wanted.module, run_config).external)
+    needed = needs(wanted.module, run_config, foreign.imports)
     remove(wanted.out)
     wanted.out.mkdir(parents=True)
     _install(wanted)
-    kept = keep(wanted.out, needed.libraries, everything=needed.everything)
+    copy(foreign, wanted.architecture, wanted.out)
+    kept = keep(
+        wanted.out,
+        needed.libraries,
+        everything=needed.everything,
+        named=foreign.distributions,
+        perhaps=foreign.libraries,
+    )
     trim(wanted.out)
+    rewrite(wanted.out)
     if (data := wanted.out / "botocore" / "data").exists():
         cut(data)
     _copy_sources(wanted)
+    run_config = copy_specs(directory, run_config, wanted.out)
+    drop_metadata(wanted.out, foreign.distributions)
     _write(wanted.out, run_config, licences(kept))
+    _precompile(wanted.out, needed)
     subprocess.run(
         [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(wanted.out)], check=True
     )
     _settle(wanted.out)
-    return Built(run_config, needed, kept)
+    return Built(run_config, needed, kept, _said(foreign))
+
+
+def _said(foreign: Externals) -> list[str]:
+    lines = [str(each) for each in foreign.unlocked]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return lines
 
 
 def _install(wanted: Build) -> None:
@@ -118,9 +142,14 @@ def _copy_sources(wanted: Build) -> None:
         shutil.copy(ROOT / "functions" / name, functions)
 
 
+def _precompile(out: Path, needed: Needs) -> None:
+    """Without a random order of sets, so that the same sources give the same file."""
+    modules = sorted(name for name in needed.modules if name.startswith("core."))
+    command = [sys.executable, "-P", "-s", "-X", "no_debug_ranges", precompile.__file__, str(out / PRECOMPILED)]
+    subprocess.run([*command, *modules], env={"PYTHONHASHSEED": "0"}, check=True)
+
+
 def _write(out: Path, run_config: str, terms: str) -> None:
-    for path in out.glob("*.dist-info"):
-        remove(path)
     (out / RUN_CONFIG).write_text(run_config, encoding="utf-8")
     (out / LICENCES).write_text(terms, encoding="utf-8")
     if WRAPPER.exists():

@@ -37,15 +37,24 @@ class Dependency:
     licence_texts: Mapping[str, str] = field(repr=False)
 
 
-def keep(out: Path, libraries: frozenset[str], *, everything: bool) -> list[Dependency]:
+def keep(
+    out: Path,
+    libraries: frozenset[str],
+    *,
+    everything: bool,
+    named: frozenset[str] = frozenset(),
+    perhaps: frozenset[str] = frozenset(),
+) -> list[Dependency]:
     """Remove from `out` what was installed there and is not needed to import `libraries`; returns what is left.
+
+    Needed are, too, the dependencies that are `named`, and those that modules of `perhaps` are from.
 
     Raises:
         ValueError: the lock has nothing that is imported as one of them.
     """
     installed = {normal(each.metadata["Name"]): each for each in distributions(path=[str(out)])}
     found = _described(installed)
-    needed = set(found) if everything else _needed(found, libraries)
+    needed = set(found) if everything else _needed(found, libraries, named, perhaps)
     for name, each in installed.items():
         if name not in needed:
             for file in each.files or ():
@@ -82,18 +91,26 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _needed(found: Mapping[str, Dependency], libraries: frozenset[str]) -> set[str]:
+def _needed(
+    found: Mapping[str, Dependency], libraries: frozenset[str], named: frozenset[str], perhaps: frozenset[str]
+) -> set[str]:
     owners = {module: name for name, each in found.items() for module in each.modules}
     if unknown := sorted(libraries - set(owners)):
         raise ValueError(f"nothing in {LOCK.relative_to(ROOT)} is imported as {', '.join(unknown)}")
     needed: set[str] = set()
-    waiting = [owners[library] for library in libraries]
+    waiting = [owners[library] for library in libraries | (perhaps & set(owners))]
+    waiting += named & set(found)
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
             waiting += found[name].requires
     return needed
+
+
+def required(each: Distribution) -> list[str]:
+    """The normal names of what it requires without its extras."""
+    return list(_requires(each, frozenset()))
 
 
 def _described(installed: Mapping[str, Distribution]) -> dict[str, Dependency]:

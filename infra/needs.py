@@ -5,7 +5,7 @@ auth) comes from the tables that it is loaded by.
 """
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 import json
@@ -16,10 +16,11 @@ from typing import Any, Final, override
 from core.apis.tables import APIS
 from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
-from core.resolution.check import needs_of
+from core.config.problems import Problem
+from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
-from core.resolution.specs import Specs, built_in
-from core.stores.connect import ANSWERS, COUNTERS, MODULES
+from core.resolution.specs import ProviderSpec, Specs, built_in
+from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, MODULES
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -29,12 +30,20 @@ UNKNOWN: Final = "anything"
 
 type Document = Mapping[str, Any]
 
+EXTERNAL: Final = (
+    "core.resolution.foreign",
+    *(f"core.resolution.external{part}" for part in ("", "_code", "_module", "_problems", "_provider")),
+)
+
+LIVE: Final = ("core.resolution.live", "core.resolution.watch", "core.web.live")
+
 # core.resolution names these, inside functions: they are loaded only where the run config has these keys.
 ASKED: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
     "core.quota": lambda document: _part(document, "server", "quota") or _part(document, "server", "idempotency"),
     "core.web.idempotency": lambda document: _part(document, "server", "idempotency"),
-    "core.resolution.external": lambda document: document.get("external_providers_dir"),
+    **dict.fromkeys(EXTERNAL, lambda document: document.get("external_providers_dir") or _names_a_module(document)),
+    **dict.fromkeys(LIVE, lambda document: "configurations" in document),
 }
 
 STORES: Final[tuple[tuple[Mapping[str, str], tuple[str, ...]], ...]] = (
@@ -46,11 +55,15 @@ STORES: Final[tuple[tuple[Mapping[str, str], tuple[str, ...]], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`libraries` are the top-level names that `modules` import from outside; `everything`: it cannot be known which."""
+    """`libraries` are the top-level names that `modules` import from outside; `everything`: it cannot be known which.
+
+    `external` are the external provider types, each with the `module` of its entry.
+    """
 
     modules: frozenset[str]
     libraries: frozenset[str]
     everything: bool = False
+    external: frozenset[tuple[ProviderSpec, str | None]] = frozenset()
 
 
 class _Everywhere(dict[str, str]):
@@ -65,16 +78,20 @@ class _Everywhere(dict[str, str]):
         return True
 
 
-def needs(function: str, run_config: str) -> Needs:
-    """What `function`, a module of functions/, can load under `run_config`, whatever the environment is then."""
+def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
+    """What `function`, a module of functions/, can load under `run_config`, whatever the environment is then.
+
+    `also` are names that external providers import; those of core are followed.
+    """
     loaded = interpret(json.loads(run_config), _Everywhere())
     document = loaded.document
     skipped = tuple(prefix for prefix, asked in ASKED.items() if not asked(document))
-    roots = {f"functions.{function}", *ALWAYS, *_named(function, loaded)}
+    specs, problems = _available(document)
+    roots = {f"functions.{function}", *ALWAYS, *_named(function, loaded, specs), *filter(_is_ours, also)}
     modules = _reached(roots, skipped)
     libraries = frozenset(name for module in modules for name in _imports(module) if not _is_ours(name))
     outside = frozenset(name.partition(".")[0] for name in libraries) - sys.stdlib_module_names - LEFT_OUT
-    return Needs(modules, outside, everything=bool(document.get("external_providers_dir")))
+    return Needs(modules, outside, bool(problems), frozenset(_external(function, loaded, specs)))
 
 
 def provider_types(function: str, run_config: str, kept: frozenset[str]) -> list[str]:
@@ -90,10 +107,33 @@ def provider_types(function: str, run_config: str, kept: frozenset[str]) -> list
     return sorted(found)
 
 
-def _named(function: str, loaded: Loaded) -> set[str]:
+def _names_a_module(document: Document) -> bool:
+    providers = document.get("providers")
+    lists = providers.values() if isinstance(providers, Mapping) else ()
+    return any(_part(entry, "module") for entries in lists if isinstance(entries, list) for entry in entries)
+
+
+def _available(document: Document) -> tuple[Specs, list[Problem]]:
+    directory = document.get("external_providers_dir")
+    return available(directory if isinstance(directory, str) else None)
+
+
+def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[ProviderSpec, str | None]]:
+    """Those that the function has; where a variable chooses the type, all that it may be."""
+    apis = _apis(function, loaded, specs)
+    for api, path, entry in loaded.provider_entries():
+        if api not in apis:
+            continue
+        spec = find(specs, api, entry, path)[0]
+        of_api = [each for (of, _), each in specs.items() if of == api] if spec is None else [spec]
+        yield from ((each, entry.module) for each in of_api if each.factory is not None)
+
+
+def _named(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """What core loads by a name in the run config; where a variable chooses the name, all that it may be."""
-    document, specs = loaded.document, built_in()
+    document = loaded.document
     stores = [(table, _part(document, *path)) for table, path in STORES]
+    stores += [(CONFIGURATIONS, document.get("metadata_store"))] if "configurations" in document else []
     found = {
         module for table, store in stores if isinstance(store, Mapping) for module in _chosen(table, store.get("type"))
     }
@@ -101,7 +141,7 @@ def _named(function: str, loaded: Loaded) -> set[str]:
         found |= _chosen(TYPES, _part(entry, "type"))
     for api in _apis(function, loaded, specs):
         table = {name: spec.module for (of, name), spec in specs.items() if of == api}
-        types = [entry.provider_type for of, _, entry in loaded.provider_entries() if of == api]
+        types = [entry.provider_type for of, _, entry in loaded.provider_entries() if of == api and not entry.module]
         found |= {module for name in types for module in _chosen(table, name)}
     return found
 

@@ -28,7 +28,7 @@ def check(loaded: Loaded) -> list[Problem]:
     specs, problems = available(directory if isinstance(directory, str) else None)
     problems += _unserved(loaded)
     for api, path, entry in loaded.provider_entries():
-        problems += _entry_problems(loaded, path, entry, specs.get((api, entry.provider_type)), _known(api, specs))
+        problems += _entry_problems(loaded, path, entry, api, specs)
     problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
     known = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in known]
@@ -59,24 +59,60 @@ def _known(api: str, specs: Specs) -> list[str]:
     return sorted(provider_type for known_api, provider_type in specs if known_api == api)
 
 
-def _entry_problems(
-    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec | None, known: list[str]
-) -> list[Problem]:
-    place = loaded.places.written(f"{path}.provider_type")
-    if spec is None:
-        instead = INSTEAD.get((path.split(".")[1].split("[", maxsplit=1)[0], entry.provider_type))
-        return [Problem(place, _unknown(entry.provider_type, instead, known))]
+def find(specs: Specs, api: str, entry: ProviderEntry, path: str) -> tuple[ProviderSpec | None, list[Problem]]:
+    """The type of an entry: that of its `module`, where it has one, or else one of `specs`."""
+    if entry.module is None:
+        return specs.get((api, entry.provider_type)), []
+    from core.resolution.external_module import module_spec
+    from core.resolution.foreign import Unusable
+
     try:
-        config = config_class(spec)
+        return module_spec(entry.module, api, entry.provider_type), []
+    except Unusable as wrong:
+        return None, [Problem(f"{path}.module", reason) for reason in wrong.reasons]
+
+
+def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, specs: Specs) -> list[Problem]:
+    place = loaded.places.written(f"{path}.provider_type")
+    spec, problems = find(specs, api, entry, loaded.places.written(path))
+    if spec is None:
+        instead = INSTEAD.get((api, entry.provider_type))
+        return problems or [Problem(place, _unknown(entry.provider_type, instead, _known(api, specs)))]
+    if spec.factory is not None:
+        from core.resolution.external_problems import external_problems
+
+        problems = external_problems(loaded, path, entry, spec)
+        if problems:
+            return problems
+    try:
+        return checked_config(loaded, path, entry, spec)[1]
     except ImportError as missing:
         return [Problem(place, f"`{entry.provider_type}` needs a package that is not installed: {missing}")]
-    return loaded.check(config, entry.config, f"{path}.config")[1]
+
+
+def checked_config(
+    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec
+) -> tuple[BaseModel | None, list[Problem]]:
+    """The entry's config as its type has it, or what is wrong with it; raises ImportError where a built-in type may."""
+    if spec.factory is None:
+        return loaded.check(config_class(spec), entry.config, f"{path}.config")
+    from core.resolution.external_code import config_class as external_class
+    from core.resolution.external_code import secrets_of
+    from core.resolution.foreign import Foreign, Unusable
+
+    try:
+        model = external_class(spec)
+        with Foreign(f"{spec.config_class} of `{spec.provider_type}`", secrets_of(entry.config)):
+            return loaded.check(model, entry.config, f"{path}.config")
+    except Unusable as wrong:
+        place = loaded.places.written(f"{path}.config")
+        return None, [Problem(place, reason) for reason in wrong.reasons]
 
 
 def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
     if instead is not None:
         inline = provider_type.startswith("inline::")
-        why = "runs models or indexes in the process itself" if inline else "is found only by asking its vendor"
+        why = "runs models or indexes in the process itself" if inline else "is not here"
         return f"`{provider_type}` {why}; use {instead}"
     if not known:
         return f"provider type `{provider_type}` is not available: this build has none for this API"
@@ -86,18 +122,21 @@ def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
 
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:
-    """The provider's own Config; importing it is what a cold start pays for. Raises ImportError."""
+    """The provider's own Config; importing it is what a cold start pays for.
+
+    Raises:
+        ImportError: a package that it needs is not installed.
+        Unusable: the one of an external provider cannot be used.
+    """
+    if spec.factory is not None:
+        from core.resolution.external_code import config_class as external_class
+
+        return external_class(spec)
     if spec.row:
         made: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
         return made
-    if spec.config_class is None:
-        module, name = spec.module, "Config"
-    else:
-        module, _, name = spec.config_class.rpartition(".")
-    found: type[BaseModel] | None = vars(import_module(module)).get(name)
-    if found is None:
-        raise ImportError(f"{module} has no {name}")
-    return found
+    own: type[BaseModel] = vars(import_module(spec.module))["Config"]
+    return own
 
 
 def needs_of(loaded: Loaded, specs: Specs) -> dict[str, set[str]]:
@@ -105,8 +144,8 @@ def needs_of(loaded: Loaded, specs: Specs) -> dict[str, set[str]]:
     entries = list(loaded.provider_entries())
     configured = {api for api, _, _ in entries}
     needs: dict[str, set[str]] = {api: set() for api in configured}
-    for api, _, entry in entries:
-        spec = specs.get((api, entry.provider_type))
+    for api, path, entry in entries:
+        spec = find(specs, api, entry, path)[0]
         if spec is not None:
             needs[api].update(spec.api_dependencies, configured & set(spec.optional_api_dependencies))
     return needs

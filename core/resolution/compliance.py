@@ -1,6 +1,6 @@
 """Does an external provider keep its API's Protocol? Built-in ones are held to it by the type checker."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 import inspect
 from typing import Any
 
@@ -15,13 +15,15 @@ class NotCompliant(Exception):
         self.faults = faults
 
 
-def check_compliance(provider_id: str, provider: object, protocol: type) -> None:
-    """Look at every method of `protocol`, its bases included.
+def check_compliance(provider_id: str, provider: object, protocol: type, *, without: Collection[str] = ()) -> None:
+    """Look at every method of `protocol`, its bases included, but for those that it may be `without`.
 
     Raises:
-        NotCompliant: one is missing, not callable, lacks a parameter or is only the Protocol's stub.
+        NotCompliant: one is missing, not callable, no coroutine function, lacks a parameter or asks for one that nobody
+            gives, or is only the Protocol's stub.
     """
-    faults = [(name, fault) for name in sorted(_methods(protocol)) if (fault := _fault(provider, name, protocol))]
+    wanted = sorted(_methods(protocol) - set(without))
+    faults = [(name, fault) for name in wanted if (fault := _fault(provider, name, protocol))]
     if faults:
         raise NotCompliant(provider_id, protocol, faults)
 
@@ -49,8 +51,37 @@ def _fault(provider: Any, name: str, protocol: type) -> str | None:  # noqa: ANN
     owner = next((base for base in type(provider).__mro__ if name in vars(base)), None)
     if owner in set(_bases(protocol)):
         return "not actually implemented"
-    wanted = [parameter for parameter in inspect.signature(getattr(protocol, name)).parameters if parameter != "self"]
-    offered = inspect.signature(bound).parameters
+    own: Callable[..., Any] = getattr(protocol, name)
+    return _kind_fault(bound, own) or _signature_fault(bound, own)
+
+
+def _kind_fault(bound: Callable[..., Any], own: Callable[..., Any]) -> str | None:
+    """Every method of a Protocol is awaited, and what it gives may be a stream."""
+    if not inspect.iscoroutinefunction(own):
+        return None
+    inner = inspect.unwrap(bound)
+    for each in (bound, inner, getattr(bound, "func", None), vars(type(bound)).get("__call__")):
+        if inspect.iscoroutinefunction(each):
+            return None
+    if inspect.isasyncgenfunction(inner):
+        return "has a yield in it: make it an `async def` that returns such a generator"
+    return "must be `async def`"
+
+
+def _signature_fault(bound: Callable[..., Any], own: Callable[..., Any]) -> str | None:
+    wanted = [name for name in inspect.signature(own).parameters if name != "self"]
+    try:
+        offered = inspect.signature(bound).parameters
+    except (ValueError, TypeError):  # of something built in
+        return None
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in offered.values())
-    absent = [] if takes_any else [parameter for parameter in wanted if parameter not in offered]
-    return f"signature mismatch: no parameter {', '.join(absent)}" if absent else None
+    absent = [] if takes_any else [name for name in wanted if name not in offered]
+    asked = [name for name, each in offered.items() if name not in wanted and _is_required(each)]
+    faults = [f"no parameter {', '.join(absent)}"] if absent else []
+    faults += [f"nobody gives it {', '.join(asked)}; give it a default"] if asked else []
+    return f"signature mismatch: {'; '.join(faults)}" if faults else None
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in variable

@@ -13,8 +13,7 @@ from core.apis.safety import SafetyProvider
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
-from core.resolution.check import config_class
-from core.resolution.compliance import check_compliance
+from core.resolution.check import checked_config, find
 from core.resolution.specs import ProviderSpec, Specs
 
 PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider, "safety": SafetyProvider}
@@ -37,26 +36,42 @@ class Instance:
 async def connect(
     loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, Surface]
 ) -> Instance:
-    config, problems = loaded.check(config_class(spec), entry.config, f"{path}.config")
+    """The provider of an entry, made with those of the `surfaces` that it depends on.
+
+    Raises:
+        ConfigInvalid: its config has problems, or its code, if it is external, cannot be used.
+        NotCompliant: an external provider does not keep its API's Protocol.
+    """
+    config, problems = checked_config(loaded, path, entry, spec)
     if config is None:
         raise ConfigInvalid("run config", problems)
     names = (*spec.api_dependencies, *spec.optional_api_dependencies)
     deps = {api: surfaces[api](None) for api in names if api in surfaces}
-    module = vars(import_module(spec.module))
-    if spec.factory is None:
-        provider = module["connect"](entry.provider_id, config, deps)
-    else:
-        if spec.factory not in module:
-            problem = Problem(f"{path}.provider_type", f"module `{spec.module}` has no {spec.factory}(config, deps)")
-            raise ConfigInvalid("run config", [problem])
-        provider = await module[spec.factory](config, deps)
-        check_compliance(entry.provider_id, provider, PROTOCOLS[spec.api])
+    if spec.factory is not None:
+        place = loaded.places.written(f"{path}.provider_type")
+        return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
+    provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
     return Instance(spec.api, entry, config, provider)
 
 
+async def _external(
+    place: str, entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]
+) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external_code import code_of
+    from core.resolution.external_provider import make
+    from core.resolution.foreign import Unusable
+
+    try:
+        return await make(entry.provider_id, spec, code_of(spec), config, deps, PROTOCOLS[spec.api])
+    except Unusable as wrong:
+        problems = [Problem(place, f"provider `{entry.provider_id}`: {reason}") for reason in wrong.reasons]
+        raise ConfigInvalid("run config", problems) from None
+
+
 def spec_of(specs: Specs, api: str, path: str, entry: ProviderEntry) -> ProviderSpec:
-    spec = specs.get((api, entry.provider_type))
+    """The type of an entry: its `module`'s, or else one of `specs`; raises ConfigInvalid."""
+    spec, problems = find(specs, api, entry, path)
     if spec is None:
-        problem = Problem(f"{path}.provider_type", f"provider type `{entry.provider_type}` is not available")
-        raise ConfigInvalid("run config", [problem])
+        message = f"provider type `{entry.provider_type}` is not available"
+        raise ConfigInvalid("run config", problems or [Problem(f"{path}.provider_type", message)])
     return spec

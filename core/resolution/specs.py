@@ -11,8 +11,9 @@ class ProviderSpec:
     """A provider type of one API: its module has `Config` and `connect(provider_id, config, deps)`.
 
     An external one has `config_class` (a dotted path) and `factory`, the async function of its
-    module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline). Of a `row`, the
-    module serves many types: its `config_of(provider_type)` is in the place of `Config`.
+    module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline); `origin` says where it is from,
+    a spec file or the `module` of an entry. Of a `row`, the module serves many types: its `config_of(provider_type)`
+    is in the place of `Config`.
     """
 
     api: str
@@ -23,6 +24,10 @@ class ProviderSpec:
     config_class: str | None = None
     factory: str | None = None
     row: bool = False
+    origin: str = ""
+    pip_packages: tuple[str, ...] = ()
+    provider_data_validator: str | None = None
+    container_image: str | None = None
 
 
 BUILT_IN: Final = (
@@ -47,6 +52,10 @@ INSTEAD: Final = {
     ("inference", "inline::vllm"): "remote::vllm",
     ("inference", "inline::sentence-transformers"): "remote::vllm with `model_type: embedding`",
     ("inference", "remote::hf::endpoint"): "remote::tgi with the endpoint's URL and `api_token`",
+    (
+        "inference",
+        "remote::watsonx",
+    ): "`remote::openai-compatible` with the URL of a gateway that speaks OpenAI's API for it",
     ("safety", "inline::prompt-guard"): "inline::llama-guard over a model that is served elsewhere",
     ("safety", "inline::code-scanner"): "inline::llama-guard over a model that is served elsewhere",
     ("vector_io", "inline::meta-reference"): "remote::pgvector",

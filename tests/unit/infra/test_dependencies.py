@@ -53,6 +53,17 @@ def test_what_a_library_requires_stays_and_the_rest_goes(out: Path) -> None:
     assert {each.name: each.requires for each in kept}["pyjwt"] == ("cryptography",)
 
 
+def test_what_an_external_provider_names_or_imports_stays_with_what_that_requires(out: Path) -> None:
+    kept = keep(
+        out,
+        frozenset(),
+        everything=False,
+        named=frozenset({"six", "not-there"}),
+        perhaps=frozenset({"cryptography", "x"}),
+    )
+    assert [each.name for each in kept] == ["cffi", "cryptography", "six"]
+
+
 def test_where_it_cannot_be_known_everything_stays(out: Path) -> None:
     assert len(keep(out, frozenset(), everything=True)) == 7
     assert "sphinx" in left(out)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -12,7 +13,7 @@ from core.auth.types import TYPES
 from core.config import distributions
 from core.config.load import compile_json
 from core.resolution.specs import built_in
-from core.stores.connect import COUNTERS, MODULES
+from core.stores.connect import CONFIGURATIONS, COUNTERS, MODULES
 from infra.needs import ROOT, STORES, Needs, needs, provider_types
 
 BASE = {"mangum", "pydantic", "pydantic_core", "starlette"}
@@ -77,6 +78,7 @@ def test_admin_needs_every_provider_to_ask_how_it_is() -> None:
 def test_whatever_core_names_a_module_by_is_known_here() -> None:
     tables = [
         dict(TYPES),
+        dict(CONFIGURATIONS),
         *(dict(table) for table, _ in STORES),
         {each.module: each.module for each in built_in().values()},
     ]
@@ -114,9 +116,36 @@ def test_of_what_a_variable_chooses_all_is_needed(name: str) -> None:
     assert modules <= found(providers={"inference": [{**VLLM, "provider_type": name}]}).modules
 
 
-def test_external_providers_may_need_everything() -> None:
-    assert found(external_providers_dir="providers.d").everything
+def test_where_the_external_directory_cannot_be_read_everything_is_needed() -> None:
+    assert found(external_providers_dir="/not/there").everything
     assert not found().everything
+
+
+def test_external_providers_are_those_of_the_functions_own_apis(tmp_path: Path) -> None:
+    spec = {"adapter_type": "acme", "module": "acme", "config_class": "acme.Config"}
+    for api in ("inference", "safety"):
+        (tmp_path / "remote" / api).mkdir(parents=True)
+        (tmp_path / "remote" / api / "acme.yaml").write_text(json.dumps({"adapter": spec}))
+    acme = {"provider_id": "a", "provider_type": "remote::acme"}
+
+    def external(function: str, *providers: Any) -> set[tuple[str, str]]:
+        entries = {"inference": list(providers), "safety": [acme]}
+        found_ = found(function, providers=entries, external_providers_dir=str(tmp_path))
+        assert not found_.everything
+        assert "core.resolution.external" in found_.modules
+        assert "core.providers.remote.inference.bedrock" not in found_.modules
+        return {(each.api, each.provider_type) for each, _ in found_.external}
+
+    assert external("safety", acme) == {("safety", "remote::acme")}
+    assert external("admin", acme) == {("inference", "remote::acme"), ("safety", "remote::acme")}
+    assert external("inference", VLLM) == {("safety", "remote::acme")}  # shields around models
+    assert not found(providers={"inference": [VLLM]}).external
+
+
+def test_what_an_external_provider_imports_of_core_is_needed() -> None:
+    run_config = json.dumps({"version": 2, "image_name": "t"})
+    assert needs("inference", run_config, {"core.providers.upstream", "numpy"}).libraries >= HTTP
+    assert "numpy" not in needs("inference", run_config, {"numpy"}).libraries
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -1,5 +1,6 @@
 """An external provider is held to its Protocol, with everything that is wrong in one message."""
 
+from functools import partial, wraps
 from typing import Any, Protocol
 
 import pytest
@@ -62,3 +63,51 @@ def test_missing_methods_are_named_bases_included() -> None:
     with pytest.raises(NotCompliant) as refusal:
         check_compliance("p", Empty(), Wider)
     assert refusal.value.faults == [("one", "missing"), ("three", "missing"), ("two", "missing")]
+
+
+class Odd:
+    """Each method is wrong in a way of its own."""
+
+    def one(self, request: str) -> str:
+        return request
+
+    async def two(self) -> Any:
+        yield ""
+
+    async def three(self, a: int, b: int, more: int) -> str:
+        return str(a + b + more)
+
+
+def test_what_is_not_awaited_as_the_protocol_awaits_it_is_named() -> None:
+    with pytest.raises(NotCompliant) as refusal:
+        check_compliance("p", Odd(), Wider)
+    faults = dict(refusal.value.faults)
+    assert faults["one"] == "must be `async def`"
+    assert "yield" in faults["two"]
+    assert faults["three"] == "signature mismatch: nobody gives it more; give it a default"
+
+
+class Called:
+    async def __call__(self, request: str) -> str:
+        return request
+
+
+class Wrapped:
+    """Coroutine functions, though none is an `async def` of the class."""
+
+    def __init__(self) -> None:
+        self.one = Called()
+        self.two = partial(Good.two, Good())
+
+    @wraps(Good.three)
+    def three(self, **anything: Any) -> Any:
+        return Good().three(**anything)
+
+
+def test_what_wraps_a_coroutine_function_is_one() -> None:
+    check_compliance("p", Wrapped(), Wider)
+
+
+def test_what_may_be_missing_is_not_missed() -> None:
+    check_compliance("p", Good(), Wider, without=("two",))
+    check_compliance("p", Empty(), Wider, without=("one", "two", "three"))

@@ -1,0 +1,104 @@
+"""Running somebody else's code: whatever it raises, and however long it takes, becomes a sentence."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from importlib import import_module
+import logging
+from threading import Thread
+from traceback import format_tb
+from types import ModuleType, TracebackType
+from typing import Final, Self
+
+from core.config.redact import MASK, redact_text
+
+log = logging.getLogger(__name__)
+
+MOST_SECONDS: Final = 10.0
+MOST_MESSAGE: Final = 300  # characters
+LEAST_SECRET: Final = 4  # characters; masking a shorter one would only garble the message
+INTERRUPTS: Final = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+
+
+class Unusable(Exception):
+    """Somebody else's code that cannot be used; each reason says what to do."""
+
+    def __init__(self, *reasons: str) -> None:
+        """Keep the reasons."""
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class Foreign:
+    """`with` it, all that is raised becomes Unusable, but for interrupts.
+
+    The one place that catches everything at start-up, as core/web/failures.py does for calls.
+    """
+
+    def __init__(self, what: str, secrets: Collection[str] = ()) -> None:
+        """`what` runs; the values of `secrets` are taken out of what it says."""
+        self._what = what
+        self._secrets = sorted((each for each in secrets if len(each) >= LEAST_SECRET), key=len, reverse=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, (*INTERRUPTS, Unusable)):
+            return
+        message = self._clean(" ".join(str(error).split()))
+        said = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        log.debug("%s raised %s\n%s", self._what, said, "".join(format_tb(trace)))
+        raise Unusable(f"{self._what} raised {said}; mend it (LLAMBDA_LOGGING=all=debug shows where)") from None
+
+    def _clean(self, message: str) -> str:
+        for secret in self._secrets:
+            message = message.replace(secret, MASK)
+        return redact_text(message)[:MOST_MESSAGE]
+
+
+def run[R](what: str, call: Callable[[], R], seconds: float = MOST_SECONDS) -> R:
+    """The result of `call`, which must have it in time; it has a thread of its own, since nothing else can leave it.
+
+    Raises:
+        Unusable: it raised, or took longer.
+    """
+    answer: Future[R] = Future()
+
+    def guarded() -> None:
+        try:
+            with Foreign(what):
+                answer.set_result(call())
+        except Unusable as reason:
+            answer.set_exception(reason)
+
+    Thread(target=guarded, daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except TimeoutError:
+        raise Unusable(f"{what} took longer than {seconds:g} s; do what takes long at the first call") from None
+
+
+def imported(name: str, install: str) -> ModuleType:
+    """The module; `install` says how to get what is missing.
+
+    Raises:
+        Unusable: it is not installed, or its import raised or took too long.
+    """
+
+    def load() -> ModuleType:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError as missing:
+            raise Unusable(_missing(name, missing.name or "", install)) from None
+
+    return run(f"the import of `{name}`", load)
+
+
+def _missing(name: str, missing: str, install: str) -> str:
+    if not f"{name}.".startswith(f"{missing}."):
+        return f"`{name}` imports `{missing}`, which is not installed; {install}"
+    package, _, last = missing.rpartition(".")
+    return f"`{package}` has no module `{last}`; {install}" if package else f"`{missing}` is not installed; {install}"

@@ -1,0 +1,145 @@
+"""A provider package in an environment of its own: installed from its folder, served by `llambda serve`, built for Lambda."""
+
+from collections.abc import Iterator
+import json
+import os
+from pathlib import Path
+import shutil
+import site
+import subprocess
+import sys
+from typing import Any
+import venv
+
+import aiohttp
+from click.testing import CliRunner
+import pytest
+
+from core.cli.providers import command
+from infra.uv import uv
+from tests.contract import external
+from tests.contract.external import put
+from tests.parts.stack import ROOT, serving
+from tests.parts.upstream import FakeUpstream, in_thread
+
+ACME = ROOT / "tests" / "external" / "acme"
+SMALLEST = 8  # files
+LEFT = {"__pycache__", ".pytest_cache", ".ruff_cache", "registry.db"}
+
+
+def files(folder: Path) -> dict[str, str]:
+    """What is in a package's folder, but for what running its tests and tools leaves there."""
+    kept = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.as_posix(): (folder / path).read_text("utf-8") for path in kept if not LEFT & set(path.parts)}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment that sees this one's packages, and has the example in it. Nothing is fetched."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    own = Path(site.getsitepackages([str(folder / "venv")])[0])
+    (own / "seen.pth").write_text(f"{ROOT}\n{Path(pytest.__file__).parents[1]}\n")
+    package = shutil.copytree(ACME, folder / "acme")
+    install = [uv(), "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*install, "--python", str(python), str(package)], check=True)
+    shutil.rmtree(package / "llambda_provider_acme")  # what is imported now is what was installed
+    return python
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FakeUpstream]:
+    with in_thread(FakeUpstream()) as fake:
+        yield fake
+
+
+def config(folder: Path, upstream: FakeUpstream, **how: Any) -> Path:
+    by_module = {"module": how["module"]} if "module" in how else {}
+    settings = {"url": f"{upstream.url}/v1", "api_key": "k-123456"}
+    entry = {"provider_id": "a", "provider_type": "remote::acme", "config": settings, **by_module}
+    document: dict[str, Any] = {"version": 2, "image_name": "t", "apis": ["inference"]}
+    document["providers"] = {"inference": [entry]}
+    document["metadata_store"] = {"type": "sqlite", "db_path": str(folder / "registry.db")}
+    if not by_module:
+        document["external_providers_dir"] = str(ACME / "providers.d")
+    (folder / "run.json").write_text(json.dumps(document))
+    return folder / "run.json"
+
+
+async def chats(url: str) -> tuple[Any, list[str]]:
+    """The whole answer to a chat, and the data of each event of a streamed one."""
+    request: dict[str, Any] = {"model": "a/m", "messages": [{"role": "user", "content": "Say hello."}]}
+    async with aiohttp.ClientSession(f"{url}/v1/") as session:
+        async with session.post("chat/completions", json=request) as response:
+            answer = await response.json()
+        async with session.post("chat/completions", json={**request, "stream": True}) as response:
+            lines = (await response.text()).splitlines()
+    return answer, [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+
+
+def test_the_example_is_what_the_command_writes(tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["new", "acme", "--api", "inference", "--dir", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    written = files(tmp_path / "acme")
+    assert len(written) > SMALLEST
+    assert files(ACME) == written, "llambda providers new acme --api inference --dir tests/external, in its place"
+
+
+@pytest.mark.parametrize("how", [{}, {"module": "llambda-provider-acme==0.1.0"}], ids=["directory", "module"])
+async def test_it_is_served_and_chats(
+    tmp_path: Path, python: Path, upstream: FakeUpstream, how: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(python))
+    with serving(config(tmp_path, upstream, **how), tmp_path / "log.txt") as url:
+        answer, events = await chats(url)
+    assert answer["choices"][0]["message"]["content"] == "Hello"
+    assert events[-1] == "[DONE]"
+    deltas = [choice["delta"] for event in events[:-1] for choice in json.loads(event)["choices"]]
+    assert "".join(delta.get("content") or "" for delta in deltas) == "Hello"
+    assert upstream.seen[-1].headers["authorization"] == "Bearer k-123456"
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "words"),
+    [
+        ({}, 0, "ok     a  remote::acme  (remote/inference/acme.yaml)"),
+        ({"module": "llambda-provider-acme"}, 0, "ok     a  remote::acme  (module llambda-provider-acme)"),
+        ({"module": "llambda-provider-acme==9.9"}, 2, "llambda-provider-acme 0.1.0 is installed; pip install"),
+    ],
+)
+def test_it_is_checked_where_it_is_installed(
+    tmp_path: Path, python: Path, upstream: FakeUpstream, how: dict[str, str], code: int, words: str
+) -> None:
+    run_config = config(tmp_path, upstream, **how)
+    arguments = [str(python), "-m", "core.cli.main", "providers", "check", "--config", str(run_config)]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert words in done.stdout
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_where_its_import_raised_is_shown_at_debug(tmp_path: Path, level: str) -> None:
+    put(tmp_path, "def broken():\n    raise OSError('no disk')\nbroken()\n")
+    arguments = [sys.executable, "-m", "core.cli.main", "providers", "check", "--config"]
+    variables = os.environ | {"LLAMBDA_LOGGING": f"all={level}", "PYTHONPATH": str(tmp_path)}
+    run_config = str(external.run_config(tmp_path, inference=[external.entry()]))
+    done = subprocess.run(
+        [*arguments, run_config], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "raised OSError: no disk" in done.stdout
+    assert ("in broken" in done.stderr) == (level == "debug")
+
+
+@pytest.mark.parametrize("api", ["inference", "safety"])
+@pytest.mark.parametrize("flavour", [[], ["--inline"]], ids=["remote", "inline"])
+def test_the_tests_of_a_new_package_pass_as_it_is_written(tmp_path: Path, api: str, flavour: list[str]) -> None:
+    done = CliRunner().invoke(command, ["new", "my-own", "--api", api, *flavour, "--dir", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done_tests = subprocess.run(
+        tests, cwd=tmp_path / "my-own", env=variables, capture_output=True, text=True, check=False
+    )
+    assert done_tests.returncode == 0, done_tests.stdout
