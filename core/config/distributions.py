@@ -1,7 +1,9 @@
 """Distributions: the run configs that ship with llambda, found by name."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+import re
 from typing import Final
 
 from core.config.problems import ConfigInvalid, Problem
@@ -11,6 +13,30 @@ FOLDERS: Final = (
     Path(__file__).parent / "distributions",  # in an installed wheel
     Path(__file__).parents[2] / "infra" / "distributions",  # in a checkout
 )
+VARIABLE: Final = re.compile(r"#   ([A-Z0-9_]+) +(\S.*) \((?:(required)|(optional)|default: (\S+))\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable that a distribution reads; `default` is "" where it has none."""
+
+    name: str
+    purpose: str
+    required: bool = False
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """What the comment at the top of a distribution's file says of it."""
+
+    name: str
+    description: str
+    variables: tuple[Variable, ...]
+
+    def required(self) -> list[str]:
+        """The variables without which it cannot be served."""
+        return [each.name for each in self.variables if each.required]
 
 
 def _known(folders: Sequence[Path]) -> dict[str, Path]:
@@ -35,6 +61,34 @@ def find(name_or_path: str, folders: Sequence[Path] = FOLDERS) -> Path:
     known = _known(folders)
     if name_or_path in known:
         return known[name_or_path]
-    listed = ", ".join(sorted(known)) or "none"
-    message = f"there is no such file or distribution{nearest(name_or_path, known)} (distributions: {listed})"
+    message = _unknown("file or distribution", name_or_path, known)
     raise ConfigInvalid(name_or_path or "run config", [Problem("", message)])
+
+
+def described(name: str, folders: Sequence[Path] = FOLDERS) -> tuple[Distribution, str]:
+    """The distribution of this name, never a file, and the text of its file.
+
+    Raises:
+        ConfigInvalid: there is none; the message lists those that there are.
+    """
+    known = _known(folders)
+    if name not in known:
+        raise ConfigInvalid(name or "distribution", [Problem("", _unknown("distribution", name, known))])
+    text = known[name].read_text("utf-8")
+    return read_head(name, text), text
+
+
+def read_head(name: str, text: str) -> Distribution:
+    """The description on the first line, and a line for each variable: `#   NAME  what for (required)`.
+
+    In the place of `required` stands `optional` or `default: VALUE`.
+    """
+    first, *rest = text.splitlines() or [""]
+    found = [match for line in rest if (match := VARIABLE.fullmatch(line))]
+    variables = tuple(Variable(m[1], m[2], required=m[3] is not None, default=m[5] or "") for m in found)
+    return Distribution(name, first.removeprefix("#").strip(), variables)
+
+
+def _unknown(what: str, name: str, known: dict[str, Path]) -> str:
+    listed = ", ".join(sorted(known)) or "none"
+    return f"there is no such {what}{nearest(name, known)} (distributions: {listed})"

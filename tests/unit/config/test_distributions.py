@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+import re
 
 import pytest
 
-from core.config.distributions import find, names
+from core.config.distributions import FOLDERS, Distribution, Variable, described, find, names, read_head
 from core.config.document import RunConfig
 from core.config.load import load
 from core.config.problems import ConfigInvalid
@@ -20,6 +21,11 @@ BEDROCK = {
     "GUARDRAIL_VERSION": "1",
 }
 MODELS = {"INFERENCE_MODEL": "llama3.2:3b", "SAFETY_MODEL": "llama-guard:3b"}
+FEDERATED = {"BEDROCK_MODEL": "us.meta.llama3-2-3b-instruct-v1:0"}
+UPSTREAM = {"UPSTREAM_URL": "https://models.example.com/v1", "UPSTREAM_API_KEY": "key-of-the-tests"}
+SET = LAMBDA | MODELS | BEDROCK | FEDERATED | UPSTREAM
+SHIPPED = {"starter", "bedrock", "remote-vllm", "bedrock-vllm", "llama-guard", "openai-compatible", "guarded", "lambda"}
+READ = re.compile(r"\$\{env\.([A-Z0-9_]+)(?:(:=|:\+|:|\+)([^}]*))?\}")
 COGNITO = {"COGNITO_USER_POOL_ID": "us-east-1_AbCdEfGhI", "COGNITO_CLIENT_IDS": "first,second"}
 
 
@@ -31,13 +37,78 @@ def config(name: str, environ: Mapping[str, str]) -> RunConfig:
 
 
 def test_the_distributions_are_listed() -> None:
-    assert {"starter", "lambda"} <= set(names())
+    assert set(names()) == SHIPPED
     assert names() == sorted(names())
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_distribution_is_valid_once_its_variables_are_set(name: str) -> None:
-    assert config(name, LAMBDA | MODELS | BEDROCK).name == name
+    assert config(name, SET).name == name
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_head_of_a_file_names_the_variables_that_it_reads_and_no_others(name: str) -> None:
+    distribution, text = described(name)
+    assert [each.name for each in distribution.variables] == list(dict.fromkeys(_in_head(text)))
+    assert {each.name for each in distribution.variables} == {match[1] for match in READ.finditer(text)}
+
+
+def _in_head(text: str) -> list[str]:
+    """Whatever stands where the name of a variable does, in a line of the head that is well formed or not."""
+    head = text[: text.index("version: 2")].splitlines()
+    assert head[0].startswith("# ")
+    assert head[1] == "#"
+    return [line.split()[1] for line in head[2:]]
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_variables_that_are_required_are_those_without_which_it_is_not_valid(name: str) -> None:
+    messages = " ".join(problem.message for problem in load(find(name), {}).problems)
+    assert set(re.findall(r"environment variable (\w+) is not set", messages)) == set(described(name)[0].required())
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_defaults_in_the_head_are_those_of_the_file(name: str) -> None:
+    distribution, text = described(name)
+    in_file = {match[1]: match[3] for match in READ.finditer(text) if match[2] in {":=", ":"} and match[3]}
+    assert {each.name: each.default for each in distribution.variables if each.default} == in_file
+
+
+def test_a_head_is_read() -> None:
+    text = "# For a test (of it).\n#\n#   A    one (or two) (required)\n#   BC   it (default: x:y)\n#   D    so (optional)\n"
+    variables = (
+        Variable("A", "one (or two)", required=True),
+        Variable("BC", "it", default="x:y"),
+        Variable("D", "so"),
+    )
+    assert read_head("t", f"{text}version: 2\n") == Distribution("t", "For a test (of it).", variables)
+    assert read_head("t", text).required() == ["A"]
+    assert read_head("t", "") == Distribution("t", "", ())
+
+
+def test_only_a_name_is_described(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("# a file\nversion: 2\n")
+    for name in (str(file), "startr", "", "../starter"):
+        with pytest.raises(ConfigInvalid, match=r"no such distribution.*distributions: .*starter"):
+            described(name)
+    assert all(described(name)[1] for name in names(FOLDERS))
+
+
+def test_the_federated_model_falls_back_from_vllm_to_bedrock() -> None:
+    found = config("bedrock-vllm", SET)
+    (model,) = found.resources["models"]
+    assert (model["model_id"], model["provider_id"], model["provider_model_id"]) == ("assistant", "vllm", "llama3.2:3b")
+    (target,) = model["metadata"]["targets"]
+    assert target == {"provider_id": "bedrock", "provider_model_id": FEDERATED["BEDROCK_MODEL"], "priority": 1}
+    assert found.routing.circuit is not None
+
+
+@pytest.mark.parametrize("name", ["remote-vllm", "openai-compatible"])
+def test_a_model_is_declared_where_one_is_named(name: str) -> None:
+    assert not config(name, UPSTREAM).resources.get("models")
+    (model,) = config(name, UPSTREAM | MODELS).resources["models"]
+    assert model["model_id"] == "llama3.2:3b"
 
 
 def test_starter_needs_no_variable_at_all() -> None:

@@ -1,0 +1,117 @@
+"""`llambda distributions`: the run configs that ship with llambda, and a copy of one to edit."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+import click
+
+from core.cli.options import json_option, print_json
+from core.cli.written import write
+from core.config import environment
+from core.config.distributions import Distribution, Variable, described, names
+from core.config.redact import names_secret, redact_text
+
+EPILOG: Final = """\b
+Examples:
+  llambda distributions list
+  llambda distributions show remote-vllm
+  llambda distributions init remote-vllm --out run.yaml
+"""
+SHOW: Final = """\b
+Examples:
+  llambda distributions show bedrock
+  llambda distributions show bedrock --raw > run.yaml
+"""
+INIT: Final = """\b
+Examples:
+  llambda distributions init bedrock-vllm
+  llambda distributions init guarded --out keys.yaml --force
+"""
+
+
+@click.group(epilog=EPILOG)
+def command() -> None:
+    """List, show and copy the run configs that ship with llambda.
+
+    `llambda serve NAME` serves one as it is. `llambda init` writes a run config from a few questions.
+    """
+
+
+@command.command("list", epilog="\b\nExamples:\n  llambda distributions list --json\n")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """Name every distribution, what it is, and the variables that it needs."""
+    found = [described(name)[0] for name in names()]
+    if as_json:
+        rows = [{"name": d.name, "description": d.description, "required": d.required()} for d in found]
+        print_json(rows)
+        return
+    for distribution in found:
+        click.echo(f"{distribution.name}\n  {distribution.description}")
+        if distribution.required():
+            click.echo(f"  needs {', '.join(distribution.required())}")
+
+
+@command.command(epilog=SHOW)
+@click.argument("name")
+@click.option("--raw", is_flag=True, help="Print the file alone.")
+@json_option
+def show(name: str, *, raw: bool, as_json: bool) -> None:
+    """Show the file of a distribution, and its variables as they are set now. Secrets are not shown."""
+    distribution, text = described(name)
+    if raw:
+        click.echo(text, nl=False)
+        return
+    rows = [_row(variable, environment.environ()) for variable in distribution.variables]
+    if as_json:
+        shown = {"name": name, "description": distribution.description, "variables": rows, "file": text}
+        print_json(shown)
+        return
+    click.echo(f"{distribution.description}\n")
+    click.echo(_table([(row["name"], _said(row), row["purpose"]) for row in rows]))
+    click.echo(f"\n{text}", nl=False)
+
+
+@command.command(epilog=INIT)
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="Where to write it."
+)
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+def init(name: str, *, out: Path, force: bool) -> None:
+    """Copy a distribution to a file of your own, to edit."""
+    distribution, text = described(name)
+    write(out, text, force=force)
+    click.echo(f"{out} is a copy of {name}. Edit it, and then:")
+    for line in next_commands(out, distribution):
+        click.echo(f"  {line}")
+
+
+def next_commands(out: Path, distribution: Distribution) -> list[str]:
+    """How to check and serve a file, with a value to put in for each variable that it needs."""
+    set_them = "".join(f" --env {name}=..." for name in distribution.required())
+    file = quote(str(out))
+    return [f"llambda config validate {file}{set_them}", f"llambda serve {file}{set_them}"]
+
+
+def _row(variable: Variable, environ: Mapping[str, str]) -> dict[str, str]:
+    """`value` is there when the variable has one and is no secret."""
+    given = environ.get(variable.name, "")
+    otherwise = "default" if variable.default else "missing" if variable.required else "unset"
+    row = {"name": variable.name, "state": "set" if given else otherwise, "purpose": variable.purpose}
+    value = given or variable.default
+    if value and not (given and names_secret(variable.name)):
+        row["value"] = redact_text(value)
+    return row
+
+
+def _said(row: Mapping[str, str]) -> str:
+    return f"{row['state']}: {row['value']}" if "value" in row else row["state"]
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    lines = [("variable", "now", "what for"), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -1,0 +1,219 @@
+"""Every distribution as it ships: served by `llambda serve NAME`, and chatted with, over the fakes or the local model."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from core.config.distributions import described, names
+from infra.local.dynamodb import CREDENTIALS
+from infra.local.model_server import CHAT_MODEL
+from tests.parts import upstream as upstreams
+from tests.parts.bedrock import GUARDRAIL, KEYS, MODEL, REGION, FakeBedrock
+from tests.parts.secrets import plant
+from tests.parts.stack import ROOT, serving
+from tests.parts.upstream import FakeUpstream, status
+
+HELLO = [{"role": "user", "content": "Hello"}]
+FIXTURES = ("model_server", "registry_table", "quota_table", "dynamodb_endpoint")
+UPSTREAM_KEY = plant("key-of-the-upstream-in-distributions")
+AWS = {
+    "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+    "AWS_SECRET_ACCESS_KEY": KEYS["aws_secret_access_key"],
+    "AWS_REGION": REGION,
+    "AWS_ENDPOINT_URL": "BEDROCK",
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """How one is served. A value that is VLLM, BEDROCK or the name of a fixture is the address, or the name, of that."""
+
+    variables: dict[str, str]
+    models: tuple[str, ...]
+    guarded: bool = False
+
+
+SERVED = {
+    "starter": Served({"VLLM_URL": "model_server"}, (f"local/{CHAT_MODEL}",)),
+    "guarded": Served({"VLLM_URL": "VLLM"}, ("local/m",), guarded=True),
+    "remote-vllm": Served({"VLLM_URL": "VLLM", "INFERENCE_MODEL": "m"}, ("m", "vllm/m")),
+    "openai-compatible": Served(
+        {"UPSTREAM_URL": "VLLM", "UPSTREAM_API_KEY": UPSTREAM_KEY, "INFERENCE_MODEL": "m"}, ("m", "upstream/m")
+    ),
+    "bedrock": Served(
+        AWS | {"GUARDRAIL_ID": GUARDRAIL, "GUARDRAIL_VERSION": "1", "INFERENCE_MODEL": MODEL},
+        (MODEL, f"bedrock/{MODEL}"),
+    ),
+    "bedrock-vllm": Served(
+        AWS | {"VLLM_URL": "VLLM", "INFERENCE_MODEL": "m", "BEDROCK_MODEL": MODEL},
+        ("assistant", "vllm/m", f"bedrock/{MODEL}"),
+    ),
+    "llama-guard": Served(
+        {"VLLM_URL": "VLLM", "SAFETY_VLLM_URL": "VLLM", "INFERENCE_MODEL": "m", "SAFETY_MODEL": "guard"}, ("m",)
+    ),
+    "lambda": Served(
+        {
+            "VLLM_URL": "VLLM",
+            "REGISTRY_TABLE": "registry_table",
+            "QUOTA_TABLE": "quota_table",
+            "AWS_ENDPOINT_URL": "dynamodb_endpoint",
+        }
+        | CREDENTIALS,
+        ("vllm/m",),
+        guarded=True,
+    ),
+}
+
+type Start = Callable[[str], Any]
+
+
+@dataclass
+class World:
+    """The servers behind the distributions, and the one that `start` put before them."""
+
+    request: pytest.FixtureRequest
+    folder: Path
+    vllm: FakeUpstream
+    bedrock: FakeBedrock
+    opened: ExitStack
+
+    async def start(self, name: str) -> httpx.AsyncClient:
+        variables = {key: self._value(value) for key, value in SERVED[name].variables.items()}
+        variables["SQLITE_STORE_DIR"] = str(self.folder)
+        log = self.folder / "log"
+        url = await asyncio.to_thread(self.opened.enter_context, serving(Path(name), log, env=variables))
+        headers = {"authorization": f"Bearer {await _key(name, variables)}"} if SERVED[name].guarded else {}
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
+
+    def _value(self, value: str) -> str:
+        fakes = {"VLLM": self.vllm.url, "BEDROCK": self.bedrock.url}
+        if value in FIXTURES:
+            found: str = self.request.getfixturevalue(value)
+            return found
+        return fakes.get(value, value)
+
+
+async def _llambda(*arguments: str, variables: dict[str, str] | None = None) -> str:
+    command = [sys.executable, "-m", "core.cli.main", *arguments]
+    environ = os.environ | (variables or {})
+    made = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    output: str = made.stdout
+    return output
+
+
+async def _key(name: str, variables: dict[str, str]) -> str:
+    made = await _llambda("keys", "create", "--config", name, "--name", "t", variables=variables)
+    return plant(made.strip())
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    async with upstreams.running() as vllm, upstreams.running(FakeBedrock()) as bedrock:
+        assert isinstance(bedrock, FakeBedrock)
+        with ExitStack() as opened:
+            yield World(request, tmp_path, vllm, bedrock, opened)
+            await asyncio.to_thread(opened.close)
+
+
+async def chat(client: httpx.AsyncClient, model: str) -> httpx.Response:
+    body = {"model": model, "messages": HELLO, "max_tokens": 8}
+    return await client.post("/v1/chat/completions", json=body)
+
+
+@pytest.fixture(params=[pytest.param(name, id=name) for name in SERVED])
+def name(request: pytest.FixtureRequest) -> str:
+    """Those of the table; DynamoDB and the local model start for the ones that need them alone."""
+    found: str = request.param
+    for fixture in set(FIXTURES) & {*SERVED[found].variables.values()}:
+        request.getfixturevalue(fixture)
+    return found
+
+
+def test_no_distribution_is_left_out_here() -> None:
+    assert set(SERVED) == set(names())
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_what_is_set_here_is_what_the_head_of_the_file_names(name: str) -> None:
+    known = {variable.name for variable in described(name)[0].variables}
+    assert (
+        set(described(name)[0].required()) <= SERVED[name].variables.keys() <= known | AWS.keys() | CREDENTIALS.keys()
+    )
+
+
+async def test_it_is_served_and_its_models_answer(name: str, world: World) -> None:
+    async with await world.start(name) as client:
+        for model in SERVED[name].models:
+            answer = await chat(client, model)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["choices"][0]["message"]["content"] or name == "starter"
+        if name not in {"llama-guard", "lambda"}:
+            assert (await client.get("/v1/inspect/configurations")).json()["refresh_seconds"] == 10
+        if SERVED[name].guarded:
+            del client.headers["authorization"]
+            assert (await chat(client, SERVED[name].models[0])).status_code == 401
+
+
+async def test_the_federated_model_falls_back_to_bedrock_and_the_circuit_opens(world: World) -> None:
+    async with await world.start("bedrock-vllm") as client:
+        assert (await chat(client, "assistant")).status_code == 200
+        assert world.bedrock.operations().count("converse") == 0
+        world.vllm.replies["/v1/chat/completions"] = status(503)
+        before = len(world.vllm.seen)
+        for _ in range(7):
+            assert (await chat(client, "assistant")).status_code == 200
+        assert world.bedrock.operations().count("converse") == 7
+        assert sum(seen.path == "/v1/chat/completions" for seen in world.vllm.seen[before:]) == 5
+
+
+async def test_the_key_goes_to_the_upstream_and_nowhere_else(world: World) -> None:
+    async with await world.start("openai-compatible") as client:
+        assert (await chat(client, "m")).status_code == 200
+        assert world.vllm.seen[-1].headers["authorization"] == f"Bearer {UPSTREAM_KEY}"
+        assert UPSTREAM_KEY not in (await client.get("/v1/providers")).text
+
+
+async def test_a_copy_of_a_distribution_is_served_too(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    made = await _llambda("distributions", "init", "remote-vllm", "--out", str(out))
+    assert f"llambda serve {out}" in made
+    variables = {"VLLM_URL": world.vllm.url, "SQLITE_STORE_DIR": str(tmp_path)}
+    url = await asyncio.to_thread(world.opened.enter_context, serving(out, tmp_path / "log", env=variables))
+    async with httpx.AsyncClient(base_url=url) as client:
+        assert (await chat(client, "vllm/m")).status_code == 200
+
+
+async def test_what_init_writes_is_served_with_its_keys_and_its_quota(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    flags = ("--inference", "vllm", "--url", world.vllm.url, "--model", "m", "--auth", "api-keys", "--quota", "2")
+    await _llambda("init", "--yes", *flags, "--db-path", str(tmp_path / "registry.db"), "--out", str(out))
+    headers = {"authorization": f"Bearer {await _key(str(out), {})}"}
+    url = await asyncio.to_thread(world.opened.enter_context, serving(out, tmp_path / "log"))
+    async with httpx.AsyncClient(base_url=url) as client:
+        assert (await chat(client, "m")).status_code == 401
+        client.headers.update(headers)
+        assert [(await chat(client, "m")).status_code for _ in range(3)] == [200, 200, 429]
+
+
+async def test_the_llama_guard_of_init_judges_what_is_said(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "mine.yaml"
+    flags = ("--inference", "vllm", "--url", world.vllm.url, "--model", "m", "--guardrail", "llama-guard:guard")
+    await _llambda("init", "--yes", *flags, "--db-path", str(tmp_path / "registry.db"), "--out", str(out))
+    unsafe = {**upstreams.CHAT, "choices": [{"index": 0, "message": {"role": "assistant", "content": "unsafe\nS1"}}]}
+    world.vllm.replies["/v1/chat/completions"] = status(200, unsafe)
+    url = await asyncio.to_thread(world.opened.enter_context, serving(out, tmp_path / "log"))
+    async with httpx.AsyncClient(base_url=url) as client:
+        answer = await chat(client, "m")
+        assert answer.json()["choices"][0]["finish_reason"] == "content_filter", answer.text
+    assert [seen.body["model"] for seen in world.vllm.seen if seen.body] == ["guard"]

@@ -1,0 +1,173 @@
+"""The templates of Llama Stack 0.2.12: what `config validate` says of each, and what `init --from` makes of it serves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+import re
+import subprocess
+import sys
+from typing import Any, override
+
+from aiohttp import web
+import httpx
+import pytest
+import yaml
+
+from core.cli.init_from import taken_over
+from core.config.load import interpret, load
+from core.config.problems import ConfigInvalid
+from core.config.sections import ROUTED_APIS
+from core.providers.openai_rows import ROWS
+from core.resolution.check import ROUTED, check
+from core.resolution.resolve import resolve
+from core.web.app import build_app, union
+from tests.parts import upstream as upstreams
+from tests.parts.bedrock import KEYS, REGION, FakeBedrock
+from tests.parts.stack import ROOT, serving
+from tests.parts.upstream import FakeUpstream
+
+TEMPLATES = Path(__file__).parents[1] / "parts" / "templates"
+HELLO = [{"role": "user", "content": "Hello"}]
+# Those of which nothing is served, or that are broken in Llama Stack itself; and what must be said of them.
+REFUSED = {
+    "hf-endpoint": ("providers.inference[0]", "remote::tgi"),
+    "hf-endpoint-with-safety": ("providers.inference[2]", "remote::tgi"),
+    "meta-reference-gpu": ("providers.inference[0]", "remote::vllm"),
+    "vllm-gpu": ("providers.inference[0]", "remote::vllm"),
+    "watsonx": ("providers.inference[0]", "remote::watsonx"),
+    "nvidia-with-safety": ("providers.inference[1].provider_id", "taken already"),
+}
+ALL = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
+TAKEN = [name for name in ALL if name not in REFUSED]
+
+
+def source(name: str) -> Path:
+    return TEMPLATES / f"{name}.yaml"
+
+
+def variables(text: str) -> dict[str, str]:
+    """A value for each variable that must have one."""
+    return {name: f"https://{name.lower()}.example" for name in re.findall(r"\$\{env\.([A-Z0-9_]+)\}", text)}
+
+
+def test_the_templates_are_all_here() -> None:
+    remotes = "bedrock cerebras dell fireworks groq hf-endpoint hf-serverless llama_api nvidia ollama open-benchmark"
+    more = "passthrough postgres-demo remote-vllm sambanova starter tgi together watsonx"
+    assert {*remotes.split(), *more.split(), *REFUSED} <= set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_validation_names_every_api_and_provider_that_is_not_here_at_once(name: str) -> None:
+    raw: dict[str, Any] = yaml.safe_load(source(name).read_text("utf-8"))
+    loaded = load(source(name), variables(source(name).read_text("utf-8")))
+    problems = {problem.path: problem.message for problem in loaded.problems + check(loaded)}
+    for index, api in enumerate(raw["apis"]):
+        assert (f"apis[{index}]" in problems) == (api in ROUTED_APIS and api not in ROUTED)
+    for api, entries in raw["providers"].items():
+        for index, entry in enumerate(entries):
+            inline = entry["provider_type"].startswith("inline::") and entry["provider_type"] != "inline::llama-guard"
+            off = entry["provider_id"].startswith("${")
+            if (api not in ROUTED or inline) and not off:
+                assert entry["provider_type"] in problems[f"providers.{api}[{index}].provider_type"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_of_what_is_not_served_the_provider_is_named_with_what_to_do(name: str) -> None:
+    with pytest.raises(ConfigInvalid) as refused:
+        taken_over(source(name))
+    path, said = REFUSED[name]
+    assert any(each.path.startswith(path) and said in each.message for each in refused.value.problems)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_is_taken_over_is_valid_and_loses_nothing_that_is_served(name: str) -> None:
+    raw: dict[str, Any] = yaml.safe_load(source(name).read_text("utf-8"))
+    taken = taken_over(source(name))
+    loaded = interpret(yaml.safe_load(taken.text), variables(taken.text))
+    assert loaded.problems + check(loaded) == []
+    assert loaded.config is not None
+    assert set(loaded.config.apis) == set(raw["apis"]) & set(ROUTED)
+    lost = " ".join(taken.notes)
+    for api in ROUTED:
+        kept = {entry.provider_id for entry in loaded.config.providers.get(api, ())}
+        for entry in raw["providers"].get(api, ()):
+            assert (entry["provider_id"] in kept) != (f"({entry['provider_id']}): " in lost)
+    places = re.findall(r"(models\[\d+\]) \(", lost)
+    assert len(loaded.config.resources.get("models", ())) == len(raw["models"]) - len(places)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+def redirected(document: dict[str, Any], upstream: FakeUpstream, bedrock: FakeBedrock, folder: Path) -> dict[str, Any]:
+    """The same run config with the fakes in the place of the vendors, a key for each, and state in `folder`."""
+    for entry in document["providers"]["inference"]:
+        row = ROWS.get(entry["provider_type"])
+        if row is None:
+            entry["config"] |= {**KEYS, "region_name": REGION, "endpoint_url": bedrock.url}
+        else:
+            kept = {key: value for key, value in entry["config"].items() if key not in (*row.urls, *row.keys)}
+            entry["config"] = {**kept, row.urls[0]: upstream.url, row.keys[0]: "a-key"}
+    document["metadata_store"] = {"type": "sqlite", "db_path": str(folder / "registry.db")}
+    return document
+
+
+@pytest.mark.parametrize("name", TAKEN)
+async def test_what_is_taken_over_serves_its_models(name: str, tmp_path: Path, opened: AsyncExitStack) -> None:
+    upstream = await opened.enter_async_context(upstreams.running(AnyRoot()))
+    bedrock = await opened.enter_async_context(upstreams.running(FakeBedrock()))
+    assert isinstance(bedrock, FakeBedrock)
+    text = taken_over(source(name)).text
+    loaded = interpret(redirected(yaml.safe_load(text), upstream, bedrock, tmp_path), variables(text))
+    assert loaded.problems + check(loaded) == []
+    stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "admin")]
+    for _, stack in stacks:
+        opened.push_async_callback(stack.close)
+    transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks]))
+    client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
+    assert loaded.config is not None
+    first = loaded.config.providers["inference"][0].provider_id
+    declared = loaded.config.resources.get("models") or [{"model_id": f"{first}/m", "provider_model_id": "m"}]
+    for model in (each for each in declared if each.get("model_type") != "embedding"):
+        answer = await client.post("/v1/chat/completions", json={"model": model["model_id"], "messages": HELLO})
+        assert answer.status_code == 200, answer.text
+        sent = upstream.seen[-1].body["model"] if upstream.seen else bedrock.seen[-1].path
+        assert (model.get("provider_model_id") or model["model_id"]) in sent
+        assert not sent.startswith(("openai/", "anthropic/", "gemini/", "groq/", "sambanova/"))
+    assert upstream.seen or bedrock.seen
+
+
+class AnyRoot(FakeUpstream):
+    """Answers under every vendor's path as under /v1."""
+
+    @override
+    async def reply(self, request: web.Request) -> web.StreamResponse:
+        listed = {"object": "list", "data": self.models}
+        return web.json_response(listed if request.path.endswith("/models") else upstreams.CHAT)
+
+
+async def test_a_migrating_user_gets_from_the_old_file_to_a_chat(tmp_path: Path) -> None:
+    async with upstreams.running() as upstream:
+        out = tmp_path / "new.yaml"
+        command = [
+            sys.executable,
+            "-m",
+            "core.cli.main",
+            "init",
+            "--from",
+            str(source("remote-vllm")),
+            "--out",
+            str(out),
+        ]
+        made = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "providers.vector_io: API `vector_io` is not in this build (faiss)" in made.stdout
+        assert "\n  INFERENCE_MODEL\n" in made.stdout
+        variables = {"VLLM_URL": upstream.url, "INFERENCE_MODEL": "m", "SQLITE_STORE_DIR": str(tmp_path)}
+        with serving(out, tmp_path / "log", env=variables) as url:
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+                answer = await client.post("/v1/openai/v1/chat/completions", json={"model": "m", "messages": HELLO})
+                assert answer.json()["choices"][0]["message"]["content"] == "Hello"
