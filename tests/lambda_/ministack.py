@@ -67,6 +67,19 @@ class Cloud:
         """Run the SAM CLI in this checkout against this cloud; returns what it prints."""
         return sam(*arguments, **{"AWS_ENDPOINT_URL": self.endpoint, **environment})
 
+    def llambda(self, checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The `llambda` command of a checkout, against this cloud, with nobody to ask."""
+        return subprocess.run(
+            [sys.executable, "-m", "core.cli.main", *arguments],
+            cwd=checkout,
+            env={**_environment(), "AWS_ENDPOINT_URL": self.endpoint},
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SAM_SECONDS,
+        )
+
     def outputs(self, stack: str) -> dict[str, str]:
         with self.client("cloudformation") as client:
             [described] = client.describe_stacks(StackName=stack)["Stacks"]
@@ -80,11 +93,10 @@ class Cloud:
 
 def sam(*arguments: str, **environment: str) -> str:
     """Run the SAM CLI in this checkout; returns what it prints, fails with it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
     done = subprocess.run(
         [uv(), *SAM, "sam", *arguments],
         cwd=ROOT,
-        env={**kept, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "AWS_CONFIG_FILE": os.devnull, **environment},
+        env={**_environment(), **environment},
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -94,6 +106,11 @@ def sam(*arguments: str, **environment: str) -> str:
     )
     assert done.returncode == 0, f"sam {' '.join(arguments)}\n{done.stdout}"
     return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
+    return {**kept, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0", "AWS_CONFIG_FILE": os.devnull}
 
 
 @contextmanager

@@ -1,12 +1,15 @@
-"""`sam build` and `sam deploy` make an API that answers those who may call, over HTTP, from a model behind it.
+"""`llambda deploy`, and `sam deploy`, make an API that answers those who may call, over HTTP, from a model behind it.
 
 The cloud is a stand-in (`tests/lambda_/ministack.py` says how it differs from AWS); the template, the
 build, the packages and the model server are the real ones.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
+import json
 from pathlib import Path
+import shutil
+import subprocess
 from typing import Any
 
 import httpx
@@ -28,10 +31,11 @@ KEYS_OF_POOL = "{endpoint}/${{env.COGNITO_USER_POOL_ID:=}}/.well-known/jwks.json
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """`api` sends an API key, `anybody` does not."""
+    """`said` is what the command printed; `api` sends an API key, `anybody` does not."""
 
     cloud: Cloud
     outputs: dict[str, str]
+    said: str
     api: httpx.Client
     anybody: httpx.Client
 
@@ -39,6 +43,12 @@ class Deployment:
         answer = self.api.get(path)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def cloud_parameter(self, name: str) -> str:
+        """The stack's value of a parameter, as the cloud has it."""
+        with self.cloud.client("cloudformation") as client:
+            [stack] = client.describe_stacks(StackName=STACK)["Stacks"]
+        return {str(each["ParameterKey"]): str(each["ParameterValue"]) for each in stack["Parameters"]}[name]
 
     def cognito_token(self) -> str:
         """An access token of the stack's own app client, which the cloud gives out at its own address."""
@@ -68,34 +78,31 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def deploy(
-    model_url: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, dict[str, str]], dict[str, str]]:
-    """Deploys what was built as the guide says, for this machine's processor; takes a stack's name and parameters."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this one, to build in; the environment and uv are this one's."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("core", "functions", "infra", "locks"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "samconfig.toml", "pyproject.toml"):
+        shutil.copy(ROOT / name, copy)
+    for name in (".venv", ".uv"):
+        (copy / name).symlink_to(ROOT / name)
+    without_streams(ROOT / "template.yaml", copy / "template.yaml")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def parameters(model_url: str) -> dict[str, str]:
+    """Of every stack here; functions run on this machine."""
     architecture = needs(emulator.architecture)
-    folder = tmp_path_factory.mktemp("sam")
-    config = with_keys_of(cloud, folder)
-    built = folder / "build"
-    options = {"LLAMBDA_BUILD_ARCHITECTURE": architecture, "LLAMBDA_BUILD_CONFIG": str(config)}
-    cloud.sam("build", "--build-dir", str(built), **options)
-    without_streams(built / "template.yaml")
-
-    def run(stack: str, parameters: dict[str, str]) -> dict[str, str]:
-        given = {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
-        values = given | parameters
-        overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in values.items())]
-        files = ["--template-file", str(built / "template.yaml"), "--config-file", str(ROOT / "samconfig.toml")]
-        cloud.sam("deploy", *files, "--stack-name", stack, "--no-confirm-changeset", *overrides)
-        return cloud.outputs(stack)
-
-    return run
+    return {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
 
 
-def without_streams(built: Path) -> None:
+def without_streams(template: Path, to: Path) -> None:
     """Its routes are not answered where they are to be streamed: this cloud knows one kind of invocation."""
-    text = built.read_text(encoding="utf-8")
+    text = template.read_text(encoding="utf-8")
     assert "ResponseTransferMode: RESPONSE_STREAM" in text
-    built.write_text(text.replace("ResponseTransferMode: RESPONSE_STREAM", "ResponseTransferMode: BUFFERED"), "utf-8")
+    to.write_text(text.replace("ResponseTransferMode: RESPONSE_STREAM", "ResponseTransferMode: BUFFERED"), "utf-8")
 
 
 def with_keys_of(cloud: Cloud, folder: Path) -> Path:
@@ -115,18 +122,30 @@ def new_key(cloud: Cloud, outputs: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def deployed(cloud: Cloud, deploy: Callable[[str, dict[str, str]], dict[str, str]]) -> Generator[Deployment]:
-    """The stack with a user pool and a key."""
+def config(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_keys_of(cloud, tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud: Cloud, checkout: Path, config: Path, parameters: dict[str, str]) -> Generator[Deployment]:
+    """The stack with a user pool and a key, by `llambda deploy`."""
     with cloud.client("secretsmanager") as secrets:
         secret = secrets.create_secret(Name="vllm-token", SecretString=TOKEN)["ARN"]
-    outputs = deploy(STACK, {"VllmApiTokenSecretArn": secret})
+    given = pairs({**parameters, "VllmApiTokenSecretArn": secret})
+    done = cloud.llambda(checkout, "deploy", str(config), "--stack-name", STACK, "--yes", "--param", " ".join(given))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    outputs = cloud.outputs(STACK)
     url = cloud.url(outputs["BaseUrl"])
     headers = {"authorization": f"Bearer {new_key(cloud, outputs)}"}
     with (
         httpx.Client(base_url=url, timeout=60, headers=headers) as api,
         httpx.Client(base_url=url, timeout=60) as anybody,
     ):
-        yield Deployment(cloud, outputs, api, anybody)
+        yield Deployment(cloud, outputs, done.stdout, api, anybody)
+
+
+def pairs(parameters: dict[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in parameters.items()]
 
 
 @pytest.fixture(scope="module")
@@ -253,12 +272,52 @@ def test_error_of_the_app_passes_the_gateway_unchanged(deployed: Deployment) -> 
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
-def test_authorizer_in_front_lets_cognito_tokens_through_and_no_keys(
-    cloud: Cloud, deploy: Callable[[str, dict[str, str]], dict[str, str]]
+def test_command_shows_the_changes_and_prints_calls_that_work(deployed: Deployment) -> None:
+    rows = [line.split() for line in deployed.said.splitlines()]
+    assert ["Add", "RegistryTable", "DynamoDB::Table"] in rows
+    assert ["VllmUrl", deployed.cloud_parameter("VllmUrl")] in rows
+    assert TOKEN not in deployed.said
+    health = next(line for line in deployed.said.splitlines() if line.startswith("curl "))
+    here = health.replace(deployed.outputs["BaseUrl"], deployed.cloud.url(deployed.outputs["BaseUrl"]))
+    called = subprocess.run(["bash", "-c", here], check=True, capture_output=True, text=True)
+    assert json.loads(called.stdout) == {"status": "OK"}
+    assert f"--table {deployed.outputs['RegistryTableName']} --region {ministack.REGION}" in deployed.said
+
+
+def test_dry_run_shows_a_changed_parameter_and_changes_nothing(
+    deployed: Deployment, checkout: Path, config: Path
 ) -> None:
-    outputs = deploy(f"{STACK}-front", {"GatewayAuthorizer": "true", "ConfigureApiLogging": "false"})
+    given = ("--param", "QuotaMaxRequests=7", "--param", "QuotaMaxTokens=")
+    done = deployed.cloud.llambda(checkout, "deploy", str(config), "--stack-name", STACK, "--dry-run", "--json", *given)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["parameters"]["QuotaMaxRequests"] == "7"
+    assert said["parameters"]["VllmUrl"] == deployed.cloud_parameter("VllmUrl")  # which is not given again
+    assert ("Modify", "AdminFunction") in {(each["action"], each["resource"]) for each in said["changes"]}
+    assert (said["deployed"], said["outputs"]) == (False, {})
+    assert ["QuotaMaxRequests", "7", "1000"] in [line.split() for line in done.stderr.splitlines()]
+    assert deployed.cloud_parameter("QuotaMaxRequests") == "1000"
+    with deployed.cloud.client("cloudformation") as client:
+        listed = client.list_change_sets(StackName=STACK)["Summaries"]
+    assert [each["ExecutionStatus"] for each in listed] in ([], ["EXECUTE_COMPLETE"])
+    assert deployed.get("/v1/quota")["requests"]["limit"] == 1000
+
+
+@pytest.fixture
+def in_front(deployed: Deployment, cloud: Cloud, checkout: Path, parameters: dict[str, str]) -> dict[str, str]:
+    """The outputs of what the same build gives by `sam deploy`, with the authorizer of API Gateway."""
+    stack, built = f"{STACK}-front", checkout / ".aws-sam" / "build" / "template.yaml"
+    given = pairs({**parameters, "GatewayAuthorizer": "true", "ConfigureApiLogging": "false"})
+    files = ["--template-file", str(built), "--config-file", str(ROOT / "samconfig.toml")]
+    assert deployed.outputs
+    cloud.sam("deploy", *files, "--stack-name", stack, "--no-confirm-changeset", "--parameter-overrides", *given)
+    return cloud.outputs(stack)
+
+
+def test_authorizer_in_front_lets_cognito_tokens_through_and_no_keys(cloud: Cloud, in_front: dict[str, str]) -> None:
+    outputs = in_front
     with httpx.Client(base_url=cloud.url(outputs["BaseUrl"]), timeout=60) as anybody:
-        token = Deployment(cloud, outputs, anybody, anybody).cognito_token()
+        token = Deployment(cloud, outputs, "", anybody, anybody).cognito_token()
         assert anybody.get("/v1/health").status_code == 200
         assert anybody.get("/v1alpha/admin/health").status_code == 200
         for headers in ({}, {"authorization": f"Bearer {new_key(cloud, outputs)}"}):

@@ -1,0 +1,195 @@
+"""A CloudFormation stack: what it is, what a change set would do to it, and what happens to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+POLL_SECONDS: Final = 2.0
+REVIEWED: Final = "REVIEW_IN_PROGRESS"  # of a stack that is nothing but a change set
+DEPLOYED: Final = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+NOTHING: Final = ("didn't contain changes", "No updates are to be performed")
+
+
+class AwsFailed(Exception):
+    """AWS did not answer, or said no. Says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A secret parameter's value is AWS's own mask."""
+
+    id: str
+    status: str
+    parameters: dict[str, str]
+    outputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`replacement` is True, False, Conditional, or "" where the resource is new or removed."""
+
+    action: str
+    resource: str
+    type: str
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What became of a resource, or of the stack itself."""
+
+    resource: str
+    type: str
+    status: str
+    reason: str
+    of_stack: bool
+
+    @property
+    def ended(self) -> bool:
+        return self.status.endswith(("_COMPLETE", "_FAILED"))
+
+    @property
+    def failed(self) -> bool:
+        return self.status.endswith("_FAILED")
+
+
+@dataclass(slots=True)
+class Proposal:
+    """A change set; `executed` from the moment on at which AWS has been told so."""
+
+    change_set: str
+    changes: list[Change]
+    executed: bool = False
+
+
+class Stack:
+    """Of the AWS SDK's own credentials; its endpoint is that of AWS_ENDPOINT_URL, if that is set."""
+
+    def __init__(self, name: str, region: str | None) -> None:
+        """Import the SDK; nothing is called yet. Without a region it is the profile's.
+
+        Raises:
+            AwsFailed: the profile of the environment is not there.
+        """
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import get_session
+
+        self.name = name
+        self._session: Session = get_session()
+        try:
+            configured: str | None = self._session.get_config_variable("region")
+            self.has_credentials = self._session.get_credentials() is not None
+        except BotoCoreError as failure:
+            raise AwsFailed(str(failure)) from failure
+        self.region = region or configured or ""
+        self._client: Any = None
+
+    def describe(self) -> Described | None:
+        """The stack; None if there is none.
+
+        Raises:
+            AwsFailed: AWS did not say.
+        """
+        try:
+            [stack] = self._call("describe_stacks", StackName=self.name)["Stacks"]
+        except AwsFailed as failed:
+            if "does not exist" in str(failed):
+                return None
+            raise
+        parameters = {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", ())}
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
+        return Described(stack["StackId"], stack["StackStatus"], parameters, outputs)
+
+    def change_sets(self) -> set[str]:
+        """The ids of those that AWS has; none where there is no stack."""
+        if self.describe() is None:
+            return set()
+        return {each["ChangeSetId"] for each in self._pages("list_change_sets", "Summaries", StackName=self.name)}
+
+    def proposal(self, earlier: set[str]) -> Proposal:
+        """The change set that was not there earlier, with every change of it.
+
+        Raises:
+            AwsFailed: it could not be made.
+        """
+        found = self.change_sets() - earlier
+        if not found:
+            return Proposal("", [])
+        if len(found) > 1:
+            raise AwsFailed(f"somebody else made a change set of {self.name} just now; deploy again after theirs")
+        [change_set] = found
+        arguments = {"StackName": self.name, "ChangeSetName": change_set}
+        made = self._call("describe_change_set", **arguments)
+        reason = made.get("StatusReason", "")
+        if made["Status"] == "FAILED" and not any(words in reason for words in NOTHING):
+            raise AwsFailed(f"the change set could not be made: {reason}")
+        pages = self._pages("describe_change_set", "Changes", **arguments)
+        return Proposal(change_set, [_change(each["ResourceChange"]) for each in pages])
+
+    def discard(self, earlier: set[str], *, new: bool) -> None:
+        """Delete the change set that was not there earlier, and a new stack that was made for it alone."""
+        found = self.change_sets() - earlier
+        if len(found) > 1:
+            return  # one is somebody else's
+        for change_set in found:
+            self._call("delete_change_set", StackName=self.name, ChangeSetName=change_set)
+        stack = self.describe()
+        if new and not earlier and stack is not None and stack.status == REVIEWED:
+            self._call("delete_stack", StackName=stack.id)
+
+    def execute(self, proposal: Proposal) -> Iterator[Event]:
+        """Start it; then what happens, the end of the stack's own operation last."""
+        [stack] = self._call("describe_stacks", StackName=self.name)["Stacks"]
+        seen: set[str] = set()
+        self._fresh(stack["StackId"], seen)
+        self._call("execute_change_set", StackName=self.name, ChangeSetName=proposal.change_set)
+        proposal.executed = True
+        yield from self._follow(stack["StackId"], seen)
+
+    def _follow(self, stack_id: str, seen: set[str]) -> Iterator[Event]:
+        while True:
+            for event in self._fresh(stack_id, seen):
+                yield event
+                if event.of_stack and event.ended:
+                    return
+            sleep(POLL_SECONDS)
+
+    def _fresh(self, stack_id: str, seen: set[str]) -> list[Event]:
+        """Those that are not seen, which are then; AWS has the newest first."""
+        fresh: list[Event] = []
+        for each in self._pages("describe_stack_events", "StackEvents", StackName=stack_id):
+            if each["EventId"] in seen:
+                break
+            seen.add(each["EventId"])
+            own = each.get("PhysicalResourceId") == stack_id
+            reason = each.get("ResourceStatusReason", "")
+            fresh.append(Event(each["LogicalResourceId"], each["ResourceType"], each["ResourceStatus"], reason, own))
+        return fresh[::-1]
+
+    def _pages(self, operation: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        answer = self._call(operation, **arguments)
+        yield from answer.get(key, ())
+        while token := answer.get("NextToken"):
+            answer = self._call(operation, **arguments, NextToken=token)
+            yield from answer.get(key, ())
+
+    def _call(self, operation: str, **arguments: str) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            if self._client is None:
+                create: Any = self._session.create_client  # typed for the services whose stubs are installed
+                self._client = create("cloudformation", region_name=self.region)
+            answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
+        except (BotoCoreError, ClientError) as failure:
+            raise AwsFailed(str(failure)) from failure
+        return answer
+
+
+def _change(change: dict[str, Any]) -> Change:
+    replacement = change.get("Replacement", "") if change["Action"] == "Modify" else ""
+    return Change(change["Action"], change["LogicalResourceId"], change["ResourceType"], replacement)

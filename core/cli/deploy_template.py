@@ -1,0 +1,214 @@
+"""template.yaml before CloudFormation reads it: what its parameters allow, and what its functions' variables become."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+import re
+from typing import Any, Final, cast
+
+from core.config.problems import Problem
+from core.config.sections import nearest
+
+type Result = str | bool | list[str] | None
+
+LIST: Final = "CommaDelimitedList"
+PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
+
+
+class Undecided(Exception):
+    """A function of CloudFormation that is not evaluated here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """`document` has `!Ref X` as `{"Ref": X}`, and the other functions alike, with or without `Fn::`."""
+
+    document: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        return cast("dict[str, dict[str, Any]]", self.document.get("Parameters", {}))
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What every function gets, by name, as it is written."""
+        function = self.document.get("Globals", {}).get("Function", {})
+        return cast("dict[str, Any]", function.get("Environment", {}).get("Variables", {}))
+
+    def defaults(self) -> dict[str, str]:
+        return {name: str(each["Default"]) for name, each in self.parameters.items() if "Default" in each}
+
+    def secret(self, name: str) -> bool:
+        return str(self.parameters.get(name, {}).get("NoEcho", "")).lower() == "true"
+
+    def passed_on(self, variable: str) -> str:
+        """The parameter that a function's variable is; "" where it is anything else."""
+        node = self.variables.get(variable)
+        name = cast("dict[str, str]", node).get("Ref", "") if isinstance(node, dict) else ""
+        return name if name in self.parameters else ""
+
+    def parameters_of(self, variable: str) -> list[str]:
+        """The parameters in the value of a function's variable; its conditions' do not count."""
+        found = dict.fromkeys(_named(self.variables.get(variable)))
+        return [name for name in found if name in self.parameters]
+
+    def problems(self, given: Mapping[str, str]) -> Iterator[Problem]:
+        """What is wrong with parameters, in the template's own words; no value is repeated."""
+        for name, value in given.items():
+            if name not in self.parameters:
+                yield Problem(name, f"is no parameter of template.yaml{nearest(name, self.parameters)}")
+            elif complaint := _complaint(self.parameters[name], value):
+                yield Problem(name, complaint)
+
+
+def read(path: Path) -> Template:
+    """The template of a checkout."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+        if isinstance(node, yaml.SequenceNode):
+            return {name: loader.construct_sequence(node, deep=True)}
+        return {name: loader.construct_scalar(cast("yaml.ScalarNode", node))}
+
+    cast("Any", Loader).add_multi_constructor("!", function)  # typed in part only
+    return Template(yaml.load(path.read_text("utf-8"), Loader))  # noqa: S506 - it is a SafeLoader
+
+
+def _named(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in cast("dict[str, Any]", node).items():
+            if key == "Ref":
+                yield value
+            elif key in {"Sub", "Fn::Sub"}:
+                yield from PLACEHOLDER.findall(str(value))
+            else:
+                yield from _named(value)
+    elif isinstance(node, list):
+        for value in cast("list[object]", node):
+            yield from _named(value)
+
+
+def _complaint(parameter: Mapping[str, Any], value: str) -> str:
+    allowed = [str(each) for each in parameter.get("AllowedValues", ())]
+    if allowed:
+        return "" if value in allowed else f"must be one of {', '.join(allowed)}{nearest(value, allowed)}"
+    if parameter.get("Type") == "Number":
+        return _no_number(parameter, value)
+    pattern = parameter.get("AllowedPattern")
+    values = value.split(",") if parameter.get("Type") == LIST else [value]
+    if pattern is None or all(re.fullmatch(pattern, each, re.ASCII) for each in values):
+        return ""
+    return str(parameter.get("ConstraintDescription", f"must match {pattern}"))
+
+
+def _no_number(parameter: Mapping[str, Any], value: str) -> str:
+    if not re.fullmatch(r"-?\d+(\.\d+)?", value, re.ASCII):
+        return "must be a number"
+    if "MinValue" in parameter and float(value) < parameter["MinValue"]:
+        return f"must be at least {parameter['MinValue']}"
+    if "MaxValue" in parameter and float(value) > parameter["MaxValue"]:
+        return f"must be at most {parameter['MaxValue']}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The template with these parameters, in this region. What a resource's name will be is `REGION_RESOURCE` here."""
+
+    template: Template
+    parameters: Mapping[str, str]
+    region: str
+
+    def problems(self) -> list[Problem]:
+        """The template's rules that are broken, in its own words."""
+        rules: dict[str, Any] = self.template.document.get("Rules", {})
+        return [Problem("", message) for rule in rules.values() for message in self._broken(rule)]
+
+    def variables(self) -> dict[str, str]:
+        """What the functions will find in their environment."""
+        found = {name: self._variable(node) for name, node in self.template.variables.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _variable(self, node: object) -> str | None:
+        try:
+            value = self.value(node)
+        except Undecided:
+            return "-"
+        return None if value is None else ",".join(value) if isinstance(value, list) else str(value)
+
+    def _broken(self, rule: Mapping[str, Any]) -> Iterator[str]:
+        try:
+            if self.value(rule.get("RuleCondition", True)):
+                for each in rule["Assertions"]:
+                    if not self.value(each["Assert"]):
+                        yield each.get("AssertDescription", "a rule of template.yaml does not hold")
+        except Undecided:
+            return  # CloudFormation decides
+
+    def value(self, node: object) -> Result:
+        """None where the template has AWS::NoValue.
+
+        Raises:
+            Undecided: this needs CloudFormation.
+        """
+        if isinstance(node, dict) and len(entries := cast("dict[str, Any]", node)) == 1:
+            [(name, argument)] = entries.items()
+            function = FUNCTIONS.get(name.removeprefix("Fn::"))
+            if function is not None:
+                return function(self, argument)
+        if node is None or isinstance(node, bool):
+            return node
+        if isinstance(node, dict | list):
+            raise Undecided
+        return str(node)
+
+    def ref(self, name: str) -> str | list[str] | None:
+        if name in self.template.parameters:
+            value = self.parameters.get(name, "")
+            return value.split(",") if self.template.parameters[name].get("Type") == LIST else value
+        if name == "AWS::NoValue":
+            return None
+        if name == "AWS::Region":
+            return self.region
+        if name.startswith("AWS::"):
+            raise Undecided
+        return f"{self.region}_{name}"
+
+    def chosen(self, argument: Sequence[Any]) -> Result:
+        condition, then, otherwise = argument
+        return self.value(then if self.holds(condition) else otherwise)
+
+    def holds(self, condition: str) -> bool:
+        return bool(self.value(self.template.document["Conditions"][condition]))
+
+    def joined(self, argument: Sequence[Any]) -> str:
+        parts = self.value(argument[1])
+        if not isinstance(parts, list):
+            raise Undecided
+        return str(argument[0]).join(parts)
+
+    def sub(self, argument: object) -> str:
+        if not isinstance(argument, str):
+            raise Undecided
+        return PLACEHOLDER.sub(lambda found: str(self.ref(found[1])), argument)
+
+
+def _any(values: Values, nodes: Sequence[Any], *, every: bool) -> bool:
+    return (all if every else any)([values.value(node) for node in nodes])
+
+
+FUNCTIONS: Final[dict[str, Callable[[Values, Any], Result]]] = {
+    "And": partial(_any, every=True),
+    "Or": partial(_any, every=False),
+    "Not": lambda values, nodes: not values.value(nodes[0]),
+    "Equals": lambda values, nodes: values.value(nodes[0]) == values.value(nodes[1]),
+    "Condition": lambda values, name: values.holds(name),
+    "If": lambda values, argument: values.chosen(argument),
+    "Ref": lambda values, name: values.ref(name),
+    "Join": lambda values, nodes: values.joined(nodes),
+    "Sub": lambda values, argument: values.sub(argument),
+}
