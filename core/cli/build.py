@@ -1,86 +1,91 @@
 """`llambda build`: the functions' packages for AWS Lambda, out of a checkout."""
 
-import argparse
 from collections import Counter
-import json
+from collections.abc import Sequence
 from pathlib import Path
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from core.cli.options import Commands
+import click
+
+from core.cli.options import config_option, json_option, print_json
 from core.config import distributions
 
 if TYPE_CHECKING:
     from infra.package import Package
 
-DESCRIPTION: Final = """\
-Build the functions' packages: folders, zips, and bills of materials (CycloneDX).
-The same sources, lock file and run config give the same zips, byte for byte.
-`sam build` makes the same packages; nothing here needs it, or an account.
-"""
 EXAMPLES: Final = """\
-examples:
-  llambda build --report                    every function, for the distribution `lambda`
-  llambda build --function inference --config mine.yaml --architecture x86_64
+\b
+Examples:
+  llambda build --report          every function, for distribution `lambda`
+  llambda build --function inference --config mine.yaml
+  llambda build --architecture x86_64 --out /tmp/packages --json
 """
-NO_CHECKOUT: Final = "llambda build: works in a checkout alone: the installed package has no sources to build from"
+NO_CHECKOUT: Final = "llambda build works in a checkout alone: the installed package has no sources to build from"
 MB: Final = 1_000_000
 LARGEST: Final = 8  # parts that a report names
 
 
-def add_to(commands: Commands) -> None:
-    """The `build` command."""
-    command = commands.add_parser("build", help="build the packages for AWS Lambda", description=DESCRIPTION)
-    command.epilog = EXAMPLES
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = ", ".join(distributions.names())
-    command.add_argument(
-        "--function", metavar="NAME", action="append", help="one of functions/, as inference (repeatable; default: all)"
-    )
-    command.add_argument(
-        "--config", metavar="CONFIG", default="lambda", help=f"a run config file, or a distribution: {names} (lambda)"
-    )
-    command.add_argument("--architecture", choices=("arm64", "x86_64"), default="arm64", help="(default: %(default)s)")
-    command.add_argument("--out", metavar="DIR", type=Path, default=Path("build"), help="(default: %(default)s)")
-    command.add_argument("--report", action="store_true", help="also say what they are made of")
-    command.add_argument("--json", action="store_true", help="print all of it as JSON")
-    command.set_defaults(run=_run)
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--function",
+    "functions",
+    metavar="NAME",
+    multiple=True,
+    help="One of functions/, as inference (repeatable; default: all).",
+)
+@config_option("--template", default="lambda", envvar=None)
+@click.option("--architecture", type=click.Choice(("arm64", "x86_64")), default="arm64", show_default=True)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build"),
+    show_default=True,
+    help="Where the packages go.",
+)
+@click.option("--report", is_flag=True, help="Also say what they are made of.")
+@json_option
+def command(
+    functions: tuple[str, ...], config: str, architecture: str, out: Path, *, report: bool, as_json: bool
+) -> None:
+    """Build the functions' packages for AWS Lambda: folders, zips, bills of materials.
+
+    The same sources, lock file and run config give the same zips, byte for byte.
+    `sam build` makes the same packages; nothing here needs it, or an account.
+    """
+    packages = _made(functions, distributions.find(config), architecture, out)
+    if as_json:
+        print_json([each.as_json() for each in packages])
+        return
+    print(_table(packages))
+    if report:
+        print("".join(f"\n{_details(each)}" for each in packages))
 
 
-def _run(options: argparse.Namespace) -> int:
-    config = distributions.find(options.config)
+def _made(functions: Sequence[str], config: Path, architecture: str, out: Path) -> "list[Package]":
     try:
-        packages = _packages(options, config)
+        return _packages(functions, config, architecture, out)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] != "infra":
             raise
-        print(NO_CHECKOUT, file=sys.stderr)
-        return 1
+        raise click.ClickException(NO_CHECKOUT) from missing
     except (ValueError, FileNotFoundError) as mistake:
-        print(f"llambda build: {mistake}", file=sys.stderr)
-        return 2
-    except subprocess.CalledProcessError:
-        print("llambda build: the dependencies could not be installed", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps([each.as_json() for each in packages], indent=1))
-        return 0
-    print(_table(packages))
-    if options.report:
-        print("".join(f"\n{_details(each)}" for each in packages))
-    return 0
+        raise click.UsageError(str(mistake)) from mistake
+    except subprocess.CalledProcessError as failure:
+        raise click.ClickException("the dependencies could not be installed") from failure
 
 
-def _packages(options: argparse.Namespace, config: Path) -> "list[Package]":
+def _packages(functions: Sequence[str], config: Path, architecture: str, out: Path) -> "list[Package]":
     from infra.build import Build, module_of, modules
     from infra.package import package
 
-    wanted = [module_of(name) for name in options.function or modules()]
+    wanted = list(dict.fromkeys(module_of(name) for name in functions or modules()))
     made: list[Package] = []
-    for number, name in enumerate(dict.fromkeys(wanted), 1):
-        print(f"building {name} for {options.architecture} ({number} of {len(set(wanted))})", file=sys.stderr)
-        made.append(package(Build(name, options.out / name, config, options.architecture)))
+    for number, name in enumerate(wanted, 1):
+        print(f"building {name} for {architecture} ({number} of {len(wanted)})", file=sys.stderr)
+        made.append(package(Build(name, out / name, config, architecture)))
     return made
 
 

@@ -1,41 +1,74 @@
 """`llambda config validate` and `llambda config show`."""
 
-import argparse
+from typing import Final
 
-from core.cli.options import Commands, add_config, add_env, load_checked
+import click
 
+from core.cli.options import Pairs, config_argument, env_option, json_option, load_checked, print_json
+from core.config.problems import ConfigInvalid
 
-def add_to(commands: Commands) -> None:
-    """The `config` command with its two subcommands."""
-    config = commands.add_parser("config", help="validate or show a run config")
-    actions = config.add_subparsers(metavar="ACTION", required=True)
-    for name, run, text in (
-        ("validate", _validate, "report every mistake in a run config, and exit with 2 if there is one"),
-        ("show", _show, "print the run config that is in force: substituted, secrets redacted"),
-    ):
-        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
-        add_config(action)
-        add_env(action)
-        action.set_defaults(run=run)
+EXAMPLES: Final = """\
+\b
+Examples:
+  llambda config validate run.yaml
+  llambda config validate run.yaml --json | jq '.problems[].path'
+  llambda config show starter --env VLLM_URL=http://gpu:8000
+"""
+ELSEWHERE: Final = "apis["  # where a run config of Llama Stack names what is not here
 
 
-def _validate(options: argparse.Namespace) -> int:
-    path, config = load_checked(options)
-    providers = sum(len(entries) for entries in config.providers.values())
-    resources = sum(len(entries) for entries in config.resources.values())
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Validate or show a run config."""
+
+
+@command.command(epilog=EXAMPLES)
+@config_argument
+@env_option
+@json_option
+def validate(config: str, env: Pairs, *, as_json: bool) -> None:
+    """Report every mistake in a run config at once.
+
+    The exit code is 0 for a valid run config, and 2 for a mistake.
+    """
+    try:
+        path, checked = load_checked(config, env)
+    except ConfigInvalid as invalid:
+        if not as_json:
+            if any(problem.path.startswith(ELSEWHERE) for problem in invalid.problems):
+                click.echo(f"What is served of it: llambda init --from {config} --out new.yaml", err=True)
+            raise
+        problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
+        print_json({"config": invalid.source, "valid": False, "problems": problems})
+        raise click.exceptions.Exit(2) from None
+    providers = sum(len(entries) for entries in checked.providers.values())
+    resources = sum(len(entries) for entries in checked.resources.values())
+    if as_json:
+        print_json({"config": str(path), "valid": True, "problems": (), "providers": providers, "resources": resources})
+        return
     print(f"{path}: valid ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
-    return 0
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _show(options: argparse.Namespace) -> int:
+@command.command(epilog=EXAMPLES)
+@config_argument
+@env_option
+@json_option
+def show(config: str, env: Pairs, *, as_json: bool) -> None:
+    """Print the run config that is in force.
+
+    Variables are substituted, and secrets redacted.
+    """
     import yaml
 
     from core.config.redact import redact
 
-    _, config = load_checked(options)
-    print(yaml.safe_dump(redact(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True), end="")
-    return 0
+    _, checked = load_checked(config, env)
+    shown = redact(checked.model_dump(mode="json"))
+    if as_json:
+        print_json(shown)
+    else:
+        print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")

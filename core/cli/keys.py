@@ -1,27 +1,24 @@
 """`llambda keys create`, `list` and `revoke`."""
 
-import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+import click
 
 from core.cli import key_options
-from core.cli.key_options import Target
-from core.cli.options import Commands, add_config_option, add_env
+from core.cli.options import config_option, env_option, json_option, print_json
 
 if TYPE_CHECKING:
     from core.apis.resources import Resource
+    from core.cli.key_target import Target, Where
     from core.stores.ports import RegistryStore
 
-CREATE: Final = """\
-Make an API key. It is printed once, alone on the standard output, and only a
-salted hash of it is kept, in the registry of the run config.
-"""
 EXAMPLES: Final = """\
-examples:
+\b
+Examples:
   KEY=$(llambda keys create --name demo --roles admin,dev --expires 30d)
   llambda keys create --config run.yaml --name ci --expires 2027-01-31
   llambda keys list --table my-stack-RegistryTable-1ABC --region eu-west-1
@@ -41,112 +38,154 @@ It opens nothing unless {source} has this auth provider:
 COLUMNS: Final = (("ID", 12), ("NAME", 15), ("ROLES", 12), ("CREATED", 10), ("EXPIRES", 10), ("LAST USED", 10))
 PAGE: Final = 100
 
-type Work = Callable[["RegistryStore", Target, argparse.Namespace], Awaitable[int]]
+type Work = Callable[["RegistryStore", "Target"], Awaitable[None]]
 
 
-def add_to(commands: Commands) -> None:
-    """The `keys` command with its subcommands."""
-    keys = commands.add_parser("keys", help="make, list and revoke API keys")
-    actions = keys.add_subparsers(metavar="ACTION", required=True)
-    create = _action(actions, "create", "make a key", CREATE, _create)
-    create.add_argument("--name", required=True, type=key_options.name, help="whose it is, or what for")
-    create.add_argument(
-        "--roles", metavar="A,B", type=key_options.roles, default=[], help="for the access policy and quotas"
+def _where(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of key_target.Where, and --json."""
+    decorators = (
+        config_option(),
+        env_option,
+        click.option(
+            "--table",
+            metavar="TABLE",
+            type=key_options.table,
+            help="The registry's DynamoDB table, instead of the run config's store.",
+        ),
+        click.option("--region", metavar="REGION", help="Where --table is (default: as the AWS environment says)."),
+        json_option,
     )
-    create.add_argument(
-        "--expires",
-        metavar="WHEN",
-        type=key_options.expiry,
-        help="after 30d or 12h, or on 2027-01-31 at 0:00 UTC (default: never)",
-    )
-    _action(actions, "list", "list the keys", "List the keys; none can be shown again.", _list)
-    revoke = _action(actions, "revoke", "make a key useless", "Remove a key from the registry, for good.", _revoke)
-    revoke.add_argument(
-        "id", metavar="ID", type=key_options.key_id, help="as `llambda keys list` shows it: of llambda_ID_..., the ID"
-    )
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
 
 
-def _action(actions: Any, name: str, text: str, description: str, work: Work) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse has no public type for it
-    action: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=text,
-        description=description,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_config_option(action)
-    add_env(action)
-    action.add_argument(
-        "--table", type=key_options.table, help="the registry's DynamoDB table, instead of the run config's store"
-    )
-    action.add_argument("--region", help="where --table is (default: as the AWS environment says)")
-    action.set_defaults(run=partial(_run, work))
-    return action
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Make, list and revoke API keys."""
 
 
-def _run(work: Work, options: argparse.Namespace) -> int:
-    from core.errors import ApiError
+@command.command(epilog=EXAMPLES)
+@click.option("--name", metavar="NAME", required=True, type=key_options.name, help="Whose it is, or what for.")
+@click.option("--roles", metavar="A,B", type=key_options.roles, help="For the access policy and quotas.")
+@click.option(
+    "--expires",
+    metavar="WHEN",
+    type=key_options.expiry,
+    help="After 30d or 12h, or on 2027-01-31 at 0:00 UTC (default: never).",
+)
+@_where
+def create(name: str, roles: list[str] | None, expires: int | None, *, as_json: bool, **where: "Unpack[Where]") -> None:
+    """Make an API key.
+
+    It is printed once, alone on the standard output, and only a salted hash of it is kept, in the registry of the run
+    config.
+    """
+
+    async def work(store: "RegistryStore", target: "Target") -> None:
+        from core.auth.key_format import issue
+
+        now = int(datetime.now(UTC).timestamp())
+        token, resource = issue(name, roles or [], expires=expires, now=now)
+        await store.create(resource)
+        if as_json:
+            print_json({"key": token, "opens": target.opens, **_as_json(resource)})
+            return
+        print(token, flush=True)
+        has = f", roles {', '.join(roles)}" if roles else ""
+        ends = f"expires {_moment(expires)}" if expires is not None else "does not expire"
+        print(f"Key {resource.identifier} ({name}{has}) {ends}.", file=sys.stderr)
+        closed = "" if target.opens else CLOSED.format(source=target.source)
+        print(f"{USE}{closed}", end="", file=sys.stderr)
+
+    _with_store(where, work)
+
+
+@command.command("list", epilog=EXAMPLES)
+@_where
+def list_keys(*, as_json: bool, **where: "Unpack[Where]") -> None:
+    """List the keys; none can be shown again."""
+
+    async def work(store: "RegistryStore", _: "Target") -> None:
+        from core.auth.key_format import KIND
+
+        found: list[Resource] = []
+        while page := await store.page(KIND, after=found[-1].identifier if found else "", limit=PAGE):
+            found += page
+        if as_json:
+            print_json([_as_json(resource) for resource in found])
+        else:
+            _show(found)
+
+    _with_store(where, work)
+
+
+@command.command(epilog=EXAMPLES)
+@click.argument(
+    "id_", metavar="ID", type=key_options.key_id, help="As `llambda keys list` shows it: of llambda_ID_..., the ID."
+)
+@_where
+def revoke(id_: str, *, as_json: bool, **where: "Unpack[Where]") -> None:
+    """Remove a key from the registry, for good."""
+
+    async def work(store: "RegistryStore", target: "Target") -> None:
+        from core.auth.key_format import KIND
+
+        if not await store.delete(KIND, id_):
+            raise click.ClickException(f"There is no key {id_}. `llambda keys list` shows those that there are.")
+        seconds = target.stored.registry.cache_seconds
+        if as_json:
+            print_json({"revoked": id_, "refused_within_seconds": seconds})
+            return
+        unless = ", or as long as its run config says" if target.opens is None else ""
+        within = f"{seconds:g} seconds (registry.cache_seconds{unless})"
+        print(f"Revoked {id_}. Every function refuses it within {within}.")
+
+    _with_store(where, work)
+
+
+def _with_store(where: "Where", work: Work) -> None:
+    from core.cli.key_target import target_of
     from core.stores.connect import connect_registry
 
-    target = key_options.target(options)
+    target = target_of(where)
 
-    async def working() -> int:
+    async def working() -> None:
         store = connect_registry(target.stored.metadata_store)
         try:
-            return await work(store, target, options)
+            await work(store, target)
         finally:
             await store.close()
 
-    try:
-        return asyncio.run(working())
-    except ApiError as failure:
-        print(failure.message, file=sys.stderr)
-        return 1
+    asyncio.run(working())
 
 
-async def _create(store: "RegistryStore", target: Target, options: argparse.Namespace) -> int:
-    from core.auth.key_format import issue
-
-    now = int(datetime.now(UTC).timestamp())
-    token, resource = issue(options.name, options.roles, expires=options.expires, now=now)
-    await store.create(resource)
-    print(token, flush=True)
-    roles = f", roles {', '.join(options.roles)}" if options.roles else ""
-    expires = f"expires {_moment(options.expires)}" if options.expires is not None else "does not expire"
-    print(f"Key {resource.identifier} ({options.name}{roles}) {expires}.", file=sys.stderr)
-    closed = "" if target.opens else CLOSED.format(source=target.source)
-    print(f"{USE}{closed}", end="", file=sys.stderr)
-    return 0
-
-
-async def _list(store: "RegistryStore", target: Target, options: argparse.Namespace) -> int:
-    from core.auth.key_format import KIND
-
-    del target, options
-    rows = [[title for title, _ in COLUMNS]]
-    now, after = datetime.now(UTC).timestamp(), ""
-    while page := await store.page(KIND, after=after, limit=PAGE):
-        rows += [_cells(resource, now) for resource in page]
-        after = page[-1].identifier
-    if len(rows) == 1:
+def _show(found: "list[Resource]") -> None:
+    if not found:
         print("no keys")
-        return 0
-    for row in rows:
+        return
+    now = datetime.now(UTC).timestamp()
+    for row in [[title for title, _ in COLUMNS], *(_cells(resource, now) for resource in found)]:
         cells = [f"{_cut(cell, width):{width}}" for cell, (_, width) in zip(row, COLUMNS, strict=True)]
         print("  ".join(cells).rstrip())
-    return 0
 
 
-async def _revoke(store: "RegistryStore", target: Target, options: argparse.Namespace) -> int:
-    from core.auth.key_format import KIND
+def _as_json(resource: "Resource") -> dict[str, Any]:
+    """Times in Unix seconds; of a key that is not usable its id alone."""
+    from core.auth.key_format import read
 
-    if not await store.delete(KIND, options.id):
-        print(f"There is no key {options.id}. `llambda keys list` shows those that there are.", file=sys.stderr)
-        return 1
-    unless = ", or as long as its run config says" if target.opens is None else ""
-    seconds = f"{target.stored.registry.cache_seconds:g} seconds (registry.cache_seconds{unless})"
-    print(f"Revoked {options.id}. Every function refuses it within {seconds}.")
-    return 0
+    key = read(resource)
+    if key is None:
+        return {"id": resource.identifier, "usable": False}
+    return {
+        "id": resource.identifier,
+        "usable": True,
+        "name": key.name,
+        "roles": list(key.roles),
+        "created": resource.created,
+        "expires": key.expires,
+        "last_used": key.last_used,
+    }
 
 
 def _cells(resource: "Resource", now: float) -> list[str]:

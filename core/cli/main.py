@@ -1,58 +1,139 @@
-"""The `llambda` command."""
+"""The `llambda` command: a table of commands, each imported when it is asked for, and what exit codes mean."""
 
-import argparse
 from collections.abc import Sequence
+from importlib import import_module
+import os
 import sys
-from typing import Final
+from typing import Final, override
+
+import click
 
 from core.apis.version import VERSION
-from core.cli import build, configs, iam, keys, policies, serve
 from core.config.problems import ConfigInvalid
-from core.resolution.compliance import NotCompliant
 
-EXAMPLES: Final = """\
-examples:
-  llambda serve starter                     serve a distribution on port 8321
-  llambda serve run.yaml --port 9000 --env VLLM_URL=http://gpu:8000/v1
-  llambda config validate run.yaml          every mistake at once, exit code 2
-  llambda config show starter               what is in force, secrets redacted
+# name -> (the module whose `command` it is, what it does in one line)
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("core.cli.init", "Write a run config from a few questions."),
+    "distributions": ("core.cli.distributions", "List, show and copy distributions."),
+    "config": ("core.cli.configs", "Validate or show a run config."),
+    "serve": ("core.cli.serve", "Serve a run config on this machine."),
+    "run": ("core.cli.run", "The same, as `llama stack run`."),
+    "discover": ("core.cli.discover", "Show the machine and what its upstreams offer."),
+    "configurations": ("core.cli.configurations", "Change a stack that runs, and take it back."),
+    "policy": ("core.cli.policies", "Explain the access policy."),
+    "keys": ("core.cli.keys", "Make, list and revoke API keys."),
+    "iam": ("core.cli.iam", "Print the IAM policy for Bedrock."),
+    "build": ("core.cli.build", "Build the packages for AWS Lambda."),
+    "deploy": ("core.cli.deploy", "Deploy a run config to AWS Lambda."),
+    "providers": ("core.cli.providers", "List, check and write provider types."),
+    "stack": ("core.cli.stack", "Call run and build by Llama Stack's names."),
+    "completion": ("core.cli.completion", "Print a shell's completion script."),
+}
+EPILOG: Final = """\
+\b
+Examples:
+  llambda serve starter                 a distribution, on port 8321
+  llambda serve run.yaml --port 9000 --env VLLM_URL=http://gpu:8000
+  llambda config validate run.yaml      every mistake at once
+  llambda config show starter --json    what is in force, without secrets
   llambda keys create --name demo --roles admin
-  llambda policy explain --user ada --action read --resource model::small
-  llambda iam run.yaml --account 123456789012   what it needs of Bedrock in IAM
-  llambda build --report                    the packages for AWS Lambda
+  llambda build --report                the packages for AWS Lambda
+
+\b
+Exit codes:
+  0    done
+  1    it failed, or the answer is no (policy explain)
+  2    a mistake in the arguments or in the run config
+  130  interrupted
 """
+INTERRUPTED: Final = 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    top = argparse.ArgumentParser(
-        prog="llambda",
-        description="A Llama Stack with no server: one OpenAI-compatible endpoint over remote providers.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument("--version", action="version", version=f"llambda {VERSION}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    serve.add_to(commands)
-    configs.add_to(commands)
-    policies.add_to(commands)
-    keys.add_to(commands)
-    iam.add_to(commands)
-    build.add_to(commands)
-    return top
+class Commands(click.Group):
+    """The table as a group; help lists it without importing a command."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return found
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as unknown:
+            raise click.NoSuchCommand(unknown.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, epilog=EPILOG)
+@click.version_option(VERSION, prog_name="llambda", message="%(prog)s %(version)s")
+def command() -> None:
+    """A Llama Stack with no server: one OpenAI-compatible endpoint over remote providers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 is success, 1 a failure, 2 a mistake in the arguments or in the run config."""
+    """Run a command; 0 is success, 1 a failure, 2 a mistake in the arguments or in the run config, 130 an interrupt."""
+    code = _run(arguments)
     try:
-        options = parser().parse_args(arguments)
-        code: int = options.run(options)
-    except (ConfigInvalid, NotCompliant) as invalid:
-        print(invalid, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        print(end="", flush=True)
+    except OSError as failure:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush complains
+        if isinstance(failure, BrokenPipeError) or code:  # `| head` has what it wanted
+            return code or 1
+        return _said(_reason(failure), 1)
     return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code: object = command.main(arguments, "llambda", standalone_mode=False)
+    except click.ClickException as failure:
+        failure.show()
+        return failure.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except OSError as failure:
+        return _said(_reason(failure), 1)
+    except _mistakes() as mistake:
+        return _said(str(mistake), 2)
+    except _failures() as failure:
+        return _said(f"Error: {failure}", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _reason(failure: OSError) -> str:
+    return f"Error: {failure.filename}: {failure.strerror}" if failure.filename else f"Error: {failure}"
+
+
+def _said(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """Asked for when something went wrong: what a provider is held to is nothing that `--help` needs."""
+    from core.resolution.compliance import NotCompliant
+
+    return ConfigInvalid, NotCompliant
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from core.errors import ApiError
+
+    return (ApiError,)
 
 
 if __name__ == "__main__":

@@ -1,67 +1,90 @@
-"""What several commands share: which run config, with which variables."""
+"""What several commands share: which run config, with which variables, and how what they show is printed."""
 
-import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Final, override
+
+import click
+from click.shell_completion import CompletionItem
 
 from core.config import distributions, environment
-from core.config.document import RunConfig
-from core.config.load import load
 from core.config.problems import ConfigInvalid
 
+if TYPE_CHECKING:
+    from core.config.document import RunConfig
 
-class Commands(Protocol):
-    """Argparse's subparsers, which have no public type."""
+type Pairs = tuple[tuple[str, str], ...]
+type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-    def add_parser(self, name: str, *, help: str, description: str = ...) -> argparse.ArgumentParser:  # noqa: A002 - argparse's own name
-        """Add a command."""
-        ...
-
-
-def add_config(command: argparse.ArgumentParser) -> None:
-    """The run config: a file, or the name of a distribution."""
-    names = ", ".join(distributions.names())
-    command.add_argument("config", metavar="CONFIG", help=f"a run config file, or a distribution: {names}")
+CONFIG_HELP: Final = "A run config file, or the name of a distribution."
 
 
-def add_config_option(command: argparse.ArgumentParser) -> None:
-    """`--config CONFIG`; without it LLAMBDA_CONFIG's file, or else the distribution `starter`."""
-    command.add_argument(
+class ConfigName(click.ParamType[str]):
+    """A run config as its user names it; nothing is looked for before the command runs."""
+
+    name = "config"
+
+    @override
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value
+
+    @override
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files first: bash forgets what came before them."""
+        names = [CompletionItem(name) for name in distributions.names() if name.startswith(incomplete)]
+        return [CompletionItem(incomplete, type="file"), *names]
+
+
+config_argument: Final[Decorator] = click.argument("config", metavar="CONFIG", type=ConfigName(), help=CONFIG_HELP)
+env_option: Final[Decorator] = click.option(
+    "--env",
+    metavar="KEY=VALUE",
+    multiple=True,
+    type=environment.parse_env_option,
+    help="Set a variable that the run config names (repeatable).",
+)
+json_option: Final[Decorator] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def config_option(*names: str, default: str = "starter", envvar: str | None = "LLAMBDA_CONFIG") -> Decorator:
+    """`--config CONFIG`, and other `names` of it; without it the file of the variable, or else the default."""
+    return click.option(
         "--config",
+        *names,
+        "config",
         metavar="CONFIG",
-        default=str(environment.config_path() or "starter"),
-        help=f"a run config file, or a distribution: {', '.join(distributions.names())} (default: %(default)s)",
+        type=ConfigName(),
+        envvar=envvar,
+        default=default,
+        show_default=True,
+        show_envvar=envvar is not None,
+        help=CONFIG_HELP,
     )
 
 
-def add_env(command: argparse.ArgumentParser) -> None:
-    """`--env KEY=VALUE`, as often as wanted."""
-    command.add_argument(
-        "--env",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        type=environment.parse_env_option,
-        help="set a variable that the run config names (repeatable)",
-    )
+def print_json(value: object) -> None:
+    """The one form of every `--json`; text stays as it is written."""
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def load_checked(
-    options: argparse.Namespace, stand_ins: Mapping[str, str] = MappingProxyType({})
-) -> tuple[Path, RunConfig]:
-    """Find, read and check the run config that the options name, with their variables set.
+    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})
+) -> "tuple[Path, RunConfig]":
+    """Find, read and check a run config, with these variables set.
 
     `stand_ins` are values of variables that this command makes no use of, for those that are not set.
 
     Raises:
         ConfigInvalid: with every problem of the document, its providers and its resources.
     """
+    from core.config.load import load
     from core.resolution.check import check
 
-    environment.set_variables(dict(options.env))
-    path = distributions.find(options.config)
+    environment.set_variables(dict(env))
+    path = distributions.find(config)
     loaded = load(path, {**stand_ins, **environment.environ()})
     problems = loaded.problems + check(loaded)
     if problems or loaded.config is None:

@@ -1,79 +1,94 @@
 """`llambda serve`: every function's app in one process."""
 
-import argparse
 from collections.abc import Callable
 from importlib import import_module
-import logging
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING, Final
 
-from core.cli.options import Commands, add_config, add_env, load_checked
+import click
+
+from core.cli.logs import log_as_asked, log_as_configured
+from core.cli.options import Pairs, config_argument, env_option, load_checked
 from core.config import environment
 
 if TYPE_CHECKING:
-    from core.config.document import LoggingConfig, RunConfig
+    from core.config.document import RunConfig
     from core.web.app import App
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 FUNCTIONS: Final = {"inference": "functions.inference", "safety": "functions.safety", "admin": "functions.admin"}
+EXAMPLES: Final = """\
+\b
+Examples:
+  llambda serve starter
+  llambda serve run.yaml --port 9000 --env VLLM_URL=http://gpu:8000
+  LLAMBDA_LOGGING=all=debug llambda serve run.yaml
+"""
 
 
-def add_to(commands: Commands) -> None:
-    """The `serve` command."""
-    text = "serve a run config or a distribution on this machine"
-    command = commands.add_parser("serve", help=text, description=text.capitalize() + ".")
-    add_config(command)
-    command.add_argument("--port", type=_port, help="listen here instead of the run config's port (0: a free one)")
-    command.add_argument("--host", help="listen on this address (default 127.0.0.1; 0.0.0.0 for every network)")
-    add_env(command)
-    command.set_defaults(run=run)
-
-
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """A port of TCP; 0 stands for a free one."""
     if not text.isdecimal() or int(text) > 65535:  # noqa: PLR2004 - TCP's ports
-        raise argparse.ArgumentTypeError(f"`{text}` is not a port; give a number from 0 to 65535")
+        raise click.BadParameter(f"`{text}` is not a port; give a number from 0 to 65535")
     return int(text)
+
+
+@click.command(epilog=EXAMPLES)
+@config_argument
+@click.option(
+    "--port", metavar="N", type=port_number, help="Listen here instead of on the run config's port (0: a free one)."
+)
+@click.option("--host", metavar="ADDRESS", help="Listen on this address (default 127.0.0.1; 0.0.0.0: every network).")
+@env_option
+def command(config: str, env: Pairs, port: int | None, host: str | None) -> None:
+    """Serve a run config or a distribution on this machine, until Ctrl-C."""
+    run(config, env, port=port, host=host)
 
 
 def _announce(url: str) -> None:
     print(f"llambda is listening on {url}", flush=True)
 
 
-def run(options: argparse.Namespace, ready: Callable[[str], None] = _announce) -> int:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the base URL. Returns the exit code."""
+def run(
+    config: str,
+    env: Pairs = (),
+    *,
+    port: int | None = None,
+    host: str | None = None,
+    ready: Callable[[str], None] = _announce,
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the base URL.
+
+    Raises:
+        ConfigInvalid: the run config, or its TLS files.
+        click.ClickException: what serves is not installed, or cannot listen there.
+    """
     try:
         from core.runtime.server import fast_loop, listen, serve, url_of
     except ModuleNotFoundError as missing:
-        print(f"`llambda serve` needs {missing.name}: pip install 'llambda[local]'", file=sys.stderr)
-        return 1
-    path, config = load_checked(options)
-    _log_at(config.logging)
-    host = options.host or config.server.host or "127.0.0.1"
-    if config.server.auth is None and host not in LOOPBACK:
-        print(
-            f"warning: {host} is reachable from other machines, and without server.auth everybody may call",
-            file=sys.stderr,
-        )
-    port = config.server.port if options.port is None else options.port
+        raise click.ClickException(f"`llambda serve` needs {missing.name}: pip install 'llambda[local]'") from missing
+    log_as_asked()
+    path, checked = load_checked(config, env)
+    log_as_configured(checked.logging)
+    host = host or checked.server.host or "127.0.0.1"
+    _warn_if_open(checked, host)
+    port = checked.server.port if port is None else port
     try:
         listener = listen(host, port)
     except OSError as failure:
-        print(f"cannot listen on {host} port {port}: {failure.strerror}. Choose another with --port.", file=sys.stderr)
-        return 1
-    url = url_of(listener, tls=config.server.tls_certfile is not None)
+        message = f"cannot listen on {host} port {port}: {failure.strerror}. Choose another with --port."
+        raise click.ClickException(message) from failure
+    url = url_of(listener, tls=checked.server.tls_certfile is not None)
     fast_loop()
-    app = _app(path, config)
-    serve(app, config.server, listener, lambda: ready(f"{url}/v1"))
-    return 0
+    app = _app(path, checked)
+    serve(app, checked.server, listener, lambda: ready(f"{url}/v1"))
 
 
-def _log_at(wanted: "LoggingConfig") -> None:
-    """The product's own loggers at the wanted level; libraries at warning, unless a category says otherwise."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("core").setLevel(wanted.level.upper())
-    for category, level in wanted.category_levels.items():
-        logging.getLogger(category).setLevel(level.upper())
+def _warn_if_open(config: "RunConfig", host: str) -> None:
+    if config.server.auth is None and host not in LOOPBACK:
+        warning = f"warning: {host} is reachable from other machines, and without server.auth everybody may call"
+        print(warning, file=sys.stderr)
 
 
 def _app(path: Path, config: "RunConfig") -> "App":

@@ -7,6 +7,7 @@ import re
 
 from core.config.problems import ConfigInvalid, Problem
 
+LOGGING = ("LLAMBDA_LOGGING", "LLAMA_STACK_LOGGING")  # the second is the reference's
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -19,6 +20,17 @@ def config_path() -> Path | None:
     """The run config's file, from LLAMBDA_CONFIG; None when it is unset or empty."""
     value = os.environ.get("LLAMBDA_CONFIG", "")
     return Path(value) if value else None
+
+
+def logging_levels() -> tuple[dict[str, str], list[str]]:
+    """Levels by the name of a logger, from the first of LOGGING that is set; and complaints, which name it."""
+    from core.config.logging_levels import levels_in
+
+    for name in LOGGING:
+        if value := os.environ.get(name, ""):
+            levels, complaints = levels_in(value)
+            return levels, [f"{name}: {complaint}" for complaint in complaints]
+    return {}, []
 
 
 def set_variables(pairs: Mapping[str, str]) -> None:

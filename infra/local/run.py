@@ -52,6 +52,8 @@ def main() -> int:
     port: int = given.port
     signal.signal(signal.SIGTERM, _interrupt)
     with suppress(KeyboardInterrupt), ExitStack() as stopping:
+        from click import ClickException
+
         from core.config.problems import ConfigInvalid
 
         if not _free(port):
@@ -59,7 +61,7 @@ def main() -> int:
             return 1
         try:
             return _run(given.config, port, given.state.resolve(), stopping)
-        except (RuntimeError, OSError, ConfigInvalid) as failure:
+        except (RuntimeError, OSError, ConfigInvalid, ClickException) as failure:
             print(failure, file=sys.stderr)
             return 1
     return 0
@@ -81,7 +83,6 @@ def _free(port: int) -> bool:
 
 def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
     from core.cli import serve
-    from core.cli.main import parser as command_line
     from infra.local import model_server
 
     (state / "logs").mkdir(parents=True, exist_ok=True)
@@ -96,14 +97,13 @@ def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
         "EMBEDDING_MODEL": model_server.EMBEDDING_MODEL,
         "SQLITE_STORE_DIR": str(state),
     }
-    env = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
-    options = command_line().parse_args(["serve", config, "--port", str(port), *env])
     told = (GUARDED if config == "guarded" else CURL).replace("{model}", model_server.CHAT_MODEL)
-    code = serve.run(
-        options, lambda url: print(told.replace("{url}", url).replace("{state}", str(_shown(state))), flush=True)
+    told = told.replace("{state}", str(_shown(state)))
+    serve.run(
+        config, tuple(variables.items()), port=port, ready=lambda url: print(told.replace("{url}", url), flush=True)
     )
     print("stopping ...", flush=True)
-    return code
+    return 0
 
 
 def _shown(state: Path) -> Path:

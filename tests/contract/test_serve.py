@@ -16,6 +16,7 @@ import httpx
 import pytest
 import trustme
 
+from infra.local.dynamodb import free_port
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import USAGE, FakeUpstream, Reply, chunk, hang, running, stream
 
@@ -127,6 +128,45 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "core.cli.main", *arguments]
     environment = os.environ | env
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_run_is_serve_with_the_habits_of_the_reference(tmp_path: Path) -> None:
+    config = write(tmp_path, {"a": "http://127.0.0.1:9"})
+    command = [sys.executable, "-m", "core.cli.main", "stack", "run", str(config), "--image-type", "conda"]
+    environment = os.environ | {"LLAMA_STACK_PORT": str(free_port())}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert f":{environment['LLAMA_STACK_PORT']}/v1" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, notes = process.communicate(timeout=20)
+    assert (process.returncode, notes) == (0, "note: --image-type has no effect here\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "lines", "warned"),
+    [
+        ({}, 0, False),
+        ({"LLAMBDA_LOGGING": "all=info"}, 1, False),
+        ({"LLAMA_STACK_LOGGING": "core.requests=info"}, 1, False),
+        ({"LLAMBDA_LOGGING": "core.requests=error", "LLAMA_STACK_LOGGING": "all=info"}, 0, False),
+        ({"LLAMBDA_LOGGING": "core.requests=info;loud"}, 1, True),
+    ],
+)
+async def test_what_the_environment_says_of_logging_is_above_the_run_config(
+    tmp_path: Path, upstream: FakeUpstream, variables: dict[str, str], lines: int, *, warned: bool
+) -> None:
+    config = write(tmp_path, {"a": upstream.url})
+    document = json.loads(config.read_text()) | {"logging": {"category_levels": {"core.requests": "warning"}}}
+    config.write_text(json.dumps(document))
+    unset = {"LLAMBDA_LOGGING": "", "LLAMA_STACK_LOGGING": ""}
+    with serving(config, tmp_path / "log", env=unset | variables) as url:
+        async with httpx.AsyncClient(base_url=url) as client:
+            await client.get("/v1/models")
+    log = (tmp_path / "log").read_text("utf-8")
+    assert log.count("INFO core.requests: ") == lines
+    assert ("warning: LLAMBDA_LOGGING: `loud` sets no level: write CATEGORY=LEVEL" in log) == warned
 
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:

@@ -94,12 +94,3 @@ def test_the_distribution_starter_is_the_default(
 def test_a_region_without_a_table_is_a_mistake(keys: Keys, capsys: Output) -> None:
     assert keys("list", "--region", "eu-west-1") == 2
     assert "is for --table" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("action", ["create", "list", "revoke"])
-def test_help_has_examples_that_fit_a_terminal(capsys: Output, action: str) -> None:
-    with pytest.raises(SystemExit):
-        main(["keys", action, "--help"])
-    said = capsys.readouterr().out
-    assert "KEY=$(llambda keys create --name demo" in said
-    assert max(map(len, said[said.index("examples:") :].splitlines())) < 80

@@ -1,0 +1,83 @@
+"""Which store the options of `llambda keys` name, and what the run config beside it says of keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, TypedDict, cast
+
+from pydantic import Field
+
+from core.cli.options import Pairs
+from core.config import distributions, environment
+from core.config.document import RegistryConfig
+from core.config.load import Loaded, load
+from core.config.places import Value, steps
+from core.config.problems import ConfigInvalid, Problem
+from core.config.records import DynamoStore, Record, SqliteStore
+
+SECTIONS: Final = ("metadata_store", "storage", "registry", "image_name", "distro_name", "conda_env", "name")
+
+
+class Where(TypedDict):
+    """The options that every action has."""
+
+    config: str
+    env: Pairs
+    table: str | None
+    region: str | None
+
+
+class Stored(Record):
+    """What of a run config says where keys are, and how soon a revoked one is refused."""
+
+    metadata_store: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    registry: RegistryConfig = Field(default_factory=RegistryConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`opens`: whether an auth provider of the run config, `source`, takes API keys; None if that is not known."""
+
+    stored: Stored
+    source: str = "the deployment's run config"
+    opens: bool | None = None
+
+
+def target_of(where: Where) -> Target:
+    """What the options name; nothing is opened.
+
+    Raises:
+        ConfigInvalid: they or the run config do not say where keys are.
+    """
+    environment.set_variables(dict(where["env"]))
+    if where["table"] is not None:
+        return Target(Stored(metadata_store=DynamoStore(table=where["table"], region=where["region"] or None)))
+    if where["region"] is not None:
+        raise ConfigInvalid("--region", [Problem("", "is for --table; a run config names its own region")])
+    path = distributions.find(where["config"])
+    loaded = load(path, environment.environ())
+    return Target(_stored(str(path), loaded), str(path), _opens(loaded.document))
+
+
+def _stored(source: str, loaded: Loaded) -> Stored:
+    """Mistakes in the run config that say nothing about its store do not matter.
+
+    Raises:
+        ConfigInvalid: the others do.
+    """
+    problems = [problem for problem in loaded.problems if not problem.path or steps(problem.path)[0] in SECTIONS]
+    parts = {name: loaded.document[name] for name in Stored.model_fields if name in loaded.document}
+    record, more = loaded.check(Stored, parts, "")
+    if record is None or problems:
+        raise ConfigInvalid(source, problems + more)
+    return record
+
+
+def _opens(document: Value) -> bool:
+    for name in ("server", "auth", "providers"):
+        document = _mapping(document).get(name)
+    entries = cast("Sequence[Value]", document) if isinstance(document, list) else ()
+    return any(_mapping(entry).get("type") == "api_key" for entry in entries)
+
+
+def _mapping(value: Value) -> Mapping[str, Value]:
+    return cast("Mapping[str, Value]", value) if isinstance(value, Mapping) else {}
