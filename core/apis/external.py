@@ -17,6 +17,12 @@ Api = StrEnum(
         "telemetry",
         "files",
         "batches",
+        "responses",
+        "container_runtime",
+        "file_processors",
+        "messages",
+        "interactions",
+        "skills",
     ],
 )
 """The names of APIs, served here or not: `deps[Api.inference]` is `deps["inference"]`."""

@@ -39,7 +39,8 @@ class Observed:
 
     `model` is the id that the caller used, once it was found: what there is not is never noted, so that there are no more of
     these than there are resources. `provider` was asked last, for its own `provider_model`. `upstream` is held while a
-    provider is waited for, in a stream between its chunks too. `failure` is the status of what ended a stream.
+    provider is waited for, in a stream between its chunks too. `failure` is the status of what ended a stream. `replayed`: it
+    was answered before, under the same Idempotency-Key.
     """
 
     api: str = ""
@@ -48,6 +49,7 @@ class Observed:
     provider: str = ""
     provider_model: str = ""
     failure: int = 0
+    replayed: bool = False
     tokens: dict[str, int] = field(default_factory=dict[str, int])
     upstream: Stopwatch = field(default_factory=Stopwatch)
 

@@ -7,26 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-ROUTED_APIS: Final = (
-    "inference",
-    "safety",
-    "agents",
-    "vector_io",
-    "datasetio",
-    "scoring",
-    "eval",
-    "post_training",
-    "tool_runtime",
-    "telemetry",
-    "files",
-    "batches",
-    "responses",
-    "container_runtime",
-    "file_processors",
-    "messages",
-    "interactions",
-    "skills",
-)
+from core.apis.external import Api
+
+ROUTED_APIS: Final[tuple[str, ...]] = tuple(str(api) for api in Api)
 
 AUTOMATIC_APIS: Final = (
     "models",

@@ -98,7 +98,7 @@ def _of(failure: Exception) -> tuple[type[ApiError], str]:
         case sdk.ReadTimeoutError() | TimeoutError():
             return SLOW
         case sdk.ConnectionError() | sdk.HTTPClientError():
-            return ProviderUnavailable, "could not be reached"
+            return ProviderUnavailable, "could not be reached; check its region_name, and endpoint_url if it has one"
         case sdk.BotoCoreError():
             name = type(failure).__name__
             return ProviderUnavailable, SDK.get(name, f"cannot be used: {name}")

@@ -69,6 +69,7 @@ def emf(record: Record, function: str, now: datetime) -> str:
         "provider_model": observed.provider_model,
         "status": record.status,
         "streamed": record.streamed,
+        "replayed": observed.replayed or "",
         "milliseconds": _milliseconds(record.seconds),
     }
     said = {name: fact for name, fact in facts.items() if fact != ""}
@@ -119,7 +120,8 @@ def readable(record: Record) -> str:
     tokens = f" {sum(observed.tokens.values())} tokens" if observed.tokens else ""
     took = f"{record.seconds * 1000:.0f} ms (own {record.own * 1000:.1f} ms{first})"
     what = _shown(f"{record.method} {record.path}"[:MOST_SHOWN])
-    return f"{record.status} {what}{asked} {took}{tokens} {record.request_id}"
+    again = " replayed" if observed.replayed else ""
+    return f"{record.status} {what}{asked} {took}{tokens}{again} {record.request_id}"
 
 
 def _shown(text: str) -> str:

@@ -27,6 +27,7 @@ from core.stores.ports import Answer, AnswerStore, Earlier, Lease
 from core.web.body import read
 from core.web.failures import MARGIN_SECONDS, deadline
 from core.web.gate import Perform, Steps
+from core.web.observed import observed_of
 from core.web.sse import DONE, HEADERS, EventStream, wants_done
 
 HEADER: Final = "idempotency-key"
@@ -201,6 +202,7 @@ def _replay(earlier: Earlier, request: Request, call: Call, asked: Asked) -> Res
     if earlier.answer is None:
         raise AnswerUnderWay(retry_after=RETRY_SECONDS)
     call.used(0)
+    observed_of(request.scope).replayed = True
     answer = earlier.answer
     if answer.content_type != EVENTS["content-type"]:
         return Response(answer.body, answer.status, {"content-type": answer.content_type, **REPLAYED})

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.architecture.template import ROOT, Event, events, functions, properties, statements, template
+from tests.architecture.template import ROOT, Event, events, functions, properties, resources, statements, template
 
 MODULES: Final = sorted(path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__")
 ROUTES_OF: Final = """
@@ -145,6 +145,21 @@ def test_registry_outlives_the_stack() -> None:
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["Properties"]["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+
+
+def test_the_url_of_inference_is_there_only_when_asked_for_and_streams() -> None:
+    [url] = resources("AWS::Lambda::Url").values()
+    assert (url["Condition"], url["Properties"]["InvokeMode"]) == ("HasFunctionUrl", "RESPONSE_STREAM")
+    assert template()["Parameters"]["FunctionUrl"]["Default"] == "false"
+    alias = template()["Globals"]["Function"]["AutoPublishAlias"]
+    assert url["Properties"]["Qualifier"] == alias
+    assert url["DependsOn"] == f"InferenceFunctionAlias{alias}"
+    permissions = resources("AWS::Lambda::Permission").values()
+    assert all(each["Condition"] == "HasFunctionUrl" for each in permissions)
+    assert {each["Properties"]["Action"]: len(each["Properties"]) for each in permissions} == {
+        "lambda:InvokeFunctionUrl": 4,
+        "lambda:InvokeFunction": 4,
+    }
 
 
 def test_registry_has_the_keys_that_the_store_writes() -> None:

@@ -18,6 +18,7 @@ from infra.archive import zip_folder
 from infra.build import MB, Build, build
 from infra.local import dynamodb as local
 from tests.benchmarks.drip import BEDROCK, VLLM, provider
+from tests.benchmarks.issuer import AUDIENCE
 from tests.benchmarks.processes import started
 from tests.benchmarks.table import Row
 from tests.lambda_ import keys
@@ -78,7 +79,10 @@ def cold() -> list[Row]:
         if why:
             print(f"cold starts with keys and a quota: skipped, {why}")
         else:
-            cases |= guarded_cases(folder, upstream, parts.enter_context(local.running()), cases)
+            endpoint = parts.enter_context(local.running())
+            cases |= guarded_cases(folder, upstream, endpoint, cases)
+            issuer, _ = parts.enter_context(started("-m", "tests.benchmarks.issuer", str(folder / "token")))
+            cases |= token_case(folder, upstream, endpoint, issuer)
         inits: dict[str, list[float]] = {case: [] for case in cases}
         totals: dict[str, list[float]] = {case: [] for case in cases}
         for _ in range(ROUNDS):
@@ -88,7 +92,7 @@ def cold() -> list[Row]:
                 totals[which].append(total)
         rows = ratios("cold start, init", inits, cases) + ratios("cold start, init + first answer", totals, cases)
         rows += streaming_starts(cases, folder / "log", median(totals["bare"]))
-        rows.append(memory(cases["inference"], folder / "log"))
+        rows.append(memory(cases["inference, Bedrock"], folder / "log"))
         imports(cases["inference"])
         return rows + [size(which, cases[which].package, most) for which, most in (("inference", 25), ("admin", 10))]
 
@@ -160,6 +164,24 @@ def guarded_cases(folder: Path, upstream: int, endpoint: str, cases: dict[str, C
     }
 
 
+def token_case(folder: Path, upstream: int, endpoint: str, issuer: int) -> dict[str, Case]:
+    """As the first deployment of an OpenID issuer's tokens: its keys are fetched, and a token is verified."""
+    store = {"type": "dynamodb", "region": local.REGION, "endpoint_url": endpoint}
+    token = {
+        "type": "oauth2_token",
+        "audience": AUDIENCE,
+        "jwks": {"uri": f"http://127.0.0.1:{issuer}/keys"},
+    }
+    server = {"auth": {"providers": [token]}, "quota": {"kvstore": {**store, "table": "quota"}}}
+    guards = {"image_name": "tokens", "server": server, "metadata_store": {**store, "table": "registry"}}
+    config = configured(folder, BEDROCK, upstream, guards)
+    package = folder / "inference-tokens"
+    build(Build("inference", package, config, architecture()))
+    chat = event("POST", "/v1/chat/completions", CHAT)
+    chat["headers"] |= {"authorization": f"Bearer {(folder / 'token').read_text('utf-8')}"}
+    return {"inference, Bedrock, JWT and quota": Case(package, config, chat, "bare", "<= 3.0x")}
+
+
 def size(module: str, package: Path, most: float) -> Row:
     found = zip_folder(package, package.with_suffix(".zip")).zipped / MB
     return Row(f"package, zipped: {module}", f"{found:.1f} MB", f"{most:.0f} MB", found / most, "<= 1.0x")
@@ -207,7 +229,7 @@ def configured(folder: Path, provider_type: str, upstream: int, guards: dict[str
         "metadata_store": {"type": "dynamodb", "table": "registry"},
         **(guards or {}),
     }
-    config = folder / f"{provider_type.rpartition(':')[2]}{'-guarded' if guards else ''}.json"
+    config = folder / f"{provider_type.rpartition(':')[2]}-{document['image_name']}{'-guarded' if guards else ''}.json"
     config.write_text(json.dumps(document))
     return config
 
@@ -233,7 +255,7 @@ def memory(case: Case, log: Path) -> Row:
         for _ in range(WARM):
             function.invoke(case.event)
         used = resident_mb(case.package)
-    return Row(f"memory of inference after {WARM} chats", f"{used:.0f} MB", "100 MB", used / 100, "<= 1.0x")
+    return Row(f"memory of inference with Bedrock after {WARM} chats", f"{used:.0f} MB", "90 MB", used / 90, "<= 1.0x")
 
 
 def resident_mb(package: Path) -> float:

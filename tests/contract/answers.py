@@ -47,7 +47,7 @@ class Answering:
 def fresh_answers(request: pytest.FixtureRequest, kind: str, folder: Path) -> Answering:
     if kind == "sqlite":
         return Answering(str(folder / "answers.db"))
-    table: str = request.getfixturevalue("registry_table")  # its keys are those of the state table
+    table: str = request.getfixturevalue("state_table")
     endpoint: str = request.getfixturevalue("dynamodb_endpoint")
     return Answering(table, endpoint)
 

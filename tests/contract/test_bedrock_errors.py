@@ -187,7 +187,10 @@ async def test_an_endpoint_that_refuses_the_connection_is_unavailable_without_it
                 await call(chat())
             assert str(port) not in failure.value.message
         health = await bedrock.health()
-    assert health == {"status": "Error", "message": "Provider `b` could not be reached."}
+    assert health == {
+        "status": "Error",
+        "message": "Provider `b` could not be reached; check its region_name, and endpoint_url if it has one.",
+    }
 
 
 @pytest.mark.parametrize("streamed", [False, True])

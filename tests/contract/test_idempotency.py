@@ -19,6 +19,7 @@ from core.config.load import interpret
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.web.app import build_app
+from core.web.observed import Sink
 from infra.local.dynamodb import REGION
 from tests.parts import upstream as upstreams
 from tests.parts.upstream import CHAT, FakeUpstream, Reply, chunk, status, stream
@@ -57,8 +58,10 @@ class World:
         self.opened.push_async_callback(stack.close)
         return stack
 
-    async def client(self, address: str = "198.51.100.7", **settings: Any) -> httpx.AsyncClient:
-        return await self.calling(build_app(await self.stack(**settings), ["inference"]), address)
+    async def client(
+        self, address: str = "198.51.100.7", sink: Sink | None = None, **settings: Any
+    ) -> httpx.AsyncClient:
+        return await self.calling(build_app(await self.stack(**settings), ["inference"], sink), address)
 
     async def calling(self, app: Starlette, address: str = "198.51.100.7") -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app, client=(address, 1))
@@ -76,7 +79,7 @@ async def _vouch(request: web.Request) -> web.StreamResponse:
 def kvstore(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     if request.param == "sqlite":
         return {"type": "sqlite", "db_path": str(tmp_path / "answers.db")}
-    table: str = request.getfixturevalue("registry_table")  # its keys are those of the state table
+    table: str = request.getfixturevalue("state_table")
     endpoint: str = request.getfixturevalue("dynamodb_endpoint")
     return {"type": "dynamodb", "table": table, "region": REGION, "endpoint_url": endpoint}
 
@@ -111,8 +114,10 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_the_same_request_again_gets_the_same_answer_and_the_model_is_asked_once(world: World) -> None:
-    client = await world.client()
+    told: list[bool] = []
+    client = await world.client(sink=lambda record: told.append(record.observed.replayed))
     answers = [await client.post(CHAT_PATH, json=BODY, headers=by()) for _ in range(3)]
+    assert told == [False, True, True]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert len({answer.content for answer in answers}) == 1
     assert answers[0].json()["choices"] == CHAT["choices"]

@@ -45,3 +45,12 @@ def quota_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> str:
     name = f"quota-{uuid.uuid4().hex}"
     dynamodb.create_quota_table(dynamodb_endpoint, name)
     return name
+
+
+@pytest.fixture
+def state_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> str:
+    """The name of a fresh, empty table of answers, with the credentials to use it."""
+    request.getfixturevalue("aws_credentials")
+    name = f"state-{uuid.uuid4().hex}"
+    dynamodb.create_state_table(dynamodb_endpoint, name)
+    return name

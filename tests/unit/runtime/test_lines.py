@@ -157,6 +157,14 @@ def test_the_readable_line_says_what_became_of_what() -> None:
     assert readable(record(refused)) == "200 POST /v1/chat/completions small -> none 412 ms (own 1.1 ms) req_1"
 
 
+def test_an_answer_under_an_idempotency_key_that_was_there_is_marked() -> None:
+    observed = chat()
+    assert "replayed" not in parsed(record(observed))
+    observed.replayed = True
+    assert parsed(record(observed))["replayed"] is True
+    assert readable(record(observed)).endswith(" 18 tokens replayed req_1")
+
+
 def test_a_readable_line_cannot_be_forged_or_be_long() -> None:
     told = readable(record(chat("a\nERROR core: b", "p\x1b[2J"), path="/" + "x" * 5000, method="G\nT"))
     assert told.isprintable()
