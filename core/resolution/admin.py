@@ -1,35 +1,37 @@
-"""What the admin function answers from: what was resolved, the Configuration API over it, and discovery."""
+"""What the admin function answers from: what was resolved, the Configuration API over it, and discovery.
+
+The last two are imported and made for whoever asks first: most environments of this function are asked for health alone.
+"""
 
 from collections.abc import Iterable
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final
 
 from core.apis.callers import Call
 from core.apis.resources import Resource
 from core.apis.tables import APIS, route_rows
 from core.config.environment import environ
 from core.config.load import Loaded
-from core.config.machine import whole_machine
 from core.config.redact import redact
-from core.resolution.judging import RunConfigJudge
 from core.resolution.stack import Stack, declared, routed
 from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
-from core.routing.configurations import NOBODY, ConfigurationsRouter, Office
-from core.routing.discovery import Describer, DiscoveryRouter
-from core.routing.versions import Versions
+
+if TYPE_CHECKING:
+    from core.routing.configurations import ConfigurationsRouter, Office
+    from core.routing.discovery import DiscoveryRouter
 
 OPEN: Final = "Nobody may: this stack has no server.auth, so that anybody could. Add an auth provider and deploy."
 
 
 def assemble(stack: Stack, loaded: Loaded) -> None:
     """Add the admin function's surfaces; `loaded` is the run config, of a first stack without anything laid over it."""
-    admin, discovery = _admin(stack), _discovery(stack)
-    office = stack.office = stack.office or _office(stack, loaded)
+    admin = _admin(stack)
+    office = stack.office = stack.office or cache(partial(_office, stack, loaded))
     stack.surfaces |= {
         "admin": lambda _: admin,
         "quota": lambda call: _quota(stack, call),
-        "configurations": lambda call: ConfigurationsRouter(office, call.principal if call is not None else None),
-        "discovery": lambda _: discovery,
+        "configurations": lambda call: _configurations(office(), call),
+        "discovery": lambda _: _discovery(stack),
     }
 
 
@@ -55,7 +57,16 @@ def _admin(stack: Stack) -> AdminRouter:
     return AdminRouter(stack.version, views, list(route_rows([*routed(stack.config), "admin"])))
 
 
-def _discovery(stack: Stack) -> DiscoveryRouter:
+def _configurations(office: "Office", call: Call | None) -> "ConfigurationsRouter":
+    from core.routing.configurations import ConfigurationsRouter
+
+    return ConfigurationsRouter(office, call.principal if call is not None else None)
+
+
+def _discovery(stack: Stack) -> "DiscoveryRouter":
+    from core.config.machine import whole_machine
+    from core.routing.discovery import Describer, DiscoveryRouter
+
     describers = [
         Describer(i.api, i.entry.provider_id, i.entry.provider_type, getattr(i.provider, "describe", None))
         for i in stack.instances
@@ -63,8 +74,12 @@ def _discovery(stack: Stack) -> DiscoveryRouter:
     return DiscoveryRouter(stack.version, whole_machine, describers)
 
 
-def _office(stack: Stack, loaded: Loaded) -> Office:
+def _office(stack: Stack, loaded: Loaded) -> "Office":
     """Who could choose where the operator's keys and callers' prompts go must be known, and named by a rule."""
+    from core.resolution.judging import RunConfigJudge
+    from core.routing.configurations import NOBODY, Office
+    from core.routing.versions import Versions
+
     auth, watch, settings = stack.config.server.auth, stack.watch, stack.config.configurations
     judge = RunConfigJudge(loaded, _declared(stack), stack.connected, served=routed(stack.config))
     closed = "" if auth is not None and auth.access_policy is not None else NOBODY

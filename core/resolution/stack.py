@@ -44,7 +44,7 @@ class Stack:
     answers: AnswerStore | None = None
     circuits: Circuits | None = None
     watch: "Watch | None" = None
-    office: "Office | None" = None
+    office: "Callable[[], Office] | None" = None
     version: str = ""
 
     def connected(self) -> RegistryStore:
