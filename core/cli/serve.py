@@ -72,6 +72,8 @@ def run(
     path, checked = load_checked(config, env)
     log_as_configured(checked.logging)
     host = host or checked.server.host or "127.0.0.1"
+    if host not in LOOPBACK:
+        environment.set_variables({environment.REACHABLE: host})
     _warn_if_open(checked, host)
     port = checked.server.port if port is None else port
     try:

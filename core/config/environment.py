@@ -8,6 +8,7 @@ import re
 from core.config.problems import ConfigInvalid, Problem
 
 LOGGING = ("LLAMBDA_LOGGING", "LLAMA_STACK_LOGGING")  # the second is the reference's
+REACHABLE = "LLAMBDA_REACHABLE"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -31,6 +32,11 @@ def logging_levels() -> tuple[dict[str, str], list[str]]:
             levels, complaints = levels_in(value)
             return levels, [f"{name}: {complaint}" for complaint in complaints]
     return {}, []
+
+
+def reachable() -> bool:
+    """Whether others than this machine's users can call: on Lambda, and where `serve` was told of another address."""
+    return not {"AWS_LAMBDA_FUNCTION_NAME", REACHABLE}.isdisjoint(os.environ)
 
 
 def set_variables(pairs: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from core.apis.callers import Call
 from core.apis.resources import Resource
 from core.apis.tables import APIS, route_rows
-from core.config.environment import environ
+from core.config.environment import reachable
 from core.config.load import Loaded
 from core.config.redact import redact
 from core.resolution.stack import Stack, declared, routed
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from core.routing.configurations import ConfigurationsRouter, Office
     from core.routing.discovery import DiscoveryRouter
 
-OPEN: Final = "Nobody may: this stack has no server.auth, so that anybody could. Add an auth provider and deploy."
+OPEN: Final = (
+    "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
+)
 
 
 def assemble(stack: Stack, loaded: Loaded) -> None:
@@ -84,7 +86,7 @@ def _office(stack: Stack, loaded: Loaded) -> "Office":
     judge = RunConfigJudge(loaded, _declared(stack), stack.connected, served=routed(stack.config))
     closed = "" if auth is not None and auth.access_policy is not None else NOBODY
     if auth is None:
-        closed = OPEN if "AWS_LAMBDA_FUNCTION_NAME" in environ() else ""
+        closed = OPEN if reachable() else ""
     return Office(
         Versions(
             judge, None if watch is None else watch.store, lambda head: None if watch is None else watch.told(head)

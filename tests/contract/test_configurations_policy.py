@@ -92,12 +92,13 @@ async def test_a_rule_about_providers_is_about_their_ids(tmp_path: Path) -> None
         assert (await client.delete("/v1/providers/team-a", headers=by("ops"))).status_code == 200
 
 
-async def test_on_lambda_nobody_registers_where_anybody_may_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", ["AWS_LAMBDA_FUNCTION_NAME", "LLAMBDA_REACHABLE"])
+async def test_where_others_may_call_and_nobody_is_known_nobody_registers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "stack-admin")
+    monkeypatch.setenv(variable, "x")
     async with running() as upstream:
         store = {"type": "sqlite", "db_path": str(tmp_path / "registry.db")}
         async with client_of(run_config(upstream.url, store)) as client:
             answer = await client.post("/v1/configurations", json=entry({"timeout": 1}))
-            assert (answer.status_code, "no server.auth" in message(answer)) == (403, True)
+            assert (answer.status_code, "it has no server.auth" in message(answer)) == (403, True)

@@ -229,10 +229,13 @@ def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
 
 async def test_an_open_stack_that_others_can_reach_is_warned_about(tmp_path: Path, upstream: FakeUpstream) -> None:
     config = write(tmp_path, {"a": upstream.url})
+    config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | {"configurations": {}}), "utf-8")
     for name, arguments, warned in (("here", [], False), ("everywhere", ["--host", "0.0.0.0"], True)):  # noqa: S104 - it is what is warned about
-        with serving(config, tmp_path / name, *arguments):
-            pass
+        with serving(config, tmp_path / name, *arguments) as url:
+            async with httpx.AsyncClient(base_url=url) as client:
+                answer = await client.post("/v1/configurations", json={"config": {}})
         assert ("without server.auth everybody may call" in (tmp_path / name).read_text("utf-8")) == warned
+        assert answer.status_code == (403 if warned else 200)
 
 
 async def test_no_header_chooses_the_address_that_a_quota_counts_by(tmp_path: Path, upstream: FakeUpstream) -> None:
