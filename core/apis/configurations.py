@@ -1,11 +1,10 @@
 """The Configuration API: what is registered over the run config of a running stack."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from core.apis.operations import Operation
 from core.apis.types import JsonObject, Wire
 
 type Name = Annotated[str, Field(min_length=1, max_length=256)]
@@ -89,29 +88,3 @@ class Configurations(Protocol):
     async def unregister_provider(self, provider_id: str) -> None:
         """Take a registered provider away, unless models or shields are registered with it."""
         ...
-
-
-_ONE: Final = ("/v1/configurations/{configuration_id}",)
-OPERATIONS: Final = (
-    Operation(
-        "GET",
-        ("/v1/inspect/configurations",),
-        "inspect",
-        "What is in force, as far as users may set it.",
-        counted=False,
-    ),
-    Operation(
-        "POST",
-        ("/v1/configurations", "/v1/configurations/register"),
-        "register",
-        "Register a configuration over the running one.",
-        request=RegisterConfiguration,
-    ),
-    Operation(
-        "GET", ("/v1/configurations",), "index", "List the registered configurations.", query=("before", "limit")
-    ),
-    Operation("GET", _ONE, "get", "Show one registered configuration."),
-    Operation("DELETE", _ONE, "unregister", "Unregister a configuration."),
-    Operation("POST", ("/v1/providers",), "register_provider", "Register a provider.", request=RegisterProvider),
-    Operation("DELETE", ("/v1/providers/{provider_id}",), "unregister_provider", "Unregister a provider."),
-)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal, Protocol
 from pydantic import Field, WithJsonSchema
 
 from core.apis.inference import Name
-from core.apis.operations import Operation
 from core.apis.types import JsonObject, JsonStream, Wire
 
 ITEM_SCHEMA: Final[JsonObject] = {
@@ -208,54 +207,3 @@ def most_tokens(request: Generation) -> int:
     if isinstance(request, NativeChatBatchRequest):
         return bound * len(request.messages_batch)
     return bound * len(request.content_batch) if isinstance(request, NativeCompletionBatchRequest) else bound
-
-
-OPERATIONS: Final = (
-    Operation(
-        "POST",
-        ("/v1/inference/chat-completion",),
-        "native_chat_completion",
-        "Answer a conversation (0.2).",
-        request=NativeChatRequest,
-        stream="native_stream_chat_completion",
-        tokens=most_tokens,
-        idempotent=True,
-    ),
-    Operation(
-        "POST",
-        ("/v1/inference/completion",),
-        "native_completion",
-        "Continue a content (0.2).",
-        request=NativeCompletionRequest,
-        stream="native_stream_completion",
-        tokens=most_tokens,
-        idempotent=True,
-    ),
-    Operation(
-        "POST",
-        ("/v1/inference/embeddings",),
-        "native_embeddings",
-        "Embed contents (0.2).",
-        request=NativeEmbeddingsRequest,
-        tokens=lambda _: 0,
-        idempotent=True,
-    ),
-    Operation(
-        "POST",
-        ("/v1/inference/batch-chat-completion",),
-        "native_batch_chat_completion",
-        "Answer several conversations (0.2).",
-        request=NativeChatBatchRequest,
-        tokens=most_tokens,
-        idempotent=True,
-    ),
-    Operation(
-        "POST",
-        ("/v1/inference/batch-completion",),
-        "native_batch_completion",
-        "Continue several contents (0.2).",
-        request=NativeCompletionBatchRequest,
-        tokens=most_tokens,
-        idempotent=True,
-    ),
-)

@@ -75,7 +75,7 @@ def _operation_id(row: RouteRow) -> str:
 
 def _request(row: RouteRow) -> type[Wire] | None:
     if row.operation is not None:
-        return row.operation.request
+        return row.operation.request() if row.operation.request is not None else None
     return row.kind.body if row.kind is not None and row.method == "POST" else None
 
 

@@ -14,7 +14,7 @@ class Operation:
     """One operation: it yields an endpoint per path, a line in inspect/routes and an OpenAPI entry.
 
     `call` names the method of the API's Protocol, `stream` the one used when the request has
-    `stream: true`; `request` is None for an operation without a body, whose method takes the path
+    `stream: true`; `request` gives the body's type, and is None for an operation without one, whose method takes the path
     parameters by name and, as None where they are absent, the `query` parameters.
 
     `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for what
@@ -25,7 +25,7 @@ class Operation:
     paths: tuple[str, ...]
     call: str
     summary: str
-    request: type[Wire] | None = None
+    request: Callable[[], type[Wire]] | None = None
     stream: str | None = None
     query: tuple[str, ...] = ()
     open: bool = False

@@ -102,7 +102,7 @@ OPERATIONS: Final = (
         ("/v1/safety/run-shield",),
         "run_shield",
         "Judge a conversation by a shield.",
-        request=RunShieldRequest,
+        request=lambda: RunShieldRequest,
     ),
-    Operation("POST", openai_paths("/moderations"), "moderate", "Classify texts.", request=ModerationRequest),
+    Operation("POST", openai_paths("/moderations"), "moderate", "Classify texts.", request=lambda: ModerationRequest),
 )

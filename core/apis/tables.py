@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from core.apis import admin, configurations, inference, native, safety
+from core.apis import admin, inference, safety, seldom
 from core.apis.models import MODEL
 from core.apis.operations import Operation
 from core.apis.resources import Kind
@@ -47,7 +47,7 @@ APIS: Final = {
     for api in (
         Api(
             "inference",
-            (Surface("inference", inference.OPERATIONS), Surface("native_inference", native.OPERATIONS)),
+            (Surface("inference", inference.OPERATIONS), Surface("native_inference", seldom.NATIVE)),
             (MODEL,),
         ),
         Api("safety", (Surface("safety", safety.OPERATIONS),), (safety.SHIELD,)),
@@ -56,7 +56,7 @@ APIS: Final = {
             (
                 Surface("admin", admin.OPERATIONS),
                 Surface("quota", admin.QUOTA_OPERATIONS),
-                Surface("configurations", configurations.OPERATIONS),
+                Surface("configurations", seldom.CONFIGURATIONS),
                 Surface("discovery", admin.DISCOVERY_OPERATIONS),
             ),
         ),

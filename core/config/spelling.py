@@ -34,6 +34,7 @@ SAME: Final = (
     "logging",
     "container_image",
 )
+SECTIONS_WITH_DEFAULTS: Final = ("server", "registry", "routing", "logging")
 KNOWN: Final = {
     *NAMES,
     *SAME,
@@ -59,6 +60,7 @@ def normalise(source: Mapping[str, Value], places: Places) -> Normalised:
     for key in source:
         if key not in KNOWN:
             draft.blame(key, f"unknown key `{key}`{nearest(key, sorted(KNOWN))}")
+    draft.document.update({key: {} for key in SECTIONS_WITH_DEFAULTS})  # else pydantic builds each a second time, alone
     draft.document.update({key: source[key] for key in SAME if source.get(key) is not None})
     _name(draft)
     _providers(draft)

@@ -24,14 +24,13 @@ from core.routing.catalog import Ask, Catalog
 from core.routing.circuits import Circuits
 from core.routing.guarded import MISS_SECONDS, Enforcement, GuardedRegistry
 from core.routing.inference import InferenceRouter
-from core.routing.native import NativeRouter
 from core.routing.registry import MaySee, Offered, Registry
 from core.routing.safety import SafetyRouter
 from core.routing.shielded import ShieldedInference
 from core.routing.targets import TargetPolicy
 
 if TYPE_CHECKING:
-    pass
+    from core.apis.native import NativeInference
 
 
 async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
@@ -122,7 +121,13 @@ def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None
         safety = stack.surfaces.get("safety")
         return ShieldedInference(router, models(call), safety(None) if safety is not None else None, call)
 
-    stack.surfaces |= {"inference": inference, "native_inference": lambda call: NativeRouter(inference(call))}
+    stack.surfaces |= {"inference": inference, "native_inference": lambda call: _native(inference(call))}
+
+
+def _native(inference: Inference) -> "NativeInference":
+    from core.routing.native import NativeRouter  # few ask for it
+
+    return NativeRouter(inference)
 
 
 def _safety(stack: Stack, providers: Mapping[str, SafetyProvider]) -> None:

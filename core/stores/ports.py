@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from core.apis.configurations import Configuration
 from core.apis.resources import Resource
+
+if TYPE_CHECKING:
+    from core.apis.configurations import Configuration
 
 type Check = Callable[[Resource], None]
 
@@ -177,15 +179,15 @@ class ConfigurationStore(Protocol):
         """The head as of now, in one read."""
         ...
 
-    async def get(self, version: int) -> Configuration | None:
+    async def get(self, version: int) -> "Configuration | None":
         """The configuration with this version, or None."""
         ...
 
-    async def page(self, *, before: int | None, limit: int) -> list[Configuration]:
+    async def page(self, *, before: int | None, limit: int) -> "list[Configuration]":
         """At most `limit` configurations, newest first, with versions below `before` (None for the first page)."""
         ...
 
-    async def append(self, configuration: Configuration, *, after: Head) -> bool:
+    async def append(self, configuration: "Configuration", *, after: Head) -> bool:
         """Store it and put it in force, in one atomic step; False, and nothing changed, if the head is not `after`.
 
         False too if its version is not the next one, `after.latest + 1`.

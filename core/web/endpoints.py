@@ -92,8 +92,8 @@ def _json(value: object) -> Response:
 
 
 def _operation(operation: Operation, surface: Surface, limit: int) -> Steps:
-    kind = operation.request
-    if kind is None:
+    request_type = operation.request
+    if request_type is None:
 
         async def show(request: Request, call: Call, _: None) -> Response:
             query = {name: request.query_params.get(name) for name in operation.query}
@@ -102,7 +102,7 @@ def _operation(operation: Operation, surface: Surface, limit: int) -> Steps:
         return Steps(show)
 
     async def prepare(request: Request) -> Wire:
-        return parse(kind, await read(request, limit))
+        return parse(request_type(), await read(request, limit))
 
     async def answer(request: Request, call: Call, wanted: Wire) -> Response:
         api = surface(call)

@@ -37,6 +37,11 @@ def test_an_operation_names_methods_of_its_protocol(surface: str, operation: Ope
             ["request"] if operation.request else [p.strip("{}") for p in operation.paths[0].split("/") if "{" in p]
         )
         assert parameters == [*expected, *operation.query]
+        if operation.request is not None:
+            assert (
+                inspect.signature(getattr(PROTOCOLS[surface], name)).parameters["request"].annotation
+                is operation.request()
+            )
 
 
 def test_no_two_rows_answer_the_same_request() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from core.apis.native import (
-    OPERATIONS,
     NativeChatBatchRequest,
     NativeChatRequest,
     NativeCompletionBatchRequest,
@@ -14,6 +13,7 @@ from core.apis.native import (
     NativeEmbeddingsRequest,
     NativeInference,
 )
+from core.apis.seldom import NATIVE
 from core.apis.types import JsonStream
 from core.errors import InvalidRequest, NotFound, UpstreamFailed, UpstreamThrottled
 from core.routing.native import BATCH_AT_ONCE, NativeRouter
@@ -51,10 +51,10 @@ async def open_stream(router: NativeInference, kind: str) -> JsonStream:
 
 
 def test_every_operation_names_methods_that_are_there() -> None:
-    for operation in OPERATIONS:
+    for operation in NATIVE:
         assert callable(getattr(NativeRouter, operation.call))
         assert operation.stream is None or callable(getattr(NativeRouter, operation.stream))
-    assert {operation.paths[0] for operation in OPERATIONS if operation.stream} == {
+    assert {operation.paths[0] for operation in NATIVE if operation.stream} == {
         "/v1/inference/chat-completion",
         "/v1/inference/completion",
     }
