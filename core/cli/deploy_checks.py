@@ -26,7 +26,8 @@ NOT_SHARED: Final = "is SQLite, a file that no two functions share; write {type:
 OPEN: Final = (
     "is missing, so that anybody on the internet may call; write {providers: [{type: api_key}]}, or use --open"
 )
-KEEP_OUT: Final = "it is a secret, so have template.yaml set it as it does VLLM_API_TOKEN"
+KEEP_OUT: Final = "it is a secret: name it UPSTREAM_API_KEY, which --param UpstreamApiKeySecretArn=... sets"
+RUN_CONFIG: Final = "RunConfig"  # the parameter
 UNSET: Final = re.compile(r"environment variable (\w+) is (?:not set|empty)")
 # where a run config may keep state, and which variable of the functions names the table for it
 STORES: Final = {
@@ -104,6 +105,7 @@ def checked(asked: Asked) -> Plan:
     stack = Stack(asked.stack, asked.region or environment.environ().get("AWS_REGION"))
     sam = deploy_sam.find(checkout)
     given, problems = _given(asked, template)
+    given.setdefault(RUN_CONFIG, name_of(asked.config))
     problems += [*template.problems(given), *_surroundings(asked, stack, sam)]
     before = None if _unaskable(problems) else _deployable(stack)
     values = _values(template, given, before)
@@ -148,6 +150,11 @@ def _given(asked: Asked, template: Template) -> tuple[dict[str, str], list[Probl
         else:
             problems.append(Problem(f"--env {variable}", _not_passed_on(variable, template)))
     return given, problems
+
+
+def name_of(config: str) -> str:
+    """The run config's name, as the template's parameter takes it."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", Path(config).stem)[:128] or "unnamed"
 
 
 def _not_passed_on(variable: str, template: Template) -> str:

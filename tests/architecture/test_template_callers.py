@@ -82,7 +82,7 @@ def test_state_table_has_the_keys_and_the_expiry_that_answers_are_kept_under() -
 def test_every_variable_of_the_distribution_is_set_and_no_other() -> None:
     text = (ROOT / "infra" / "distributions" / "lambda.yaml").read_text(encoding="utf-8")
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    own = {"LLAMBDA_CONFIG", "LLAMBDA_BASE_PATH", "STATE_TABLE"}  # the last is for run configs that keep answers
+    own = {"LLAMBDA_CONFIG", "LLAMBDA_BASE_PATH", "STATE_TABLE", "UPSTREAM_API_KEY"}  # the last two: other run configs'
     assert set(re.findall(r"\$\{env\.([A-Z_]+)", text)) == set(variables) - own
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from core.cli import deploy_sam
 from core.cli.deploy import command
+from core.cli.deploy_checks import name_of
 from core.cli.deploy_template import Template, Values, read
 from core.cli.main import main
 from infra import uv
@@ -168,6 +169,12 @@ def test_variables_that_the_functions_will_not_have_are_named(deploy: Deploy, tm
     assert "config.url: needs VLLM_URL; use --param VllmUrl=..." in text
 
 
+@pytest.mark.parametrize(("config", "name"), [("lambda", "lambda"), ("a/b c.prod.yaml", "b-c.prod"), ("ä.yaml", "-")])
+def test_a_run_config_is_named_to_the_template(template: Template, config: str, name: str) -> None:
+    assert name_of(config) == name
+    assert not list(template.problems({"RunConfig": name}))
+
+
 def test_what_is_open_to_all_is_deployed_only_when_that_is_said(deploy: Deploy, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("\n".join(each for each in CONFIG.splitlines() if not each.startswith("server")))
@@ -202,6 +209,7 @@ def test_every_sqlite_file_is_refused(deploy: Deploy, tmp_path: Path, place: str
     ("given", "complaint"),
     [
         ({}, "There would be no models"),
+        ({"RunConfig": "mine"}, None),
         ({"VllmUrl": "http://gpu", "UserPoolId": "us-east-1_a"}, "UserPoolId needs UserPoolClientIds"),
         ({"VllmUrl": "http://gpu", "GatewayAuthorizer": "true"}, "GatewayAuthorizer needs CreateUserPool"),
         ({"BedrockRegion": "us-east-1"}, None),
