@@ -105,7 +105,8 @@ def checked(asked: Asked) -> Plan:
     stack = Stack(asked.stack, asked.region or environment.environ().get("AWS_REGION"))
     sam = deploy_sam.find(checkout)
     given, problems = _given(asked, template)
-    given.setdefault(RUN_CONFIG, name_of(asked.config))
+    if RUN_CONFIG in template.parameters:
+        given.setdefault(RUN_CONFIG, name_of(asked.config))
     problems += [*template.problems(given), *_surroundings(asked, stack, sam)]
     before = None if _unaskable(problems) else _deployable(stack)
     values = _values(template, given, before)
