@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """`ratio` is None for a figure that stands alone; `goal` is what the project wants of it."""
+    """`ratio` is None for a figure that stands alone; `goal` is what the project wants of it, "" where it wants nothing."""
 
     what: str
     measured: str
@@ -14,7 +14,7 @@ class Row:
     goal: str
 
     def met(self) -> bool | None:
-        if self.ratio is None:
+        if self.ratio is None or not self.goal:
             return None
         bound = float(self.goal.split()[1].rstrip("x"))
         return self.ratio <= bound if self.goal.startswith("<=") else self.ratio >= bound
