@@ -104,9 +104,7 @@ def checked(asked: Asked) -> Plan:
     template = deploy_template.read(checkout / "template.yaml")
     stack = Stack(asked.stack, asked.region or environment.environ().get("AWS_REGION"))
     sam = deploy_sam.find(checkout)
-    given, problems = _given(asked, template)
-    if RUN_CONFIG in template.parameters:
-        given.setdefault(RUN_CONFIG, name_of(asked.config))
+    given, problems = parameters(asked, template)
     problems += [*template.problems(given), *_surroundings(asked, stack, sam)]
     before = None if _unaskable(problems) else _deployable(stack)
     values = _values(template, given, before)
@@ -134,9 +132,9 @@ def _checkout() -> Path:
     return uv.ROOT
 
 
-def _given(asked: Asked, template: Template) -> tuple[dict[str, str], list[Problem]]:
-    """The parameters of `--param`, and of `--env` where the template passes one on as it is."""
-    given: dict[str, str] = {}
+def parameters(asked: Asked, template: Template) -> tuple[dict[str, str], list[Problem]]:
+    """The run config's name, the parameters of `--param`, and of `--env` where the template passes one on as it is."""
+    given = {RUN_CONFIG: name_of(asked.config)} if RUN_CONFIG in template.parameters else {}
     problems: list[Problem] = []
     for pair in (pair for text in asked.params for pair in text.split()):
         name, equals, value = pair.partition("=")

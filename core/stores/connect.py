@@ -1,7 +1,8 @@
 """From the stores that a run config names, `metadata_store` and each `kvstore`, to what they mean."""
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 from core.config.records import DynamoStore, SqliteStore
 from core.stores.ports import AnswerStore, ConfigurationStore, CounterStore, RegistryStore
@@ -17,27 +18,27 @@ CONFIGURATIONS: Final = {
 
 def connect_registry(config: SqliteStore | DynamoStore) -> RegistryStore:
     """The store that `config` names, not cached and not opened yet; only its own libraries are imported."""
-    settings = config.model_dump(exclude={"type"})
-    store: RegistryStore = import_module(MODULES[config.type]).connect(**settings)
+    store: RegistryStore = _made(MODULES, config)
     return store
 
 
 def connect_counters(config: SqliteStore | DynamoStore) -> CounterStore:
     """The counters in the store that `config` names, which is not opened yet; only its own libraries are imported."""
-    settings = config.model_dump(exclude={"type"})
-    store: CounterStore = import_module(COUNTERS[config.type]).connect(**settings)
+    store: CounterStore = _made(COUNTERS, config)
     return store
 
 
 def connect_answers(config: SqliteStore | DynamoStore) -> AnswerStore:
     """The answers in the store that `config` names, which is not opened yet; only its own libraries are imported."""
-    settings = config.model_dump(exclude={"type"})
-    store: AnswerStore = import_module(ANSWERS[config.type]).connect(**settings)
+    store: AnswerStore = _made(ANSWERS, config)
     return store
 
 
 def connect_configurations(config: SqliteStore | DynamoStore) -> ConfigurationStore:
     """The configurations in the store that `config` names, not opened yet; only its own libraries are imported."""
-    settings = config.model_dump(exclude={"type"})
-    store: ConfigurationStore = import_module(CONFIGURATIONS[config.type]).connect(**settings)
+    store: ConfigurationStore = _made(CONFIGURATIONS, config)
     return store
+
+
+def _made(modules: Mapping[str, str], config: SqliteStore | DynamoStore) -> Any:  # noqa: ANN401 - of the port that the modules keep
+    return import_module(modules[config.type]).connect(**config.model_dump(exclude={"type"}))

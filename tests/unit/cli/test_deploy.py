@@ -1,6 +1,7 @@
 """`llambda deploy` before AWS is asked: parameters, rules, the run config as the functions will read it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -10,7 +11,7 @@ import pytest
 
 from core.cli import deploy_sam
 from core.cli.deploy import command
-from core.cli.deploy_checks import name_of
+from core.cli.deploy_checks import Asked, name_of, parameters
 from core.cli.deploy_template import Template, Values, read
 from core.cli.main import main
 from infra import uv
@@ -172,6 +173,9 @@ def test_variables_that_the_functions_will_not_have_are_named(deploy: Deploy, tm
 @pytest.mark.parametrize(("config", "name"), [("lambda", "lambda"), ("a/b c.prod.yaml", "b-c.prod"), ("ä.yaml", "-")])
 def test_a_run_config_is_named_to_the_template(template: Template, config: str, name: str) -> None:
     assert name_of(config) == name
+    asked = Asked(config=config, stack="s", region=None, params=(), env=(), unasked=False)
+    assert parameters(asked, template) == ({"RunConfig": name}, [])
+    assert parameters(replace(asked, params=("RunConfig=other",)), template)[0] == {"RunConfig": "other"}
     assert not list(template.problems({"RunConfig": name}))
 
 
