@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlparse
 from core.config.environment import environ
 from core.config.load import interpret
 from core.config.source import read
-from core.resolution.external import external_specs
-from core.resolution.external_code import requirement_name, uninstalled
-from core.resolution.external_module import version_fault
-from core.resolution.specs import ProviderSpec
+from core.resolution.external.code import requirement_name, uninstalled
+from core.resolution.external.packages import version_fault
+from core.resolution.external.spec_files import external_specs
+from core.resolution.provider_types import ProviderSpec
 from infra.dependencies import LICENCES, locked, normal, required
 from infra.trim import remove
 

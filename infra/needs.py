@@ -19,7 +19,7 @@ from core.config.load import Loaded, interpret
 from core.config.problems import Problem
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
-from core.resolution.specs import ProviderSpec, Specs, built_in
+from core.resolution.provider_types import ProviderSpec, Specs, built_in
 from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, MODULES
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -30,12 +30,9 @@ UNKNOWN: Final = "anything"
 
 type Document = Mapping[str, Any]
 
-EXTERNAL: Final = (
-    "core.resolution.foreign",
-    *(f"core.resolution.external{part}" for part in ("", "_code", "_module", "_problems", "_provider")),
-)
+EXTERNAL: Final = ("core.resolution.external",)
 
-LIVE: Final = ("core.resolution.live", "core.resolution.watch", "core.web.live")
+LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 
 # core.resolution names these, inside functions: they are loaded only where the run config has these keys.
 ASKED: Final[dict[str, Callable[[Document], object]]] = {

@@ -63,8 +63,8 @@ def main(file: Path, modules: list[str]) -> None:
     heard.listen()
     for module in modules:
         import_module(module)
-    if "core.stores.sdk" in modules:  # which imports these later
-        from core.stores.sdk import MODULES
+    if "core.platform.aws_sdk" in modules:  # which imports these later
+        from core.platform.aws_sdk import MODULES
 
         for module in MODULES:
             import_module(module)

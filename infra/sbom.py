@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import json
 from typing import Any
 
-from core.apis.version import VERSION
+from core.frame.version import VERSION
 from infra.dependencies import Dependency
 
 

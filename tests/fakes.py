@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ServedModel
-from core.apis.resources import Resource
-from core.apis.types import Health, JsonObject, JsonStream, Wire
 from core.errors import Conflict
+from core.frame.resources import Resource
+from core.frame.types import Health, JsonObject, JsonStream, Wire
 from core.stores.ports import Check
 
 

@@ -2,8 +2,8 @@
 
 from typing import Final, Protocol
 
-from core.apis.operations import Operation
-from core.apis.types import JsonObject
+from core.frame.operations import Operation
+from core.frame.types import JsonObject
 
 
 def _admin_paths(path: str) -> tuple[str, str]:

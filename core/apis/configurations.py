@@ -5,7 +5,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from core.apis.types import JsonObject, Wire
+from core.frame.types import JsonObject, Wire
 
 type Name = Annotated[str, Field(min_length=1, max_length=256)]
 

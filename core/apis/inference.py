@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypedD
 
 from pydantic import Field
 
-from core.apis.operations import Operation, openai_paths
-from core.apis.types import Health, JsonObject, JsonStream, Wire
+from core.frame.operations import Operation, openai_paths
+from core.frame.types import Health, JsonObject, JsonStream, Wire
 
 type ModelType = Literal["llm", "embedding", "rerank"]
 Name = Annotated[str, Field(min_length=1, max_length=512)]

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Self, cast
 from pydantic import ConfigDict, Field, model_validator
 
 from core.apis.inference import ModelType, Name
-from core.apis.resources import Kind, Resource, present
 from core.apis.targets import targets_fault
-from core.apis.types import JsonObject, Wire
+from core.frame.resources import Kind, Resource, present
+from core.frame.types import JsonObject, Wire
 
 
 class RegisterModel(Wire):

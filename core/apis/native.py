@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Protocol
 from pydantic import Field, WithJsonSchema
 
 from core.apis.inference import Name
-from core.apis.types import JsonObject, JsonStream, Wire
+from core.frame.types import JsonObject, JsonStream, Wire
 
 ITEM_SCHEMA: Final[JsonObject] = {
     "oneOf": [

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from core.apis.tables import RouteRow
-from core.apis.types import JsonObject, Wire
+from core.frame.types import JsonObject, Wire
 
 OBJECT: Final[JsonObject] = {"type": "object"}
 ERROR: Final[JsonObject] = {

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypedDict
 from pydantic import ConfigDict, Field, model_validator
 
 from core.apis.inference import Name
-from core.apis.operations import Operation, openai_paths
-from core.apis.resources import Kind, Resource
-from core.apis.types import Health, JsonObject, Wire
+from core.frame.operations import Operation, openai_paths
+from core.frame.resources import Kind, Resource
+from core.frame.types import Health, JsonObject, Wire
 
 
 class RegisterShield(Wire):

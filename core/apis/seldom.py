@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from core.apis.operations import Operation
+from core.frame.operations import Operation
 
 
 def _native() -> Any:  # noqa: ANN401 - a module

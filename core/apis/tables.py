@@ -6,8 +6,8 @@ from typing import Final
 
 from core.apis import admin, inference, safety, seldom
 from core.apis.models import MODEL
-from core.apis.operations import Operation
-from core.apis.resources import Kind
+from core.frame.operations import Operation
+from core.frame.resources import Kind
 
 OPENAI_MODELS: Final = "/v1/openai/v1/models"
 

@@ -6,14 +6,14 @@ import logging
 import time
 from typing import Final
 
-from core.apis.callers import Principal
-from core.apis.resources import Resource
 from core.auth import key_format
 from core.auth.http import UNAVAILABLE
 from core.auth.key_format import KIND, StoredKey
 from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
 from core.config.records import Record
 from core.errors import ApiError, AuthUnavailable, ProviderUnavailable, Unauthenticated
+from core.frame.callers import Principal
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
 
 LAST_USE_SECONDS: Final = 3600

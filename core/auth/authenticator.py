@@ -9,9 +9,9 @@ from typing import Final
 
 from starlette.requests import Request
 
-from core.apis.callers import Principal
 from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming, Services, Verifier
 from core.errors import ApiError, AuthUnavailable, Unauthenticated
+from core.frame.callers import Principal
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # token68 of RFC 9110
 SECRET_HEADERS: Final = frozenset(

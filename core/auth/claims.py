@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator
 
-from core.apis.callers import CATEGORIES, Principal
 from core.auth.verifier import isolated
 from core.config.records import Text
 from core.errors import Unauthenticated
+from core.frame.callers import CATEGORIES, Principal
 
 LEEWAY: Final = 30.0
 """Seconds that the issuer's clock may differ from ours."""

@@ -10,12 +10,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from core.apis.callers import Principal
 from core.auth.claims import Claims, principal
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Services, Verifier
 from core.config.records import Record, Text, Whole
 from core.errors import Unauthenticated
+from core.frame.callers import Principal
 
 MAPPING: Final = {"cognito:groups": "roles"}
 CLIENT_CLAIMS: Final = {"access": "client_id", "id": "aud"}

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from core.apis.callers import CATEGORIES, Principal
 from core.auth.endpoint import Endpoint, unusable
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
 from core.config.records import Record, Text, UserPath
 from core.errors import Unauthenticated
+from core.frame.callers import CATEGORIES, Principal
 
 OK: Final = 200
 REFUSED: Final = (401, 403)

@@ -7,11 +7,11 @@ from urllib.parse import quote_plus
 
 from pydantic import SecretStr
 
-from core.apis.callers import Principal
 from core.auth.claims import Claims, check_audience, check_issuer, check_times, principal
 from core.auth.endpoint import Endpoint, as_object, unusable
 from core.auth.verifier import Fit, Incoming
 from core.errors import Unauthenticated
+from core.frame.callers import Principal
 
 
 @dataclass(frozen=True, slots=True)

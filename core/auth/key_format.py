@@ -13,8 +13,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from core.apis.resources import Resource
 from core.config.records import Text
+from core.frame.resources import Resource
 
 KIND: Final = "api_key"
 PROVIDER: Final = "llambda"  # what the registry has as provider id

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from core.apis.callers import Principal
 from core.auth.claims import Claims, ClaimsMapping, attributes, check_audience, principal
 from core.auth.endpoint import Endpoint, as_object, unusable
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
 from core.config.records import Record, Text, UserPath, Whole
 from core.errors import Unauthenticated
+from core.frame.callers import Principal
 
 PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}

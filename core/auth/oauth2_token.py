@@ -8,12 +8,12 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from core.apis.callers import Principal
 from core.auth.claims import DEFAULT_MAPPING, Claims, ClaimsMapping, check_audience, principal
 from core.auth.endpoint import Endpoint
 from core.auth.urls import AuthUrl, has_path
 from core.auth.verifier import Services, Verifier
 from core.config.records import Record, Text, UserPath, Whole
+from core.frame.callers import Principal
 
 NEITHER: Final = "One of jwks or introspection must be configured"
 BOTH: Final = "At present only one of jwks or introspection should be configured"

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from core.apis.callers import Principal
-from core.apis.types import JsonObject
 from core.auth.claims import Claims, check_issuer, check_times
 from core.auth.keys import ALGORITHMS, KeySet
 from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming
 from core.errors import Unauthenticated
+from core.frame.callers import Principal
+from core.frame.types import JsonObject
 
 
 @dataclass(frozen=True, slots=True, repr=False)

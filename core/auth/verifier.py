@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-from core.apis.callers import CATEGORIES, Principal
 from core.auth.http import Http
+from core.frame.callers import CATEGORIES, Principal
 from core.stores.ports import RegistryStore
 
 MOST_TOKEN_BYTES = 16_384

@@ -64,8 +64,8 @@ def _is_typed(context: click.Context, name: str) -> bool:
 
 async def _here(config: str, env: Pairs) -> "Environment":
     """From this machine, as the admin function would answer."""
-    from core.apis.version import VERSION
     from core.config.load import load
+    from core.frame.version import VERSION
     from core.resolution.resolve import resolve
 
     log_as_asked(logging.ERROR)  # that an upstream is down is in the answer

@@ -8,24 +8,24 @@ from typing import Final, override
 
 import click
 
-from core.apis.version import VERSION
 from core.config.problems import ConfigInvalid
+from core.frame.version import VERSION
 
 # name -> (the module whose `command` it is, what it does in one line)
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "init": ("core.cli.init", "Write a run config from a few questions."),
+    "init": ("core.cli.init.command", "Write a run config from a few questions."),
     "distributions": ("core.cli.distributions", "List, show and copy distributions."),
-    "config": ("core.cli.configs", "Validate or show a run config."),
+    "config": ("core.cli.config", "Validate or show a run config."),
     "serve": ("core.cli.serve", "Serve a run config on this machine."),
     "run": ("core.cli.run", "The same, as `llama stack run`."),
     "discover": ("core.cli.discover", "Show the machine and what its upstreams offer."),
-    "configurations": ("core.cli.configurations", "Change a stack that runs, and take it back."),
-    "policy": ("core.cli.policies", "Explain the access policy."),
-    "keys": ("core.cli.keys", "Make, list and revoke API keys."),
-    "iam": ("core.cli.iam", "Print the IAM policy for Bedrock."),
+    "configurations": ("core.cli.configurations.command", "Change a stack that runs, and take it back."),
+    "policy": ("core.cli.policy", "Explain the access policy."),
+    "keys": ("core.cli.keys.command", "Make, list and revoke API keys."),
+    "iam": ("core.cli.iam.command", "Print the IAM policy for Bedrock."),
     "build": ("core.cli.build", "Build the packages for AWS Lambda."),
-    "deploy": ("core.cli.deploy", "Deploy a run config to AWS Lambda."),
-    "providers": ("core.cli.providers", "List, check and write provider types."),
+    "deploy": ("core.cli.deploy.command", "Deploy a run config to AWS Lambda."),
+    "providers": ("core.cli.providers.command", "List, check and write provider types."),
     "stack": ("core.cli.stack", "Call run and build by Llama Stack's names."),
     "completion": ("core.cli.completion", "Print a shell's completion script."),
 }
@@ -125,7 +125,7 @@ def _said(text: str, code: int) -> int:
 
 def _mistakes() -> tuple[type[Exception], ...]:
     """Asked for when something went wrong: what a provider is held to is nothing that `--help` needs."""
-    from core.resolution.compliance import NotCompliant
+    from core.resolution.external.compliance import NotCompliant
 
     return ConfigInvalid, NotCompliant
 

@@ -95,7 +95,7 @@ def _warn_if_open(config: "RunConfig", host: str) -> None:
 
 def _app(path: Path, config: "RunConfig") -> "App":
     """The union of the functions that this run config needs, each made as it is on Lambda."""
-    from core.runtime.lines import to_log
+    from core.runtime.log_lines import to_log
     from core.web.app import union
 
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})

@@ -9,9 +9,9 @@ from urllib.error import URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import HTTPErrorProcessor, Request, build_opener
 
-from core.apis.version import VERSION
 from core.client.failures import Unreachable, refused, strange
 from core.config.redact import redact_text
+from core.frame.version import VERSION
 
 PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")  # what a URL has, and of a key what a header can carry (RFC 9110, 5.5)
 SUCCESS: Final = range(200, 300)

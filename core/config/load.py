@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from core.apis.tables import APIS
 from core.config.document import ProviderEntry, RunConfig
 from core.config.environment import expand_home
+from core.config.normalize import normalise
 from core.config.places import Places, Value
 from core.config.problems import ConfigInvalid, Problem
 from core.config.references import broken_references
 from core.config.source import read
-from core.config.spelling import normalise
 from core.config.substitution import Expansion
 from core.config.validation import check
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import json
 from typing import Any, Final, cast
 
-from core.apis.types import JsonObject
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.places import Places, Value
 from core.config.problems import Problem
 from core.config.sections import nearest
+from core.frame.types import JsonObject
 
 type Overlay = dict[str, dict[str, JsonObject]]
 """`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""

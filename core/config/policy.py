@@ -12,9 +12,9 @@ from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from core.apis.callers import CATEGORIES
 from core.config.records import Record, Text
 from core.config.sections import nearest
+from core.frame.callers import CATEGORIES
 
 type Action = Literal["create", "read", "update", "delete"]
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, TypeAliasType, cast, get_args, get_ori
 from pydantic import BaseModel, Field, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
-from core.apis.types import JsonObject
 from core.config.redact import MASK, redact
+from core.frame.types import JsonObject
 
 USER: Final[Any] = Field(json_schema_extra={"user_field": True})
 """Marks a field, as `timeout: Annotated[float, USER]`."""

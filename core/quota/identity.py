@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import quote
 
-from core.apis.callers import Call
+from core.frame.callers import Call
 
 LONGEST: Final = 400  # bytes; with the window and the shard, a key has fewer than 512
 HOST_BITS: Final = 64

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.apis.callers import Principal
 from core.config.security import QuotaConfig
+from core.frame.callers import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import random
 import time
 from typing import Final
 
-from core.apis.callers import Call
-from core.apis.types import JsonObject
 from core.config.security import QuotaConfig
 from core.errors import QuotaExceeded, QuotaUnavailable
+from core.frame.callers import Call
+from core.frame.types import JsonObject
 from core.quota.account import Account
 from core.quota.identity import identity
 from core.quota.limits import Limits, limits_of

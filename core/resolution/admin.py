@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from core.apis.callers import Call
-from core.apis.resources import Resource
 from core.apis.tables import APIS, route_rows
 from core.config.environment import reachable
 from core.config.load import Loaded
 from core.config.redact import redact
+from core.frame.callers import Call
+from core.frame.resources import Resource
 from core.resolution.stack import Stack, declared, routed
-from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
+from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 
 if TYPE_CHECKING:
-    from core.routing.configurations import ConfigurationsRouter, Office
-    from core.routing.discovery import DiscoveryRouter
+    from core.services.admin.discovery import DiscoveryRouter
+    from core.services.configurations.router import ConfigurationsRouter, Office
 
 OPEN: Final = (
     "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
@@ -60,14 +60,14 @@ def _admin(stack: Stack) -> AdminRouter:
 
 
 def _configurations(office: "Office", call: Call | None) -> "ConfigurationsRouter":
-    from core.routing.configurations import ConfigurationsRouter
+    from core.services.configurations.router import ConfigurationsRouter
 
     return ConfigurationsRouter(office, call.principal if call is not None else None)
 
 
 def _discovery(stack: Stack) -> "DiscoveryRouter":
     from core.config.machine import whole_machine
-    from core.routing.discovery import Describer, DiscoveryRouter
+    from core.services.admin.discovery import Describer, DiscoveryRouter
 
     describers = [
         Describer(i.api, i.entry.provider_id, i.entry.provider_type, getattr(i.provider, "describe", None))
@@ -78,9 +78,9 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
 
 def _office(stack: Stack, loaded: Loaded) -> "Office":
     """Who could choose where the operator's keys and callers' prompts go must be known, and named by a rule."""
-    from core.resolution.judging import RunConfigJudge
-    from core.routing.configurations import NOBODY, Office
-    from core.routing.versions import Versions
+    from core.resolution.live.validator import RunConfigJudge
+    from core.services.configurations.router import NOBODY, Office
+    from core.services.configurations.versions import Versions
 
     auth, watch, settings = stack.config.server.auth, stack.watch, stack.config.configurations
     judge = RunConfigJudge(loaded, _declared(stack), stack.connected, served=routed(stack.config))

@@ -16,7 +16,7 @@ from core.config.load import Loaded
 from core.config.problems import Problem
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
-from core.resolution.specs import INSTEAD, ProviderSpec, Specs, built_in
+from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
 
 ROUTED = tuple(name for name in APIS if name != "admin")
 AUTOMATIC = {"inspect", "providers", *(kind.section for api in APIS.values() for kind in api.kinds)}
@@ -38,7 +38,7 @@ def available(directory: str | None) -> tuple[Specs, list[Problem]]:
     """Every provider type: the built-in ones, and those of an external directory, which may have problems."""
     if directory is None:
         return built_in(), []
-    from core.resolution.external import external_specs  # its validation is not for every cold start
+    from core.resolution.external.spec_files import external_specs  # its validation is not for every cold start
 
     external, problems = external_specs(directory)
     return built_in() | external, problems
@@ -63,8 +63,8 @@ def find(specs: Specs, api: str, entry: ProviderEntry, path: str) -> tuple[Provi
     """The type of an entry: that of its `module`, where it has one, or else one of `specs`."""
     if entry.module is None:
         return specs.get((api, entry.provider_type)), []
-    from core.resolution.external_module import module_spec
-    from core.resolution.foreign import Unusable
+    from core.resolution.external.boundary import Unusable
+    from core.resolution.external.packages import module_spec
 
     try:
         return module_spec(entry.module, api, entry.provider_type), []
@@ -79,7 +79,7 @@ def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, s
         instead = INSTEAD.get((api, entry.provider_type))
         return problems or [Problem(place, _unknown(entry.provider_type, instead, _known(api, specs)))]
     if spec.factory is not None:
-        from core.resolution.external_problems import external_problems
+        from core.resolution.external.problems import external_problems
 
         problems = external_problems(loaded, path, entry, spec)
         if problems:
@@ -96,9 +96,9 @@ def checked_config(
     """The entry's config as its type has it, or what is wrong with it; raises ImportError where a built-in type may."""
     if spec.factory is None:
         return loaded.check(config_class(spec), entry.config, f"{path}.config")
-    from core.resolution.external_code import config_class as external_class
-    from core.resolution.external_code import secrets_of
-    from core.resolution.foreign import Foreign, Unusable
+    from core.resolution.external.boundary import Foreign, Unusable
+    from core.resolution.external.code import config_class as external_class
+    from core.resolution.external.code import secrets_of
 
     try:
         model = external_class(spec)
@@ -129,7 +129,7 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
         Unusable: the one of an external provider cannot be used.
     """
     if spec.factory is not None:
-        from core.resolution.external_code import config_class as external_class
+        from core.resolution.external.code import config_class as external_class
 
         return external_class(spec)
     if spec.row:

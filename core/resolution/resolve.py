@@ -5,29 +5,29 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from core.apis.callers import Call
 from core.apis.inference import Inference, InferenceProvider, ServedModel
-from core.apis.resources import Kind, Resource
 from core.apis.safety import SafetyProvider
 from core.apis.tables import APIS
 from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
+from core.frame.callers import Call
+from core.frame.resources import Kind, Resource
 from core.resolution.check import available, needs_of
-from core.resolution.connecting import connect, spec_of
+from core.resolution.instances import connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
 from core.resolution.stack import Guarded, Stack, declared, routed
-from core.routing.access import DEFAULT_POLICY
 from core.routing.catalog import Ask, Catalog
-from core.routing.circuits import Circuits
-from core.routing.guarded import MISS_SECONDS, Enforcement, GuardedRegistry
-from core.routing.inference import InferenceRouter
+from core.routing.circuit_breaker import Circuits
+from core.routing.guard import MISS_SECONDS, Enforcement, GuardedRegistry
+from core.routing.policy import DEFAULT_POLICY
 from core.routing.registry import MaySee, Offered, Registry
-from core.routing.safety import SafetyRouter
-from core.routing.shielded import ShieldedInference
 from core.routing.targets import TargetPolicy
+from core.services.inference.router import InferenceRouter
+from core.services.inference.shielded import ShieldedInference
+from core.services.safety.router import SafetyRouter
 
 if TYPE_CHECKING:
     from core.apis.native import NativeInference
@@ -74,7 +74,7 @@ def _begun(loaded: Loaded, config: RunConfig, wanted: set[str], version: str) ->
     stack.quota = connect_quota(config.server.quota, authenticated=stack.authenticator is not None)
     stack.answers = connect_idempotency(config.server.idempotency, wanted)
     if config.configurations is not None:
-        from core.resolution.watch import watch_of
+        from core.resolution.live.poller import watch_of
 
         seconds = config.configurations.refresh_seconds
         stack.watch = watch_of(config.metadata_store, seconds)  # pyright: ignore[reportArgumentType] - frozen records have a hash
@@ -125,7 +125,7 @@ def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None
 
 
 def _native(inference: Inference) -> "NativeInference":
-    from core.routing.native import NativeRouter  # few ask for it
+    from core.services.inference.native.router import NativeRouter  # few ask for it
 
     return NativeRouter(inference)
 

@@ -4,23 +4,23 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from core.apis.callers import Call
-from core.apis.resources import Kind, Resource
 from core.apis.tables import APIS
 from core.config.document import RunConfig
-from core.resolution.connecting import Instance, Surface
-from core.routing.circuits import Circuits
-from core.routing.guarded import Enforcement, GuardedRegistry
+from core.frame.callers import Call
+from core.frame.resources import Kind, Resource
+from core.resolution.instances import Instance, Surface
+from core.routing.circuit_breaker import Circuits
+from core.routing.guard import Enforcement, GuardedRegistry
 from core.routing.registration import resource_from
-from core.stores.cached import CachedRegistry
 from core.stores.connect import connect_registry
 from core.stores.ports import AnswerStore, RegistryStore
+from core.stores.registry.cached import CachedRegistry
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
-    from core.resolution.watch import Watch
-    from core.routing.configurations import Office
+    from core.resolution.live.poller import Watch
+    from core.services.configurations.router import Office
 
 type Guarded = Callable[[Call | None], GuardedRegistry]
 

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from core.apis.resources import Kind, Resource
-from core.apis.types import Wire
+from core.frame.resources import Kind, Resource
+from core.frame.types import Wire
 
 
 def resource_from(kind: Kind, body: Wire, provider_id: str, *, created: int | None = None) -> Resource:

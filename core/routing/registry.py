@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from core.apis.inference import ServedModel
-from core.apis.resources import Kind, Resource
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
+from core.frame.resources import Kind, Resource
 from core.routing.catalog import Catalog
 from core.routing.targets import elsewhere
 from core.stores.ports import Check, RegistryStore

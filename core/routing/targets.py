@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import math
 from typing import Any, override
 
-from core.apis.callers import Principal
-from core.apis.resources import Resource
 from core.config.policy import Action
-from core.routing.access import Decision, Policy
+from core.frame.callers import Principal
+from core.frame.resources import Resource
+from core.routing.policy import Decision, Policy
 
 
 @dataclass(frozen=True, slots=True)

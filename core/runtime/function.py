@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 
-from core.apis.version import VERSION
 from core.config.environment import config_path, environ
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
+from core.frame.version import VERSION
+from core.platform import tls as authorities
 from core.resolution.resolve import resolve
-from core.runtime import lines, snapshot
+from core.runtime import log_lines as lines
+from core.runtime import snapshot
 from core.runtime.loop import process_loop
-from core.stores import authorities
 from core.web.app import build_app
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import Any, Final
 from core.config.records import DynamoStore, SqliteStore
 from core.stores.ports import AnswerStore, ConfigurationStore, CounterStore, RegistryStore
 
-MODULES: Final = {"sqlite": "core.stores.sqlite", "dynamodb": "core.stores.dynamodb"}
-COUNTERS: Final = {"sqlite": "core.stores.counters_sqlite", "dynamodb": "core.stores.counters_dynamodb"}
-ANSWERS: Final = {"sqlite": "core.stores.answers_sqlite", "dynamodb": "core.stores.answers_dynamodb"}
+MODULES: Final = {"sqlite": "core.stores.registry.sqlite", "dynamodb": "core.stores.registry.dynamodb"}
+COUNTERS: Final = {"sqlite": "core.stores.counters.sqlite", "dynamodb": "core.stores.counters.dynamodb"}
+ANSWERS: Final = {"sqlite": "core.stores.answers.sqlite", "dynamodb": "core.stores.answers.dynamodb"}
 CONFIGURATIONS: Final = {
-    "sqlite": "core.stores.configurations_sqlite",
-    "dynamodb": "core.stores.configurations_dynamodb",
+    "sqlite": "core.stores.configurations.sqlite",
+    "dynamodb": "core.stores.configurations.dynamodb",
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.apis.resources import Resource
+from core.frame.resources import Resource
 
 if TYPE_CHECKING:
     from core.apis.configurations import Configuration

@@ -37,7 +37,7 @@ def build_app(
     rows = list(route_rows(list(apis)))
     if stack.watch is None or loaded is None:
         return _app(routes(rows, stack), [stack], sink)
-    from core.resolution.live import Live
+    from core.resolution.live.reloader import Live
     from core.web.live import live_routes, made
 
     live = Live(loaded, apis, stack, stack.watch, partial(made, rows))

@@ -3,8 +3,8 @@
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from core.apis.types import Wire
 from core.errors import BodyTooLarge, InvalidRequest
+from core.frame.types import Wire
 
 
 async def read(request: Request, limit: int) -> bytes:

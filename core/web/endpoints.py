@@ -9,13 +9,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core.apis.callers import Call
-from core.apis.operations import Operation
-from core.apis.resources import Kind
 from core.apis.tables import RouteRow
-from core.apis.types import Wire
 from core.errors import InvalidRequest
-from core.resolution.connecting import Surface
+from core.frame.callers import Call
+from core.frame.operations import Operation
+from core.frame.resources import Kind
+from core.frame.types import Wire
+from core.resolution.instances import Surface
 from core.resolution.stack import Guarded, Stack
 from core.routing.registration import resource_from
 from core.web.body import parse, read

@@ -8,8 +8,8 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.apis.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
 from core.errors import ApiError, InvalidRequest
+from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
 from core.web.failures import ClientLeft, Endpoint, attempt, deadline, error_response
 from core.web.observed import observed_of
 from core.web.sse import EventStream

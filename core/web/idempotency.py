@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from core.apis.callers import Call
 from core.config.security import IdempotencyConfig
 from core.errors import AnswerUnderWay, IdempotencyUnavailable, InvalidRequest, KeyReused
+from core.frame.callers import Call
 from core.quota.identity import identity
 from core.stores.ports import Answer, AnswerStore, Earlier, Lease
 from core.web.body import read

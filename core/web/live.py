@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.apis.tables import RouteRow
 from core.errors import ApiError
-from core.resolution.live import Live
+from core.resolution.live.reloader import Live
 from core.resolution.stack import Stack
 from core.web.endpoints import endpoints
 from core.web.failures import attempt, deadline, error_response

@@ -10,9 +10,9 @@ from uuid import uuid4
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.apis.observed import Observed, Stopwatch
-from core.apis.tracing import CARRIERS, TRACE, Trace, trace_of
 from core.errors import ApiError
+from core.frame.observed import Observed, Stopwatch
+from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
 from core.web.failures import error_response
 
 KEY: Final = "llambda.observed"

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from core.apis.types import JsonStream
 from core.errors import ApiError
+from core.frame.types import JsonStream
 from core.web.failures import attempt, deadline
 from core.web.observed import observed_of
 

@@ -25,13 +25,14 @@ NEVER = (
     "uvicorn",
     "sqlite3",
     "core.cli",
-    "core.resolution.external",
+    "core.resolution.external.spec_files",
+    "core.resolution.external.boundary",
     "jwt",
     "cryptography",
     "core.auth",
     "core.quota",
-    "core.stores.counters_sqlite",
-    "core.stores.counters_dynamodb",
+    "core.stores.counters.sqlite",
+    "core.stores.counters.dynamodb",
 )
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from core.apis import admin, configurations, inference, native, safety
 from core.apis.openapi import document
-from core.apis.operations import Operation
 from core.apis.tables import APIS, route_rows
 from core.errors import ApiError
-from core.resolution.specs import BUILT_IN
+from core.frame.operations import Operation
+from core.resolution.provider_types import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
 PROTOCOLS: dict[str, Any] = {

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from core.providers.bedrock_iam import CALL, LISTS, Model, Rights, parameters, statements
+from core.cli.iam.statements import CALL, LISTS, Model, Rights, parameters, statements
 from tests.architecture.template import Given, properties, template
 
 MODEL: Final = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-v1:0"

@@ -8,7 +8,7 @@ import pytest
 
 from core.apis.admin import OPERATIONS
 from core.config.security import QuotaConfig
-from core.stores.counters_dynamodb import NAMES
+from core.stores.counters.dynamodb import NAMES
 from tests.architecture.template import ROOT, Given, events, properties, resources, statements, template
 
 VLLM: Final = {"VllmUrl": "https://models.example.com/v1"}

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from core.apis.resources import Resource
-from core.stores.dynamodb import connect as dynamodb
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
-from core.stores.sqlite import connect as sqlite
+from core.stores.registry.dynamodb import connect as dynamodb
+from core.stores.registry.sqlite import connect as sqlite
 from infra.local import dynamodb as local
 from tests.benchmarks.load import get, p50, post
 from tests.benchmarks.processes import CONFIG, started

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.stores import answers_sqlite
-from core.stores.answers_dynamodb import MOST_PART, DynamoAnswers
-from core.stores.aws import Table
+from core.platform.dynamodb_table import Table
+from core.stores.answers import sqlite as answers_sqlite
+from core.stores.answers.dynamodb import MOST_PART, DynamoAnswers
 from core.stores.ports import AnswerStore, Lease
 from tests.contract import counters
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from core.apis.configurations import Configuration
-from core.stores import configurations_dynamodb, configurations_sqlite
-from core.stores.configurations_sqlite import SqliteConfigurations
+from core.stores.configurations import dynamodb as configurations_dynamodb
+from core.stores.configurations import sqlite as configurations_sqlite
+from core.stores.configurations.sqlite import SqliteConfigurations
 from core.stores.ports import ConfigurationStore, Head
 from tests.contract import counters
 

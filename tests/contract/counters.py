@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from core.errors import QuotaExceeded
+from core.platform.dynamodb_table import Table
 from core.quota.quota import Quota
-from core.stores import counters_sqlite
-from core.stores.aws import Table
-from core.stores.counters_dynamodb import DynamoCounters
+from core.stores.counters import sqlite as counters_sqlite
+from core.stores.counters.dynamodb import DynamoCounters
 from core.stores.ports import CounterStore
 from tests.unit.quota.fakes import quota_config, user
 

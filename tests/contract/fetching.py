@@ -12,7 +12,7 @@ import pytest
 
 from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest
-from core.providers.fetch import GuardedFetcher
+from core.providers.http.fetch import GuardedFetcher
 from tests.parts.upstream import FakeUpstream, Reply, status
 
 PNG: Final = b"\x89PNG\r\n\x1a\n rest"

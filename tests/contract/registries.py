@@ -9,11 +9,11 @@ import multiprocessing
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from core.apis.resources import Resource
 from core.errors import Conflict
-from core.stores import dynamodb, sqlite
-from core.stores.cached import CachedRegistry
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
+from core.stores.registry import dynamodb, sqlite
+from core.stores.registry.cached import CachedRegistry
 
 PROCESSES = 5
 BARRIER_SECONDS = 60

@@ -6,19 +6,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.apis.callers import Call
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider
 from core.apis.models import MODEL
-from core.apis.resources import Resource
-from core.apis.types import JsonObject, JsonStream
-from core.providers.remote.inference.openai import config_of
-from core.providers.remote.inference.openai import connect as connect_row
-from core.routing.access import DEFAULT_POLICY, Policy
+from core.frame.callers import Call
+from core.frame.resources import Resource
+from core.frame.types import JsonObject, JsonStream
+from core.providers.openai.inference import config_of
+from core.providers.openai.inference import connect as connect_row
 from core.routing.catalog import Catalog
-from core.routing.circuits import Circuits
-from core.routing.guarded import Enforcement, GuardedRegistry
-from core.routing.inference import InferenceRouter
+from core.routing.circuit_breaker import Circuits
+from core.routing.guard import Enforcement, GuardedRegistry
+from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
+from core.services.inference.router import InferenceRouter
 from tests.fakes import Clock, MemoryStore
 from tests.parts.upstream import FakeUpstream, Reply, running
 

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 import pytest
 
 from core.errors import IdempotencyUnavailable
-from core.stores.answers_dynamodb import DynamoAnswers
-from core.stores.aws import Table
+from core.platform.dynamodb_table import Table
+from core.stores.answers.dynamodb import DynamoAnswers
 from core.stores.ports import Answer, Earlier, Lease
 
 type Reply = tuple[int, dict[str, Any]] | None

@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from core.errors import IdempotencyUnavailable
-from core.stores import counters_sqlite
-from core.stores.answers_sqlite import GRACE, connect
+from core.stores.answers.sqlite import GRACE, connect
+from core.stores.counters import sqlite as counters_sqlite
 from core.stores.ports import Answer, AnswerStore, Below, Earlier, Lease
 
 ANSWER = Answer(200, "a/b", b"yes")

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from core.apis.resources import Resource
 from core.auth.api_key import LAST_USE_SECONDS, REFUSED, ApiKeyVerifier
 from core.auth.key_format import KIND, PROVIDER, issue
 from core.auth.verifier import Incoming
 from core.errors import Unauthenticated
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
 from tests.contract.registries import Backend, model
 from tests.fakes import Clock

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.callers import Principal
 from core.auth.custom import Config, connect
 from core.auth.http import UNAVAILABLE, Http
 from core.auth.verifier import Incoming, Services, Verifier
 from core.errors import AuthUnavailable, Unauthenticated
+from core.frame.callers import Principal
 from tests.fakes import MemoryStore
 from tests.parts import upstream as upstreams
 from tests.parts.upstream import FakeUpstream, hang, raw, status

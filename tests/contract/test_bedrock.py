@@ -7,7 +7,7 @@ import pytest
 
 from core.apis.inference import CompletionRequest
 from core.errors import InvalidRequest
-from core.providers.remote.inference.bedrock import Bedrock, Config, connect
+from core.providers.bedrock.inference import Bedrock, Config, connect
 from tests.parts.bedrock import (
     EVENTS,
     HELLO,

@@ -11,7 +11,7 @@ import pytest
 
 from core.apis.inference import EmbeddingsRequest
 from core.errors import InvalidRequest, UpstreamFailed, UpstreamThrottled
-from core.providers.remote.inference.bedrock import AT_ONCE
+from core.providers.bedrock.inference import AT_ONCE
 from tests.parts.bedrock import (
     COHERE,
     TITAN,

@@ -15,7 +15,7 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from core.providers.bedrock_errors import translated
+from core.providers.bedrock.errors import translated
 from tests.parts.bedrock import (
     EVENTS,
     HELLO,

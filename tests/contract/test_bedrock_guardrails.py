@@ -13,7 +13,7 @@ import pytest
 from core.config.load import load
 from core.resolution.check import check
 from core.resolution.resolve import resolve
-from core.routing.shielded import WINDOW
+from core.services.inference.shielded import WINDOW
 from core.web.app import build_app, union
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import GUARDRAIL, KEYS, REGION, FakeBedrock, refusal

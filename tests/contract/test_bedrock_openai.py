@@ -11,7 +11,7 @@ import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, InferenceProvider
 from core.errors import InvalidRequest, ProviderUnavailable, UpstreamFailed, UpstreamThrottled
-from core.providers.remote.inference.bedrock import Config, connect
+from core.providers.bedrock.inference import Config, connect
 from tests.parts.bedrock import KEYS, REGION, FakeBedrock, refusal
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, Seen, hang, running, status, stream

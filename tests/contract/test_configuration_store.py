@@ -14,9 +14,9 @@ import pytest
 
 from core.apis.configurations import Configuration
 from core.errors import InvalidRequest, NotFound
-from core.stores.codec import MOST_BODY
-from core.stores.configurations import MOST_VERSION
+from core.stores.configurations.codec import MOST_VERSION
 from core.stores.ports import ConfigurationStore, Head
+from core.stores.registry.codec import MOST_BODY
 from tests.contract.configurations import (
     KINDS,
     Configuring,

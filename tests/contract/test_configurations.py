@@ -415,7 +415,7 @@ async def test_a_provider_of_the_run_config_stays(world: World) -> None:
 
 
 async def test_a_hanging_provider_is_refused_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.resolution.judging.PATIENCE", 0.2)
+    monkeypatch.setattr("core.resolution.live.validator.PATIENCE", 0.2)
     world.b.replies["/v1/models"] = hang
     answer = await world.post(REGISTER, entry({"url": world.b.url}))
     assert answer.status_code == 400

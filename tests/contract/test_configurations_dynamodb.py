@@ -8,9 +8,9 @@ from aiohttp.test_utils import TestServer
 import pytest
 
 from core.errors import NotFound, ProviderUnavailable
-from core.stores.aws import Table
-from core.stores.configurations_dynamodb import DynamoConfigurations
-from core.stores.items import TRIES
+from core.platform.dynamodb_items import TRIES
+from core.platform.dynamodb_table import Table
+from core.stores.configurations.dynamodb import DynamoConfigurations
 from core.stores.ports import Head
 from tests.contract.configurations import Configuring, configuration
 from tests.contract.registries import Backend, model

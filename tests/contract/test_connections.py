@@ -8,10 +8,11 @@ from typing import Any
 from aiohttp import web
 import pytest
 
-from core.apis.resources import Resource
-from core.providers.openai_config import config_of
-from core.providers.remote.inference import bedrock, openai
-from core.providers.remote.safety import nvidia
+from core.frame.resources import Resource
+from core.providers.bedrock import inference as bedrock
+from core.providers.nvidia import safety as nvidia
+from core.providers.openai import inference as openai
+from core.providers.openai.config import config_of
 from tests.parts.bedrock import HELLO, KEYS, REGION, FakeBedrock, chat
 from tests.parts.upstream import CHAT, FakeUpstream, running, status
 

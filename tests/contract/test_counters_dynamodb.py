@@ -10,8 +10,8 @@ from aiohttp.test_utils import TestServer
 import pytest
 
 from core.errors import QuotaUnavailable
-from core.stores.aws import Table
-from core.stores.counters_dynamodb import DynamoCounters
+from core.platform.dynamodb_table import Table
+from core.stores.counters.dynamodb import DynamoCounters
 from core.stores.ports import Below, CounterStore, Counts, Taken
 
 type Answer = tuple[int, dict[str, Any]] | None

@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from core.errors import QuotaUnavailable
-from core.stores.counters_sqlite import TIDY_ROWS, SqliteCounters, connect
+from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters, connect
 from core.stores.ports import Below, CounterStore, Counts, Taken
 from tests.fakes import Clock
 

@@ -9,11 +9,12 @@ import pytest
 
 from core.apis.discovery import Describes, Description
 from core.errors import ProviderUnavailable, UpstreamFailed
-from core.providers.openai_compatible import OpenAICompatible
-from core.providers.openai_config import config_of
-from core.providers.remote.inference import bedrock as models
-from core.providers.remote.safety import bedrock as guardrails
-from core.providers.remote.safety import nvidia, sambanova
+from core.providers.bedrock import inference as models
+from core.providers.bedrock import safety as guardrails
+from core.providers.nvidia import safety as nvidia
+from core.providers.openai.compatible import OpenAICompatible
+from core.providers.openai.config import config_of
+from core.providers.sambanova import safety as sambanova
 from tests.parts.bedrock import (
     COHERE,
     GUARDRAIL,

@@ -6,8 +6,8 @@ from pathlib import Path
 from click.testing import CliRunner
 import httpx
 
-from core.apis.version import VERSION
 from core.cli.discover import command
+from core.frame.version import VERSION
 from infra.local.model_server import CHAT_MODEL
 
 CONFIG = """

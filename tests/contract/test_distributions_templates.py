@@ -14,11 +14,11 @@ import httpx
 import pytest
 import yaml
 
-from core.cli.init_from import taken_over
+from core.cli.init.take_over import taken_over
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid
 from core.config.sections import ROUTED_APIS
-from core.providers.openai_rows import ROWS
+from core.providers.openai.rows import ROWS
 from core.resolution.check import ROUTED, check
 from core.resolution.resolve import resolve
 from core.web.app import build_app, union

@@ -9,10 +9,10 @@ from aiohttp.test_utils import TestServer, unused_port
 import pytest
 
 from core.errors import Conflict, ProviderUnavailable
-from core.stores.aws import Table
-from core.stores.codec import encode
-from core.stores.dynamodb import DynamoRegistry, connect
-from core.stores.items import TRIES
+from core.platform.dynamodb_items import TRIES
+from core.platform.dynamodb_table import Table
+from core.stores.registry.codec import encode
+from core.stores.registry.dynamodb import DynamoRegistry, connect
 from tests.contract.registries import model
 
 type Answer = tuple[int, dict[str, Any]]

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from core.apis.callers import Call, Principal
 from core.apis.external import Api
 from core.apis.inference import ChatRequest, Inference, TakesProviderData
 from core.apis.safety import RunShieldRequest
 from core.config.problems import ConfigInvalid
 from core.errors import InvalidRequest
-from core.resolution import external_provider
+from core.frame.callers import Call, Principal
 from core.resolution.check import check
-from core.resolution.compliance import NotCompliant, check_compliance
-from core.resolution.external_provider import Deps
+from core.resolution.external import provider as external_provider
+from core.resolution.external.compliance import NotCompliant, check_compliance
+from core.resolution.external.provider import Deps
 from core.resolution.resolve import resolve
 from tests.contract.external import ADAPTER, CONFIG, FACTORY, entry, loaded, put
 

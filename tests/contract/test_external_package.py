@@ -15,7 +15,7 @@ import aiohttp
 from click.testing import CliRunner
 import pytest
 
-from core.cli.providers import command
+from core.cli.providers.command import command
 from infra.uv import uv
 from tests.contract import external
 from tests.contract.external import put

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.config.fetch import FetchConfig
-from core.providers.fetch import UNREACHABLE, GuardedFetcher
+from core.providers.http.fetch import UNREACHABLE, GuardedFetcher
 from tests.contract.fetching import PNG, Names, at, fetching, refusal, serving, to, writes
 from tests.parts.issuer import rsa_key
 from tests.parts.upstream import FakeUpstream, Reply, in_turn, raw, running

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.abc import ResolveResult
 import pytest
 
-from core.providers.fetch import UNREACHABLE
+from core.providers.http.fetch import UNREACHABLE
 from tests.contract.fetching import PNG, SLOW, Names, at, fetching, refusal, serving, to, writes
 from tests.parts.upstream import FakeUpstream, hang, raw, running, status
 

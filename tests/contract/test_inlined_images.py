@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ChatRequest
-from core.apis.types import JsonObject
 from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest
-from core.providers.converse_messages import to_converse_messages
-from core.providers.fetch import GuardedFetcher
-from core.providers.inlined_images import AT_ONCE, MOST_BYTES, MOST_IMAGES, with_inlined_images
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.messages import to_converse_messages
+from core.providers.http.fetch import GuardedFetcher
+from core.providers.http.inlined_images import AT_ONCE, MOST_BYTES, MOST_IMAGES, with_inlined_images
 from tests.contract.fetching import PNG, fetching
 from tests.parts.upstream import FakeUpstream, hang, raw, running, status
 

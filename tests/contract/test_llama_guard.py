@@ -15,10 +15,10 @@ from core.apis.safety import Violation
 from core.config.distributions import find
 from core.config.load import load
 from core.errors import InvalidRequest, UpstreamFailed
-from core.providers.inline.safety.llama_guard import CATEGORIES, Config, LlamaGuard
+from core.providers.llama_guard.safety import CATEGORIES, Config, LlamaGuard
 from core.resolution.check import check
 from core.resolution.resolve import resolve
-from core.routing.safety import result_of
+from core.services.safety.router import result_of
 from core.web.app import build_app, union
 from tests.fakes import FakeProvider
 from tests.parts import upstream as upstreams

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 import pytest
 
-from core.apis.resources import Resource
 from core.apis.safety import Violation
 from core.errors import InvalidRequest, UpstreamFailed
-from core.providers.message_text import words
-from core.providers.remote.safety.nvidia import Config, NemoGuardrails, connect, conversation
+from core.frame.resources import Resource
+from core.providers.http.message_text import words
+from core.providers.nvidia.safety import Config, NemoGuardrails, connect, conversation
 from tests.parts.upstream import FakeUpstream, running, status
 
 CHECKS = "/v1/guardrail/checks"

@@ -14,7 +14,7 @@ import pytest
 
 from core.config.load import interpret
 from core.resolution.resolve import resolve
-from core.runtime.lines import emf, readable
+from core.runtime.log_lines import emf, readable
 from core.web.app import build_app, union
 from core.web.observed import Record
 from tests.contract.test_serve import write

@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from core.apis.callers import ANONYMOUS, Call
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, TakesProviderData
-from core.apis.types import JsonObject
 from core.config.load import interpret
 from core.errors import InvalidRequest, UpstreamFailed
-from core.providers.openai_compatible import OpenAICompatible
-from core.providers.openai_config import config_of
-from core.providers.openai_rows import ROWS, Row
+from core.frame.callers import ANONYMOUS, Call
+from core.frame.types import JsonObject
+from core.providers.openai.compatible import OpenAICompatible
+from core.providers.openai.config import config_of
+from core.providers.openai.rows import ROWS, Row
 from core.resolution.resolve import resolve
 from core.web.app import build_app
 from tests.parts.secrets import plant

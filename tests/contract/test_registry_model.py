@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.resources import Resource
 from core.errors import Conflict, PermissionDenied
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
 from tests.contract.conftest import fresh
 from tests.contract.registries import Backend, model

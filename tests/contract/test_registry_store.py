@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.apis.resources import Resource
 from core.errors import Conflict, InvalidRequest, PermissionDenied
-from core.stores.codec import MOST_BODY
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
+from core.stores.registry.codec import MOST_BODY
 from tests.contract.registries import Backend, model
 
 STRANGE = [

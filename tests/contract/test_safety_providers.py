@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 
-from core.apis.resources import Resource
 from core.apis.safety import SafetyProvider, Violation
 from core.errors import (
     ApiError,
@@ -17,12 +16,15 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from core.providers.inline.safety import llama_guard
-from core.providers.openai_compatible import OpenAICompatible
-from core.providers.openai_config import config_of
-from core.providers.remote.safety import bedrock, nvidia, sambanova
-from core.resolution.compliance import check_compliance
-from core.resolution.specs import built_in
+from core.frame.resources import Resource
+from core.providers.bedrock import safety as bedrock
+from core.providers.llama_guard import safety as llama_guard
+from core.providers.nvidia import safety as nvidia
+from core.providers.openai.compatible import OpenAICompatible
+from core.providers.openai.config import config_of
+from core.providers.sambanova import safety as sambanova
+from core.resolution.external.compliance import check_compliance
+from core.resolution.provider_types import built_in
 from tests.parts.bedrock import GUARDRAIL, KEYS, REGION, FakeBedrock
 from tests.parts.guardrails import VIOLENCE, intervened, listing, passed
 from tests.parts.secrets import plant

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 import pytest
 
-from core.apis.resources import Resource
 from core.apis.safety import Violation
 from core.errors import InvalidRequest, ProviderUnavailable, UpstreamFailed
-from core.providers.remote.safety.sambanova import Config, SambaNovaGuard, connect
+from core.frame.resources import Resource
+from core.providers.sambanova.safety import Config, SambaNovaGuard, connect
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, FakeUpstream, running, status
 

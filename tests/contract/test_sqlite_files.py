@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from core.errors import ProviderUnavailable
-from core.stores import sqlite
 from core.stores.ports import RegistryStore
+from core.stores.registry import sqlite
 from tests.contract.registries import model
 
 type Open = Callable[[Path | str], RegistryStore]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider
-from core.apis.types import JsonObject
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
-from core.providers.remote.inference.openai import config_of
-from core.providers.remote.inference.openai import connect as connect_row
+from core.frame.types import JsonObject
+from core.providers.openai.inference import config_of
+from core.providers.openai.inference import connect as connect_row
 from tests.parts import upstream as wire
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, chunk, raw, running, status, stream

@@ -18,9 +18,10 @@ from typing import Any, Final
 from click.testing import CliRunner, Result
 import pytest
 
-from core.cli import deploy_shown, deploy_stack
-from core.cli.deploy import command
-from core.cli.deploy_stack import Event
+from core.cli.deploy import output as deploy_shown
+from core.cli.deploy import stack as deploy_stack
+from core.cli.deploy.command import command
+from core.cli.deploy.stack import Event
 from infra import uv
 from tests.lambda_ import ministack
 from tests.lambda_.conftest import needs

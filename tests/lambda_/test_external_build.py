@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from core.cli.provider_new import Wanted, files, write
+from core.cli.providers.new import Wanted, files, write
 from infra.build import Build
 from infra.package import package
 from tests.lambda_ import emulator

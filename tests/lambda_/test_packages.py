@@ -96,7 +96,7 @@ def test_without_aws_and_without_tokens_it_has_the_libraries_of_neither(tmp_path
     said, files = ran(package, "inference", calls, {"LLAMBDA_CONFIG": "run.json"})
     assert said[0]["choices"][0]["message"]["content"] == "Hello"
     assert "[DONE]" in said[1]
-    assert "core.providers.remote.inference.openai" in files
+    assert "core.providers.openai.inference" in files
 
 
 async def test_tokens_are_verified_without_what_cryptography_was_made_with(

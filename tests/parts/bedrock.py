@@ -16,8 +16,8 @@ from zlib import crc32
 from aiohttp import web
 
 from core.apis.inference import ChatRequest
-from core.apis.types import JsonObject
-from core.providers.remote.inference.bedrock import Bedrock, Config
+from core.frame.types import JsonObject
+from core.providers.bedrock.inference import Bedrock, Config
 from tests.parts.secrets import plant
 from tests.parts.upstream import FakeUpstream, Reply, raw, running, status
 

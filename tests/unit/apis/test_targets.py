@@ -8,8 +8,8 @@ from pydantic import ValidationError
 import pytest
 
 from core.apis.models import RegisterModel
-from core.apis.resources import Resource
 from core.apis.targets import MOST_TARGETS
+from core.frame.resources import Resource
 from core.routing.targets import ordered, targets_of
 
 JSON = st.recursive(

@@ -6,14 +6,14 @@ from typing import Any, override
 
 import pytest
 
-from core.apis.callers import Principal
-from core.apis.resources import Resource
 from core.auth.api_key import EXPIRED, LAST_USE_SECONDS, REFUSED, ApiKeyVerifier, Config, connect
 from core.auth.http import UNAVAILABLE, Http
 from core.auth.key_format import issue
 from core.auth.verifier import Fit, Incoming, Services
 from core.errors import AuthUnavailable, ProviderUnavailable, Unauthenticated
-from core.stores.cached import CachedRegistry
+from core.frame.callers import Principal
+from core.frame.resources import Resource
+from core.stores.registry.cached import CachedRegistry
 from tests.fakes import Clock, MemoryStore
 from tests.parts.secrets import plant
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from core.apis.callers import Principal
 from core.auth.authenticator import Authenticator
 from core.auth.http import Http
 from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming, Services, isolated
 from core.errors import ApiError, AuthUnavailable, Unauthenticated
+from core.frame.callers import Principal
 from tests.fakes import MemoryStore
 
 TOKEN = "abc.def-_~+/=="

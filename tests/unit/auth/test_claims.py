@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.callers import CATEGORIES
 from core.auth.claims import DEFAULT_MAPPING, LEEWAY, attributes, check_audience, check_issuer, check_times, principal
 from core.auth.verifier import isolated
 from core.errors import Unauthenticated
+from core.frame.callers import CATEGORIES
 
 NOW = 1_800_000_000.0
 TIMES = st.floats(NOW - 2 * LEEWAY, NOW + 2 * LEEWAY) | st.floats(allow_nan=True) | st.integers()

@@ -9,7 +9,7 @@ import click
 
 from core.config.problems import ConfigInvalid, Problem
 from core.errors import ProviderUnavailable
-from core.resolution.compliance import NotCompliant
+from core.resolution.external.compliance import NotCompliant
 
 
 def _interrupt() -> NoReturn:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import pytest
 import yaml
 
-from core.cli import configurations_shown as shown
-from core.cli.configurations import command
+from core.cli.configurations import output as shown
+from core.cli.configurations.command import command
 from core.cli.main import main
 from core.config.problems import ConfigInvalid
 from tests.parts.configured import KEY, MASK, FakeStack, answering

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.cli import deploy_sam
-from core.cli.deploy import command
-from core.cli.deploy_checks import Asked, name_of, parameters
-from core.cli.deploy_template import Template, Values, read
+from core.cli.deploy import sam as deploy_sam
+from core.cli.deploy.checks import Asked, name_of, parameters
+from core.cli.deploy.command import command
+from core.cli.deploy.template import Template, Values, read
 from core.cli.main import main
 from infra import uv
 from tests.parts.secrets import plant

@@ -5,9 +5,9 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.cli.iam_rights import SELF, Known, derive
-from core.cli.iam_uses import Source, Usage, Used
-from core.providers.bedrock_iam import Arn, Model, Place, statements
+from core.cli.iam.rights import SELF, Known, derive
+from core.cli.iam.statements import Arn, Model, Place, statements
+from core.cli.iam.uses import Source, Usage, Used
 
 ROLE: Final = "arn:aws:iam::210987654321:role/bedrock"
 SOURCES: Final = (

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import pytest
 import yaml
 
-from core.cli.init import command
-from core.cli.init_document import REMOTES, Answers, document, required_variables, scalar
-from core.cli.init_questions import HELP, QUESTIONS
+from core.cli.init.command import command
+from core.cli.init.document import REMOTES, Answers, document, required_variables, scalar
+from core.cli.init.questions import HELP, QUESTIONS
 from core.config.document import RunConfig
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from core.apis.callers import Principal
-from core.apis.resources import Resource
 from core.auth.api_key import ApiKeyVerifier
 from core.auth.key_format import KIND, issue, parse
 from core.auth.verifier import Incoming
 from core.cli.main import main
 from core.errors import Unauthenticated
-from core.stores import sqlite
+from core.frame.callers import Principal
+from core.frame.resources import Resource
 from core.stores.ports import RegistryStore
+from core.stores.registry import sqlite
 from tests.parts.secrets import plant
 from tests.unit.cli.conftest import Keys
 

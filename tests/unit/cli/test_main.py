@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from core.apis.version import VERSION
 from core.cli.main import COMMANDS, main
+from core.frame.version import VERSION
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 import pytest
 
 from core.cli.main import main
-from core.cli.provider_new import APIS, PLACE, TEMPLATES, Wanted, files
-from core.cli.providers import command
-from core.resolution.specs import built_in
+from core.cli.providers.command import command
+from core.cli.providers.new import APIS, PLACE, TEMPLATES, Wanted, files
+from core.resolution.provider_types import built_in
 from tests.contract.external import ADAPTER, CONFIG, FACTORY, entry, put, run_config
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.apis.version import VERSION
+from core.frame.version import VERSION
 from infra.dependencies import Dependency, keep, licences, locked, normal
 from infra.sbom import bill
 

@@ -7,7 +7,7 @@ import platform
 
 import pytest
 
-from core.resolution.specs import ProviderSpec
+from core.resolution.provider_types import ProviderSpec
 from infra.external import copy, copy_specs, drop_metadata, externals, with_directory
 from tests.unit.infra.test_dependencies import install
 
@@ -38,7 +38,9 @@ def spec(module: str, *pip_packages: str) -> ProviderSpec:
 def test_a_package_comes_with_what_it_requires_and_says_what_the_lock_has_not(site: Path, tmp_path: Path) -> None:
     install(site, "acme-provider", "acme-client>=1", "aiohttp; python_version > '3'", "absent; extra == 'x'")
     install(site, "acme-client", "llambda", "not-installed; sys_platform == 'win32'")
-    (site / "acme_provider" / "config.py").write_text("import yaml\nfrom core.providers.upstream import Upstream\n")
+    (site / "acme_provider" / "config.py").write_text(
+        "import yaml\nfrom core.providers.http.upstream import Upstream\n"
+    )
     invalidate_caches()
     found = externals([(spec("acme_provider", "idna"), None)])
     assert {"acme-provider", "acme-client", "aiohttp", "idna", "multidict"} <= found.distributions
@@ -47,7 +49,7 @@ def test_a_package_comes_with_what_it_requires_and_says_what_the_lock_has_not(si
         "unlocked: acme-client==1.0, taken as installed",
         "unlocked: acme-provider==1.0, taken as installed",
     ]
-    assert {"yaml", "core.providers.upstream"} <= found.imports
+    assert {"yaml", "core.providers.http.upstream"} <= found.imports
     out = tmp_path / "out"
     out.mkdir()
     copy(found, OTHER, out)

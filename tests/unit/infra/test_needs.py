@@ -12,7 +12,7 @@ import pytest
 from core.auth.types import TYPES
 from core.config import distributions
 from core.config.load import compile_json
-from core.resolution.specs import built_in
+from core.resolution.provider_types import built_in
 from core.stores.connect import CONFIGURATIONS, COUNTERS, MODULES
 from infra.needs import ROOT, STORES, Needs, needs, provider_types
 
@@ -64,15 +64,15 @@ def test_each_part_of_a_run_config_needs_its_libraries(document: dict[str, Any],
 
 def test_safety_needs_no_provider_of_inference_unless_a_shield_asks_models() -> None:
     providers = {"inference": [VLLM], "safety": [{**BEDROCK}]}
-    assert "core.providers.remote.inference.openai" not in found("safety", providers=providers).modules
+    assert "core.providers.openai.inference" not in found("safety", providers=providers).modules
     providers = {"inference": [VLLM], "safety": [GUARD]}
-    assert "core.providers.remote.inference.openai" in found("safety", providers=providers).modules
+    assert "core.providers.openai.inference" in found("safety", providers=providers).modules
 
 
 def test_admin_needs_every_provider_to_ask_how_it_is() -> None:
     providers = {"inference": [VLLM], "safety": [BEDROCK]}
     modules = found("admin", providers=providers).modules
-    assert {"core.providers.remote.inference.openai", "core.providers.remote.safety.bedrock"} <= modules
+    assert {"core.providers.openai.inference", "core.providers.bedrock.safety"} <= modules
 
 
 def test_whatever_core_names_a_module_by_is_known_here() -> None:
@@ -97,7 +97,7 @@ def test_what_is_not_asked_for_is_not_followed() -> None:
     modules = found(providers={"inference": [VLLM]}).modules
     assert not [name for name in modules if name.startswith(("core.auth.", "core.quota.", "core.resolution.external"))]
     quota = {"quota": {"kvstore": {"type": "sqlite", "db_path": "x.db"}}}
-    assert {"core.quota.quota", "core.stores.counters_sqlite"} <= found(server=quota).modules
+    assert {"core.quota.quota", "core.stores.counters.sqlite"} <= found(server=quota).modules
 
 
 def test_what_a_variable_switches_on_is_needed() -> None:
@@ -132,8 +132,8 @@ def test_external_providers_are_those_of_the_functions_own_apis(tmp_path: Path) 
         entries = {"inference": list(providers), "safety": [acme]}
         found_ = found(function, providers=entries, external_providers_dir=str(tmp_path))
         assert not found_.everything
-        assert "core.resolution.external" in found_.modules
-        assert "core.providers.remote.inference.bedrock" not in found_.modules
+        assert "core.resolution.external.spec_files" in found_.modules
+        assert "core.providers.bedrock.inference" not in found_.modules
         return {(each.api, each.provider_type) for each, _ in found_.external}
 
     assert external("safety", acme) == {("safety", "remote::acme")}
@@ -144,7 +144,7 @@ def test_external_providers_are_those_of_the_functions_own_apis(tmp_path: Path) 
 
 def test_what_an_external_provider_imports_of_core_is_needed() -> None:
     run_config = json.dumps({"version": 2, "image_name": "t"})
-    assert needs("inference", run_config, {"core.providers.upstream", "numpy"}).libraries >= HTTP
+    assert needs("inference", run_config, {"core.providers.http.upstream", "numpy"}).libraries >= HTTP
     assert "numpy" not in needs("inference", run_config, {"numpy"}).libraries
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from core.config.machine import machine
 from core.config.user_fields import discovered, user_fields, view
-from core.providers.connections import MOST_CONNECTIONS, most_connections
-from core.providers.openai_config import config_of
-from core.providers.remote.inference import bedrock
-from core.providers.remote.safety import bedrock as guardrails
-from core.providers.remote.safety import nvidia, sambanova
+from core.providers.bedrock import inference as bedrock
+from core.providers.bedrock import safety as guardrails
+from core.providers.http.connections import MOST_CONNECTIONS, most_connections
+from core.providers.nvidia import safety as nvidia
+from core.providers.openai.config import config_of
+from core.providers.sambanova import safety as sambanova
 
 CONFIGS: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (config_of("remote::vllm"), {"url": "http://gpu"}),

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.types import JsonObject
 from core.errors import InvalidRequest
-from core.providers.converse_content import DOCUMENTS, PARTS, tell_apart, to_blocks, with_cache_point
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.content import DOCUMENTS, PARTS, tell_apart, to_blocks, with_cache_point
 
 KINDS = frozenset(PARTS)
 EPHEMERAL: JsonObject = {"type": "ephemeral"}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.types import JsonObject
 from core.errors import InvalidRequest
-from core.providers.converse_messages import holds_tools, to_converse_messages
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.messages import holds_tools, to_converse_messages
 
 EPHEMERAL: JsonObject = {"type": "ephemeral"}
 POINT: JsonObject = {"cachePoint": {"type": "default"}}

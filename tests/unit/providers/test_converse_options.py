@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from core.apis.types import JsonObject
 from core.errors import InvalidRequest
-from core.providers.converse_options import (
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.options import (
     DROPPED,
     NO_EQUIVALENT,
     refuse_what_has_no_equivalent,

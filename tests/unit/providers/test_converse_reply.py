@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from core.apis.types import JsonObject
 from core.errors import UpstreamFailed
-from core.providers.converse_reply import finish_reason_of, from_converse, usage_of
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.reply import finish_reason_of, from_converse, usage_of
 
 USAGE: JsonObject = {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ChatRequest
-from core.apis.types import JsonObject
 from core.errors import InvalidRequest
-from core.providers.converse_content import DOCUMENTS, IMAGES
-from core.providers.converse_options import EFFORTS, STREAMED_GUARDRAIL
-from core.providers.converse_reply import FINISH_REASONS, MALFORMED
-from core.providers.converse_request import to_converse
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.content import DOCUMENTS, IMAGES
+from core.providers.bedrock.converse.options import EFFORTS, STREAMED_GUARDRAIL
+from core.providers.bedrock.converse.reply import FINISH_REASONS, MALFORMED
+from core.providers.bedrock.converse.request import to_converse
 
 ADD: JsonObject = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 FULL: JsonObject = {

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.apis.inference import ChatRequest
-from core.apis.types import JsonObject
-from core.providers.converse_reply import from_converse
-from core.providers.converse_request import to_converse
-from core.providers.converse_stream import ConverseChunks
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.reply import from_converse
+from core.providers.bedrock.converse.request import to_converse
+from core.providers.bedrock.converse.stream import ConverseChunks
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 WORDS = TEXTS.filter(str.strip)

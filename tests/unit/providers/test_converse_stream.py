@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from core.apis.types import JsonObject
 from core.errors import UpstreamFailed
-from core.providers.converse_stream import ConverseChunks
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.stream import ConverseChunks
 
 STOP: JsonObject = {"messageStop": {"stopReason": "end_turn"}}
 METADATA: JsonObject = {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 2, "cacheReadInputTokens": 1}}}

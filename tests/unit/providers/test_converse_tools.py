@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from core.apis.types import JsonObject
 from core.errors import InvalidRequest
-from core.providers.converse_tools import to_tool_config
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.tools import to_tool_config
 
 SCHEMA: JsonObject = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 ADD: JsonObject = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": SCHEMA}}

@@ -11,8 +11,8 @@ from yarl import URL
 
 from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest
-from core.providers.fetch import checked, redirected
-from core.providers.fetch_addresses import may_fetch_from
+from core.providers.http.fetch import checked, redirected
+from core.providers.http.fetch_addresses import may_fetch_from
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "223.255.255.255", "2606:4700::1111"]
 PRIVATE = [

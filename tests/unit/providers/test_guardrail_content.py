@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import InvalidRequest
-from core.providers.guardrail_content import source_of, to_content
+from core.providers.bedrock.guardrail_content import source_of, to_content
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 PARTS = st.lists(st.builds(lambda text: {"type": "text", "text": text}, TEXTS), max_size=3)

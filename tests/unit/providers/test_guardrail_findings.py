@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import InvalidRequest, UpstreamFailed
-from core.providers.guardrail_findings import FINDINGS, violation_of
+from core.providers.bedrock.guardrail_findings import FINDINGS, violation_of
 from tests.parts.guardrails import EMAIL, VIOLENCE, intervened, passed
 
 ACTIONS = st.sampled_from(["BLOCKED", "ANONYMIZED", "NONE"])

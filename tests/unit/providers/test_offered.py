@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ServedModel
-from core.providers.offered import CONTEXT, offered_model, offered_profile
+from core.providers.openai.offered import CONTEXT, offered_model, offered_profile
 
 SERVED = ServedModel(id="m", model_type="llm", metadata={})
 PLAIN = {"id": "m", "model_type": "llm"}

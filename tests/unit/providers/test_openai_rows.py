@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 import pytest
 
 from core.config.load import interpret
-from core.providers.openai_compatible import OpenAICompatible
-from core.providers.openai_config import config_of
-from core.providers.openai_rows import ROWS, Row, api_root
+from core.providers.openai.compatible import OpenAICompatible
+from core.providers.openai.config import config_of
+from core.providers.openai.rows import ROWS, Row, api_root
 from core.resolution.check import check
 from tests.parts.secrets import plant
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import UpstreamFailed
-from core.providers.upstream import MOST_EVENT, _sse
+from core.providers.http.upstream import MOST_EVENT, _sse
 
 DATA = st.binary(min_size=1, max_size=30).map(lambda data: data.replace(b"\n", b"").replace(b"\r", b"") or b"x")
 

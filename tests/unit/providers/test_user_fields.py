@@ -4,14 +4,15 @@ from pydantic import BaseModel
 import pytest
 
 from core.config.user_fields import secret_fields, user_fields
-from core.providers.inline.safety import llama_guard
-from core.providers.openai_config import config_of
-from core.providers.openai_rows import ROWS, Row
-from core.providers.remote.inference import bedrock
-from core.providers.remote.safety import bedrock as guardrails
-from core.providers.remote.safety import nvidia, sambanova
+from core.providers.bedrock import inference as bedrock
+from core.providers.bedrock import safety as guardrails
+from core.providers.llama_guard import safety as llama_guard
+from core.providers.nvidia import safety as nvidia
+from core.providers.openai.config import config_of
+from core.providers.openai.rows import ROWS, Row
+from core.providers.sambanova import safety as sambanova
 from core.resolution.check import config_class
-from core.resolution.specs import ProviderSpec, built_in
+from core.resolution.provider_types import ProviderSpec, built_in
 
 TUNED = {
     "timeout",

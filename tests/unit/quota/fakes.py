@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import random
 from typing import Any
 
-from core.apis.callers import ANONYMOUS, Call, Principal
 from core.config.security import QuotaConfig
 from core.errors import QuotaUnavailable
+from core.frame.callers import ANONYMOUS, Call, Principal
 from core.quota.quota import Quota
 from core.stores.ports import Below, Counts, Taken
 from tests.fakes import Clock

@@ -8,8 +8,8 @@ import pytest
 
 from core.config.records import DynamoStore, SqliteStore
 from core.stores.connect import connect_counters
-from core.stores.counters_dynamodb import DynamoCounters
-from core.stores.counters_sqlite import SqliteCounters
+from core.stores.counters.dynamodb import DynamoCounters
+from core.stores.counters.sqlite import SqliteCounters
 from core.stores.ports import Below
 
 
@@ -29,9 +29,9 @@ def test_dynamodb_is_connected_with_its_table() -> None:
     ("module", "unwanted"),
     [
         ("core.quota.quota", {"starlette", "sqlite3", "aiobotocore", "botocore", "aiohttp"}),
-        ("core.stores.connect", {"core.stores.counters_sqlite", "core.stores.counters_dynamodb", "sqlite3"}),
-        ("core.stores.counters_dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
-        ("core.stores.counters_sqlite", {"aiobotocore", "botocore"}),
+        ("core.stores.connect", {"core.stores.counters.sqlite", "core.stores.counters.dynamodb", "sqlite3"}),
+        ("core.stores.counters.dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
+        ("core.stores.counters.sqlite", {"aiobotocore", "botocore"}),
     ],
 )
 def test_libraries_are_imported_only_when_they_are_used(module: str, unwanted: set[str]) -> None:

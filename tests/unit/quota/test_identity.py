@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.callers import ANONYMOUS, Call, Principal
+from core.frame.callers import ANONYMOUS, Call, Principal
 from core.quota.identity import LONGEST, identity
 from tests.unit.quota.fakes import anonymous, user
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.callers import Principal
+from core.frame.callers import Principal
 from core.quota.limits import Limits, limits_of
 from tests.unit.quota.fakes import anonymous, quota_config, user
 

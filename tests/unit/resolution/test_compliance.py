@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pytest
 
 from core.apis.inference import InferenceProvider
-from core.resolution.compliance import NotCompliant, check_compliance
+from core.resolution.external.compliance import NotCompliant, check_compliance
 from tests.fakes import FakeProvider
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from core.config.load import interpret
 from core.resolution.resolve import resolve
-from core.stores.answers_dynamodb import DynamoAnswers
-from core.stores.answers_sqlite import SqliteAnswers
+from core.stores.answers.dynamodb import DynamoAnswers
+from core.stores.answers.sqlite import SqliteAnswers
 from core.stores.connect import connect_answers
 from core.stores.ports import AnswerStore, Lease
 
@@ -73,8 +73,8 @@ async def test_a_store_gets_its_namespace(tmp_path: Path) -> None:
     ("configured", "imported"),
     [
         (None, set[str]()),
-        ("sqlite", {"core.web.idempotency", "core.stores.answers_sqlite"}),
-        ("dynamodb", {"core.web.idempotency", "core.stores.answers_dynamodb"}),
+        ("sqlite", {"core.web.idempotency", "core.stores.answers.sqlite"}),
+        ("dynamodb", {"core.web.idempotency", "core.stores.answers.dynamodb"}),
     ],
 )
 def test_a_function_imports_nothing_of_what_is_not_configured(
@@ -89,5 +89,5 @@ def test_a_function_imports_nothing_of_what_is_not_configured(
             [sys.executable, "-c", program], cwd=ROOT, env=env, check=True, capture_output=True, text=True
         )
         modules = set(run.stdout.split())
-        ours = {"core.web.idempotency", "core.stores.answers_sqlite", "core.stores.answers_dynamodb"}
+        ours = {"core.web.idempotency", "core.stores.answers.sqlite", "core.stores.answers.dynamodb"}
         assert modules & ours == wanted

@@ -11,10 +11,10 @@ from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid
 from core.errors import NotFound
 from core.resolution.check import check
-from core.resolution.compliance import NotCompliant
+from core.resolution.external.compliance import NotCompliant
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
-from core.routing.guarded import MISS_SECONDS
+from core.routing.guard import MISS_SECONDS
 
 SPEC = """
 adapter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
-from core.apis.types import JsonObject, JsonStream, Wire
+from core.frame.types import JsonObject, JsonStream, Wire
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 METRICS = [

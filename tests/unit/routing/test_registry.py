@@ -7,8 +7,8 @@ import pytest
 
 from core.apis.inference import ServedModel
 from core.apis.models import MODEL
-from core.apis.resources import Resource
 from core.errors import Conflict, InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
+from core.frame.resources import Resource
 from core.routing.catalog import Catalog
 from core.routing.registry import Registry, split_identifier
 from tests.fakes import Clock, FakeProvider, MemoryStore, served

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from core.apis.callers import Principal
 from core.apis.inference import ModelType, ServedModel
 from core.apis.models import MODEL
-from core.apis.resources import Resource
 from core.config.policy import AccessRule
 from core.errors import ApiError, InvalidRequest, NotFound, PermissionDenied, ProviderUnavailable, UpstreamFailed
-from core.routing.access import DEFAULT_POLICY
+from core.frame.callers import Principal
+from core.frame.resources import Resource
 from core.routing.catalog import Catalog
-from core.routing.guarded import Enforcement, GuardedRegistry
+from core.routing.guard import Enforcement, GuardedRegistry
+from core.routing.policy import DEFAULT_POLICY
 from core.routing.registry import Registry
 from core.routing.targets import TargetPolicy
 from tests.fakes import FakeProvider, MemoryStore, served

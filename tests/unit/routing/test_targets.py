@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.callers import Principal
-from core.apis.resources import Resource
 from core.config.policy import AccessRule
+from core.frame.callers import Principal
+from core.frame.resources import Resource
 from core.routing.targets import Target, TargetPolicy, elsewhere, ordered, targets_of
 
 ADA = Principal("ada", {})

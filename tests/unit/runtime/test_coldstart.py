@@ -17,7 +17,7 @@ import pytest
 from core.runtime.coldstart import FILE, MADE_BY, sre
 from infra import precompile
 
-MODULES = ("core.errors", "core.apis.native", "core.config.load", "core.providers.upstream", "core.runtime.stream")
+MODULES = ("core.errors", "core.apis.native", "core.config.load", "core.providers.http.upstream", "core.runtime.stream")
 PROGRAM = """
 import gc, json, sys
 from pathlib import Path

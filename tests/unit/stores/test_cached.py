@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from core.apis.resources import Resource
 from core.errors import Conflict, ProviderUnavailable
-from core.stores.cached import CachedRegistry
+from core.frame.resources import Resource
 from core.stores.ports import Check
+from core.stores.registry.cached import CachedRegistry
 
 LLAMA = Resource("model", "llama", "vllm", "llama-3", {"metadata": {}})
 CHANGED = Resource("model", "llama", "vllm", "llama-3", {"metadata": {"note": "new"}})

@@ -3,8 +3,8 @@
 from dataclasses import replace
 import json
 
-from core.apis.resources import Resource
-from core.stores.codec import MOST_BODY, decode, encode
+from core.frame.resources import Resource
+from core.stores.registry.codec import MOST_BODY, decode, encode
 
 LLAMA = Resource("model", "llama", "vllm", "llama-3", {"metadata": {}}, created=7, owner={"principal": "ada"})
 

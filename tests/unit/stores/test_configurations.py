@@ -9,8 +9,8 @@ import pytest
 
 from core.apis.configurations import Configuration
 from core.errors import InvalidRequest
-from core.stores.codec import MOST_BODY
-from core.stores.configurations import MOST_VERSION, decode, encode, missing, possible
+from core.stores.configurations.codec import MOST_VERSION, decode, encode, missing, possible
+from core.stores.registry.codec import MOST_BODY
 
 OVERLAY = {"inference": {"vllm": {"provider_type": "remote::vllm", "config": {"url": None}, "registered": False}}}
 FIRST = Configuration(1, OVERLAY, created=7, owner={"principal": "ada", "attributes": {}}, note="registered")

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from core.config.records import DynamoStore, SqliteStore
-from core.stores.configurations_dynamodb import DynamoConfigurations
-from core.stores.configurations_sqlite import SqliteConfigurations
+from core.stores.configurations.dynamodb import DynamoConfigurations
+from core.stores.configurations.sqlite import SqliteConfigurations
 from core.stores.connect import connect_configurations, connect_registry
-from core.stores.dynamodb import DynamoRegistry
 from core.stores.ports import Head
-from core.stores.sqlite import SqliteRegistry
+from core.stores.registry.dynamodb import DynamoRegistry
+from core.stores.registry.sqlite import SqliteRegistry
 
 
 async def test_sqlite_is_connected_with_its_path_and_namespace(tmp_path: Path) -> None:
@@ -43,11 +43,14 @@ async def test_configurations_are_connected_where_the_registry_is(tmp_path: Path
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("core.stores.connect", {"sqlite3", "aiobotocore", "botocore", "core.stores.sqlite", "core.stores.dynamodb"}),
-        ("core.stores.dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
-        ("core.stores.sqlite", {"aiobotocore", "botocore"}),
-        ("core.stores.configurations_dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
-        ("core.stores.configurations_sqlite", {"aiobotocore", "botocore"}),
+        (
+            "core.stores.connect",
+            {"sqlite3", "aiobotocore", "botocore", "core.stores.registry.sqlite", "core.stores.registry.dynamodb"},
+        ),
+        ("core.stores.registry.dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
+        ("core.stores.registry.sqlite", {"aiobotocore", "botocore"}),
+        ("core.stores.configurations.dynamodb", {"sqlite3", "aiobotocore", "botocore", "aiohttp"}),
+        ("core.stores.configurations.sqlite", {"aiobotocore", "botocore"}),
     ],
 )
 def test_libraries_are_imported_only_when_they_are_used(module: str, unwanted: set[str]) -> None:

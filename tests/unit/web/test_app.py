@@ -9,20 +9,20 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from core.apis.callers import Call
 from core.apis.models import MODEL
 from core.apis.tables import route_rows
 from core.config.document import RunConfig
 from core.errors import ApiError, Conflict, UpstreamThrottled
-from core.resolution.connecting import Surface
+from core.frame.callers import Call
+from core.resolution.instances import Surface
 from core.resolution.stack import Stack
-from core.routing.access import DEFAULT_POLICY, Policy
-from core.routing.admin import AdminRouter, ProviderView, QuotaRouter
 from core.routing.catalog import Catalog
-from core.routing.guarded import Enforcement, GuardedRegistry
-from core.routing.inference import InferenceRouter
-from core.routing.native import NativeRouter
+from core.routing.guard import Enforcement, GuardedRegistry
+from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
+from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
+from core.services.inference.native.router import NativeRouter
+from core.services.inference.router import InferenceRouter
 from core.web.app import build_app, union
 from tests.fakes import FakeProvider, MemoryStore
 

@@ -9,9 +9,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.apis.callers import Principal
-from core.apis.types import JsonStream
 from core.errors import UpstreamTimeout
+from core.frame.callers import Principal
+from core.frame.types import JsonStream
 from core.web import sse
 from core.web.failures import Bug, attempt, deadline
 from core.web.gate import Gate, Steps

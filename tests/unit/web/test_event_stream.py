@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from core.apis.types import JsonStream
 from core.errors import UpstreamFailed
+from core.frame.types import JsonStream
 from core.web.sse import EventStream
 
 

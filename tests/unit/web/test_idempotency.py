@@ -16,10 +16,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from core.apis.callers import Call, Principal
-from core.apis.types import JsonStream
 from core.config.security import IdempotencyConfig
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed
+from core.frame.callers import Call, Principal
+from core.frame.types import JsonStream
 from core.quota.identity import identity
 from core.stores.ports import Answer, Lease
 from core.web.body import read

@@ -12,9 +12,9 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from core.apis.tracing import TRACE, UNTRACED
-from core.apis.types import JsonStream
 from core.errors import UpstreamThrottled
+from core.frame.tracing import TRACE, UNTRACED
+from core.frame.types import JsonStream
 from core.web.observed import LONGEST_ID, Observer, Record, observed_of, request_id
 from core.web.sse import EventStream
 

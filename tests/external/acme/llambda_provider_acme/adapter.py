@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ServedModel
-from core.apis.types import Health, JsonObject, JsonStream, Wire
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
+from core.frame.types import Health, JsonObject, JsonStream, Wire
 
 from llambda_provider_acme.config import AcmeConfig
 

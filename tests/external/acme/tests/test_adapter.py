@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from core.apis.inference import ChatRequest, InferenceProvider
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled
-from core.resolution.compliance import check_compliance
+from core.resolution.external.compliance import check_compliance
 
 from llambda_provider_acme import get_adapter_impl
 from llambda_provider_acme.adapter import AcmeAdapter

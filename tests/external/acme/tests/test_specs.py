@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from core.resolution.external import external_specs
-from core.resolution.external_module import module_specs
+from core.resolution.external.packages import module_specs
+from core.resolution.external.spec_files import external_specs
 
 FOLDER = Path(__file__).parents[1] / "providers.d"
 

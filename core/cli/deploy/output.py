@@ -1,0 +1,122 @@
+"""What `llambda deploy` shows: what would change, with which parameters, and how the deployment is called."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from core.cli.deploy.checks import Plan
+from core.cli.deploy.stack import Change, Event
+from core.config.redact import MASK, redact_text
+
+TITLES: Final = ("ACTION", "RESOURCE", "TYPE", "REPLACED")
+REPLACED: Final = {"True": "yes", "Conditional": "perhaps"}
+ACTIONS: Final = ("Remove", "Modify", "Add")
+PERMISSION: Final = "AWS::Lambda::Permission"  # of API Gateway to call a function, one for each route
+NARROWEST: Final = 8
+BODY: Final = '{"model": "\'"$MODEL"\'", "messages": [{"role": "user", "content": "Say hello."}]}'
+
+
+def changes(found: Sequence[Change], width: int) -> str:
+    """What is lost comes first; no line is wider than `width`, from 50 on. One line for all that let the API call."""
+    shown = [each for each in found if each.type != PERMISSION]
+    actions = [each.action for each in found if each.type == PERMISSION]
+    shown += [Change(each, f"({actions.count(each)} of them)", PERMISSION, "") for each in sorted(set(actions))]
+    rows = [
+        (each.action, each.resource, each.type.removeprefix("AWS::"), REPLACED.get(each.replacement, ""))
+        for each in sorted(shown, key=_weight)
+    ]
+    return _table([TITLES, *rows], width)
+
+
+def _weight(change: Change) -> tuple[bool, int, bool, str]:
+    known = ACTIONS.index(change.action) if change.action in ACTIONS else len(ACTIONS)
+    return change.replacement != "True", known, change.type == PERMISSION, change.resource
+
+
+def counted(found: Sequence[Change]) -> str:
+    """`2 to add, 1 to modify`."""
+    actions = [change.action for change in found]
+    return ", ".join(f"{actions.count(action)} to {action.lower()}" for action in sorted(set(actions)))
+
+
+def parameters(plan: Plan, width: int) -> str:
+    """Those that are not as template.yaml has them, or change."""
+    defaults, now = plan.template.defaults(), plan.before.parameters if plan.before else {}
+    rows: list[tuple[str, str, str]] = []
+    for name, value in plan.values.items():
+        if value != defaults.get(name) or value != now.get(name, value):
+            was = "" if now.get(name, value) == value else _shown(plan, name, now[name])
+            rows.append((name, _shown(plan, name, value), was))
+    rest = len(plan.template.parameters) - len(rows)
+    others = f"{rest} parameters are as template.yaml has them"
+    return f"{_table([('PARAMETER', 'VALUE', 'BEFORE'), *rows], width)}\n{others}" if rows else others
+
+
+def _shown(plan: Plan, name: str, value: str) -> str:
+    return MASK if plan.template.secret(name) and value else redact_text(value)
+
+
+def told(event: Event) -> bool:
+    """Whether it is worth a line of progress."""
+    return event.failed or (event.ended and event.type != PERMISSION)
+
+
+def line(event: Event) -> str:
+    """Of progress."""
+    reason = f": {redact_text(event.reason)}" if event.failed and event.reason else ""
+    return f"  {event.status:<16} {event.resource}{reason}"
+
+
+def failure(stack: str, seen: Sequence[Event]) -> str:
+    """The resource that failed first; those after it are mostly its consequence."""
+    first = next((each for each in seen if each.failed), seen[-1])
+    reason = redact_text(first.reason) or "AWS gave no reason"
+    return f"{stack} is not deployed ({seen[-1].status}). {first.resource} ({first.type}) failed:\n  {reason}"
+
+
+def as_json(plan: Plan, found: Sequence[Change], outputs: Mapping[str, str] | None) -> dict[str, Any]:
+    """`outputs` are those of the deployed stack; None if it was not deployed."""
+    return {
+        "stack": plan.stack.name,
+        "region": plan.stack.region,
+        "config": str(plan.path),
+        "changes": [
+            {"action": each.action, "resource": each.resource, "type": each.type, "replacement": each.replacement}
+            for each in found
+        ],
+        "parameters": {name: _shown(plan, name, value) for name, value in plan.values.items()},
+        "deployed": outputs is not None,
+        "outputs": dict(outputs or {}),
+    }
+
+
+def calls(plan: Plan, outputs: Mapping[str, str]) -> Iterator[str]:
+    """The URL, and lines for a shell: is it well, a key, a model, a chat."""
+    url = outputs["BaseUrl"]
+    auth = plan.config.server.auth
+    keys = auth is not None and any(provider.type == "api_key" for provider in auth.providers)
+    header = "" if auth is None else ' \\\n  -H "authorization: Bearer $KEY"'
+    yield f"{plan.stack.name} is deployed. Clients take this as their base URL: {url}/v1\n"
+    yield f"curl {url}/v1/health"
+    if keys:
+        table = f"--table {outputs['RegistryTableName']} --region {plan.stack.region}"
+        yield f"KEY=$(llambda keys create --name demo --roles admin \\\n  {table})"
+    elif auth is not None:
+        yield "KEY=...  # a token of the run config's auth providers: docs/deploy.md"
+    yield f"MODEL=$(curl -s {url}/v1/models{header} \\\n  | jq -r '.data[0].id')"
+    yield f"curl {url}/v1/chat/completions{header} \\\n  -H 'content-type: application/json' -d '{BODY}'"
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines = ("  ".join(map(_cell, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _cell(text: str, width: int) -> str:
+    """Cut in the middle: names differ at their ends."""
+    if len(text) <= width:
+        return text.ljust(width)
+    start = (width - 1) // 2
+    return f"{text[:start]}…{text[len(text) - (width - 1 - start) :]}"

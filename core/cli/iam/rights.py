@@ -1,0 +1,159 @@
+"""What a run config uses of Bedrock, as the rights of each principal: the function itself, and the roles that it assumes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeGuard, cast
+
+from core.cli.iam.statements import NAME, PROFILES, Arn, Model, Place, Rights
+from core.cli.iam.uses import Source, Usage, Used
+from core.config.problems import Problem
+
+SELF: Final = ""  # the function's own role, among principals that are ARNs of roles
+NO_REGION: Final = "its region is not known: give region_name in its provider's config, --region or AWS_REGION"
+NO_PARTITION: Final = "its region is in no partition that the SDK knows: give --partition"
+NO_ACCOUNT: Final = "its ARN needs the account: give --account or --lookup"
+MALFORMED: Final = "it is neither an id nor an ARN of Bedrock"
+NO_ROLE: Final = "it is not the ARN of one role"
+NO_PROFILE: Final = 'metadata.inference_profile must be {"models": [ARN, ...]} with ARNs of foundation models'
+NOT_A_PROFILE: Final = "it has metadata.inference_profile, but by its ARN it is no inference profile"
+EITHER: Final = (
+    "this may be a model or an inference profile: the policy allows both by this name, and no model behind a profile. To "
+    "be exact use --lookup, give its ARN, or say what is behind it in metadata.inference_profile"
+)
+NOTHING_BEHIND: Final = (
+    "the policy does not allow the models behind this inference profile, and so it cannot be called. Use --lookup, or name "
+    "them in metadata.inference_profile"
+)
+
+type Known = Mapping[tuple[Source, str], Model]
+
+
+@dataclass
+class Derived:
+    """One principal's rights. `notes` are for people; what has a problem is missing in the rights."""
+
+    rights: Rights = field(default_factory=Rights)
+    notes: list[str] = field(default_factory=list[str])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+
+class Unclear(Exception):
+    """No ARN can be made of what the run config names; says why."""
+
+
+def roles_of(used: Usage) -> list[str]:
+    """The roles that providers assume."""
+    return sorted({source.role for source in used.sources} - {SELF})
+
+
+def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: Known) -> Derived:
+    """The rights of the function, or of one of the roles; `known` is what was looked up."""
+    derived = Derived()
+    roles = roles_of(used) if principal == SELF else [principal]
+    derived.problems += [Problem(f"role_arn `{role}`", NO_ROLE) for role in roles if not _is_role(role)]
+    models = [each for each in used.models if each.source.role == principal]
+    guardrails = [each for each in used.guardrails if each.source.role == principal]
+    derived.rights = Rights(
+        apis=frozenset(source.api for source in used.sources if source.role == principal),
+        models=tuple(_models(models, places, known, derived)),
+        guardrails=tuple(_guardrails(guardrails, places, derived)),
+        roles=tuple(roles) if principal == SELF else (),
+    )
+    return derived
+
+
+def _models(used: list[Used], places: Mapping[Source, Place], known: Known, derived: Derived) -> list[Model]:
+    found: list[Model] = []
+    for each in used:
+        try:
+            model, note = _model(each, places[each.source], known.get((each.source, each.name)))
+        except Unclear as unclear:
+            derived.problems.append(Problem(f"model `{each.name}`", str(unclear)))
+            continue
+        found.append(model)
+        if note:
+            derived.notes.append(f"model `{each.name}`: {note}")
+    return found
+
+
+def _guardrails(used: list[Used], places: Mapping[Source, Place], derived: Derived) -> list[str]:
+    found: list[str] = []
+    for each in used:
+        try:
+            found.append(_guardrail(each, places[each.source]))
+        except Unclear as unclear:
+            derived.problems.append(Problem(f"guardrail `{each.name}`", str(unclear)))
+    return found
+
+
+def _guardrail(used: Used, place: Place) -> str:
+    arn = _arn(used.name)
+    if arn is not None and arn.kind != "guardrail":
+        raise Unclear(MALFORMED)
+    return str(arn or _own(place).arn("guardrail", used.name))
+
+
+def _model(used: Used, place: Place, looked_up: Model | None) -> tuple[Model, str]:
+    """The model, and what a person should know of it.
+
+    Raises:
+        Unclear: its name, its region or its account.
+    """
+    arn, told = _arn(used.name), _told(used)
+    if told and arn is not None and arn.kind not in PROFILES:
+        raise Unclear(NOT_A_PROFILE)
+    if looked_up is not None and not told:
+        called = tuple(_of_account(each, place) for each in looked_up.called) if arn is None else (used.name,)
+        return Model(called, looked_up.behind, used.embedding), ""
+    if arn is not None:
+        note = "" if told or arn.kind not in PROFILES else NOTHING_BEHIND
+        return Model((used.name,), told, used.embedding), note
+    profile = _own(place).arn("inference-profile", used.name)
+    if told:
+        return Model((profile,), told, used.embedding), ""
+    return Model((place.model(used.name), profile), (), used.embedding), EITHER
+
+
+def _arn(name: str) -> Arn | None:
+    """None if it is an id."""
+    arn = Arn.parse(name)
+    if arn is None and NAME.fullmatch(name) and not name.startswith("arn:"):
+        return None
+    if arn is None or arn.service != "bedrock":
+        raise Unclear(MALFORMED)
+    return arn
+
+
+def _told(used: Used) -> tuple[str, ...]:
+    """The ARNs of the models behind it, if the run config says that it is a profile."""
+    if used.profile is None:
+        return ()
+    models = used.profile.get("models") if _is_mapping(used.profile) else None
+    arns = [str(model) for model in cast("list[object]", models)] if isinstance(models, list) else []
+    parsed = [Arn.parse(arn) for arn in arns]
+    if not parsed or any(arn is None or (arn.service, arn.kind) != ("bedrock", "foundation-model") for arn in parsed):
+        raise Unclear(NO_PROFILE)
+    return tuple(arns)
+
+
+def _of_account(text: str, place: Place) -> str:
+    """A profile is looked up in the account of whoever asks, which need not be the one that will call it."""
+    arn = Arn.parse(text)
+    return str(replace(arn, account=place.account)) if arn is not None and arn.account and place.account else text
+
+
+def _own(place: Place) -> Place:
+    """The place, if all of it is known."""
+    for known, message in ((place.region, NO_REGION), (place.partition, NO_PARTITION), (place.account, NO_ACCOUNT)):
+        if not known:
+            raise Unclear(message)
+    return place
+
+
+def _is_role(text: str) -> bool:
+    arn = Arn.parse(text)
+    return arn is not None and (arn.service, arn.kind) == ("iam", "role")
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)

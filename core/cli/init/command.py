@@ -1,0 +1,158 @@
+"""`llambda init`: a run config out of a few answers, or out of one of Llama Stack."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from shlex import quote
+import sys
+from typing import Any, Final
+
+import click
+
+from core.cli.init.document import Answers, document, required_variables
+from core.cli.init.questions import HELP, QUESTIONS, Given, Question
+from core.cli.written import write
+from core.config.problems import ConfigInvalid
+
+EPILOG: Final = """\b
+Examples:
+  llambda init
+  llambda init --yes --inference vllm --url http://gpu:8000/v1 --model llama3
+  llambda init --yes --inference bedrock --region us-east-1 --auth api-keys
+  llambda init --from old/run.yaml --out run.yaml
+"""
+STAND_IN: Final = "https://stand-in.invalid"  # for a variable that is not set yet: it passes for text and for a URL
+
+
+def _asked[F: Callable[..., Any]](function: F) -> F:
+    """An option for each question."""
+    for name in reversed(HELP):
+        rows = [question for question in QUESTIONS if question.name == name]
+        kind = click.Choice(rows[0].choices) if rows[0].choices else None
+        function = click.option(rows[0].flag, name, type=kind, help=HELP[name])(function)
+    return function
+
+
+@click.command(epilog=EPILOG)
+@_asked
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Take over a run config of Llama Stack.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="Where to write it."
+)
+@click.option("--yes", is_flag=True, help="Take the defaults of what is not given.")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+def command(*, source: Path | None, out: Path, yes: bool, force: bool, **given: str | None) -> None:
+    """Write a run config: from your answers to a few questions, or from a run config of Llama Stack.
+
+    What a flag gives is not asked for. Keys and passwords are never asked for, and never written: the run config names
+    the variables that have them.
+    """
+    answered = {name: answer for name, answer in given.items() if answer is not None}
+    if source is not None:
+        _take_over(source, out, answered, force=force)
+        return
+    answers = _answers(answered, yes=yes)
+    text = document(answers)
+    _check(text, out)
+    write(out, text, force=force)
+    click.echo(f"{out} is written.")
+    _say("Set before it is served:", required_variables(text))
+    _say("Next:", _next(answers, quote(str(out))))
+
+
+def _answers(given: Mapping[str, str], *, yes: bool) -> Answers:
+    """Every answer: given, asked for at a terminal, or with `yes` the default."""
+    answers = dict(given)
+    terminal = sys.stdin.isatty() and not yes
+    missing: list[str] = []
+    for question in QUESTIONS:
+        if not question.asked(answers):
+            continue
+        if question.name in answers:
+            _hold(question, answers[question.name])
+        elif terminal:
+            answers[question.name] = _ask(question)
+        elif yes and question.default is not None:
+            answers[question.name] = question.default
+        else:
+            missing.append(question.flag)
+    if missing:
+        raise click.UsageError(f"give {', '.join(missing)}{'' if yes else ', or --yes for the defaults'}")
+    _no_idle_flags(answers)
+    return _as_record(answers)
+
+
+def _ask(question: Question) -> str:
+    def held(answer: str) -> str:
+        _hold(question, answer)
+        return answer
+
+    choices = f" ({', '.join(question.choices)})" if question.choices else ""
+    answer: str = click.prompt(f"{question.prompt}{choices}", default=question.default, value_proc=held)
+    return answer
+
+
+def _hold(question: Question, answer: str) -> None:
+    wrong = question.wrong(answer)
+    if wrong:
+        raise click.UsageError(f"{question.flag}: {wrong}")
+
+
+def _no_idle_flags(answers: Given) -> None:
+    if answers.get("guardrail", "none") != "none" and not answers["model"]:
+        raise click.UsageError("--guardrail: what is judged is a model that is declared; give --model too")
+    asked = {question.name for question in QUESTIONS if question.asked(answers)}
+    idle = [question.flag for question in QUESTIONS if question.name in answers and question.name not in asked]
+    if idle:
+        flags = ", ".join(dict.fromkeys(idle))
+        raise click.UsageError(f"{flags}: of no use with what else is given; leave it out")
+
+
+def _as_record(answers: Given) -> Answers:
+    """Without a guardrail it is "none", or not asked for."""
+    texts = {name: answer for name, answer in answers.items() if name not in {"quota", "guardrail"}}
+    guardrail = answers.get("guardrail", "none")
+    return Answers(**texts, quota=int(answers["quota"]), guardrail="" if guardrail == "none" else guardrail)
+
+
+def _check(text: str, out: Path) -> None:
+    """Hold it to what `serve` would: it may only be written when it is valid once its variables are set."""
+    import yaml
+
+    from core.config.environment import environ
+    from core.config.load import interpret
+    from core.resolution.check import check
+
+    loaded = interpret(yaml.safe_load(text), {**dict.fromkeys(required_variables(text), STAND_IN), **environ()})
+    problems = loaded.problems + check(loaded)
+    if problems:
+        raise ConfigInvalid(str(out), problems)
+
+
+def _take_over(source: Path, out: Path, given: Given, *, force: bool) -> None:
+    from core.cli.init.take_over import taken_over
+
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.UsageError(f"{flags}: of no use with --from, which answers every question")
+    taken = taken_over(source)
+    write(out, taken.text, force=force)
+    click.echo(f"{out} has what is served here of {source}.")
+    _say("Left out or changed:", taken.notes)
+    _say("Set before it is served:", required_variables(taken.text))
+    file = quote(str(out))
+    _say("Next:", [f"llambda config validate {file}", f"llambda serve {file}"])
+
+
+def _next(answers: Answers, file: str) -> list[str]:
+    lines = [f"llambda config validate {file}", f"llambda serve {file}", "curl http://127.0.0.1:8321/v1/models"]
+    if answers.auth == "api-keys":
+        lines.insert(1, f"llambda keys create --config {file} --name me --roles admin")
+        lines[-1] += ' -H "authorization: Bearer KEY"'
+    if "bedrock" in answers.inference or (answers.guardrail and not answers.guard_model()):
+        lines.append(f"llambda iam {file} --account ACCOUNT   # what it needs in IAM")
+    return lines
+
+
+def _say(title: str, lines: list[str]) -> None:
+    if lines:
+        click.echo("\n".join([title, *(f"  {line}" for line in lines)]))

@@ -1,0 +1,98 @@
+"""What `llambda providers new` writes: a package whose tests pass, out of the texts in template/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+import re
+from typing import Final
+
+TEMPLATES: Final = Path(__file__).parent / "template"
+NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_NAME: Final = 40
+APIS: Final = ("inference", "safety")
+PLACE: Final = re.compile(r"@([A-Z]+)@")
+FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
+REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
+PROTOCOLS: Final = {"inference": "InferenceProvider", "safety": "SafetyProvider"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A provider package to write."""
+
+    name: str
+    api: str
+    flavour: str
+
+    @property
+    def provider_type(self) -> str:
+        """As a run config names it."""
+        return f"{self.flavour}::{self.name}"
+
+    @property
+    def module(self) -> str:
+        """The package that is imported."""
+        return f"llambda_provider_{self.name.replace('-', '_')}"
+
+
+def fault_of(wanted: Wanted) -> str | None:
+    """What is wrong with the name."""
+    from core.resolution.provider_types import built_in  # nothing that `--help` needs
+
+    if not NAME.fullmatch(wanted.name) or len(wanted.name) > LONGEST_NAME:
+        return (
+            f"`{wanted.name}` is no name for a provider: lower-case letters, digits and single hyphens, "
+            f"a letter first, at most {LONGEST_NAME} characters"
+        )
+    if (wanted.api, wanted.provider_type) in built_in():
+        return f"`{wanted.provider_type}` is built in; choose another name"
+    return None
+
+
+def files(wanted: Wanted) -> dict[str, str]:
+    """The text of each file by its path in the package's folder."""
+    chosen, module = f"{wanted.flavour}_{wanted.api}", wanted.module
+    sources = {
+        "README.md": "common/README.md",
+        "pyproject.toml": "common/pyproject.toml",
+        ".gitignore": "common/gitignore",
+        f"{module}/__init__.py": f"{chosen}/init.py",
+        f"{module}/adapter.py": f"{chosen}/adapter.py",
+        f"{module}/config.py": f"{chosen}/config.py",
+        f"{module}/provider.py": "common/provider.py",
+        f"providers.d/{wanted.flavour}/{wanted.api}/{wanted.name}.yaml": f"common/{wanted.flavour}.yaml",
+        "run.yaml": f"{chosen}/run.yaml",
+        "tests/test_adapter.py": f"{chosen}/test_adapter.py",
+        "tests/test_specs.py": "common/test_specs.py",
+    }
+    words = _words(wanted)
+    return {
+        path: PLACE.sub(lambda place: words[place[1]], (TEMPLATES / f"{source}.txt").read_text("utf-8"))
+        for path, source in sources.items()
+    }
+
+
+def write(folder: Path, texts: dict[str, str]) -> None:
+    """Make the folder; raises FileExistsError where there is one, whatever is in it."""
+    folder.mkdir(parents=True)
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, "utf-8")
+
+
+def _words(wanted: Wanted) -> dict[str, str]:
+    return {
+        "NAME": wanted.name,
+        "ENV": wanted.name.replace("-", "_").upper(),
+        "DIST": f"llambda-provider-{wanted.name}",
+        "MODULE": wanted.module,
+        "CLASS": "".join(part.capitalize() for part in wanted.name.split("-")),
+        "TYPE": wanted.provider_type,
+        "FLAVOUR": wanted.flavour,
+        "API": wanted.api,
+        "ARTICLE": "an" if wanted.api == "inference" else "a",
+        "FACTORY": FACTORIES[wanted.flavour],
+        "PROTOCOL": PROTOCOLS[wanted.api],
+        "REQUIRES": REQUIRES[wanted.flavour],
+        "PIP": '"aiohttp"' if wanted.flavour == "remote" else "",
+        "NEEDS": '"inference"' if (wanted.flavour, wanted.api) == ("inline", "safety") else "",
+    }

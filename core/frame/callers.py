@@ -1,0 +1,53 @@
+"""Who calls, and the call under way: what every layer below HTTP needs to know of a request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from core.frame.observed import Observed
+
+CATEGORIES: Final = ("roles", "teams", "projects", "namespaces")
+"""The attributes that owners share resources by; a principal may have others, as `scopes`."""
+
+PROVIDER_DATA_HEADERS: Final = ("X-LlamaStack-Provider-Data", "X-OGX-Provider-Data")
+"""Either holds a JSON object of what a caller brings for providers, as `{"openai_api_key": "..."}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose identity was verified.
+
+    `id` is unique among those that `vouched_by`, an auth provider, vouches for; `attributes` are lists of names, as
+    `{"roles": ("admin",)}`.
+    """
+
+    id: str
+    attributes: Mapping[str, tuple[str, ...]]
+    vouched_by: str = ""
+
+    @property
+    def anonymous(self) -> bool:
+        """True for the one caller there is where no auth is configured."""
+        return not self.id
+
+
+ANONYMOUS: Final = Principal("", {})
+
+
+@dataclass(slots=True)
+class Call:
+    """One API call under way.
+
+    `source` is the address that the gateway or the socket vouches for, never a header's word. `tokens` is what
+    providers have reported as used so far, None while none did. `provider_data` holds secrets of the caller.
+    """
+
+    principal: Principal
+    source: str = ""
+    tokens: int | None = None
+    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    observed: Observed = field(default_factory=Observed, repr=False, compare=False)
+
+    def used(self, tokens: int) -> None:
+        """Add what a provider reports: prompt and completion tokens together."""
+        self.tokens = (self.tokens or 0) + tokens

@@ -1,0 +1,51 @@
+"""What all clients of the AWS SDK in a process share: its descriptions of services, which are long to read."""
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import AioSession
+    from botocore.loaders import Loader
+
+MODULES: Final = ("aiobotocore.config", "aiobotocore.session", "aiobotocore.httpsession")
+DESCRIPTIONS: Final = ("service-2", "endpoint-rule-set-1")
+SHARED: Final = ("endpoints", "partitions", "sdk-default-configuration")
+
+
+def session(profile: str | None = None) -> "AioSession":
+    """A new session, which finds credentials by itself; with the descriptions that were read before."""
+    from aiobotocore.session import AioSession
+
+    made = AioSession(profile=profile)
+    made.register_component("data_loader", _loader())
+    return made
+
+
+def config(**options: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own options
+    """What the SDK calls so; its clients trust the same authorities, by one TLS context."""
+    from aiobotocore.config import AioConfig
+
+    from core.platform.aws_http import session_class
+
+    return AioConfig(http_session_cls=session_class(), **options)
+
+
+def read(*services: str) -> None:
+    """Import the SDK and read its descriptions of these services, so that the first call need not."""
+    for module in MODULES:
+        import_module(module)
+    loader = _loader()
+    for service in services:
+        for part in DESCRIPTIONS:
+            loader.load_service_model(service, part)
+    for data in SHARED:
+        loader.load_data(data)
+
+
+@cache
+def _loader() -> "Loader":
+    from botocore.loaders import create_loader
+
+    return create_loader()

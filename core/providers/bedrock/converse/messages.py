@@ -1,0 +1,135 @@
+"""OpenAI's messages as Converse's system blocks and alternating turns. Pure.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.content import bytes_of, tell_apart, to_blocks, with_cache_point
+from core.providers.http.fields import object_at, objects_at, text_at, wrong
+
+INSTRUCTIONS: Final = frozenset({"text"})
+SHOWN: Final = frozenset({"text", "image_url", "file"})
+SPOKEN: Final = frozenset({"text", "refusal"})
+
+
+def to_converse_messages(messages: Sequence[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]]:
+    """The system blocks and the turns; messages of one role in a row are one turn, as Bedrock wants them.
+
+    Raises:
+        InvalidRequest: `param` is the path of what is no message, or cannot be said to Converse.
+    """
+    system: list[JsonObject] = []
+    turns: list[JsonObject] = []
+    for position, message in enumerate(messages):
+        role, blocks = _blocks(message, f"messages[{position}]")
+        if role == "system":
+            system += blocks
+        elif blocks and turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    if not turns:
+        raise wrong("messages", "there must be a message, beside the system's, that is not blank.")
+    tell_apart(_documents([block for turn in turns for block in turn["content"]]))
+    return system, turns
+
+
+def holds_tools(turns: Sequence[JsonObject]) -> bool:
+    """Whether the conversation has tool calls or their results."""
+    return any("toolUse" in block or "toolResult" in block for turn in turns for block in turn["content"])
+
+
+def _blocks(message: JsonObject, path: str) -> tuple[str, list[JsonObject]]:
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise wrong(f"{path}.role", f"must be one of: {', '.join(ROLES)}.")
+    turn, translate = ROLES[role]
+    return turn, with_cache_point(translate(message, path), message, path)
+
+
+def _system(message: JsonObject, path: str) -> list[JsonObject]:
+    return to_blocks(message.get("content"), f"{path}.content", INSTRUCTIONS)
+
+
+def _user(message: JsonObject, path: str) -> list[JsonObject]:
+    return to_blocks(message.get("content"), f"{path}.content", SHOWN)
+
+
+def _tool(message: JsonObject, path: str) -> list[JsonObject]:
+    """A result without content is one too; cache points cannot be inside a result, so they follow it."""
+    call_id = text_at(message.get("tool_call_id"), f"{path}.tool_call_id")
+    blocks = to_blocks(message.get("content"), f"{path}.content", SHOWN)
+    content = [block for block in blocks if "cachePoint" not in block]
+    points = [block for block in blocks if "cachePoint" in block]
+    return [{"toolResult": {"toolUseId": call_id, "content": content}}, *points[-1:]]
+
+
+def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
+    """What it thought, said and called, in this order."""
+    if message.get("function_call") is not None:
+        raise wrong(f"{path}.function_call", "is not offered; use tool_calls.")
+    thinking = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
+    calls = objects_at(message.get("tool_calls"), f"{path}.tool_calls")
+    said = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]
+    return [
+        *(block for thought, where in thinking for block in _thought(thought, where)),
+        *(block for content, where in said if content is not None for block in to_blocks(content, where, SPOKEN)),
+        *(_call(call, where) for call, where in calls),
+    ]
+
+
+def _thought(block: JsonObject, path: str) -> list[JsonObject]:
+    """A reply's thinking block as it came; without a signature it is left out, for no model takes it back."""
+    match block:
+        case {"type": "thinking", "thinking": str(text), "signature": str(signature)} if signature:
+            return [{"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}]
+        case {"type": "thinking", "thinking": str()}:
+            return []
+        case {"type": "redacted_thinking", "data": str(data)}:
+            return [{"reasoningContent": {"redactedContent": bytes_of(data, f"{path}.data")}}]
+        case _:
+            raise wrong(path, "must be {type: thinking, thinking, signature} or {type: redacted_thinking, data}.")
+
+
+def _call(call: JsonObject, path: str) -> JsonObject:
+    if call.get("type", "function") != "function":
+        raise wrong(f"{path}.type", "must be function.")
+    where = f"{path}.function"
+    function = object_at(call.get("function"), where)
+    return {
+        "toolUse": {
+            "toolUseId": text_at(call.get("id"), f"{path}.id"),
+            "name": text_at(function.get("name"), f"{where}.name"),
+            "input": _arguments(function.get("arguments"), f"{where}.arguments"),
+        }
+    }
+
+
+def _arguments(arguments: Any, path: str) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
+    """The object that the JSON says; no text at all is how some models write a call without arguments."""
+    if not isinstance(arguments, str):
+        raise wrong(path, "must be a string of JSON.")
+    try:
+        value = from_json(arguments if arguments.strip() else "{}", allow_inf_nan=False)
+    except ValueError as invalid:
+        raise wrong(path, "is not JSON.") from invalid
+    return object_at(value, path)
+
+
+def _documents(blocks: Sequence[JsonObject]) -> list[JsonObject]:
+    inner = [block for each in blocks for block in (each["toolResult"]["content"] if "toolResult" in each else [each])]
+    return [block["document"] for block in inner if "document" in block]
+
+
+ROLES: Final[Mapping[str, tuple[str, Callable[[JsonObject, str], list[JsonObject]]]]] = {
+    "system": ("system", _system),
+    "developer": ("system", _system),
+    "user": ("user", _user),
+    "assistant": ("assistant", _assistant),
+    "tool": ("user", _tool),
+}

@@ -1,0 +1,159 @@
+"""The rest of a chat request as Converse's: how to sample, the answer's form, guardrails, a model's own fields. Pure.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html,
+https://platform.openai.com/docs/api-reference/chat/create.
+"""
+
+from collections.abc import Mapping, Sequence
+import json
+from typing import Any, Final
+
+from core.frame.types import JsonObject
+from core.providers.http.fields import list_at, object_at, text_at, wrong
+
+# Translated here or in converse_tools.
+READ: Final = frozenset(
+    {
+        "additional_model_request_fields",
+        "guardrailConfig",
+        "guardrail_config",
+        "max_completion_tokens",
+        "max_tokens",
+        "reasoning_effort",
+        "response_format",
+        "stop",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_p",
+    }
+)
+# They are about OpenAI's own service, or promise nothing (seed).
+DROPPED: Final = frozenset(
+    {
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "store",
+        "user",
+    }
+)
+# OpenAI's fields that Converse has nothing for, and the values that ask for nothing.
+NO_EQUIVALENT: Final[Mapping[str, Sequence[object]]] = {
+    "audio": (),
+    "frequency_penalty": (0,),
+    "function_call": (),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "n": (1,),
+    "parallel_tool_calls": (True,),
+    "prediction": (),
+    "presence_penalty": (0,),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+}
+EFFORTS: Final = frozenset({"low", "medium", "high", "xhigh", "max"})
+GUARDRAIL: Final = frozenset({"guardrailIdentifier", "guardrailVersion", "trace"})
+STREAMED_GUARDRAIL: Final = GUARDRAIL | {"streamProcessingMode"}
+
+
+def refuse_what_has_no_equivalent(given: JsonObject) -> None:
+    """Raise InvalidRequest for a field whose meaning would be lost."""
+    for name, harmless in NO_EQUIVALENT.items():
+        if name in given and given[name] not in harmless:
+            raise wrong(name, "Bedrock's Converse API has no equivalent for this; leave it out.")
+
+
+def to_inference_config(given: JsonObject) -> JsonObject:
+    """What bounds and steers the sampling; `max_completion_tokens` is asked before the older `max_tokens`."""
+    config: JsonObject = {}
+    for name in ("max_tokens", "max_completion_tokens"):
+        if name in given:
+            config["maxTokens"] = _count(given[name], name)
+    for name, converse in (("temperature", "temperature"), ("top_p", "topP")):
+        if name in given:
+            config[converse] = _fraction(given[name], name)
+    stops = _stops(given.get("stop", []))
+    if stops:
+        config["stopSequences"] = stops
+    return config
+
+
+def to_output_config(given: JsonObject) -> JsonObject:
+    """The answer's form, and how hard the model thinks about it."""
+    config: JsonObject = {}
+    if "response_format" in given:
+        config |= _format(object_at(given["response_format"], "response_format"))
+    if "reasoning_effort" in given:
+        effort = given["reasoning_effort"]
+        if not isinstance(effort, str) or effort not in EFFORTS:
+            raise wrong("reasoning_effort", "must be low, medium, high, xhigh or max.")
+        config["effort"] = effort
+    return config
+
+
+def to_guardrail_config(given: JsonObject, *, stream: bool) -> JsonObject:
+    """The guardrail of `guardrail_config`, or `guardrailConfig`: Converse's own object."""
+    name = "guardrail_config" if "guardrail_config" in given else "guardrailConfig"
+    config = object_at(given.get(name, {}), name)
+    known = STREAMED_GUARDRAIL if stream else GUARDRAIL
+    for field, value in config.items():
+        if field not in known:
+            raise wrong(f"{name}.{field}", f"is not known here; there are {', '.join(sorted(known))}.")
+        text_at(value, f"{name}.{field}")
+    return config
+
+
+def to_model_fields(given: JsonObject) -> JsonObject:
+    """`additional_model_request_fields`, and what nobody here knows (top_k, thinking): the model's to take or refuse."""
+    name = "additional_model_request_fields"
+    known = READ | DROPPED | NO_EQUIVALENT.keys()
+    unknown = {field: value for field, value in given.items() if field not in known}
+    return unknown | object_at(given.get(name, {}), name)
+
+
+def _count(value: Any, path: str) -> int:  # noqa: ANN401 - whatever a caller sent
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise wrong(path, "must be a whole number of at least 1.")
+    return value
+
+
+def _fraction(value: Any, path: str) -> float:  # noqa: ANN401 - whatever a caller sent
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise wrong(path, "must be a number from 0 to 1, which is Bedrock's range.")
+    return value
+
+
+def _stops(stop: Any) -> list[str]:  # noqa: ANN401 - whatever a caller sent
+    if isinstance(stop, str):
+        return [text_at(stop, "stop")]
+    return [text_at(each, f"stop[{position}]") for position, each in enumerate(list_at(stop, "stop"))]
+
+
+def _format(wanted: JsonObject) -> JsonObject:
+    match wanted.get("type"):
+        case "text":
+            return {}
+        case "json_schema":
+            definition = _schema(object_at(wanted.get("json_schema"), "response_format.json_schema"))
+            return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": definition}}}
+        case "json_object":
+            raise wrong("response_format.type", "Bedrock's Converse API has no json_object; give a json_schema.")
+        case _:
+            raise wrong("response_format.type", "must be text or json_schema.")
+
+
+def _schema(wanted: JsonObject) -> JsonObject:
+    path = "response_format.json_schema"
+    schema = object_at(wanted.get("schema"), f"{path}.schema")
+    definition: JsonObject = {"schema": json.dumps(schema, ensure_ascii=False)}
+    for name in ("name", "description"):
+        if wanted.get(name) is not None:
+            definition[name] = text_at(wanted[name], f"{path}.{name}")
+    return definition

@@ -1,0 +1,129 @@
+"""A reply of Bedrock's Converse as OpenAI's chat completion. Pure; what is no such reply raises UpstreamFailed.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html,
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+import json
+from typing import Any, Final, cast
+
+from core.errors import UpstreamFailed
+from core.frame.types import JsonObject
+
+FINISH_REASONS: Final = {
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+}
+MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
+
+
+def from_converse(reply: JsonObject, *, model: str, created: int, id: str) -> JsonObject:  # noqa: A002 - OpenAI's name
+    """A `chat.completion` object; `created` in Unix seconds.
+
+    Reasoning is in `reasoning_content`, and with its signatures in `thinking_blocks`, which `to_converse` takes back.
+    """
+    match reply:
+        case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
+            message = _message(cast("list[JsonObject]", blocks))
+        case _:
+            raise unexpected("no message")
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason_of(reply.get("stopReason"))}
+    return {
+        "id": id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+        "usage": usage_of(reply.get("usage")),
+    }
+
+
+def finish_reason_of(stop_reason: object) -> str:
+    """OpenAI's word for Converse's; what is not known is a stop.
+
+    Raises:
+        UpstreamFailed: the model wrote what Bedrock could not read.
+    """
+    reason = str(stop_reason)
+    if reason in MALFORMED:
+        raise UpstreamFailed(f"The model's answer could not be read: {reason}.")
+    return FINISH_REASONS.get(reason, "stop")
+
+
+def usage_of(usage: object) -> JsonObject:
+    """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not."""
+    counts = cast("JsonObject", usage) if isinstance(usage, dict) else {}
+    read, written = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
+    prompt = _count(counts, "inputTokens") + read + written
+    completion = _count(counts, "outputTokens")
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": read},
+    }
+
+
+def redacted_thinking(content: bytes) -> JsonObject:
+    """The thinking block of reasoning that its provider encrypted."""
+    return {"type": "redacted_thinking", "data": b64encode(content).decode()}
+
+
+def unexpected(what: str) -> UpstreamFailed:
+    """The failure of a reply that is not of Converse's shape."""
+    return UpstreamFailed(f"The provider's answer is not of the Converse API's shape: it has {what}.")
+
+
+def _message(blocks: Sequence[JsonObject]) -> JsonObject:
+    text = "".join(_text(block) for block in blocks)
+    calls = [_call(block["toolUse"]) for block in blocks if "toolUse" in block]
+    thoughts = [_thought(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
+    message: JsonObject = {"role": "assistant", "content": text or (None if calls else "")}
+    reasoning = "".join(thought.get("thinking", "") for thought in thoughts)
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    if thoughts:
+        message["thinking_blocks"] = thoughts
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _text(block: JsonObject) -> str:
+    match block:
+        case {"text": str(text)}:
+            return text
+        case {"citationsContent": {"content": [*cited]}}:
+            return "".join(_text(part) for part in cast("list[JsonObject]", cited))
+        case _:
+            return ""
+
+
+def _call(use: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
+    match use:
+        case {"toolUseId": str(call_id), "name": str(name)}:
+            arguments = json.dumps(use.get("input", {}), ensure_ascii=False)
+            return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        case _:
+            raise unexpected("a tool call without a name or an id")
+
+
+def _thought(reasoning: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
+    match reasoning:
+        case {"reasoningText": {"text": str(text), **rest}}:
+            signed = {"signature": rest["signature"]} if isinstance(rest.get("signature"), str) else {}
+            return {"type": "thinking", "thinking": text, **signed}
+        case {"redactedContent": bytes(content)}:
+            return redacted_thinking(content)
+        case _:
+            raise unexpected("reasoning of an unknown kind")
+
+
+def _count(counts: JsonObject, name: str) -> int:
+    count = counts.get(name)
+    return count if isinstance(count, int) else 0

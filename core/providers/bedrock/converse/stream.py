@@ -1,0 +1,122 @@
+"""The events of Bedrock's ConverseStream as OpenAI's chunks. Pure; exceptions in the stream are the SDK's to raise.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html.
+"""
+
+from typing import Any, cast
+
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, unexpected, usage_of
+
+
+class ConverseChunks:
+    """One reply under way: what its blocks, by Converse's index, have become so far.
+
+    Memory grows with the number of blocks, not with their length, but for reasoning that its provider encrypted.
+    """
+
+    def __init__(self, *, model: str, created: int, id: str, usage: bool = True) -> None:  # noqa: A002 - OpenAI's name
+        """`created` in Unix seconds; `usage` asks for the counts as the last chunk."""
+        self._head: JsonObject = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
+        self._usage = usage
+        self._calls: dict[int, int] = {}
+        self._thoughts: dict[int, int] = {}
+        self._without_arguments: set[int] = set()
+        self._redacted: dict[int, bytes] = {}
+        self._handlers = {
+            "messageStart": self._message_start,
+            "contentBlockStart": self._block_start,
+            "contentBlockDelta": self._block_delta,
+            "contentBlockStop": self._block_stop,
+            "messageStop": self._message_stop,
+            "metadata": self._metadata,
+        }
+        self.finished = False  # whether the message was told to its end: a stream that ends before was cut
+
+    def feed(self, event: JsonObject) -> list[JsonObject]:
+        """The `chat.completion.chunk` objects that one event makes, often one, sometimes none.
+
+        Raises:
+            UpstreamFailed: the event is not of Converse's shape, or the model wrote what Bedrock could not read.
+        """
+        return [chunk for name, content in event.items() for chunk in self._event(name, content)]
+
+    def _event(self, name: str, content: Any) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
+        handle = self._handlers.get(name)
+        if handle is None:
+            return []
+        if not isinstance(content, dict):
+            raise unexpected("an event that is no object")
+        return handle(cast("JsonObject", content))
+
+    def _message_start(self, _: JsonObject) -> list[JsonObject]:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def _block_start(self, event: JsonObject) -> list[JsonObject]:
+        match event:
+            case {"contentBlockIndex": int(block), "start": {"toolUse": {"toolUseId": str(call), "name": str(name)}}}:
+                index = self._calls.setdefault(block, len(self._calls))
+                self._without_arguments.add(block)
+                function = {"name": name, "arguments": ""}
+                return self._chunk(
+                    {"tool_calls": [{"index": index, "id": call, "type": "function", "function": function}]}
+                )
+            case {"start": {"toolUse": _}}:
+                raise unexpected("a tool call without a name or an id")
+            case _:
+                return []
+
+    def _block_delta(self, event: JsonObject) -> list[JsonObject]:
+        match event:
+            case {"delta": {"text": str(text)}}:
+                return self._chunk({"content": text}) if text else []
+            case {"delta": {"toolUse": {"input": str(arguments)}}, "contentBlockIndex": int(block)}:
+                return self._arguments(block, arguments) if arguments else []
+            case {"delta": {"reasoningContent": {**reasoning}}, "contentBlockIndex": int(block)}:
+                return self._reasoning(block, cast("JsonObject", reasoning))
+            case _:
+                return []
+
+    def _arguments(self, block: int, arguments: str) -> list[JsonObject]:
+        if block not in self._calls:
+            raise unexpected("arguments before their tool call")
+        self._without_arguments.discard(block)
+        return self._chunk({"tool_calls": [{"index": self._calls[block], "function": {"arguments": arguments}}]})
+
+    def _reasoning(self, block: int, reasoning: JsonObject) -> list[JsonObject]:
+        index = self._thoughts.setdefault(block, len(self._thoughts))
+        match reasoning:
+            case {"text": str(text)}:
+                thought = {"index": index, "type": "thinking", "thinking": text}
+                return self._chunk({"reasoning_content": text, "thinking_blocks": [thought]}) if text else []
+            case {"signature": str(signature)}:
+                # Its text may have been left out by the model: the block is one all the same.
+                thought = {"index": index, "type": "thinking", "thinking": "", "signature": signature}
+                return self._chunk({"thinking_blocks": [thought]})
+            case {"redactedContent": bytes(content)}:
+                self._redacted[block] = self._redacted.get(block, b"") + content
+                return []
+            case _:
+                return []
+
+    def _block_stop(self, event: JsonObject) -> list[JsonObject]:
+        block = event.get("contentBlockIndex")
+        if not isinstance(block, int):
+            raise unexpected("a block without an index")
+        if block in self._without_arguments:
+            return self._arguments(block, "{}")
+        if block in self._redacted:
+            thought = {"index": self._thoughts[block], **redacted_thinking(self._redacted.pop(block))}
+            return self._chunk({"thinking_blocks": [thought]})
+        return []
+
+    def _message_stop(self, event: JsonObject) -> list[JsonObject]:
+        reason = finish_reason_of(event.get("stopReason"))
+        self.finished = True
+        return self._chunk({}, reason)
+
+    def _metadata(self, event: JsonObject) -> list[JsonObject]:
+        return [self._head | {"choices": [], "usage": usage_of(event.get("usage"))}] if self._usage else []
+
+    def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> list[JsonObject]:
+        return [self._head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}]

@@ -1,0 +1,64 @@
+"""OpenAI's tools and tool choice as Converse's toolConfig. Pure.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolConfiguration.html.
+"""
+
+from typing import Any, Final
+
+from core.frame.types import JsonObject
+from core.providers.bedrock.converse.content import with_cache_point
+from core.providers.http.fields import object_at, objects_at, text_at, wrong
+
+CHOICES: Final[dict[str, JsonObject]] = {"auto": {"auto": {}}, "required": {"any": {}}}
+NO_PARAMETERS: Final[JsonObject] = {"type": "object", "properties": {}}
+
+
+def to_tool_config(given: JsonObject, *, in_conversation: bool) -> JsonObject:
+    """The tools that may be called; empty if there are none.
+
+    Converse has no choice of "none". The tools are then left out, unless the conversation has tool calls or results
+    (`in_conversation`): Bedrock demands their definitions, so the model could still call them.
+
+    Raises:
+        InvalidRequest: a tool is no function, the choice fits none, or the conversation's tools are not defined.
+    """
+    choice = given.get("tool_choice")
+    if choice == "none" and not in_conversation:
+        return {}
+    blocks = [block for tool, where in objects_at(given.get("tools"), "tools") for block in _tool(tool, where)]
+    if not blocks and in_conversation:
+        raise wrong("tools", "the conversation has tool calls or results, so Bedrock wants the tools' definitions too.")
+    chosen = _choice(choice)
+    if blocks:
+        return {"tools": blocks} | ({"toolChoice": chosen} if chosen else {})
+    if chosen and "auto" not in chosen:
+        raise wrong("tool_choice", "there are no tools to choose from.")
+    return {}
+
+
+def _tool(tool: JsonObject, path: str) -> list[JsonObject]:
+    if tool.get("type") != "function":
+        raise wrong(f"{path}.type", "must be function.")
+    where = f"{path}.function"
+    function = object_at(tool.get("function"), where)
+    parameters = function.get("parameters")
+    schema = NO_PARAMETERS if parameters is None else object_at(parameters, f"{where}.parameters")
+    spec: JsonObject = {"name": text_at(function.get("name"), f"{where}.name"), "inputSchema": {"json": schema}}
+    if function.get("description"):
+        spec["description"] = text_at(function["description"], f"{where}.description")
+    if function.get("strict") is True:
+        spec["strict"] = True
+    blocks = with_cache_point([{"toolSpec": spec}], function, where)
+    return with_cache_point(blocks, tool, path)
+
+
+def _choice(choice: Any) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
+    match choice:
+        case None | "none":
+            return {}
+        case "auto" | "required":
+            return CHOICES[choice]
+        case {"type": "function", "function": {"name": str(name)}} if name:
+            return {"tool": {"name": name}}
+        case _:
+            raise wrong("tool_choice", "must be auto, required, none or {type: function, function: {name}}.")

@@ -1,0 +1,27 @@
+"""What a provider of Bedrock says of itself: its region, whether it has credentials, and what it lists with them."""
+
+from collections.abc import Awaitable, Callable
+
+from core.apis.discovery import Description
+from core.errors import ApiError
+from core.providers.bedrock.clients import AwsClients
+from core.providers.bedrock.errors import translated
+
+
+async def described(provider_id: str, clients: AwsClients, listed: Callable[[], Awaitable[Description]]) -> Description:
+    """`listed` is asked only where there are credentials.
+
+    Raises:
+        ProviderUnavailable: no region, no such profile.
+    """
+    with translated(provider_id):
+        control = await clients.client("bedrock")
+    known = Description(region=control.meta.region_name, credentials=False)
+    try:
+        with translated(provider_id):
+            await clients.credentials("bedrock")
+        known["credentials"] = True
+        known.update(await listed())
+    except ApiError as failure:
+        known["error"] = failure.message
+    return known

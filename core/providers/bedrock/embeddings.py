@@ -1,0 +1,144 @@
+"""OpenAI's embeddings as the InvokeModel bodies of the Titan and Cohere families, and back. Pure.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html,
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html.
+"""
+
+from array import array
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+import sys
+from typing import Any, Final, cast
+
+from core.apis.inference import EmbeddingsRequest
+from core.errors import InvalidRequest, UpstreamFailed
+from core.frame.types import JsonObject
+
+type Vectors = list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Models that share a body: how many texts it takes, how it is made, and what its answer holds.
+
+    `multimodal` is whether those that take images too take texts the same way.
+    """
+
+    most_texts: int
+    multimodal: bool
+    body: Callable[[list[str], JsonObject], JsonObject]
+    vectors: Callable[[JsonObject], Any]
+
+
+def family_of(facts: JsonObject) -> Family | None:
+    """Of a model, by what the control plane says of it; None for one that takes another body."""
+    family = FAMILIES.get(str(facts.get("provider_name")))
+    if family is None or (facts.get("input_modalities") != ["TEXT"] and not family.multimodal):
+        return None
+    return family
+
+
+def to_invoke(family: Family, request: EmbeddingsRequest) -> list[JsonObject]:
+    """The bodies to invoke the model with, in the input's order.
+
+    Raises:
+        InvalidRequest: the input is not text, or an option is not OpenAI's.
+    """
+    given = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    _check(given)
+    texts = _texts(request.input)
+    return [family.body(texts[at : at + family.most_texts], given) for at in range(0, len(texts), family.most_texts)]
+
+
+def from_invoke(family: Family, answer: JsonObject) -> Vectors:
+    """The vectors of one answer.
+
+    Raises:
+        UpstreamFailed: there are none.
+    """
+    match family.vectors(answer):
+        case [*vectors] if vectors and all(_is_vector(vector) for vector in vectors):
+            return cast("Vectors", vectors)
+        case _:
+            raise UpstreamFailed("The provider's answer has no embeddings.")
+
+
+def embedding_list(request: EmbeddingsRequest, vectors: Vectors, tokens: int) -> JsonObject:
+    """OpenAI's answer, in the encoding that was asked for; base64 is of little-endian 32-bit floats.
+
+    Raises:
+        UpstreamFailed: there is not a vector for each text.
+    """
+    if len(vectors) != (1 if isinstance(request.input, str) else len(request.input)):
+        raise UpstreamFailed("The provider did not answer with an embedding for each text.")
+    encoded = (request.model_extra or {}).get("encoding_format") == "base64"
+    data = [
+        {"object": "embedding", "index": index, "embedding": _base64(vector) if encoded else vector}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": request.model, "usage": usage}
+
+
+def _check(given: JsonObject) -> None:
+    if given.get("encoding_format", "float") not in ("float", "base64"):
+        raise InvalidRequest("encoding_format must be `float` or `base64`.", param="encoding_format")
+    dimensions = given.get("dimensions", 1)
+    if isinstance(dimensions, bool) or not isinstance(dimensions, int) or dimensions < 1:
+        raise InvalidRequest("dimensions must be a whole number above 0.", param="dimensions")
+
+
+def _texts(given: str | list[Any]) -> list[str]:
+    texts = [given] if isinstance(given, str) else given
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise InvalidRequest(
+            "Bedrock embeds text: input must be a text or a list of texts, none of them empty.", param="input"
+        )
+    return texts
+
+
+def _titan_body(texts: list[str], given: JsonObject) -> JsonObject:
+    # Titan's first generation refuses `dimensions`: it goes only when it was asked for.
+    return {"inputText": texts[0]} | ({"dimensions": given["dimensions"]} if "dimensions" in given else {})
+
+
+def _cohere_body(texts: list[str], given: JsonObject) -> JsonObject:
+    purpose = {"texts": texts, "input_type": given.get("input_type", "search_document")}
+    return purpose | ({"output_dimension": given["dimensions"]} if "dimensions" in given else {})
+
+
+def _titan_vectors(answer: JsonObject) -> Any:  # noqa: ANN401 - whatever an upstream sent
+    return [answer.get("embedding")]
+
+
+def _cohere_vectors(answer: JsonObject) -> Any:  # noqa: ANN401 - whatever an upstream sent
+    match answer.get("embeddings"):
+        case {"float": vectors}:
+            return vectors
+        case vectors:
+            return vectors
+
+
+def _is_vector(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(cast("list[object]", value))
+        and all(
+            isinstance(number, int | float) and not isinstance(number, bool) for number in cast("list[object]", value)
+        )
+    )
+
+
+def _base64(vector: list[float]) -> str:
+    floats = array("f", vector)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return b64encode(floats.tobytes()).decode()
+
+
+FAMILIES: Final = {
+    "Amazon": Family(most_texts=1, multimodal=False, body=_titan_body, vectors=_titan_vectors),
+    "Cohere": Family(most_texts=96, multimodal=True, body=_cohere_body, vectors=_cohere_vectors),
+}
+"""By the `providerName` of ListFoundationModels."""

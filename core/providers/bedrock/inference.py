@@ -1,0 +1,245 @@
+"""Amazon Bedrock: chat through Converse, embeddings through InvokeModel, its models from the control plane.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import closing
+from itertools import chain
+import time
+from typing import Annotated, Any, Final, Literal, override
+from uuid import uuid4
+
+from pydantic_core import from_json, to_json
+
+from core.apis.discovery import Description
+from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ServedModel
+from core.config.fetch import FetchConfig
+from core.config.user_fields import USER
+from core.errors import ApiError, InvalidRequest, NotFound, UpstreamFailed
+from core.frame.types import Health, JsonObject, JsonStream
+from core.providers.bedrock.clients import AwsClients, AwsConfig
+from core.providers.bedrock.converse.reply import from_converse
+from core.providers.bedrock.converse.request import to_converse
+from core.providers.bedrock.converse.stream import ConverseChunks
+from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
+from core.providers.bedrock.errors import translated
+from core.providers.bedrock.listing import served_models
+from core.providers.http.fetch import GuardedFetcher
+from core.providers.http.inlined_images import with_inlined_images
+
+RUNTIME: Final = "bedrock-runtime"
+PROFILES: Final = ("SYSTEM_DEFINED", "APPLICATION")
+PAGE: Final = 1000  # profiles, the most that one answer holds
+AT_ONCE: Final = 8  # invocations of one embeddings request
+TOKENS: Final = "x-amzn-bedrock-input-token-count"
+
+
+class Config(AwsConfig):
+    """`fetch` is how images are fetched that a caller names by their URL: Converse takes their bytes alone.
+
+    With the `openai` endpoint chat goes, unchanged, to Bedrock's own OpenAI-compatible one, which serves fewer models.
+    """
+
+    fetch: FetchConfig = FetchConfig()
+    endpoint: Annotated[Literal["converse", "openai"], USER] = "converse"
+
+
+class Bedrock:
+    """An inference provider over Bedrock's runtime and control plane, in one region."""
+
+    def __init__(self, provider_id: str, config: Config) -> None:
+        """Keep where it is; the SDK is imported and its clients opened at the first call."""
+        self._provider_id = provider_id
+        self._clients = AwsClients(provider_id, config)
+        self._seconds = config.read_timeout or 60.0
+        self._fetcher = GuardedFetcher(config.fetch)
+        self._embedding_models: dict[str, JsonObject] = {}  # what was listed of them, by id
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        body = to_converse(await with_inlined_images(request, self._fetcher))
+        with translated(self._provider_id):
+            async with self._patience():
+                runtime = await self._clients.client(RUNTIME)
+                reply = await runtime.converse(modelId=request.model, **body)
+        return from_converse(reply, **_head(request))
+
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        chunks = self._chunks(request)
+        await anext(chunks)
+        return chunks
+
+    async def completion(self, request: CompletionRequest) -> JsonObject:
+        raise _no_completions(request)
+
+    async def stream_completion(self, request: CompletionRequest) -> JsonStream:
+        raise _no_completions(request)
+
+    async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
+        family = await self._family(request.model)
+        bodies = to_invoke(family, request)
+        slots = asyncio.Semaphore(AT_ONCE)
+        answers = await _together(self._embed(slots, request.model, family, body) for body in bodies)
+        vectors = [vector for made, _ in answers for vector in made]
+        return embedding_list(request, vectors, sum(tokens for _, tokens in answers))
+
+    async def list_models(self) -> list[ServedModel]:
+        control = await self._client("bedrock")
+        models, *profiles = await _together(
+            [self._models(control), *(self._profiles(control, kind) for kind in PROFILES)]
+        )
+        served = served_models(models, chain.from_iterable(profiles))
+        self._embedding_models = {
+            model["id"]: model["metadata"] for model in served if model["model_type"] == "embedding"
+        }
+        return served
+
+    async def describe(self) -> Description:
+        """Its region, whether there are credentials, and the models that may be called."""
+        from core.providers.bedrock.description import described
+
+        return await described(self._provider_id, self._clients, self._offered)
+
+    def warm(self) -> None:
+        """Import the SDK now, at init, where Lambda gives a full CPU, rather than at the first call."""
+        self._clients.warm(RUNTIME)
+
+    async def health(self) -> Health:
+        try:
+            await self._models(await self._client("bedrock"))
+        except ApiError as failure:
+            return Health(status="Error", message=failure.message)
+        return Health(status="OK")
+
+    async def close(self) -> None:
+        await self._clients.close()
+        await self._fetcher.close()
+
+    async def _offered(self) -> Description:
+        from core.providers.openai.offered import offered_profile
+
+        return Description(models=[offered_profile(model) for model in await self.list_models()])
+
+    async def _chunks(self, request: ChatRequest) -> JsonStream:
+        """An empty object once the first event is there, and then the chunks: closing it always closes the call."""
+        body = to_converse(await with_inlined_images(request, self._fetcher))
+        usage = bool((request.stream_options or {}).get("include_usage"))
+        chunks = ConverseChunks(**_head(request), usage=usage)
+        with translated(self._provider_id):
+            async with self._patience():
+                runtime = await self._clients.client(RUNTIME)
+                answer = await runtime.converse_stream(modelId=request.model, **body)
+            with closing(answer["stream"]) as stream:
+                events = aiter(stream)
+                event = await anext(events, None)
+                if event is not None:
+                    yield {}
+                while event is not None:
+                    for chunk in chunks.feed(event):
+                        yield chunk
+                    event = await anext(events, None)
+        if not chunks.finished:
+            raise UpstreamFailed(f"Provider `{self._provider_id}` ended its stream before it was complete.")
+
+    def _patience(self) -> asyncio.Timeout:
+        """The SDK would ask again after a timeout, and every answer that nobody waits for has its price."""
+        return asyncio.timeout(self._seconds)
+
+    async def _client(self, service: str) -> Any:  # noqa: ANN401 - see AwsClients
+        with translated(self._provider_id):
+            return await self._clients.client(service)
+
+    async def _models(self, control: Any) -> list[JsonObject]:  # noqa: ANN401 - see AwsClients
+        with translated(self._provider_id):
+            return list((await control.list_foundation_models()).get("modelSummaries", []))
+
+    async def _profiles(self, control: Any, kind: str) -> list[JsonObject]:  # noqa: ANN401 - see AwsClients
+        with translated(self._provider_id):
+            pages = control.get_paginator("list_inference_profiles").paginate(
+                typeEquals=kind, PaginationConfig={"PageSize": PAGE}
+            )
+            return [profile async for page in pages for profile in page.get("inferenceProfileSummaries", [])]
+
+    async def _family(self, model: str) -> Family:
+        if model not in self._embedding_models:
+            await self.list_models()
+        if model not in self._embedding_models:
+            raise NotFound(f"Provider `{self._provider_id}` lists no embedding model `{model}`.", param="model")
+        family = family_of(self._embedding_models[model])
+        if family is None:
+            raise InvalidRequest(f"`{model}` takes another body than Bedrock's text embeddings do.", param="model")
+        return family
+
+    async def _embed(
+        self, slots: asyncio.Semaphore, model: str, family: Family, body: JsonObject
+    ) -> tuple[Vectors, int]:
+        async with slots:
+            with translated(self._provider_id):
+                async with self._patience():
+                    runtime = await self._clients.client(RUNTIME)
+                    answer = await runtime.invoke_model(
+                        modelId=model, body=to_json(body), contentType="application/json", accept="application/json"
+                    )
+                    content = await answer["body"].read()
+        tokens = answer["ResponseMetadata"]["HTTPHeaders"].get(TOKENS, "")
+        return from_invoke(family, self._object(content)), int(tokens) if tokens.isdecimal() else 0
+
+    def _object(self, content: bytes) -> JsonObject:
+        try:
+            value = from_json(content)
+        except ValueError as invalid:
+            raise UpstreamFailed(f"Provider `{self._provider_id}` did not answer with valid JSON.") from invalid
+        if not isinstance(value, dict):
+            raise UpstreamFailed(f"Provider `{self._provider_id}` did not answer with a JSON object.")
+        return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
+
+
+class BedrockOverOpenAI(Bedrock):
+    """The same provider, whose chat goes to Bedrock's OpenAI-compatible endpoint."""
+
+    def __init__(self, provider_id: str, config: Config) -> None:
+        """As the other: what chat needs is imported now, when it is known to be used."""
+        from core.providers.bedrock.openai import BedrockOpenAI
+
+        super().__init__(provider_id, config)
+        self._chat = BedrockOpenAI(provider_id, config, self._clients)
+
+    @override
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        return await self._chat.chat_completion(request)
+
+    @override
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        return await self._chat.stream_chat_completion(request)
+
+    @override
+    async def close(self) -> None:
+        await self._chat.close()
+        await super().close()
+
+
+async def _together[T](work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results in order; the first that fails cancels the rest."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise first from first.__cause__
+    return [task.result() for task in tasks]
+
+
+def _head(request: ChatRequest) -> dict[str, Any]:
+    return {"model": request.model, "created": int(time.time()), "id": f"chatcmpl-{uuid4().hex}"}
+
+
+def _no_completions(request: CompletionRequest) -> InvalidRequest:
+    message = f"Model `{request.model}` is served by Bedrock, which has no completions: use chat completions."
+    return InvalidRequest(message, param="model")
+
+
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> InferenceProvider:
+    """A provider over Bedrock in one region; it depends on no other API."""
+    del deps
+    return (BedrockOverOpenAI if config.endpoint == "openai" else Bedrock)(provider_id, config)

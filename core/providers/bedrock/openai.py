@@ -1,0 +1,76 @@
+"""Bedrock's own OpenAI-compatible endpoint: chat passes through unchanged, signed as AWS wants it.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-chat-completions.html.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from core.apis.inference import ChatRequest
+from core.frame.types import JsonObject, JsonStream
+from core.providers.bedrock.clients import AwsClients, AwsConfig
+from core.providers.bedrock.errors import translated
+from core.providers.http.target import Target
+from core.providers.http.upstream import Upstream
+from core.providers.openai.compatible import OpenAICompatible
+from core.providers.openai.config import config_of
+
+SERVICE: Final = "bedrock-runtime"
+SIGNED_AS: Final = "bedrock"
+PATH: Final = "/openai/v1"
+SIGNATURE: Final = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
+
+
+class BedrockOpenAI:
+    """Chat completions at the endpoint of the region that `clients` are of."""
+
+    def __init__(self, provider_id: str, config: AwsConfig, clients: AwsClients) -> None:
+        """Keep how; the endpoint's address is the SDK's to know, at the first call."""
+        self._provider_id = provider_id
+        self._config = config
+        self._clients = clients
+        self._lock = asyncio.Lock()
+        self._region = ""
+        self._remote: OpenAICompatible | None = None
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        return await (await self._connected()).chat_completion(request)
+
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        return await (await self._connected()).stream_chat_completion(request)
+
+    async def close(self) -> None:
+        """Close its connections; the SDK's clients are whoever made them's."""
+        if self._remote is not None:
+            await self._remote.close()
+            self._remote = None
+
+    async def _connected(self) -> OpenAICompatible:
+        async with self._lock:
+            if self._remote is None:
+                with translated(self._provider_id):
+                    meta = (await self._clients.client(SERVICE)).meta
+                self._region = meta.region_name
+                address = meta.endpoint_url.rstrip("/") + PATH
+                target = Target(
+                    self._provider_id,
+                    address,
+                    timeout=self._config.read_timeout or 60,
+                    connect_timeout=self._config.connect_timeout or 60,
+                    max_connections=self._config.max_connections,
+                )
+                settings = config_of("remote::openai-compatible").model_validate({"url": address})
+                self._remote = OpenAICompatible(self._provider_id, settings, upstream=Upstream(target, self._signature))
+            return self._remote
+
+    async def _signature(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]:
+        """SigV4, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        with translated(self._provider_id):
+            credentials = await self._clients.credentials(SERVICE)
+        request = AWSRequest(method=method, url=url, data=body, headers={"content-type": "application/json"})
+        SigV4Auth(credentials, SIGNED_AS, self._region).add_auth(request)
+        return {name: request.headers[name] for name in SIGNATURE if name in request.headers}

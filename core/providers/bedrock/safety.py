@@ -1,0 +1,128 @@
+"""Guardrails of Amazon Bedrock: a shield is one version of a guardrail.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-independent-api.html,
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListGuardrails.html.
+"""
+
+from collections.abc import Mapping
+import re
+from typing import Any, Final
+
+from core.apis.discovery import Description
+from core.apis.safety import SafetyProvider, Violation
+from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable
+from core.frame.resources import Resource
+from core.frame.types import Health, JsonObject
+from core.providers.bedrock.clients import AwsClients, AwsConfig
+from core.providers.bedrock.errors import translated
+from core.providers.bedrock.guardrail_content import source_of, to_content
+from core.providers.bedrock.guardrail_findings import violation_of
+
+VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
+NO_VERSION: Final = "needs `guardrailVersion` in its params: a number, or DRAFT"
+
+
+class Config(AwsConfig):
+    """What every provider of AWS takes; nothing more is a guardrail's own."""
+
+
+class BedrockGuardrails:
+    """A shield's name within this provider is the id or the ARN of a guardrail; `guardrailVersion` is in its params."""
+
+    def __init__(self, provider_id: str, config: Config) -> None:
+        """Keep where it is; the SDK is imported and its clients opened at the first call."""
+        self._provider_id = provider_id
+        self._clients = AwsClients(provider_id, config)
+
+    async def run_shield(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> Violation | None:
+        """What the guardrail finds; `params` may say the `source`, INPUT or OUTPUT.
+
+        Raises:
+            InvalidRequest: a message has what the guardrail cannot judge.
+            NotFound: the guardrail is gone.
+            ProviderUnavailable: the shield is declared without a version.
+        """
+        version = _version(shield)
+        if version is None:
+            raise ProviderUnavailable(f"Shield `{shield.identifier}` {NO_VERSION}.")
+        source = source_of(messages, params)
+        content = to_content(messages, source)
+        if not content:
+            return None
+        try:
+            answer = await self._apply(
+                guardrailIdentifier=shield.provider_resource_id,
+                guardrailVersion=version,
+                source=source,
+                content=content,
+            )
+        except NotFound as gone:
+            raise NotFound(f"The guardrail of shield `{shield.identifier}` is gone.", param="shield_id") from gone
+        return violation_of(answer, sum("image" in block for block in content))
+
+    async def check_shield(self, shield: Resource) -> None:
+        version = _version(shield)
+        if version is None:
+            raise InvalidRequest(f"Shield `{shield.identifier}` {NO_VERSION}.", param="params.guardrailVersion")
+        try:
+            there = await self._versions(shield.provider_resource_id)
+        except NotFound:
+            there = []
+        except InvalidRequest as invalid:
+            raise InvalidRequest(invalid.message, param="provider_shield_id") from invalid
+        except ApiError as failure:
+            raise ProviderUnavailable(failure.message) from failure
+        if version not in there:
+            versions = f"Its versions: {', '.join(there)}." if there else "There is no such guardrail."
+            message = f"Shield `{shield.identifier}` with version `{version}` not found in Bedrock. {versions}"
+            raise InvalidRequest(message, param="params.guardrailVersion" if there else "provider_shield_id")
+
+    async def health(self) -> Health:
+        try:
+            with translated(self._provider_id):
+                await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
+        except ApiError as failure:
+            return Health(status="Error", message=failure.message)
+        return Health(status="OK")
+
+    async def describe(self) -> Description:
+        """Its region, whether there are credentials, and the guardrails there."""
+        from core.providers.bedrock.description import described
+
+        return await described(self._provider_id, self._clients, self._listed)
+
+    async def close(self) -> None:
+        await self._clients.close()
+
+    async def _apply(self, **what: Any) -> JsonObject:  # noqa: ANN401 - the SDK's own arguments
+        with translated(self._provider_id):
+            answer: JsonObject = await (await self._clients.client("bedrock-runtime")).apply_guardrail(**what)
+        return answer
+
+    async def _listed(self) -> Description:
+        with translated(self._provider_id):
+            pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails").paginate()
+            return Description(guardrails=[each["id"] async for page in pages for each in page.get("guardrails", [])])
+
+    async def _versions(self, guardrail: str) -> list[str]:
+        versions: list[str] = []
+        with translated(self._provider_id):
+            pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails")
+            async for page in pages.paginate(guardrailIdentifier=guardrail):
+                versions += [summary["version"] for summary in page.get("guardrails", [])]
+        return versions
+
+
+def _version(shield: Resource) -> str | None:
+    """The version that is given, if it is one; YAML reads a bare one as a number."""
+    params: JsonObject = shield.attributes.get("params") or {}
+    given = str(params.get("guardrailVersion"))
+    return given if VERSION.fullmatch(given) else None
+
+
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> SafetyProvider:
+    """A provider over the guardrails of one region; it depends on no other API."""
+    del deps
+    return BedrockGuardrails(provider_id, config)

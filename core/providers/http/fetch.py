@@ -1,0 +1,166 @@
+"""The one client that fetches what a caller names: public addresses only, bounded in time and size.
+
+An address is judged where its socket is made, so what was judged is what is connected to, whether DNS said it or the
+URL, and a name that has another address the next time gains nothing. A caller reads the same about a host that is
+refused as about one that does not exist or does not answer.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+import logging
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from core.config.fetch import FetchConfig
+from core.frame.version import VERSION
+from core.providers.http.fetch_addresses import may_fetch_from
+from core.providers.http.fields import wrong
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+    from aiohttp.abc import AbstractResolver
+    from yarl import URL
+
+MOST_REDIRECTS: Final = 3
+MOST_URL: Final = 8192  # characters
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+HEADERS: Final = {"accept-encoding": "identity", "user-agent": f"llambda/{VERSION}"}
+UNREACHABLE: Final = "could not be fetched; its host cannot be reached from here, or may not be."
+
+NO_URL: Final = "must be an http:// or https:// URL."
+MALFORMED: Final = (ValueError, IndexError)  # yarl's IndexError is for http://[a]@
+ASTRAY: Final = "redirects to where it may not be followed."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """`content_type` is what the server said, without parameters; application/octet-stream if it said none."""
+
+    content: bytes = field(repr=False)
+    content_type: str
+
+
+class GuardedFetcher:
+    """Sends nothing of a caller's but the URL: no headers, no cookies, no proxy of the environment's."""
+
+    def __init__(self, config: FetchConfig, *, resolver: "AbstractResolver | None" = None) -> None:
+        """`resolver` replaces the system's; nothing is opened yet."""
+        self._config = config
+        self._resolver = resolver
+        self._session: ClientSession | None = None
+
+    async def fetch(self, url: str, *, param: str) -> Fetched:
+        """What a GET of `url` answers, after at most three redirects.
+
+        Raises:
+            InvalidRequest: with `param`; the URL may not be fetched or was not answered with 2xx, in time, or too large.
+        """
+        from aiohttp import ClientError
+
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                return await self._followed(url, param)
+        except TimeoutError as slow:
+            raise wrong(param, "could not be fetched in time.") from slow
+        except (ClientError, OSError, UnicodeError) as failure:  # UnicodeError: a name that IDNA cannot say
+            log.info("fetch: %s", type(failure).__name__)
+            raise wrong(param, UNREACHABLE) from failure
+
+    async def close(self) -> None:
+        """Close the connections; a later fetch opens others."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _followed(self, url: str, param: str) -> Fetched:
+        where = checked(url, self._config, param)
+        for _ in range(1 + MOST_REDIRECTS):
+            async with self._open().get(where, allow_redirects=False) as answer:
+                if answer.status not in REDIRECTS:
+                    return await self._read(answer, param)
+                where = redirected(where, answer.headers.get("location", ""), self._config, param)
+        raise wrong(param, f"redirects more than {MOST_REDIRECTS} times.")
+
+    async def _read(self, answer: "ClientResponse", param: str) -> Fetched:
+        most = self._config.max_bytes
+        too_large = wrong(param, f"holds more than {most} bytes, the most that is fetched.")
+        if not 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110: the successes
+            raise wrong(param, f"was answered with HTTP status {answer.status}.")
+        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+            raise wrong(param, "was answered with compressed content, which was not asked for.")
+        if (answer.content_length or 0) > most:
+            raise too_large
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            if len(content) > most:
+                raise too_large
+        return Fetched(bytes(content), answer.content_type)
+
+    def _open(self) -> "ClientSession":
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+
+        if self._session is None:
+            self._session = ClientSession(
+                connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=self._socket_to),
+                headers=HEADERS,
+                cookie_jar=DummyCookieJar(),
+                timeout=ClientTimeout(total=None, sock_connect=self._config.connect_timeout),
+                trust_env=False,
+                auto_decompress=False,
+            )
+        return self._session
+
+    def _socket_to(self, found: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+        family, kind, protocol, _, (host, *_) = found
+        if not may_fetch_from(host, private=self._config.allow_private_addresses):
+            log.warning("fetch: %s is not an address to fetch from", host)
+            raise PermissionError("not an address to fetch from")
+        return socket.socket(family, kind, protocol)
+
+
+def checked(url: str, config: FetchConfig, param: str) -> "URL":
+    """The URL, nothing wrong with it but perhaps its address. Raises InvalidRequest."""
+    from yarl import URL
+
+    if len(url) > MOST_URL:
+        raise wrong(param, f"must be a URL of at most {MOST_URL} characters.")
+    try:
+        parsed = URL(url)
+    except MALFORMED as invalid:
+        raise wrong(param, NO_URL) from invalid
+    refusal = _refusal(parsed, config)
+    if refusal:
+        raise wrong(param, refusal)
+    return parsed
+
+
+def redirected(url: "URL", location: str, config: FetchConfig, param: str) -> "URL":
+    """Where the answer of `url` points to, checked like it, and never from https to http. Raises InvalidRequest."""
+    from yarl import URL
+
+    try:
+        target = url.join(URL(location))
+    except MALFORMED as invalid:
+        raise wrong(param, ASTRAY) from invalid
+    if not location or _refusal(target, config) or (url.scheme, target.scheme) == ("https", "http"):
+        raise wrong(param, ASTRAY)
+    return target
+
+
+def _refusal(url: "URL", config: FetchConfig) -> str:
+    if url.scheme not in {"http", "https"} or not url.raw_host:
+        return NO_URL
+    if "@" in url.raw_authority:
+        return "must not hold a user name or a password."
+    if url.port not in config.allowed_ports:
+        return f"must be on one of these ports: {', '.join(map(str, config.allowed_ports))}."
+    if config.allowed_hosts is not None and not _named(url.raw_host.rstrip("."), config.allowed_hosts):
+        return "is on a host that the operator does not allow."
+    return ""
+
+
+def _named(host: str, patterns: tuple[str, ...]) -> bool:
+    return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in patterns)

@@ -1,0 +1,235 @@
+"""One pooled HTTP client per provider: JSON out, JSON or server-sent events in, every failure translated.
+
+An upstream's status is never handed on as it is: its 401 is about our key, its 404 about our routing.
+Server-sent events are read as the standard says (https://html.spec.whatwg.org/multipage/server-sent-events.html),
+as far as the OpenAI wire uses them: `data:` fields, ended by a blank line.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+import logging
+import ssl
+from typing import Any, Final
+
+import aiohttp
+from pydantic_core import from_json
+
+from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
+from core.frame.tracing import TRACE
+from core.frame.types import JsonObject, JsonStream
+from core.providers.http.target import Credentials, Target
+
+log = logging.getLogger(__name__)
+
+JSON: Final = {"content-type": "application/json"}
+NOBODYS: Final = Credentials()
+NO_HEADERS: Final[Mapping[str, str]] = {}
+LEAST_SECRET: Final = 8  # characters; a shorter key, as "fake", is a word that messages may use
+REFUSED: Final = frozenset({401, 403})
+MOST_EVENT: Final = 8 * 1024 * 1024  # bytes in one event
+MOST_QUOTED: Final = 500  # characters of an upstream's message that a caller sees
+
+type Sign = Callable[[str, str, bytes | None], Awaitable[Mapping[str, str]]]
+"""The headers that sign a request, from its method, URL and body."""
+
+
+class Upstream:
+    """Calls one target; connections are pooled, opened at the first call and kept.
+
+    Each call bears its own credentials, in headers of the forms that it gives, or is signed.
+    """
+
+    def __init__(self, target: Target, sign: Sign | None = None) -> None:
+        """Keep the target; nothing is opened yet."""
+        self._target = target
+        self._sign = sign
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
+        """GET any JSON."""
+        async with self._response("GET", path, None, credentials, forms) as response:
+            return self._json(await response.read())
+
+    async def post(
+        self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
+    ) -> JsonObject:
+        """POST JSON, get a JSON object."""
+        async with self._response("POST", path, body, credentials, forms) as response:
+            return self._object(await response.read())
+
+    async def stream(
+        self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
+    ) -> JsonStream:
+        """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end."""
+        events = self._events(path, body, credentials, forms)
+        first = await anext(events, None)
+        return _chain(first, events)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
+        async with self._response("POST", path, body, credentials, forms) as response:
+            if not response.content_type.startswith("text/event-stream"):
+                raise self._failed("did not answer with a stream of events")
+            async for data in _sse(response.content.iter_any(), self._failed):
+                if data == b"[DONE]":
+                    return
+                event = self._object(data)
+                if "error" in event and "choices" not in event:
+                    raise self._translated(_status_of(event), event, None, credentials)
+                yield event
+        raise self._failed("ended its stream before it was complete")
+
+    def _json(self, data: bytes) -> Any:  # noqa: ANN401 - whatever an upstream sent
+        try:
+            return from_json(data)
+        except ValueError as invalid:
+            raise self._failed("did not answer with valid JSON") from invalid
+
+    def _object(self, data: bytes) -> JsonObject:
+        value = self._json(data)
+        if not isinstance(value, dict):
+            raise self._failed("did not answer with a JSON object")
+        return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
+
+    def _failed(self, what: str) -> UpstreamFailed:
+        return UpstreamFailed(f"Provider `{self._target.provider_id}` {what}.")
+
+    @asynccontextmanager
+    async def _response(
+        self, method: str, path: str, body: bytes | None, credentials: Credentials, forms: Mapping[str, str]
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        headers: Mapping[str, str] = credentials.headers(forms)
+        if self._sign is not None:
+            headers = await self._sign(method, self._target.base_url + path, body)
+        try:
+            response = await self._send(method, path, body, {**headers, **TRACE.get().headers})
+            async with response:
+                if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
+                    raise await self._refusal(response, credentials)
+                yield response
+        except TimeoutError as slow:
+            raise UpstreamTimeout(f"Provider `{self._target.provider_id}` did not answer in time.") from slow
+        except aiohttp.ClientError as failure:
+            log.warning("provider %s: %s", self._target.provider_id, type(failure).__name__)
+            what = (
+                "could not be reached; check that it is up and its url right"
+                if isinstance(failure, aiohttp.ClientConnectorError)
+                else "broke off its answer"
+            )
+            raise self._failed(what) from failure
+
+    async def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        session, url = self._open(), self._target.base_url + path
+        try:
+            return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # A kept connection that the other side closed while we slept (a frozen Lambda): nothing was answered.
+            return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            target = self._target
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
+                ),
+                headers=JSON | target.headers,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=target.connect_timeout, sock_read=target.timeout
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
+        try:
+            answer = from_json(await response.read())
+        except ValueError:
+            answer = None
+        log.warning("provider %s answered %d", self._target.provider_id, response.status)
+        return self._translated(response.status, answer, response.headers.get("retry-after"), credentials)
+
+    def _translated(self, status: int, answer: Any, retry_after: str | None, credentials: Credentials) -> ApiError:  # noqa: ANN401 - whatever an upstream sent
+        if status in REFUSED and credentials.source:
+            return InvalidRequest(
+                f"Provider `{self._target.provider_id}` refused the key given as {credentials.source}."
+            )
+        message = _message_of(answer)
+        if len(credentials.key) >= LEAST_SECRET:
+            message = message.replace(credentials.key, "********")
+        return _translated(self._target.provider_id, status, message[:MOST_QUOTED], retry_after)
+
+
+def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
+    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+
+
+async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:
+    try:
+        if first is not None:
+            yield first
+            async for event in rest:
+                yield event
+    finally:
+        await rest.aclose()
+
+
+async def _sse(chunks: AsyncIterator[bytes], failed: Callable[[str], UpstreamFailed]) -> AsyncGenerator[bytes]:
+    """The data of each event. Lines end with LF or CRLF; comments and other fields are skipped."""
+    buffer = b""
+    data: list[bytes] = []
+    async for chunk in chunks:
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        if len(buffer) > MOST_EVENT:
+            raise failed("sent an event that is too long")
+        for line in lines:
+            text = line.removesuffix(b"\r")
+            if text.startswith(b"data:"):
+                data.append(text[5:].removeprefix(b" "))
+            elif not text and data:
+                yield b"\n".join(data)
+                data = []
+    if data or buffer.startswith(b"data:"):
+        last = buffer.removesuffix(b"\r")
+        yield b"\n".join([*data, last[5:].strip()] if last.startswith(b"data:") else data)
+
+
+def _message_of(answer: Any) -> str:  # noqa: ANN401 - whatever an upstream sent
+    """The message in an error body: OpenAI's, FastAPI's `detail`, or vLLM's flat `message`."""
+    match answer:
+        case {"error": {"message": str(text)}} | {"message": str(text)} | {"detail": str(text)} | {"error": str(text)}:
+            return text
+        case _:
+            return ""
+
+
+def _status_of(event: JsonObject) -> int:
+    match event.get("error"):
+        case {"code": int(status)} if 400 <= status <= 599:  # noqa: PLR2004 - RFC 9110: the errors
+            return status
+        case _:
+            return 502
+
+
+def _translated(provider_id: str, status: int, message: str, retry_after: str | None) -> ApiError:
+    match status:
+        case 400 | 413 | 422:
+            return InvalidRequest(message or f"Provider `{provider_id}` refused the request as invalid.")
+        case 429:
+            headers = {"retry-after": retry_after} if retry_after else {}
+            return UpstreamThrottled(f"Provider `{provider_id}` is throttling. Try again later.", headers=headers)
+        case 408 | 504:
+            return UpstreamTimeout(f"Provider `{provider_id}` did not answer in time.")
+        case 401 | 403:
+            return UpstreamFailed(f"Provider `{provider_id}` refused the stack's credentials.")
+        case _:
+            return UpstreamFailed(f"Provider `{provider_id}` failed with HTTP status {status}.")

@@ -1,0 +1,145 @@
+"""NVIDIA NeMo Guardrails, the microservice: the rails of one configuration judge, asked for no answer.
+
+Source: https://docs.nvidia.com/nemo/microservices/latest/guardrails/checks.html.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic_core import to_json
+
+from core.apis.discovery import Description
+from core.apis.safety import SafetyProvider, Violation
+from core.config.user_fields import USER
+from core.errors import ApiError, InvalidRequest, UpstreamFailed
+from core.frame.resources import Resource
+from core.frame.types import Health, JsonObject
+from core.providers.http.connections import MOST_CONNECTIONS
+from core.providers.http.message_text import words
+from core.providers.http.target import Target
+
+if TYPE_CHECKING:
+    from core.providers.http.upstream import Upstream
+
+CHECKS: Final = "/v1/guardrail/checks"
+CONFIGS: Final = "/v1/guardrail/configs"
+REFUSAL: Final = "Sorry I cannot do this."
+CONVERSED: Final = ("user", "assistant")
+
+
+class Config(BaseModel):
+    """`config_id` names the configuration at the service whose rails judge; `timeout` is in seconds without a byte.
+
+    Who judges is not a user's to set: neither is which service, nor which of its rails.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    guardrails_service_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] = "http://localhost:7331"
+    config_id: Annotated[str, Field(min_length=1)] = "self-check"
+    timeout: Annotated[PositiveFloat, USER] = 60.0
+    max_connections: int = MOST_CONNECTIONS
+
+
+class NemoGuardrails:
+    """A shield's name within this provider is the model that the rails may ask to judge."""
+
+    def __init__(self, provider_id: str, config: Config) -> None:
+        """Keep where it is; the HTTP client is imported and opened at the first call."""
+        self._config_id = config.config_id
+        self._target = Target(
+            provider_id,
+            config.guardrails_service_url.rstrip("/"),
+            timeout=config.timeout,
+            max_connections=config.max_connections,
+        )
+        self._upstream: Upstream | None = None
+
+    @property
+    def _http(self) -> "Upstream":
+        if self._upstream is None:
+            from core.providers.http.upstream import Upstream
+
+            self._upstream = Upstream(self._target)
+        return self._upstream
+
+    async def run_shield(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> Violation | None:
+        """What the input rails, or for an assistant's message the output rails, find in the last message.
+
+        Raises:
+            InvalidRequest: a message is not text.
+            UpstreamFailed: there is no verdict, which is never taken for a pass.
+        """
+        del params
+        said = conversation(messages)
+        if not said[-1]["content"].strip():
+            return None
+        asked = {
+            "model": shield.provider_resource_id,
+            "messages": said,
+            "guardrails": {"config_id": self._config_id},
+        }
+        match await self._http.post(CHECKS, to_json(asked)):
+            case {"status": "success", "rails_status": {**rails}} if rails:
+                return None
+            case {"status": "blocked", **more}:
+                return _violation(more.get("rails_status"))
+            case _:
+                raise UpstreamFailed("No rail judged the message: the shield's configuration may have none for it.")
+
+    async def check_shield(self, shield: Resource) -> None:
+        """Any model will do: only some rails ask it, and the service alone knows which it has."""
+        del shield
+
+    async def health(self) -> Health:
+        try:
+            await self._http.get(CONFIGS)
+        except ApiError as failure:
+            return Health(status="Error", message=failure.message)
+        return Health(status="OK")
+
+    async def describe(self) -> Description:
+        """The names of the service's configurations."""
+        match await self._http.get(CONFIGS):
+            case {"data": [*configs]}:
+                names = [cast("JsonObject", each).get("name") for each in configs if isinstance(each, dict)]
+                return Description(guardrails=[name for name in names if isinstance(name, str)])
+            case _:
+                return Description()
+
+    async def close(self) -> None:
+        if self._upstream is not None:
+            await self._upstream.close()
+
+
+def conversation(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What was said before the last message, and that one: there are rails for what goes in and for what comes out.
+
+    Raises:
+        InvalidRequest: there is no message, or one is not text.
+    """
+    *before, last = messages or [{}]
+    if not isinstance(last.get("role"), str):
+        raise InvalidRequest("The last message must have a role.", param="messages")
+    return [_said(message) for message in before if message.get("role") in CONVERSED] + [_said(last)]
+
+
+def _said(message: Mapping[str, Any]) -> dict[str, str]:
+    role = "assistant" if message.get("role") == "assistant" else "user"
+    return {"role": role, "content": words(message.get("content"))}
+
+
+def _violation(rails: object) -> Violation:
+    known: JsonObject = dict(cast("JsonObject", rails)) if isinstance(rails, dict) else {}
+    blocked = [name for name, rail in known.items() if rail == {"status": "blocked"}]
+    named = {"violation_type": ",".join(blocked)} if blocked else {}
+    return Violation(violation_level="error", user_message=REFUSAL, metadata=known | named)
+
+
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> SafetyProvider:
+    """A provider over one service; it depends on no other API."""
+    del deps
+    return NemoGuardrails(provider_id, config)

@@ -1,0 +1,184 @@
+"""One adapter over every remote that speaks OpenAI's HTTP API; what tells them apart is in `openai_rows`.
+
+Source: https://platform.openai.com/docs/api-reference.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from core.apis.discovery import Description
+from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
+from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
+from core.frame.callers import PROVIDER_DATA_HEADERS
+from core.frame.types import Health, JsonObject, JsonStream, Wire
+from core.providers.http.target import Credentials
+from core.providers.openai.config import KEY, Settings
+
+if TYPE_CHECKING:
+    from core.providers.http.upstream import Upstream
+
+HEADER: Final = PROVIDER_DATA_HEADERS[0]
+NO_KEY: Final = "Only callers bring a key; there is none to ask with."
+
+
+class OpenAICompatible:
+    """An inference provider over OpenAI's wire; requests and answers pass through unchanged."""
+
+    def __init__(
+        self,
+        provider_id: str,
+        settings: Settings,
+        credentials: Credentials | None = None,
+        upstream: "Upstream | None" = None,
+    ) -> None:
+        """With the operator's key and a client of its own, imported and opened at the first call, unless given."""
+        self._provider_id = provider_id
+        self._settings = settings
+        self._row = settings.row
+        self._credentials = credentials or Credentials(settings.credential())
+        self._upstream = upstream
+        self._allowed = settings.allowed()
+
+    @property
+    def _http(self) -> "Upstream":
+        if self._upstream is None:
+            from core.providers.http.upstream import Upstream
+
+            self._upstream = Upstream(self._settings.target(self._provider_id))
+        return self._upstream
+
+    def warm(self) -> None:
+        """Import the HTTP client now, at init, where Lambda gives a full CPU, rather than at the first call."""
+        _ = self._http
+
+    def with_provider_data(self, data: Mapping[str, Any]) -> "OpenAICompatible":
+        """This provider with a caller's key, over the same connections; itself where `data` has none for it."""
+        name = next((name for name in self._row.data if data.get(name) is not None), None)
+        if name is None:
+            return self
+        key, source = data[name], f"`{name}` in header {HEADER}"
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
+        return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        return await self._post("/chat/completions", request, self._bounded(request))
+
+    async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
+        return await self._stream("/chat/completions", request)
+
+    async def completion(self, request: CompletionRequest) -> JsonObject:
+        return await self._post("/completions", request, self._bounded(request))
+
+    async def stream_completion(self, request: CompletionRequest) -> JsonStream:
+        return await self._stream("/completions", request)
+
+    async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
+        return await self._post("/embeddings", request, request)
+
+    async def list_models(self) -> list[ServedModel]:
+        """What the operator's key may see; without a key that is needed, nothing."""
+        return [model for model, _ in await self._listed()] if self._has_key() else []
+
+    async def describe(self) -> Description:
+        """Its models, and the server's version where it says one.
+
+        Raises:
+            ProviderUnavailable: only callers bring a key.
+        """
+        from core.providers.openai.offered import offered_model
+
+        if not self._has_key():
+            raise ProviderUnavailable(NO_KEY)
+        description = Description(models=[offered_model(*listed) for listed in await self._listed()])
+        if version := await self._version():
+            description["version"] = version
+        return description
+
+    async def health(self) -> Health:
+        if not self._has_key():
+            return Health(status="Not Implemented", message=NO_KEY)
+        try:
+            await self.list_models()
+        except ApiError as failure:
+            return Health(status="Error", message=failure.message)
+        return Health(status="OK")
+
+    async def close(self) -> None:
+        if self._upstream is not None:
+            await self._upstream.close()
+
+    async def _listed(self) -> list[tuple[ServedModel, JsonObject]]:
+        """The models that may be called, each with its entry in the listing."""
+        how = self._row.listing
+        answer = await self._http.get(how.path, self._credentials, how.headers or self._row.headers)
+        match cast("JsonObject", answer).get(how.entries) if how.entries and isinstance(answer, dict) else answer:
+            case [*entries]:
+                known = [cast("JsonObject", entry) if isinstance(entry, dict) else {} for entry in entries]
+            case _:
+                raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
+        listed = [(model, entry) for entry in known if (model := self._served(entry)) is not None]
+        return [each for each in listed if self._allowed is None or each[0]["id"] in self._allowed]
+
+    async def _version(self) -> str:
+        """The server's own; empty where it says none, as a stand-in for it may."""
+        if not self._row.version:
+            return ""
+        try:
+            answer = await self._http.get(self._row.version, self._credentials, self._row.headers)
+        except ApiError:
+            return ""
+        match answer:
+            case {"version": str(version)}:
+                return version
+            case _:
+                return ""
+
+    def _served(self, known: JsonObject) -> ServedModel | None:
+        how = self._row.listing
+        name = known.get(how.id)
+        if not isinstance(name, str) or not name:
+            raise UpstreamFailed(f"Provider `{self._provider_id}` listed a model without an id.")
+        kind: ModelType | None = how.types.get(str(known.get("type"))) if how.types else self._settings.model_type
+        if kind is None:
+            return None
+        dimension = self._settings.embedding_dimension
+        metadata: JsonObject = {"embedding_dimension": dimension} if dimension else {}
+        served = ServedModel(id=name.removeprefix(how.prefix), model_type=kind, metadata=metadata)
+        created = known.get("created")
+        if isinstance(created, int):
+            served["created"] = created
+        return served
+
+    async def _post(
+        self, path: str, asked: ChatRequest | CompletionRequest | EmbeddingsRequest, sent: Wire
+    ) -> JsonObject:
+        self._may(asked.model)
+        return await self._http.post(path, _json(sent), self._credentials, self._row.headers)
+
+    async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
+        self._may(request.model)
+        return await self._http.stream(path, _json(self._bounded(request)), self._credentials, self._row.headers)
+
+    def _has_key(self) -> bool:
+        return bool(self._credentials.key) or not self._settings.needs_key()
+
+    def _may(self, model: str) -> None:
+        if self._allowed is not None and model not in self._allowed:
+            raise InvalidRequest(
+                f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"
+            )
+        if not self._has_key():
+            example = f'{{"{self._row.data[0]}": "..."}}'
+            raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
+
+    def _bounded(self, request: ChatRequest | CompletionRequest) -> Wire:
+        most, extra = self._settings.max_tokens, request.model_extra or {}
+        if most is None or any(extra.get(name) is not None for name in ("max_tokens", "max_completion_tokens")):
+            return request
+        bound = self._row.bound if isinstance(request, ChatRequest) else "max_tokens"
+        return request.model_copy(update={bound: most})
+
+
+def _json(request: Wire) -> bytes:
+    return request.__pydantic_serializer__.to_json(request, exclude_unset=True)

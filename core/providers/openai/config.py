@@ -1,0 +1,99 @@
+"""The config of a remote that speaks OpenAI's HTTP API: one model per row, made when the row is configured."""
+
+from functools import cache
+import re
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, create_model, model_validator
+
+from core.apis.inference import ModelType
+from core.config.user_fields import USER
+from core.providers.http.connections import MOST_CONNECTIONS
+from core.providers.http.target import Target
+from core.providers.openai.rows import ROWS, Row, api_root
+
+KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
+type Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+
+
+class Settings(BaseModel):
+    """What every row has; each adds its URL and key fields under the names that it gives them.
+
+    `tls_verify` may be the path of a CA bundle. `max_tokens` bounds requests that set no bound. `model_type` and
+    `embedding_dimension` describe what the server lists, where its listing does not say. Of what it serves, only the
+    `allowed_models` are listed and called, if any are named.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    row: ClassVar[Row]
+
+    max_tokens: Annotated[PositiveInt | None, USER] = None
+    tls_verify: bool | str = True
+    timeout: Annotated[PositiveFloat, USER] = 60.0  # seconds without a byte
+    connect_timeout: Annotated[PositiveFloat, USER] = 5.0  # seconds
+    max_connections: int = MOST_CONNECTIONS
+    model_type: Annotated[ModelType, USER] = "llm"
+    embedding_dimension: Annotated[PositiveInt | None, USER] = None
+    allowed_models: Annotated[tuple[str, ...] | None, USER] = None
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        urls, keys = self._given(self.row.urls), self._given(self.row.keys)
+        if len(urls) > 1 or not (urls or self.row.url):
+            raise ValueError(f"give {_either(self.row.urls)}, and only one of them")
+        if len(keys) > 1:
+            raise ValueError(f"give {_either(self.row.keys)}, not both")
+        if self.credential() and not KEY.fullmatch(self.credential()):
+            raise ValueError(f"{_either(self.row.keys)} has a space or another character that no header carries")
+        return self
+
+    def credential(self) -> str:
+        """The operator's key; empty if there is none."""
+        keys = self._given(self.row.keys)
+        return keys[0].get_secret_value() if keys else self.row.default_key
+
+    def target(self, provider_id: str) -> Target:
+        """Where its API is."""
+        return Target(
+            provider_id,
+            self._address(),
+            timeout=self.timeout,
+            connect_timeout=self.connect_timeout,
+            tls_verify=self.tls_verify,
+            max_connections=self.max_connections,
+        )
+
+    def needs_key(self) -> bool:
+        """Whether a call without any key is of no use."""
+        return self.row.key == "needed" or (self.row.key == "hosted" and self._address() == self.row.url)
+
+    def allowed(self) -> tuple[str, ...] | None:
+        """The models that may be called; None for all of them."""
+        only = self._given((self.row.only,)) if self.row.only else []
+        return tuple(only) if only else self.allowed_models
+
+    def _address(self) -> str:
+        url: str = [*self._given(self.row.urls), self.row.url or ""][0]
+        flag = self.row.unversioned
+        return url.rstrip("/") if flag and not vars(self)[flag] else api_root(url, self.row.root)
+
+    def _given(self, names: tuple[str, ...]) -> list[Any]:
+        return [vars(self)[name] for name in names if vars(self)[name]]
+
+
+def _either(names: tuple[str, ...]) -> str:
+    first, *rest = (f"`{name}`" for name in names)
+    return first + "".join(f" (or its newer name {name})" for name in rest)
+
+
+@cache
+def config_of(provider_type: str) -> type[Settings]:
+    """The Config of a provider type that is a row of the table."""
+    row = ROWS[provider_type]
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[Url | None, USER], None))
+    fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
+    fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
+    fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}
+    made = create_model("Config", __base__=Settings, __module__=__name__, **fields)
+    made.row = row
+    return made

@@ -1,0 +1,44 @@
+"""What a listing says of a model beside its name, in the words of whoever lists it. Pure.
+
+Sources: https://docs.vllm.ai/en/latest/features/lora.html (`parent`), and the listings of llama.cpp's server (`meta`), of
+Groq (`context_window`) and of Together and SambaNova (`context_length`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from core.apis.discovery import OfferedModel
+from core.apis.inference import ServedModel
+from core.frame.types import JsonObject
+
+CONTEXT: Final = ("max_model_len", "context_window", "context_length", "max_context_length", "n_ctx")
+
+
+def offered_model(served: ServedModel, entry: JsonObject) -> OfferedModel:
+    """A served model, with what its entry in the listing says of its context and of the model it adapts."""
+    model = OfferedModel(id=served["id"], model_type=served["model_type"])
+    facts = {**_mapping(entry.get("meta")), **entry}
+    length = next((value for name in CONTEXT if _is_count(value := facts.get(name))), None)
+    if length is not None:
+        model["context_length"] = length
+    parent = entry.get("parent")
+    if isinstance(parent, str) and parent:
+        model["adapter_of"] = parent
+    return model
+
+
+def offered_profile(served: ServedModel) -> OfferedModel:
+    """A model of Bedrock's, or a profile of one."""
+    model = OfferedModel(id=served["id"], model_type=served["model_type"])
+    of = served["metadata"].get("model_id")
+    if of is not None:
+        model["profile_of"] = of
+    return model
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

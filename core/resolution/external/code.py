@@ -1,0 +1,122 @@
+"""The code behind an external provider's spec: its config class, its factory, its validator; and what is not installed."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, cast
+
+from pydantic import BaseModel, SecretStr
+
+from core.config.places import Value
+from core.config.redact import names_secret
+from core.resolution.external.boundary import Foreign, Unusable, imported
+from core.resolution.external.spec_files import REQUIREMENT
+from core.resolution.provider_types import ProviderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """`factory(config, deps)` is to be awaited; `validator` is of what callers bring in the provider data header."""
+
+    config: type[BaseModel]
+    factory: Callable[..., Any]
+    validator: type[BaseModel] | None
+
+
+def code_of(spec: ProviderSpec) -> Code:
+    """Raises Unusable with everything that is wrong; says nothing of `pip_packages`, which may be imported later."""
+    found: dict[str, Any] = {}
+    reasons: list[str] = []
+    for name, load in (("config", config_class), ("factory", _factory), ("validator", _validator)):
+        try:
+            found[name] = load(spec)
+        except Unusable as reason:
+            reasons += [each for each in reason.reasons if each not in reasons]
+    if reasons:
+        raise Unusable(*reasons)
+    return Code(**found)
+
+
+def config_class(spec: ProviderSpec) -> type[BaseModel]:
+    """The class that the spec names; raises Unusable."""
+    return _model(spec, "config_class", spec.config_class or "")
+
+
+def uninstalled(spec: ProviderSpec) -> list[str]:
+    """Those of its `pip_packages` that are not there; what has a URL in it is not looked for."""
+    named = [each for each in spec.pip_packages if "://" not in each]
+    return [each for each in named if not _is_installed(requirement_name(each))]
+
+
+def requirement_name(requirement: str) -> str:
+    """`ollama` of `ollama[extra]>=0.3`."""
+    match = REQUIREMENT.match(requirement)
+    return match[0] if match is not None else requirement
+
+
+def secrets_of(values: Value) -> Collection[str]:
+    """The texts that are secret by their type or by the name of their key, so that no message repeats them."""
+    return set(_secrets(values, secret=False))
+
+
+def _secrets(values: Value, *, secret: bool) -> Iterator[str]:
+    match values:
+        case SecretStr():
+            yield values.get_secret_value()
+        case str() if secret:
+            yield values
+        case BaseModel():
+            yield from _secrets(vars(values), secret=secret)
+        case Mapping():
+            for key, value in cast("Mapping[str, Value]", values).items():
+                yield from _secrets(value, secret=secret or names_secret(str(key)))
+        case list() | tuple():
+            for value in cast("Sequence[Value]", values):
+                yield from _secrets(value, secret=secret)
+        case _:
+            return
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _install(spec: ProviderSpec) -> str:
+    missing = uninstalled(spec)
+    packages = f"pip install {' '.join(missing)}, and " if missing else ""
+    return f"{packages}install the package that has it (in its folder: uv pip install -e .)"
+
+
+def _factory(spec: ProviderSpec) -> Callable[..., Any]:
+    found = _named(spec, spec.module, spec.factory or "")
+    if not callable(found):
+        raise Unusable(
+            f"module `{spec.module}` has no {spec.factory}(config, deps); define it there as an async function"
+        )
+    made: Callable[..., Any] = found
+    return made
+
+
+def _validator(spec: ProviderSpec) -> type[BaseModel] | None:
+    dotted = spec.provider_data_validator
+    return None if dotted is None else _model(spec, "provider_data_validator", dotted)
+
+
+def _model(spec: ProviderSpec, field: str, dotted: str) -> type[BaseModel]:
+    module, _, name = dotted.rpartition(".")
+    found = _named(spec, module, name)
+    if found is None:
+        raise Unusable(f"{field}: `{module}` has no {name}; mend {spec.origin}")
+    if not isinstance(found, type) or not issubclass(found, BaseModel):
+        raise Unusable(f"{field}: `{dotted}` is no pydantic model; derive it from pydantic.BaseModel")
+    return found
+
+
+def _named(spec: ProviderSpec, module: str, name: str) -> Any:  # noqa: ANN401 - whatever an author defined
+    there = imported(module, _install(spec))
+    with Foreign(f"`{module}.{name}`"):
+        return getattr(there, name, None)

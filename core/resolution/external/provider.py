@@ -1,0 +1,130 @@
+"""An external provider: made by its factory, held to its Protocol, and let go of when the stack closes."""
+
+import asyncio
+from collections.abc import Mapping
+from inspect import isawaitable, isclass
+import logging
+from typing import Any, Final, override
+
+from pydantic import BaseModel, ValidationError
+
+from core.errors import InvalidRequest
+from core.frame.callers import PROVIDER_DATA_HEADERS
+from core.resolution.external.boundary import MOST_SECONDS, Foreign, Unusable
+from core.resolution.external.code import Code, secrets_of
+from core.resolution.external.compliance import check_compliance
+from core.resolution.provider_types import ProviderSpec
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS: Final = 5.0
+
+
+class Deps(dict[str, Any]):
+    """By the name of an API, or by a member of an enum whose value is the name: `deps[Api.inference]`."""
+
+    @override
+    def __getitem__(self, key: Any) -> Any:
+        name = getattr(key, "value", key)
+        if name not in self:
+            raise KeyError(f"{name} is not here; name it in the spec's api_dependencies, or use deps.get()")
+        return super().__getitem__(name)
+
+    @override
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(getattr(key, "value", key))
+
+    @override
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(getattr(key, "value", key), default)
+
+
+class ExternalProvider:
+    """Somebody else's object, all of whose methods it has; `close` ends in time and fails for nobody else."""
+
+    def __init__(self, provider_id: str, provider: Any, validator: type[BaseModel] | None) -> None:  # noqa: ANN401 - somebody else's object
+        """`validator` is of what callers bring."""
+        self._provider_id = provider_id
+        self._provider = provider
+        self._validator = validator
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - somebody else's methods
+        return getattr(self._provider, name)
+
+    async def close(self) -> None:
+        """By its `close`, or the reference's `shutdown`."""
+        end = getattr(self._provider, "close", None) or getattr(self._provider, "shutdown", None)
+        if end is None:
+            return
+        try:
+            with Foreign(f"closing provider `{self._provider_id}`"):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await end()
+        except Unusable as reason:
+            log.warning("%s", reason)
+
+
+class ForCallersKeys(ExternalProvider):
+    """One that a caller may bring data to, as TakesProviderData."""
+
+    def with_provider_data(self, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - somebody else's object
+        """The provider as this caller gets it; raises InvalidRequest for data that the validator refuses."""
+        if self._validator is not None:
+            data = _validated(self._validator, data)
+        return self._provider.with_provider_data(data)
+
+
+def _validated(validator: type[BaseModel], data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The data as the validator has them; of what it refuses the fields are named, and no value."""
+    try:
+        return dict(validator.model_validate(data))
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False, include_context=False, include_input=False)
+        said = [f"{'.'.join(map(str, error['loc'])) or 'the object'} {_refusal(error['type'])}" for error in errors]
+        raise InvalidRequest(f"Header {PROVIDER_DATA_HEADERS[0]}: {'; '.join(said)}.") from None
+
+
+def _refusal(kind: str) -> str:
+    return "is required" if kind == "missing" else f"is not valid ({kind.replace('_', ' ')})"
+
+
+async def make(
+    provider_id: str, spec: ProviderSpec, code: Code, config: BaseModel, deps: Mapping[str, Any], protocol: type
+) -> ExternalProvider:
+    """What the factory makes of its config and of what it depends on.
+
+    Raises:
+        Unusable: the factory raised, took too long, or made something else.
+        NotCompliant: what it made does not keep `protocol`.
+    """
+    name = f"{spec.factory} of `{spec.module}`"
+    provider = await _made(name, code, config, Deps(deps))
+    if provider is None or isclass(provider):
+        what = f"the class {provider.__name__}" if isclass(provider) else "nothing"
+        raise Unusable(f"{name} returned {what}; return an instance of the provider")
+    takes_data = hasattr(provider, "with_provider_data")
+    if code.validator is not None and not takes_data:
+        raise Unusable(
+            f"provider_data_validator needs a method with_provider_data(data) of {type(provider).__name__}, "
+            "which returns the provider as this caller gets it"
+        )
+    without = ("close",) if hasattr(provider, "shutdown") else ()
+    check_compliance(provider_id, provider, protocol, without=without)
+    return (ForCallersKeys if takes_data else ExternalProvider)(provider_id, provider, code.validator)
+
+
+async def _made(name: str, code: Code, config: BaseModel, deps: Deps) -> Any:  # noqa: ANN401 - somebody else's object
+    with Foreign(name, secrets_of(config)):
+        coming = code.factory(config, deps)
+        if not isawaitable(coming):
+            raise Unusable(f"{name} is no coroutine function; write `async def`")
+        limit = asyncio.timeout(MOST_SECONDS)
+        try:
+            async with limit:
+                return await coming
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Unusable(
+                f"{name} took longer than {MOST_SECONDS:g} s; connect at the first call rather than when it is made"
+            ) from None

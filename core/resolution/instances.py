@@ -1,0 +1,77 @@
+"""A configured provider: from its entry and its type to the object that serves it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from core.apis.inference import InferenceProvider
+from core.apis.safety import SafetyProvider
+from core.config.document import ProviderEntry
+from core.config.load import Loaded
+from core.config.problems import ConfigInvalid, Problem
+from core.frame.callers import Call
+from core.resolution.check import checked_config, find
+from core.resolution.provider_types import ProviderSpec, Specs
+
+PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider, "safety": SafetyProvider}
+
+
+type Surface = Callable[[Call | None], Any]
+"""The object that keeps a Surface's Protocol for one call; None is the stack itself, which may do everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A configured provider and the object that serves it."""
+
+    api: str
+    entry: ProviderEntry
+    config: BaseModel
+    provider: Any
+
+
+async def connect(
+    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, Surface]
+) -> Instance:
+    """The provider of an entry, made with those of the `surfaces` that it depends on.
+
+    Raises:
+        ConfigInvalid: its config has problems, or its code, if it is external, cannot be used.
+        NotCompliant: an external provider does not keep its API's Protocol.
+    """
+    config, problems = checked_config(loaded, path, entry, spec)
+    if config is None:
+        raise ConfigInvalid("run config", problems)
+    names = (*spec.api_dependencies, *spec.optional_api_dependencies)
+    deps = {api: surfaces[api](None) for api in names if api in surfaces}
+    if spec.factory is not None:
+        place = loaded.places.written(f"{path}.provider_type")
+        return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
+    provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
+    return Instance(spec.api, entry, config, provider)
+
+
+async def _external(
+    place: str, entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]
+) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.boundary import Unusable
+    from core.resolution.external.code import code_of
+    from core.resolution.external.provider import make
+
+    try:
+        return await make(entry.provider_id, spec, code_of(spec), config, deps, PROTOCOLS[spec.api])
+    except Unusable as wrong:
+        problems = [Problem(place, f"provider `{entry.provider_id}`: {reason}") for reason in wrong.reasons]
+        raise ConfigInvalid("run config", problems) from None
+
+
+def spec_of(specs: Specs, api: str, path: str, entry: ProviderEntry) -> ProviderSpec:
+    """The type of an entry: its `module`'s, or else one of `specs`; raises ConfigInvalid."""
+    spec, problems = find(specs, api, entry, path)
+    if spec is None:
+        message = f"provider type `{entry.provider_type}` is not available"
+        raise ConfigInvalid("run config", problems or [Problem(f"{path}.provider_type", message)])
+    return spec

@@ -1,0 +1,128 @@
+"""A request at the targets of its model, one after another: at the next where one fails before its first byte."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+import logging
+import math
+import sys
+from typing import Final
+
+from core.apis.inference import InferenceProvider, TakesProviderData
+from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
+from core.frame.callers import ANONYMOUS, Call
+from core.frame.types import JsonObject, JsonStream
+from core.routing.circuit_breaker import Circuits, Permit
+from core.routing.targets import Target, ordered
+
+log = logging.getLogger(__name__)
+
+BROKEN: Final = (UpstreamFailed, UpstreamTimeout, ProviderUnavailable)
+
+type Ask[R] = Callable[[InferenceProvider, str], Awaitable[R]]
+"""A call of a provider, by its own name of the model."""
+
+
+class Attempts:
+    """How the requests of one call reach providers. One target alone, without timeout and circuits, is just called."""
+
+    def __init__(
+        self, providers: Mapping[str, InferenceProvider], circuits: Circuits | None, call: Call | None
+    ) -> None:
+        """Ask `providers`, by provider id, with what the caller brings, and note who was asked."""
+        self._providers = providers
+        self._call = call or Call(ANONYMOUS)
+        self._circuits = circuits
+
+    async def answer(self, targets: Sequence[Target], ask: Ask[JsonObject]) -> JsonObject:
+        """The first answer.
+
+        Raises:
+            ApiError: the last target's failure, or the first that another target would not change.
+            ProviderUnavailable: the circuit of every target is open.
+        """
+        if self._is_plain(targets):
+            return await self._ask(targets[0], ask)
+        circuits = self._circuits or _never_open()
+        return (await self._first(targets, ask, circuits, circuits.succeeded))[0]
+
+    async def stream(self, targets: Sequence[Target], ask: Ask[JsonStream]) -> JsonStream:
+        """The first stream that begins; raises as `answer` does. What fails in it later is not tried again."""
+        if self._is_plain(targets):
+            return await self._ask(targets[0], ask)
+        circuits = self._circuits or _never_open()
+        chunks, permit = await self._first(targets, ask, circuits, circuits.answering)
+        return chunks if self._circuits is None else _watched(chunks, permit, circuits)
+
+    def _is_plain(self, targets: Sequence[Target]) -> bool:
+        return self._circuits is None and len(targets) == 1 and targets[0].timeout is None
+
+    async def _first[R](
+        self, targets: Sequence[Target], ask: Ask[R], circuits: Circuits, tell: Callable[[Permit], None]
+    ) -> tuple[R, Permit]:
+        from random import random  # its hashes are not for every cold start
+
+        failure: ApiError | None = None
+        failed = ""
+        for target in ordered(targets, random):
+            permit = circuits.admit(target.place)
+            if permit is None:
+                continue
+            if failure is not None:
+                log.warning("%s before the first byte; on to provider %s", failed, target.provider_id)
+            try:
+                answer = await self._ask_in_time(target, ask)
+                tell(permit)
+            except (*BROKEN, UpstreamThrottled) as passed_on:
+                failure, failed = passed_on, f"provider {target.provider_id}: {type(passed_on).__name__}"
+                if isinstance(passed_on, BROKEN):
+                    circuits.failed(permit)
+            else:
+                return answer, permit
+            finally:
+                circuits.released(permit)
+        raise failure or _all_open(targets, circuits)
+
+    async def _ask_in_time[R](self, target: Target, ask: Ask[R]) -> R:
+        try:
+            async with asyncio.timeout(target.timeout):
+                return await self._ask(target, ask)
+        except TimeoutError as slow:
+            raise UpstreamTimeout(f"Provider `{target.provider_id}` did not answer in time.") from slow
+
+    async def _ask[R](self, target: Target, ask: Ask[R]) -> R:
+        provider = self._providers.get(target.provider_id)
+        if provider is None:
+            raise ProviderUnavailable(
+                f"The model belongs to provider `{target.provider_id}`, which this stack does not configure."
+            )
+        data, observed = self._call.provider_data, self._call.observed
+        if data and isinstance(provider, TakesProviderData):
+            provider = provider.with_provider_data(data)
+        observed.provider, observed.provider_model = target.provider_id, target.model
+        with observed.upstream:
+            return await ask(provider, target.model)
+
+
+def _never_open() -> Circuits:
+    return Circuits(sys.maxsize, 0.0)
+
+
+def _all_open(targets: Sequence[Target], circuits: Circuits) -> ProviderUnavailable:
+    names = ", ".join(dict.fromkeys(f"`{target.provider_id}`" for target in targets))
+    seconds = math.ceil(min(circuits.retry_in(target.place) for target in targets))
+    return ProviderUnavailable(
+        f"The model has failed repeatedly at {names} and is not asked for a while. Try again later.",
+        headers={"retry-after": str(max(1, seconds))},
+    )
+
+
+async def _watched(chunks: JsonStream, permit: Permit, circuits: Circuits) -> JsonStream:
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+    except BROKEN:
+        circuits.failed(permit)
+        raise
+    circuits.succeeded(permit)

@@ -1,0 +1,121 @@
+"""The admin API: what is configured, how the providers feel, which routes there are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core.apis.tables import RouteRow
+from core.errors import NotFound
+from core.frame.types import Health, JsonObject
+
+HEALTH_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """A configured provider; `config` is already redacted, `health` is None where it offers none.
+
+    `circuits` are those of its models that failed lately, None where there are no circuits.
+    """
+
+    api: str
+    provider_id: str
+    provider_type: str
+    config: JsonObject
+    health: Callable[[], Awaitable[Health]] | None
+    circuits: Callable[[], list[JsonObject]] | None = None
+
+
+class AdminRouter:
+    """Answers the admin API from what was resolved."""
+
+    def __init__(
+        self,
+        version: str,
+        providers: Sequence[ProviderView],
+        routes: Sequence[RouteRow],
+        *,
+        patience: float = HEALTH_SECONDS,
+    ) -> None:
+        """Keep what to show; `patience` is how many seconds a provider has to say how it feels."""
+        self._patience = patience
+        self._version = version
+        self._providers = tuple(providers)
+        self._routes = tuple(routes)
+
+    async def health(self) -> JsonObject:
+        return {"status": "OK"}
+
+    async def version(self) -> JsonObject:
+        return {"version": self._version}
+
+    async def list_providers(self) -> JsonObject:
+        return {"data": await asyncio.gather(*(self._shown(provider) for provider in self._providers))}
+
+    async def get_provider(self, provider_id: str) -> JsonObject:
+        for provider in self._providers:
+            if provider.provider_id == provider_id:
+                return await self._shown(provider)
+        known = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
+        raise NotFound(f"Provider `{provider_id}` is not configured. Known: {known}.", param="provider_id")
+
+    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
+        prefix = f"/{api_filter}/" if api_filter else "/"
+        types: dict[str, list[str]] = {}
+        for provider in self._providers:
+            if provider.provider_type not in types.setdefault(provider.api, []):
+                types[provider.api].append(provider.provider_type)
+        rows = [
+            {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])}
+            for row in self._routes
+            if row.path.startswith(prefix)
+        ]
+        return {"data": rows}
+
+    async def openapi(self) -> JsonObject:
+        from core.apis.openapi import document
+
+        return document(self._version, self._routes)
+
+    async def _shown(self, provider: ProviderView) -> JsonObject:
+        return {
+            "api": provider.api,
+            "provider_id": provider.provider_id,
+            "provider_type": provider.provider_type,
+            "config": provider.config,
+            "health": await self._health(provider),
+            **({} if provider.circuits is None else {"circuits": provider.circuits()}),
+        }
+
+    async def _health(self, provider: ProviderView) -> Health:
+        if provider.health is None:
+            return Health(status="Not Implemented", message="Provider does not implement health check")
+        try:
+            async with asyncio.timeout(self._patience):
+                return await provider.health()
+        except TimeoutError:
+            return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
+
+
+UNLIMITED: Final[JsonObject] = {
+    "object": "quota",
+    "identity": None,
+    "period": None,
+    "resets_at": None,
+    "resets_in": None,
+    "shadow": False,
+    "requests": None,
+    "tokens": None,
+}
+
+
+class QuotaRouter:
+    """The `Quotas` of one caller, over what counts it; None where nothing does."""
+
+    def __init__(self, left: Callable[[], Awaitable[JsonObject]] | None) -> None:
+        """Ask `left`."""
+        self._left = left
+
+    async def left(self) -> JsonObject:
+        return UNLIMITED if self._left is None else await self._left()

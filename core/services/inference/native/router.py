@@ -1,0 +1,106 @@
+"""The native inference router: translates to OpenAI's words, asks the inference router, translates back."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any, Final
+
+from core.apis.inference import Inference
+from core.apis.native import (
+    NativeChatBatchRequest,
+    NativeChatRequest,
+    NativeCompletionBatchRequest,
+    NativeCompletionRequest,
+    NativeEmbeddingsRequest,
+)
+from core.errors import ApiError
+from core.frame.types import JsonObject, JsonStream
+from core.services.inference.native.events import ChatEvents, CompletionEvents, Events
+from core.services.inference.native.reply import from_openai_chat, from_openai_completion, from_openai_embeddings
+from core.services.inference.native.request import (
+    to_openai_chat,
+    to_openai_chats,
+    to_openai_completion,
+    to_openai_completions,
+    to_openai_embeddings,
+)
+
+BATCH_AT_ONCE: Final = 4  # calls of one batch under way together: one caller must not take a whole provider
+
+
+class NativeRouter:
+    """The `NativeInference` that callers get, over any `Inference`."""
+
+    def __init__(self, inference: Inference) -> None:
+        """Ask `inference`."""
+        self._inference = inference
+
+    async def native_chat_completion(self, request: NativeChatRequest) -> JsonObject:
+        with _native_names():
+            return from_openai_chat(await self._inference.chat_completion(to_openai_chat(request)))
+
+    async def native_stream_chat_completion(self, request: NativeChatRequest) -> JsonStream:
+        with _native_names():
+            chunks = await self._inference.stream_chat_completion(to_openai_chat(request, stream=True))
+        return _translated(chunks, ChatEvents())
+
+    async def native_completion(self, request: NativeCompletionRequest) -> JsonObject:
+        with _native_names():
+            return from_openai_completion(await self._inference.completion(to_openai_completion(request)))
+
+    async def native_stream_completion(self, request: NativeCompletionRequest) -> JsonStream:
+        with _native_names():
+            chunks = await self._inference.stream_completion(to_openai_completion(request, stream=True))
+        return _translated(chunks, CompletionEvents())
+
+    async def native_embeddings(self, request: NativeEmbeddingsRequest) -> JsonObject:
+        with _native_names():
+            return from_openai_embeddings(await self._inference.embeddings(to_openai_embeddings(request)))
+
+    async def native_batch_chat_completion(self, request: NativeChatBatchRequest) -> JsonObject:
+        with _native_names():
+            replies = await _each(self._inference.chat_completion, to_openai_chats(request))
+            return {"batch": [from_openai_chat(reply) for reply in replies]}
+
+    async def native_batch_completion(self, request: NativeCompletionBatchRequest) -> JsonObject:
+        with _native_names():
+            replies = await _each(self._inference.completion, to_openai_completions(request))
+            return {"batch": [from_openai_completion(reply) for reply in replies]}
+
+
+async def _each[R](ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests: Sequence[R]) -> list[JsonObject]:
+    """The answers in the requests' order; the first failure cancels what is under way, and is raised."""
+    places = asyncio.Semaphore(BATCH_AT_ONCE)
+
+    async def one(request: R) -> JsonObject:
+        async with places:
+            return await ask(request)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(request)) for request in requests]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _translated(chunks: JsonStream, events: Events) -> JsonStream:
+    async with aclosing(chunks):
+        for event in events.begin():
+            yield event
+        async for chunk in chunks:
+            for event in events.feed(chunk):
+                yield event
+        for event in events.end():
+            yield event
+
+
+@contextmanager
+def _native_names() -> Generator[None]:
+    """Failures name the model's field as this API calls it."""
+    try:
+        yield
+    except ApiError as failure:
+        if failure.param == "model":
+            failure.param = "model_id"
+        raise

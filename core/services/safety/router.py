@@ -1,0 +1,92 @@
+"""The safety router: finds the shield, hands the conversation to the shield's provider, and moderates by shields."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from core.apis.safety import ModerationRequest, RunShieldRequest, SafetyProvider, Violation
+from core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from core.frame.callers import ANONYMOUS, Call
+from core.frame.resources import Resource
+from core.frame.types import JsonObject
+from core.routing.guard import GuardedRegistry
+
+MOST_INPUTS: Final = 32  # each is a call of its own to the shield's provider
+
+
+class SafetyRouter:
+    """The `Safety` that one caller gets: federated over every configured provider."""
+
+    def __init__(
+        self, shields: GuardedRegistry, providers: Mapping[str, SafetyProvider], call: Call | None = None
+    ) -> None:
+        """Route by `shields` to `providers`, by provider id; who was asked, and for how long, is noted on `call`."""
+        self._shields = shields
+        self._providers = providers
+        self._observed = (call or Call(ANONYMOUS)).observed
+
+    async def run_shield(self, request: RunShieldRequest) -> JsonObject:
+        shield = await self._shield(request.shield_id, "shield_id")
+        provider = self._provider(shield)
+        with self._observed.upstream:
+            return {"violation": await provider.run_shield(shield, request.messages, request.params or {})}
+
+    async def moderate(self, request: ModerationRequest) -> JsonObject:
+        shield = await self._shield(request.model, "model") if request.model is not None else await self._only()
+        provider = self._provider(shield)
+        inputs = [request.input] if isinstance(request.input, str) else request.input
+        if not 1 <= len(inputs) <= MOST_INPUTS:
+            raise InvalidRequest(f"input must have 1 to {MOST_INPUTS} entries.", param="input")
+        with self._observed.upstream:
+            found = [
+                await provider.run_shield(shield, [{"role": "user", "content": _content(part)}], {}) for part in inputs
+            ]
+        results = [result_of(violation) for violation in found]
+        return {"id": f"modr-{uuid4().hex}", "model": request.model or shield.identifier, "results": results}
+
+    async def _shield(self, identifier: str, param: str) -> Resource:
+        try:
+            return await self._shields.get(identifier)
+        except NotFound as unknown:
+            raise NotFound(unknown.message, param=param) from None
+
+    async def _only(self) -> Resource:
+        found = (await self._shields.page(after="", limit=2)).resources
+        if len(found) != 1:
+            raise InvalidRequest(
+                "Name a shield as `model`: there is not exactly one. GET /v1/shields lists them.", param="model"
+            )
+        return found[0]
+
+    def _provider(self, shield: Resource) -> SafetyProvider:
+        provider = self._providers.get(shield.provider_id)
+        if provider is None:
+            raise ProviderUnavailable(
+                f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, which this stack does not configure."
+            )
+        observed = self._observed
+        observed.model, observed.provider = shield.identifier, shield.provider_id
+        observed.provider_model = shield.provider_resource_id
+        return provider
+
+
+def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's multi-modal parts
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict):
+        return [part]
+    raise InvalidRequest("Each entry of input must be a text or a content part.", param="input")
+
+
+def result_of(violation: Violation | None) -> JsonObject:
+    """OpenAI's result. Shields give no scores: 1 stands for what was found, and nothing for what was not."""
+    named = violation["metadata"].get("violation_type") if violation is not None else None
+    categories = str(named).split(",") if named else []
+    return {
+        "flagged": violation is not None,
+        "categories": dict.fromkeys(categories, True),
+        "category_scores": dict.fromkeys(categories, 1.0),
+        "category_applied_input_types": {category: ["text"] for category in categories},
+        "user_message": violation["user_message"] if violation is not None else None,
+        "metadata": violation["metadata"] if violation is not None else {},
+    }

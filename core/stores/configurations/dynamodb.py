@@ -1,0 +1,117 @@
+"""Registered configurations in one DynamoDB table, whose keys are the strings `pk` and `sk`: that of the registry.
+
+    head            pk = [namespace#]@configurations   sk = head                  latest, active
+    configuration   the same                           sk = version, in 19 digits body
+
+Each write is one transaction: a version comes or goes, and the head is put in the place of the one that was read.
+Digits sort before letters, so what is below `head` are the versions. No kind of resource has a key that begins with `@`.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from core.apis.configurations import Configuration
+from core.platform.dynamodb_items import BACKOFF, REFUSED, Items
+from core.platform.dynamodb_table import Table
+from core.stores.configurations.codec import decode, encode, missing, possible
+from core.stores.ports import ConfigurationStore, Head
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import PutTypeDef
+
+HEAD: Final = "head"
+DIGITS: Final = 19  # of `MOST_VERSION`
+UNCHANGED: Final = "latest = :latest AND active = :active"
+NONE_YET: Final = "attribute_not_exists(pk)"
+
+
+class DynamoConfigurations:
+    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+
+    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
+        """Compose; nothing is read before the first call."""
+        self._items = Items(table, backoff=backoff)
+        self._partition = {"S": (f"{quote(namespace, safe='')}#" if namespace else "") + "@configurations"}
+
+    async def head(self) -> Head:
+        """The head as of now."""
+        item = await self._items.get(self._key(HEAD))
+        return Head() if item is None else Head(int(item["latest"]["N"]), int(item["active"]["N"]))
+
+    async def get(self, version: int) -> Configuration | None:
+        """The configuration with this version, or None."""
+        item = await self._items.get(self._key(_sort(version))) if possible(version) else None
+        return None if item is None else decode(item["body"]["S"])
+
+    async def page(self, *, before: int | None, limit: int) -> list[Configuration]:
+        """At most `limit` configurations below the version `before`, newest first."""
+        if before is not None and before <= 1:
+            return []
+        below = HEAD if before is None or not possible(before) else _sort(before)
+        values = {":pk": self._partition, ":below": {"S": below}}
+        items = await self._items.query("pk = :pk AND sk < :below", values, limit=limit, forward=False)
+        return [decode(item["body"]["S"]) for item in items]
+
+    async def append(self, configuration: Configuration, *, after: Head) -> bool:
+        """Store it, and put it in force; False if the head has moved."""
+        version = configuration.version
+        put: PutTypeDef = {
+            "TableName": self._items.table.name,
+            "Item": {**self._key(_sort(version)), "body": {"S": encode(configuration)}},
+            "ConditionExpression": NONE_YET,
+        }
+        if version != after.latest + 1:
+            return False
+        return not await self._items.transact([{"Put": self._move(after, Head(version, version))}, {"Put": put}])
+
+    async def remove(self, version: int, *, after: Head) -> bool:
+        """Remove it; False if the head has moved. Raises NotFound."""
+        named = version if possible(version) else 0  # which is no configuration's
+        new = Head(after.latest, 0 if after.active == version else after.active)
+        reasons = await self._items.transact(
+            [
+                {"Put": self._move(after, new)},
+                {
+                    "Delete": {
+                        "TableName": self._items.table.name,
+                        "Key": self._key(_sort(named)),
+                        "ConditionExpression": "attribute_exists(pk)",
+                    }
+                },
+            ]
+        )
+        if reasons and reasons[0].get("Code") != REFUSED:
+            raise missing(version)
+        return not reasons
+
+    async def close(self) -> None:
+        """Close the client; a later call makes another."""
+        await self._items.table.close()
+
+    def _move(self, old: Head, new: Head) -> "PutTypeDef":
+        """Put the new head in the place of the old one, if that is still there."""
+        move: PutTypeDef = {
+            "TableName": self._items.table.name,
+            "Item": {**self._key(HEAD), "latest": _number(new.latest), "active": _number(new.active)},
+            "ConditionExpression": NONE_YET,
+        }
+        if old != Head():
+            move["ConditionExpression"] = UNCHANGED
+            move["ExpressionAttributeValues"] = {":latest": _number(old.latest), ":active": _number(old.active)}
+        return move
+
+    def _key(self, sort: str) -> dict[str, Any]:
+        return {"pk": self._partition, "sk": {"S": sort}}
+
+
+def _sort(version: int) -> str:
+    return f"{version:0{DIGITS}}"
+
+
+def _number(value: int) -> dict[str, str]:
+    return {"N": str(value)}
+
+
+def connect(table: str, *, region: str | None, endpoint_url: str | None, namespace: str | None) -> ConfigurationStore:
+    """The configurations in `table`, whose keys are the strings `pk` and `sk`."""
+    return DynamoConfigurations(Table(table, region=region, endpoint_url=endpoint_url), namespace=namespace or "")

@@ -1,0 +1,107 @@
+"""Registered configurations in one SQLite file, that of the registry, shared by the processes of one machine.
+
+Each write is one transaction, which takes the file before it reads the head: no other writes in between.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+import sqlite3
+from typing import Final
+
+from core.apis.configurations import Configuration
+from core.errors import ProviderUnavailable
+from core.platform.sqlite_connection import SqliteConnection
+from core.platform.sqlite_file import BUSY_SECONDS
+from core.stores.configurations.codec import MOST_VERSION, decode, encode, missing, possible
+from core.stores.ports import ConfigurationStore, Head
+
+WHAT: Final = "The registry's"
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS configurations (
+        namespace TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (namespace, version))""",
+    """CREATE TABLE IF NOT EXISTS configuration_heads (
+        namespace TEXT NOT NULL PRIMARY KEY, latest INTEGER NOT NULL, active INTEGER NOT NULL) WITHOUT ROWID""",
+)
+HEAD: Final = "SELECT latest, active FROM configuration_heads WHERE namespace = ?"
+MOVE: Final = "INSERT OR REPLACE INTO configuration_heads VALUES (?, ?, ?)"
+GET: Final = "SELECT body FROM configurations WHERE namespace = ? AND version = ?"
+PAGE: Final = "SELECT body FROM configurations WHERE namespace = ? AND version < ? ORDER BY version DESC LIMIT ?"
+ADD: Final = "INSERT INTO configurations VALUES (?, ?, ?)"
+REMOVE: Final = "DELETE FROM configurations WHERE namespace = ? AND version = ?"
+
+
+class SqliteConfigurations:
+    """A namespace of the file behind `connection`."""
+
+    def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
+        """Compose; nothing is opened or made before the first call."""
+        self._connection = connection
+        self._namespace = namespace
+
+    async def head(self) -> Head:
+        """The head as of now."""
+        return await self._connection.within(self._head)
+
+    async def get(self, version: int) -> Configuration | None:
+        """The configuration with this version, or None."""
+        rows = await self._connection.execute(GET, self._namespace, version) if possible(version) else []
+        return decode(rows[0][0]) if rows else None
+
+    async def page(self, *, before: int | None, limit: int) -> list[Configuration]:
+        """At most `limit` configurations below the version `before`, newest first."""
+        below = MOST_VERSION if before is None else max(0, min(before, MOST_VERSION))
+        rows = await self._connection.execute(PAGE, self._namespace, below, limit)
+        return [decode(body) for (body,) in rows]
+
+    async def append(self, configuration: Configuration, *, after: Head) -> bool:
+        """Store it, and put it in force; False if the head has moved."""
+        version, body = configuration.version, encode(configuration)
+
+        def adding(connection: sqlite3.Connection) -> bool:
+            with _writing(connection):
+                if self._head(connection) != after or version != after.latest + 1:
+                    return False
+                connection.execute(ADD, (self._namespace, version, body))
+                connection.execute(MOVE, (self._namespace, version, version))
+                return True
+
+        return await self._connection.within(adding)
+
+    async def remove(self, version: int, *, after: Head) -> bool:
+        """Remove it; False if the head has moved. Raises NotFound."""
+
+        def removing(connection: sqlite3.Connection) -> bool:
+            with _writing(connection):
+                if self._head(connection) != after:
+                    return False
+                if not possible(version) or not connection.execute(REMOVE, (self._namespace, version)).rowcount:
+                    raise missing(version)
+                if after.active == version:
+                    connection.execute(MOVE, (self._namespace, after.latest, 0))
+                return True
+
+        return await self._connection.within(removing)
+
+    async def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        await self._connection.close()
+
+    def _head(self, connection: sqlite3.Connection) -> Head:
+        row = connection.execute(HEAD, (self._namespace,)).fetchone()
+        return Head() if row is None else Head(*row)
+
+
+@contextmanager
+def _writing(connection: sqlite3.Connection) -> Generator[None]:
+    """One transaction, which no other writer comes between; an error inside undoes it."""
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        yield
+
+
+def connect(db_path: str, *, namespace: str | None = None, patience: float = BUSY_SECONDS) -> ConfigurationStore:
+    """The configurations in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
+    path = Path(db_path).expanduser()
+    connection = SqliteConnection(path, SCHEMA, what=WHAT, unavailable=ProviderUnavailable, patience=patience)
+    return SqliteConfigurations(connection, namespace=namespace or "")

@@ -1,0 +1,148 @@
+"""Counters in one SQLite file, shared by the processes of one machine.
+
+A statement runs on the event loop: it takes some 10 microseconds, less than handing it to a thread. It never waits
+there: while another process writes, the call sleeps and tries again. `synchronous` is NORMAL, so that no call waits
+for the disk: what a power cut may lose is the last counts, never the file (https://www.sqlite.org/wal.html).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import closing
+import logging
+from pathlib import Path
+import random
+import sqlite3
+import threading
+import time
+from typing import Any, Final
+
+from core.errors import QuotaUnavailable
+from core.platform.sqlite_file import busy, open_file, translated
+from core.stores.ports import Below, CounterStore, Counts, Taken
+
+PATIENCE: Final = 2.0  # seconds
+BACKOFF: Final = 0.001  # seconds, doubled with each try, with jitter
+LONGEST_BACKOFF: Final = 0.02  # seconds
+MOST: Final = 2**63 - 1  # SQLite's greatest integer
+TIDY_SECONDS: Final = 60
+TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
+
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS counters (
+        namespace TEXT NOT NULL, key TEXT NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,
+        expires INTEGER NOT NULL, PRIMARY KEY (namespace, key)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires)",
+)
+TAKE: Final = """INSERT INTO counters VALUES (?, ?, 1, ?, ?)
+    ON CONFLICT DO UPDATE SET requests = requests + 1, tokens = tokens + excluded.tokens
+    WHERE requests < ? AND tokens < ? RETURNING requests, tokens"""
+ADJUST: Final = "UPDATE counters SET tokens = tokens + ? WHERE namespace = ? AND key = ?"
+READ: Final = "SELECT requests, tokens FROM counters WHERE namespace = ? AND key = ?"
+TIDY: Final = f"""DELETE FROM counters WHERE (namespace, key) IN
+    (SELECT namespace, key FROM counters WHERE expires <= ? LIMIT {TIDY_ROWS})"""  # noqa: S608 - a constant
+
+log = logging.getLogger(__name__)
+
+
+class SqliteCounters:
+    """One connection, opened at the first call."""
+
+    def __init__(
+        self, path: Path, *, namespace: str, patience: float = PATIENCE, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Keep where it is; nothing is opened or made yet. `patience` is in seconds."""
+        self._path = path
+        self._namespace = namespace
+        self._patience = patience
+        self._clock = clock
+        self._opening = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._tidied = -1
+        self._tidying: asyncio.Task[None] | None = None
+
+    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+        """Count one request and `tokens` in one statement; the counts of a refusal are read after it."""
+        requests_below, tokens_below = _bound(below.requests), _bound(below.tokens)
+        if requests_below > 0 and tokens_below > 0:
+            values = (self._namespace, key, tokens, expires, requests_below, tokens_below)
+            rows = await self._execute(TAKE, *values)
+            self._tidy_now_and_then()
+            if rows:
+                return Taken(admitted=True, counts=Counts(*rows[0]))
+        return Taken(admitted=False, counts=await self.read(key))
+
+    async def adjust(self, key: str, *, tokens: int) -> None:
+        """Add `tokens` to a counter that is there."""
+        await self._execute(ADJUST, tokens, self._namespace, key)
+
+    async def read(self, key: str) -> Counts:
+        """The counts as of now; zeros where there is no counter."""
+        rows = await self._execute(READ, self._namespace, key)
+        return Counts(*rows[0]) if rows else Counts()
+
+    def warm(self) -> None:
+        """Nothing here takes long."""
+
+    async def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        tidying, self._tidying = self._tidying, None
+        if tidying is not None and tidying.get_loop() is asyncio.get_running_loop():
+            await tidying
+        self._close()  # here, so that no statement is under way
+
+    async def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        longest, until = BACKOFF, 0.0
+        while True:
+            with translated(self._path, "The quota's", QuotaUnavailable):
+                connection = self._connection
+                if connection is None:
+                    connection = await asyncio.to_thread(self._open)
+                try:
+                    return connection.execute(statement, values).fetchall()
+                except sqlite3.OperationalError as failure:
+                    now = time.monotonic()
+                    until = until or now + self._patience
+                    if not busy(failure) or now >= until:
+                        raise
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+            longest = min(2 * longest, LONGEST_BACKOFF)
+
+    def _open(self) -> sqlite3.Connection:
+        with self._opening:
+            if self._connection is None:
+                connection = open_file(self._path, SCHEMA, patience=self._patience)
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA busy_timeout = 0").fetchall()
+                self._connection = connection
+            return self._connection
+
+    def _close(self) -> None:
+        with self._opening, translated(self._path, "The quota's", QuotaUnavailable):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _tidy_now_and_then(self) -> None:
+        now = self._clock()
+        minute = int(now // TIDY_SECONDS)
+        if minute != self._tidied and (self._tidying is None or self._tidying.done()):
+            self._tidied = minute
+            self._tidying = asyncio.create_task(asyncio.to_thread(self._tidy, int(now)))
+
+    def _tidy(self, now: int) -> None:
+        """Delete what has expired, over a connection of its own, which may wait."""
+        try:
+            with closing(open_file(self._path, ())) as connection:
+                while connection.execute(TIDY, (now,)).rowcount == TIDY_ROWS:
+                    pass
+        except (sqlite3.Error, OSError) as failure:
+            log.warning("ended windows stay in the quota's SQLite file %s for now: %s", self._path, failure)
+
+
+def _bound(below: int | None) -> int:
+    return MOST if below is None else min(below, MOST)
+
+
+def connect(db_path: str, *, namespace: str | None = None, patience: float = PATIENCE) -> CounterStore:
+    """The counters in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
+    return SqliteCounters(Path(db_path).expanduser(), namespace=namespace or "", patience=patience)

@@ -1,0 +1,147 @@
+"""The registry in one DynamoDB table, shared by every process that names it.
+
+Each registration is two items, written and removed in one transaction:
+
+    resource   pk = [namespace#]kind                                   sk = identifier   body
+    alias      pk = [namespace#]kind@provider_id@provider_resource_id  sk = identifier   body
+
+Namespace, kind and provider id are percent-encoded in keys, so none can hold a separator. The body, the
+resource as JSON, is in both: a look-up by either name is one read, and DynamoDB gives sort keys in
+UTF-8 byte order.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
+"""
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from core.frame.resources import Resource
+from core.platform.dynamodb_items import BACKOFF, TRIES, Item, Items
+from core.platform.dynamodb_table import Table
+from core.stores.ports import Check, RegistryStore
+from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
+
+
+class DynamoRegistry:
+    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+
+    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
+        """Compose; nothing is read before the first call."""
+        self._items = Items(table, backoff=backoff)
+        self._prefix = f"{_quoted(namespace)}#" if namespace else ""
+
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        """The resource with this identifier, or None; strongly consistent."""
+        body = await self._body(kind, identifier) if storable(identifier) else None
+        return None if body is None else decode(body)
+
+    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+        """The first resource, in identifier order, that stands for this name within the provider, or None."""
+        if not (storable(provider_id) and storable(provider_resource_id)):
+            return None
+        found = await self._query(self._alias(kind, provider_id, provider_resource_id), after="", limit=1)
+        return found[0] if found else None
+
+    async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
+        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
+        check_cursor(after)
+        return await self._query(self._partition(kind), after=after, limit=limit)
+
+    async def create(self, resource: Resource) -> Resource:
+        """Store it, or return the same content that is there; raises Conflict."""
+        name, alias = self._puts(resource)
+        name["ConditionExpression"] = "attribute_not_exists(pk)"
+        name["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        reasons = await self._items.transact([{"Put": name}, {"Put": alias}])
+        return settle(resource, decode(_text(reasons[0]["Item"]))) if reasons else resource
+
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of the one with the same identifier and provider names; False if there is none.
+
+        The alias holds those names in its key and comes and goes with the resource: it is there if they are the same.
+        """
+        puts = self._puts(resource)
+        for put in puts:
+            put["ConditionExpression"] = "attribute_exists(pk)"
+        return not await self._items.transact([{"Put": put} for put in puts])
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for it; False if it was not there.
+
+        What another writes under this identifier meanwhile is read, and checked, again.
+        """
+        if not storable(identifier):
+            return False
+        for attempt in range(TRIES):
+            await self._items.wait(attempt)
+            body = await self._body(kind, identifier)
+            if body is None:
+                return False
+            if check is not None:
+                check(decode(body))
+            if not await self._items.transact(self._removal(body)):
+                return True
+        raise self._items.busy()
+
+    async def close(self) -> None:
+        """Close the client; a later call makes another."""
+        await self._items.table.close()
+
+    def _partition(self, kind: str) -> str:
+        return self._prefix + _quoted(kind)
+
+    def _alias(self, kind: str, provider_id: str, provider_resource_id: str) -> str:
+        return f"{self._partition(kind)}@{_quoted(provider_id)}@{provider_resource_id}"
+
+    def _keys(self, resource: Resource) -> tuple[str, str]:
+        alias = self._alias(resource.kind, resource.provider_id, resource.provider_resource_id)
+        return self._partition(resource.kind), alias
+
+    def _puts(self, resource: Resource) -> tuple["PutTypeDef", "PutTypeDef"]:
+        item = {"sk": {"S": resource.identifier}, "body": {"S": encode(resource)}}
+        name, alias = self._keys(resource)
+        return (
+            {"TableName": self._items.table.name, "Item": {"pk": {"S": name}, **item}},
+            {"TableName": self._items.table.name, "Item": {"pk": {"S": alias}, **item}},
+        )
+
+    def _removal(self, body: str) -> list["TransactWriteItemTypeDef"]:
+        """Both items go, if the resource is still the one that was read: its alias is known from that alone."""
+        resource = decode(body)
+        name, alias = self._keys(resource)
+        sort = {"S": resource.identifier}
+        removal: TransactWriteItemTypeDef = {
+            "Delete": {
+                "TableName": self._items.table.name,
+                "Key": {"pk": {"S": name}, "sk": sort},
+                "ConditionExpression": "body = :read",
+                "ExpressionAttributeValues": {":read": {"S": body}},
+            }
+        }
+        return [removal, {"Delete": {"TableName": self._items.table.name, "Key": {"pk": {"S": alias}, "sk": sort}}}]
+
+    async def _body(self, kind: str, identifier: str) -> str | None:
+        item = await self._items.get({"pk": {"S": self._partition(kind)}, "sk": {"S": identifier}})
+        return None if item is None else _text(item)
+
+    async def _query(self, partition: str, *, after: str, limit: int) -> list[Resource]:
+        start = {"pk": {"S": partition}, "sk": {"S": after}} if after else None
+        items = await self._items.query("pk = :pk", {":pk": {"S": partition}}, limit=limit, start=start)
+        return [decode(_text(item)) for item in items]
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _text(item: Item) -> str:
+    text: str = item["body"]["S"]
+    return text
+
+
+def connect(table: str, *, region: str | None, endpoint_url: str | None, namespace: str | None) -> RegistryStore:
+    """The registry in `table`, whose keys are the strings `pk` and `sk`."""
+    return DynamoRegistry(Table(table, region=region, endpoint_url=endpoint_url), namespace=namespace or "")

@@ -1,0 +1,102 @@
+"""The registry in one SQLite file, shared by the processes of one machine.
+
+SQLite orders TEXT by its UTF-8 bytes (BINARY, the default collation) and lets one process write
+while others read (https://www.sqlite.org/wal.html). Each write is one statement, so it is atomic.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from core.errors import ProviderUnavailable
+from core.frame.resources import Resource
+from core.platform.sqlite_connection import SqliteConnection
+from core.stores.ports import Check, RegistryStore
+from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+
+WHAT: Final = "The registry's"
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS resources (
+        namespace TEXT NOT NULL, kind TEXT NOT NULL, identifier TEXT NOT NULL,
+        provider_id TEXT NOT NULL, provider_resource_id TEXT NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (namespace, kind, identifier)) WITHOUT ROWID""",
+    """CREATE INDEX IF NOT EXISTS resources_by_provider_name
+        ON resources (namespace, kind, provider_id, provider_resource_id, identifier)""",
+)
+GET: Final = "SELECT body FROM resources WHERE namespace = ? AND kind = ? AND identifier = ?"
+FIND: Final = """SELECT body FROM resources
+    WHERE namespace = ? AND kind = ? AND provider_id = ? AND provider_resource_id = ? ORDER BY identifier LIMIT 1"""
+PAGE: Final = """SELECT body FROM resources
+    WHERE namespace = ? AND kind = ? AND identifier > ? ORDER BY identifier LIMIT ?"""
+# The update changes nothing; it makes the row that is there come back in the same step.
+CREATE: Final = """INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET body = body RETURNING body"""
+REPLACE: Final = """UPDATE resources SET body = ?6 WHERE namespace = ?1 AND kind = ?2 AND identifier = ?3
+    AND provider_id = ?4 AND provider_resource_id = ?5 RETURNING 1"""
+DELETE: Final = "DELETE FROM resources WHERE namespace = ? AND kind = ? AND identifier = ? AND body = ? RETURNING 1"
+
+
+class SqliteRegistry:
+    """A namespace of the file behind `connection`."""
+
+    def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
+        """Compose; nothing is opened or made before the first call."""
+        self._connection = connection
+        self._namespace = namespace
+
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        """The resource with this identifier, or None."""
+        if not storable(identifier):
+            return None
+        return await self._first(GET, kind, identifier)
+
+    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+        """The first resource, in identifier order, that stands for this name within the provider, or None."""
+        if not (storable(provider_id) and storable(provider_resource_id)):
+            return None
+        return await self._first(FIND, kind, provider_id, provider_resource_id)
+
+    async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
+        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
+        check_cursor(after)
+        return [decode(body) for (body,) in await self._execute(PAGE, kind, after, limit)]
+
+    async def create(self, resource: Resource) -> Resource:
+        """Store it, or return the same content that is there; raises Conflict."""
+        ((kept,),) = await self._execute(CREATE, *_row(resource))
+        return settle(resource, decode(kept))
+
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of the one with the same identifier and provider names; False if there is none."""
+        return bool(await self._execute(REPLACE, *_row(resource)))
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for it; False if it was not there."""
+        while storable(identifier) and (rows := await self._execute(GET, kind, identifier)):
+            ((body,),) = rows
+            if check is not None:
+                check(decode(body))
+            if await self._execute(DELETE, kind, identifier, body):
+                return True
+        return False
+
+    async def close(self) -> None:
+        """Close the connection; a later call opens another."""
+        await self._connection.close()
+
+    async def _first(self, statement: str, *values: str) -> Resource | None:
+        rows = await self._execute(statement, *values)
+        return decode(rows[0][0]) if rows else None
+
+    async def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        return await self._connection.execute(statement, self._namespace, *values)
+
+
+def _row(resource: Resource) -> tuple[str, ...]:
+    body = encode(resource)
+    return resource.kind, resource.identifier, resource.provider_id, resource.provider_resource_id, body
+
+
+def connect(db_path: str, *, namespace: str | None = None) -> RegistryStore:
+    """The registry in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
+    connection = SqliteConnection(Path(db_path).expanduser(), SCHEMA, what=WHAT, unavailable=ProviderUnavailable)
+    return SqliteRegistry(connection, namespace=namespace or "")

@@ -1,0 +1,185 @@
+"""The lines that a request leaves: CloudWatch can read metrics from one, people read the other, and nobody can forge either."""
+
+from datetime import UTC, datetime
+import io
+import json
+import logging
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from core.frame.observed import Observed
+from core.runtime.log_lines import COARSE, FINE, UNITS, emf, readable, to_cloudwatch, to_log
+from core.web.observed import Record
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
+ALWAYS = {"Requests", "Errors", "Throttles", "ColdStart", "OwnMilliseconds"}
+
+
+def record(observed: Observed | None = None, **more: Any) -> Record:
+    given_ones: dict[str, Any] = {
+        "request_id": "req_1",
+        "trace_id": "",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "status": 200,
+        "streamed": False,
+        "cold": False,
+        "seconds": 0.4124,
+        "own": 0.0011,
+        "first_byte": 0.41,
+    }
+    return Record(**given_ones | more, observed=observed or Observed())
+
+
+def chat(model: str = "small", provider: str = "local") -> Observed:
+    observed = Observed("inference", "chat_completion", model, provider, "smollm2")
+    observed.tokens, observed.upstream.seconds = {"prompt": 8, "completion": 10}, 0.41
+    return observed
+
+
+def parsed(told: Record) -> dict[str, Any]:
+    """The line, which is one and keeps the specification's rules."""
+    text = emf(told, "f-Inference", NOW)
+    assert text.endswith("}\n")
+    assert text.count("\n") == 1
+    line: dict[str, Any] = json.loads(text)
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert line["_aws"]["Timestamp"] == 1_767_323_045_678
+    assert set(directive) == {"Namespace", "Dimensions", "Metrics"}
+    for dimensions in directive["Dimensions"]:
+        assert all(
+            isinstance(line[name], str) and 0 < len(line[name]) <= 1024 and line[name].isascii() for name in dimensions
+        )
+    for metric in directive["Metrics"]:
+        assert metric["Unit"] == UNITS[metric["Name"]]
+        assert isinstance(line[metric["Name"]], int | float)
+    return line
+
+
+def metrics(line: dict[str, Any]) -> set[str]:
+    return {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+
+
+def dimensions(line: dict[str, Any]) -> list[list[str]]:
+    found: list[list[str]] = line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
+    return found
+
+
+def test_a_chat_is_a_line_with_every_fact_and_its_metrics() -> None:
+    line = parsed(record(chat(), trace_id="ab", cold=True, streamed=True, first_byte=0.02))
+    assert metrics(line) == set(UNITS)
+    assert dimensions(line) == [COARSE, FINE]
+    del line["_aws"]
+    assert line == {
+        "level": "INFO",
+        "timestamp": "2026-01-02T03:04:05.678Z",
+        "request_id": "req_1",
+        "trace_id": "ab",
+        "function": "f-Inference",
+        "api": "inference",
+        "operation": "chat_completion",
+        "provider": "local",
+        "model": "small",
+        "provider_model": "smollm2",
+        "status": 200,
+        "streamed": True,
+        "milliseconds": 412.4,
+        "Requests": 1,
+        "Errors": 0,
+        "Throttles": 0,
+        "ColdStart": 1,
+        "OwnMilliseconds": 1.1,
+        "UpstreamMilliseconds": 410.0,
+        "FirstByteMilliseconds": 20.0,
+        "PromptTokens": 8,
+        "CompletionTokens": 10,
+    }
+
+
+def test_what_reached_no_operation_and_no_provider_counts_in_no_average_of_theirs() -> None:
+    line = parsed(record(status=404))
+    assert metrics(line) == ALWAYS
+    assert dimensions(line) == [COARSE]
+    assert (line["api"], line["operation"]) == ("none", "none")
+    assert not {"model", "provider", "trace_id", "path"} & set(line)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "throttle"), [(200, 0, 0), (401, 0, 0), (429, 0, 1), (499, 0, 0), (500, 1, 0), (504, 1, 0)]
+)
+def test_errors_are_those_of_the_stack_and_its_providers(status: int, error: int, throttle: int) -> None:
+    line = parsed(record(chat(), status=status))
+    assert (line["Errors"], line["Throttles"]) == (error, throttle)
+    assert line["level"] == ("ERROR" if error else "INFO")
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"), [("grüße", "p"), (" ", "p"), (":m", "p"), ("m\n", "p"), ("m", ""), ("m", "ü")]
+)
+def test_a_name_that_cloudwatch_would_refuse_is_no_dimension(model: str, provider: str) -> None:
+    line = parsed(record(chat(model, provider)))
+    assert dimensions(line) == [COARSE]
+    assert line["model"] == model
+
+
+def test_an_answer_in_one_piece_has_no_time_to_its_first_byte() -> None:
+    assert "FirstByteMilliseconds" not in parsed(record(chat()))
+    assert "FirstByteMilliseconds" not in parsed(record(chat(), streamed=True, first_byte=None))
+
+
+@given(st.text(max_size=512), st.text(max_size=512), st.sampled_from([200, 404, 499, 502]))
+def test_any_name_makes_one_valid_line_of_either_kind(model: str, provider: str, status: int) -> None:
+    told = record(chat(model, provider), status=status, path=model, method=provider)
+    line = parsed(told)
+    assert line.get("model", "") == model
+    assert readable(told).isprintable()
+
+
+def test_the_line_is_on_stdout_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    tell = to_cloudwatch("f")
+    tell(record(chat()))
+    tell(record())
+    first, second = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert (first["model"], first["function"]) == ("small", "f")
+    assert second["operation"] == "none"
+
+
+def test_the_readable_line_says_what_became_of_what() -> None:
+    said = "200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens req_1"
+    assert readable(record(chat())) == said
+    streamed = record(chat(), streamed=True, first_byte=0.0214)
+    assert readable(streamed) == said.replace("own 1.1 ms", "own 1.1 ms, first byte 21 ms")
+    assert readable(record(status=401)) == "401 POST /v1/chat/completions 412 ms (own 1.1 ms) req_1"
+    refused = Observed("inference", "chat_completion", "small")
+    assert readable(record(refused)) == "200 POST /v1/chat/completions small -> none 412 ms (own 1.1 ms) req_1"
+
+
+def test_an_answer_under_an_idempotency_key_that_was_there_is_marked() -> None:
+    observed = chat()
+    assert "replayed" not in parsed(record(observed))
+    observed.replayed = True
+    assert parsed(record(observed))["replayed"] is True
+    assert readable(record(observed)).endswith(" 18 tokens replayed req_1")
+
+
+def test_a_readable_line_cannot_be_forged_or_be_long() -> None:
+    told = readable(record(chat("a\nERROR core: b", "p\x1b[2J"), path="/" + "x" * 5000, method="G\nT"))
+    assert told.isprintable()
+    assert len(told) < 400
+
+
+@pytest.mark.parametrize(("level", "lines"), [(logging.INFO, 1), (logging.WARNING, 0)])
+def test_the_log_has_it_at_level_info(level: int, lines: int) -> None:
+    logger, heard = logging.getLogger("core.requests"), io.StringIO()
+    handler, before = logging.StreamHandler(heard), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        to_log(record(chat()))
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+    assert len(heard.getvalue().splitlines()) == lines
