@@ -16,9 +16,9 @@ import shutil
 from typing import Any, Final, override
 from urllib.parse import unquote, urlparse
 
-from core.config.environment import environ
 from core.config.load import interpret
 from core.config.source import read
+from core.platform.environment import environ
 from core.resolution.external.code import requirement_name, uninstalled
 from core.resolution.external.packages import version_fault
 from core.resolution.external.spec_files import external_specs

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from core.cli.logs import log_as_asked
 from core.cli.options import Pairs, config_option, env_option, json_option, load_checked, print_json
 from core.cli.remote import api_key_option, clean, reaching
-from core.config import environment
+from core.platform import environment
 
 if TYPE_CHECKING:
     from core.apis.discovery import Environment, OfferedModel, RunsOn, Upstream

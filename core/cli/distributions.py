@@ -9,9 +9,9 @@ import click
 
 from core.cli.options import json_option, print_json
 from core.cli.written import write
-from core.config import environment
 from core.config.distributions import Distribution, Variable, described, names
 from core.config.redact import names_secret, redact_text
+from core.platform import environment
 
 EPILOG: Final = """\b
 Examples:

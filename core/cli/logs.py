@@ -5,7 +5,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from core.config import environment
+from core.config.logging_levels import logging_levels
 
 if TYPE_CHECKING:
     from core.config.document import LoggingConfig
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def log_as_asked(level: int = logging.WARNING) -> None:
     """At `level`, and as LLAMBDA_LOGGING says: at debug also where somebody else's code raised."""
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    asked, complaints = environment.logging_levels()
+    asked, complaints = logging_levels()
     _set(asked)
     for complaint in complaints:
         print(f"warning: {complaint}", file=sys.stderr)
@@ -22,7 +22,7 @@ def log_as_asked(level: int = logging.WARNING) -> None:
 
 def log_as_configured(wanted: "LoggingConfig") -> None:
     """Our own loggers at the wanted level, where the environment does not ask for another."""
-    asked, _ = environment.logging_levels()
+    asked, _ = logging_levels()
     written = {name: level for name, level in wanted.category_levels.items() if not _is_below(name, asked)}
     _set({"core": wanted.level, **written, **asked})
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, override
 
 import click
 from click.shell_completion import CompletionItem
 
-from core.config import distributions, environment
-from core.config.problems import ConfigInvalid
+from core.config import distributions
+from core.config.problems import ConfigInvalid, Problem
+from core.platform import environment
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig
@@ -17,7 +19,25 @@ if TYPE_CHECKING:
 type Pairs = tuple[tuple[str, str], ...]
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 CONFIG_HELP: Final = "A run config file, or the name of a distribution."
+
+
+def parse_env_option(text: str) -> tuple[str, str]:
+    """Split the KEY=VALUE of `--env`; the value may be empty and may contain "=".
+
+    Raises:
+        ConfigInvalid: no "=", a bad name, or a NUL. The message never repeats the value.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigInvalid("--env", [Problem("", "has no `=`; write it as KEY=VALUE")])
+    if not VARIABLE.fullmatch(name):
+        message = f"`{name}` is no variable name (letters, digits and _, not a digit first); write it as KEY=VALUE"
+        raise ConfigInvalid("--env", [Problem("", message)])
+    if "\0" in value:
+        raise ConfigInvalid("--env", [Problem(name, "the value has a NUL character")])
+    return name, value
 
 
 class ConfigName(click.ParamType[str]):
@@ -41,7 +61,7 @@ env_option: Final[Decorator] = click.option(
     "--env",
     metavar="KEY=VALUE",
     multiple=True,
-    type=environment.parse_env_option,
+    type=parse_env_option,
     help="Set a variable that the run config names (repeatable).",
 )
 json_option: Final[Decorator] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

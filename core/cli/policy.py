@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack, cas
 import click
 
 from core.cli.options import Decorator, Pairs, config_option, env_option, json_option, print_json
-from core.config import distributions, environment
+from core.config import distributions
 from core.config.places import Value, join
 from core.config.policy import ACTIONS, ATTRIBUTES, AccessRule, Action
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.callers import ANONYMOUS, CATEGORIES, Principal
+from core.platform import environment
 
 if TYPE_CHECKING:
     from core.routing.policy import Decision

@@ -10,7 +10,7 @@ import click
 
 from core.cli.logs import log_as_asked, log_as_configured
 from core.cli.options import Pairs, config_argument, env_option, load_checked
-from core.config import environment
+from core.platform import environment
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from core.apis.tables import APIS
 from core.config.document import ProviderEntry, RunConfig
-from core.config.environment import expand_home
 from core.config.normalize import normalise
 from core.config.places import Places, Value
 from core.config.problems import ConfigInvalid, Problem
@@ -17,6 +16,7 @@ from core.config.references import broken_references
 from core.config.source import read
 from core.config.substitution import Expansion
 from core.config.validation import check
+from core.platform.environment import expand_home
 
 BODIES: Final = {kind.section: kind.body for api in APIS.values() for kind in api.kinds}
 

@@ -3,6 +3,9 @@
 import re
 from typing import Final
 
+from core.platform.environment import environ
+
+VARIABLES: Final = ("LLAMBDA_LOGGING", "LLAMA_STACK_LOGGING")  # the second is the reference's
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 ALL: Final = ("core", "functions")  # the loggers that all of ours are below
 FORM: Final = f"write CATEGORY=LEVEL, with `;` between several; a level is one of {', '.join(LEVELS)}"
@@ -19,3 +22,13 @@ def levels_in(text: str) -> tuple[dict[str, str], list[str]]:
         else:
             complaints.append(f"`{part}` sets no level: {FORM}")
     return levels, complaints
+
+
+def logging_levels() -> tuple[dict[str, str], list[str]]:
+    """Levels by the name of a logger, from the first of VARIABLES that is set; and complaints, which name it."""
+    variables = environ()
+    for name in VARIABLES:
+        if value := variables.get(name, ""):
+            levels, complaints = levels_in(value)
+            return levels, [f"{name}: {complaint}" for complaint in complaints]
+    return {}, []

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from core.config.environment import environ, expand_home
+from core.platform.environment import environ, expand_home
 
 
 def _in_home(value: str, info: ValidationInfo) -> str:

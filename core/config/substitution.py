@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 import re
 from typing import Any, Final, cast
 
-from core.config.environment import expand_home
 from core.config.places import Value, join
 from core.config.problems import Problem
 from core.config.sections import SECTIONS
+from core.platform.environment import expand_home
 
 EXPRESSION: Final = re.compile(r"\$\{env\.([^}]*)(\}?)")
 FORM: Final = re.compile(r"([A-Z0-9_]+)(?:(:=|:\+|:|\+)(.*))?", re.DOTALL)

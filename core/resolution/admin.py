@@ -8,11 +8,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from core.apis.tables import APIS, route_rows
-from core.config.environment import reachable
 from core.config.load import Loaded
 from core.config.redact import redact
 from core.frame.callers import Call
 from core.frame.resources import Resource
+from core.platform.environment import reachable
 from core.resolution.stack import Stack, declared, routed
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 
@@ -66,7 +66,7 @@ def _configurations(office: "Office", call: Call | None) -> "ConfigurationsRoute
 
 
 def _discovery(stack: Stack) -> "DiscoveryRouter":
-    from core.config.machine import whole_machine
+    from core.platform.machine import whole_machine
     from core.services.admin.discovery import Describer, DiscoveryRouter
 
     describers = [

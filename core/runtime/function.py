@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 
-from core.config.environment import config_path, environ
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.version import VERSION
 from core.platform import tls as authorities
+from core.platform.environment import config_path, environ
 from core.resolution.resolve import resolve
 from core.runtime import log_lines as lines
 from core.runtime import snapshot

@@ -22,8 +22,8 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from core.config.environment import environ, set_variables
 from core.errors import InvalidRequest
+from core.platform.environment import environ, set_variables
 from core.runtime import snapshot
 from core.runtime.asgi_cycle import Cycle, ended, respond
 from core.runtime.context import Context

@@ -13,10 +13,11 @@ from core.cli.deploy import template as deploy_template
 from core.cli.deploy.stack import REVIEWED, Described, Stack
 from core.cli.deploy.template import Template, Values
 from core.cli.options import Pairs
-from core.config import distributions, environment
+from core.config import distributions
 from core.config.document import RunConfig
 from core.config.problems import ConfigInvalid, Problem
 from core.config.redact import names_secret
+from core.platform import environment
 
 NO_CHECKOUT: Final = "llambda deploy works in a checkout alone: the installed package has no template.yaml"
 NO_CREDENTIALS: Final = "no AWS credentials were found; set AWS_PROFILE, or sign in (aws sso login, aws configure)"

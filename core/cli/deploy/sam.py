@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from typing import Final
 
-from core.config import environment
 from core.config.redact import redact_text
+from core.platform import environment
 
 VERSION: Final = re.compile(r"aws-sam-cli==[\w.]+")
 SAID: Final = 25  # of the last lines of what failed

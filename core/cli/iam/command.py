@@ -12,8 +12,8 @@ from core.cli.iam.rights import SELF, Derived, Known, derive, roles_of
 from core.cli.iam.statements import Arn, Place, Rights, parameters, statements
 from core.cli.iam.uses import Source, Usage, usage
 from core.cli.options import Pairs, config_argument, env_option, load_checked
-from core.config import environment
 from core.config.problems import ConfigInvalid, Problem
+from core.platform import environment
 
 EXAMPLES: Final = """\
 \b

@@ -118,8 +118,8 @@ def _check(text: str, out: Path) -> None:
     """Hold it to what `serve` would: it may only be written when it is valid once its variables are set."""
     import yaml
 
-    from core.config.environment import environ
     from core.config.load import interpret
+    from core.platform.environment import environ
     from core.resolution.check import check
 
     loaded = interpret(yaml.safe_load(text), {**dict.fromkeys(required_variables(text), STAND_IN), **environ()})

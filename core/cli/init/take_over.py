@@ -7,12 +7,12 @@ from typing import Final
 
 from core.cli.init.pruning import Pruning
 from core.cli.init.secrets import without_secrets
-from core.config.environment import environ
 from core.config.load import interpret
 from core.config.places import Places, Value
 from core.config.problems import ConfigInvalid, Problem
 from core.config.source import read
 from core.config.substitution import substitute
+from core.platform.environment import environ
 from core.resolution.check import available, check
 
 HEAD: Final = "# Written by `llambda init --from`: what is served here of {source}. Left out or changed:\n"

@@ -7,12 +7,13 @@ from typing import Annotated, Final, TypedDict, cast
 from pydantic import Field
 
 from core.cli.options import Pairs
-from core.config import distributions, environment
+from core.config import distributions
 from core.config.document import RegistryConfig
 from core.config.load import Loaded, load
 from core.config.places import Value, steps
 from core.config.problems import ConfigInvalid, Problem
 from core.config.records import DynamoStore, Record, SqliteStore
+from core.platform import environment
 
 SECTIONS: Final = ("metadata_store", "storage", "registry", "image_name", "distro_name", "conda_env", "name")
 

@@ -9,7 +9,8 @@ import click
 from core.cli.logs import log_as_asked
 from core.cli.options import Pairs, config_option, env_option, json_option, print_json
 from core.cli.providers.new import APIS, Wanted, fault_of, files, write
-from core.config import distributions, environment
+from core.config import distributions
+from core.platform import environment
 
 if TYPE_CHECKING:
     from core.config.load import Loaded

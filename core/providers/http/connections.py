@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from core.config.machine import Machine, machine
+from core.platform.machine import Machine, machine
 
 ON_LAMBDA: Final = 32  # an environment has one request at a time, which makes no more than 8 calls at once
 KEPT_BACK: Final = 64  # files of the process itself: its log, its stores, its listening sockets

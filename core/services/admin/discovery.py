@@ -7,8 +7,8 @@ import logging
 from typing import Any, Final, cast
 
 from core.apis.discovery import Environment, RunsOn, Upstream
-from core.config.machine import Machine
 from core.errors import ApiError
+from core.platform.machine import Machine
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import pytest
 
 from core.cli.distributions import command
 from core.config.distributions import described, find, names
-from core.config.environment import set_variables
 from core.config.problems import ConfigInvalid
+from core.platform.environment import set_variables
 from tests.parts.secrets import plant
 
 SECRET = plant("secret-access-key-that-is-shown-to-nobody")

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.config.environment import logging_levels
-from core.config.logging_levels import LEVELS, levels_in
+from core.config.logging_levels import LEVELS, levels_in, logging_levels
 
 EVERY = {"core": "debug", "functions": "debug"}
 

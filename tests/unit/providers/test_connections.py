@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 import pytest
 
-from core.config.machine import machine
 from core.config.user_fields import discovered, user_fields, view
+from core.platform.machine import machine
 from core.providers.bedrock import inference as bedrock
 from core.providers.bedrock import safety as guardrails
 from core.providers.http.connections import MOST_CONNECTIONS, most_connections

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.config.machine import Machine
 from core.errors import UpstreamFailed
+from core.platform.machine import Machine
 from core.services.admin.discovery import BROKEN, PATIENCE_SECONDS, Describer, DiscoveryRouter
 
 MACHINE = Machine("machine", "arm64", "3.13.0", 8.0, 16384, None, 1024, gpus=("Apple M2",))

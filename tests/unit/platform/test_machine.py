@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.config.machine import gpus, gpus_of, machine, machine_of, whole_machine
+from core.platform.machine import gpus, gpus_of, machine, machine_of, whole_machine
 
 ON_LAMBDA = {
     "AWS_LAMBDA_FUNCTION_NAME": "inference",
@@ -119,7 +119,7 @@ def test_on_lambda_no_program_is_ever_run(tmp_path: Path) -> None:
     program.chmod(0o755)
     code = """
 import sys
-from core.config.machine import whole_machine
+from core.platform.machine import whole_machine
 assert whole_machine().kind == "lambda", whole_machine()
 assert whole_machine().gpus == ()
 assert "subprocess" not in sys.modules

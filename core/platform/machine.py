@@ -12,7 +12,7 @@ import resource
 import sys
 from typing import Final, Literal
 
-from core.config import environment
+from core.platform import environment
 
 MB: Final = 1024 * 1024
 MB_OF_A_VCPU: Final = 1769  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html

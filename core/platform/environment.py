@@ -1,0 +1,35 @@
+"""The one reader and writer of the process environment."""
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+
+REACHABLE = "LLAMBDA_REACHABLE"
+
+
+def environ() -> Mapping[str, str]:
+    """The environment as it is now: a copy, which later changes do not reach."""
+    return dict(os.environ)
+
+
+def config_path() -> Path | None:
+    """The run config's file, from LLAMBDA_CONFIG; None when it is unset or empty."""
+    value = os.environ.get("LLAMBDA_CONFIG", "")
+    return Path(value) if value else None
+
+
+def reachable() -> bool:
+    """Whether others than this machine's users can call: on Lambda, and where `serve` was told of another address."""
+    return not {"AWS_LAMBDA_FUNCTION_NAME", REACHABLE}.isdisjoint(os.environ)
+
+
+def set_variables(pairs: Mapping[str, str]) -> None:
+    """Add to this process's environment, for the substitution that follows and for child processes."""
+    os.environ.update(pairs)
+
+
+def expand_home(text: str, variables: Mapping[str, str]) -> str:
+    """`~` and `~/...` under HOME of these variables, or of the user; other text as it is, `~name` too."""
+    if text != "~" and not text.startswith("~/"):
+        return text
+    return (variables.get("HOME") or str(Path.home())) + text[1:]
