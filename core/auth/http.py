@@ -8,9 +8,8 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic_core import from_json
-
 from core.errors import AuthUnavailable
+from core.platform.json_reader import read_json
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -94,6 +93,6 @@ class Http:
 
 def _parsed(content: bytes) -> object:
     try:
-        return from_json(content)
+        return read_json(content)
     except ValueError:
         return None

@@ -6,7 +6,6 @@ No `${env...}` is read in either: who may register must not be told the environm
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-import json
 from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
@@ -15,6 +14,7 @@ from core.config.places import Places, Value
 from core.config.problems import Problem
 from core.config.sections import nearest
 from core.frame.types import JsonObject
+from core.platform.json_reader import read_json
 
 type Overlay = dict[str, dict[str, JsonObject]]
 """`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
@@ -48,11 +48,9 @@ def sent(given: object) -> Sent:
     """Read a configuration: JSON text or its value, `{"providers": {api: [entry]}}` or the inner mapping alone."""
     if isinstance(given, str):
         try:
-            given = json.loads(given)
+            given = read_json(given)
         except ValueError as broken:
             return Sent((), (Problem("config", f"is not valid JSON: {broken}"),))
-        except RecursionError:
-            return Sent((), (Problem("config", "is nested too deeply"),))
     if not isinstance(given, Mapping):
         return Sent((), (Problem("config", "must be a mapping of APIs to lists of providers, or JSON text of one"),))
     outer = cast("Mapping[str, Value]", given)
