@@ -45,8 +45,8 @@ class Config(Record):
 def connect(config: Config, services: Services) -> Verifier:
     from core.auth.endpoint import Endpoint
     from core.auth.jwks import published
+    from core.auth.jwt_verifier import JwtVerifier
     from core.auth.keys import KeySet
-    from core.auth.signed import JwtVerifier
 
     issuer = config.issued_by()
     source = published(Endpoint(services.http), config.jwks_uri or f"{issuer}/.well-known/jwks.json")

@@ -54,8 +54,8 @@ def connect(config: Config, services: Services) -> Verifier:
     if config.validation == "review":
         return ReviewVerifier(endpoint, config)
     from core.auth.jwks import discovered
+    from core.auth.jwt_verifier import JwtVerifier
     from core.auth.keys import KeySet
-    from core.auth.signed import JwtVerifier
 
     keys = KeySet(discovered(endpoint, config.api_server_url), recheck=config.key_recheck_period)
     return JwtVerifier(keys, partial(_accept, config), issuer=config.issuer)

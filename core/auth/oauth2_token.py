@@ -71,8 +71,8 @@ def connect(config: Config, services: Services) -> Verifier:
 
 def _by_keys(config: Config, jwks: Jwks, services: Services) -> Verifier:
     from core.auth.jwks import discovered, published
+    from core.auth.jwt_verifier import JwtVerifier
     from core.auth.keys import KeySet
-    from core.auth.signed import JwtVerifier
 
     verify_tls = config.verify_tls if jwks.verify_tls is None else jwks.verify_tls
     endpoint = Endpoint(services.http, verify_tls=verify_tls, tls_cafile=jwks.tls_cafile or config.tls_cafile)

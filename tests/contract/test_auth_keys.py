@@ -20,7 +20,7 @@ from core.auth.endpoint import Endpoint
 from core.auth.http import Http
 from core.auth.jwks import published
 from core.auth.keys import PAUSE, KeySet
-from core.auth.signed import JwtVerifier
+from core.auth.jwt_verifier import JwtVerifier
 from core.auth.verifier import Incoming, Services, Verifier
 from core.errors import AuthUnavailable, Unauthenticated
 from tests.fakes import Clock, MemoryStore
