@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from core.config.problems import ConfigInvalid, Problem
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 FOLDERS: Final = (
     Path(__file__).parent / "distributions",  # in an installed wheel
@@ -91,4 +91,4 @@ def read_head(name: str, text: str) -> Distribution:
 
 def _unknown(what: str, name: str, known: dict[str, Path]) -> str:
     listed = ", ".join(sorted(known)) or "none"
-    return f"there is no such {what}{nearest(name, known)} (distributions: {listed})"
+    return f"there is no such {what}{did_you_mean(name, known)} (distributions: {listed})"

@@ -19,8 +19,9 @@ from core.config.draft import Draft
 from core.config.places import Places, Value, join
 from core.config.problems import Problem
 from core.config.protection import protection
-from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, nearest
+from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED
 from core.config.storage import metadata_store
+from core.platform.suggestions import did_you_mean
 
 NAMES: Final = ("image_name", "distro_name", "conda_env", "name")
 SAME: Final = (
@@ -59,7 +60,7 @@ def normalise(source: Mapping[str, Value], places: Places) -> Normalised:
     draft = Draft(source, places, origins=dict(places.origins))
     for key in source:
         if key not in KNOWN:
-            draft.blame(key, f"unknown key `{key}`{nearest(key, sorted(KNOWN))}")
+            draft.blame(key, f"unknown key `{key}`{did_you_mean(key, sorted(KNOWN))}")
     draft.document.update({key: {} for key in SECTIONS_WITH_DEFAULTS})  # else pydantic builds each a second time, alone
     draft.document.update({key: source[key] for key in SAME if source.get(key) is not None})
     _name(draft)
@@ -104,7 +105,7 @@ def _providers(draft: Draft) -> None:
 def _unknown_api(api: str) -> str:
     if api in RENAMED_APIS:
         return f"`{api}` is called `{RENAMED_APIS[api]}` now"
-    return f"unknown API `{api}`{nearest(api, ROUTED_APIS)}"
+    return f"unknown API `{api}`{did_you_mean(api, ROUTED_APIS)}"
 
 
 def _apis(draft: Draft) -> None:
@@ -137,7 +138,7 @@ def _registered(draft: Draft) -> Mapping[str, Value]:
     registered = cast("Mapping[str, Value]", given)
     for key in registered:
         if key not in SECTIONS:
-            draft.blame(join("registered_resources", key), f"unknown key `{key}`{nearest(key, SECTIONS)}")
+            draft.blame(join("registered_resources", key), f"unknown key `{key}`{did_you_mean(key, SECTIONS)}")
     return registered
 
 

@@ -12,9 +12,9 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.places import Places, Value
 from core.config.problems import Problem
-from core.config.sections import nearest
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
+from core.platform.suggestions import did_you_mean
 
 type Overlay = dict[str, dict[str, JsonObject]]
 """`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
@@ -57,7 +57,7 @@ def sent(given: object) -> Sent:
     version = outer.get("version")
     inner: Value = outer["providers"] if "providers" in outer else {k: v for k, v in outer.items() if k not in SAID}
     extra = [key for key in outer if "providers" in outer and key not in {"providers", *SAID}]
-    found = [*(Problem(key, f"unknown key{nearest(key, ('providers',))}") for key in extra), *_wishes(inner)]
+    found = [*(Problem(key, f"unknown key{did_you_mean(key, ('providers',))}") for key in extra), *_wishes(inner)]
     return Sent(
         tuple(each for each in found if isinstance(each, Wish)),
         tuple(each for each in found if isinstance(each, Problem)),
@@ -89,7 +89,7 @@ def _wish(path: str, api: str, entry: Value) -> Wish | Problem:
     given = cast("Mapping[str, Value]", entry)
     for key in given:
         if key not in OF_AN_ENTRY:
-            return Problem(f"{path}.{key}", f"unknown key{nearest(key, OF_AN_ENTRY)}")
+            return Problem(f"{path}.{key}", f"unknown key{did_you_mean(key, OF_AN_ENTRY)}")
     name, kind, config = given.get("provider_id"), given.get("provider_type"), given.get("config")
     if not isinstance(name, str) or not name:
         return Problem(f"{path}.provider_id", "is required, as text")

@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from core.config.records import Record, Text
-from core.config.sections import nearest
 from core.frame.callers import CATEGORIES
+from core.platform.suggestions import did_you_mean
 
 type Action = Literal["create", "read", "update", "delete"]
 
@@ -98,7 +98,7 @@ def _known_actions(value: object) -> object:
         raise ValueError(f"names no action; use {_either(ACTIONS)}")
     for action in given:
         if isinstance(action, str) and action not in ACTIONS:
-            raise ValueError(f"unknown action `{action}`; use {_either(ACTIONS)}{nearest(action, ACTIONS)}")
+            raise ValueError(f"unknown action `{action}`; use {_either(ACTIONS)}{did_you_mean(action, ACTIONS)}")
     return value
 
 

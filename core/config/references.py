@@ -5,7 +5,8 @@ from typing import Any, TypeGuard, cast
 
 from core.config.places import Places, Value
 from core.config.problems import Problem
-from core.config.sections import SECTIONS, Section, nearest
+from core.config.sections import SECTIONS, Section
+from core.platform.suggestions import did_you_mean
 
 type Entries = Sequence[Mapping[str, Any]]
 
@@ -51,7 +52,9 @@ def _strays(entries: Entries, section: Section, providers: Entries, places: Plac
     for index, entry in enumerate(entries):
         for path, name in _providers_of(entry):
             if _is_id(name) and name not in known:
-                message = f"no {section.api} provider is called `{name}`{nearest(name, known)} (configured: {listed})"
+                message = (
+                    f"no {section.api} provider is called `{name}`{did_you_mean(name, known)} (configured: {listed})"
+                )
                 yield Problem(places.written(f"resources.{section.name}[{index}].{path}"), message)
 
 

@@ -3,7 +3,6 @@
 Source: Llama Stack 0.2.12 and OGX 1.5.0. Which of the APIs this build serves is not decided here.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,11 +68,3 @@ REFUSED: Final = {
     "server.auth.route_policy": "routes are not policed; use access_policy, which is about actions on resources",
     "server.cors": "set CORS at API Gateway",
 }
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the closest known name, or "" when none is close."""
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from core.config.places import Value, join
 from core.config.problems import Problem
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 BACKENDS: Final = "storage.backends"
 METADATA: Final = "storage.stores.metadata"
@@ -39,7 +39,7 @@ class Found:
         """Complain about keys that are not known here."""
         for key in value:
             if key not in known:
-                self.problems.append(Problem(join(path, key), f"unknown key `{key}`{nearest(key, known)}"))
+                self.problems.append(Problem(join(path, key), f"unknown key `{key}`{did_you_mean(key, known)}"))
 
 
 def metadata_store(storage: Value) -> Found:

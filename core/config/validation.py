@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from core.config.places import Places, Value, join, steps
 from core.config.problems import Problem
 from core.config.redact import names_secret, redact_text
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 PHRASES: Final = {
     "missing": "is required",
@@ -60,7 +60,7 @@ class _Fault:
     def message(self, model: type[BaseModel]) -> str:
         if self.error["type"] == "extra_forbidden":
             key = str(self.keys[-1])
-            return f"unknown key `{key}`{nearest(key, _known_keys(model, self.error['loc'][:-1]))}"
+            return f"unknown key `{key}`{did_you_mean(key, _known_keys(model, self.error['loc'][:-1]))}"
         phrase = PHRASES.get(self.error["type"])
         if phrase is None:
             return self.error["msg"].replace("Input should be", "must be", 1)

@@ -5,7 +5,6 @@ does not hide those here: `llambda config validate` reports all of them at once.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib import import_module
 
 from pydantic import BaseModel
@@ -14,6 +13,7 @@ from core.apis.tables import APIS
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
+from core.platform.suggestions import did_you_mean
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
@@ -116,9 +116,7 @@ def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
         return f"`{provider_type}` {why}; use {instead}"
     if not known:
         return f"provider type `{provider_type}` is not available: this build has none for this API"
-    nearest = get_close_matches(provider_type, known, n=1)
-    hint = f"; did you mean `{nearest[0]}`?" if nearest else ""
-    return f"provider type `{provider_type}` is not available here; known: {', '.join(known)}{hint}"
+    return f"provider type `{provider_type}` is not available here; known: {', '.join(known)}{did_you_mean(provider_type, known)}"
 
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:

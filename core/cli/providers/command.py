@@ -78,14 +78,14 @@ def show(provider_type: str, api: str | None, config: str, env: Pairs, *, as_jso
     A field that is a user's may be changed while the stack runs.
     """
     from core.cli.providers.types import details, known_types
-    from core.config.sections import nearest
+    from core.platform.suggestions import did_you_mean
     from core.resolution.external.boundary import Unusable
 
     specs, _ = known_types(_loaded(config, env))
     exact = [spec for (of, name), spec in specs.items() if name == provider_type and api in (None, of)]
     if not exact:
         known = {name for _, name in specs}
-        message = f"there is no provider type `{provider_type}`{nearest(provider_type, known)}"
+        message = f"there is no provider type `{provider_type}`{did_you_mean(provider_type, known)}"
         raise click.UsageError(f"{message} (llambda providers list)")
     try:
         shown = [details(spec) for spec in exact]

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from core.config.overlay import Overlay, Sent, Wish, patched, with_override
 from core.config.problems import Problem
-from core.config.sections import nearest
 from core.config.user_fields import kept, secret_fields, view
 from core.frame.types import JsonObject
+from core.platform.suggestions import did_you_mean
 
 PORTS: Final = {"http": 80, "https": 443}
 
@@ -68,7 +68,7 @@ def overridden(given: Sent, overlay: Overlay, now: Iterable[Viewed], alone: Iter
 def _unfit(wish: Wish, viewed: Viewed | None, there: Mapping[tuple[str, str], Viewed]) -> Problem | None:
     if viewed is None:
         names = [name for api, name in there if api == wish.api]
-        known = f"known: {', '.join(names) or 'none'}{nearest(wish.provider_id, names)}"
+        known = f"known: {', '.join(names) or 'none'}{did_you_mean(wish.provider_id, names)}"
         return Problem(f"{wish.path}.provider_id", f"there is no {wish.api} provider `{wish.provider_id}`; {known}")
     if wish.provider_type not in (None, viewed.provider_type):
         message = f"`{wish.provider_id}` is of type {viewed.provider_type}, which a configuration cannot change"
