@@ -9,7 +9,7 @@ from typing import Final
 from core.auth import key_format
 from core.auth.http import UNAVAILABLE
 from core.auth.key_format import KIND, StoredKey
-from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
+from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record
 from core.errors import ApiError, AuthUnavailable, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
@@ -48,17 +48,17 @@ class ApiKeyVerifier:
             AuthUnavailable: the registry cannot be read.
         """
         id_, secret = key_format.parse(incoming.token) or ("", "")
-        resource = await self._stored(id_) if id_ else None
+        resource = await self._read_registry(id_) if id_ else None
         key = key_format.read(resource) if resource is not None else None
         if resource is None or key is None or not key.matches(secret):
             raise Unauthenticated(REFUSED)
         now = self._clock()
-        if key.expired(now):
+        if key.is_past(now):
             raise Unauthenticated(EXPIRED)
         await self._note_use(resource, key, now)
-        return isolated(id_, {"roles": key.roles}, "api_key")
+        return make_principal(id_, {"roles": key.roles}, "api_key")
 
-    async def _stored(self, id_: str) -> Resource | None:
+    async def _read_registry(self, id_: str) -> Resource | None:
         try:
             return await self._store.get(KIND, id_)
         except ProviderUnavailable as failure:
@@ -70,9 +70,9 @@ class ApiKeyVerifier:
         if now - max(key.last_used or 0, self._noted.get(id_, 0)) < LAST_USE_SECONDS:
             return
         self._noted[id_] = now
-        used = key.model_copy(update={"last_used": int(now)})
+        latest = key.model_copy(update={"last_used": int(now)})
         try:
-            await self._store.replace(replace(resource, attributes=used.model_dump()))
+            await self._store.replace(replace(resource, attributes=latest.model_dump()))
         except ApiError as failure:
             log.warning("API key %s: its last use was not stored: %s", id_, failure.message)
 

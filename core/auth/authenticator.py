@@ -68,12 +68,12 @@ class Authenticator:
 
 
 def _bearer(request: Request) -> str:
-    given = request.headers.getlist("authorization")
-    if not given:
+    headers = request.headers.getlist("authorization")
+    if not headers:
         raise Unauthenticated(f"There is no token. {HOW}", error="invalid_request")
-    if len(given) > 1:
+    if len(headers) > 1:
         raise Unauthenticated(f"There is more than one Authorization header. {HOW}", error="invalid_request")
-    scheme, _, token = given[0].strip().partition(" ")
+    scheme, _, token = headers[0].strip().partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not TOKEN.fullmatch(token):
         raise Unauthenticated(f"The Authorization header has no bearer token. {HOW}", error="invalid_request")

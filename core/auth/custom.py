@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.auth.endpoint import Endpoint, unusable
 from core.auth.urls import AuthUrl
-from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
+from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record, Text, UserPath
 from core.errors import Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
@@ -33,8 +33,8 @@ class Answer(BaseModel):
     access_attributes: dict[str, list[Text] | None] | None = None
 
     def names(self) -> dict[str, list[str]]:
-        given = {**(self.access_attributes or {}), **(self.attributes or {})}
-        return {category: names for category, names in given.items() if names}
+        attributes = {**(self.access_attributes or {}), **(self.attributes or {})}
+        return {category: names for category, names in attributes.items() if names}
 
 
 class CustomVerifier:
@@ -80,7 +80,7 @@ def _principal(answer: Answer, token: str) -> Principal:
     names = answer.names()
     if not names.keys() & set(CATEGORIES):
         names["namespaces"] = [digest]
-    return isolated(answer.principal or digest, names, "custom")
+    return make_principal(answer.principal or digest, names, "custom")
 
 
 def connect(config: Config, services: Services) -> Verifier:

@@ -18,7 +18,7 @@ def unusable(url: str, why: str) -> AuthUnavailable:
     return AuthUnavailable(UNAVAILABLE)
 
 
-def as_object(body: object) -> dict[str, Any]:
+def to_object(body: object) -> dict[str, Any]:
     """A JSON object; an empty one for all else."""
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 

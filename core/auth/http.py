@@ -74,15 +74,15 @@ class Http:
             await session.close()
 
     async def _ask(self, method: str, url: str, options: dict[str, Any]) -> Reply:
-        async with self._sessioned().request(method, url, allow_redirects=False, **options) as answer:
+        async with self._open_session().request(method, url, allow_redirects=False, **options) as answer:
             content = b""
             async for chunk in answer.content.iter_any():
                 content += chunk
                 if len(content) > MOST_BYTES:
                     raise ValueError("too large")
-            return Reply(answer.status, _parsed(content))
+            return Reply(answer.status, _parse(content))
 
-    def _sessioned(self) -> "ClientSession":
+    def _open_session(self) -> "ClientSession":
         from aiohttp import ClientSession, DummyCookieJar
 
         loop = asyncio.get_running_loop()
@@ -91,7 +91,7 @@ class Http:
         return self._session
 
 
-def _parsed(content: bytes) -> object:
+def _parse(content: bytes) -> object:
     try:
         return read_json(content)
     except ValueError:

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 from pydantic import SecretStr
 
 from core.auth.claims import Claims, check_audience, check_issuer, check_times, principal
-from core.auth.endpoint import Endpoint, as_object, unusable
+from core.auth.endpoint import Endpoint, to_object, unusable
 from core.auth.verifier import Fit, Incoming
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
@@ -56,7 +56,7 @@ class IntrospectionVerifier:
 
     async def verify(self, incoming: Incoming) -> Principal:
         reply = await self._endpoint.request("POST", self._url, **self._client.options(incoming.token))
-        body = as_object(reply.body)
+        body = to_object(reply.body)
         active = body.get("active")
         if reply.status != 200 or not isinstance(active, bool):  # noqa: PLR2004
             raise unusable(self._url, f"answered {reply.status} to an introspection")

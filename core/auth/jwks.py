@@ -6,14 +6,14 @@ Sources: RFC 7517, 5 (JWKS), OpenID Connect Discovery 1.0, 4.
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from core.auth.endpoint import Endpoint, as_object, unusable
+from core.auth.endpoint import Endpoint, to_object, unusable
 from core.auth.keys import Key, parse_keys
 from core.auth.urls import checked_url
 
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-def published(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
+def keys_from_url(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
     """The keys at `url`; `token` is sent there as a bearer token. Calling it raises AuthUnavailable."""
 
     async def fetch() -> list[Key]:
@@ -22,7 +22,7 @@ def published(endpoint: Endpoint, url: str, token: str | None = None) -> Callabl
     return fetch
 
 
-def discovered(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
+def keys_from_discovery(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
     """The keys that the issuer at `url` refers to; `token` goes to the origin of `url` only."""
 
     async def fetch() -> list[Key]:
@@ -35,16 +35,16 @@ def discovered(endpoint: Endpoint, url: str, token: str | None = None) -> Callab
 
 async def _document(endpoint: Endpoint, url: str, headers: dict[str, str]) -> tuple[str, str]:
     reply = await endpoint.request("GET", url.rstrip("/") + DISCOVERY, headers=headers)
-    body = as_object(reply.body)
+    body = to_object(reply.body)
     issuer, jwks_uri = body.get("issuer"), body.get("jwks_uri")
     if reply.status != 200 or not isinstance(issuer, str) or not isinstance(jwks_uri, str):  # noqa: PLR2004
         raise unusable(url, f"answered {reply.status} and no discovery document")
-    if not _followed(url, jwks_uri):
+    if not _is_safe(url, jwks_uri):
         raise unusable(url, "names a jwks_uri that is not followed")
     return issuer, jwks_uri
 
 
-def _followed(url: str, jwks_uri: str) -> bool:
+def _is_safe(url: str, jwks_uri: str) -> bool:
     """An issuer elsewhere must not lead to this machine, nor from https to http."""
     try:
         checked_url(jwks_uri)

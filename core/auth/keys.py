@@ -14,7 +14,7 @@ from jwt.api_jwk import PyJWK
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 
-from core.auth.endpoint import as_object
+from core.auth.endpoint import to_object
 from core.auth.http import UNAVAILABLE
 from core.errors import AuthUnavailable, Unauthenticated
 from core.frame.types import JsonObject
@@ -56,10 +56,10 @@ def parse_keys(document: object, issuer: str | None = None) -> list[Key]:
     Raises:
         ValueError: it is no JWKS.
     """
-    entries = as_object(document).get("keys")
+    entries = to_object(document).get("keys")
     if not isinstance(entries, list):
         raise ValueError("no JWKS")  # noqa: TRY004 - one kind for all that is malformed
-    keys = (_key(as_object(entry), issuer) for entry in cast("list[object]", entries))
+    keys = (_key(to_object(entry), issuer) for entry in cast("list[object]", entries))
     return [key for key in keys if key is not None]
 
 

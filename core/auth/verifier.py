@@ -58,9 +58,9 @@ class Services:
     registry: RegistryStore
 
 
-def isolated(id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str) -> Principal:
+def make_principal(id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str) -> Principal:
     """A principal; without any of CATEGORIES it gets a namespace of its own, since nobody shares nothing with all."""
-    kept = {name: tuple(values) for name, values in attributes.items() if values}
-    if not kept.keys() & set(CATEGORIES):
-        kept["namespaces"] = (id_,)
-    return Principal(id_, kept, vouched_by)
+    names = {name: tuple(values) for name, values in attributes.items() if values}
+    if not names.keys() & set(CATEGORIES):
+        names["namespaces"] = (id_,)
+    return Principal(id_, names, vouched_by)

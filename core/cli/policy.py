@@ -155,9 +155,9 @@ def _as_json(answer: Answer, source: str, user: Principal) -> dict[str, Any]:
 
 def _principal(id_: str, attributes: Mapping[str, tuple[str, ...]]) -> Principal:
     """As if a token had said so."""
-    from core.auth.verifier import isolated
+    from core.auth.verifier import make_principal
 
-    return isolated(id_, attributes, "") if id_ else ANONYMOUS
+    return make_principal(id_, attributes, "") if id_ else ANONYMOUS
 
 
 def _owner(id_: str, attributes: Mapping[str, tuple[str, ...]]) -> Principal:

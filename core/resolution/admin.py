@@ -38,7 +38,7 @@ def assemble(stack: Stack, loaded: Loaded) -> None:
 
 
 def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
-    return QuotaRouter(partial(stack.quota.left, call) if stack.quota is not None and call is not None else None)
+    return QuotaRouter(partial(stack.quota.remaining, call) if stack.quota is not None and call is not None else None)
 
 
 def _admin(stack: Stack) -> AdminRouter:

@@ -194,7 +194,7 @@ def _cells(resource: "Resource", now: float) -> list[str]:
     key = read(resource)
     if key is None:
         return [resource.identifier, "(not usable)", "?", _day(resource.created), "?", "?"]
-    expires = "never" if key.expires is None else "expired" if key.expired(now) else _day(key.expires)
+    expires = "never" if key.expires is None else "expired" if key.is_past(now) else _day(key.expires)
     used = "never" if key.last_used is None else _day(key.last_used)
     return [resource.identifier, key.name, ",".join(key.roles) or "-", _day(resource.created), expires, used]
 
