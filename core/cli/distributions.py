@@ -9,7 +9,7 @@ import click
 
 from core.cli.options import json_option, print_json
 from core.cli.written import write
-from core.config.distributions import Distribution, Variable, described, names
+from core.config.distributions import Distribution, Variable, names, read_distribution
 from core.config.redact import names_secret, redact_text
 from core.platform import environment
 
@@ -43,7 +43,7 @@ def command() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """Name every distribution, what it is, and the variables that it needs."""
-    found = [described(name)[0] for name in names()]
+    found = [read_distribution(name)[0] for name in names()]
     if as_json:
         rows = [{"name": d.name, "description": d.description, "required": d.required()} for d in found]
         print_json(rows)
@@ -60,7 +60,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def show(name: str, *, raw: bool, as_json: bool) -> None:
     """Show the file of a distribution, and its variables as they are set now. Secrets are not shown."""
-    distribution, text = described(name)
+    distribution, text = read_distribution(name)
     if raw:
         click.echo(text, nl=False)
         return
@@ -82,7 +82,7 @@ def show(name: str, *, raw: bool, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace the file that is there.")
 def init(name: str, *, out: Path, force: bool) -> None:
     """Copy a distribution to a file of your own, to edit."""
-    distribution, text = described(name)
+    distribution, text = read_distribution(name)
     write(out, text, force=force)
     click.echo(f"{out} is a copy of {name}. Edit it, and then:")
     for line in next_commands(out, distribution):

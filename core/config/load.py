@@ -41,7 +41,7 @@ class Loaded:
         the problems name the file's, and those that only follow from a missing variable are left out.
         """
         checked = check(model, values, path, self.places)
-        return checked.record, _new(checked.problems, self.problems)
+        return checked.record, _drop_consequences(checked.problems, self.problems)
 
     def provider_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
         """`(api, path in document, entry)` of every provider that is well formed, whatever else is wrong."""
@@ -56,8 +56,8 @@ class Loaded:
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Read a run config: JSON if the name ends in .json, else YAML. Never raises for what is in the file."""
-    raw, found = read(path)
-    problems = _new(found, ())
+    raw, unreadable = read(path)
+    problems = _drop_consequences(unreadable, ())
     if raw is None:
         return Loaded(None, {}, problems)
     try:
@@ -66,7 +66,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         return Loaded(None, {}, [*problems, Problem("", "the document is nested too deeply")])
     if problems:
         loaded.config = None
-        loaded.problems = problems + _new(loaded.problems, problems)
+        loaded.problems = problems + _drop_consequences(loaded.problems, problems)
     return loaded
 
 
@@ -80,8 +80,8 @@ def interpret(raw: Mapping[str, Value], environ: Mapping[str, str]) -> Loaded:
         normal.document["external_providers_dir"] = expand_home(folder, environ)
     bodies = _check_bodies(normal.document, normal.places)
     checked = check(RunConfig, normal.document, "", normal.places, environ)
-    found = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
-    problems = [*expansion.problems, *_new(found, expansion.problems)]
+    candidates = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
+    problems = [*expansion.problems, *_drop_consequences(candidates, expansion.problems)]
     return Loaded(None if problems else checked.record, checked.values, problems, normal.places)
 
 
@@ -110,11 +110,11 @@ def _check_bodies(document: dict[str, Any], places: Places) -> list[Problem]:
     return problems
 
 
-def _new(found: Iterable[Problem], known: Iterable[Problem]) -> list[Problem]:
+def _drop_consequences(problems: Iterable[Problem], reported: Iterable[Problem]) -> list[Problem]:
     """One problem per path; none at or above a place that is known to be wrong, since it may only follow from that."""
-    wrong = {problem.path for problem in known}
+    wrong = {problem.path for problem in reported}
     new: dict[str, Problem] = {}
-    for problem in found:
+    for problem in problems:
         path = problem.path
         if path not in wrong and not (path and any(place.startswith((f"{path}.", f"{path}[")) for place in wrong)):
             new.setdefault(path, problem)

@@ -27,7 +27,7 @@ class Places:
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def written(self, path: str) -> str:
+    def source_path(self, path: str) -> str:
         """The path as the user wrote it; the longest known prefix decides."""
         for end in range(len(path), 0, -1):
             if (end == len(path) or path[end] in ".[") and path[:end] in self.origins:

@@ -85,24 +85,24 @@ def _wildcards(text: str) -> str:
     return first + "".join(f"(?>.*?{piece})" for piece in pieces[:-1]) + f".*{pieces[-1]}"
 
 
-def listed[T: str](given: T | tuple[T, ...] | None) -> tuple[T, ...]:
+def to_tuple[T: str](value: T | tuple[T, ...] | None) -> tuple[T, ...]:
     """One, several or none, as a tuple."""
-    if given is None:
+    if value is None:
         return ()
-    return (given,) if isinstance(given, str) else given
+    return (value,) if isinstance(value, str) else value
 
 
 def _known_actions(value: object) -> object:
-    given = _each(value)
-    if not given:
+    actions = _items(value)
+    if not actions:
         raise ValueError(f"names no action; use {_either(ACTIONS)}")
-    for action in given:
+    for action in actions:
         if isinstance(action, str) and action not in ACTIONS:
             raise ValueError(f"unknown action `{action}`; use {_either(ACTIONS)}{did_you_mean(action, ACTIONS)}")
     return value
 
 
-def _each(value: object) -> Sequence[object]:
+def _items(value: object) -> Sequence[object]:
     return cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -113,7 +113,7 @@ def _either(names: tuple[str, ...]) -> str:
 def _known_conditions(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     if not value:
         raise ValueError(f"has no condition; {CONDITION_FORMS}")
-    for text in listed(value):
+    for text in to_tuple(value):
         parse_condition(text)
     return value
 

@@ -16,9 +16,9 @@ def broken_references(document: Mapping[str, Value], places: Places) -> Iterator
     providers = {api: _entries(entries) for api, entries in _mapping(document.get("providers")).items()}
     for api, entries in providers.items():
         yield from _twice(entries, "provider_id", f"providers.{api}", places)
-    for name, given in _mapping(document.get("resources")).items():
+    for name, values in _mapping(document.get("resources")).items():
         section = SECTIONS[name]
-        entries = _entries(given)
+        entries = _entries(values)
         yield from _twice(entries, section.id_field, f"resources.{name}", places)
         yield from _strays(entries, section, providers.get(section.api, ()), places)
 
@@ -37,7 +37,7 @@ def _twice(entries: Entries, key: str, path: str, places: Places) -> Iterator[Pr
     for index, entry in enumerate(entries):
         name = entry.get(key)
         if _is_id(name):
-            place = places.written(f"{path}[{index}].{key}")
+            place = places.source_path(f"{path}[{index}].{key}")
             if name in first:
                 yield Problem(place, f"`{name}` is taken already, by {first[name]}")
             first.setdefault(name, place)
@@ -45,17 +45,17 @@ def _twice(entries: Entries, key: str, path: str, places: Places) -> Iterator[Pr
 
 def _strays(entries: Entries, section: Section, providers: Entries, places: Places) -> Iterator[Problem]:
     names = [provider.get("provider_id") for provider in providers]
-    known = [name for name in names if _is_id(name)]
-    if len(known) < len(names):
+    ids = [name for name in names if _is_id(name)]
+    if len(ids) < len(names):
         return  # what is wrong there is reported there
-    listed = ", ".join(dict.fromkeys(known)) or "none"
+    choices = ", ".join(dict.fromkeys(ids)) or "none"
     for index, entry in enumerate(entries):
         for path, name in _providers_of(entry):
-            if _is_id(name) and name not in known:
+            if _is_id(name) and name not in ids:
                 message = (
-                    f"no {section.api} provider is called `{name}`{did_you_mean(name, known)} (configured: {listed})"
+                    f"no {section.api} provider is called `{name}`{did_you_mean(name, ids)} (configured: {choices})"
                 )
-                yield Problem(places.written(f"resources.{section.name}[{index}].{path}"), message)
+                yield Problem(places.source_path(f"resources.{section.name}[{index}].{path}"), message)
 
 
 def _providers_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

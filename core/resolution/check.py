@@ -48,7 +48,8 @@ def _unserved(loaded: Loaded) -> list[Problem]:
     apis: Iterable[object] = loaded.document.get("apis") or ()
     return [
         Problem(
-            loaded.places.written(f"apis[{i}]"), f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}"
+            loaded.places.source_path(f"apis[{i}]"),
+            f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}",
         )
         for i, api in enumerate(apis)
         if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
@@ -73,8 +74,8 @@ def find(specs: Specs, api: str, entry: ProviderEntry, path: str) -> tuple[Provi
 
 
 def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, specs: Specs) -> list[Problem]:
-    place = loaded.places.written(f"{path}.provider_type")
-    spec, problems = find(specs, api, entry, loaded.places.written(path))
+    place = loaded.places.source_path(f"{path}.provider_type")
+    spec, problems = find(specs, api, entry, loaded.places.source_path(path))
     if spec is None:
         instead = INSTEAD.get((api, entry.provider_type))
         return problems or [Problem(place, _unknown(entry.provider_type, instead, _known(api, specs)))]
@@ -105,7 +106,7 @@ def checked_config(
         with Foreign(f"{spec.config_class} of `{spec.provider_type}`", secrets_of(entry.config)):
             return loaded.check(model, entry.config, f"{path}.config")
     except Unusable as wrong:
-        place = loaded.places.written(f"{path}.config")
+        place = loaded.places.source_path(f"{path}.config")
         return None, [Problem(place, reason) for reason in wrong.reasons]
 
 
@@ -153,7 +154,7 @@ def _dependency_problems(loaded: Loaded, specs: Specs) -> list[Problem]:
     needs = needs_of(loaded, specs)
     problems = [
         Problem(
-            loaded.places.written(f"providers.{api}"),
+            loaded.places.source_path(f"providers.{api}"),
             f"its providers need API `{need}`, for which no provider is configured",
         )
         for api in needs
@@ -175,7 +176,7 @@ def _ownerless(loaded: Loaded) -> list[Problem]:
         providers = [entry.provider_id for entry in loaded.config.providers.get(kind.api, ())]
         for index, body in enumerate(loaded.config.resources.get(kind.section, ())):
             if body.get("provider_id") is None and len(providers) != 1:
-                place = loaded.places.written(f"resources.{kind.section}[{index}]")
+                place = loaded.places.source_path(f"resources.{kind.section}[{index}]")
                 known = ", ".join(providers) or "none"
                 problems.append(Problem(place, f"provider_id is missing; {kind.api} providers: {known}"))
     return problems

@@ -30,7 +30,7 @@ def protection_problems(loaded: Loaded) -> list[Problem]:
         path = f"server.auth.providers[{index}]"
         if entry.type not in TYPES:
             known = f"known: {', '.join(TYPES)}{did_you_mean(entry.type, TYPES)}"
-            problems.append(Problem(loaded.places.written(f"{path}.type"), f"unknown auth provider; {known}"))
+            problems.append(Problem(loaded.places.source_path(f"{path}.type"), f"unknown auth provider; {known}"))
             continue
         problems += loaded.check(config_class(entry.type), entry.config, f"{path}.config")[1]
     return problems

@@ -53,7 +53,7 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlie
     for api in dependency_order(apis, needs_of(loaded, specs)):
         for entry_api, path, entry in loaded.provider_entries():
             if entry_api == api:
-                spec = spec_of(specs, api, loaded.places.written(path), entry)
+                spec = spec_of(specs, api, loaded.places.source_path(path), entry)
                 alone = not (spec.api_dependencies or spec.optional_api_dependencies)
                 same = next((i for i in there if alone and i.api == api and i.entry == entry), None)
                 stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))

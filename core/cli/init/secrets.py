@@ -62,7 +62,7 @@ class _Moving:
             return self.value(value, path, owner)
         name = self._variable(re.sub(r"[^A-Z0-9]+", "_", f"{owner}_{key}".upper()).strip("_"), value)
         self.moved[name] = value
-        self.notes.append(Problem(self.places.written(path), f"a secret stood here; set {name} to it"))
+        self.notes.append(Problem(self.places.source_path(path), f"a secret stood here; set {name} to it"))
         return f"${{env.{name}}}"
 
     def _variable(self, name: str, secret: str) -> str:

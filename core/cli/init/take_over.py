@@ -53,7 +53,7 @@ def _kept(raw: Mapping[str, Value], source: str) -> tuple[dict[str, Value], list
         nothing = Problem("providers.inference", "no provider that is served here is left, and without one nothing is")
         raise ConfigInvalid(source, [*reasons, nothing])
     places = Places(pruning.origins)
-    left = [Problem(places.written(each.path), each.message) for each in _problems(kept)]
+    left = [Problem(places.source_path(each.path), each.message) for each in _problems(kept)]
     if left:
         raise ConfigInvalid(source, left)
     kept, moved = without_secrets(kept, places)
@@ -71,7 +71,7 @@ def _not_here(raw: Mapping[str, Value]) -> dict[str, str]:
     folder = loaded.document.get("external_providers_dir")
     specs = available(folder if isinstance(folder, str) else None)[0]
     unknown = {
-        f"{loaded.places.written(path)}.provider_type"
+        f"{loaded.places.source_path(path)}.provider_type"
         for api, path, entry in loaded.provider_entries()
         if entry.module is None and (api, entry.provider_type) not in specs
     }

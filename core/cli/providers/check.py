@@ -50,7 +50,7 @@ async def verdicts(loaded: Loaded) -> tuple[list[Verdict], list[Problem]]:
         spec = find(specs, api, entry, path)[0]
         if spec is not None and spec.factory is None:
             continue
-        place = loaded.places.written(path)
+        place = loaded.places.source_path(path)
         own = [problem for problem in problems if _is_at(problem.path, place)]
         told |= {str(problem) for problem in own}
         verdict = Verdict(api, entry, spec.origin if spec else "not found", list(_said(own, place)))

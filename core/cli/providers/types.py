@@ -45,7 +45,7 @@ def known_types(loaded: Loaded) -> tuple[Specs, list[Problem]]:
             try:
                 specs = specs | module_specs(entry.module)
             except Unusable as wrong:
-                place = loaded.places.written(f"{path}.module")
+                place = loaded.places.source_path(f"{path}.module")
                 problems = [*problems, *(Problem(place, reason) for reason in wrong.reasons)]
     return specs, problems
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import logging
 
 from core.config.load import Loaded
-from core.config.overlay import laid_over
+from core.config.overlay import apply_overlay
 from core.config.problems import ConfigInvalid
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.live.poller import Watch
@@ -75,7 +75,7 @@ class Live[T]:
         overlay = {} if found is None else found.overlay
         earlier = self._now
         try:
-            merged = laid_over(self._loaded, overlay)
+            merged = apply_overlay(self._loaded, overlay)
             stack = await resolve(merged, self._wanted, version=earlier.stack.version, earlier=earlier.stack)
         except (ConfigInvalid, NotCompliant) as invalid:
             self._refused = version

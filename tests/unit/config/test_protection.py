@@ -75,7 +75,7 @@ def test_a_config_is_blamed_where_each_spelling_has_it() -> None:
     older = loaded(server={"auth": {"provider_type": "custom", "config": {"a": 1}}})
     newer = loaded(server={"auth": {"provider_config": {"type": "custom", "a": 1}}})
     listed = loaded(server={"auth": {"providers": [{"type": None}, {"type": "custom", "a": 1}]}})
-    places = [each.places.written("server.auth.providers[0].config.a") for each in (older, newer, listed)]
+    places = [each.places.source_path("server.auth.providers[0].config.a") for each in (older, newer, listed)]
     assert places == ["server.auth.config.a", "server.auth.provider_config.a", "server.auth.providers[1].a"]
 
 
