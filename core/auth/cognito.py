@@ -56,7 +56,7 @@ def connect(config: Config, services: Services) -> Verifier:
 
 def _accept(config: Config, claims: Claims) -> Principal:
     if claims.get("token_use") != config.token_use:
-        raise Unauthenticated(f"The token is of the wrong use. Send the {config.token_use} token.")
+        raise Unauthenticated(f"The token is of the wrong kind. Send the {config.token_use} token.")
     if claims.get(CLIENT_CLAIMS[config.token_use]) not in config.client_ids:
         raise Unauthenticated("The token was issued for another app client.")
     return principal(claims, MAPPING, f"cognito {config.user_pool_id}")

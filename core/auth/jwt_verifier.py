@@ -86,7 +86,9 @@ class JwtVerifier:
         token = parse(incoming.token)
         algorithm = token.header["alg"]
         if algorithm not in self._algorithms:
-            raise Unauthenticated("The token's algorithm (alg) is not allowed. Use one with a public key, as RS256.")
+            raise Unauthenticated(
+                "The token's algorithm (alg) is not allowed. Use one with a public key, such as RS256."
+            )
         keys = await self._keys.find(token.header.get("kid"), algorithm)
         signer = next((key for key in keys if key.verifies(algorithm, token.content, token.signature)), None)
         if signer is None:

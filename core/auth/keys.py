@@ -149,7 +149,9 @@ def _with_kid(keys: Sequence[Key], kid: str) -> list[Key]:
 def _only_fit(keys: Sequence[Key], algorithm: str) -> list[Key]:
     fitting = [key for key in keys if algorithm in key.algorithms]
     if len(fitting) != 1:
-        raise Unauthenticated("The token names no key (kid), and not exactly one of the issuer's fits its algorithm.")
+        raise Unauthenticated(
+            "The token names no key (kid), and the issuer does not have exactly one that fits its algorithm."
+        )
     return fitting
 
 

@@ -87,7 +87,9 @@ class ReviewVerifier:
             raise unusable(self._url, f"answered {reply.status} to a self-subject review")
         name = user["username"]
         if name == ANONYMOUS or UNAUTHENTICATED in attributes(user, GROUPS)["groups"]:
-            raise Unauthenticated("The token is nobody's: the cluster takes its bearer for anonymous.")
+            raise Unauthenticated(
+                "The cluster sees the bearer of this token as anonymous. Send the token of a user or of a service account."
+            )
         return make_principal(name, attributes(user, self._config.claims_mapping), self._config.vouched_by())
 
 

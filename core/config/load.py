@@ -1,6 +1,6 @@
 """A run config's file to a validated RunConfig, or to everything that is wrong with it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from core.apis.tables import APIS
 from core.config.document import ProviderEntry, RunConfig
 from core.config.normalize import normalise
-from core.config.places import Places, Value
+from core.config.places import Places, Value, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.references import broken_references
 from core.config.source import read
@@ -34,6 +34,12 @@ class Loaded:
     problems: list[Problem]
     places: Places = field(default_factory=Places)
 
+    @property
+    def external_providers_dir(self) -> str | None:
+        """Of the document, so that it is known also where something else is wrong."""
+        folder = self.document.get("external_providers_dir")
+        return folder if isinstance(folder, str) else None
+
     def check[M: BaseModel](self, model: type[M], values: Value, path: str) -> tuple[M | None, list[Problem]]:
         """Validate a part of the document that this package leaves alone, as `providers.inference[0].config`.
 
@@ -45,9 +51,8 @@ class Loaded:
 
     def provider_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
         """`(api, path in document, entry)` of every provider that is well formed, whatever else is wrong."""
-        providers = self.document.get("providers")
-        for api, entries in cast("dict[str, Any]", providers).items() if isinstance(providers, dict) else ():
-            for index, values in enumerate(cast("Sequence[Any]", entries) if isinstance(entries, list) else ()):
+        for api, entries in to_mapping(self.document.get("providers")).items():
+            for index, values in enumerate(to_list(entries)):
                 path = f"providers.{api}[{index}]"
                 entry = check(ProviderEntry, values, path, self.places).record
                 if entry is not None:

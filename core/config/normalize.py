@@ -82,7 +82,7 @@ def _name(draft: Draft) -> None:
     draft.document["name"] = draft.source[keys[0]]
     for other in keys[1:]:
         if draft.source[other] != draft.source[keys[0]]:
-            draft.blame(other, f"differs from `{keys[0]}`, which means the same; give one of them")
+            draft.blame(other, f"differs from `{keys[0]}`, which means the same; keep one of them")
 
 
 def _providers(draft: Draft) -> None:
@@ -151,7 +151,7 @@ def _resources(draft: Draft) -> None:
             older = None
         path = join("registered_resources", name)
         if older and newer:
-            draft.blame(path, f"is given here and at `{name}`; give one of them")
+            draft.blame(path, f"is set here and at `{name}`; keep one of them")
         if older:
             _section(draft, name, older, name)
         if newer:
@@ -202,7 +202,7 @@ def _store(draft: Draft) -> None:
         for problem in selection.problems:
             draft.blame(problem.path, problem.message)
         if selection.store is not None and "metadata_store" in draft.document:
-            draft.blame("storage.stores.metadata", "is given here and at `metadata_store`; give one of them")
+            draft.blame("storage.stores.metadata", "is set here and at `metadata_store`; keep one of them")
         elif selection.store is not None:
             draft.document["metadata_store"] = selection.store
             draft.origins.update(selection.origins)

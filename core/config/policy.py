@@ -60,7 +60,7 @@ def parse_condition(text: str) -> Condition:
         case ["resource", "is", "unowned"]:
             return Condition("resource is unowned")
         case _:
-            raise ValueError(f"`{text}` is no condition; {CONDITION_FORMS}")
+            raise ValueError(f"`{text}` is not a condition; {CONDITION_FORMS}")
 
 
 @cache
@@ -70,10 +70,10 @@ def resource_pattern(text: str) -> re.Pattern[str]:
         try:
             return re.compile(text.removeprefix(REGEX), re.DOTALL)
         except (re.PatternError, OverflowError, RecursionError) as failure:
-            raise ValueError(f"`{text}` is no regular expression: {failure}") from failure
+            raise ValueError(f"`{text}` is not a regular expression: {failure}") from failure
     kind, separator, identifier = text.partition("::")
     if not (kind and separator and identifier) or ("*" in kind and kind != "*"):
-        raise ValueError(f"`{text}` names no resource; {RESOURCE_FORMS}")
+        raise ValueError(f"`{text}` does not name a resource; {RESOURCE_FORMS}")
     return re.compile(("[^:]*" if kind == "*" else re.escape(kind)) + "::" + _wildcards(identifier), re.DOTALL)
 
 
@@ -153,5 +153,5 @@ class AccessRule(Record):
         if (self.permit is None) == (self.forbid is None):
             raise ValueError("needs exactly one of `permit` and `forbid`")
         if self.when is not None and self.unless is not None:
-            raise ValueError("has both `when` and `unless`; give one of them, or split the rule in two")
+            raise ValueError("has both `when` and `unless`; keep one of them, or split the rule in two")
         return self

@@ -46,7 +46,7 @@ def _auth(draft: Draft, auth: Mapping[str, Value]) -> Value:
     if not spellings:
         draft.blame(AUTH, HINT)
     for other in spellings[1:]:
-        draft.blame(f"{AUTH}.{other}", f"is given here and at `{spellings[0]}`; give one of them")
+        draft.blame(f"{AUTH}.{other}", f"is set here and at `{spellings[0]}`; keep one of them")
     rest = {key: value for key, value in auth.items() if key not in (*SPELLINGS, "config", "route_policy")}
     if "config" in auth and spellings[:1] != ["provider_type"]:
         rest["config"] = auth["config"]

@@ -141,7 +141,7 @@ def _explain(match: re.Match[str]) -> str:
         return "`${env.` is not closed by `}`"
     name = re.split(r"[^A-Za-z0-9_]", match[1], maxsplit=1)[0]
     if name and name != name.upper():
-        return f"`{name}` is no variable name here: names are upper case (A-Z, 0-9, _)"
+        return f"`{name}` is not a variable name here: names are upper case (A-Z, 0-9, _)"
     return "`${env.…}` is not understood; write ${env.NAME}, ${env.NAME:=default} or ${env.NAME:+value}"
 
 

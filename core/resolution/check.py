@@ -24,8 +24,7 @@ AUTOMATIC = {"inspect", "providers", *(kind.section for api in APIS.values() for
 
 def check(loaded: Loaded) -> list[Problem]:
     """Every problem of the document's `apis` and `providers`, beside those that loading it found."""
-    directory = loaded.document.get("external_providers_dir")
-    specs, problems = available(directory if isinstance(directory, str) else None)
+    specs, problems = available(loaded.external_providers_dir)
     problems += _unserved(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)

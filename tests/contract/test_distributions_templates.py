@@ -36,7 +36,7 @@ REFUSED = {
     "meta-reference-gpu": ("providers.inference[0]", "remote::vllm"),
     "vllm-gpu": ("providers.inference[0]", "remote::vllm"),
     "watsonx": ("providers.inference[0]", "remote::watsonx"),
-    "nvidia-with-safety": ("providers.inference[1].provider_id", "taken already"),
+    "nvidia-with-safety": ("providers.inference[1].provider_id", "already used"),
 }
 ALL = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
 TAKEN = [name for name in ALL if name not in REFUSED]

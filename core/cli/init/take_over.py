@@ -68,8 +68,7 @@ def _line(text: str) -> str:
 def _not_here(raw: Mapping[str, Value]) -> dict[str, str]:
     """What `llambda config validate` says of APIs and provider types that this build does not have, by path."""
     loaded = interpret(raw, environ())
-    folder = loaded.document.get("external_providers_dir")
-    specs = available(folder if isinstance(folder, str) else None)[0]
+    specs = available(loaded.external_providers_dir)[0]
     unknown = {
         f"{loaded.places.source_path(path)}.provider_type"
         for api, path, entry in loaded.provider_entries()

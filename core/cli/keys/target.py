@@ -1,8 +1,7 @@
 """Which store the options of `llambda keys` name, and what the run config beside it says of keys."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, TypedDict, cast
+from typing import Annotated, Final, TypedDict
 
 from pydantic import Field
 
@@ -10,7 +9,7 @@ from core.cli.options import Pairs
 from core.config import distributions
 from core.config.document import RegistryConfig
 from core.config.load import Loaded, load
-from core.config.places import Value, steps
+from core.config.places import Value, steps, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.records import DynamoStore, Record, SqliteStore
 from core.platform import environment
@@ -75,10 +74,5 @@ def _stored(source: str, loaded: Loaded) -> Stored:
 
 def _opens(document: Value) -> bool:
     for name in ("server", "auth", "providers"):
-        document = _mapping(document).get(name)
-    entries = cast("Sequence[Value]", document) if isinstance(document, list) else ()
-    return any(_mapping(entry).get("type") == "api_key" for entry in entries)
-
-
-def _mapping(value: Value) -> Mapping[str, Value]:
-    return cast("Mapping[str, Value]", value) if isinstance(value, Mapping) else {}
+        document = to_mapping(document).get(name)
+    return any(to_mapping(entry).get("type") == "api_key" for entry in to_list(document))

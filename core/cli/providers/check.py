@@ -41,8 +41,7 @@ class Verdict:
 
 async def verdicts(loaded: Loaded) -> tuple[list[Verdict], list[Problem]]:
     """One for each external provider, and for each that might have been one; then the other problems of the document."""
-    directory = loaded.document.get("external_providers_dir")
-    specs = available(directory if isinstance(directory, str) else None)[0]
+    specs = available(loaded.external_providers_dir)[0]
     problems = loaded.problems + check(loaded)
     found: list[Verdict] = []
     told: set[str] = set()

@@ -38,8 +38,7 @@ class Field:
 
 def known_types(loaded: Loaded) -> tuple[Specs, list[Problem]]:
     """The built-in types, those of the run config's directory, and those of its entries' modules."""
-    directory = loaded.document.get("external_providers_dir")
-    specs, problems = available(directory if isinstance(directory, str) else None)
+    specs, problems = available(loaded.external_providers_dir)
     for _, path, entry in loaded.provider_entries():
         if entry.module is not None:
             try:

@@ -148,7 +148,7 @@ def test_no_authentication_is_a_user_too(explain: Explain) -> None:
             DRAFT.replace("actions: read", "actions: raed", 1),
             "access_policy[0].forbid.actions: unknown action `raed`",
         ),
-        (DRAFT.replace("user with admin in roles", "admin"), "server.auth.access_policy[1].when: `admin` is no condit"),
+        (DRAFT.replace("user with admin in roles", "admin"), "server.auth.access_policy[1].when: `admin` is not a condit"),
         (DRAFT.replace("BANNED:=mallory", "NOWHERE"), "server.auth.access_policy[2].forbid.principal"),
         ("server: []", "server: must be a mapping"),
         ("server: {auth: x}", "server.auth: must be a mapping"),
