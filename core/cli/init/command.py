@@ -10,7 +10,7 @@ import click
 
 from core.cli.init.document import Answers, document, required_variables
 from core.cli.init.questions import HELP, QUESTIONS, Given, Question
-from core.cli.written import write
+from core.cli.output_file import write
 from core.config.problems import ConfigInvalid
 
 EPILOG: Final = """\b
