@@ -102,9 +102,9 @@ def _row(variable: Variable, environ: Mapping[str, str]) -> dict[str, str]:
     value = environ.get(variable.name, "")
     otherwise = "default" if variable.default else "missing" if variable.required else "unset"
     row = {"name": variable.name, "state": "set" if value else otherwise, "purpose": variable.purpose}
-    shown = variable.default if not value else "" if names_secret(variable.name) else value
-    if shown:
-        row["value"] = redact_text(shown)
+    printable = variable.default if not value else "" if names_secret(variable.name) else value
+    if printable:
+        row["value"] = redact_text(printable)
     return row
 
 

@@ -134,7 +134,7 @@ def test_outside_of_a_checkout_it_says_that_it_needs_one(
 ) -> None:
     monkeypatch.setattr(uv, "ROOT", tmp_path)
     result = deploy("--yes")
-    assert (result.exit_code, "works only in a checkout" in result.output) == (1, True)
+    assert (result.exit_code, "works in a checkout alone" in result.output) == (1, True)
 
 
 def test_a_run_config_that_is_not_there_does_not_hide_the_rest(deploy: Deploy) -> None:
