@@ -1,4 +1,4 @@
-"""api_key: keys that `llambda keys create` made; their salted hashes are in the registry."""
+"""api_key: keys made by `llambda keys create`, whose salted hashes are in the registry."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 class Config(Record):
-    """It has no keys: what there is to say is in the registry."""
+    """Nothing to configure: the keys are in the registry."""
 
 
 class ApiKeyVerifier:
-    """A revoked key is refused as soon as `store`, which may be a cached one, says that it is gone."""
+    """A revoked key is refused as soon as it is gone from `store`, which may be cached."""
 
     def __init__(self, store: RegistryStore, *, clock: Callable[[], float] = time.time) -> None:
         """`clock` is Unix time, in seconds."""
@@ -37,11 +37,11 @@ class ApiKeyVerifier:
         self._noted: dict[str, float] = {}  # id -> when this process last tried to store its last use
 
     def fit(self, token: str) -> Fit:
-        """A key is nobody else's, even cut short: no other provider gets to see it."""
+        """MINE even for a key that is cut short, so that no other provider, as a remote endpoint, gets to see it."""
         return Fit.NO if key_format.parse(token) is None else Fit.MINE
 
     async def verify(self, incoming: Incoming) -> Principal:
-        """The key, as a principal with its roles.
+        """The principal has the key's id and roles.
 
         Raises:
             Unauthenticated: unknown, revoked or wrong, which all look the same; or expired.
@@ -78,6 +78,5 @@ class ApiKeyVerifier:
 
 
 def connect(config: Config, services: Services) -> Verifier:
-    """Keys of the stack's own registry."""
     del config
     return ApiKeyVerifier(services.registry)

@@ -26,7 +26,7 @@ class Config(Record):
 
 
 class Answer(BaseModel):
-    """Either shape, or a mixture; its `message` is for nobody here. A category without names may be null."""
+    """Either shape, or a mixture; `message` is ignored. A category without names may be null."""
 
     principal: Text = ""
     attributes: dict[str, list[Text] | None] | None = None
@@ -39,7 +39,6 @@ class Answer(BaseModel):
 
 class CustomVerifier:
     def __init__(self, endpoint: Endpoint, url: str) -> None:
-        """Ask at `url`."""
         self._endpoint = endpoint
         self._url = url
 
@@ -48,7 +47,7 @@ class CustomVerifier:
         return Fit.MAYBE if token else Fit.NO
 
     async def verify(self, incoming: Incoming) -> Principal:
-        """Who the endpoint says it is.
+        """Ask the endpoint.
 
         Raises:
             Unauthenticated: it answered 401 or 403.
@@ -75,7 +74,7 @@ def _question(incoming: Incoming) -> dict[str, Any]:
 
 
 def _principal(answer: Answer, token: str) -> Principal:
-    """Without access attributes the token is the namespace in the reference; a secret is no name, so its hash is."""
+    """Without access attributes the reference takes the token as namespace; here its hash, since a secret is no name."""
     digest = sha256(token.encode()).hexdigest()
     names = answer.names()
     if not names.keys() & set(CATEGORIES):
@@ -84,6 +83,5 @@ def _principal(answer: Answer, token: str) -> Principal:
 
 
 def connect(config: Config, services: Services) -> Verifier:
-    """Nothing is opened yet."""
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
     return CustomVerifier(endpoint, config.endpoint)

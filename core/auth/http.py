@@ -38,7 +38,7 @@ class Http:
     """A session per event loop, made at the first request."""
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
-        """Give up on a request after `seconds`."""
+        """`seconds` is for a whole request."""
         self._seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: ClientSession | None = None
@@ -68,8 +68,7 @@ class Http:
             raise AuthUnavailable(UNAVAILABLE) from failure
 
     async def close(self) -> None:
-        """Close the session, if this event loop has one."""
-        if self._session is not None and self._loop is asyncio.get_running_loop():
+        if self._session is not None and self._loop is asyncio.get_running_loop():  # others ended with their loop
             session, self._session = self._session, None
             await session.close()
 

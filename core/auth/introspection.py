@@ -16,7 +16,7 @@ from core.frame.callers import Principal
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks: this stack's own credentials at the authorization server."""
+    """This stack's own credentials at the authorization server."""
 
     id: str
     secret: SecretStr
@@ -34,7 +34,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """None as `issuer` or `audience` is not checked; neither is what the answer does not have."""
+    """`issuer` and `audience` are checked unless they are None, or the answer does not have them."""
 
     issuer: str | None
     audience: str | None

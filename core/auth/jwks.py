@@ -14,7 +14,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 
 def keys_from_url(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
-    """The keys at `url`; `token` is sent there as a bearer token. Calling it raises AuthUnavailable."""
+    """A source of the keys at `url`; `token` is sent there as a bearer token. Calling it raises AuthUnavailable."""
 
     async def fetch() -> list[Key]:
         return await _keys(endpoint, url, _bearer(token))
@@ -23,7 +23,7 @@ def keys_from_url(endpoint: Endpoint, url: str, token: str | None = None) -> Cal
 
 
 def keys_from_discovery(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
-    """The keys that the issuer at `url` refers to; `token` goes to the origin of `url` only."""
+    """A source of the keys that the issuer at `url` refers to; `token` is sent to the origin of `url` only."""
 
     async def fetch() -> list[Key]:
         issuer, jwks_uri = await _document(endpoint, url, _bearer(token))
@@ -45,7 +45,7 @@ async def _document(endpoint: Endpoint, url: str, headers: dict[str, str]) -> tu
 
 
 def _is_safe(url: str, jwks_uri: str) -> bool:
-    """An issuer elsewhere must not lead to this machine, nor from https to http."""
+    """Whether to follow it: a remote issuer must lead neither to this machine nor from https to http."""
     try:
         checked_url(jwks_uri)
     except ValueError:

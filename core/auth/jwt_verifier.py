@@ -36,7 +36,7 @@ class UnverifiedToken:
 
 
 def parse(token: str) -> UnverifiedToken:
-    """Raises Unauthenticated if it is no JWT, or one with a header that we cannot honour."""
+    """Nothing is verified. Raises Unauthenticated for what is no JWT, or has a header that we cannot honour."""
     # PyJWT also takes segments with padding, as AWS load balancers write them: a token has one spelling here.
     if len(token) > MOST_TOKEN_BYTES or "=" in token:
         raise Unauthenticated(NOT_A_JWT)

@@ -61,7 +61,7 @@ def issue(name: str, roles: list[str], *, expires: int | None, now: int) -> tupl
 
 
 def parse(token: str) -> tuple[str, str] | None:
-    """The id and the secret, or None if it begins unlike a key; the secret may still be cut short."""
+    """The id and the secret, or None if it is not of the form of a key; the secret may be cut short."""
     match = TOKEN.fullmatch(token)
     return (match[1], match[2]) if match is not None else None
 

@@ -23,6 +23,5 @@ def config_class(type_: str) -> type[BaseModel]:
 
 
 def connect(type_: str, config: Any, services: Services) -> Verifier:  # noqa: ANN401 - of config_class(type_)
-    """The auth provider; nothing is opened yet."""
     verifier: Verifier = vars(import_module(TYPES[type_]))["connect"](config, services)
     return verifier

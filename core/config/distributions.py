@@ -28,7 +28,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What the comment at the top of a distribution's file says of it."""
+    """From the comment at the top of a distribution's file."""
 
     name: str
     description: str
@@ -45,7 +45,7 @@ def _files(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def names(folders: Sequence[Path] = FOLDERS) -> list[str]:
-    """The names of the distributions, in alphabetical order."""
+    """In alphabetical order."""
     return sorted(_files(folders))
 
 

@@ -23,7 +23,7 @@ BODIES: Final = {kind.section: kind.body for api in APIS.values() for kind in ap
 
 @dataclass
 class Loaded:
-    """What became of a document. `config` is there only without problems.
+    """A document that was read. `config` is None where there are problems.
 
     `document` has the environment in it and RunConfig's spelling; with problems it may be of any shape below its
     top-level keys, and is {} when the file could not be read. It has secrets in it.
@@ -36,7 +36,7 @@ class Loaded:
 
     @property
     def external_providers_dir(self) -> str | None:
-        """Of the document, so that it is known also where something else is wrong."""
+        """Known also where something else in the document is wrong."""
         folder = self.document.get("external_providers_dir")
         return folder if isinstance(folder, str) else None
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from core.config.draft import Draft
-from core.config.places import Places, Value, join
+from core.config.places import Places, Value, join, to_mapping
 from core.config.problems import Problem
-from core.config.protection import protection
+from core.config.protection import normalise_protection
 from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED
 from core.config.storage import metadata_store
 from core.platform.suggestions import did_you_mean
@@ -68,7 +68,7 @@ def normalise(source: Mapping[str, Value], places: Places) -> NormalDocument:
     _apis(draft)
     _resources(draft)
     _set_aside(draft)
-    protection(draft)
+    normalise_protection(draft)
     _store(draft)
     return NormalDocument(draft.document, Places(draft.origins, places.texts), draft.problems)
 
@@ -179,7 +179,7 @@ def _set_aside(draft: Draft) -> None:
     """Move what has no effect out of the way; refuse what the user would be wrong to rely on."""
     unused: dict[str, Value] = {}
     server = draft.document.get("server")
-    settings = dict(cast("Mapping[str, Value]", server)) if isinstance(server, Mapping) else {}
+    settings = dict(to_mapping(server))
     for path, reason in REFUSED.items():
         if settings.pop(path.removeprefix("server."), None):
             draft.blame(path, reason)

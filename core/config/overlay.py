@@ -1,4 +1,4 @@
-"""What registered configurations lay over a run config's providers. Nothing here asks anybody.
+"""Overlays: settings of registered configurations that override those of a run config's providers. No I/O happens here.
 
 An override has what was set of a provider of the run config; one that is `registered` is a whole provider of its own.
 No `${env...}` is read in either: who may register must not be told the environment.
@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
-from core.config.places import Places, Value
+from core.config.places import Places, Value, to_mapping
 from core.config.problems import Problem
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
@@ -26,7 +26,7 @@ ENTRY_KEYS: Final = ("provider_id", "provider_type", "config", "discovered")
 
 @dataclass(frozen=True, slots=True)
 class OverlayChange:
-    """What somebody wants of one provider; `path` is where it stands in what they sent."""
+    """What a request changes of one provider; `path` is where the request says so."""
 
     path: str
     api: str
@@ -37,7 +37,7 @@ class OverlayChange:
 
 @dataclass(frozen=True, slots=True)
 class OverlayRequest:
-    """What was sent; `based_on` is the version that it was inspected at, if it says so."""
+    """`based_on` is the version that the sender had inspected, if the request has it."""
 
     changes: tuple[OverlayChange, ...]
     problems: tuple[Problem, ...]
@@ -45,7 +45,7 @@ class OverlayRequest:
 
 
 def parse_overlay_request(document: object) -> OverlayRequest:
-    """Read a configuration: JSON text or its value, `{"providers": {api: [entry]}}` or the inner mapping alone."""
+    """JSON text or its value: `{"providers": {api: [entry]}}`, or the inner mapping alone."""
     if isinstance(document, str):
         try:
             document = read_json(document)
@@ -111,9 +111,7 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
-            here = merged.get(key)
-            under = cast("Mapping[str, Any]", here) if isinstance(here, Mapping) else dict[str, Any]()
-            merged[key] = merge_patch(under, cast("Mapping[str, Any]", value))
+            merged[key] = merge_patch(to_mapping(merged.get(key)), to_mapping(value))
         else:
             merged[key] = value
     return merged
@@ -128,7 +126,7 @@ def with_override(overlay: Overlay, api: str, provider_id: str, override: JsonOb
 
 
 def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
-    """The run config with the overlay on it; where that does not fit (any more), `config` is None and says why."""
+    """The run config with the overlay on it; where that does not fit (any more), `config` is None and `problems` say why."""
     if loaded.config is None or not overlay:
         return loaded
     problems: list[Problem] = []

@@ -86,7 +86,6 @@ def _wildcards(text: str) -> str:
 
 
 def to_tuple[T: str](value: T | tuple[T, ...] | None) -> tuple[T, ...]:
-    """One, several or none, as a tuple."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else value
@@ -145,7 +144,6 @@ class AccessRule(Record):
 
     @property
     def scope(self) -> Scope:
-        """The one that there is."""
         return cast("Scope", self.forbid if self.permit is None else self.permit)
 
     @model_validator(mode="after")

@@ -25,8 +25,8 @@ SPELLINGS: Final = ("endpoint", "provider_type", "provider_config", "providers")
 HINT: Final = "names no auth provider: give `provider_type` and `config`, or a list of `providers`"
 
 
-def protection(draft: Draft) -> None:
-    """Rewrite these sections of `draft.document`, as far as they have the shape for it."""
+def normalise_protection(draft: Draft) -> None:
+    """Rewrite these sections of `draft.document` where they are mappings; validation reports all else."""
     section = draft.document.get("server")
     if not isinstance(section, Mapping):
         return

@@ -1,4 +1,4 @@
-"""What a record by itself cannot see: ids that are taken, and resources of providers that are not there."""
+"""What a record by itself cannot see: ids that are used twice, and resources of providers that do not exist."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard

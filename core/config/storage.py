@@ -20,7 +20,7 @@ STORES: Final = ("metadata", "inference", "conversations", "responses", "prompts
 
 @dataclass(slots=True)
 class StoreSelection:
-    """The store that is asked for, if one is, and where its parts were written, as `origins` of `target`."""
+    """A store, if one is configured, and where its parts were written, as `origins` of `target`."""
 
     target: str = "metadata_store"
     store: dict[str, Value] | None = None
@@ -36,7 +36,7 @@ class StoreSelection:
         return {}
 
     def only(self, value: Mapping[str, Value], path: str, allowed: tuple[str, ...]) -> None:
-        """Complain about keys that are not known here."""
+        """Note a problem for each other key."""
         for key in value:
             if key not in allowed:
                 self.problems.append(Problem(join(path, key), f"unknown key `{key}`{did_you_mean(key, allowed)}"))

@@ -45,7 +45,6 @@ class Account:
         return Below(share.requests, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
 
     def over(self, shard: int, counts: Counts) -> bool:
-        """Whether a counter has more than its share."""
         share = self.share(shard)
         return counts.requests > share.requests or (share.tokens is not None and counts.tokens > share.tokens)
 
@@ -58,7 +57,7 @@ class Account:
         return Limits(requests, self._scale(limits.tokens, share.tokens - counts.tokens))
 
     def headers(self, remaining: Limits) -> dict[str, str]:
-        """The RateLimit headers; `left.tokens` is None where it is not known."""
+        """The RateLimit headers; `remaining.tokens` is None where it is not known."""
         headers = {
             "ratelimit-limit": str(self.limits.requests),
             "ratelimit-remaining": str(remaining.requests),

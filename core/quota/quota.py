@@ -1,4 +1,4 @@
-"""Who may call how often: a call is counted, and its tokens reserved, in one conditional write."""
+"""Limits of calls and tokens: a call is counted, and its tokens reserved, in one conditional write."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -109,11 +109,10 @@ class Quota:
         }
 
     def warm(self) -> None:
-        """Let the counters do now what the first call would wait for."""
+        """Connect the counters early, so that the first call does not wait for it."""
         self._store.warm()
 
     async def close(self) -> None:
-        """Close the counters."""
         await self._store.close()
 
     def _account(self, call: Call) -> Account:
