@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from core.cli.options import json_option, print_json
-from core.cli.output_file import write
+from core.cli.output_file import force_option, out_option, write
 from core.cli.terminal import fitted_table
 from core.config.distributions import Distribution, Variable, names, read_distribution
 from core.config.redact import names_secret, redact_text
@@ -77,10 +77,8 @@ def show(name: str, *, raw: bool, as_json: bool) -> None:
 
 @command.command(epilog=INIT)
 @click.argument("name")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="Where to write it."
-)
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@out_option
+@force_option
 def init(name: str, *, out: Path, force: bool) -> None:
     """Copy a distribution to a file of your own, to edit."""
     distribution, text = read_distribution(name)

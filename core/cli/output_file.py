@@ -2,8 +2,16 @@
 
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Final
 
 import click
+
+from core.cli.options import Decorator
+
+out_option: Final[Decorator] = click.option(
+    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="The file to write."
+)
+force_option: Final[Decorator] = click.option("--force", is_flag=True, help="Replace an existing file.")
 
 
 def write(path: Path, text: str, *, force: bool) -> None:

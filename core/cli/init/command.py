@@ -10,7 +10,7 @@ import click
 
 from core.cli.init.document import Answers, document, required_variables
 from core.cli.init.questions import HELP, QUESTIONS, AnswerTexts, Question
-from core.cli.output_file import write
+from core.cli.output_file import force_option, out_option, write
 from core.config.problems import ConfigInvalid
 
 EPILOG: Final = """\b
@@ -35,11 +35,9 @@ def _question_options[F: Callable[..., Any]](function: F) -> F:
 @click.command(epilog=EPILOG)
 @_question_options
 @click.option("--from", "source", type=click.Path(path_type=Path), help="Convert a run config of Llama Stack.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="Where to write it."
-)
+@out_option
 @click.option("--yes", is_flag=True, help="Take the default of every question whose flag is not given.")
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@force_option
 def command(*, source: Path | None, out: Path, yes: bool, force: bool, **flags: str | None) -> None:
     """Write a run config: from your answers to a few questions, or from a run config of Llama Stack.
 
