@@ -69,7 +69,7 @@ def http_request(payload: bytes, base_path: str = "") -> HttpRequest:
         NotHttp: there is none.
     """
     try:
-        event = json.loads(payload)
+        event = json.loads(payload)  # not read_json: headers may hold lone halves of surrogate pairs
     except (ValueError, RecursionError) as failure:
         raise NotHttp("The event is no JSON.") from failure
     event = _object(event, "the event")

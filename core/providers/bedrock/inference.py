@@ -11,7 +11,7 @@ import time
 from typing import Annotated, Any, Final, Literal, override
 from uuid import uuid4
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ServedModel
@@ -19,6 +19,7 @@ from core.config.fetch import FetchConfig
 from core.config.user_fields import USER
 from core.errors import ApiError, InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
+from core.platform.json_reader import read_json
 from core.providers.bedrock.clients import AwsClients, AwsConfig
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import to_converse
@@ -187,7 +188,7 @@ class Bedrock:
 
     def _object(self, content: bytes) -> JsonObject:
         try:
-            value = from_json(content)
+            value = read_json(content)
         except ValueError as invalid:
             raise UpstreamFailed(f"Provider `{self._provider_id}` did not answer with valid JSON.") from invalid
         if not isinstance(value, dict):

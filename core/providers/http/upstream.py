@@ -12,11 +12,11 @@ import ssl
 from typing import Any, Final
 
 import aiohttp
-from pydantic_core import from_json
 
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
+from core.platform.json_reader import read_json
 from core.providers.http.target import Credentials, Target
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Upstream:
 
     def _json(self, data: bytes) -> Any:  # noqa: ANN401 - whatever an upstream sent
         try:
-            return from_json(data)
+            return read_json(data, allow_nan=True)  # logprobs of servers in Python may be -Infinity
         except ValueError as invalid:
             raise self._failed("did not answer with valid JSON") from invalid
 
@@ -152,7 +152,7 @@ class Upstream:
 
     async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
         try:
-            answer = from_json(await response.read())
+            answer = read_json(await response.read())
         except ValueError:
             answer = None
         log.warning("provider %s answered %d", self._target.provider_id, response.status)
