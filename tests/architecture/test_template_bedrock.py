@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from core.cli.iam.statements import CALL, LISTS, Model, Rights, parameters, statements
+from core.cli.iam.statements import Model, Rights, parameters, statements
+from core.cli.iam.table import INVOKE, LISTS
 from tests.architecture.template import Given, properties, template
 
 MODEL: Final = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-v1:0"
@@ -72,7 +73,7 @@ def test_each_parameter_allows_its_own_arns_alone(role: str, name: str) -> None:
 def test_models_behind_profiles_are_called_through_profiles_alone() -> None:
     for action, resource, condition in allowed(rights("InferenceRole", PARAMETERS)):
         if resource in BEHIND:
-            assert action in CALL
+            assert action in INVOKE
             assert "bedrock:InferenceProfileArn" in condition
 
 
