@@ -23,7 +23,13 @@ CATCH_ALL: Final = "admin"  # its app answers 404 where no function has a path
 SHARED: Final = re.compile(r"v\d\w*|openai")  # segments below which every function may have paths
 GREEDY: Final = "{proxy+}"
 ONE: Final = "{id}"
-EVERY: Final = (table.REGISTRY, table.QUOTA, table.LIST, table.ASSUME_ROLES, table.TRACES)  # a list is a provider's health
+EVERY: Final = (
+    table.REGISTRY,
+    table.QUOTA,
+    table.LIST,
+    table.ASSUME_ROLES,
+    table.TRACES,
+)  # a list is a provider's health
 MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.APPLY_GUARDRAILS)
 WIDTH: Final = 128  # of a statement on one line
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
@@ -34,7 +40,9 @@ BY_LAMBDA: Final = """
         Version: "2012-10-17"
         Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]"""
 THE_API: Final = '!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"'
-GUARDED: Final = "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]"  # `sam local` reads no NoValue in the document
+GUARDED: Final = (
+    "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]"  # `sam local` reads no NoValue in the document
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +141,9 @@ def _below(routes: Sequence[tuple[str, list[str]]], prefix: str = "") -> Iterato
         if len(ending) > 1:
             raise ValueError(f"{path} is served by {' and '.join(sorted(ending))}")
         yield from (Group(module, path) for module in ending)
-        owners = {module for module, _ in branch}
-        if longer and len(owners) == 1 and not SHARED.fullmatch(segment):
-            yield Group(*owners, f"{path}/{GREEDY}")
+        owner, *others = {module for module, _ in branch}
+        if longer and not others and not SHARED.fullmatch(segment):
+            yield Group(owner, f"{path}/{GREEDY}")
         else:
             yield from _below(longer, path)
 
@@ -155,7 +163,9 @@ def _functions(every: Sequence[Function]) -> str:
 def _stanza(function: Function, anchors: Anchors) -> str:
     name, settings = function.name, function.settings
     seconds = "!If [Streams, 900, 29] # as long as API Gateway waits" if settings.streams else settings.seconds
-    wrapper = f"      Environment: {{ Variables: {{ AWS_LAMBDA_EXEC_WRAPPER: !If [Streams, /var/task/stream, {NONE}] }} }}\n"
+    wrapper = (
+        f"      Environment: {{ Variables: {{ AWS_LAMBDA_EXEC_WRAPPER: !If [Streams, /var/task/stream, {NONE}] }} }}\n"
+    )
     return f"""\
   {name}Function:
     Type: AWS::Serverless::Function
@@ -245,19 +255,19 @@ def _outputs(every: Sequence[Function]) -> str:
 PARTS: Final = {"functions": _functions, "paths": _paths, "outputs": _outputs}
 
 
-def refreshed(text: str, every: Sequence[Function]) -> str:
+def refresh(text: str, every: Sequence[Function]) -> str:
     """The template with its parts written anew, as they follow from the functions.
 
     Raises:
         ValueError: two functions serve the same path, or a part has no place.
     """
-    for name, part in PARTS.items():
-        place = re.compile(rf"(?<=\n)( *# ---- {name}\b.*\n)(?s:.*?)( *# ---- end of {name}\n)")
-        if len(place.findall(text)) != 1:
+    for name, write in PARTS.items():
+        places = list(re.finditer(rf"^ *# ---- {name}\b.*\n(?s:(.*?))^ *# ---- end of {name}\n", text, re.MULTILINE))
+        if len(places) != 1:
             raise ValueError(f"template.yaml must have one place for its {name}")
-        text = place.sub(lambda found, body=part(every): f"{found[1]}{body}{found[2]}", text)
+        text = f"{text[: places[0].start(1)]}{write(every)}{text[places[0].end(1) :]}"
     return text
 
 
 if __name__ == "__main__":
-    PATH.write_text(refreshed(PATH.read_text("utf-8"), functions()), "utf-8")
+    PATH.write_text(refresh(PATH.read_text("utf-8"), functions()), "utf-8")

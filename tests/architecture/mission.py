@@ -8,9 +8,7 @@ from infra.template import Function, Settings
 
 OPENAI: Final = ("/v1", "/v1/openai/v1")
 NEW: Final[dict[str, tuple[str, ...]]] = {  # beside the functions of this checkout
-    "files": tuple(
-        f"{prefix}/files{rest}" for prefix in OPENAI for rest in ("", "/{file_id}", "/{file_id}/content")
-    ),
+    "files": tuple(f"{prefix}/files{rest}" for prefix in OPENAI for rest in ("", "/{file_id}", "/{file_id}/content")),
     "vector_io": (
         *(
             f"{prefix}/vector_stores{rest}"
@@ -74,7 +72,11 @@ NEW: Final[dict[str, tuple[str, ...]]] = {  # beside the functions of this check
         "/v1/eval/benchmarks/{benchmark_id}/evaluations",
         "/v1/eval/benchmarks/{benchmark_id}/jobs/{job_id}/result",
     ),
-    "post_training": ("/v1/post-training/jobs", "/v1/post-training/job/status", "/v1/post-training/supervised-fine-tune"),
+    "post_training": (
+        "/v1/post-training/jobs",
+        "/v1/post-training/job/status",
+        "/v1/post-training/supervised-fine-tune",
+    ),
     "synthetic_data_generation": ("/v1/synthetic-data-generation/generate",),
     "telemetry": ("/v1/telemetry/events", "/v1/telemetry/traces/{trace_id}/spans/{span_id}"),
 }

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from infra.template import PATH, refreshed
+from infra.template import PATH, refresh
 from infra.template import functions as functions_of_the_code
 from tests.architecture.template import (
     ANY,
@@ -79,7 +79,7 @@ def test_functions_are_named_as_the_build_expects() -> None:
 
 def test_what_follows_from_the_code_is_as_the_code_has_it() -> None:
     text = PATH.read_text("utf-8")
-    assert refreshed(text, functions_of_the_code()) == text, "template.yaml is stale: `make template` writes it anew"
+    assert refresh(text, functions_of_the_code()) == text, "template.yaml is stale: `make template` writes it anew"
 
 
 @pytest.mark.parametrize("module", MODULES)

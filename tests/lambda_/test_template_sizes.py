@@ -44,14 +44,16 @@ def in_sam(script: str, *arguments: str, given: object = None) -> Any:
     """What a script prints as JSON with the SAM CLI's libraries, which do not go with this environment's."""
     command = [needs(emulator.uv), *emulator.SAM, "python", "-c", script, *arguments]
     variables = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0"}
-    done = subprocess.run(command, input=json.dumps(given), check=True, env=variables, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, input=json.dumps(given), check=True, env=variables, stdout=subprocess.PIPE, text=True
+    )
     return json.loads(done.stdout)
 
 
 def translated(every: list[Function], folder: Path) -> dict[str, dict[str, Any]]:
     """The resources that CloudFormation is given, with these functions."""
     path = folder / "template.yaml"
-    path.write_text(template.refreshed(template.PATH.read_text("utf-8"), every), "utf-8")
+    path.write_text(template.refresh(template.PATH.read_text("utf-8"), every), "utf-8")
     document = read(path).document
     document["Globals"]["Function"]["CodeUri"] = "s3://bucket/package"  # as `sam package` leaves it
     resources: dict[str, dict[str, Any]] = in_sam(TRANSLATE, given=document)["Resources"]

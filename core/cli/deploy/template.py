@@ -47,8 +47,8 @@ class Template:
 
     def parameters_of(self, variable: str) -> list[str]:
         """The parameters in the value of a function's variable; its conditions' do not count."""
-        found = dict.fromkeys(_named(self.variables.get(variable)))
-        return [name for name in found if name in self.parameters]
+        names = dict.fromkeys(_references(self.variables.get(variable)))
+        return [name for name in names if name in self.parameters]
 
     def problems(self, given: Mapping[str, str]) -> Iterator[Problem]:
         """What is wrong with parameters, in the template's own words; no value is repeated."""
@@ -77,7 +77,7 @@ def read(path: Path) -> Template:
     return Template(yaml.load(path.read_text("utf-8"), Loader))  # noqa: S506 - it is a SafeLoader
 
 
-def _named(node: object) -> Iterator[str]:
+def _references(node: object) -> Iterator[str]:
     if isinstance(node, dict):
         for key, value in cast("dict[str, Any]", node).items():
             if key == "Ref":
@@ -85,10 +85,10 @@ def _named(node: object) -> Iterator[str]:
             elif key == "Fn::Sub":
                 yield from PLACEHOLDER.findall(str(value))
             else:
-                yield from _named(value)
+                yield from _references(value)
     elif isinstance(node, list):
         for value in cast("list[object]", node):
-            yield from _named(value)
+            yield from _references(value)
 
 
 def _complaint(parameter: Mapping[str, Any], value: str) -> str:
@@ -133,22 +133,22 @@ class Values:
 
     def variables(self) -> dict[str, str]:
         """What the functions will find in their environment."""
-        found = {name: self._variable(node) for name, node in self.template.variables.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: self._variable(node) for name, node in self.template.variables.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _variable(self, node: object) -> str | None:
         try:
             value = self.value(node)
         except Undecided:
             return "-"
-        return None if value is None else ",".join(value) if isinstance(value, list) else str(value)
+        return None if value is None else ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
 
     def _broken(self, rule: Mapping[str, Any]) -> Iterator[str]:
         try:
             if self.value(rule.get("RuleCondition", True)):
-                for each in rule["Assertions"]:
-                    if not self.value(each["Assert"]):
-                        yield each.get("AssertDescription", "a rule of template.yaml does not hold")
+                for assertion in rule["Assertions"]:
+                    if not self.value(assertion["Assert"]):
+                        yield assertion.get("AssertDescription", "a rule of template.yaml does not hold")
         except Undecided:
             return  # CloudFormation decides
 
@@ -169,7 +169,7 @@ class Values:
                 return FUNCTIONS[name](self, argument)
             if name.startswith("Fn::"):
                 raise Undecided
-        values = {key: self.value(each) for key, each in entries.items()}
+        values = {key: self.value(entry) for key, entry in entries.items()}
         return {key: value for key, value in values.items() if value is not None}
 
     def ref(self, name: str) -> str | list[str] | None:
@@ -194,18 +194,24 @@ class Values:
     def holds(self, condition: str) -> bool:
         return bool(self.value(self.template.document["Conditions"][condition]))
 
-    def _chosen(self, argument: Sequence[Any]) -> object:
-        condition, then, otherwise = argument
-        return self.value(then if self.holds(condition) else otherwise)
 
-    def _sub(self, argument: object) -> str:
-        text, own = cast("tuple[str, dict[str, Any]]", argument if isinstance(argument, list) else (argument, {}))
-        return PLACEHOLDER.sub(lambda place: str(self._named(place[1], own)), text)
+def _choose(values: Values, argument: Sequence[Any]) -> object:
+    condition, then, otherwise = argument
+    return values.value(then if values.holds(condition) else otherwise)
 
-    def _named(self, name: str, own: Mapping[str, Any]) -> object:
+
+def _substitute(values: Values, argument: str | list[Any]) -> str:
+    """`argument` is the text, or a list of it and of its own names."""
+    text: str = argument if isinstance(argument, str) else argument[0]
+    own: dict[str, Any] = {} if isinstance(argument, str) else argument[1]
+
+    def replacement(place: re.Match[str]) -> str:
+        name = place[1]
         if name in own:
-            return self.value(own[name])
-        return name if "." in name and not name.startswith("AWS::") else self.ref(name)
+            return str(values.value(own[name]))
+        return name if "." in name else str(values.ref(name))  # as Fn::GetAtt
+
+    return PLACEHOLDER.sub(replacement, text)
 
 
 FUNCTIONS: Final[dict[str, Callable[[Values, Any], Any]]] = {
@@ -214,11 +220,11 @@ FUNCTIONS: Final[dict[str, Callable[[Values, Any], Any]]] = {
     "Fn::And": lambda values, nodes: all(values.value(nodes)),
     "Fn::Equals": lambda values, nodes: values.value(nodes[0]) == values.value(nodes[1]),
     "Fn::GetAtt": lambda _, names: ".".join(names),
-    "Fn::If": Values._chosen,  # noqa: SLF001 - its own
+    "Fn::If": _choose,
     "Fn::Join": lambda values, nodes: nodes[0].join(values.value(nodes[1])),
     "Fn::Not": lambda values, nodes: not values.value(nodes[0]),
     "Fn::Or": lambda values, nodes: any(values.value(nodes)),
     "Fn::Select": lambda values, nodes: values.value(nodes[1])[int(nodes[0])],
     "Fn::Split": lambda values, nodes: values.value(nodes[1]).split(nodes[0]),
-    "Fn::Sub": Values._sub,  # noqa: SLF001 - its own
+    "Fn::Sub": _substitute,
 }

@@ -11,7 +11,10 @@ LISTS: Final = {  # what the providers of an API list; IAM knows no resource of 
     "inference": ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles"),
     "safety": ("bedrock:ListGuardrails",),
 }
-INVOKE: Final = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")  # Converse and ConverseStream need these
+INVOKE: Final = (
+    "bedrock:InvokeModel",
+    "bedrock:InvokeModelWithResponseStream",
+)  # Converse and ConverseStream need these
 PROFILE: Final = "bedrock:InferenceProfileArn"  # IAM's key for the profile through which a model is called
 
 
