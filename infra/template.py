@@ -13,9 +13,10 @@ import json
 import re
 from typing import Final
 
-from core.apis.tables import RouteRow, route_rows
+from core.apis.index import route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
+from core.frame.api import RouteRow
 from infra.build import ROOT, modules
 
 PATH: Final = ROOT / "template.yaml"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.apis.tables import RouteRow
+from core.frame.api import RouteRow
 from infra import template
 from infra.template import Function, Settings
 

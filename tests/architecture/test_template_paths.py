@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from core.apis.tables import RouteRow
+from core.frame.api import RouteRow
 from infra.template import Function, refresh
 from infra.template import groups as groups_of
 from tests.architecture import mission

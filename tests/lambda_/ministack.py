@@ -25,7 +25,7 @@ from typing import Any, Final
 import botocore.session
 import httpx
 
-from core.apis.tables import APIS, route_rows
+from core.apis.index import names, route_rows
 from core.cli.deploy.template import read
 from infra.local.dynamodb import free_port
 from tests.architecture.template import ANY
@@ -43,7 +43,7 @@ def adapt(template: Path, target: Path) -> None:
     """Write a template as this cloud reads it: every path with the methods that there are routes for."""
     document = read(template).document
     api = document["Resources"]["Api"]["Properties"]
-    methods = {row.method.lower() for row in route_rows(APIS)}
+    methods = {row.method.lower() for row in route_rows(names())}
     paths = api["DefinitionBody"]["paths"]
     api["DefinitionBody"]["paths"] = {path: dict.fromkeys(methods, item[ANY]) for path, item in paths.items()}
     api["BinaryMediaTypes"] = [name.replace("~1", "/") for name in api["BinaryMediaTypes"]]

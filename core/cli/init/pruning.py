@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import re
 from typing import Any, Final, cast
 
+from core.apis.index import routed
 from core.config.places import Value, join
 from core.config.problems import Problem
 from core.config.sections import AUTOMATIC_APIS, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
-from core.resolution.check import ROUTED
 
 SWITCHED: Final = re.compile(r"\$\{env\.[A-Z0-9_]+:?\+([^}]*)\}")
 STORES: Final = ("sqlite", "dynamodb")
@@ -65,7 +65,7 @@ class Pruning:
         kept: list[Value] = []
         for index, api in enumerate(_list(given)):
             path = f"apis[{index}]"
-            if isinstance(api, str) and api in known and api not in ROUTED:
+            if isinstance(api, str) and api in known and api not in routed():
                 self._leave_out(path, self.not_here.get(path, f"API `{api}` is not in this build"))
             else:
                 self.origins[f"apis[{len(kept)}]"] = path
@@ -78,7 +78,7 @@ class Pruning:
         kept: dict[str, Value] = {}
         for api, entries in cast("Mapping[str, Value]", given).items():
             path = join("providers", api)
-            if api in ROUTED or api in AUTOMATIC_APIS or api not in (*ROUTED_APIS, *RENAMED_APIS):
+            if api in routed() or api in AUTOMATIC_APIS or api not in (*ROUTED_APIS, *RENAMED_APIS):
                 kept[api] = list(self._entries(api, _list(entries), path)) if isinstance(entries, list) else entries
             elif entries:
                 ids = ", ".join(_ids(entries, "provider_id"))
@@ -116,10 +116,10 @@ class Pruning:
             if not isinstance(given, list):
                 continue
             place = join(path, name)
-            if given and section.api not in ROUTED:
+            if given and section.api not in routed():
                 ids = ", ".join(_ids(given, section.id_field))
                 self._leave_out(place, f"API `{section.api}` is not in this build ({ids})")
-            kept = list(self._resources(_list(given), section, place)) if section.api in ROUTED else []
+            kept = list(self._resources(_list(given), section, place)) if section.api in routed() else []
             if kept:
                 holder[name] = kept
             else:

@@ -8,11 +8,12 @@ from typing import Final
 TEMPLATES: Final = Path(__file__).parent / "template"
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME: Final = 40
-APIS: Final = ("inference", "safety")
+APIS: Final = tuple(sorted({path.name.partition("_")[2] for path in TEMPLATES.glob("*_*")}))
+"""Those that there are templates for."""
+
 PLACE: Final = re.compile(r"@([A-Z]+)@")
 FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
 REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
-PROTOCOLS: Final = {"inference": "InferenceProvider", "safety": "SafetyProvider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ def write(folder: Path, texts: dict[str, str]) -> None:
 
 
 def _words(wanted: Wanted) -> dict[str, str]:
+    from core.apis.index import manifest  # nothing that `--help` needs
+
     return {
         "NAME": wanted.name,
         "ENV": wanted.name.replace("-", "_").upper(),
@@ -89,9 +92,9 @@ def _words(wanted: Wanted) -> dict[str, str]:
         "TYPE": wanted.provider_type,
         "FLAVOUR": wanted.flavour,
         "API": wanted.api,
-        "ARTICLE": "an" if wanted.api == "inference" else "a",
+        "ARTICLE": "an" if wanted.api[0] in "aeiou" else "a",
         "FACTORY": FACTORIES[wanted.flavour],
-        "PROTOCOL": PROTOCOLS[wanted.api],
+        "PROTOCOL": (manifest(wanted.api).provider or "").partition(":")[2],
         "REQUIRES": REQUIRES[wanted.flavour],
         "PIP": '"aiohttp"' if wanted.flavour == "remote" else "",
         "NEEDS": '"inference"' if (wanted.flavour, wanted.api) == ("inline", "safety") else "",
