@@ -17,7 +17,7 @@ from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.resources import Kind, Resource
 from core.routing.catalog import Catalog
 from core.routing.targets import elsewhere
-from core.stores.ports import Check, RegistryStore
+from core.stores.registry.port import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE = 20
 

@@ -11,7 +11,7 @@ from core.errors import NotFound, ProviderUnavailable
 from core.platform.dynamodb_items import TRIES
 from core.platform.dynamodb_table import Table
 from core.stores.configurations.dynamodb import DynamoConfigurations
-from core.stores.ports import Head
+from core.stores.configurations.port import Head
 from tests.contract.configurations import Configuring, configuration
 from tests.contract.registries import Backend, model
 from tests.contract.test_dynamodb_failures import Scripted, cancelled, failure

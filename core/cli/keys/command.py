@@ -14,7 +14,7 @@ from core.cli.options import config_option, env_option, json_option, print_json
 if TYPE_CHECKING:
     from core.cli.keys.target import Target, Where
     from core.frame.resources import Resource
-    from core.stores.ports import RegistryStore
+    from core.stores.registry.port import RegistryStore
 
 EXAMPLES: Final = """\
 \b
@@ -146,12 +146,12 @@ def revoke(id_: str, *, as_json: bool, **where: "Unpack[Where]") -> None:
 
 def _with_store(where: "Where", work: Work) -> None:
     from core.cli.keys.target import target_of
-    from core.stores.connect import connect_registry
+    from core.stores.connect import REGISTRY
 
     target = target_of(where)
 
     async def working() -> None:
-        store = connect_registry(target.stored.metadata_store)
+        store = REGISTRY.connect(target.stored.metadata_store)
         try:
             await work(store, target)
         finally:

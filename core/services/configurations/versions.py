@@ -15,7 +15,7 @@ from core.config.problems import Problem
 from core.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound
 from core.frame.types import JsonObject
 from core.services.configurations.overrides import Change, Viewed
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
 
 LARGEST: Final = 256 * 1024  # bytes of a stored overlay; DynamoDB takes items of 400 KB
 TRIES: Final = 50

@@ -19,7 +19,7 @@ import zlib
 
 from core.errors import IdempotencyUnavailable
 from core.platform.dynamodb_table import Table
-from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

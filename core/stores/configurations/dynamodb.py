@@ -14,7 +14,7 @@ from core.apis.configurations import Configuration
 from core.platform.dynamodb_items import BACKOFF, REFUSED, Items
 from core.platform.dynamodb_table import Table
 from core.stores.configurations.codec import decode, encode, missing, possible
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import PutTypeDef

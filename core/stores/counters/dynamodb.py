@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from core.errors import QuotaUnavailable
 from core.platform.dynamodb_table import Table
-from core.stores.ports import Below, CounterStore, Counts, Taken
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -32,11 +32,11 @@ class DynamoCounters:
         self._prefix = f"{quote(namespace, safe='')}#" if namespace else ""
         self._patience = patience
 
-    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
         """Count one request and `tokens` in one conditional write, which is also what a refusal costs."""
         bounds = {name: bound for name, bound in _bounds(below).items() if bound is not None}
         if any(bound <= 0 for bound in bounds.values()):
-            return Taken(admitted=False, counts=await self.read(key))
+            return Admission(admitted=False, counts=await self.read(key))
         counted = {":one": _number(1), ":tokens": _number(tokens), ":expires": _number(expires)}
         request: UpdateItemInputTypeDef = {
             "TableName": self._table.name,
@@ -56,8 +56,8 @@ class DynamoCounters:
                 answer = await client.update_item(**request)
             except client.exceptions.ConditionalCheckFailedException as refusal:
                 refused: dict[str, Any] = dict(refusal.response)
-                return Taken(admitted=False, counts=_counts(refused.get("Item", {})))
-        return Taken(admitted=True, counts=_counts(answer["Attributes"]))
+                return Admission(admitted=False, counts=_counts(refused.get("Item", {})))
+        return Admission(admitted=True, counts=_counts(answer["Attributes"]))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
         """Add `tokens` to a counter that is there."""
@@ -95,7 +95,7 @@ class DynamoCounters:
         return self._table.bounded(self._patience, QuotaUnavailable)
 
 
-def _bounds(below: Below) -> dict[str, int | None]:
+def _bounds(below: Limit) -> dict[str, int | None]:
     return {"requests": below.requests, "tokens": below.tokens}
 
 

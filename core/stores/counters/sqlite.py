@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from core.errors import QuotaUnavailable
 from core.platform.sqlite_file import busy, open_file, translated
-from core.stores.ports import Below, CounterStore, Counts, Taken
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 PATIENCE: Final = 2.0  # seconds
 BACKOFF: Final = 0.001  # seconds, doubled with each try, with jitter
@@ -60,7 +60,7 @@ class SqliteCounters:
         self._tidied = -1
         self._tidying: asyncio.Task[None] | None = None
 
-    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
         """Count one request and `tokens` in one statement; the counts of a refusal are read after it."""
         requests_below, tokens_below = _bound(below.requests), _bound(below.tokens)
         if requests_below > 0 and tokens_below > 0:
@@ -68,8 +68,8 @@ class SqliteCounters:
             rows = await self._execute(TAKE, *values)
             self._tidy_now_and_then()
             if rows:
-                return Taken(admitted=True, counts=Counts(*rows[0]))
-        return Taken(admitted=False, counts=await self.read(key))
+                return Admission(admitted=True, counts=Counts(*rows[0]))
+        return Admission(admitted=False, counts=await self.read(key))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
         """Add `tokens` to a counter that is there."""

@@ -10,7 +10,7 @@ import time
 from typing import Any, Final
 
 from core.frame.resources import Resource
-from core.stores.ports import Check, RegistryStore
+from core.stores.registry.port import Check, RegistryStore
 
 MOST: Final = 10_000  # resources remembered, by either name
 

@@ -18,8 +18,8 @@ from urllib.parse import quote
 from core.frame.resources import Resource
 from core.platform.dynamodb_items import BACKOFF, TRIES, Item, Items
 from core.platform.dynamodb_table import Table
-from core.stores.ports import Check, RegistryStore
 from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+from core.stores.registry.port import Check, RegistryStore
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
