@@ -15,6 +15,7 @@ from typing import Any
 from core.apis.inference import ServedModel
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.resources import Kind, Resource
+from core.platform.ttl_cache import TtlCache
 from core.routing.catalog import Catalog
 from core.routing.targets import elsewhere
 from core.stores.registry.port import Check, RegistryStore
@@ -70,10 +71,8 @@ class Registry:
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
         self._declared_names = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
-        self._unregistered: dict[str, tuple[float, Resource]] = {}
-        self._remember = remember
+        self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
         self._offered = offered or self._check_served
-        self._clock = clock
 
     async def get(self, identifier: str) -> Resource:
         """The resource that `identifier` names, in either form.
@@ -84,8 +83,7 @@ class Registry:
         """
         if (resource := self._declared.get(identifier)) is not None:
             return resource
-        until, resource = self._unregistered.get(identifier, (0.0, None))
-        if resource is not None and self._clock() < until:
+        if (resource := self._unregistered.peek(identifier)) is not None:
             return resource
         resource = await self._store.get(self.kind.name, identifier) or await self._by_provider_name(identifier)
         if resource is None:
@@ -116,7 +114,7 @@ class Registry:
         if served is None:
             return None
         resource = listed(self.kind, provider_id, served)
-        self._unregistered[identifier] = (self._clock() + self._remember, resource)
+        self._unregistered.put(identifier, resource)
         return resource
 
     async def page(self, *, after: str, limit: int) -> Page:
@@ -155,8 +153,7 @@ class Registry:
         for place in elsewhere(wanted):
             await self._check_target(place, may_see)
         resource = await self._store.create(wanted)
-        self._unregistered.pop(f"{resource.provider_id}/{resource.provider_resource_id}", None)
-        self._unregistered.pop(resource.identifier, None)
+        self._unregistered.forget(f"{resource.provider_id}/{resource.provider_resource_id}", resource.identifier)
         return resource
 
     def _check_identifier(self, wanted: Resource) -> None:
