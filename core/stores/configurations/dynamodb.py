@@ -13,6 +13,7 @@ from urllib.parse import quote
 from core.apis.configurations import Configuration
 from core.platform.dynamodb_items import BACKOFF, REFUSED, Items
 from core.platform.dynamodb_table import Table
+from core.platform.retry import Backoff
 from core.stores.configurations.codec import decode, encode, missing, possible
 from core.stores.configurations.port import ConfigurationStore, Head
 
@@ -26,11 +27,10 @@ NONE_YET: Final = "attribute_not_exists(pk)"
 
 
 class DynamoConfigurations:
-    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+    """A namespace of a table."""
 
-    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
-        """Compose; nothing is read before the first call."""
-        self._items = Items(table, backoff=backoff)
+    def __init__(self, table: Table, *, namespace: str, backoff: Backoff = BACKOFF) -> None:
+        self._items = Items(table, backoff)
         self._partition = {"S": (f"{quote(namespace, safe='')}#" if namespace else "") + "@configurations"}
 
     async def head(self) -> Head:

@@ -12,12 +12,14 @@ UTF-8 byte order.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from core.frame.resources import Resource
-from core.platform.dynamodb_items import BACKOFF, TRIES, Item, Items
+from core.platform.dynamodb_items import BACKOFF, Item, Items
 from core.platform.dynamodb_table import Table
+from core.platform.retry import Backoff
 from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
 from core.stores.registry.port import Check, RegistryStore
 
@@ -26,11 +28,10 @@ if TYPE_CHECKING:
 
 
 class DynamoRegistry:
-    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+    """A namespace of a table."""
 
-    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
-        """Compose; nothing is read before the first call."""
-        self._items = Items(table, backoff=backoff)
+    def __init__(self, table: Table, *, namespace: str, backoff: Backoff = BACKOFF) -> None:
+        self._items = Items(table, backoff)
         self._prefix = f"{_quoted(namespace)}#" if namespace else ""
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
@@ -75,8 +76,8 @@ class DynamoRegistry:
         """
         if not storable(identifier):
             return False
-        for attempt in range(TRIES):
-            await self._items.wait(attempt)
+        for pause in self._items.backoff.pauses():
+            await asyncio.sleep(pause)
             body = await self._body(kind, identifier)
             if body is None:
                 return False
