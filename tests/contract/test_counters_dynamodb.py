@@ -135,7 +135,7 @@ async def test_silence_is_unavailable_for_every_call(endpoint: str, script: Scri
     [
         ("ResourceNotFoundException", "does not exist"),
         ("AccessDeniedException", "permissions"),
-        ("ValidationException", "did not do what it was asked"),
+        ("ValidationException", "answered with an error"),
     ],
 )
 async def test_a_refusal_of_the_store_is_unavailable_and_tells_nothing_of_the_account(

@@ -160,7 +160,7 @@ async def test_removal_of_what_changes_all_the_time_is_given_up(registry: Dynamo
         ("AccessDeniedException", "`models` may not be used with this deployment's permissions"),
         ("UnrecognizedClientException", "`models` refused this deployment's credentials"),
         ("ThrottlingException", "`models` is throttling"),
-        ("SomethingNewException", "`models` did not do what it was asked: SomethingNewException"),
+        ("SomethingNewException", "`models` answered with an error: SomethingNewException"),
     ],
 )
 async def test_an_error_of_the_service_is_unavailable_with_its_reason(

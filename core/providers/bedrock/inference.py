@@ -24,7 +24,7 @@ from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import to_converse
 from core.providers.bedrock.converse.stream import ConverseChunks
 from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
-from core.providers.bedrock.errors import translated
+from core.providers.bedrock.errors import translate_errors
 from core.providers.bedrock.listing import served_models
 from core.providers.http.fetch import GuardedFetcher
 from core.providers.http.inlined_images import with_inlined_images
@@ -52,14 +52,14 @@ class Bedrock:
     def __init__(self, provider_id: str, config: Config) -> None:
         """Keep where it is; the SDK is imported and its clients opened at the first call."""
         self._provider_id = provider_id
-        self._clients = AwsClients(provider_id, config)
+        self._clients = AwsClients(config)
         self._seconds = config.read_timeout or 60.0
         self._fetcher = GuardedFetcher(config.fetch)
         self._embedding_models: dict[str, JsonObject] = {}  # what was listed of them, by id
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         body = to_converse(await with_inlined_images(request, self._fetcher))
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 reply = await runtime.converse(modelId=request.model, **body)
@@ -126,7 +126,7 @@ class Bedrock:
         body = to_converse(await with_inlined_images(request, self._fetcher))
         usage = bool((request.stream_options or {}).get("include_usage"))
         chunks = ConverseChunks(**_head(request), usage=usage)
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.converse_stream(modelId=request.model, **body)
@@ -147,15 +147,15 @@ class Bedrock:
         return asyncio.timeout(self._seconds)
 
     async def _client(self, service: str) -> Any:  # noqa: ANN401 - see AwsClients
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             return await self._clients.client(service)
 
     async def _models(self, control: Any) -> list[JsonObject]:  # noqa: ANN401 - see AwsClients
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             return list((await control.list_foundation_models()).get("modelSummaries", []))
 
     async def _profiles(self, control: Any, kind: str) -> list[JsonObject]:  # noqa: ANN401 - see AwsClients
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             pages = control.get_paginator("list_inference_profiles").paginate(
                 typeEquals=kind, PaginationConfig={"PageSize": PAGE}
             )
@@ -175,7 +175,7 @@ class Bedrock:
         self, slots: asyncio.Semaphore, model: str, family: Family, body: JsonObject
     ) -> tuple[Vectors, int]:
         async with slots:
-            with translated(self._provider_id):
+            with translate_errors(self._provider_id):
                 async with self._patience():
                     runtime = await self._clients.client(RUNTIME)
                     answer = await runtime.invoke_model(

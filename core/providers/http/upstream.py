@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
+from core.platform.per_loop import PerLoop
 from core.providers.http.target import Credentials, Target
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Upstream:
         """Keep the target; nothing is opened yet."""
         self._target = target
         self._sign = sign
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
 
     async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
         """GET any JSON."""
@@ -67,9 +68,7 @@ class Upstream:
 
     async def close(self) -> None:
         """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._sessions.close()
 
     async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
         async with self._response("POST", path, body, credentials, forms) as response:
@@ -126,7 +125,7 @@ class Upstream:
     async def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        session, url = self._open(), self._target.base_url + path
+        session, url = await self._sessions.get(), self._target.base_url + path
         try:
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
@@ -135,20 +134,16 @@ class Upstream:
             # A kept connection that the other side closed while we slept (a frozen Lambda): nothing was answered.
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            target = self._target
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
-                ),
-                headers=JSON | target.headers,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=target.connect_timeout, sock_read=target.timeout
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+    def _connect(self, _: str) -> aiohttp.ClientSession:
+        target = self._target
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
+            ),
+            headers=JSON | target.headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=target.connect_timeout, sock_read=target.timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
         try:
