@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import logging
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
 from core.platform import aws_sdk as sdk
@@ -86,6 +87,16 @@ class Table:
         return sdk.open_client(
             sdk.session(), "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
         )
+
+
+def namespace_prefix(namespace: str) -> str:
+    """What the partition keys of a namespace begin with: percent-encoded, so that none begins as another's do."""
+    return f"{quote(namespace, safe='')}#" if namespace else ""
+
+
+def number_value(value: int) -> dict[str, str]:
+    """As an attribute."""
+    return {"N": str(value)}
 
 
 def _reason(failure: Exception) -> str:

@@ -17,6 +17,7 @@ from core.providers.bedrock.clients import AwsClients, AwsConfig
 from core.providers.bedrock.errors import translate_errors
 from core.providers.bedrock.guardrail_content import source_of, to_content
 from core.providers.bedrock.guardrail_findings import violation_of
+from core.providers.http.replies import health_of
 
 VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
 NO_VERSION: Final = "needs `guardrailVersion` in its params: a number, or DRAFT"
@@ -80,12 +81,7 @@ class BedrockGuardrails:
             raise InvalidRequest(message, param="params.guardrailVersion" if there else "provider_shield_id")
 
     async def health(self) -> Health:
-        try:
-            with translate_errors(self._provider_id):
-                await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
-        except ApiError as failure:
-            return Health(status="Error", message=failure.message)
-        return Health(status="OK")
+        return await health_of(self._probe())
 
     async def describe(self) -> Description:
         """Its region, whether there are credentials, and the guardrails there."""
@@ -95,6 +91,10 @@ class BedrockGuardrails:
 
     async def close(self) -> None:
         await self._clients.close()
+
+    async def _probe(self) -> None:
+        with translate_errors(self._provider_id):
+            await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
 
     async def _apply(self, **what: Any) -> JsonObject:  # noqa: ANN401 - the SDK's own arguments
         with translate_errors(self._provider_id):

@@ -18,6 +18,7 @@ from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrott
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform.per_loop import PerLoop
+from core.providers.http.replies import read_json, read_object
 from core.providers.http.target import Credentials, Target
 
 log = logging.getLogger(__name__)
@@ -49,14 +50,14 @@ class Upstream:
     async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
         """GET any JSON."""
         async with self._response("GET", path, None, credentials, forms) as response:
-            return self._json(await response.read())
+            return read_json(self._target.provider_id, await response.read())
 
     async def post(
         self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
     ) -> JsonObject:
         """POST JSON, get a JSON object."""
         async with self._response("POST", path, body, credentials, forms) as response:
-            return self._object(await response.read())
+            return read_object(self._target.provider_id, await response.read())
 
     async def stream(
         self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
@@ -77,23 +78,11 @@ class Upstream:
             async for data in _sse(response.content.iter_any(), self._failed):
                 if data == b"[DONE]":
                     return
-                event = self._object(data)
+                event = read_object(self._target.provider_id, data)
                 if "error" in event and "choices" not in event:
                     raise self._translated(_status_of(event), event, None, credentials)
                 yield event
         raise self._failed("ended its stream before it was complete")
-
-    def _json(self, data: bytes) -> Any:  # noqa: ANN401 - whatever an upstream sent
-        try:
-            return from_json(data)
-        except ValueError as invalid:
-            raise self._failed("did not answer with valid JSON") from invalid
-
-    def _object(self, data: bytes) -> JsonObject:
-        value = self._json(data)
-        if not isinstance(value, dict):
-            raise self._failed("did not answer with a JSON object")
-        return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
 
     def _failed(self, what: str) -> UpstreamFailed:
         return UpstreamFailed(f"Provider `{self._target.provider_id}` {what}.")

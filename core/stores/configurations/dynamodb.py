@@ -8,11 +8,10 @@ Digits sort before letters, so what is below `head` are the versions. No kind of
 """
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from core.apis.configurations import Configuration
 from core.platform.dynamodb_items import BACKOFF, REFUSED, Items
-from core.platform.dynamodb_table import Table
+from core.platform.dynamodb_table import Table, namespace_prefix, number_value
 from core.platform.retry import Backoff
 from core.stores.configurations.codec import decode, encode, missing, possible
 from core.stores.configurations.port import ConfigurationStore, Head
@@ -31,7 +30,7 @@ class DynamoConfigurations:
 
     def __init__(self, table: Table, *, namespace: str, backoff: Backoff = BACKOFF) -> None:
         self._items = Items(table, backoff)
-        self._partition = {"S": (f"{quote(namespace, safe='')}#" if namespace else "") + "@configurations"}
+        self._partition = {"S": f"{namespace_prefix(namespace)}@configurations"}
 
     async def head(self) -> Head:
         """The head as of now."""
@@ -92,12 +91,15 @@ class DynamoConfigurations:
         """Put the new head in the place of the old one, if that is still there."""
         move: PutTypeDef = {
             "TableName": self._items.table.name,
-            "Item": {**self._key(HEAD), "latest": _number(new.latest), "active": _number(new.active)},
+            "Item": {**self._key(HEAD), "latest": number_value(new.latest), "active": number_value(new.active)},
             "ConditionExpression": NONE_YET,
         }
         if old != Head():
             move["ConditionExpression"] = UNCHANGED
-            move["ExpressionAttributeValues"] = {":latest": _number(old.latest), ":active": _number(old.active)}
+            move["ExpressionAttributeValues"] = {
+                ":latest": number_value(old.latest),
+                ":active": number_value(old.active),
+            }
         return move
 
     def _key(self, sort: str) -> dict[str, Any]:
@@ -106,10 +108,6 @@ class DynamoConfigurations:
 
 def _sort(version: int) -> str:
     return f"{version:0{DIGITS}}"
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
 
 
 def connect(table: str, *, region: str | None, endpoint_url: str | None, namespace: str | None) -> ConfigurationStore:

@@ -7,10 +7,9 @@ one more. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from core.errors import QuotaUnavailable
-from core.platform.dynamodb_table import Table
+from core.platform.dynamodb_table import Table, namespace_prefix, number_value
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class DynamoCounters:
     def __init__(self, table: Table, *, namespace: str, patience: float = PATIENCE) -> None:
         """Compose; nothing is read before the first call."""
         self._table = table
-        self._prefix = f"{quote(namespace, safe='')}#" if namespace else ""
+        self._prefix = namespace_prefix(namespace)
         self._patience = patience
 
     async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
@@ -37,13 +36,13 @@ class DynamoCounters:
         bounds = {name: bound for name, bound in _bounds(below).items() if bound is not None}
         if any(bound <= 0 for bound in bounds.values()):
             return Admission(admitted=False, counts=await self.read(key))
-        counted = {":one": _number(1), ":tokens": _number(tokens), ":expires": _number(expires)}
+        counted = {":one": number_value(1), ":tokens": number_value(tokens), ":expires": number_value(expires)}
         request: UpdateItemInputTypeDef = {
             "TableName": self._table.name,
             "Key": self._key(key),
             "UpdateExpression": COUNT,
             "ExpressionAttributeNames": NAMES,
-            "ExpressionAttributeValues": counted | {f":{name}_below": _number(n) for name, n in bounds.items()},
+            "ExpressionAttributeValues": counted | {f":{name}_below": number_value(n) for name, n in bounds.items()},
             "ReturnValues": "UPDATED_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
@@ -69,7 +68,7 @@ class DynamoCounters:
                     UpdateExpression="ADD #tokens :tokens",
                     ConditionExpression="attribute_exists(pk)",
                     ExpressionAttributeNames={"#tokens": "tokens"},
-                    ExpressionAttributeValues={":tokens": _number(tokens)},
+                    ExpressionAttributeValues={":tokens": number_value(tokens)},
                 )
             except client.exceptions.ConditionalCheckFailedException:
                 return
@@ -97,10 +96,6 @@ class DynamoCounters:
 
 def _bounds(below: Limit) -> dict[str, int | None]:
     return {"requests": below.requests, "tokens": below.tokens}
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
 
 
 def _counts(item: Mapping[str, Any]) -> Counts:
