@@ -105,6 +105,6 @@ def _app(path: Path, config: "RunConfig") -> "App":
 
 
 def _is_served(api: "Api", config: "RunConfig") -> bool:
-    from core.resolution.stack import routed
+    from core.resolution.stack import routed_apis
 
-    return api.overview or bool(config.providers.get(api.name)) or api.name in routed(config)
+    return api.overview or bool(config.providers.get(api.name)) or api.name in routed_apis(config)
