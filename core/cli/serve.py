@@ -15,9 +15,9 @@ from core.platform import environment
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig
+    from core.frame.api import Api
     from core.web.app import App
 
-FUNCTIONS: Final = {"inference": "functions.inference", "safety": "functions.safety", "admin": "functions.admin"}
 EXAMPLES: Final = """\
 \b
 Examples:
@@ -95,9 +95,16 @@ def _warn_if_open(config: "RunConfig", host: str) -> None:
 
 def _app(path: Path, config: "RunConfig") -> "App":
     """The union of the functions that this run config needs, each made as it is on Lambda."""
+    from core.apis.index import all_manifests
     from core.runtime.log_lines import to_log
     from core.web.app import union
 
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
-    modules = [module for api, module in FUNCTIONS.items() if api == "admin" or config.providers.get(api)]
+    modules = [api.function for api in all_manifests() if _is_served(api, config)]
     return union((import_module(module).app for module in modules), to_log)
+
+
+def _is_served(api: "Api", config: "RunConfig") -> bool:
+    from core.resolution.stack import routed
+
+    return api.overview or bool(config.providers.get(api.name)) or api.name in routed(config)

@@ -3,22 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pydantic import BaseModel
 
-from core.apis.tables import APIS
+from core.apis.index import kind_of
 from core.config.document import ProviderEntry, RunConfig
 from core.config.normalize import normalise
 from core.config.places import Places, Value, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.references import broken_references
+from core.config.sections import SECTIONS
 from core.config.source import read
 from core.config.substitution import Expansion
 from core.config.validation import check
 from core.platform.environment import expand_home
-
-BODIES: Final = {kind.section: kind.body for api in APIS.values() for kind in api.kinds}
 
 
 @dataclass
@@ -33,6 +32,7 @@ class Loaded:
     document: dict[str, Any]
     problems: list[Problem]
     places: Places = field(default_factory=Places)
+    _entries: list[tuple[str, str, ProviderEntry]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def external_providers_dir(self) -> str | None:
@@ -49,8 +49,13 @@ class Loaded:
         checked = check(model, values, path, self.places)
         return checked.record, _drop_consequences(checked.problems, self.problems)
 
-    def provider_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
+    def provider_entries(self) -> list[tuple[str, str, ProviderEntry]]:
         """`(api, path in document, entry)` of every provider that is well formed, whatever else is wrong."""
+        if self._entries is None:
+            self._entries = list(self._valid_entries())
+        return self._entries
+
+    def _valid_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
         for api, entries in to_mapping(self.document.get("providers")).items():
             for index, values in enumerate(to_list(entries)):
                 path = f"providers.{api}[{index}]"
@@ -107,10 +112,13 @@ def compile_json(path: Path) -> str:
 def _check_bodies(document: dict[str, Any], places: Places) -> list[Problem]:
     """Hold resources to the body of their register request, where this build has the kind."""
     problems: list[Problem] = []
-    for section, body in BODIES.items():
-        for index, entry in enumerate(document["resources"].get(section, ())):
-            checked = check(body, entry, f"resources.{section}[{index}]", places)
-            document["resources"][section][index] = checked.values
+    for section, entries in document["resources"].items():
+        kind = kind_of(SECTIONS[section].api, section)
+        if kind is None:
+            continue
+        for index, entry in enumerate(entries):
+            checked = check(kind.body_type(), entry, f"resources.{section}[{index}]", places)
+            entries[index] = checked.values
             problems.extend(checked.problems)
     return problems
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.apis.external import Api
-
-ROUTED_APIS: Final[tuple[str, ...]] = tuple(str(api) for api in Api)
+from core.apis.index import manifest, names
 
 AUTOMATIC_APIS: Final = (
     "models",
@@ -23,6 +22,11 @@ AUTOMATIC_APIS: Final = (
     "providers",
     "admin",
 )
+
+OWN_APIS: Final = tuple(name for name in names() if name not in {*Api, *AUTOMATIC_APIS})
+"""APIs of this build that the reference has not; normally none."""
+
+ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api), *OWN_APIS)
 
 RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
 
@@ -47,6 +51,7 @@ SECTIONS: Final = {
         Section("benchmarks", "eval", "benchmark_id"),
         Section("tool_groups", "tool_runtime", "toolgroup_id"),
         Section("vector_stores", "vector_io", "vector_store_id"),
+        *(Section(kind.section, kind.api, kind.id_field) for name in OWN_APIS for kind in manifest(name).kinds),
     )
 }
 

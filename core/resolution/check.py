@@ -9,7 +9,7 @@ from importlib import import_module
 
 from pydantic import BaseModel
 
-from core.apis.tables import APIS
+from core.apis.index import kinds, routed
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
@@ -17,9 +17,6 @@ from core.platform.suggestions import did_you_mean
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
-
-ROUTED = tuple(name for name in APIS if name != "admin")
-AUTOMATIC = {"inspect", "providers", *(kind.section for api in APIS.values() for kind in api.kinds)}
 
 
 def check(loaded: Loaded) -> list[Problem]:
@@ -45,13 +42,14 @@ def available(directory: str | None) -> tuple[Specs, list[Problem]]:
 
 def _unserved(loaded: Loaded) -> list[Problem]:
     apis: Iterable[object] = loaded.document.get("apis") or ()
+    automatic = {"inspect", "providers", *(kind.section for kind in kinds())}
     return [
         Problem(
             loaded.places.source_path(f"apis[{i}]"),
-            f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}",
+            f"API `{api}` is not in this build, which serves: {', '.join(routed())}",
         )
         for i, api in enumerate(apis)
-        if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
+        if isinstance(api, str) and api not in routed() and api not in automatic
     ]
 
 
@@ -171,7 +169,7 @@ def _ownerless(loaded: Loaded) -> list[Problem]:
     if loaded.config is None:
         return []
     problems: list[Problem] = []
-    for kind in (kind for api in APIS.values() for kind in api.kinds):
+    for kind in kinds():
         providers = [entry.provider_id for entry in loaded.config.providers.get(kind.api, ())]
         for index, body in enumerate(loaded.config.resources.get(kind.section, ())):
             if body.get("provider_id") is None and len(providers) != 1:

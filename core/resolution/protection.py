@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 import logging
 from typing import TYPE_CHECKING
 
-from core.apis.tables import route_rows
+from core.apis.index import route_rows
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from core.apis.admin import OPERATIONS
+from core.apis.manifests.admin import ADMIN
 from core.config.security import QuotaConfig
 from core.stores.counters.dynamodb import NAMES
 from tests.architecture.template import ROOT, Given, events, properties, resources, statements, template
@@ -204,7 +204,7 @@ def test_api_gateway_lets_all_through_to_the_functions_unless_told_otherwise(cho
 
 @pytest.mark.parametrize("chosen", [CREATED, NAMED], ids=["created", "named"])
 def test_authorizer_guards_every_method_but_those_that_are_open_in_the_code(chosen: dict[str, str]) -> None:
-    open_ = {(operation.method, path) for operation in OPERATIONS if operation.open for path in operation.paths}
+    open_ = {(operation.method, path) for operation in ADMIN if operation.open for path in operation.paths}
     every = {(event.method, event.path) for event in events()}
     assert open_ < every
     wanted = [{"Cognito": ["llambda/use", "llambda/manage"]}]

@@ -335,8 +335,8 @@ async def test_a_shield_asks_its_model_where_that_is_now(plain: dict[str, Any]) 
     async with running() as a, running() as b:
         document = run_config(a.url, plain, apis=["inference", "safety"])
         document["providers"]["safety"] = [{"provider_id": "guard", "provider_type": "inline::llama-guard"}]
-        document["models"] = [{"model_id": "judge", "provider_id": "local", "provider_model_id": "m"}]
-        document["shields"] = [{"shield_id": "s", "provider_id": "guard", "provider_shield_id": "judge"}]
+        document["models"] = [{"model_id": "validator", "provider_id": "local", "provider_model_id": "m"}]
+        document["shields"] = [{"shield_id": "s", "provider_id": "guard", "provider_shield_id": "validator"}]
         async with client_of(document) as client:
             await client.post(REGISTER, json=entry({"url": b.url}))
             judged = {"shield_id": "s", "messages": [{"role": "user", "content": "hi"}]}

@@ -8,11 +8,12 @@ from typing import Final
 TEMPLATES: Final = Path(__file__).parent / "template"
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME: Final = 40
-APIS: Final = ("inference", "safety")
+APIS: Final = tuple(sorted({path.name.partition("_")[2] for path in TEMPLATES.glob("*_*")}))
+"""Those that there are templates for."""
+
 PLACE: Final = re.compile(r"@([A-Z]+)@")
 FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
 REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
-PROTOCOLS: Final = {"inference": "InferenceProvider", "safety": "SafetyProvider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def write(folder: Path, texts: dict[str, str]) -> None:
 
 
 def _words(package: NewPackage) -> dict[str, str]:
+    from core.apis.index import manifest  # late: `--help` does not need it
+
     return {
         "NAME": package.name,
         "ENV": package.name.replace("-", "_").upper(),
@@ -87,9 +90,9 @@ def _words(package: NewPackage) -> dict[str, str]:
         "TYPE": package.provider_type,
         "FLAVOUR": package.flavour,
         "API": package.api,
-        "ARTICLE": "an" if package.api == "inference" else "a",
+        "ARTICLE": "an" if package.api[0] in "aeiou" else "a",
         "FACTORY": FACTORIES[package.flavour],
-        "PROTOCOL": PROTOCOLS[package.api],
+        "PROTOCOL": (manifest(package.api).provider or "").partition(":")[2],
         "REQUIRES": REQUIRES[package.flavour],
         "PIP": '"aiohttp"' if package.flavour == "remote" else "",
         "NEEDS": '"inference"' if (package.flavour, package.api) == ("inline", "safety") else "",

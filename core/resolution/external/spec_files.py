@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from core.apis.tables import APIS
+from core.apis.index import has_providers
 from core.config.places import Places, Value
 from core.config.problems import Problem
 from core.config.sections import AUTOMATIC_APIS, ROUTED_APIS
@@ -155,7 +155,7 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[tuple[Path, str, str
                 continue
             elif api not in APIS_KNOWN:
                 problems.append(Problem(PATH, f"{shown}: `{api}` is no API{did_you_mean(api, APIS_KNOWN)}"))
-            elif api in APIS:
+            elif has_providers(api):
                 yield file, flavour, api
 
 

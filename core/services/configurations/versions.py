@@ -24,7 +24,7 @@ LONGEST_BACKOFF: Final = 0.5
 OFF: Final = "The Configuration API is not on here: the run config has no `configurations: {}`."
 
 
-class Judge(Protocol):
+class ConfigurationValidator(Protocol):
     """Knows the run config and the provider types of this build."""
 
     def viewed(self, overlay: Overlay) -> list[Viewed]:
@@ -49,11 +49,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What all callers of a process share. `told` hears of each new head; without a `store` the API is off."""
+    """What all callers of a process share. `note_head` is called with each new head; without a `store` the API is off."""
 
-    judge: Judge
-    kept_in: ConfigurationStore | None
-    told: Callable[[Head], None]
+    validator: ConfigurationValidator
+    opened_store: ConfigurationStore | None
+    note_head: Callable[[Head], None]
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -61,13 +61,13 @@ class Versions:
     @property
     def store(self) -> ConfigurationStore:
         """Raises NotFound where the API is off."""
-        if self.kept_in is None:
+        if self.opened_store is None:
             raise NotFound(OFF)
-        return self.kept_in
+        return self.opened_store
 
     async def head(self) -> Head:
         """The head as of now; that of an empty store where the API is off."""
-        return Head() if self.kept_in is None else await self.kept_in.head()
+        return Head() if self.opened_store is None else await self.opened_store.head()
 
     async def overlay(self, version: int) -> Overlay:
         """What that version lays over the run config; nothing for 0 and for one that is gone."""
@@ -102,7 +102,7 @@ class Versions:
                 if same is not None or wanted.dry_run:
                     return same or made, change
                 if await self.store.append(made, after=head):
-                    self.told(Head(made.version, made.version))
+                    self.note_head(Head(made.version, made.version))
                     return made, change
         raise _busy()
 
@@ -112,9 +112,9 @@ class Versions:
             await self._wait(attempt)
             head = await self.store.head()
             if head.active == configuration.version:
-                refuse(await self.judge.objections(configuration.overlay, {}, ask=False))
+                refuse(await self.validator.objections(configuration.overlay, {}, ask=False))
             if await self.store.remove(configuration.version, after=head):
-                self.told(Head(head.latest, 0 if head.active == configuration.version else head.active))
+                self.note_head(Head(head.latest, 0 if head.active == configuration.version else head.active))
                 return
         raise _busy()
 
@@ -122,7 +122,7 @@ class Versions:
         refuse(change.problems)
         if len(to_json(change.overlay)) > LARGEST:
             raise BodyTooLarge(LARGEST)
-        refuse(await self.judge.objections(before, change.overlay, ask=ask))
+        refuse(await self.validator.objections(before, change.overlay, ask=ask))
 
     async def _wait(self, attempt: int) -> None:
         if attempt:
