@@ -14,7 +14,7 @@ from core.config.records import Record
 from core.errors import ApiError, AuthUnavailable, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 
 LAST_USE_SECONDS: Final = 3600
 REFUSED: Final = "The API key is not valid. It may be mistyped or revoked."

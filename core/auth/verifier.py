@@ -7,7 +7,7 @@ from typing import Protocol
 
 from core.auth.http import Http
 from core.frame.callers import CATEGORIES, Principal
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 
 MOST_TOKEN_BYTES = 16_384
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from core.quota.limits import Limits
 from core.quota.windows import Window
-from core.stores.ports import Below, Counts
+from core.stores.counters.port import Counts, Limit
 
 GRACE: Final = 3600  # seconds that a counter outlives its window: for calls under way, and clocks that are behind
 
@@ -33,7 +33,7 @@ class Account:
         """What the counter with this number admits."""
         return self.limits.share(shard, self.shards)
 
-    def below(self, shard: int, reserved: int | None) -> Below:
+    def below(self, shard: int, reserved: int | None) -> Limit:
         """The bounds of one more call, which reserves `reserved` tokens, or makes none.
 
         With several shards the reservation is not part of the bound, else one that no single shard has room for could
@@ -41,8 +41,8 @@ class Account:
         """
         share = self.share(shard)
         if share.tokens is None or reserved is None:
-            return Below(share.requests)
-        return Below(share.requests, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
+            return Limit(share.requests)
+        return Limit(share.requests, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
 
     def over(self, shard: int, counts: Counts) -> bool:
         share = self.share(shard)

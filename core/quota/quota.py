@@ -16,7 +16,7 @@ from core.quota.identity import identity
 from core.quota.limits import Limits, limits_of
 from core.quota.memory import Memory
 from core.quota.windows import window
-from core.stores.ports import Below, CounterStore
+from core.stores.counters.port import CounterStore, Limit
 
 MOST_TOKENS: Final = 1_000_000_000_000  # of one call: what a body asks for, or an upstream reports, has no bound itself
 LOG_SECONDS: Final = 30.0  # between two lines about the same outage
@@ -151,7 +151,7 @@ class Quota:
     async def _shadow(self, account: Account, reserved: int | None) -> Ticket:
         shard = self._choose(account.shards)
         key = account.key(shard)
-        admission = await self._store.take(key, tokens=reserved or 0, below=Below(), expires=account.expires)
+        admission = await self._store.take(key, tokens=reserved or 0, below=Limit(), expires=account.expires)
         remaining = account.remaining(shard, admission.counts)
         if account.over(shard, admission.counts):
             remaining = Limits(0, remaining.tokens)

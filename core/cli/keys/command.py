@@ -15,7 +15,7 @@ from core.cli.terminal import fixed_table
 if TYPE_CHECKING:
     from core.cli.keys.target import StoreOptions, Target
     from core.frame.resources import Resource
-    from core.stores.ports import RegistryStore
+    from core.stores.registry.port import RegistryStore
 
 EXAMPLES: Final = """\
 \b
@@ -156,12 +156,12 @@ def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> Non
 
 def _run_with_store(options: "StoreOptions", work: Work) -> None:
     from core.cli.keys.target import target_of
-    from core.stores.connect import connect_registry
+    from core.stores.connect import REGISTRY
 
     target = target_of(options)
 
     async def run() -> None:
-        store = connect_registry(target.settings.metadata_store)
+        store = REGISTRY.connect(target.settings.metadata_store)
         try:
             await work(store, target)
         finally:

@@ -79,7 +79,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
 
 
 def _words(package: NewPackage) -> dict[str, str]:
-    from core.apis.index import manifest  # late: `--help` does not need it
+    from core.apis.index import manifest  # nothing that `--help` needs
 
     return {
         "NAME": package.name,

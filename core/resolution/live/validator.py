@@ -17,7 +17,7 @@ from core.resolution.external.compliance import NotCompliant
 from core.resolution.instances import connect, spec_of
 from core.resolution.stack import close_all
 from core.services.configurations.overrides import Viewed
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 
 PATIENCE: Final = 5.0  # seconds that a provider has to say what it serves
 PAGE: Final = 100

@@ -16,7 +16,7 @@ from core.frame.types import JsonObject
 from core.routing.policy import Policy, owner_of
 from core.services.configurations.overrides import Change, Viewed, overridden
 from core.services.configurations.versions import Versions, Wanted
-from core.stores.ports import Head
+from core.stores.configurations.port import Head
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from core.cli.main import main
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
 from core.stores.registry import sqlite
+from core.stores.registry.port import RegistryStore
 from tests.parts.secrets import plant
 from tests.unit.cli.conftest import Keys
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import QuotaExceeded, QuotaUnavailable
 from core.quota.quota import MOST_TOKENS
-from core.stores.ports import Counts
+from core.stores.counters.port import Counts
 from tests.unit.quota.fakes import EVENING, NOON, Bench, MemoryCounters, anonymous, bench, user
 
 ADA = "quota:user:issuer:ada:day:20833"

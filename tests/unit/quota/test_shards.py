@@ -9,7 +9,7 @@ import pytest
 from core.errors import QuotaExceeded
 from core.quota.memory import Memory
 from core.quota.quota import Quota, Ticket
-from core.stores.ports import Counts
+from core.stores.counters.port import Counts
 from tests.unit.quota.fakes import EVENING, MemoryCounters, bench, user
 
 
