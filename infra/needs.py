@@ -22,7 +22,7 @@ from core.config.sections import SECTIONS
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
-from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, MODULES
+from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, REGISTRY
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -47,9 +47,9 @@ ASKED: Final[dict[str, Callable[[Document], object]]] = {
 }
 
 STORES: Final[tuple[tuple[Mapping[str, str], tuple[str, ...]], ...]] = (
-    (MODULES, ("metadata_store",)),
-    (COUNTERS, ("server", "quota", "kvstore")),
-    (ANSWERS, ("server", "idempotency", "kvstore")),
+    (REGISTRY.adapters, ("metadata_store",)),
+    (COUNTERS.adapters, ("server", "quota", "kvstore")),
+    (ANSWERS.adapters, ("server", "idempotency", "kvstore")),
 )
 
 
@@ -134,7 +134,7 @@ def _named(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """What core loads by a name in the run config; where a variable chooses the name, all that it may be."""
     document = loaded.document
     stores = [(table, _part(document, *path)) for table, path in STORES]
-    stores += [(CONFIGURATIONS, document.get("metadata_store"))] if "configurations" in document else []
+    stores += [(CONFIGURATIONS.adapters, document.get("metadata_store"))] if "configurations" in document else []
     found = {
         module for table, store in stores if isinstance(store, Mapping) for module in _chosen(table, store.get("type"))
     }

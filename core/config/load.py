@@ -1,6 +1,6 @@
 """A run config's file to a validated RunConfig, or to everything that is wrong with it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from core.apis.index import kind_of
 from core.config.document import ProviderEntry, RunConfig
 from core.config.normalize import normalise
-from core.config.places import Places, Value
+from core.config.places import Places, Value, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.references import broken_references
 from core.config.sections import SECTIONS
@@ -22,7 +22,7 @@ from core.platform.environment import expand_home
 
 @dataclass
 class Loaded:
-    """What became of a document. `config` is there only without problems.
+    """A document that was read. `config` is None where there are problems.
 
     `document` has the environment in it and RunConfig's spelling; with problems it may be of any shape below its
     top-level keys, and is {} when the file could not be read. It has secrets in it.
@@ -34,6 +34,12 @@ class Loaded:
     places: Places = field(default_factory=Places)
     _entries: list[tuple[str, str, ProviderEntry]] | None = field(default=None, init=False, repr=False, compare=False)
 
+    @property
+    def external_providers_dir(self) -> str | None:
+        """Known also where something else in the document is wrong."""
+        folder = self.document.get("external_providers_dir")
+        return folder if isinstance(folder, str) else None
+
     def check[M: BaseModel](self, model: type[M], values: Value, path: str) -> tuple[M | None, list[Problem]]:
         """Validate a part of the document that this package leaves alone, as `providers.inference[0].config`.
 
@@ -41,7 +47,7 @@ class Loaded:
         the problems name the file's, and those that only follow from a missing variable are left out.
         """
         checked = check(model, values, path, self.places)
-        return checked.record, _new(checked.problems, self.problems)
+        return checked.record, _drop_consequences(checked.problems, self.problems)
 
     def provider_entries(self) -> list[tuple[str, str, ProviderEntry]]:
         """`(api, path in document, entry)` of every provider that is well formed, whatever else is wrong."""
@@ -50,9 +56,8 @@ class Loaded:
         return self._entries
 
     def _valid_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
-        providers = self.document.get("providers")
-        for api, entries in cast("dict[str, Any]", providers).items() if isinstance(providers, dict) else ():
-            for index, values in enumerate(cast("Sequence[Any]", entries) if isinstance(entries, list) else ()):
+        for api, entries in to_mapping(self.document.get("providers")).items():
+            for index, values in enumerate(to_list(entries)):
                 path = f"providers.{api}[{index}]"
                 entry = check(ProviderEntry, values, path, self.places).record
                 if entry is not None:
@@ -61,8 +66,8 @@ class Loaded:
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Read a run config: JSON if the name ends in .json, else YAML. Never raises for what is in the file."""
-    raw, found = read(path)
-    problems = _new(found, ())
+    raw, unreadable = read(path)
+    problems = _drop_consequences(unreadable, ())
     if raw is None:
         return Loaded(None, {}, problems)
     try:
@@ -71,7 +76,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         return Loaded(None, {}, [*problems, Problem("", "the document is nested too deeply")])
     if problems:
         loaded.config = None
-        loaded.problems = problems + _new(loaded.problems, problems)
+        loaded.problems = problems + _drop_consequences(loaded.problems, problems)
     return loaded
 
 
@@ -85,8 +90,8 @@ def interpret(raw: Mapping[str, Value], environ: Mapping[str, str]) -> Loaded:
         normal.document["external_providers_dir"] = expand_home(folder, environ)
     bodies = _check_bodies(normal.document, normal.places)
     checked = check(RunConfig, normal.document, "", normal.places, environ)
-    found = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
-    problems = [*expansion.problems, *_new(found, expansion.problems)]
+    candidates = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
+    problems = [*expansion.problems, *_drop_consequences(candidates, expansion.problems)]
     return Loaded(None if problems else checked.record, checked.values, problems, normal.places)
 
 
@@ -118,11 +123,11 @@ def _check_bodies(document: dict[str, Any], places: Places) -> list[Problem]:
     return problems
 
 
-def _new(found: Iterable[Problem], known: Iterable[Problem]) -> list[Problem]:
+def _drop_consequences(problems: Iterable[Problem], reported: Iterable[Problem]) -> list[Problem]:
     """One problem per path; none at or above a place that is known to be wrong, since it may only follow from that."""
-    wrong = {problem.path for problem in known}
+    wrong = {problem.path for problem in reported}
     new: dict[str, Problem] = {}
-    for problem in found:
+    for problem in problems:
         path = problem.path
         if path not in wrong and not (path and any(place.startswith((f"{path}.", f"{path}[")) for place in wrong)):
             new.setdefault(path, problem)

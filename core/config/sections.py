@@ -3,7 +3,6 @@
 Source: Llama Stack 0.2.12 and OGX 1.5.0. Which of the APIs this build serves is not decided here.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,23 +61,15 @@ UNUSED: Final = {
     "safety": "the default shield, which is not served yet",
     "connectors": "connectors are not served yet",
     "external_apis_dir": "external APIs are not served yet",
-    "server.workers": "processes come from Lambda, or from whoever starts `serve`",
+    "server.workers": "Lambda, or whoever starts `serve`, decides how many processes there are",
     "server.registry_refresh_interval_seconds": "`registry.cache_seconds` bounds how old a read may be",
-    "server.insecure": "without `server.auth` the server is open, as this key would have it",
+    "server.insecure": "a server without `server.auth` is open in any case",
 }
 
 REFUSED: Final = {
     "server.tenancy": "tenants are not served; remove it, or run one deployment per tenant",
     "server.tls_config": "use tls_certfile, tls_keyfile and tls_cafile",
     "server.hsts_max_age": "set this header where TLS ends",
-    "server.auth.route_policy": "routes are not policed; use access_policy, which is about actions on resources",
+    "server.auth.route_policy": "access by route is not supported; use access_policy, whose rules are about actions on resources",
     "server.cors": "set CORS at API Gateway",
 }
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the closest known name, or "" when none is close."""
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""

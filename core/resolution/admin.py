@@ -55,7 +55,7 @@ def _view(stack: Stack, instance: Instance) -> ProviderView:
 
 
 def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
-    return QuotaRouter(partial(stack.quota.left, call) if stack.quota is not None and call is not None else None)
+    return QuotaRouter(partial(stack.quota.remaining, call) if stack.quota is not None and call is not None else None)
 
 
 def _configurations(service: "ConfigurationService", call: Call | None) -> "ConfigurationsRouter":

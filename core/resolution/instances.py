@@ -42,7 +42,7 @@ async def connect(
     names = (*spec.api_dependencies, *spec.optional_api_dependencies)
     deps = {api: surfaces[api](None) for api in names if api in surfaces}
     if spec.factory is not None:
-        place = loaded.places.written(f"{path}.provider_type")
+        place = loaded.places.source_path(f"{path}.provider_type")
         return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
     provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
     return Instance(spec.api, entry, config, provider)

@@ -64,7 +64,7 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
     for entry_api, path, entry in loaded.provider_entries():
         if entry_api != api:
             continue
-        spec = spec_of(specs, api, loaded.places.written(path), entry)
+        spec = spec_of(specs, api, loaded.places.source_path(path), entry)
         alone = not (spec.api_dependencies or spec.optional_api_dependencies)
         same = next((i for i in reusable if alone and i.api == api and i.entry == entry), None)
         stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))

@@ -13,9 +13,10 @@ from core.resolution.instances import Instance
 from core.routing.circuit_breaker import Circuits
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
-from core.stores.connect import connect_registry
-from core.stores.ports import AnswerStore, RegistryStore
+from core.stores.answers.port import AnswerStore
+from core.stores.connect import REGISTRY
 from core.stores.registry.cached import CachedRegistry
+from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
@@ -55,7 +56,7 @@ class Stack:
     def connected(self) -> RegistryStore:
         """The registry's store, cached; made for the first that needs it."""
         if self.store is None:
-            store = connect_registry(self.config.metadata_store)
+            store = REGISTRY.connect(self.config.metadata_store)
             self.store = CachedRegistry(store, seconds=self.config.registry.cache_seconds)
         return self.store
 

@@ -14,8 +14,9 @@ from typing import Any, Final, cast
 
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.resources import Kind, Offer, Resource
+from core.platform.ttl_cache import TtlCache
 from core.routing.catalog import Catalog
-from core.stores.ports import Check, RegistryStore
+from core.stores.registry.port import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE: Final = 20
 
@@ -69,10 +70,8 @@ class Registry:
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
         self._declared_at = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
-        self._unregistered: dict[str, tuple[float, Resource]] = {}
-        self._remember = remember
+        self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
         self._check = check
-        self._clock = clock
 
     async def get(self, identifier: str) -> Resource:
         """The resource that `identifier` names, in either form.
@@ -83,8 +82,7 @@ class Registry:
         """
         if (resource := self._declared.get(identifier)) is not None:
             return resource
-        until, resource = self._unregistered.get(identifier, (0.0, None))
-        if resource is not None and self._clock() < until:
+        if (resource := self._unregistered.peek(identifier)) is not None:
             return resource
         resource = await self._store.get(self.kind.name, identifier) or await self._by_provider_name(identifier)
         if resource is None:
@@ -110,7 +108,7 @@ class Registry:
         if offer is None:
             return None
         resource = resource_of_offer(self.kind, provider_id, offer)
-        self._unregistered[identifier] = (self._clock() + self._remember, resource)
+        self._unregistered.put(identifier, resource)
         return resource
 
     async def _registered(self, provider_id: str, name: str) -> Resource | None:
@@ -158,8 +156,7 @@ class Registry:
         for place in self.kind.elsewhere(resource):
             await self._check_target(place, may_see)
         stored = await self._store.create(resource)
-        self._unregistered.pop(stored.provider_name, None)
-        self._unregistered.pop(stored.identifier, None)
+        self._unregistered.forget(stored.provider_name, stored.identifier)
         return stored
 
     def _check_identifier(self, resource: Resource) -> None:

@@ -72,9 +72,9 @@ def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
 
     @cache
     def made() -> "Handler":
-        from core.runtime.buffered import buffered
+        from core.runtime.buffered import buffered_handler
 
-        return buffered(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
+        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         return made()(event, context)

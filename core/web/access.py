@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import ApiError, InvalidRequest
 from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
+from core.platform.json_reader import read_object
 from core.web.failures import ClientLeft, Endpoint, attempt, deadline, error_response
 from core.web.observed import observed_of
 from core.web.sse import EventStream
@@ -83,12 +83,12 @@ def _provider_data(request: Request) -> dict[str, Any]:
     if len(value) > MOST_PROVIDER_DATA:
         raise InvalidRequest(f"Header {name} is larger than {MOST_PROVIDER_DATA} bytes.")
     try:
-        data = from_json(value)
+        data = read_object(value)
     except ValueError:
         data = None
-    if not isinstance(data, dict):
+    if data is None:  # raised out here, so that the reader's failure is not its context
         raise InvalidRequest(f"Header {name} must be a JSON object.")
-    return data  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
+    return data
 
 
 def _reserve(steps: Steps, body: object) -> int | None:

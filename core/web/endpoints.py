@@ -19,7 +19,7 @@ from core.frame.resources import Kind
 from core.frame.types import Wire
 from core.routing.guard import RegistryFactory
 from core.routing.registration import resource_from
-from core.stores.ports import AnswerStore
+from core.stores.answers.port import AnswerStore
 from core.web.access import AccessMiddleware, Steps
 from core.web.body import parse, read
 from core.web.failures import JSON, Endpoint

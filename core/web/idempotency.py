@@ -23,7 +23,7 @@ from core.config.security import IdempotencyConfig
 from core.errors import AnswerUnderWay, IdempotencyUnavailable, InvalidRequest, KeyReused
 from core.frame.callers import Call
 from core.quota.identity import identity
-from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 from core.web.access import Perform, Steps
 from core.web.body import read
 from core.web.failures import MARGIN_SECONDS, deadline

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 from tests.contract.registries import Backend
 
 BACKENDS = ("sqlite", "dynamodb")

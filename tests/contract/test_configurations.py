@@ -229,7 +229,7 @@ async def test_no_variable_of_the_environment_is_read_for_a_user(plain: dict[str
         ("{", "is not valid JSON"),
         ("[]", "must be a mapping of APIs"),
         (None, "Give `config`, or `revert_to`"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "recursion limit exceeded"),
     ],
 )
 async def test_what_is_wrong_is_refused_with_its_place(world: World, config: Any, said: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from core.apis.index import routed
-from core.cli.init.take_over import taken_over
+from core.cli.init.take_over import take_over
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid
 from core.config.sections import ROUTED_APIS
@@ -38,7 +38,7 @@ REFUSED = {
     "meta-reference-gpu": ("providers.inference[0]", "remote::vllm"),
     "vllm-gpu": ("providers.inference[0]", "remote::vllm"),
     "watsonx": ("providers.inference[0]", "remote::watsonx"),
-    "nvidia-with-safety": ("providers.inference[1].provider_id", "taken already"),
+    "nvidia-with-safety": ("providers.inference[1].provider_id", "already used"),
 }
 ALL = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
 TAKEN = [name for name in ALL if name not in REFUSED]
@@ -77,7 +77,7 @@ def test_validation_names_every_api_and_provider_that_is_not_here_at_once(name: 
 @pytest.mark.parametrize("name", REFUSED)
 def test_of_what_is_not_served_the_provider_is_named_with_what_to_do(name: str) -> None:
     with pytest.raises(ConfigInvalid) as refused:
-        taken_over(source(name))
+        take_over(source(name))
     path, said = REFUSED[name]
     assert any(each.path.startswith(path) and said in each.message for each in refused.value.problems)
 
@@ -85,7 +85,7 @@ def test_of_what_is_not_served_the_provider_is_named_with_what_to_do(name: str) 
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_is_taken_over_is_valid_and_loses_nothing_that_is_served(name: str) -> None:
     raw: dict[str, Any] = yaml.safe_load(source(name).read_text("utf-8"))
-    taken = taken_over(source(name))
+    taken = take_over(source(name))
     loaded = interpret(yaml.safe_load(taken.text), variables(taken.text))
     assert loaded.problems + check(loaded) == []
     assert loaded.config is not None
@@ -123,7 +123,7 @@ async def test_what_is_taken_over_serves_its_models(name: str, tmp_path: Path, o
     upstream = await opened.enter_async_context(upstreams.running(AnyRoot()))
     bedrock = await opened.enter_async_context(upstreams.running(FakeBedrock()))
     assert isinstance(bedrock, FakeBedrock)
-    text = taken_over(source(name)).text
+    text = take_over(source(name)).text
     loaded = interpret(redirected(yaml.safe_load(text), upstream, bedrock, tmp_path), variables(text))
     assert loaded.problems + check(loaded) == []
     stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "admin")]

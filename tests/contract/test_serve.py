@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trustme
 
-from infra.local.dynamodb import free_port
+from infra.local.ports import free_port
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import USAGE, FakeUpstream, Reply, chunk, hang, running, stream
 

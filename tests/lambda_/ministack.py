@@ -9,7 +9,7 @@ decoded; nothing streams; any credentials do, and neither policies nor rules are
 tokens and keys are given out here, whatever the issuer in them. An MQTT listener on all interfaces is switched off here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 import hashlib
@@ -19,6 +19,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 import time
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ import httpx
 
 from core.apis.index import names, route_rows
 from core.cli.deploy.template import read
-from infra.local.dynamodb import free_port
+from infra.local.ports import free_port
 from tests.architecture.template import ANY
 from tests.lambda_.emulator import ROOT, SAM, Missing, uv
 
@@ -69,10 +70,7 @@ def installed() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """`folder` is for what it and the SAM CLI write."""
-
     endpoint: str
-    folder: Path
 
     def client(self, service: str) -> Any:
         session = botocore.session.get_session()
@@ -136,25 +134,24 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Cloud]:
-    """A ready, empty cloud for the length of a `with` block; its functions inherit `environment`."""
+def running() -> Iterator[Cloud]:
+    """A ready, empty cloud for the length of a `with` block."""
     port = free_port()
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "TMPDIR": str(folder)}
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
-    log = folder / "ministack.log"
-    with log.open("wb") as output:
+    with TemporaryDirectory() as name, (Path(name) / "log").open("wb") as output:
         process = subprocess.Popen(
             [str(installed())],
-            cwd=folder,
-            env={**kept, **own, **(environment or {})},
+            cwd=name,
+            env={**kept, **own, "TMPDIR": name},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that the functions end with it
         )
         try:
-            cloud = Cloud(f"http://127.0.0.1:{port}", folder)
-            _wait_until_ready(process, cloud.endpoint, log)
+            cloud = Cloud(f"http://127.0.0.1:{port}")
+            _wait_until_ready(process, cloud.endpoint, Path(output.name))
             yield cloud
         finally:
             os.killpg(process.pid, signal.SIGTERM)

@@ -17,7 +17,6 @@ import pytest
 
 from infra import build
 from infra.local import model_server
-from infra.local.dynamodb import free_port
 from tests.lambda_ import emulator, keys, ministack
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
@@ -73,20 +72,6 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def model_url() -> Generator[str]:
-    """A real, small language model in place of hosted vLLM."""
-    with model_server.running(free_port()) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cloud]:
-    needs(ministack.installed)
-    with ministack.running(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this one, to build in; the environment and uv are this one's."""
     copy = tmp_path_factory.mktemp("checkout")
@@ -101,10 +86,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parameters(model_url: str) -> dict[str, str]:
+def parameters(model_server: str) -> dict[str, str]:
     """Of every stack here; functions run on this machine."""
     architecture = needs(emulator.architecture)
-    return {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
+    return {"VllmUrl": model_server, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
 
 
 def with_keys_of(cloud: Cloud, folder: Path) -> Path:

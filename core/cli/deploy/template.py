@@ -7,7 +7,7 @@ import re
 from typing import Any, Final, cast
 
 from core.config.problems import Problem
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 LIST: Final = "CommaDelimitedList"
 PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
@@ -54,7 +54,7 @@ class Template:
         """What is wrong with parameters, in the template's own words; no value is repeated."""
         for name, value in given.items():
             if name not in self.parameters:
-                yield Problem(name, f"is no parameter of template.yaml{nearest(name, self.parameters)}")
+                yield Problem(name, f"is no parameter of template.yaml{did_you_mean(name, self.parameters)}")
             elif complaint := _complaint(self.parameters[name], value):
                 yield Problem(name, complaint)
 
@@ -94,7 +94,7 @@ def _references(node: object) -> Iterator[str]:
 def _complaint(parameter: Mapping[str, Any], value: str) -> str:
     allowed = [str(each) for each in parameter.get("AllowedValues", ())]
     if allowed:
-        return "" if value in allowed else f"must be one of {', '.join(allowed)}{nearest(value, allowed)}"
+        return "" if value in allowed else f"must be one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
     if parameter.get("Type") == "Number":
         return _no_number(parameter, value)
     pattern = parameter.get("AllowedPattern")

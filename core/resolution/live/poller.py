@@ -13,8 +13,8 @@ from typing import Final
 
 from core.config.records import DynamoStore, SqliteStore
 from core.errors import ApiError, ProviderUnavailable
-from core.stores.connect import connect_configurations
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
+from core.stores.connect import CONFIGURATIONS
 
 log = logging.getLogger(__name__)
 
@@ -78,4 +78,4 @@ class ConfigurationPoller:
 @cache
 def poller_of(store: SqliteStore | DynamoStore, seconds: float) -> ConfigurationPoller:
     """The one of this process for that store."""
-    return ConfigurationPoller(connect_configurations(store), seconds)
+    return ConfigurationPoller(CONFIGURATIONS.connect(store), seconds)

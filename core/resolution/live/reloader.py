@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 import logging
 
-from core.config.overlay import laid_over
+from core.config.overlay import apply_overlay
 from core.config.problems import ConfigInvalid
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.live.poller import ConfigurationPoller
@@ -73,7 +73,7 @@ class StackReloader[T]:
         overlay = {} if configuration is None else configuration.overlay
         earlier = self._current
         try:
-            merged = laid_over(earlier.stack.loaded, overlay)
+            merged = apply_overlay(earlier.stack.loaded, overlay)
             stack = await resolve(merged, self._apis, version=earlier.stack.version, earlier=earlier.stack)
         except (ConfigInvalid, NotCompliant) as invalid:
             self._refused = version

@@ -8,7 +8,7 @@ from typing import Any, Final
 from core.apis.index import manifest
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
-from core.config.overlay import Overlay, laid_over
+from core.config.overlay import Overlay, apply_overlay
 from core.config.problems import ConfigInvalid, Problem
 from core.errors import ApiError
 from core.frame.resources import Kind, Resource
@@ -17,7 +17,7 @@ from core.resolution.external.compliance import NotCompliant
 from core.resolution.instances import connect, spec_of
 from core.resolution.stack import close_all
 from core.services.configurations.overrides import Viewed
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 
 PATIENCE: Final = 5.0  # seconds that a provider has to say what it serves
 PAGE: Final = 100
@@ -44,7 +44,7 @@ class RunConfigValidator:
 
     def viewed(self, overlay: Overlay) -> list[Viewed]:
         """The providers under `overlay`; those of the run config alone where it does not fit that."""
-        merged = laid_over(self._loaded, overlay)
+        merged = apply_overlay(self._loaded, overlay)
         if merged.config is None:
             merged, overlay = self._loaded, {}
         views: list[Viewed] = []
@@ -58,7 +58,7 @@ class RunConfigValidator:
 
     async def objections(self, before: Overlay, after: Overlay, *, ask: bool) -> list[Problem]:
         """What is wrong with `after` as a run config; then, with `ask`, what would no longer be served."""
-        merged = laid_over(self._loaded, after)
+        merged = apply_overlay(self._loaded, after)
         if merged.config is None:
             return merged.problems
         problems = [
@@ -67,7 +67,7 @@ class RunConfigValidator:
         problems += [problem for problem in check(merged) if str(problem) not in self._known]
         if problems:
             return problems
-        earlier = laid_over(self._loaded, before)
+        earlier = apply_overlay(self._loaded, before)
         old, new = _entries(earlier if earlier.config is not None else self._loaded), _entries(merged)
         problems += await self._orphans([key for key in old if key not in new])
         changed = [key for key in new if old.get(key, ("", None))[1] != new[key][1]]

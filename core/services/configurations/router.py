@@ -5,10 +5,10 @@ import logging
 from typing import Final, Literal
 
 from core.apis.configurations import Configuration, RegisterConfiguration, RegisterProvider
-from core.config.overlay import Overlay, sent, with_override
+from core.config.overlay import Overlay, parse_overlay_request, with_override
 from core.config.policy import Action
 from core.config.redact import MASK, redact
-from core.config.user_fields import discovered, secret_fields, view
+from core.config.user_fields import machine_defaults, secret_fields, view
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.callers import Principal
 from core.frame.resources import Resource
@@ -16,7 +16,7 @@ from core.frame.types import JsonObject
 from core.routing.policy import Policy, owner_of
 from core.services.configurations.overrides import Change, Viewed, overridden
 from core.services.configurations.versions import Versions, Wanted
-from core.stores.ports import Head
+from core.stores.configurations.port import Head
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ConfigurationsRouter:
         providers: dict[str, list[JsonObject]] = {}
         for each in self._versions.validator.viewed(await self._versions.overlay(head.active)):
             shown: JsonObject = {"provider_id": each.provider_id, "provider_type": each.provider_type}
-            found = discovered(each.config)
+            found = machine_defaults(each.config)
             shown |= {"config": view(each.config)} | ({"discovered": found} if found else {})
             providers.setdefault(each.api, []).append(shown)
         return {"version": head.active, "refresh_seconds": self._service.refresh_seconds, "providers": providers}
@@ -64,7 +64,7 @@ class ConfigurationsRouter:
         self._may_write("create", "configuration", "new")
         if (request.config is None) == (request.revert_to is None):
             raise InvalidRequest("Give `config`, or `revert_to` with a version; one of the two.", param="config")
-        given = sent(request.config if request.revert_to is None else {})
+        given = parse_overlay_request(request.config if request.revert_to is None else {})
         earlier = None if request.revert_to is None else await self._found(str(request.revert_to))
         validator = self._versions.validator
 

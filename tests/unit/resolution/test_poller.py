@@ -9,7 +9,7 @@ import pytest
 from core.apis.configurations import Configuration
 from core.errors import ProviderUnavailable
 from core.resolution.live.poller import ConfigurationPoller
-from core.stores.ports import Head
+from core.stores.configurations.port import Head
 from tests.fakes import Clock
 
 

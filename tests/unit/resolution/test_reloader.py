@@ -13,7 +13,7 @@ from core.resolution.live.poller import ConfigurationPoller
 from core.resolution.live.reloader import StackReloader
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
-from core.stores.ports import Head
+from core.stores.configurations.port import Head
 from tests.parts.live_stack import run_config
 
 

@@ -21,7 +21,7 @@ from core.errors import ApiError, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Call, Principal
 from core.frame.types import JsonStream
 from core.quota.identity import identity
-from core.stores.ports import Answer, Lease
+from core.stores.answers.port import Answer, Lease
 from core.web.access import AccessMiddleware, Steps
 from core.web.body import read
 from core.web.idempotency import LONGEST_LEASE, SPARE_SECONDS, IdempotencyMiddleware, LeaseHolder, _digest
