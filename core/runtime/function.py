@@ -14,11 +14,10 @@ from starlette.applications import Starlette
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.version import VERSION
-from core.platform import tls as authorities
 from core.platform.environment import config_path, environ
+from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
-from core.runtime import log_lines as lines
-from core.runtime import snapshot
+from core.runtime import log_lines, snapshot
 from core.runtime.loop import process_loop
 from core.web.app import build_app
 
@@ -35,12 +34,12 @@ def function(*apis: str) -> tuple[Starlette, "Handler"]:
     loaded = configured()
     variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
-    with nullcontext() if snapshots else authorities.deferred():
+    with nullcontext() if snapshots else lazy_defaults():
         stack = process_loop().run_until_complete(resolve(loaded, apis, version=VERSION))
         if "admin" not in apis:  # which only looks at its providers' health
             stack.warm()
     name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
-    app = build_app(stack, apis, lines.to_cloudwatch(name) if name else None, loaded=loaded)
+    app = build_app(stack, apis, log_lines.to_cloudwatch(name) if name else None, loaded=loaded)
     if snapshots:
         snapshot.keep_apart()
     handler = _handler(app, variables)
