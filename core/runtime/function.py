@@ -31,7 +31,7 @@ def function(*apis: str) -> tuple[Starlette, "Handler"]:
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
     """
-    loaded = configured()
+    loaded = load_config()
     variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
     with nullcontext() if snapshots else lazy_defaults():
@@ -51,18 +51,18 @@ def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
     """Made at its first call where a wrapper may be the streaming runtime, which asks for the app alone."""
 
     @cache
-    def made() -> "Handler":
+    def make() -> "Handler":
         from core.runtime.buffered import buffered_handler
 
         return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
-        return made()(event, context)
+        return make()(event, context)
 
-    return handler if variables.get("AWS_LAMBDA_EXEC_WRAPPER") else made()
+    return handler if variables.get("AWS_LAMBDA_EXEC_WRAPPER") else make()
 
 
-def configured() -> Loaded:
+def load_config() -> Loaded:
     """The run config that LLAMBDA_CONFIG names, substituted and validated."""
     path = config_path()
     if path is None:
