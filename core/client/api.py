@@ -48,11 +48,9 @@ class Configurations:
     """Versions of what is laid over the run config's providers."""
 
     def __init__(self, transport: Transport) -> None:
-        """A part of a Client."""
         self._transport = transport
 
     def inspect(self) -> Inspected:
-        """What is in force."""
         return _shaped(self._transport.send("GET", "/v1/inspect/configurations"), Inspected)
 
     def register(self, config: Mapping[str, Any] | str, *, dry_run: bool = False, force: bool = False) -> Registered:
@@ -73,7 +71,6 @@ class Configurations:
         return _shaped(self._transport.send("GET", "/v1/configurations", query=query), ConfigurationPage)
 
     def get(self, configuration_id: str | int) -> Configuration:
-        """One version."""
         return _shaped(self._transport.send("GET", _one("configurations", configuration_id)), Configuration)
 
     def unregister(self, configuration_id: str | int) -> None:
@@ -88,7 +85,6 @@ class Inspection:
     """What the stack is, beside its configuration."""
 
     def __init__(self, transport: Transport) -> None:
-        """A part of a Client."""
         self._transport = transport
 
     def environment(self) -> "Environment":
@@ -102,7 +98,6 @@ class Providers:
     """The providers of the run config, and those registered over it."""
 
     def __init__(self, transport: Transport) -> None:
-        """A part of a Client."""
         self._transport = transport
 
     def list(self) -> ProviderPage:
@@ -117,7 +112,6 @@ class Providers:
         return _shaped(self._transport.send("POST", "/v1/providers", body), RegisteredProvider)
 
     def unregister(self, provider_id: str) -> None:
-        """Remove one that was registered."""
         self._transport.send("DELETE", _one("providers", provider_id))
 
 

@@ -42,7 +42,6 @@ class Upstream:
     """
 
     def __init__(self, target: Target, sign: Sign | None = None) -> None:
-        """Keep the target; nothing is opened yet."""
         self._target = target
         self._sign = sign
         self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
@@ -68,7 +67,6 @@ class Upstream:
         return _chain(first, events)
 
     async def close(self) -> None:
-        """Close the pool."""
         await self._sessions.close()
 
     async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:

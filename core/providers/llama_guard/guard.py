@@ -58,7 +58,6 @@ class LlamaGuard:
     """A shield's name within its provider is the id that `inference` knows a Llama Guard by."""
 
     def __init__(self, inference: Inference, excluded: Sequence[str]) -> None:
-        """Ask `inference`."""
         self._inference = inference
         self._excluded = frozenset(excluded)
 
