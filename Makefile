@@ -98,7 +98,11 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 	$(COMPILE) locks/ministack.in -o locks/ministack.txt
 	for lock in locks/clients/*.in; do $(COMPILE) $$lock -o $${lock%.in}.txt; done
 
-.PHONY: build-%
-build-InferenceFunction build-SafetyFunction build-AdminFunction: build-%: ## called by sam build
+.PHONY: template
+template: setup ## write the parts of template.yaml that follow from the code
+	$(RUN)python -m infra.template
+
+.PHONY: always
+build-%Function: always ## called by sam build, for each function of the template
 	@test -x $(RUN)python || { echo "run 'make setup' first: sam build uses its environment"; exit 1; }
-	$(RUN)python -m infra.build $* "$(ARTIFACTS_DIR)"
+	$(RUN)python -m infra.build $*Function "$(ARTIFACTS_DIR)"

@@ -8,7 +8,7 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.errors import Conflict
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject, JsonStream, Wire
-from core.stores.ports import Check
+from core.stores.registry.port import Check
 
 
 class Clock:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 import json
-from typing import Any, Final, cast, override
+from typing import Final, override
 
 from core.config.redact import redact_text
+from core.platform.json_values import as_object
 
 HINTS: Final = {
     401: "Give an API key: the client's api_key, or LLAMBDA_API_KEY for the command.",
@@ -72,16 +73,12 @@ def _said(content: bytes) -> tuple[str, str]:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
         body = None
-    outer = _mapping(body)
-    error = _mapping(outer.get("error")) or outer  # API Gateway's own errors are {"message"}
+    outer = as_object(body)
+    error = as_object(outer.get("error")) or outer  # API Gateway's own errors are {"message"}
     message, code = error.get("message"), error.get("code")
     if isinstance(message, str) and message:
         return message, code if isinstance(code, str) else ""
     return (f"the answer is {_beginning(content)!r}." if content.strip() else "the answer is empty."), ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _beginning(content: bytes) -> str:

@@ -1,8 +1,12 @@
 """What all clients of the AWS SDK in a process share: its descriptions of services, which are long to read."""
 
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from core.platform.aws_errors import EndpointInvalid
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -30,6 +34,22 @@ def config(**options: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own optio
     from core.platform.aws_http import session_class
 
     return AioConfig(http_session_cls=session_class(), **options)
+
+
+@asynccontextmanager
+async def open_client(session: "AioSession", service: str, **options: Any) -> AsyncGenerator[Any]:  # noqa: ANN401 - the SDK makes its clients' methods at run time
+    """A client of a service, both by the SDK's names; raises EndpointInvalid."""
+    from botocore.exceptions import BotoCoreError
+
+    create: Any = session.create_client  # typed for the services alone whose stubs are installed
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(create(service, **options))
+        except BotoCoreError:  # some of them are ValueErrors too, as that of a region
+            raise
+        except ValueError as failure:
+            raise EndpointInvalid from failure
+        yield client
 
 
 def read(*services: str) -> None:

@@ -6,18 +6,16 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 
 import asyncio
 from collections.abc import Mapping
-import random
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ProviderUnavailable
 from core.platform.dynamodb_table import Table
+from core.platform.retry import Backoff
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
-TRIES: Final = 10
-BACKOFF: Final = 0.02  # seconds, doubled with each try, with jitter
-LONGEST_BACKOFF: Final = 1.0  # seconds
+BACKOFF: Final = Backoff(0.04, 1.0, tries=10)  # of a write that lost against another
 REFUSED: Final = "ConditionalCheckFailed"
 PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
@@ -28,12 +26,9 @@ type Reasons = list[dict[str, Any]]
 
 
 class Items:
-    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
-
-    def __init__(self, table: Table, *, backoff: float = BACKOFF) -> None:
-        """Compose; nothing is read before the first call."""
+    def __init__(self, table: Table, backoff: Backoff = BACKOFF) -> None:
         self.table = table
-        self._backoff = backoff
+        self.backoff = backoff
 
     async def get(self, key: Key) -> Item | None:
         """The item under this key, or None."""
@@ -69,10 +64,10 @@ class Items:
         """Carry out all of `writes`, or none and return why: a condition did not hold.
 
         Raises:
-            ProviderUnavailable: after 10 tries others were still in the way.
+            ProviderUnavailable: after the last try others were still in the way.
         """
-        for attempt in range(TRIES):
-            await self.wait(attempt)
+        for pause in self.backoff.pauses():
+            await asyncio.sleep(pause)
             reasons = await self._once(writes)
             codes = {reason.get("Code") for reason in reasons}
             if not reasons or REFUSED in codes:
@@ -81,15 +76,11 @@ class Items:
                 raise self.table.unavailable(f"refused a write: {', '.join(sorted(map(str, codes - {'None'})))}")
         raise self.busy()
 
-    async def wait(self, attempt: int) -> None:
-        """Before the first attempt, number 0, not at all; before each other one longer, with jitter."""
-        if attempt:
-            longest = min(self._backoff * 2**attempt, LONGEST_BACKOFF)
-            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
-
     def busy(self) -> ProviderUnavailable:
-        """The failure to raise after so many tries."""
-        return self.table.unavailable(f"is busy: {TRIES} tries to write met other writes; try again in a moment")
+        """The failure to raise after the last try."""
+        return self.table.unavailable(
+            f"is busy: {self.backoff.tries} tries to write met other writes; try again in a moment"
+        )
 
     async def _once(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
         async with self.table.client() as client:

@@ -1,16 +1,16 @@
-"""One DynamoDB table: a client per event loop, made at the first call, and every SDK failure translated.
-
-Errors: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html.
-"""
+"""One DynamoDB table: a client per event loop, made at the first call, and every SDK failure translated."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import logging
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
 from core.platform import aws_sdk as sdk
+from core.platform.aws_errors import EndpointInvalid, Fault, code_of, fault_of, unusable
+from core.platform.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -18,23 +18,14 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3  # of one request, by the SDK
-
-CREDENTIALS_REFUSED: Final = "refused this deployment's credentials"
-THROTTLED: Final = "is throttling; try again in a moment"
+REGION: Final = "`region` in metadata_store"
 REASONS: Final = {
-    "ResourceNotFoundException": "does not exist in this account and region",
-    "AccessDeniedException": "may not be used with this deployment's permissions",
-    "UnrecognizedClientException": CREDENTIALS_REFUSED,
-    "InvalidSignatureException": CREDENTIALS_REFUSED,
-    "ExpiredTokenException": CREDENTIALS_REFUSED,
-    "ThrottlingException": THROTTLED,
-    "ProvisionedThroughputExceededException": THROTTLED,
-    "RequestLimitExceeded": THROTTLED,
-}
-SDK_REASONS: Final = {
-    "NoCredentialsError": "cannot be used: no AWS credentials were found",
-    "PartialCredentialsError": "cannot be used: the AWS credentials are incomplete",
-    "NoRegionError": "cannot be used: no AWS region is set (`region` in metadata_store, or AWS_DEFAULT_REGION)",
+    Fault.MISSING: "does not exist in this account and region",
+    Fault.PERMISSION: "may not be used with this deployment's permissions",
+    Fault.CREDENTIALS: "refused this deployment's credentials",
+    Fault.THROTTLED: "is throttling; try again in a moment",
+    Fault.UNREACHABLE: "cannot be reached",
+    Fault.SLOW: "cannot be reached",
 }
 
 log = logging.getLogger(__name__)
@@ -51,27 +42,18 @@ class Table:
         self._region = region
         self._endpoint_url = endpoint_url
         self._answer_seconds = answer_seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = asyncio.Lock()
-        self._client: DynamoDBClient | None = None
-        self._opened = AsyncExitStack()
+        self._clients: PerLoop[DynamoDBClient] = PerLoop(self._connect)
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator["DynamoDBClient"]:
         """The client of this event loop; what the SDK raises inside leaves as ProviderUnavailable."""
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-        from botocore.exceptions import ConnectionError as Unreachable
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            yield await self._connected()
-        except ClientError as failure:
-            code = failure.response.get("Error", {}).get("Code", "")
-            raise self._translated(failure, REASONS.get(code, f"did not do what it was asked: {code}")) from failure
-        except (Unreachable, HTTPClientError) as failure:
-            raise self._translated(failure, "cannot be reached") from failure
-        except BotoCoreError as failure:
-            name = type(failure).__name__
-            raise self._translated(failure, SDK_REASONS.get(name, f"cannot be used: {name}")) from failure
+            yield await self._clients.get()
+        except (BotoCoreError, ClientError, EndpointInvalid) as failure:
+            log.warning("DynamoDB table %s: %s", self.name, failure)
+            raise self.unavailable(_reason(failure)) from failure
 
     @asynccontextmanager
     async def bounded(self, seconds: float, failure: type[ApiError]) -> AsyncGenerator["DynamoDBClient"]:
@@ -94,35 +76,31 @@ class Table:
 
     async def close(self) -> None:
         """Close the client, if this event loop has one; a later call makes another."""
-        if self._loop is asyncio.get_running_loop():
-            async with self._lock:
-                opened, self._opened, self._client = self._opened, AsyncExitStack(), None
-                await opened.aclose()
+        await self._clients.close()
 
-    async def _connected(self) -> "DynamoDBClient":
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # a client belongs to the loop that made it
-            self._loop, self._lock = loop, asyncio.Lock()
-            self._opened, self._client = AsyncExitStack(), None
-        async with self._lock:
-            if self._client is None:
-                self._client = await self._connect()
-            return self._client
-
-    async def _connect(self) -> "DynamoDBClient":
+    def _connect(self, _: str) -> AbstractAsyncContextManager["DynamoDBClient"]:
         config = sdk.config(
             connect_timeout=min(CONNECT_SECONDS, self._answer_seconds),
             read_timeout=self._answer_seconds,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
-        try:
-            making = sdk.session().create_client(
-                "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
-            )
-            return await self._opened.enter_async_context(making)
-        except ValueError as failure:  # how the SDK refuses an endpoint that is not a URL
-            raise self.unavailable("cannot be used: its endpoint_url is not a URL") from failure
+        return sdk.open_client(
+            sdk.session(), "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
+        )
 
-    def _translated(self, failure: Exception, reason: str) -> ProviderUnavailable:
-        log.warning("DynamoDB table %s: %s", self.name, failure)
-        return self.unavailable(reason)
+
+def namespace_prefix(namespace: str) -> str:
+    """What the partition keys of a namespace begin with: percent-encoded, so that none begins as another's do."""
+    return f"{quote(namespace, safe='')}#" if namespace else ""
+
+
+def number_value(value: int) -> dict[str, str]:
+    """As an attribute."""
+    return {"N": str(value)}
+
+
+def _reason(failure: Exception) -> str:
+    fault = fault_of(failure)
+    if fault is Fault.UNUSABLE:
+        return unusable(failure, region=REGION)
+    return REASONS.get(fault, f"answered with an error: {code_of(failure)}")

@@ -10,8 +10,10 @@ import time
 from typing import Final
 
 from core.errors import ApiError
+from core.platform.retry import Backoff
 
 BUSY_SECONDS: Final = 5.0
+BACKOFF: Final = Backoff(0.001, 0.02)  # while another process has the file
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +68,12 @@ def _unusable(path: Path, what: str, unavailable: type[ApiError], reason: str) -
 def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
     """Turn on WAL; SQLite does not itself wait where several processes do so at once."""
     until = time.monotonic() + patience
-    while True:
+    for pause in BACKOFF.pauses():
+        time.sleep(pause)
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
         except sqlite3.OperationalError as failure:
             if not busy(failure) or time.monotonic() > until:
                 raise
-            time.sleep(0.01)
         else:
             return

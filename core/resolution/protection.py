@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection
 import logging
 from typing import TYPE_CHECKING
 
-from core.apis.tables import route_rows
+from core.apis.index import route_rows
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
-from core.config.sections import nearest
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
-from core.stores.ports import AnswerStore, RegistryStore
+from core.platform.suggestions import did_you_mean
+from core.stores.answers.port import AnswerStore
+from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
@@ -29,8 +30,8 @@ def protection_problems(loaded: Loaded) -> list[Problem]:
     for index, entry in enumerate(auth.providers):
         path = f"server.auth.providers[{index}]"
         if entry.type not in TYPES:
-            known = f"known: {', '.join(TYPES)}{nearest(entry.type, TYPES)}"
-            problems.append(Problem(loaded.places.written(f"{path}.type"), f"unknown auth provider; {known}"))
+            known = f"known: {', '.join(TYPES)}{did_you_mean(entry.type, TYPES)}"
+            problems.append(Problem(loaded.places.source_path(f"{path}.type"), f"unknown auth provider; {known}"))
             continue
         problems += loaded.check(config_class(entry.type), entry.config, f"{path}.config")[1]
     return problems
@@ -66,14 +67,14 @@ def connect_quota(quota: QuotaConfig | None, *, authenticated: bool) -> "Quota |
     if quota is None:
         return None
     from core.quota.quota import Quota
-    from core.stores.connect import connect_counters
+    from core.stores.connect import COUNTERS
 
     if not authenticated:
         log.warning(
             "server.quota is configured without server.auth: every client is anonymous, so that "
             "anonymous_max_requests applies to all and authenticated_max_requests to none"
         )
-    return Quota(quota, connect_counters(quota.kvstore))
+    return Quota(quota, COUNTERS.connect(quota.kvstore))
 
 
 def connect_idempotency(idempotency: IdempotencyConfig | None, apis: Collection[str]) -> AnswerStore | None:
@@ -82,6 +83,6 @@ def connect_idempotency(idempotency: IdempotencyConfig | None, apis: Collection[
         row.operation.idempotent for row in route_rows(apis) if row.operation is not None
     ):
         return None
-    from core.stores.connect import connect_answers
+    from core.stores.connect import ANSWERS
 
-    return connect_answers(idempotency.kvstore)
+    return ANSWERS.connect(idempotency.kvstore)

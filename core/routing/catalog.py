@@ -1,29 +1,23 @@
-"""What each provider says it serves: asked in parallel, remembered for a bounded time."""
+"""What each provider says it has: asked in parallel, remembered for a bounded time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 import logging
 import time
 from typing import Final
 
-from core.apis.inference import ServedModel
 from core.errors import ApiError, ProviderUnavailable
+from core.frame.resources import Offer
+from core.platform.ttl_cache import TtlCache
 
 ASK_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 5.0  # a provider that did not answer is left alone for this long
 
 log = logging.getLogger(__name__)
-type Ask = Callable[[], Awaitable[list[ServedModel]]]
-
-
-@dataclass(slots=True)
-class _Listing:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    served: dict[str, ServedModel] = field(default_factory=dict[str, ServedModel])
-    fresh_until: float = float("-inf")
-    failure: ApiError | None = None
-    asked: int = 0
+type Ask = Callable[[], Awaitable[Sequence[Offer]]]
+type Listing = Mapping[str, Offer]
+"""By the provider's own ids."""
 
 
 class Catalog:
@@ -39,46 +33,46 @@ class Catalog:
     ) -> None:
         """Remember each listing for `seconds`, wait `patience` seconds for one; nothing is asked before it is needed."""
         self._asks = dict(asks)
-        self._seconds = seconds
         self._patience = patience
-        self._clock = clock
-        self._listings = {provider_id: _Listing() for provider_id in asks}
+        self._listings: TtlCache[str, Listing] = TtlCache(seconds, clock=clock)
+        self._failures: TtlCache[str, ProviderUnavailable] = TtlCache(min(RETRY_SECONDS, seconds), clock=clock)
+        self._last: dict[str, Listing] = {}
 
-    async def served(self, provider_id: str, *, fresh: bool = False) -> Mapping[str, ServedModel]:
-        """The provider's models by its own ids; `fresh` asks again whatever is remembered.
+    async def offers(self, provider_id: str, *, fresh: bool = False) -> Listing:
+        """What the provider has: nothing of one that lists nothing; `fresh` asks again whatever is remembered.
 
         Raises:
             ProviderUnavailable: it did not answer, or not in time.
         """
-        listing = self._listings[provider_id]
-        if fresh or self._clock() >= listing.fresh_until:
-            await self._refresh(provider_id, listing)
-        if listing.failure is not None:
-            raise listing.failure
-        return listing.served
+        if provider_id not in self._asks:
+            return {}
+        if fresh:
+            return await self._listings.refresh(provider_id, lambda: self._ask(provider_id))
+        failure = self._failures.peek(provider_id)
+        if failure is not None:
+            raise failure
+        return await self._listings.get(provider_id, lambda: self._ask(provider_id))
 
-    async def everything(self) -> dict[str, Mapping[str, ServedModel]]:
-        """All listings; a provider that is down shows what it served last, or nothing."""
-        stale = [(name, entry) for name, entry in self._listings.items() if self._clock() >= entry.fresh_until]
-        await asyncio.gather(*(self._refresh(name, entry) for name, entry in stale))
-        return {name: entry.served for name, entry in self._listings.items()}
+    async def everything(self) -> dict[str, Listing]:
+        """All listings; a provider that is down shows what it had last, or nothing."""
+        stale = [name for name in self._asks if self._listings.peek(name) is None]
+        await asyncio.gather(*map(self._try, stale))
+        return {name: self._last.get(name, {}) for name in self._asks}
 
-    async def _refresh(self, provider_id: str, listing: _Listing) -> None:
-        seen = listing.asked
-        async with listing.lock:
-            if listing.asked != seen:
-                return
-            try:
-                async with asyncio.timeout(self._patience):
-                    models = await self._asks[provider_id]()
-            except (ApiError, TimeoutError) as failure:
-                log.warning("provider %s did not list its models: %s", provider_id, type(failure).__name__)
-                listing.failure = ProviderUnavailable(
-                    f"Provider `{provider_id}` could not be asked what it serves. Try again when it is up."
-                )
-                listing.fresh_until = self._clock() + min(RETRY_SECONDS, self._seconds)
-            else:
-                listing.served = {model["id"]: model for model in models}
-                listing.failure = None
-                listing.fresh_until = self._clock() + self._seconds
-            listing.asked += 1
+    async def _try(self, provider_id: str) -> None:
+        with suppress(ProviderUnavailable):
+            await self.offers(provider_id)
+
+    async def _ask(self, provider_id: str) -> Listing:
+        try:
+            async with asyncio.timeout(self._patience):
+                offers = await self._asks[provider_id]()
+        except (ApiError, TimeoutError) as failure:
+            log.warning("provider %s did not list what it has: %s", provider_id, type(failure).__name__)
+            message = f"Provider `{provider_id}` could not be asked what it serves. Try again when it is up."
+            unavailable = ProviderUnavailable(message)
+            self._failures.put(provider_id, unavailable)
+            raise unavailable from failure
+        self._failures.forget(provider_id)
+        self._last[provider_id] = {offer["id"]: offer for offer in offers}
+        return self._last[provider_id]

@@ -1,60 +1,65 @@
 """The buffered Lambda runtime: one event in, one whole response out. The only importer of Mangum.
 
-Event shapes: API Gateway REST (payload 1.0), HTTP API (2.0) and function URLs (2.0), see
-https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
+Mangum runs the app and forms the answer. What a request is, `core.runtime.http_events` says for both runtimes; only the
+event of an Application Load Balancer, which cannot stream, is Mangum's to read.
 """
 
-from base64 import b64decode
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, override
 
 from mangum import Mangum
+from mangum.handlers import HTTPGateway
+from mangum.types import LambdaConfig, LambdaContext
 from starlette.applications import Starlette
+from starlette.types import Scope
 
 from core.errors import InvalidRequest
+from core.runtime.http_events import read_event
+from core.runtime.loop import process_loop
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, Any], dict[str, Any]]
 
-BASE64: Final = "isBase64Encoded"
+
+class GatewayEvent(HTTPGateway):
+    """An event of API Gateway or a function URL: read by our parser, answered in Mangum's form."""
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - the arguments of `infer`, as Mangum's protocol has them
+        """Raises NotHttp."""
+        event, context, config = args
+        super().__init__({"version": "1.0", **event}, context, config)  # a REST API has no other, and does not say it
+        self._request = read_event(self.event, config["api_gateway_base_path"])
+
+    @classmethod
+    @override
+    def infer(cls, event: Event, context: LambdaContext, config: LambdaConfig) -> bool:
+        source = event.get("requestContext")
+        return isinstance(source, dict) and "elb" not in source
+
+    @property
+    @override
+    def scope(self) -> Scope:
+        return {**self._request.scope, "aws.context": self.context}
+
+    @property
+    @override
+    def body(self) -> bytes:
+        return self._request.body()
 
 
-def buffered(app: Starlette, *, base_path: str = "") -> Handler:
+def buffered_handler(app: Starlette, *, base_path: str = "") -> Handler:
     """`app` as a Lambda handler; `base_path` is what a custom domain's mapping puts before every path."""
-    from core.runtime.loop import process_loop
-
     process_loop()
-    made = partial(Mangum, lifespan="off", api_gateway_base_path=base_path or "/")
-    mangum = made(app)
+    adapt = partial(Mangum, lifespan="off", api_gateway_base_path=base_path, custom_handlers=[GatewayEvent])
+    serve = adapt(app)
 
-    def handler(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
-        event = _without_stage(event)
+    def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         try:
-            event = _decoded(event)
-        except ValueError:
+            return serve(event, context)
+        except InvalidRequest as refusal:  # of the body, before the app: what the app raises does not leave Mangum
             from core.web.observed import refusing
 
-            refusal = InvalidRequest("The body is marked as base64 and is not.")
-            return made(refusing(app, refusal))(event | {"body": None, BASE64: False}, context)
-        return mangum(event, context)
+            return adapt(refusing(app, refusal))(event | {"body": None}, context)
 
-    return handler
-
-
-def _decoded(event: Event) -> Event:
-    """Decode here, where bad base64 can still be answered: Mangum would fail the invocation."""
-    if not event.get(BASE64):
-        return event
-    return event | {"body": b64decode(event.get("body") or "", validate=True), BASE64: False}
-
-
-def _without_stage(event: Event) -> Event:
-    """An HTTP API with a named stage puts it before the path, and a client's URL has it too."""
-    context: Event = event.get("requestContext") or {}
-    http: dict[str, str] | None = context.get("http")
-    prefix = f"/{context.get('stage')}"
-    if not http or prefix == "/$default" or not f"{http['path']}/".startswith(f"{prefix}/"):
-        return event
-    http = http | {"path": http["path"].removeprefix(prefix) or "/"}
-    return event | {"requestContext": context | {"http": http}}
+    return handle

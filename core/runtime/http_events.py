@@ -1,6 +1,7 @@
 """What AWS sends for an HTTP request, as an ASGI scope and body: REST API (payload 1.0), HTTP API and function URL (2.0).
 
-The scope is the one that Mangum makes for the buffered runtime, so that an app cannot tell the two apart.
+Both runtimes read events here alone, so that an app cannot tell them apart. Mangum's own handlers fail at an IPv6 host and
+at a body that is no base64, and take a base path off where it is only the beginning of a name.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -63,19 +64,24 @@ class HttpRequest:
 
 
 def http_request(payload: bytes, base_path: str = "") -> HttpRequest:
-    """The request in an invocation; `base_path` is what a custom domain's mapping puts before every path.
+    """The request in an invocation's JSON; see `read_event`."""
+    try:
+        event: object = json.loads(payload)
+    except (ValueError, RecursionError) as failure:
+        raise NotHttp("The event is no JSON.") from failure
+    return read_event(event, base_path)
+
+
+def read_event(event: object, base_path: str = "") -> HttpRequest:
+    """The request in an event; `base_path` is what a custom domain's mapping puts before every path.
 
     Raises:
         NotHttp: there is none.
     """
-    try:
-        event = json.loads(payload)
-    except (ValueError, RecursionError) as failure:
-        raise NotHttp("The event is no JSON.") from failure
     event = _object(event, "the event")
     context = _object(event.get("requestContext"), "requestContext")
-    shape = _payload_2 if "http" in context else _payload_1
-    return shape(event, context, "" if base_path == "/" else base_path)
+    read = _payload_2 if "http" in context else _payload_1
+    return read(event, context, f"/{base_path.strip('/')}".rstrip("/"))
 
 
 def _payload_1(event: Event, context: Event, base_path: str) -> HttpRequest:

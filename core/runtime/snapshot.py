@@ -12,26 +12,24 @@ type Hook = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 
 def before_snapshot() -> list[Hook]:
     """In the order in which they run: the last registered first."""
-    return _registered("get_before_snapshot")[::-1]
+    registry = _registry()
+    return [] if registry is None else list(registry.get_before_snapshot())[::-1]
 
 
 def after_restore() -> list[Hook]:
     """In the order in which they run: the first registered first."""
-    return _registered("get_after_restore")
+    registry = _registry()
+    return [] if registry is None else list(registry.get_after_restore())
 
 
 def keep_apart() -> None:
     """Register what must not be alike in all environments that are made from one snapshot."""
-    from importlib import import_module
-
-    try:
-        registry = import_module("snapshot_restore_py")
-    except ModuleNotFoundError:
-        return
-    registry.register_after_restore(_reseed)
+    registry = _registry()
+    if registry is not None:
+        registry.register_after_restore(_seed)
 
 
-def _reseed() -> None:
+def _seed() -> None:
     """Else all would wait equally long before a retry, and choose the same of several targets."""
     import random
 
@@ -44,10 +42,11 @@ def run(hooks: list[Hook]) -> None:
         hook(*arguments, **options)
 
 
-def _registered(registry: str) -> list[Hook]:
+def _registry() -> Any:  # noqa: ANN401 - a module without types
+    """AWS's module, or None where there is none: then nobody can have registered anything."""
     from importlib import import_module
 
     try:
-        return list(getattr(import_module("snapshot_restore_py"), registry)())
-    except ModuleNotFoundError:  # nobody can have registered anything
-        return []
+        return import_module("snapshot_restore_py")
+    except ModuleNotFoundError:
+        return None

@@ -26,7 +26,9 @@ class Bug(ApiError):
 
     def __init__(self) -> None:
         """Say that it is logged; the details stay in the log."""
-        super().__init__("Internal server error. The request was fine or not, we failed to answer; the log has more.")
+        super().__init__(
+            "Internal server error. The request may be fine: try again. The operator's log has the reason under this request's id."
+        )
 
 
 class ClientLeft(ApiError):
@@ -36,7 +38,7 @@ class ClientLeft(ApiError):
     code = "client_left"
 
     def __init__(self) -> None:
-        """Need nothing."""
+        """Say so; nobody reads it but the log."""
         super().__init__("The client left before it was answered.")
 
 

@@ -23,10 +23,10 @@ from core.config.security import IdempotencyConfig
 from core.errors import AnswerUnderWay, IdempotencyUnavailable, InvalidRequest, KeyReused
 from core.frame.callers import Call
 from core.quota.identity import identity
-from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
+from core.web.access import Perform, Steps
 from core.web.body import read
 from core.web.failures import MARGIN_SECONDS, deadline
-from core.web.gate import Perform, Steps
 from core.web.observed import observed_of
 from core.web.sse import DONE, HEADERS, EventStream, wants_done
 
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeyedRequest:
     """What `prepare` made of a body, and under which key it came; "" is none."""
 
     wanted: Any
@@ -54,55 +54,55 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Idempotency:
+class IdempotencyMiddleware:
     """`clock` gives Unix seconds."""
 
     store: AnswerStore
     config: IdempotencyConfig
     clock: Callable[[], float] = time.time
 
-    def around(self, steps: Steps, limit: int) -> Steps:
+    def wrap(self, steps: Steps, limit: int) -> Steps:
         """`steps`, which have `prepare`, performed once for each key; a body has at most `limit` bytes."""
         prepare, tokens = steps.prepare, steps.tokens
         if prepare is None:
             raise LookupError(HEADER)
 
-        async def ask(request: Request) -> Asked:
+        async def ask(request: Request) -> KeyedRequest:
             key = _key(request)
             if not key:
-                return Asked(await prepare(request))
+                return KeyedRequest(await prepare(request))
             body = await read(request, limit)
-            return Asked(await prepare(_again(request, body)), key, _fingerprint(request, body))
+            return KeyedRequest(await prepare(_again(request, body)), key, _fingerprint(request, body))
 
-        async def answer(request: Request, call: Call, asked: Asked) -> Response:
+        async def answer(request: Request, call: Call, asked: KeyedRequest) -> Response:
             if not asked.key:
                 return await steps.perform(request, call, asked.wanted)
             return await self._once(steps.perform, request, call, asked)
 
         return Steps(answer, ask, None if tokens is None else lambda asked: tokens(asked.wanted))
 
-    async def _once(self, perform: Perform, request: Request, call: Call, asked: Asked) -> Response:
+    async def _once(self, perform: Perform, request: Request, call: Call, asked: KeyedRequest) -> Response:
         now, until = self.clock(), deadline(request.scope)
         name = _digest(identity(call), request.scope["path"], asked.key)
         begun = await self.store.begin(name, asked.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
         if isinstance(begun, Earlier):
             return _replay(begun, request, call, asked)
-        keeper = Keeper(self, begun, until)
+        keeper = LeaseHolder(self, begun, until)
         async with AsyncExitStack() as freeing:
             freeing.push_async_callback(keeper.end, None)
             response = await perform(request, call, asked.wanted)
             freeing.pop_all()
         if isinstance(response, EventStream):
-            response.tape = keeper
+            response.recorder = keeper
         else:
             await keeper.end(_whole(response))
         return response
 
 
-class Keeper:
+class LeaseHolder:
     """Holds a lease until its answer is kept, or the key is free again; keeps its events, if it is a stream."""
 
-    def __init__(self, idempotency: Idempotency, lease: Lease, until: float | None) -> None:
+    def __init__(self, idempotency: IdempotencyMiddleware, lease: Lease, until: float | None) -> None:
         """`until` is the function's deadline, in the loop's time: soon after it the lease ends by itself."""
         self._idempotency = idempotency
         self._lease = lease
@@ -190,7 +190,7 @@ def _whole(response: Response) -> Answer | None:
     return Answer(response.status_code, response.headers["content-type"], bytes(response.body))
 
 
-def _replay(earlier: Earlier, request: Request, call: Call, asked: Asked) -> Response:
+def _replay(earlier: Earlier, request: Request, call: Call, asked: KeyedRequest) -> Response:
     """The answer again, which used no tokens.
 
     Raises:

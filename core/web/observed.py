@@ -16,7 +16,7 @@ from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
 from core.web.failures import error_response
 
 KEY: Final = "llambda.observed"
-LEFT: Final = 499  # nginx's number in logs for a client that did not wait
+CLIENT_LEFT: Final = 499  # nginx's number in logs for a client that did not wait
 FAILED: Final = 500
 LONGEST_ID: Final = 128
 RAW_CARRIERS: Final = {name.encode(): name for name in CARRIERS}
@@ -135,7 +135,7 @@ class _Exchange:
     def _outcome(self, observed: Observed) -> int:
         if self._ended:
             return observed.failure or self._status
-        return FAILED if isinstance(sys.exception(), Exception) else LEFT
+        return FAILED if isinstance(sys.exception(), Exception) else CLIENT_LEFT
 
 
 def request_id(scope: Scope) -> str:

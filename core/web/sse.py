@@ -32,7 +32,7 @@ def wants_done(request: Request) -> bool:
     return OLD_CLIENT.match(request.headers.get(CLIENT_VERSION, "")) is None
 
 
-class Tape(Protocol):
+class StreamRecorder(Protocol):
     """Gets each event after it was sent, and is closed as `EventStream.closing` is called: perhaps twice."""
 
     def add(self, event: bytes) -> None:
@@ -53,7 +53,7 @@ class EventStream(Response):
     """
 
     closing: Callable[[], Awaitable[None]] | None = None
-    tape: Tape | None = None
+    recorder: StreamRecorder | None = None
 
     def __init__(self, stream: JsonStream, *, done: bool) -> None:
         """`done` ends it with `data: [DONE]`, as OpenAI does."""
@@ -93,8 +93,8 @@ class EventStream(Response):
                 framed = b"data: %b\n\n" % event
                 async with sending:
                     await self._chunk(send, framed)
-                if self.tape is not None:
-                    self.tape.add(framed)
+                if self.recorder is not None:
+                    self.recorder.add(framed)
         finally:
             pinging.cancel()
             await asyncio.gather(pinging, return_exceptions=True)
@@ -117,8 +117,8 @@ class EventStream(Response):
                     await self._chunk(send, PING)
 
     async def _close(self) -> None:
-        if self.tape is not None:
-            await self.tape.close(whole=self.ended and not self.failed)
+        if self.recorder is not None:
+            await self.recorder.close(whole=self.ended and not self.failed)
         if self.closing is not None:
             await self.closing()
 

@@ -10,8 +10,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
 from core.stores.registry.dynamodb import connect as dynamodb
+from core.stores.registry.port import RegistryStore
 from core.stores.registry.sqlite import connect as sqlite
 from infra.local import dynamodb as local
 from tests.benchmarks.load import get, p50, post

@@ -12,7 +12,7 @@ import pytest
 from core.platform.dynamodb_table import Table
 from core.stores.answers import sqlite as answers_sqlite
 from core.stores.answers.dynamodb import MOST_PART, DynamoAnswers
-from core.stores.ports import AnswerStore, Lease
+from core.stores.answers.port import AnswerStore, Lease
 from tests.contract.crew import together
 
 PATIENCE = 60.0  # seconds: a slow machine is no failure

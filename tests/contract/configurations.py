@@ -14,8 +14,8 @@ import pytest
 from core.apis.configurations import Configuration
 from core.stores.configurations import dynamodb as configurations_dynamodb
 from core.stores.configurations import sqlite as configurations_sqlite
+from core.stores.configurations.port import ConfigurationStore, Head
 from core.stores.configurations.sqlite import SqliteConfigurations
-from core.stores.ports import ConfigurationStore, Head
 from tests.contract.crew import together
 
 KINDS = ("sqlite", "dynamodb")

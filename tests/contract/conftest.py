@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 from tests.contract.crew import Crew, hired
 from tests.contract.registries import Backend
 

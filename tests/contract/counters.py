@@ -14,7 +14,7 @@ from core.platform.dynamodb_table import Table
 from core.quota.quota import Quota
 from core.stores.counters import sqlite as counters_sqlite
 from core.stores.counters.dynamodb import DynamoCounters
-from core.stores.ports import CounterStore
+from core.stores.counters.port import CounterStore
 from tests.contract.crew import together
 from tests.unit.quota.fakes import quota_config, user
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from core.errors import Conflict
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
 from core.stores.registry import dynamodb, sqlite
 from core.stores.registry.cached import CachedRegistry
+from core.stores.registry.port import RegistryStore
 from tests.contract.crew import together
 
 

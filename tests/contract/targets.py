@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider
-from core.apis.models import MODEL
+from core.apis.manifests.inference import MODEL
 from core.frame.callers import Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import IdempotencyUnavailable
-from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 from tests.contract.answers import KINDS, NOW, UNTIL, Answering, crash, fresh_answers, rush
 from tests.contract.crew import Crew
 from tests.unit.web.fakes import MemoryAnswers

@@ -13,7 +13,7 @@ import pytest
 from core.errors import IdempotencyUnavailable
 from core.platform.dynamodb_table import Table
 from core.stores.answers.dynamodb import DynamoAnswers
-from core.stores.ports import Answer, Earlier, Lease
+from core.stores.answers.port import Answer, Earlier, Lease
 
 type Reply = tuple[int, dict[str, Any]] | None
 pytestmark = pytest.mark.usefixtures("aws_credentials")

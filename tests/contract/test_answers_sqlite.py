@@ -10,9 +10,10 @@ import stat
 import pytest
 
 from core.errors import IdempotencyUnavailable
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 from core.stores.answers.sqlite import GRACE, connect
 from core.stores.counters import sqlite as counters_sqlite
-from core.stores.ports import Answer, AnswerStore, Below, Earlier, Lease
+from core.stores.counters.port import Limit
 
 ANSWER = Answer(200, "a/b", b"yes")
 
@@ -98,5 +99,5 @@ async def test_a_file_that_stays_locked_is_unavailable_and_works_again_later(tmp
 async def test_answers_and_counters_may_share_a_file(store: AnswerStore, tmp_path: Path) -> None:
     counters = counters_sqlite.connect(str(tmp_path / "new" / "answers.db"))
     assert isinstance(await store.begin("k", "f", now=0, until=9), Lease)
-    assert (await counters.take("k", tokens=1, below=Below(), expires=9)).admitted
+    assert (await counters.take("k", tokens=1, below=Limit(), expires=9)).admitted
     await counters.close()

@@ -7,7 +7,7 @@ from core.auth.key_format import KIND, PROVIDER, issue
 from core.auth.verifier import Incoming
 from core.errors import Unauthenticated
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 from tests.contract.registries import Backend, model
 from tests.fakes import Clock
 from tests.parts.secrets import plant

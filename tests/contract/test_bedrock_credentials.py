@@ -95,6 +95,7 @@ async def test_a_profiles_keys_and_region_are_read_from_the_file(tmp_path: Path)
         ({"region_name": None}, "no AWS region is set"),
         ({**NOTHING, "profile_name": "nobodys"}, "no AWS profile of its `profile_name`"),
         ({"endpoint_url": "http://["}, "endpoint_url is not a URL"),
+        ({"region_name": "not a region", "endpoint_url": None}, "region is not the name of a region"),
     ],
 )
 async def test_what_is_missing_is_said_and_the_next_call_may_find_it(config: dict[str, Any], reason: str) -> None:

@@ -15,7 +15,7 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from core.providers.bedrock.errors import translated
+from core.providers.bedrock.errors import translate_errors
 from tests.parts.bedrock import (
     EVENTS,
     HELLO,
@@ -166,7 +166,7 @@ async def test_a_message_of_bedrocks_is_quoted_in_bounds() -> None:
 
 
 def test_what_the_sdk_refuses_to_send_is_the_callers_mistake() -> None:
-    with pytest.raises(InvalidRequest, match="modelId"), translated("b"):
+    with pytest.raises(InvalidRequest, match="modelId"), translate_errors("b"):
         raise ParamValidationError(report="Invalid length for parameter modelId")
 
 

@@ -15,7 +15,8 @@ from core.errors import ApiError, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Call, Principal
 from core.resolution.resolve import resolve
 from core.routing.circuit_breaker import Circuits
-from core.web.app import build_app, union
+from core.runtime.function import app_of_stack
+from core.web.app import union
 from tests.contract.targets import (
     MINE,
     OPERATIONS,
@@ -177,7 +178,7 @@ async def client_of(world: World, folder: Path, opened: AsyncExitStack, **more: 
     stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "admin")]
     for _, stack in stacks:
         opened.push_async_callback(stack.close)
-    transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks]))
+    transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
     return await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
 
 

@@ -15,7 +15,7 @@ import pytest
 from core.apis.configurations import Configuration
 from core.errors import InvalidRequest, NotFound
 from core.stores.configurations.codec import MOST_VERSION
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
 from core.stores.registry.codec import MOST_BODY
 from tests.contract.configurations import (
     KINDS,

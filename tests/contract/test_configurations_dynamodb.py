@@ -8,15 +8,17 @@ from aiohttp.test_utils import TestServer
 import pytest
 
 from core.errors import NotFound, ProviderUnavailable
-from core.platform.dynamodb_items import TRIES
 from core.platform.dynamodb_table import Table
+from core.platform.retry import Backoff
 from core.stores.configurations.dynamodb import DynamoConfigurations
-from core.stores.ports import Head
+from core.stores.configurations.port import Head
 from tests.contract.configurations import Configuring, configuration
 from tests.contract.registries import Backend, model
 from tests.contract.test_dynamodb_failures import Scripted, cancelled, failure
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
+TRIES = 10
+AT_ONCE = Backoff(0, 0, TRIES)
 DONE: tuple[int, dict[str, Any]] = (200, {})
 
 
@@ -31,7 +33,7 @@ async def store(script: Scripted) -> AsyncGenerator[DynamoConfigurations]:
     app.router.add_post("/", script.answer)
     async with TestServer(app) as server:
         table = Table("models", region=None, endpoint_url=str(server.make_url("")))
-        store = DynamoConfigurations(table, namespace="a#b", backoff=0)
+        store = DynamoConfigurations(table, namespace="a#b", backoff=AT_ONCE)
         yield store
         await store.close()
 

@@ -12,8 +12,8 @@ import stat
 import pytest
 
 from core.errors import ProviderUnavailable
+from core.stores.configurations.port import ConfigurationStore, Head
 from core.stores.configurations.sqlite import connect
-from core.stores.ports import ConfigurationStore, Head
 from core.stores.registry import sqlite
 from tests.contract.configurations import Configuring, configuration, consistent, die_before
 from tests.contract.registries import model

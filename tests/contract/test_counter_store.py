@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import QuotaUnavailable
-from core.stores.ports import Below, CounterStore, Counts, Taken
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 from tests.contract.counters import KINDS, LATER, Counting, fresh_counters
 from tests.unit.quota.fakes import MemoryCounters
 
@@ -21,11 +21,11 @@ STEPS = st.lists(
         st.sampled_from(["take", "take", "take", "adjust", "read"]),
         st.sampled_from("ab"),
         st.integers(0, 5),
-        st.builds(Below, BOUNDS, BOUNDS),
+        st.builds(Limit, BOUNDS, BOUNDS),
     ),
     max_size=25,
 )
-type Step = tuple[str, str, int, Below]
+type Step = tuple[str, str, int, Limit]
 
 
 @pytest.fixture(params=KINDS)
@@ -41,8 +41,8 @@ async def store(counting: Counting) -> AsyncGenerator[CounterStore]:
 
 async def take(
     store: CounterStore, key: str = "k", tokens: int = 0, requests_below: int | None = None, below: int | None = None
-) -> Taken:
-    return await store.take(key, tokens=tokens, below=Below(requests_below, below), expires=LATER)
+) -> Admission:
+    return await store.take(key, tokens=tokens, below=Limit(requests_below, below), expires=LATER)
 
 
 async def test_a_counter_that_is_not_there_is_zero(store: CounterStore) -> None:
@@ -50,9 +50,9 @@ async def test_a_counter_that_is_not_there_is_zero(store: CounterStore) -> None:
 
 
 async def test_each_call_counts_one_request_and_its_tokens(store: CounterStore) -> None:
-    assert await take(store, tokens=30) == Taken(admitted=True, counts=Counts(1, 30))
-    assert await take(store, tokens=0) == Taken(admitted=True, counts=Counts(2, 30))
-    assert await take(store, tokens=12) == Taken(admitted=True, counts=Counts(3, 42))
+    assert await take(store, tokens=30) == Admission(admitted=True, counts=Counts(1, 30))
+    assert await take(store, tokens=0) == Admission(admitted=True, counts=Counts(2, 30))
+    assert await take(store, tokens=12) == Admission(admitted=True, counts=Counts(3, 42))
     assert await store.read("k") == Counts(3, 42)
 
 
@@ -65,7 +65,7 @@ async def test_requests_are_admitted_up_to_their_bound(store: CounterStore) -> N
 async def test_tokens_are_looked_at_before_these_are_added(store: CounterStore) -> None:
     assert (await take(store, tokens=100, below=50)).admitted
     refused = await take(store, tokens=0, below=100)
-    assert refused == Taken(admitted=False, counts=Counts(1, 100))
+    assert refused == Admission(admitted=False, counts=Counts(1, 100))
     assert (await take(store, tokens=7, below=101)).counts == Counts(2, 107)
 
 
@@ -81,7 +81,7 @@ async def test_a_bound_of_zero_refuses_and_makes_no_counter(
     store: CounterStore, bounds: tuple[int | None, int | None]
 ) -> None:
     requests_below, below = bounds
-    assert await take(store, "k", 5, requests_below, below) == Taken(admitted=False, counts=Counts())
+    assert await take(store, "k", 5, requests_below, below) == Admission(admitted=False, counts=Counts())
     await store.adjust("k", tokens=9)
     assert await store.read("k") == Counts()
     await take(store, tokens=4)
@@ -91,7 +91,7 @@ async def test_a_bound_of_zero_refuses_and_makes_no_counter(
 async def test_a_refusal_changes_nothing(store: CounterStore) -> None:
     await take(store, tokens=10)
     for _ in range(3):
-        assert await take(store, tokens=10, below=10) == Taken(admitted=False, counts=Counts(1, 10))
+        assert await take(store, tokens=10, below=10) == Admission(admitted=False, counts=Counts(1, 10))
     assert await store.read("k") == Counts(1, 10)
 
 
@@ -112,7 +112,7 @@ async def test_a_counter_that_is_not_there_is_not_made_by_adjusting_it(store: Co
 async def test_numbers_may_be_large(store: CounterStore) -> None:
     await take(store, tokens=10**12)
     taken = await take(store, tokens=10**12, requests_below=10**12, below=10**12 + 1)
-    assert taken == Taken(admitted=True, counts=Counts(2, 2 * 10**12))
+    assert taken == Admission(admitted=True, counts=Counts(2, 2 * 10**12))
     assert not (await take(store, below=2 * 10**12)).admitted
 
 

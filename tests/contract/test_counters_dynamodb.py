@@ -12,7 +12,7 @@ import pytest
 from core.errors import QuotaUnavailable
 from core.platform.dynamodb_table import Table
 from core.stores.counters.dynamodb import DynamoCounters
-from core.stores.ports import Below, CounterStore, Counts, Taken
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 type Answer = tuple[int, dict[str, Any]] | None
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -67,13 +67,13 @@ async def store(endpoint: str) -> AsyncGenerator[DynamoCounters]:
     await store.close()
 
 
-async def take(store: CounterStore, below: Below | None = None) -> Taken:
-    return await store.take("k", tokens=30, below=below or Below(10, 100), expires=500)
+async def take(store: CounterStore, below: Limit | None = None) -> Admission:
+    return await store.take("k", tokens=30, below=below or Limit(10, 100), expires=500)
 
 
 async def test_an_admitted_call_costs_one_write(store: DynamoCounters, script: Scripted) -> None:
     script.answers = [(200, {"Attributes": ITEM})]
-    assert await take(store) == Taken(admitted=True, counts=Counts(4, 70))
+    assert await take(store) == Admission(admitted=True, counts=Counts(4, 70))
     ((operation, request),) = script.asked
     assert operation == "UpdateItem"
     assert request["Key"] == {"pk": {"S": "k"}}
@@ -82,13 +82,13 @@ async def test_an_admitted_call_costs_one_write(store: DynamoCounters, script: S
 
 async def test_a_refused_call_costs_one_write_and_no_read(store: DynamoCounters, script: Scripted) -> None:
     script.answers = [failure("ConditionalCheckFailedException", Item=ITEM)]
-    assert await take(store) == Taken(admitted=False, counts=Counts(4, 70))
+    assert await take(store) == Admission(admitted=False, counts=Counts(4, 70))
     assert len(script.asked) == 1
 
 
 async def test_a_call_without_bounds_has_no_condition(store: DynamoCounters, script: Scripted) -> None:
     script.answers = [(200, {"Attributes": ITEM})]
-    await take(store, Below())
+    await take(store, Limit())
     assert "ConditionExpression" not in script.asked[0][1]
 
 
@@ -124,7 +124,7 @@ async def test_a_lost_answer_is_asked_for_again_within_the_patience(endpoint: st
 async def test_silence_is_unavailable_for_every_call(endpoint: str, script: Scripted) -> None:
     store = connect(endpoint, patience=0.1)
     script.answers = [None]
-    for work in (take(store), take(store, Below(0)), store.adjust("k", tokens=1), store.read("k")):
+    for work in (take(store), take(store, Limit(0)), store.adjust("k", tokens=1), store.read("k")):
         with pytest.raises(QuotaUnavailable, match=r"`counters` did not answer in 0.1 s"):
             await work
     await store.close()
@@ -135,7 +135,7 @@ async def test_silence_is_unavailable_for_every_call(endpoint: str, script: Scri
     [
         ("ResourceNotFoundException", "does not exist"),
         ("AccessDeniedException", "permissions"),
-        ("ValidationException", "did not do what it was asked"),
+        ("ValidationException", "answered with an error"),
     ],
 )
 async def test_a_refusal_of_the_store_is_unavailable_and_tells_nothing_of_the_account(

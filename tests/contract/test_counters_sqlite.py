@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from core.errors import QuotaUnavailable
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters, connect
-from core.stores.ports import Below, CounterStore, Counts, Taken
 from tests.fakes import Clock
 
 type Open = Callable[..., SqliteCounters]
@@ -30,8 +30,8 @@ async def opened() -> AsyncGenerator[Open]:
         await store.close()
 
 
-async def take(store: CounterStore, key: str = "k", expires: int = 100) -> Taken:
-    return await store.take(key, tokens=1, below=Below(), expires=expires)
+async def take(store: CounterStore, key: str = "k", expires: int = 100) -> Admission:
+    return await store.take(key, tokens=1, below=Limit(), expires=expires)
 
 
 def rows(path: Path) -> list[str]:

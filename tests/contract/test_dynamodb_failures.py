@@ -9,14 +9,16 @@ from aiohttp.test_utils import TestServer, unused_port
 import pytest
 
 from core.errors import Conflict, ProviderUnavailable
-from core.platform.dynamodb_items import TRIES
 from core.platform.dynamodb_table import Table
+from core.platform.retry import Backoff
 from core.stores.registry.codec import encode
 from core.stores.registry.dynamodb import DynamoRegistry, connect
 from tests.contract.registries import model
 
 type Answer = tuple[int, dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("aws_credentials")
+TRIES = 10
+AT_ONCE = Backoff(0, 0, TRIES)
 
 
 def failure(code: str, status: int = 400, **more: Any) -> Answer:
@@ -59,7 +61,7 @@ async def registry(script: Scripted) -> AsyncGenerator[DynamoRegistry]:
     app.router.add_post("/", script.answer)
     async with TestServer(app) as server:
         table = Table("models", region=None, endpoint_url=str(server.make_url("")))
-        registry = DynamoRegistry(table, namespace="", backoff=0)
+        registry = DynamoRegistry(table, namespace="", backoff=AT_ONCE)
         yield registry
         await registry.close()
 
@@ -158,7 +160,7 @@ async def test_removal_of_what_changes_all_the_time_is_given_up(registry: Dynamo
         ("AccessDeniedException", "`models` may not be used with this deployment's permissions"),
         ("UnrecognizedClientException", "`models` refused this deployment's credentials"),
         ("ThrottlingException", "`models` is throttling"),
-        ("SomethingNewException", "`models` did not do what it was asked: SomethingNewException"),
+        ("SomethingNewException", "`models` answered with an error: SomethingNewException"),
     ],
 )
 async def test_an_error_of_the_service_is_unavailable_with_its_reason(

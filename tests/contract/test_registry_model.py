@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Conflict, PermissionDenied
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
+from core.stores.registry.port import RegistryStore
 from tests.contract.conftest import fresh
 from tests.contract.registries import Backend, model
 

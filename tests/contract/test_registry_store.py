@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.frame.resources import Resource
-from core.stores.ports import RegistryStore
 from core.stores.registry.codec import MOST_BODY
+from core.stores.registry.port import RegistryStore
 from tests.contract.registries import Backend, model
 
 STRANGE = [

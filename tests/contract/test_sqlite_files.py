@@ -10,8 +10,8 @@ import stat
 import pytest
 
 from core.errors import ProviderUnavailable
-from core.stores.ports import RegistryStore
 from core.stores.registry import sqlite
+from core.stores.registry.port import RegistryStore
 from tests.contract.registries import model
 
 type Open = Callable[[Path | str], RegistryStore]

@@ -14,11 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.runtime.buffered import buffered
+from core.runtime.buffered import buffered_handler
 from core.runtime.invocations import RuntimeApi
 from core.runtime.loop import process_loop
 from core.runtime.stream import Environment
-from core.web.gate import Gate, Steps
+from core.web.access import AccessMiddleware, Steps
 from tests.lambda_.events import SHAPES, SOURCE_IP, Call, event
 from tests.lambda_.runtime_api import listening
 
@@ -28,7 +28,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
 def in_one_piece(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict[str, Any]:
-    return buffered(everywhere(app), base_path=base_path)(sent, None)
+    return buffered_handler(everywhere(app), base_path=base_path)(sent, None)
 
 
 def as_it_comes(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict[str, Any]:
@@ -114,6 +114,17 @@ def test_base_path_of_a_custom_domain_is_taken_off(answers: Answers, shape: str)
 
 
 @every_shape
+def test_name_that_only_begins_as_the_base_path_does_is_whole(answers: Answers, shape: str) -> None:
+    assert told(answers, event(shape, Call(path="/llms")), base_path="/llm")["path"] == "/llms"
+
+
+@every_shape
+def test_host_may_be_an_ipv6_address(answers: Answers, shape: str) -> None:
+    sent = event(shape, Call(headers=[("Host", "[2001:db8::1]:8443")]))
+    assert told(answers, sent)["headers"]["host"] == "[2001:db8::1]:8443"
+
+
+@every_shape
 def test_percent_encoded_path_is_decoded_once(answers: Answers, shape: str) -> None:
     assert told(answers, event(shape, Call(path="/v1/models/a%2Fb%252F%C3%A4")))["path"] == "/v1/models/a/b%2Fä"
 
@@ -136,6 +147,20 @@ def test_repeated_headers_become_one_list(answers: Answers, shape: str) -> None:
 def test_body_arrives_unchanged_as_text_or_base64(answers: Answers, shape: str, body: str | bytes) -> None:
     wanted = body if isinstance(body, str) else body.decode()
     assert told(answers, event(shape, Call("POST", body=body)))["body"] == wanted
+
+
+def test_multipart_arrives_as_it_was_sent_and_json_leaves_as_text(answers: Answers) -> None:
+    """As the API's binary media types have it: the body in base64, whatever its bytes, and no answer in base64."""
+    sent = b'--x\r\ncontent-disposition: form-data; name="file"\r\n\r\n' + bytes(range(256)) + b"\r\n--x--\r\n"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        received = await Request(scope, receive).body()
+        await JSONResponse({"same": received == sent})(scope, receive, send)
+
+    headers = [("content-type", "multipart/form-data; boundary=x")]
+    answer = answers(app, event("rest", Call("POST", "/v1/files", sent, headers)), "")
+    assert not answer.get("isBase64Encoded", False)
+    assert json.loads(answer["body"]) == {"same": True}
 
 
 @every_shape
@@ -174,6 +199,20 @@ def test_body_that_is_not_base64_as_marked_is_refused_before_the_app(answers: An
     assert json.loads(answer["body"])["error"]["code"] == "invalid_request"
 
 
+def test_event_of_a_load_balancer_is_answered() -> None:
+    sent = {
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/a/b"}},
+        "httpMethod": "POST",
+        "path": "/v1/models",
+        "queryStringParameters": {"a": "b%20c"},
+        "headers": {"host": "a.example", "x-forwarded-for": SOURCE_IP},
+        "body": "text",
+        "isBase64Encoded": False,
+    }
+    seen = told(in_one_piece, sent)
+    assert (seen["method"], seen["path"], seen["query"], seen["body"]) == ("POST", "/v1/models", [["a", "b c"]], "text")
+
+
 @every_shape
 def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
     class Context:
@@ -184,6 +223,6 @@ def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
         await asyncio.sleep(3600)
         raise AssertionError
 
-    app = Starlette(routes=[Route("/v1/models", Gate().endpoint(Steps(stuck)))])
-    answer = buffered(app)(event(shape, Call()), Context())
+    app = Starlette(routes=[Route("/v1/models", AccessMiddleware().wrap(Steps(stuck)))])
+    answer = buffered_handler(app)(event(shape, Call()), Context())
     assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (504, "upstream_timeout")

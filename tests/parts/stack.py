@@ -45,7 +45,7 @@ def serving(config: Path, log: Path, *arguments: str, env: dict[str, str] | None
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), stdout=output, stderr=output)
     try:
-        yield _address(process, log)
+        yield address_of(process, log)
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(30)
@@ -54,7 +54,7 @@ def serving(config: Path, log: Path, *arguments: str, env: dict[str, str] | None
     assert "Traceback" not in log.read_text("utf-8"), log.read_text("utf-8")
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until and process.poll() is None:
         if found := re.search(r"listening on (https?://\S+)/v1\n", log.read_text("utf-8")):

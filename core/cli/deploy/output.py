@@ -10,7 +10,7 @@ from core.config.redact import MASK, redact_text
 TITLES: Final = ("ACTION", "RESOURCE", "TYPE", "REPLACED")
 REPLACED: Final = {"True": "yes", "Conditional": "perhaps"}
 ACTIONS: Final = ("Remove", "Modify", "Add")
-PERMISSION: Final = "AWS::Lambda::Permission"  # of API Gateway to call a function, one for each route
+PERMISSION: Final = "AWS::Lambda::Permission"  # to call a function; of an older deployment, one for each route
 NARROWEST: Final = 8
 BODY: Final = '{"model": "\'"$MODEL"\'", "messages": [{"role": "user", "content": "Say hello."}]}'
 

@@ -11,7 +11,7 @@ from core.cli.iam.lookup import Lookup, LookupFailed
 from core.cli.iam.rights import SELF, Derived, Known, derive, roles_of
 from core.cli.iam.statements import Arn, Place, Rights, parameters, statements
 from core.cli.iam.uses import Source, Usage, usage
-from core.cli.options import Pairs, config_argument, env_option, load_checked
+from core.cli.options import Pairs, config_argument, env_option, load_valid_config
 from core.config.problems import ConfigInvalid, Problem
 from core.platform import environment
 
@@ -89,7 +89,7 @@ def command(config: str, env: Pairs, **asked: Unpack[Asked]) -> None:
     assumes (role_arn) is that role's policy: --role ARN prints it.
     Notes go to the standard error.
     """
-    path, checked = load_checked(config, env, KEYS)
+    path, checked = load_valid_config(config, env, KEYS)
     used = usage(checked)
     _check_role(asked, roles_of(used))
     try:

@@ -1,15 +1,15 @@
 """What providers of AWS share: how they are configured, and their SDK clients, made at the first call."""
 
-import asyncio
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from core.config.user_fields import USER
-from core.errors import ProviderUnavailable
 from core.platform import aws_sdk as sdk
+from core.platform.per_loop import PerLoop
 from core.providers.http.connections import MOST_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -54,25 +54,14 @@ class AwsConfig(BaseModel):
         return self
 
 
-@dataclass(slots=True)
-class _Opened:
-    """What belongs to one event loop."""
-
-    loop: asyncio.AbstractEventLoop
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-    session: "AioSession | None" = None
-    clients: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
 class AwsClients:
     """One SDK client per service, of the event loop that asks."""
 
-    def __init__(self, provider_id: str, config: AwsConfig) -> None:
+    def __init__(self, config: AwsConfig) -> None:
         """Keep how; nothing is imported or opened yet."""
-        self._provider_id = provider_id
         self._config = config
-        self._opened: _Opened | None = None
+        self._sessions: PerLoop[AioSession] = PerLoop(lambda _: nullcontext(self._new_session()))
+        self._clients: PerLoop[Any] = PerLoop(self._connect)
         self._warmed: AioSession | None = None
 
     def warm(self, *services: str) -> None:
@@ -84,21 +73,13 @@ class AwsClients:
         """The client of a service, by the SDK's name for it.
 
         Raises:
-            ProviderUnavailable: `endpoint_url` is not a URL.
+            EndpointInvalid: `endpoint_url` is not a URL.
             botocore.exceptions.BotoCoreError: no region, no such profile.
         """
-        loop = asyncio.get_running_loop()
-        if self._opened is None or self._opened.loop is not loop:  # a client belongs to the loop that made it
-            self._opened = _Opened(loop)
-        opened = self._opened
-        if service not in opened.clients:
-            async with opened.lock:
-                if service not in opened.clients:
-                    opened.clients[service] = await self._connect(service, opened)
-        return opened.clients[service]
+        return await self._clients.get(service)
 
-    async def credentials(self, service: str) -> "ReadOnlyCredentials":
-        """What a request of ours is signed with just now, as the client of `service` does it.
+    async def credentials(self) -> "ReadOnlyCredentials":
+        """What a request of ours is signed with just now, as the clients' requests are.
 
         Raises:
             botocore.exceptions.BotoCoreError: there are none, or the role cannot be assumed.
@@ -106,42 +87,34 @@ class AwsClients:
         from botocore.credentials import ReadOnlyCredentials
         from botocore.exceptions import NoCredentialsError
 
-        given = self._config
-        if given.aws_access_key_id and not given.role_arn:
-            keys = _keys(given)
+        config = self._config
+        if config.aws_access_key_id and not config.role_arn:
+            keys = _keys(config)
             return ReadOnlyCredentials(
                 keys["aws_access_key_id"], keys["aws_secret_access_key"], keys.get("aws_session_token")
             )
-        await self.client(service)
-        session = self._opened.session if self._opened is not None else None
-        found = await session.get_credentials() if session is not None else None
-        if found is None:
+        credentials = await (await self._sessions.get()).get_credentials()
+        if credentials is None:
             raise NoCredentialsError
-        return await found.get_frozen_credentials()
+        return await credentials.get_frozen_credentials()
 
     async def close(self) -> None:
         """Close this event loop's clients; a later call makes others."""
-        opened = self._opened
-        if opened is not None and opened.loop is asyncio.get_running_loop():
-            self._opened = None
-            async with opened.lock:
-                await opened.stack.aclose()
+        await self._clients.close()
+        await self._sessions.close()
 
-    async def _connect(self, service: str, opened: _Opened) -> Any:  # noqa: ANN401 - see client
-        given = self._config
-        if opened.session is None:
-            opened.session, self._warmed = self._warmed or _session(given), None
-        keys = {} if given.role_arn else _keys(given)
-        # The SDK types its services one by one, and not those whose stubs are not installed.
-        create: Any = opened.session.create_client
-        try:
-            making = create(
-                service, region_name=given.region_name, endpoint_url=given.endpoint_url, config=_options(given), **keys
-            )
-            return await opened.stack.enter_async_context(making)
-        except ValueError as failure:  # how the SDK refuses an endpoint that is not a URL
-            message = f"Provider `{self._provider_id}` cannot be used: its endpoint_url is not a URL."
-            raise ProviderUnavailable(message) from failure
+    def _new_session(self) -> "AioSession":
+        session, self._warmed = self._warmed or _session(self._config), None
+        return session
+
+    @asynccontextmanager
+    async def _connect(self, service: str) -> AsyncGenerator[Any]:
+        config = self._config
+        keys = {} if config.role_arn else _keys(config)
+        place = {"region_name": config.region_name, "endpoint_url": config.endpoint_url}
+        session = await self._sessions.get()
+        async with sdk.open_client(session, service, config=_options(config), **place, **keys) as client:
+            yield client
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +133,20 @@ class _Role:
 
     async def _assume(self) -> dict[str, str]:
         """The SDK's own four names for refreshed credentials; the time in ISO 8601."""
-        create: Any = sdk.session(self.config.profile_name).create_client
-        async with create(
-            "sts", region_name=self.config.region_name, config=_options(self.config), **_keys(self.config)
-        ) as sts:
+        config = self.config
+        options = {"region_name": config.region_name, "config": _options(config), **_keys(config)}
+        async with sdk.open_client(sdk.session(config.profile_name), "sts", **options) as sts:
             answer = await sts.assume_role(
-                RoleArn=self.config.role_arn,
+                RoleArn=config.role_arn,
                 RoleSessionName=ROLE_SESSION_NAME,
-                DurationSeconds=self.config.session_ttl or 3600,
+                DurationSeconds=config.session_ttl or 3600,
             )
-        made = answer["Credentials"]
+        credentials = answer["Credentials"]
         return {
-            "access_key": made["AccessKeyId"],
-            "secret_key": made["SecretAccessKey"],
-            "token": made["SessionToken"],
-            "expiry_time": made["Expiration"].isoformat(),
+            "access_key": credentials["AccessKeyId"],
+            "secret_key": credentials["SecretAccessKey"],
+            "token": credentials["SessionToken"],
+            "expiry_time": credentials["Expiration"].isoformat(),
         }
 
 
@@ -202,5 +174,5 @@ def _session(config: AwsConfig) -> "AioSession":
 
 def _keys(config: AwsConfig) -> dict[str, str]:
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-    given: dict[str, SecretStr | None] = {name: getattr(config, name) for name in names}
-    return {name: key.get_secret_value() for name, key in given.items() if key is not None}
+    keys: dict[str, SecretStr | None] = {name: vars(config)[name] for name in names}
+    return {name: key.get_secret_value() for name, key in keys.items() if key is not None}

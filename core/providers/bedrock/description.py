@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from core.apis.discovery import Description
 from core.errors import ApiError
 from core.providers.bedrock.clients import AwsClients
-from core.providers.bedrock.errors import translated
+from core.providers.bedrock.errors import translate_errors
 
 
 async def described(provider_id: str, clients: AwsClients, listed: Callable[[], Awaitable[Description]]) -> Description:
@@ -14,12 +14,12 @@ async def described(provider_id: str, clients: AwsClients, listed: Callable[[], 
     Raises:
         ProviderUnavailable: no region, no such profile.
     """
-    with translated(provider_id):
+    with translate_errors(provider_id):
         control = await clients.client("bedrock")
     known = Description(region=control.meta.region_name, credentials=False)
     try:
-        with translated(provider_id):
-            await clients.credentials("bedrock")
+        with translate_errors(provider_id):
+            await clients.credentials()
         known["credentials"] = True
         known.update(await listed())
     except ApiError as failure:

@@ -4,32 +4,36 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from itertools import chain
 import time
 from typing import Annotated, Any, Final, Literal, override
 from uuid import uuid4
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ServedModel
 from core.config.fetch import FetchConfig
 from core.config.user_fields import USER
-from core.errors import ApiError, InvalidRequest, NotFound, UpstreamFailed
+from core.errors import InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
+from core.platform.concurrency import run_all
 from core.providers.bedrock.clients import AwsClients, AwsConfig
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import to_converse
 from core.providers.bedrock.converse.stream import ConverseChunks
 from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
-from core.providers.bedrock.errors import translated
+from core.providers.bedrock.errors import translate_errors
 from core.providers.bedrock.listing import served_models
 from core.providers.http.fetch import GuardedFetcher
 from core.providers.http.inlined_images import with_inlined_images
+from core.providers.http.replies import health_of, read_object
 
 RUNTIME: Final = "bedrock-runtime"
+CONTROL: Final = "bedrock"
 PROFILES: Final = ("SYSTEM_DEFINED", "APPLICATION")
 PAGE: Final = 1000  # profiles, the most that one answer holds
 AT_ONCE: Final = 8  # invocations of one embeddings request
@@ -52,14 +56,14 @@ class Bedrock:
     def __init__(self, provider_id: str, config: Config) -> None:
         """Keep where it is; the SDK is imported and its clients opened at the first call."""
         self._provider_id = provider_id
-        self._clients = AwsClients(provider_id, config)
+        self._clients = AwsClients(config)
         self._seconds = config.read_timeout or 60.0
         self._fetcher = GuardedFetcher(config.fetch)
         self._embedding_models: dict[str, JsonObject] = {}  # what was listed of them, by id
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         body = to_converse(await with_inlined_images(request, self._fetcher))
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 reply = await runtime.converse(modelId=request.model, **body)
@@ -79,16 +83,13 @@ class Bedrock:
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         family = await self._family(request.model)
         bodies = to_invoke(family, request)
-        slots = asyncio.Semaphore(AT_ONCE)
-        answers = await _together(self._embed(slots, request.model, family, body) for body in bodies)
+        answers = await run_all([partial(self._embed, request.model, family, body) for body in bodies], at_once=AT_ONCE)
         vectors = [vector for made, _ in answers for vector in made]
         return embedding_list(request, vectors, sum(tokens for _, tokens in answers))
 
     async def list_models(self) -> list[ServedModel]:
-        control = await self._client("bedrock")
-        models, *profiles = await _together(
-            [self._models(control), *(self._profiles(control, kind) for kind in PROFILES)]
-        )
+        lists = [partial(self._models), *(partial(self._profiles, kind) for kind in PROFILES)]
+        models, *profiles = await run_all(lists, at_once=len(lists))
         served = served_models(models, chain.from_iterable(profiles))
         self._embedding_models = {
             model["id"]: model["metadata"] for model in served if model["model_type"] == "embedding"
@@ -106,11 +107,7 @@ class Bedrock:
         self._clients.warm(RUNTIME)
 
     async def health(self) -> Health:
-        try:
-            await self._models(await self._client("bedrock"))
-        except ApiError as failure:
-            return Health(status="Error", message=failure.message)
-        return Health(status="OK")
+        return await health_of(self._models())
 
     async def close(self) -> None:
         await self._clients.close()
@@ -126,7 +123,7 @@ class Bedrock:
         body = to_converse(await with_inlined_images(request, self._fetcher))
         usage = bool((request.stream_options or {}).get("include_usage"))
         chunks = ConverseChunks(**_head(request), usage=usage)
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.converse_stream(modelId=request.model, **body)
@@ -146,16 +143,14 @@ class Bedrock:
         """The SDK would ask again after a timeout, and every answer that nobody waits for has its price."""
         return asyncio.timeout(self._seconds)
 
-    async def _client(self, service: str) -> Any:  # noqa: ANN401 - see AwsClients
-        with translated(self._provider_id):
-            return await self._clients.client(service)
-
-    async def _models(self, control: Any) -> list[JsonObject]:  # noqa: ANN401 - see AwsClients
-        with translated(self._provider_id):
+    async def _models(self) -> list[JsonObject]:
+        with translate_errors(self._provider_id):
+            control = await self._clients.client(CONTROL)
             return list((await control.list_foundation_models()).get("modelSummaries", []))
 
-    async def _profiles(self, control: Any, kind: str) -> list[JsonObject]:  # noqa: ANN401 - see AwsClients
-        with translated(self._provider_id):
+    async def _profiles(self, kind: str) -> list[JsonObject]:
+        with translate_errors(self._provider_id):
+            control = await self._clients.client(CONTROL)
             pages = control.get_paginator("list_inference_profiles").paginate(
                 typeEquals=kind, PaginationConfig={"PageSize": PAGE}
             )
@@ -171,28 +166,17 @@ class Bedrock:
             raise InvalidRequest(f"`{model}` takes another body than Bedrock's text embeddings do.", param="model")
         return family
 
-    async def _embed(
-        self, slots: asyncio.Semaphore, model: str, family: Family, body: JsonObject
-    ) -> tuple[Vectors, int]:
-        async with slots:
-            with translated(self._provider_id):
-                async with self._patience():
-                    runtime = await self._clients.client(RUNTIME)
-                    answer = await runtime.invoke_model(
-                        modelId=model, body=to_json(body), contentType="application/json", accept="application/json"
-                    )
-                    content = await answer["body"].read()
+    async def _embed(self, model: str, family: Family, body: JsonObject) -> tuple[Vectors, int]:
+        with translate_errors(self._provider_id):
+            async with self._patience():
+                runtime = await self._clients.client(RUNTIME)
+                answer = await runtime.invoke_model(
+                    modelId=model, body=to_json(body), contentType="application/json", accept="application/json"
+                )
+                content = await answer["body"].read()
         tokens = answer["ResponseMetadata"]["HTTPHeaders"].get(TOKENS, "")
-        return from_invoke(family, self._object(content)), int(tokens) if tokens.isdecimal() else 0
-
-    def _object(self, content: bytes) -> JsonObject:
-        try:
-            value = from_json(content)
-        except ValueError as invalid:
-            raise UpstreamFailed(f"Provider `{self._provider_id}` did not answer with valid JSON.") from invalid
-        if not isinstance(value, dict):
-            raise UpstreamFailed(f"Provider `{self._provider_id}` did not answer with a JSON object.")
-        return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
+        vectors = from_invoke(family, read_object(self._provider_id, content))
+        return vectors, int(tokens) if tokens.isdecimal() else 0
 
 
 class BedrockOverOpenAI(Bedrock):
@@ -217,17 +201,6 @@ class BedrockOverOpenAI(Bedrock):
     async def close(self) -> None:
         await self._chat.close()
         await super().close()
-
-
-async def _together[T](work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results in order; the first that fails cancels the rest."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except ExceptionGroup as failures:
-        first = failures.exceptions[0]
-        raise first from first.__cause__
-    return [task.result() for task in tasks]
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Final
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject, JsonStream
 from core.providers.bedrock.clients import AwsClients, AwsConfig
-from core.providers.bedrock.errors import translated
+from core.providers.bedrock.errors import translate_errors
 from core.providers.http.target import Target
 from core.providers.http.upstream import Upstream
 from core.providers.openai.compatible import OpenAICompatible
@@ -49,7 +49,7 @@ class BedrockOpenAI:
     async def _connected(self) -> OpenAICompatible:
         async with self._lock:
             if self._remote is None:
-                with translated(self._provider_id):
+                with translate_errors(self._provider_id):
                     meta = (await self._clients.client(SERVICE)).meta
                 self._region = meta.region_name
                 address = meta.endpoint_url.rstrip("/") + PATH
@@ -69,8 +69,8 @@ class BedrockOpenAI:
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
-        with translated(self._provider_id):
-            credentials = await self._clients.credentials(SERVICE)
+        with translate_errors(self._provider_id):
+            credentials = await self._clients.credentials()
         request = AWSRequest(method=method, url=url, data=body, headers={"content-type": "application/json"})
         SigV4Auth(credentials, SIGNED_AS, self._region).add_auth(request)
         return {name: request.headers[name] for name in SIGNATURE if name in request.headers}

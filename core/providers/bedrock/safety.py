@@ -14,9 +14,10 @@ from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.providers.bedrock.clients import AwsClients, AwsConfig
-from core.providers.bedrock.errors import translated
+from core.providers.bedrock.errors import translate_errors
 from core.providers.bedrock.guardrail_content import source_of, to_content
 from core.providers.bedrock.guardrail_findings import violation_of
+from core.providers.http.replies import health_of
 
 VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
 NO_VERSION: Final = "needs `guardrailVersion` in its params: a number, or DRAFT"
@@ -32,7 +33,7 @@ class BedrockGuardrails:
     def __init__(self, provider_id: str, config: Config) -> None:
         """Keep where it is; the SDK is imported and its clients opened at the first call."""
         self._provider_id = provider_id
-        self._clients = AwsClients(provider_id, config)
+        self._clients = AwsClients(config)
 
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
@@ -80,12 +81,7 @@ class BedrockGuardrails:
             raise InvalidRequest(message, param="params.guardrailVersion" if there else "provider_shield_id")
 
     async def health(self) -> Health:
-        try:
-            with translated(self._provider_id):
-                await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
-        except ApiError as failure:
-            return Health(status="Error", message=failure.message)
-        return Health(status="OK")
+        return await health_of(self._probe())
 
     async def describe(self) -> Description:
         """Its region, whether there are credentials, and the guardrails there."""
@@ -96,19 +92,23 @@ class BedrockGuardrails:
     async def close(self) -> None:
         await self._clients.close()
 
+    async def _probe(self) -> None:
+        with translate_errors(self._provider_id):
+            await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
+
     async def _apply(self, **what: Any) -> JsonObject:  # noqa: ANN401 - the SDK's own arguments
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             answer: JsonObject = await (await self._clients.client("bedrock-runtime")).apply_guardrail(**what)
         return answer
 
     async def _listed(self) -> Description:
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails").paginate()
             return Description(guardrails=[each["id"] async for page in pages for each in page.get("guardrails", [])])
 
     async def _versions(self, guardrail: str) -> list[str]:
         versions: list[str] = []
-        with translated(self._provider_id):
+        with translate_errors(self._provider_id):
             pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails")
             async for page in pages.paginate(guardrailIdentifier=guardrail):
                 versions += [summary["version"] for summary in page.get("guardrails", [])]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.config.fetch import FetchConfig
 from core.frame.version import VERSION
+from core.platform.per_loop import PerLoop
 from core.providers.http.fetch_addresses import may_fetch_from
 from core.providers.http.fields import wrong
 
@@ -49,7 +50,7 @@ class GuardedFetcher:
         """`resolver` replaces the system's; nothing is opened yet."""
         self._config = config
         self._resolver = resolver
-        self._session: ClientSession | None = None
+        self._sessions: PerLoop[ClientSession] = PerLoop(self._connect)
 
     async def fetch(self, url: str, *, param: str) -> Fetched:
         """What a GET of `url` answers, after at most three redirects.
@@ -70,14 +71,13 @@ class GuardedFetcher:
 
     async def close(self) -> None:
         """Close the connections; a later fetch opens others."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._sessions.close()
 
     async def _followed(self, url: str, param: str) -> Fetched:
         where = checked(url, self._config, param)
+        session = await self._sessions.get()
         for _ in range(1 + MOST_REDIRECTS):
-            async with self._open().get(where, allow_redirects=False) as answer:
+            async with session.get(where, allow_redirects=False) as answer:
                 if answer.status not in REDIRECTS:
                     return await self._read(answer, param)
                 where = redirected(where, answer.headers.get("location", ""), self._config, param)
@@ -99,19 +99,17 @@ class GuardedFetcher:
                 raise too_large
         return Fetched(bytes(content), answer.content_type)
 
-    def _open(self) -> "ClientSession":
+    def _connect(self, _: str) -> "ClientSession":
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
-        if self._session is None:
-            self._session = ClientSession(
-                connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=self._socket_to),
-                headers=HEADERS,
-                cookie_jar=DummyCookieJar(),
-                timeout=ClientTimeout(total=None, sock_connect=self._config.connect_timeout),
-                trust_env=False,
-                auto_decompress=False,
-            )
-        return self._session
+        return ClientSession(
+            connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=self._socket_to),
+            headers=HEADERS,
+            cookie_jar=DummyCookieJar(),
+            timeout=ClientTimeout(total=None, sock_connect=self._config.connect_timeout),
+            trust_env=False,
+            auto_decompress=False,
+        )
 
     def _socket_to(self, found: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, (host, *_) = found

@@ -1,13 +1,14 @@
 """Remote images of a chat made part of it, for providers that take bytes only."""
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import partial
 import re
 from typing import Any, Final
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
+from core.platform.concurrency import run_all
 from core.providers.http.fetch import GuardedFetcher
 from core.providers.http.fields import wrong
 
@@ -51,25 +52,18 @@ def _remote_images(messages: Sequence[JsonObject]) -> dict[str, list[str]]:
 
 async def _fetched(found: Mapping[str, Sequence[str]], fetcher: GuardedFetcher) -> dict[str, str]:
     """Each URL's content as a `data:` URL."""
-    free = asyncio.Semaphore(AT_ONCE)
     left = MOST_BYTES
 
     async def data_url(url: str, paths: Sequence[str]) -> str:
         nonlocal left
-        async with free:
-            content = (await fetcher.fetch(url, param=paths[0])).content
+        content = (await fetcher.fetch(url, param=paths[0])).content
         left -= len(content) * len(paths)
         if left < 0:
             raise wrong("messages", f"must not have remote images of more than {MOST_BYTES} bytes together.")
         return f"data:{_media_type(content, paths[0])};base64,{b64encode(content).decode()}"
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = {url: group.create_task(data_url(url, paths)) for url, paths in found.items()}
-    except ExceptionGroup as failed:
-        first = failed.exceptions[0]
-        raise first from first.__cause__
-    return {url: task.result() for url, task in tasks.items()}
+    jobs = [partial(data_url, url, paths) for url, paths in found.items()]
+    return dict(zip(found, await run_all(jobs, at_once=AT_ONCE), strict=True))
 
 
 def _media_type(content: bytes, path: str) -> str:

@@ -12,11 +12,13 @@ import ssl
 from typing import Any, Final
 
 import aiohttp
-from pydantic_core import from_json
 
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
+from core.platform import json_reader
+from core.platform.per_loop import PerLoop
+from core.providers.http.replies import read_json, read_object
 from core.providers.http.target import Credentials, Target
 
 log = logging.getLogger(__name__)
@@ -43,19 +45,19 @@ class Upstream:
         """Keep the target; nothing is opened yet."""
         self._target = target
         self._sign = sign
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
 
     async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
         """GET any JSON."""
         async with self._response("GET", path, None, credentials, forms) as response:
-            return self._json(await response.read())
+            return read_json(self._target.provider_id, await response.read())
 
     async def post(
         self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
     ) -> JsonObject:
         """POST JSON, get a JSON object."""
         async with self._response("POST", path, body, credentials, forms) as response:
-            return self._object(await response.read())
+            return read_object(self._target.provider_id, await response.read())
 
     async def stream(
         self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
@@ -67,9 +69,7 @@ class Upstream:
 
     async def close(self) -> None:
         """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._sessions.close()
 
     async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
         async with self._response("POST", path, body, credentials, forms) as response:
@@ -78,23 +78,11 @@ class Upstream:
             async for data in _sse(response.content.iter_any(), self._failed):
                 if data == b"[DONE]":
                     return
-                event = self._object(data)
+                event = read_object(self._target.provider_id, data)
                 if "error" in event and "choices" not in event:
                     raise self._translated(_status_of(event), event, None, credentials)
                 yield event
         raise self._failed("ended its stream before it was complete")
-
-    def _json(self, data: bytes) -> Any:  # noqa: ANN401 - whatever an upstream sent
-        try:
-            return from_json(data)
-        except ValueError as invalid:
-            raise self._failed("did not answer with valid JSON") from invalid
-
-    def _object(self, data: bytes) -> JsonObject:
-        value = self._json(data)
-        if not isinstance(value, dict):
-            raise self._failed("did not answer with a JSON object")
-        return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
 
     def _failed(self, what: str) -> UpstreamFailed:
         return UpstreamFailed(f"Provider `{self._target.provider_id}` {what}.")
@@ -126,7 +114,7 @@ class Upstream:
     async def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        session, url = self._open(), self._target.base_url + path
+        session, url = await self._sessions.get(), self._target.base_url + path
         try:
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
@@ -135,24 +123,20 @@ class Upstream:
             # A kept connection that the other side closed while we slept (a frozen Lambda): nothing was answered.
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            target = self._target
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
-                ),
-                headers=JSON | target.headers,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=target.connect_timeout, sock_read=target.timeout
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+    def _connect(self, _: str) -> aiohttp.ClientSession:
+        target = self._target
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
+            ),
+            headers=JSON | target.headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=target.connect_timeout, sock_read=target.timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
         try:
-            answer = from_json(await response.read())
+            answer: Any = json_reader.read_json(await response.read())
         except ValueError:
             answer = None
         log.warning("provider %s answered %d", self._target.provider_id, response.status)

@@ -12,11 +12,13 @@ from pydantic_core import to_json
 from core.apis.discovery import Description
 from core.apis.safety import SafetyProvider, Violation
 from core.config.user_fields import USER
-from core.errors import ApiError, InvalidRequest, UpstreamFailed
+from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
+from core.platform.json_values import as_object
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.message_text import words
+from core.providers.http.replies import health_of
 from core.providers.http.target import Target
 
 if TYPE_CHECKING:
@@ -95,11 +97,7 @@ class NemoGuardrails:
         del shield
 
     async def health(self) -> Health:
-        try:
-            await self._http.get(CONFIGS)
-        except ApiError as failure:
-            return Health(status="Error", message=failure.message)
-        return Health(status="OK")
+        return await health_of(self._http.get(CONFIGS))
 
     async def describe(self) -> Description:
         """The names of the service's configurations."""
@@ -133,7 +131,7 @@ def _said(message: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _violation(rails: object) -> Violation:
-    known: JsonObject = dict(cast("JsonObject", rails)) if isinstance(rails, dict) else {}
+    known = as_object(rails)
     blocked = [name for name, rail in known.items() if rail == {"status": "blocked"}]
     named = {"violation_type": ",".join(blocked)} if blocked else {}
     return Violation(violation_level="error", user_message=REFUSAL, metadata=known | named)

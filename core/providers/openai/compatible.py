@@ -11,6 +11,8 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
+from core.platform.json_values import as_object
+from core.providers.http.replies import health_of
 from core.providers.http.target import Credentials
 from core.providers.openai.config import KEY, Settings
 
@@ -98,11 +100,7 @@ class OpenAICompatible:
     async def health(self) -> Health:
         if not self._has_key():
             return Health(status="Not Implemented", message=NO_KEY)
-        try:
-            await self.list_models()
-        except ApiError as failure:
-            return Health(status="Error", message=failure.message)
-        return Health(status="OK")
+        return await health_of(self.list_models())
 
     async def close(self) -> None:
         if self._upstream is not None:
@@ -114,7 +112,7 @@ class OpenAICompatible:
         answer = await self._http.get(how.path, self._credentials, how.headers or self._row.headers)
         match cast("JsonObject", answer).get(how.entries) if how.entries and isinstance(answer, dict) else answer:
             case [*entries]:
-                known = [cast("JsonObject", entry) if isinstance(entry, dict) else {} for entry in entries]
+                known = [as_object(entry) for entry in entries]
             case _:
                 raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
         listed = [(model, entry) for entry in known if (model := self._served(entry)) is not None]

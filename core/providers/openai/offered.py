@@ -4,12 +4,12 @@ Sources: https://docs.vllm.ai/en/latest/features/lora.html (`parent`), and the l
 Groq (`context_window`) and of Together and SambaNova (`context_length`).
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Final
 
 from core.apis.discovery import OfferedModel
 from core.apis.inference import ServedModel
 from core.frame.types import JsonObject
+from core.platform.json_values import as_object
 
 CONTEXT: Final = ("max_model_len", "context_window", "context_length", "max_context_length", "n_ctx")
 
@@ -17,7 +17,7 @@ CONTEXT: Final = ("max_model_len", "context_window", "context_length", "max_cont
 def offered_model(served: ServedModel, entry: JsonObject) -> OfferedModel:
     """A served model, with what its entry in the listing says of its context and of the model it adapts."""
     model = OfferedModel(id=served["id"], model_type=served["model_type"])
-    facts = {**_mapping(entry.get("meta")), **entry}
+    facts = {**as_object(entry.get("meta")), **entry}
     length = next((value for name in CONTEXT if _is_count(value := facts.get(name))), None)
     if length is not None:
         model["context_length"] = length
@@ -38,7 +38,3 @@ def offered_profile(served: ServedModel) -> OfferedModel:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

@@ -11,7 +11,7 @@ from importlib import metadata
 import re
 from typing import Any, Final, cast
 
-from core.apis.tables import APIS
+from core.apis.index import has_providers
 from core.config.places import Value
 from core.resolution.external.boundary import Unusable, imported, run
 from core.resolution.external.spec_files import Adapter, FlatFile, spec_from
@@ -126,7 +126,7 @@ def _spec(raw: dict[str, Value] | str, origin: str) -> tuple[ProviderSpec | None
         return None, faults
     if (spec.api, spec.provider_type) in built_in():
         return None, [f"`{spec.provider_type}` is built in; the package must give it another provider_type"]
-    return spec if spec.api in APIS else None, []
+    return spec if has_providers(spec.api) else None, []
 
 
 def _raw(given: Any) -> dict[str, Value] | str:  # noqa: ANN401 - whatever an author returned

@@ -12,7 +12,7 @@ from core.resolution.provider_types import ProviderSpec
 def external_problems(loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec) -> list[Problem]:
     """All of it, each with what to do."""
     problems: list[Problem] = []
-    place = loaded.places.written(path)
+    place = loaded.places.source_path(path)
     if entry.module is not None and (fault := version_fault(entry.module)) is not None:
         problems.append(Problem(f"{place}.module", fault))
     missing = uninstalled(spec)

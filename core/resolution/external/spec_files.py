@@ -10,12 +10,13 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from core.apis.tables import APIS
+from core.apis.index import has_providers
 from core.config.places import Places, Value
 from core.config.problems import Problem
-from core.config.sections import AUTOMATIC_APIS, ROUTED_APIS, nearest
+from core.config.sections import AUTOMATIC_APIS, ROUTED_APIS
 from core.config.source import read
 from core.config.validation import check
+from core.platform.suggestions import did_you_mean
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
 
 PATH: Final = "external_providers_dir"
@@ -45,7 +46,7 @@ def _requirement(value: str) -> str:
 
 def _api(value: str) -> str:
     if value not in APIS_KNOWN:
-        raise ValueError(f"`{value}` is no API{nearest(value, APIS_KNOWN)}")
+        raise ValueError(f"`{value}` is no API{did_you_mean(value, APIS_KNOWN)}")
     return value
 
 
@@ -153,8 +154,8 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[tuple[Path, str, str
             elif file.suffix not in {".yaml", ".json"}:
                 continue
             elif api not in APIS_KNOWN:
-                problems.append(Problem(PATH, f"{shown}: `{api}` is no API{nearest(api, APIS_KNOWN)}"))
-            elif api in APIS:
+                problems.append(Problem(PATH, f"{shown}: `{api}` is no API{did_you_mean(api, APIS_KNOWN)}"))
+            elif has_providers(api):
                 yield file, flavour, api
 
 

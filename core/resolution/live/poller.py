@@ -13,8 +13,8 @@ from typing import Final
 
 from core.config.records import DynamoStore, SqliteStore
 from core.errors import ApiError, ProviderUnavailable
-from core.stores.connect import connect_configurations
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
+from core.stores.connect import CONFIGURATIONS
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ PATIENCE: Final = 3.0  # seconds for the store
 RETRY_SECONDS: Final = 1.0  # after it could not be asked
 
 
-class Watch:
+class ConfigurationPoller:
     """Shared by the stacks of a process, so that all of them hear at once what one has registered."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Watch:
             raise ProviderUnavailable("The configuration in force cannot be read. Try again.")
         return self._head
 
-    def told(self, head: Head) -> None:
+    def note_head(self, head: Head) -> None:
         """This process has just written it."""
         self._writes += 1
         self._head, self._due = head, self._clock() + self._seconds
@@ -76,6 +76,6 @@ class Watch:
 
 
 @cache
-def watch_of(store: SqliteStore | DynamoStore, seconds: float) -> Watch:
+def poller_of(store: SqliteStore | DynamoStore, seconds: float) -> ConfigurationPoller:
     """The one of this process for that store."""
-    return Watch(connect_configurations(store), seconds)
+    return ConfigurationPoller(CONFIGURATIONS.connect(store), seconds)

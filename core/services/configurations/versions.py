@@ -1,9 +1,8 @@
 """Versions of the configuration, one after the other: what is wanted is validated, then stored over a head that still holds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-import random
 import time
 from typing import Final, Protocol
 
@@ -14,17 +13,16 @@ from core.config.overlay import Overlay
 from core.config.problems import Problem
 from core.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound
 from core.frame.types import JsonObject
+from core.platform.retry import Backoff
 from core.services.configurations.overrides import Change, Viewed
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
 
 LARGEST: Final = 256 * 1024  # bytes of a stored overlay; DynamoDB takes items of 400 KB
-TRIES: Final = 50
-BACKOFF: Final = 0.02  # seconds at first, with jitter, when another version came in between
-LONGEST_BACKOFF: Final = 0.5
+BACKOFF: Final = Backoff(0.04, 0.5, tries=50)  # when another version came in between
 OFF: Final = "The Configuration API is not on here: the run config has no `configurations: {}`."
 
 
-class Judge(Protocol):
+class ConfigurationValidator(Protocol):
     """Knows the run config and the provider types of this build."""
 
     def viewed(self, overlay: Overlay) -> list[Viewed]:
@@ -49,25 +47,24 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What all callers of a process share. `told` hears of each new head; without a `store` the API is off."""
+    """What all callers of a process share. `note_head` is called with each new head; without a `store` the API is off."""
 
-    judge: Judge
-    kept_in: ConfigurationStore | None
-    told: Callable[[Head], None]
+    validator: ConfigurationValidator
+    opened_store: ConfigurationStore | None
+    note_head: Callable[[Head], None]
     clock: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def store(self) -> ConfigurationStore:
         """Raises NotFound where the API is off."""
-        if self.kept_in is None:
+        if self.opened_store is None:
             raise NotFound(OFF)
-        return self.kept_in
+        return self.opened_store
 
     async def head(self) -> Head:
         """The head as of now; that of an empty store where the API is off."""
-        return Head() if self.kept_in is None else await self.kept_in.head()
+        return Head() if self.opened_store is None else await self.opened_store.head()
 
     async def overlay(self, version: int) -> Overlay:
         """What that version lays over the run config; nothing for 0 and for one that is gone."""
@@ -85,8 +82,8 @@ class Versions:
             BodyTooLarge: the overlay would be larger than LARGEST.
         """
         async with self.turn:
-            for attempt in range(TRIES):
-                await self._wait(attempt)
+            for pause in BACKOFF.pauses():
+                await asyncio.sleep(pause)
                 head = await self.store.head()
                 if wanted.based_on is not None and wanted.based_on != head.active:
                     raise Conflict(
@@ -94,7 +91,7 @@ class Versions:
                     )
                 before = await self.overlay(head.active)
                 change = wanted.change(before)
-                await self._judged(before, change, ask=not wanted.force and attempt == 0)
+                await self._judged(before, change, ask=not (wanted.force or pause))  # the first time only
                 made = Configuration(
                     head.latest + 1, change.overlay, int(self.clock()), owner=wanted.owner, note=change.note
                 )
@@ -102,19 +99,19 @@ class Versions:
                 if same is not None or wanted.dry_run:
                     return same or made, change
                 if await self.store.append(made, after=head):
-                    self.told(Head(made.version, made.version))
+                    self.note_head(Head(made.version, made.version))
                     return made, change
         raise _busy()
 
     async def remove(self, configuration: Configuration) -> None:
         """Remove it; what falls back to the run config alone is validated before. Raises InvalidRequest, NotFound."""
-        for attempt in range(TRIES):
-            await self._wait(attempt)
+        for pause in BACKOFF.pauses():
+            await asyncio.sleep(pause)
             head = await self.store.head()
             if head.active == configuration.version:
-                refuse(await self.judge.objections(configuration.overlay, {}, ask=False))
+                refuse(await self.validator.objections(configuration.overlay, {}, ask=False))
             if await self.store.remove(configuration.version, after=head):
-                self.told(Head(head.latest, 0 if head.active == configuration.version else head.active))
+                self.note_head(Head(head.latest, 0 if head.active == configuration.version else head.active))
                 return
         raise _busy()
 
@@ -122,11 +119,7 @@ class Versions:
         refuse(change.problems)
         if len(to_json(change.overlay)) > LARGEST:
             raise BodyTooLarge(LARGEST)
-        refuse(await self.judge.objections(before, change.overlay, ask=ask))
-
-    async def _wait(self, attempt: int) -> None:
-        if attempt:
-            await self.sleep(min(BACKOFF * 2**attempt, LONGEST_BACKOFF) * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        refuse(await self.validator.objections(before, change.overlay, ask=ask))
 
 
 def refuse(problems: Sequence[Problem]) -> None:

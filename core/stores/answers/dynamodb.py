@@ -13,13 +13,12 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html.
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 from uuid import uuid4
 import zlib
 
 from core.errors import IdempotencyUnavailable
-from core.platform.dynamodb_table import Table
-from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.platform.dynamodb_table import Table, namespace_prefix, number_value
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -41,7 +40,7 @@ class DynamoAnswers:
     def __init__(self, table: Table, *, namespace: str, patience: float = PATIENCE, most_part: int = MOST_PART) -> None:
         """Compose; nothing is read before the first call."""
         self._table = table
-        self._prefix = f"{quote(namespace, safe='')}#idempotency#" if namespace else "idempotency#"
+        self._prefix = f"{namespace_prefix(namespace)}idempotency#"
         self._patience = patience
         self._most_part = most_part
 
@@ -56,11 +55,11 @@ class DynamoAnswers:
                         **self._key(key),
                         "fingerprint": {"S": fingerprint},
                         "holder": {"S": lease.holder},
-                        "expires": _number(until),
+                        "expires": number_value(until),
                     },
                     ConditionExpression="attribute_not_exists(pk) OR #expires <= :now",
                     ExpressionAttributeNames={"#expires": "expires"},
-                    ExpressionAttributeValues={":now": _number(now)},
+                    ExpressionAttributeValues={":now": number_value(now)},
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except client.exceptions.ConditionalCheckFailedException as refusal:
@@ -76,15 +75,15 @@ class DynamoAnswers:
         if len(parts) == 1:
             parts = []
         values: dict[str, Any] = {
-            "status": _number(answer.status),
+            "status": number_value(answer.status),
             "content_type": {"S": answer.content_type},
-            "expires": _number(expires),
-            "parts": _number(len(parts)),
+            "expires": number_value(expires),
+            "parts": number_value(len(parts)),
             "body": {"B": b"" if parts else body},
         }
         async with self._client() as client:
             for number, part in enumerate(parts):
-                item = self._part(lease, number) | {"body": {"B": part}, "expires": _number(expires + SPARE)}
+                item = self._part(lease, number) | {"body": {"B": part}, "expires": number_value(expires + SPARE)}
                 await client.put_item(TableName=self._table.name, Item=item)
             try:
                 await client.update_item(
@@ -149,10 +148,6 @@ class DynamoAnswers:
 
     def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
         return self._table.bounded(self._patience, IdempotencyUnavailable)
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
 
 
 def connect(

@@ -10,7 +10,7 @@ from uuid import uuid4
 from core.errors import IdempotencyUnavailable
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
-from core.stores.ports import Answer, AnswerStore, Earlier, Lease
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 
 GRACE: Final = 3600  # seconds that a row outlives its time: for a holder that is late, but whose key nobody took
 WHAT: Final = "The idempotency keys'"

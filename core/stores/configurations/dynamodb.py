@@ -8,13 +8,13 @@ Digits sort before letters, so what is below `head` are the versions. No kind of
 """
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from core.apis.configurations import Configuration
 from core.platform.dynamodb_items import BACKOFF, REFUSED, Items
-from core.platform.dynamodb_table import Table
+from core.platform.dynamodb_table import Table, namespace_prefix, number_value
+from core.platform.retry import Backoff
 from core.stores.configurations.codec import decode, encode, missing, possible
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import PutTypeDef
@@ -26,12 +26,11 @@ NONE_YET: Final = "attribute_not_exists(pk)"
 
 
 class DynamoConfigurations:
-    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+    """A namespace of a table."""
 
-    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
-        """Compose; nothing is read before the first call."""
-        self._items = Items(table, backoff=backoff)
-        self._partition = {"S": (f"{quote(namespace, safe='')}#" if namespace else "") + "@configurations"}
+    def __init__(self, table: Table, *, namespace: str, backoff: Backoff = BACKOFF) -> None:
+        self._items = Items(table, backoff)
+        self._partition = {"S": f"{namespace_prefix(namespace)}@configurations"}
 
     async def head(self) -> Head:
         """The head as of now."""
@@ -92,12 +91,15 @@ class DynamoConfigurations:
         """Put the new head in the place of the old one, if that is still there."""
         move: PutTypeDef = {
             "TableName": self._items.table.name,
-            "Item": {**self._key(HEAD), "latest": _number(new.latest), "active": _number(new.active)},
+            "Item": {**self._key(HEAD), "latest": number_value(new.latest), "active": number_value(new.active)},
             "ConditionExpression": NONE_YET,
         }
         if old != Head():
             move["ConditionExpression"] = UNCHANGED
-            move["ExpressionAttributeValues"] = {":latest": _number(old.latest), ":active": _number(old.active)}
+            move["ExpressionAttributeValues"] = {
+                ":latest": number_value(old.latest),
+                ":active": number_value(old.active),
+            }
         return move
 
     def _key(self, sort: str) -> dict[str, Any]:
@@ -106,10 +108,6 @@ class DynamoConfigurations:
 
 def _sort(version: int) -> str:
     return f"{version:0{DIGITS}}"
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
 
 
 def connect(table: str, *, region: str | None, endpoint_url: str | None, namespace: str | None) -> ConfigurationStore:

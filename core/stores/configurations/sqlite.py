@@ -14,7 +14,7 @@ from core.errors import ProviderUnavailable
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
 from core.stores.configurations.codec import MOST_VERSION, decode, encode, missing, possible
-from core.stores.ports import ConfigurationStore, Head
+from core.stores.configurations.port import ConfigurationStore, Head
 
 WHAT: Final = "The registry's"
 SCHEMA: Final = (

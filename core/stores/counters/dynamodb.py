@@ -7,11 +7,10 @@ one more. Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from core.errors import QuotaUnavailable
-from core.platform.dynamodb_table import Table
-from core.stores.ports import Below, CounterStore, Counts, Taken
+from core.platform.dynamodb_table import Table, namespace_prefix, number_value
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -29,21 +28,21 @@ class DynamoCounters:
     def __init__(self, table: Table, *, namespace: str, patience: float = PATIENCE) -> None:
         """Compose; nothing is read before the first call."""
         self._table = table
-        self._prefix = f"{quote(namespace, safe='')}#" if namespace else ""
+        self._prefix = namespace_prefix(namespace)
         self._patience = patience
 
-    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
         """Count one request and `tokens` in one conditional write, which is also what a refusal costs."""
         bounds = {name: bound for name, bound in _bounds(below).items() if bound is not None}
         if any(bound <= 0 for bound in bounds.values()):
-            return Taken(admitted=False, counts=await self.read(key))
-        counted = {":one": _number(1), ":tokens": _number(tokens), ":expires": _number(expires)}
+            return Admission(admitted=False, counts=await self.read(key))
+        counted = {":one": number_value(1), ":tokens": number_value(tokens), ":expires": number_value(expires)}
         request: UpdateItemInputTypeDef = {
             "TableName": self._table.name,
             "Key": self._key(key),
             "UpdateExpression": COUNT,
             "ExpressionAttributeNames": NAMES,
-            "ExpressionAttributeValues": counted | {f":{name}_below": _number(n) for name, n in bounds.items()},
+            "ExpressionAttributeValues": counted | {f":{name}_below": number_value(n) for name, n in bounds.items()},
             "ReturnValues": "UPDATED_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
@@ -56,8 +55,8 @@ class DynamoCounters:
                 answer = await client.update_item(**request)
             except client.exceptions.ConditionalCheckFailedException as refusal:
                 refused: dict[str, Any] = dict(refusal.response)
-                return Taken(admitted=False, counts=_counts(refused.get("Item", {})))
-        return Taken(admitted=True, counts=_counts(answer["Attributes"]))
+                return Admission(admitted=False, counts=_counts(refused.get("Item", {})))
+        return Admission(admitted=True, counts=_counts(answer["Attributes"]))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
         """Add `tokens` to a counter that is there."""
@@ -69,7 +68,7 @@ class DynamoCounters:
                     UpdateExpression="ADD #tokens :tokens",
                     ConditionExpression="attribute_exists(pk)",
                     ExpressionAttributeNames={"#tokens": "tokens"},
-                    ExpressionAttributeValues={":tokens": _number(tokens)},
+                    ExpressionAttributeValues={":tokens": number_value(tokens)},
                 )
             except client.exceptions.ConditionalCheckFailedException:
                 return
@@ -95,12 +94,8 @@ class DynamoCounters:
         return self._table.bounded(self._patience, QuotaUnavailable)
 
 
-def _bounds(below: Below) -> dict[str, int | None]:
+def _bounds(below: Limit) -> dict[str, int | None]:
     return {"requests": below.requests, "tokens": below.tokens}
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
 
 
 def _counts(item: Mapping[str, Any]) -> Counts:

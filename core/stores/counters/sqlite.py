@@ -10,19 +10,16 @@ from collections.abc import Callable
 from contextlib import closing
 import logging
 from pathlib import Path
-import random
 import sqlite3
 import threading
 import time
 from typing import Any, Final
 
 from core.errors import QuotaUnavailable
-from core.platform.sqlite_file import busy, open_file, translated
-from core.stores.ports import Below, CounterStore, Counts, Taken
+from core.platform.sqlite_file import BACKOFF, busy, open_file, translated
+from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 PATIENCE: Final = 2.0  # seconds
-BACKOFF: Final = 0.001  # seconds, doubled with each try, with jitter
-LONGEST_BACKOFF: Final = 0.02  # seconds
 MOST: Final = 2**63 - 1  # SQLite's greatest integer
 TIDY_SECONDS: Final = 60
 TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
@@ -60,7 +57,7 @@ class SqliteCounters:
         self._tidied = -1
         self._tidying: asyncio.Task[None] | None = None
 
-    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
         """Count one request and `tokens` in one statement; the counts of a refusal are read after it."""
         requests_below, tokens_below = _bound(below.requests), _bound(below.tokens)
         if requests_below > 0 and tokens_below > 0:
@@ -68,8 +65,8 @@ class SqliteCounters:
             rows = await self._execute(TAKE, *values)
             self._tidy_now_and_then()
             if rows:
-                return Taken(admitted=True, counts=Counts(*rows[0]))
-        return Taken(admitted=False, counts=await self.read(key))
+                return Admission(admitted=True, counts=Counts(*rows[0]))
+        return Admission(admitted=False, counts=await self.read(key))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
         """Add `tokens` to a counter that is there."""
@@ -91,8 +88,10 @@ class SqliteCounters:
         self._close()  # here, so that no statement is under way
 
     async def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
-        longest, until = BACKOFF, 0.0
+        pauses, until = BACKOFF.pauses(), 0.0
         while True:
+            if pause := next(pauses):
+                await asyncio.sleep(pause)
             with translated(self._path, "The quota's", QuotaUnavailable):
                 connection = self._connection
                 if connection is None:
@@ -104,8 +103,6 @@ class SqliteCounters:
                     until = until or now + self._patience
                     if not busy(failure) or now >= until:
                         raise
-            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
-            longest = min(2 * longest, LONGEST_BACKOFF)
 
     def _open(self) -> sqlite3.Connection:
         with self._opening:

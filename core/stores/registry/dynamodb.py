@@ -12,26 +12,27 @@ UTF-8 byte order.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from core.frame.resources import Resource
-from core.platform.dynamodb_items import BACKOFF, TRIES, Item, Items
-from core.platform.dynamodb_table import Table
-from core.stores.ports import Check, RegistryStore
+from core.platform.dynamodb_items import BACKOFF, Item, Items
+from core.platform.dynamodb_table import Table, namespace_prefix
+from core.platform.retry import Backoff
 from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+from core.stores.registry.port import Check, RegistryStore
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
 
 
 class DynamoRegistry:
-    """`backoff` is in seconds: how long, at first, a write waits that lost against another."""
+    """A namespace of a table."""
 
-    def __init__(self, table: Table, *, namespace: str, backoff: float = BACKOFF) -> None:
-        """Compose; nothing is read before the first call."""
-        self._items = Items(table, backoff=backoff)
-        self._prefix = f"{_quoted(namespace)}#" if namespace else ""
+    def __init__(self, table: Table, *, namespace: str, backoff: Backoff = BACKOFF) -> None:
+        self._items = Items(table, backoff)
+        self._prefix = namespace_prefix(namespace)
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
         """The resource with this identifier, or None; strongly consistent."""
@@ -75,8 +76,8 @@ class DynamoRegistry:
         """
         if not storable(identifier):
             return False
-        for attempt in range(TRIES):
-            await self._items.wait(attempt)
+        for pause in self._items.backoff.pauses():
+            await asyncio.sleep(pause)
             body = await self._body(kind, identifier)
             if body is None:
                 return False
@@ -91,10 +92,10 @@ class DynamoRegistry:
         await self._items.table.close()
 
     def _partition(self, kind: str) -> str:
-        return self._prefix + _quoted(kind)
+        return self._prefix + _quote(kind)
 
     def _alias(self, kind: str, provider_id: str, provider_resource_id: str) -> str:
-        return f"{self._partition(kind)}@{_quoted(provider_id)}@{provider_resource_id}"
+        return f"{self._partition(kind)}@{_quote(provider_id)}@{provider_resource_id}"
 
     def _keys(self, resource: Resource) -> tuple[str, str]:
         alias = self._alias(resource.kind, resource.provider_id, resource.provider_resource_id)
@@ -133,7 +134,7 @@ class DynamoRegistry:
         return [decode(_text(item)) for item in items]
 
 
-def _quoted(part: str) -> str:
+def _quote(part: str) -> str:
     return quote(part, safe="")
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from core.errors import ProviderUnavailable
 from core.frame.resources import Resource
 from core.platform.sqlite_connection import SqliteConnection
-from core.stores.ports import Check, RegistryStore
 from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+from core.stores.registry.port import Check, RegistryStore
 
 WHAT: Final = "The registry's"
 SCHEMA: Final = (

@@ -244,7 +244,7 @@ def test_what_only_cloudformation_can_evaluate_is_left_to_it() -> None:
             "Parameters": {"A": {"Default": "1"}},
             "Rules": {"R": {"Assertions": [{"Assert": {"Fn::Contains": [["1"], {"Ref": "A"}]}}]}},
             "Globals": {
-                "Function": {"Environment": {"Variables": {"B": {"GetAtt": "C.Arn"}, "D": {"Ref": "AWS::Region"}}}}
+                "Function": {"Environment": {"Variables": {"B": {"Fn::ImportValue": "C"}, "D": {"Ref": "AWS::Region"}}}}
             },
         }
     )

@@ -13,7 +13,7 @@ from core.auth.types import TYPES
 from core.config import distributions
 from core.config.load import compile_json
 from core.resolution.provider_types import built_in
-from core.stores.connect import CONFIGURATIONS, COUNTERS, MODULES
+from core.stores.connect import CONFIGURATIONS, COUNTERS, REGISTRY
 from infra.needs import ROOT, STORES, Needs, needs, provider_types
 
 BASE = {"mangum", "pydantic", "pydantic_core", "starlette"}
@@ -78,7 +78,7 @@ def test_admin_needs_every_provider_to_ask_how_it_is() -> None:
 def test_whatever_core_names_a_module_by_is_known_here() -> None:
     tables = [
         dict(TYPES),
-        dict(CONFIGURATIONS),
+        dict(CONFIGURATIONS.adapters),
         *(dict(table) for table, _ in STORES),
         {each.module: each.module for each in built_in().values()},
     ]
@@ -110,8 +110,8 @@ def test_what_a_variable_switches_on_is_needed() -> None:
 @pytest.mark.parametrize("name", ["${env.TYPE}", "${env.TYPE:=api_key}", "${env.TYPE:api_key}"])
 def test_of_what_a_variable_chooses_all_is_needed(name: str) -> None:
     assert set(TYPES.values()) <= found(server=auth(name)).modules
-    assert set(MODULES.values()) <= found(metadata_store={"type": name, "table": "registry"}).modules
-    assert set(COUNTERS.values()) <= found(server={"quota": {"kvstore": {"type": name}}}).modules
+    assert set(REGISTRY.adapters.values()) <= found(metadata_store={"type": name, "table": "registry"}).modules
+    assert set(COUNTERS.adapters.values()) <= found(server={"quota": {"kvstore": {"type": name}}}).modules
     modules = {spec.module for (api, _), spec in built_in().items() if api == "inference"}
     assert modules <= found(providers={"inference": [{**VLLM, "provider_type": name}]}).modules
 

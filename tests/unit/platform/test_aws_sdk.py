@@ -9,9 +9,9 @@ from core.platform import aws_sdk as sdk
 
 PROGRAM = """
 from core.config.records import DynamoStore, SqliteStore
-from core.stores.connect import connect_counters
+from core.stores.connect import COUNTERS
 import sys
-connect_counters({store}).warm()
+COUNTERS.connect({store}).warm()
 print(*sys.modules)
 """
 

@@ -9,7 +9,7 @@ from core.config.security import QuotaConfig
 from core.errors import QuotaUnavailable
 from core.frame.callers import ANONYMOUS, Call, Principal
 from core.quota.quota import Quota
-from core.stores.ports import Below, Counts, Taken
+from core.stores.counters.port import Admission, Counts, Limit
 from tests.fakes import Clock
 
 NOON = 1_800_014_400.0  # 2027-01-15 12:00 UTC
@@ -28,16 +28,16 @@ class MemoryCounters:
     warmed: bool = False
     closed: bool = False
 
-    async def take(self, key: str, *, tokens: int, below: Below, expires: int) -> Taken:
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
         self.takes.append(key)
         await self._reached()
         there = self.rows.get(key, Counts())
         full = below.requests is not None and there.requests >= below.requests
         if full or (below.tokens is not None and there.tokens >= below.tokens):
-            return Taken(admitted=False, counts=there)
+            return Admission(admitted=False, counts=there)
         self.rows[key] = Counts(there.requests + 1, there.tokens + tokens)
         self.expiries[key] = expires
-        return Taken(admitted=True, counts=self.rows[key])
+        return Admission(admitted=True, counts=self.rows[key])
 
     async def adjust(self, key: str, *, tokens: int) -> None:
         self.adjusts.append(key)

@@ -7,22 +7,22 @@ import sys
 import pytest
 
 from core.config.records import DynamoStore, SqliteStore
-from core.stores.connect import connect_counters
+from core.stores.connect import COUNTERS
 from core.stores.counters.dynamodb import DynamoCounters
+from core.stores.counters.port import Limit
 from core.stores.counters.sqlite import SqliteCounters
-from core.stores.ports import Below
 
 
 async def test_sqlite_is_connected_with_its_path(tmp_path: Path) -> None:
-    store = connect_counters(SqliteStore(db_path=str(tmp_path / "quota.db"), namespace="x"))
+    store = COUNTERS.connect(SqliteStore(db_path=str(tmp_path / "quota.db"), namespace="x"))
     assert isinstance(store, SqliteCounters)
-    assert (await store.take("k", tokens=0, below=Below(1), expires=1)).admitted
+    assert (await store.take("k", tokens=0, below=Limit(1), expires=1)).admitted
     await store.close()
     assert (tmp_path / "quota.db").exists()
 
 
 def test_dynamodb_is_connected_with_its_table() -> None:
-    assert isinstance(connect_counters(DynamoStore(table="quota", region="eu-west-1", namespace="x")), DynamoCounters)
+    assert isinstance(COUNTERS.connect(DynamoStore(table="quota", region="eu-west-1", namespace="x")), DynamoCounters)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pytest
 from core.config.load import interpret
 from core.resolution.resolve import resolve
 from core.stores.answers.dynamodb import DynamoAnswers
+from core.stores.answers.port import AnswerStore, Lease
 from core.stores.answers.sqlite import SqliteAnswers
-from core.stores.connect import connect_answers
-from core.stores.ports import AnswerStore, Lease
+from core.stores.connect import ANSWERS
 
 ROOT = Path(__file__).parents[3]
 VLLM = {"provider_id": "a", "provider_type": "remote::vllm", "config": {"url": "http://u"}}
@@ -62,8 +62,8 @@ async def test_a_store_gets_its_namespace(tmp_path: Path) -> None:
     config = interpret(document(sqlite(tmp_path) | {"namespace": "one"}), {}).config
     assert config is not None
     assert config.server.idempotency is not None
-    one = connect_answers(config.server.idempotency.kvstore)
-    two = connect_answers(config.server.idempotency.kvstore.model_copy(update={"namespace": "two"}))
+    one = ANSWERS.connect(config.server.idempotency.kvstore)
+    two = ANSWERS.connect(config.server.idempotency.kvstore.model_copy(update={"namespace": "two"}))
     assert all([isinstance(await each.begin("k", "f", now=0, until=9), Lease) for each in (one, two)])
     for each in (one, two):
         await each.close()

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.apis.manifests.inference import MODEL
 from core.config.policy import AccessRule
+from core.errors import NotFound
 from core.frame.callers import Principal
 from core.frame.resources import Resource
-from core.routing.targets import Target, TargetPolicy, elsewhere, ordered, targets_of
+from core.routing.catalog import Catalog
+from core.routing.guard import Enforcement, GuardedRegistry
+from core.routing.policy import Policy
+from core.routing.registry import Registry
+from core.routing.targets import Target, alternates, ordered, targets_of
+from tests.fakes import MemoryStore
 
 ADA = Principal("ada", {})
 TARGETS = st.lists(
@@ -71,12 +78,17 @@ def test_a_providers_own_name_of_a_model_means_that_provider_alone() -> None:
     assert targets_of(model(at("b"), identifier="a/m")) == [Target("a", "m")]
 
 
-def test_elsewhere_are_the_targets_but_its_own() -> None:
-    places = elsewhere(model(at("b"), at("a"), at("a", "n")))
+def test_alternates_are_the_targets_but_its_own() -> None:
+    places = alternates(model(at("b"), at("a"), at("a", "n")))
     assert [(place.identifier, place.provider_id, place.provider_resource_id) for place in places] == [
         ("mine", "b", "m"),
         ("mine", "a", "n"),
     ]
+
+
+def guarded(rules: list[AccessRule], principal: Principal | None) -> GuardedRegistry:
+    registry = Registry(MODEL, MemoryStore(), Catalog({}, seconds=60), provider_ids=["a"], declared=[model(at("b"))])
+    return GuardedRegistry(registry, Enforcement(Policy(rules)), principal)
 
 
 def rule(verdict: str, name: str) -> AccessRule:
@@ -98,14 +110,16 @@ def rule(verdict: str, name: str) -> AccessRule:
         ([], False),
     ],
 )
-def test_a_model_may_be_used_if_it_may_be_used_at_each_of_its_targets(
+async def test_a_model_may_be_used_if_it_may_be_used_at_each_of_its_targets(
     rules: list[AccessRule], *, allowed: bool
 ) -> None:
-    policy = TargetPolicy(rules)
-    assert policy.allows(ADA, "read", model(at("b")), ("a/m",)) is allowed
-    assert policy.allows(None, "read", model(at("b")), ("a/m",))
+    if allowed:
+        await guarded(rules, ADA).get("mine")
+    else:
+        with pytest.raises(NotFound):
+            await guarded(rules, ADA).get("mine")
+    await guarded(rules, None).get("mine")
 
 
-def test_its_providers_own_name_is_not_hidden_by_a_target() -> None:
-    policy = TargetPolicy([rule("permit", "a/*")])
-    assert policy.allows(ADA, "read", model(at("b"), identifier="a/m"), ("mine",))
+async def test_its_providers_own_name_is_not_hidden_by_a_target() -> None:
+    assert (await guarded([rule("permit", "a/*")], ADA).get("a/m")).identifier == "a/m"

@@ -7,8 +7,8 @@ import pytest
 
 from core.errors import Conflict, ProviderUnavailable
 from core.frame.resources import Resource
-from core.stores.ports import Check
 from core.stores.registry.cached import CachedRegistry
+from core.stores.registry.port import Check
 
 LLAMA = Resource("model", "llama", "vllm", "llama-3", {"metadata": {}})
 CHANGED = Resource("model", "llama", "vllm", "llama-3", {"metadata": {"note": "new"}})

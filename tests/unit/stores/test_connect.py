@@ -8,15 +8,15 @@ import pytest
 
 from core.config.records import DynamoStore, SqliteStore
 from core.stores.configurations.dynamodb import DynamoConfigurations
+from core.stores.configurations.port import Head
 from core.stores.configurations.sqlite import SqliteConfigurations
-from core.stores.connect import connect_configurations, connect_registry
-from core.stores.ports import Head
+from core.stores.connect import CONFIGURATIONS, REGISTRY
 from core.stores.registry.dynamodb import DynamoRegistry
 from core.stores.registry.sqlite import SqliteRegistry
 
 
 async def test_sqlite_is_connected_with_its_path_and_namespace(tmp_path: Path) -> None:
-    store = connect_registry(SqliteStore(type="sqlite", db_path=str(tmp_path / "registry.db"), namespace="x"))
+    store = REGISTRY.connect(SqliteStore(type="sqlite", db_path=str(tmp_path / "registry.db"), namespace="x"))
     assert isinstance(store, SqliteRegistry)
     assert await store.page("model", after="", limit=1) == []
     await store.close()
@@ -24,20 +24,20 @@ async def test_sqlite_is_connected_with_its_path_and_namespace(tmp_path: Path) -
 
 
 def test_dynamodb_is_connected_with_its_table_and_namespace() -> None:
-    store = connect_registry(
+    store = REGISTRY.connect(
         DynamoStore(type="dynamodb", table="models", region="eu-west-1", endpoint_url=None, namespace=None)
     )
     assert isinstance(store, DynamoRegistry)
 
 
 async def test_configurations_are_connected_where_the_registry_is(tmp_path: Path) -> None:
-    store = connect_configurations(SqliteStore(type="sqlite", db_path=str(tmp_path / "registry.db"), namespace="x"))
+    store = CONFIGURATIONS.connect(SqliteStore(type="sqlite", db_path=str(tmp_path / "registry.db"), namespace="x"))
     assert isinstance(store, SqliteConfigurations)
     assert await store.head() == Head(0, 0)
     await store.close()
     assert (tmp_path / "registry.db").exists()
     table = DynamoStore(type="dynamodb", table="models", region="eu-west-1", endpoint_url=None, namespace="x")
-    assert isinstance(connect_configurations(table), DynamoConfigurations)
+    assert isinstance(CONFIGURATIONS.connect(table), DynamoConfigurations)
 
 
 @pytest.mark.parametrize(

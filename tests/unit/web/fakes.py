@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from core.errors import IdempotencyUnavailable
-from core.stores.ports import Answer, Earlier, Lease
+from core.stores.answers.port import Answer, Earlier, Lease
 
 
 @dataclass

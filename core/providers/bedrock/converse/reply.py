@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
+from core.platform.json_values import as_object
 
 FINISH_REASONS: Final = {
     "content_filtered": "content_filter",
@@ -57,7 +58,7 @@ def finish_reason_of(stop_reason: object) -> str:
 
 def usage_of(usage: object) -> JsonObject:
     """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not."""
-    counts = cast("JsonObject", usage) if isinstance(usage, dict) else {}
+    counts = as_object(usage)
     read, written = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
     prompt = _count(counts, "inputTokens") + read + written
     completion = _count(counts, "outputTokens")

@@ -1,0 +1,21 @@
+"""Several pieces of work at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+
+async def run_all[T](jobs: Iterable[Callable[[], Awaitable[T]]], *, at_once: int) -> list[T]:
+    """The results in order, with at most `at_once` under way; the first failure cancels the others, and is raised."""
+    places = asyncio.Semaphore(at_once)
+
+    async def run(job: Callable[[], Awaitable[T]]) -> T:
+        async with places:
+            return await job()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(job)) for job in jobs]
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise first from first.__cause__
+    return [task.result() for task in tasks]

@@ -1,0 +1,60 @@
+"""The port of registered configurations."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from core.apis.configurations import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest version that was ever given, and the one in force; 0 is none."""
+
+    latest: int = 0
+    active: int = 0
+
+
+class ConfigurationStore(Protocol):
+    """Registered configurations, shared by every process that names the same table or file.
+
+    Versions are 1, 2, 3, ... and never used twice. Reads are strongly consistent. Whoever writes says after which head, so
+    that nothing is written over what another has written since.
+    Every method raises ProviderUnavailable when the store cannot be reached.
+    """
+
+    async def head(self) -> Head:
+        """The head as of now, in one read."""
+        ...
+
+    async def get(self, version: int) -> "Configuration | None":
+        """The configuration with this version, or None."""
+        ...
+
+    async def page(self, *, before: int | None, limit: int) -> "list[Configuration]":
+        """At most `limit` configurations, newest first, with versions below `before` (None for the first page)."""
+        ...
+
+    async def append(self, configuration: "Configuration", *, after: Head) -> bool:
+        """Store it and put it in force, in one atomic step; False, and nothing changed, if the head is not `after`.
+
+        False too if its version is not the next one, `after.latest + 1`.
+
+        Raises:
+            InvalidRequest: it is too large, or not JSON.
+        """
+        ...
+
+    async def remove(self, version: int, *, after: Head) -> bool:
+        """Remove it, in one atomic step; False, and nothing changed, if the head is not `after`.
+
+        If it was in force, none is from then on: the run config's file alone counts. `latest` stays.
+
+        Raises:
+            NotFound: the head is `after`, and there is no such version.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,50 @@
+"""The port of registered resources."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from core.frame.resources import Resource
+
+type Check = Callable[[Resource], None]
+
+
+class RegistryStore(Protocol):
+    """Registered resources, shared by every process that names the same table or file.
+
+    Reads are strongly consistent: what one process has written, the next read of any other sees.
+    """
+
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        """The resource with this identifier, or None."""
+        ...
+
+    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+        """The first resource, in identifier order, that stands for this name within the provider, or None."""
+        ...
+
+    async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
+        """At most `limit` resources after the identifier `after` ("" for the first), in UTF-8 byte order of identifiers."""
+        ...
+
+    async def create(self, resource: Resource) -> Resource:
+        """Store it if the identifier is free, in one atomic step; the same content again returns what is there.
+
+        Raises:
+            Conflict: the identifier is taken with other content.
+        """
+        ...
+
+    async def replace(self, resource: Resource) -> bool:
+        """Put it in the place of the one with the same identifier and provider names; False if there is none."""
+        ...
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        """Remove it, if `check` does not raise for what is removed; False if it was not there.
+
+        What another writes in between is checked again: nothing goes that `check` has not seen.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
