@@ -71,6 +71,20 @@ test: check ## everything, with coverage
 	$(RUN)coverage combine -q
 	$(RUN)coverage report
 
+.PHONY: exact
+exact: setup ## what holds exactly, with many processes, kills and examples
+	$(RUN)python -m infra.local.parts
+	$(PYTEST) -m exact
+
+.PHONY: conformance
+conformance: setup ## every generation of the real clients, and packages of others
+	$(RUN)python -m infra.local.parts
+	$(PYTEST) -m conformance
+
+.PHONY: mutants
+mutants: setup ## which broken lines of the modules that matter most no test catches
+	$(RUN)python -m tests.mutants
+
 .PHONY: bench
 bench: setup ## speed and size, as ratios in one run
 	$(RUN)python -m infra.local.parts
