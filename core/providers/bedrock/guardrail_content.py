@@ -9,7 +9,7 @@ from typing import Any, Final
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.content import to_blocks
-from core.providers.http.fields import text_at, wrong
+from core.providers.http.fields import invalid_field, text_at
 
 INPUT: Final = "INPUT"
 OUTPUT: Final = "OUTPUT"
@@ -48,5 +48,5 @@ def _blocks(message: Mapping[str, Any], path: str) -> list[JsonObject]:
     texts = [block["text"] for block in blocks if "text" in block]
     images = [block for block in blocks if "image" in block]
     if any(block["image"]["format"] not in FORMATS for block in images):
-        raise wrong(f"{path}.content", "a guardrail looks at PNG and JPEG images only.")
+        raise invalid_field(f"{path}.content", "a guardrail looks at PNG and JPEG images only.")
     return [{"text": {"text": "\n".join(texts)}}, *images] if texts else images

@@ -11,8 +11,8 @@ from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject, JsonStream
 from core.providers.bedrock.clients import AwsClients, AwsConfig
 from core.providers.bedrock.errors import translate_errors
-from core.providers.http.target import Target
-from core.providers.http.upstream import Upstream
+from core.providers.http.remote import Remote
+from core.providers.http.upstream import UpstreamClient
 from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
 
@@ -53,7 +53,7 @@ class BedrockOpenAI:
                     meta = (await self._clients.client(SERVICE)).meta
                 self._region = meta.region_name
                 address = meta.endpoint_url.rstrip("/") + PATH
-                target = Target(
+                target = Remote(
                     self._provider_id,
                     address,
                     timeout=self._config.read_timeout or 60,
@@ -61,7 +61,9 @@ class BedrockOpenAI:
                     max_connections=self._config.max_connections,
                 )
                 settings = config_of("remote::openai-compatible").model_validate({"url": address})
-                self._remote = OpenAICompatible(self._provider_id, settings, upstream=Upstream(target, self._signature))
+                self._remote = OpenAICompatible(
+                    self._provider_id, settings, upstream=UpstreamClient(target, self._signature)
+                )
             return self._remote
 
     async def _signature(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]:

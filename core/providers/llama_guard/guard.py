@@ -13,7 +13,7 @@ from core.apis.safety import Violation
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
-from core.providers.http.message_text import words
+from core.providers.http.message_text import plain_text
 
 CATEGORIES: Final = {
     "S1": "Violent Crimes",
@@ -98,7 +98,7 @@ class LlamaGuard:
         said = [message for message in messages if message.get("role") in list(ROLES)]  # a list: a role may be anything
         if not said:
             raise InvalidRequest("There is no user or assistant message to judge.", param="messages")
-        lines = [f"{ROLES[message['role']]}: {words(message.get('content'), image='<image>')}" for message in said]
+        lines = [f"{ROLES[message['role']]}: {plain_text(message.get('content'), image='<image>')}" for message in said]
         looked_for = [f"{name}: {title}." for name, title in CATEGORIES.items() if name not in self._excluded]
         text = PROMPT.format(
             agent=ROLES[said[-1]["role"]], categories="\n".join(looked_for), conversation="\n\n".join(lines)

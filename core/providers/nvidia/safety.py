@@ -17,12 +17,12 @@ from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.platform.json_values import as_object
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.message_text import words
+from core.providers.http.message_text import plain_text
+from core.providers.http.remote import Remote
 from core.providers.http.replies import health_of
-from core.providers.http.target import Target
 
 if TYPE_CHECKING:
-    from core.providers.http.upstream import Upstream
+    from core.providers.http.upstream import UpstreamClient
 
 CHECKS: Final = "/v1/guardrail/checks"
 CONFIGS: Final = "/v1/guardrail/configs"
@@ -50,20 +50,20 @@ class NemoGuardrails:
     def __init__(self, provider_id: str, config: Config) -> None:
         """Keep where it is; the HTTP client is imported and opened at the first call."""
         self._config_id = config.config_id
-        self._target = Target(
+        self._target = Remote(
             provider_id,
             config.guardrails_service_url.rstrip("/"),
             timeout=config.timeout,
             max_connections=config.max_connections,
         )
-        self._upstream: Upstream | None = None
+        self._upstream: UpstreamClient | None = None
 
     @property
-    def _http(self) -> "Upstream":
+    def _http(self) -> "UpstreamClient":
         if self._upstream is None:
-            from core.providers.http.upstream import Upstream
+            from core.providers.http.upstream import UpstreamClient
 
-            self._upstream = Upstream(self._target)
+            self._upstream = UpstreamClient(self._target)
         return self._upstream
 
     async def run_shield(
@@ -127,7 +127,7 @@ def conversation(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 def _said(message: Mapping[str, Any]) -> dict[str, str]:
     role = "assistant" if message.get("role") == "assistant" else "user"
-    return {"role": role, "content": words(message.get("content"))}
+    return {"role": role, "content": plain_text(message.get("content"))}
 
 
 def _violation(rails: object) -> Violation:

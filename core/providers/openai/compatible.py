@@ -12,12 +12,12 @@ from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamF
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
 from core.platform.json_values import as_object
+from core.providers.http.remote import Credentials
 from core.providers.http.replies import health_of
-from core.providers.http.target import Credentials
 from core.providers.openai.config import KEY, Settings
 
 if TYPE_CHECKING:
-    from core.providers.http.upstream import Upstream
+    from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
 NO_KEY: Final = "Only callers bring a key; there is none to ask with."
@@ -31,7 +31,7 @@ class OpenAICompatible:
         provider_id: str,
         settings: Settings,
         credentials: Credentials | None = None,
-        upstream: "Upstream | None" = None,
+        upstream: "UpstreamClient | None" = None,
     ) -> None:
         """With the operator's key and a client of its own, imported and opened at the first call, unless given."""
         self._provider_id = provider_id
@@ -42,11 +42,11 @@ class OpenAICompatible:
         self._allowed = settings.allowed()
 
     @property
-    def _http(self) -> "Upstream":
+    def _http(self) -> "UpstreamClient":
         if self._upstream is None:
-            from core.providers.http.upstream import Upstream
+            from core.providers.http.upstream import UpstreamClient
 
-            self._upstream = Upstream(self._settings.target(self._provider_id))
+            self._upstream = UpstreamClient(self._settings.target(self._provider_id))
         return self._upstream
 
     def warm(self) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, S
 from core.apis.inference import ModelType
 from core.config.user_fields import USER
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.target import Target
+from core.providers.http.remote import Remote
 from core.providers.openai.rows import ROWS, Row, api_root
 
 KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
@@ -52,9 +52,9 @@ class Settings(BaseModel):
         keys = self._given(self.row.keys)
         return keys[0].get_secret_value() if keys else self.row.default_key
 
-    def target(self, provider_id: str) -> Target:
+    def target(self, provider_id: str) -> Remote:
         """Where its API is."""
-        return Target(
+        return Remote(
             provider_id,
             self._address(),
             timeout=self.timeout,

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.content import bytes_of, tell_apart, to_blocks, with_cache_point
-from core.providers.http.fields import object_at, objects_at, text_at, wrong
+from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 INSTRUCTIONS: Final = frozenset({"text"})
 SHOWN: Final = frozenset({"text", "image_url", "file"})
@@ -34,7 +34,7 @@ def to_converse_messages(messages: Sequence[JsonObject]) -> tuple[list[JsonObjec
         elif blocks:
             turns.append({"role": role, "content": blocks})
     if not turns:
-        raise wrong("messages", "there must be a message, beside the system's, that is not blank.")
+        raise invalid_field("messages", "there must be a message, beside the system's, that is not blank.")
     tell_apart(_documents([block for turn in turns for block in turn["content"]]))
     return system, turns
 
@@ -47,7 +47,7 @@ def holds_tools(turns: Sequence[JsonObject]) -> bool:
 def _blocks(message: JsonObject, path: str) -> tuple[str, list[JsonObject]]:
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
-        raise wrong(f"{path}.role", f"must be one of: {', '.join(ROLES)}.")
+        raise invalid_field(f"{path}.role", f"must be one of: {', '.join(ROLES)}.")
     turn, translate = ROLES[role]
     return turn, with_cache_point(translate(message, path), message, path)
 
@@ -72,7 +72,7 @@ def _tool(message: JsonObject, path: str) -> list[JsonObject]:
 def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
     """What it thought, said and called, in this order."""
     if message.get("function_call") is not None:
-        raise wrong(f"{path}.function_call", "is not offered; use tool_calls.")
+        raise invalid_field(f"{path}.function_call", "is not offered; use tool_calls.")
     thinking = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
     calls = objects_at(message.get("tool_calls"), f"{path}.tool_calls")
     said = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]
@@ -93,12 +93,14 @@ def _thought(block: JsonObject, path: str) -> list[JsonObject]:
         case {"type": "redacted_thinking", "data": str(data)}:
             return [{"reasoningContent": {"redactedContent": bytes_of(data, f"{path}.data")}}]
         case _:
-            raise wrong(path, "must be {type: thinking, thinking, signature} or {type: redacted_thinking, data}.")
+            raise invalid_field(
+                path, "must be {type: thinking, thinking, signature} or {type: redacted_thinking, data}."
+            )
 
 
 def _call(call: JsonObject, path: str) -> JsonObject:
     if call.get("type", "function") != "function":
-        raise wrong(f"{path}.type", "must be function.")
+        raise invalid_field(f"{path}.type", "must be function.")
     where = f"{path}.function"
     function = object_at(call.get("function"), where)
     return {
@@ -113,11 +115,11 @@ def _call(call: JsonObject, path: str) -> JsonObject:
 def _arguments(arguments: Any, path: str) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
     """The object that the JSON says; no text at all is how some models write a call without arguments."""
     if not isinstance(arguments, str):
-        raise wrong(path, "must be a string of JSON.")
+        raise invalid_field(path, "must be a string of JSON.")
     try:
         value = from_json(arguments if arguments.strip() else "{}", allow_inf_nan=False)
     except ValueError as invalid:
-        raise wrong(path, "is not JSON.") from invalid
+        raise invalid_field(path, "is not JSON.") from invalid
     return object_at(value, path)
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from core.frame.types import JsonObject
-from core.providers.http.fields import list_at, object_at, text_at, wrong
+from core.providers.http.fields import invalid_field, list_at, object_at, text_at
 
 # Translated here or in converse_tools.
 READ: Final = frozenset(
@@ -67,7 +67,7 @@ def refuse_what_has_no_equivalent(given: JsonObject) -> None:
     """Raise InvalidRequest for a field whose meaning would be lost."""
     for name, harmless in NO_EQUIVALENT.items():
         if name in given and given[name] not in harmless:
-            raise wrong(name, "Bedrock's Converse API has no equivalent for this; leave it out.")
+            raise invalid_field(name, "Bedrock's Converse API has no equivalent for this; leave it out.")
 
 
 def to_inference_config(given: JsonObject) -> JsonObject:
@@ -93,7 +93,7 @@ def to_output_config(given: JsonObject) -> JsonObject:
     if "reasoning_effort" in given:
         effort = given["reasoning_effort"]
         if not isinstance(effort, str) or effort not in EFFORTS:
-            raise wrong("reasoning_effort", "must be low, medium, high, xhigh or max.")
+            raise invalid_field("reasoning_effort", "must be low, medium, high, xhigh or max.")
         config["effort"] = effort
     return config
 
@@ -105,7 +105,7 @@ def to_guardrail_config(given: JsonObject, *, stream: bool) -> JsonObject:
     known = STREAMED_GUARDRAIL if stream else GUARDRAIL
     for field, value in config.items():
         if field not in known:
-            raise wrong(f"{name}.{field}", f"is not known here; there are {', '.join(sorted(known))}.")
+            raise invalid_field(f"{name}.{field}", f"is not known here; there are {', '.join(sorted(known))}.")
         text_at(value, f"{name}.{field}")
     return config
 
@@ -120,13 +120,13 @@ def to_model_fields(given: JsonObject) -> JsonObject:
 
 def _count(value: Any, path: str) -> int:  # noqa: ANN401 - whatever a caller sent
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise wrong(path, "must be a whole number of at least 1.")
+        raise invalid_field(path, "must be a whole number of at least 1.")
     return value
 
 
 def _fraction(value: Any, path: str) -> float:  # noqa: ANN401 - whatever a caller sent
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise wrong(path, "must be a number from 0 to 1, which is Bedrock's range.")
+        raise invalid_field(path, "must be a number from 0 to 1, which is Bedrock's range.")
     return value
 
 
@@ -144,9 +144,11 @@ def _format(wanted: JsonObject) -> JsonObject:
             definition = _schema(object_at(wanted.get("json_schema"), "response_format.json_schema"))
             return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": definition}}}
         case "json_object":
-            raise wrong("response_format.type", "Bedrock's Converse API has no json_object; give a json_schema.")
+            raise invalid_field(
+                "response_format.type", "Bedrock's Converse API has no json_object; give a json_schema."
+            )
         case _:
-            raise wrong("response_format.type", "must be text or json_schema.")
+            raise invalid_field("response_format.type", "must be text or json_schema.")
 
 
 def _schema(wanted: JsonObject) -> JsonObject:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.content import with_cache_point
-from core.providers.http.fields import object_at, objects_at, text_at, wrong
+from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 CHOICES: Final[dict[str, JsonObject]] = {"auto": {"auto": {}}, "required": {"any": {}}}
 NO_PARAMETERS: Final[JsonObject] = {"type": "object", "properties": {}}
@@ -27,18 +27,20 @@ def to_tool_config(given: JsonObject, *, in_conversation: bool) -> JsonObject:
         return {}
     blocks = [block for tool, where in objects_at(given.get("tools"), "tools") for block in _tool(tool, where)]
     if not blocks and in_conversation:
-        raise wrong("tools", "the conversation has tool calls or results, so Bedrock wants the tools' definitions too.")
+        raise invalid_field(
+            "tools", "the conversation has tool calls or results, so Bedrock wants the tools' definitions too."
+        )
     chosen = _choice(choice)
     if blocks:
         return {"tools": blocks} | ({"toolChoice": chosen} if chosen else {})
     if chosen and "auto" not in chosen:
-        raise wrong("tool_choice", "there are no tools to choose from.")
+        raise invalid_field("tool_choice", "there are no tools to choose from.")
     return {}
 
 
 def _tool(tool: JsonObject, path: str) -> list[JsonObject]:
     if tool.get("type") != "function":
-        raise wrong(f"{path}.type", "must be function.")
+        raise invalid_field(f"{path}.type", "must be function.")
     where = f"{path}.function"
     function = object_at(tool.get("function"), where)
     parameters = function.get("parameters")
@@ -61,4 +63,4 @@ def _choice(choice: Any) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
         case {"type": "function", "function": {"name": str(name)}} if name:
             return {"tool": {"name": name}}
         case _:
-            raise wrong("tool_choice", "must be auto, required, none or {type: function, function: {name}}.")
+            raise invalid_field("tool_choice", "must be auto, required, none or {type: function, function: {name}}.")
