@@ -19,12 +19,12 @@ FORMATS: Final = ("png", "jpeg")  # of the images that a guardrail looks at
 
 def source_of(messages: Sequence[Mapping[str, Any]], params: JsonObject) -> str:
     """Which of its policies a guardrail judges by: what `params` say, or OUTPUT for what an assistant said last."""
-    given = params.get("source")
-    if given is None:
+    source = params.get("source")
+    if source is None:
         return OUTPUT if messages and messages[-1].get("role") == "assistant" else INPUT
-    if given not in (INPUT, OUTPUT):
+    if source not in (INPUT, OUTPUT):
         raise InvalidRequest(f"params.source: must be {INPUT} or {OUTPUT}.", param="params.source")
-    return str(given)
+    return str(source)
 
 
 def to_content(messages: Sequence[Mapping[str, Any]], source: str) -> list[JsonObject]:

@@ -238,7 +238,7 @@ def test_a_redirect_may_be_relative(location: str, wanted: str) -> None:
 )
 def test_a_redirect_is_checked_like_the_url_and_never_leaves_https(location: str) -> None:
     only = config(allowed_hosts=["a.test"])
-    with pytest.raises(InvalidRequest, match="may not be followed") as refusal:
+    with pytest.raises(InvalidRequest, match="may not be fetched") as refusal:
         redirect_target(check_url("https://a.test/", only, "p"), location, only, "p")
     assert refusal.value.param == "p"
 

@@ -49,7 +49,7 @@ def to_blocks(content: Any, path: str, kinds: Collection[str]) -> list[JsonObjec
         return text_blocks(content)
     if content is None:
         raise invalid_field(path, "must be a string or a list of parts.")
-    return [block for part, where in objects_at(content, path) for block in _part(part, where, kinds)]
+    return [block for part, part_path in objects_at(content, path) for block in _part(part, part_path, kinds)]
 
 
 def text_blocks(text: str) -> list[JsonObject]:
@@ -62,14 +62,14 @@ def with_cache_point(blocks: list[JsonObject], holder: JsonObject, path: str) ->
     control = holder.get("cache_control")
     if control is None or not blocks or "cachePoint" in blocks[-1]:
         return blocks
-    where = f"{path}.cache_control"
-    match object_at(control, where):
+    control_path = f"{path}.cache_control"
+    match object_at(control, control_path):
         case {"type": "ephemeral", "ttl": str(ttl)} if ttl in TTLS:
             return [*blocks, {"cachePoint": {"type": "default", "ttl": ttl}}]
         case {"type": "ephemeral", **rest} if rest.get("ttl") is None:
             return [*blocks, {"cachePoint": {"type": "default"}}]
         case _:
-            raise invalid_field(where, "must be {type: ephemeral}, with a ttl of 5m or 1h if any.")
+            raise invalid_field(control_path, "must be {type: ephemeral}, with a ttl of 5m or 1h if any.")
 
 
 def bytes_of(data: str, path: str) -> bytes:
@@ -84,14 +84,14 @@ def bytes_of(data: str, path: str) -> bytes:
 
 
 def tell_apart(documents: list[JsonObject]) -> None:
-    """Number the later ones of equal names, in place: "Messages can't contain duplicate document names"."""
-    taken: set[str] = set()
+    """Number documents of equal names, in place, from the second on: Bedrock refuses duplicate names."""
+    names: set[str] = set()
     for document in documents:
         name, number = document["name"], 1
-        while document["name"].lower() in taken:
+        while document["name"].lower() in names:
             number += 1
             document["name"] = f"{name} ({number})"
-        taken.add(document["name"].lower())
+        names.add(document["name"].lower())
 
 
 def _part(part: JsonObject, path: str, kinds: Collection[str]) -> list[JsonObject]:
@@ -109,29 +109,31 @@ def _text(part: JsonObject, path: str) -> list[JsonObject]:
 
 
 def _image(part: JsonObject, path: str) -> list[JsonObject]:
-    where = f"{path}.image_url"
-    image = object_at(part.get("image_url"), where)
-    media_type, content = _data_url(image.get("url"), f"{where}.url")
+    image_path = f"{path}.image_url"
+    image = object_at(part.get("image_url"), image_path)
+    media_type, content = _data_url(image.get("url"), f"{image_path}.url")
     if media_type not in IMAGES:
-        raise invalid_field(f"{where}.url", "must be a PNG, JPEG, GIF or WebP image.")
+        raise invalid_field(f"{image_path}.url", "must be a PNG, JPEG, GIF or WebP image.")
     return [{"image": {"format": IMAGES[media_type], "source": {"bytes": content}}}]
 
 
 def _document(part: JsonObject, path: str) -> list[JsonObject]:
-    where = f"{path}.file"
-    file = object_at(part.get("file"), where)
+    file_path = f"{path}.file"
+    file = object_at(part.get("file"), file_path)
     if file.get("file_id") is not None:
-        raise invalid_field(f"{where}.file_id", "uploaded files cannot be used here; send the content as file_data.")
-    media_type, content = _data_url(file.get("file_data"), f"{where}.file_data")
-    filename = text_at(file["filename"], f"{where}.filename") if file.get("filename") else ""
+        raise invalid_field(
+            f"{file_path}.file_id", "uploaded files cannot be used here; send the content as file_data."
+        )
+    media_type, content = _data_url(file.get("file_data"), f"{file_path}.file_data")
+    filename = text_at(file["filename"], f"{file_path}.filename") if file.get("filename") else ""
     stem, _, extension = filename.rpartition(".")
-    named = extension.lower() in EXTENSIONS
-    kind = DOCUMENTS.get(media_type, extension.lower() if named else None)
+    has_extension = extension.lower() in EXTENSIONS
+    kind = DOCUMENTS.get(media_type, extension.lower() if has_extension else None)
     if kind is None:
         raise invalid_field(
-            f"{where}.file_data", f"must be a document of one of these kinds: {', '.join(sorted(EXTENSIONS))}."
+            f"{file_path}.file_data", f"must be a document of one of these kinds: {', '.join(sorted(EXTENSIONS))}."
         )
-    name = NOT_IN_NAMES.sub(" ", stem if named else filename).strip()[:MOST_NAME].strip() or "document"
+    name = NOT_IN_NAMES.sub(" ", stem if has_extension else filename).strip()[:MOST_NAME].strip() or "document"
     return [{"document": {"format": kind, "name": name, "source": {"bytes": content}}}]
 
 

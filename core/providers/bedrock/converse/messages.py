@@ -73,17 +73,17 @@ def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
     """What it thought, said and called, in this order."""
     if message.get("function_call") is not None:
         raise invalid_field(f"{path}.function_call", "is not offered; use tool_calls.")
-    thinking = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
+    thoughts = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
     calls = objects_at(message.get("tool_calls"), f"{path}.tool_calls")
-    said = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]
+    texts = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]
     return [
-        *(block for thought, where in thinking for block in _thought(thought, where)),
-        *(block for content, where in said if content is not None for block in to_blocks(content, where, SPOKEN)),
-        *(_call(call, where) for call, where in calls),
+        *(block for thinking, at in thoughts for block in _thinking(thinking, at)),
+        *(block for text, at in texts if text is not None for block in to_blocks(text, at, SPOKEN)),
+        *(_call(call, at) for call, at in calls),
     ]
 
 
-def _thought(block: JsonObject, path: str) -> list[JsonObject]:
+def _thinking(block: JsonObject, path: str) -> list[JsonObject]:
     """A reply's thinking block as it came; without a signature it is left out, for no model takes it back."""
     match block:
         case {"type": "thinking", "thinking": str(text), "signature": str(signature)} if signature:
@@ -101,13 +101,13 @@ def _thought(block: JsonObject, path: str) -> list[JsonObject]:
 def _call(call: JsonObject, path: str) -> JsonObject:
     if call.get("type", "function") != "function":
         raise invalid_field(f"{path}.type", "must be function.")
-    where = f"{path}.function"
-    function = object_at(call.get("function"), where)
+    function_path = f"{path}.function"
+    function = object_at(call.get("function"), function_path)
     return {
         "toolUse": {
             "toolUseId": text_at(call.get("id"), f"{path}.id"),
-            "name": text_at(function.get("name"), f"{where}.name"),
-            "input": _arguments(function.get("arguments"), f"{where}.arguments"),
+            "name": text_at(function.get("name"), f"{function_path}.name"),
+            "input": _arguments(function.get("arguments"), f"{function_path}.arguments"),
         }
     }
 
@@ -124,8 +124,10 @@ def _arguments(arguments: Any, path: str) -> JsonObject:  # noqa: ANN401 - whate
 
 
 def _documents(blocks: Sequence[JsonObject]) -> list[JsonObject]:
-    inner = [block for each in blocks for block in (each["toolResult"]["content"] if "toolResult" in each else [each])]
-    return [block["document"] for block in inner if "document" in block]
+    leaves = [
+        leaf for block in blocks for leaf in (block["toolResult"]["content"] if "toolResult" in block else [block])
+    ]
+    return [leaf["document"] for leaf in leaves if "document" in leaf]
 
 
 ROLES: Final[Mapping[str, tuple[str, Callable[[JsonObject, str], list[JsonObject]]]]] = {
