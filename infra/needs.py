@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import cache
 import json
 from pathlib import Path
+import re
 import sys
 from typing import Any, Final, override
 
-from core.apis.tables import APIS
+from core.apis.index import manifest, names
 from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
 from core.config.problems import Problem
+from core.config.sections import SECTIONS
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
@@ -27,6 +29,7 @@ ROOMS: Final = ("core", "functions")
 ALWAYS: Final = ("core.runtime.stream",)  # which Lambda starts, and not the function
 LEFT_OUT: Final = frozenset({"yaml"})  # the run config is JSON by then
 UNKNOWN: Final = "anything"
+DOTTED: Final = re.compile(r"(core(?:\.\w+)+):\w+")
 
 type Document = Mapping[str, Any]
 
@@ -84,7 +87,8 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     document = loaded.document
     skipped = tuple(prefix for prefix, asked in ASKED.items() if not asked(document))
     specs, problems = _available(document)
-    roots = {f"functions.{function}", *ALWAYS, *_named(function, loaded, specs), *filter(_is_ours, also)}
+    manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
+    roots = {f"functions.{function}", *ALWAYS, *manifests, *_named(function, loaded, specs), *filter(_is_ours, also)}
     modules = _reached(roots, skipped)
     libraries = frozenset(name for module in modules for name in _imports(module) if not _is_ours(name))
     outside = frozenset(name.partition(".")[0] for name in libraries) - sys.stdlib_module_names - LEFT_OUT
@@ -148,28 +152,21 @@ def _chosen(table: Mapping[str, str], name: object) -> set[str]:
 
 
 def _apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
-    """Those whose providers the function has: its own, those they need, and shields around models; admin has all."""
+    """Those whose providers the function has: its own, those that it needs or depends on; an overview has all."""
     configured = {api for api, _, _ in loaded.provider_entries()}
-    wanted = _wanted(function)
-    if "admin" in wanted:
-        return configured & set(APIS)
-    wanted |= {"safety"} & configured if "inference" in wanted else set()
+    api = manifest(function)
+    if api.overview:
+        return configured & set(names())
     try:
-        return set(dependency_order(wanted, needs_of(loaded, specs)))
+        return set(dependency_order({function, *configured.intersection(api.depends)}, needs_of(loaded, specs)))
     except DependencyCycle:  # which stops the function itself; it says so better
         return configured
 
 
-def _wanted(function: str) -> set[str]:
-    """The APIs in `app, handler = function("inference")`."""
-    calls = [node for node in ast.walk(_tree(f"functions.{function}")) if isinstance(node, ast.Call)]
-    return {
-        str(argument.value)
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "function"
-        for argument in call.args
-        if isinstance(argument, ast.Constant)
-    }
+def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
+    """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
+    sections = _part(loaded.document, "resources") or {}
+    return ({function, *_apis(function, loaded, specs)} | {SECTIONS[name].api for name in sections}) & set(names())
 
 
 def _reached(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:
@@ -193,7 +190,7 @@ def _is_ours(name: str) -> bool:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """The full names of the modules that it imports, but for those under TYPE_CHECKING."""
+    """The full names of the modules that it imports or names as `module:attribute`, but for those under TYPE_CHECKING."""
     found: set[str] = set()
     for node in _running(_tree(module)):
         if isinstance(node, ast.Import):
@@ -201,6 +198,10 @@ def _imports(module: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {node.module, *(name for name in inner if _is_ours(name) and _path(name) is not None)}
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and (dotted := DOTTED.fullmatch(node.value))
+        ):
+            found.add(dotted[1])
     return frozenset(name for name in found if not _is_ours(name) or _path(name) is not None)
 
 

@@ -1,8 +1,12 @@
 """Fixtures for all tests live in plugins beside what they start: tests/parts."""
 
+import os
+
+import coverage
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = (
+    "tests.parts.shared",
     "tests.parts.cognito",
     "tests.parts.dynamodb",
     "tests.parts.issuer",
@@ -10,6 +14,9 @@ pytest_plugins = (
     "tests.parts.secrets",
     "tests.parts.stack",
 )
+
+if "MEASURE" in os.environ:  # by `make test`: here and in pytest-xdist's workers, but in no process that a test starts
+    coverage.Coverage(auto_data=True).start()
 
 # Slow machines fail no test: neither by an example's duration nor by how long it takes to make one.
 settings.register_profile("llambda", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,13 +1,8 @@
 """The admin API: health, version, the configured providers and the routes that are served."""
 
-from typing import Final, Protocol
+from typing import Protocol
 
-from core.frame.operations import Operation
 from core.frame.types import JsonObject
-
-
-def _admin_paths(path: str) -> tuple[str, str]:
-    return (f"/v1{path}", f"/v1alpha/admin{path}")
 
 
 class Admin(Protocol):
@@ -47,26 +42,3 @@ class Quotas(Protocol):
         `requests` and `tokens` are `{limit, used, remaining}`, or null where there is no limit.
         """
         ...
-
-
-class Discovery(Protocol):
-    """What the stack runs on, and what its upstreams offer."""
-
-    async def environment(self) -> JsonObject:
-        """`{runs_on, version, upstreams: [{api, provider_id, provider_type, ...}]}`, see core.apis.discovery."""
-        ...
-
-
-OPERATIONS: Final = (
-    Operation("GET", _admin_paths("/health"), "health", "Is the service up?", open=True),
-    Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
-    Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
-    Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
-    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
-    Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
-)
-
-QUOTA_OPERATIONS: Final = (Operation("GET", ("/v1/quota",), "left", "What is left of your quota?", counted=False),)
-DISCOVERY_OPERATIONS: Final = (
-    Operation("GET", ("/v1/inspect/environment",), "environment", "What does this stack run on and reach?"),
-)

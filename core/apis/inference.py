@@ -4,11 +4,11 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from core.frame.operations import Operation, openai_paths
+from core.frame.resources import Offer
 from core.frame.types import Health, JsonObject, JsonStream, Wire
 
 type ModelType = Literal["llm", "embedding", "rerank"]
@@ -34,13 +34,11 @@ class EmbeddingsRequest(Wire):
     input: str | list[Any]
 
 
-class ServedModel(TypedDict):
-    """A model that a provider says it serves, by the provider's own id; `created` in Unix seconds."""
+class ServedModel(Offer):
+    """A model that a provider says it serves."""
 
-    id: str
     model_type: ModelType
     metadata: JsonObject
-    created: NotRequired[int]
 
 
 class Inference(Protocol):
@@ -105,34 +103,7 @@ def most_tokens(request: ChatRequest | CompletionRequest) -> int:
     return max(bound, 0) * max([1, *(each for each in choices if isinstance(each, int))])
 
 
-OPERATIONS: Final = (
-    Operation(
-        "POST",
-        openai_paths("/chat/completions"),
-        "chat_completion",
-        "Answer a conversation.",
-        request=lambda: ChatRequest,
-        stream="stream_chat_completion",
-        tokens=most_tokens,
-        idempotent=True,
-    ),
-    Operation(
-        "POST",
-        openai_paths("/completions"),
-        "completion",
-        "Continue a prompt.",
-        request=lambda: CompletionRequest,
-        stream="stream_completion",
-        tokens=most_tokens,
-        idempotent=True,
-    ),
-    Operation(
-        "POST",
-        openai_paths("/embeddings"),
-        "embeddings",
-        "Embed texts.",
-        request=lambda: EmbeddingsRequest,
-        tokens=lambda _: 0,
-        idempotent=True,
-    ),
-)
+def no_bound(request: object) -> int:
+    """0: what such a request makes of tokens is its input alone, which the provider counts."""
+    del request
+    return 0

@@ -1,12 +1,12 @@
 """The model resource: what is registered, and how it looks to every generation of clients."""
 
-from typing import Annotated, Any, Final, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
 from core.apis.inference import ModelType, Name
 from core.apis.targets import targets_fault
-from core.frame.resources import Kind, Resource, present
+from core.frame.resources import Resource, present
 from core.frame.types import JsonObject, Wire
 
 
@@ -49,7 +49,7 @@ class RegisterModel(Wire):
         return self
 
 
-def _present_model(resource: Resource) -> JsonObject:
+def present_model(resource: Resource) -> JsonObject:
     """Both field sets at once: Llama Stack 0.2's, and OpenAI's with the stack's facts in `custom_metadata`."""
     facts = {
         "model_type": resource.attributes["model_type"],
@@ -63,16 +63,3 @@ def _present_model(resource: Resource) -> JsonObject:
         "owned_by": resource.provider_id,
         "custom_metadata": resource.attributes["metadata"] | facts,
     }
-
-
-MODEL: Final = Kind(
-    name="model",
-    api="inference",
-    path="/v1/models",
-    section="models",
-    id_field="model_id",
-    provider_id_field="provider_model_id",
-    body=RegisterModel,
-    fields={"metadata": {}, "model_type": "llm"},
-    present=_present_model,
-)

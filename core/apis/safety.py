@@ -3,13 +3,12 @@
 Sources: Safety and Shields of Llama Stack 0.2.12 and 0.7.3, https://platform.openai.com/docs/api-reference/moderations.
 """
 
-from typing import Annotated, Any, Final, Literal, Protocol, TypedDict
+from typing import Annotated, Any, Literal, Protocol, TypedDict
 
 from pydantic import ConfigDict, Field, model_validator
 
 from core.apis.inference import Name
-from core.frame.operations import Operation, openai_paths
-from core.frame.resources import Kind, Resource
+from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject, Wire
 
 
@@ -31,18 +30,6 @@ class RegisterShield(Wire):
                 return {**rest, "provider_shield_id": name, "shield_id": name}
             case _:
                 return values
-
-
-SHIELD: Final = Kind(
-    name="shield",
-    api="safety",
-    path="/v1/shields",
-    section="shields",
-    id_field="shield_id",
-    provider_id_field="provider_shield_id",
-    body=RegisterShield,
-    fields={"params": {}},
-)
 
 
 class RunShieldRequest(Wire):
@@ -94,15 +81,3 @@ class SafetyProvider(Protocol):
     async def health(self) -> Health:
         """Ask the provider; never raises for a provider that is down."""
         ...
-
-
-OPERATIONS: Final = (
-    Operation(
-        "POST",
-        ("/v1/safety/run-shield",),
-        "run_shield",
-        "Judge a conversation by a shield.",
-        request=lambda: RunShieldRequest,
-    ),
-    Operation("POST", openai_paths("/moderations"), "moderate", "Classify texts.", request=lambda: ModerationRequest),
-)

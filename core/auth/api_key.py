@@ -1,4 +1,4 @@
-"""api_key: keys that `llambda keys create` made; their salted hashes are in the registry."""
+"""api_key: keys made by `llambda keys create`, whose salted hashes are in the registry."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from typing import Final
 from core.auth import key_format
 from core.auth.http import UNAVAILABLE
 from core.auth.key_format import KIND, StoredKey
-from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
+from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record
 from core.errors import ApiError, AuthUnavailable, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 
 class Config(Record):
-    """It has no keys: what there is to say is in the registry."""
+    """Nothing to configure: the keys are in the registry."""
 
 
 class ApiKeyVerifier:
-    """A revoked key is refused as soon as `store`, which may be a cached one, says that it is gone."""
+    """A revoked key is refused as soon as it is gone from `store`, which may be cached."""
 
     def __init__(self, store: RegistryStore, *, clock: Callable[[], float] = time.time) -> None:
         """`clock` is Unix time, in seconds."""
@@ -37,28 +37,28 @@ class ApiKeyVerifier:
         self._noted: dict[str, float] = {}  # id -> when this process last tried to store its last use
 
     def fit(self, token: str) -> Fit:
-        """A key is nobody else's, even cut short: no other provider gets to see it."""
+        """MINE even for a key that is cut short, so that no other provider, as a remote endpoint, gets to see it."""
         return Fit.NO if key_format.parse(token) is None else Fit.MINE
 
     async def verify(self, incoming: Incoming) -> Principal:
-        """The key, as a principal with its roles.
+        """The principal has the key's id and roles.
 
         Raises:
             Unauthenticated: unknown, revoked or wrong, which all look the same; or expired.
             AuthUnavailable: the registry cannot be read.
         """
         id_, secret = key_format.parse(incoming.token) or ("", "")
-        resource = await self._stored(id_) if id_ else None
+        resource = await self._read_registry(id_) if id_ else None
         key = key_format.read(resource) if resource is not None else None
         if resource is None or key is None or not key.matches(secret):
             raise Unauthenticated(REFUSED)
         now = self._clock()
-        if key.expired(now):
+        if key.is_past(now):
             raise Unauthenticated(EXPIRED)
         await self._note_use(resource, key, now)
-        return isolated(id_, {"roles": key.roles}, "api_key")
+        return make_principal(id_, {"roles": key.roles}, "api_key")
 
-    async def _stored(self, id_: str) -> Resource | None:
+    async def _read_registry(self, id_: str) -> Resource | None:
         try:
             return await self._store.get(KIND, id_)
         except ProviderUnavailable as failure:
@@ -70,14 +70,13 @@ class ApiKeyVerifier:
         if now - max(key.last_used or 0, self._noted.get(id_, 0)) < LAST_USE_SECONDS:
             return
         self._noted[id_] = now
-        used = key.model_copy(update={"last_used": int(now)})
+        latest = key.model_copy(update={"last_used": int(now)})
         try:
-            await self._store.replace(replace(resource, attributes=used.model_dump()))
+            await self._store.replace(replace(resource, attributes=latest.model_dump()))
         except ApiError as failure:
             log.warning("API key %s: its last use was not stored: %s", id_, failure.message)
 
 
 def connect(config: Config, services: Services) -> Verifier:
-    """Keys of the stack's own registry."""
     del config
     return ApiKeyVerifier(services.registry)

@@ -21,15 +21,15 @@ HOW: Final = "Send one header, Authorization: Bearer TOKEN."
 
 
 class Authenticator:
-    """Auth providers, asked by the shape of the token: the one that alone could have issued it, or each in order."""
+    """Chooses auth providers by the shape of the token: the only one that could have issued it, or each in order."""
 
     def __init__(self, verifiers: Sequence[Verifier], services: Services) -> None:
-        """Ask `verifiers`, which share `services`."""
+        """`services` are those of `verifiers`, closed with them."""
         self._verifiers = tuple(verifiers)
         self._services = services
 
     async def authenticate(self, request: Request) -> Principal:
-        """Who calls.
+        """The caller.
 
         Raises:
             Unauthenticated: no token, more than one, or none that an auth provider vouches for.
@@ -51,10 +51,10 @@ class Authenticator:
         unavailable = [failure for failure in failures if isinstance(failure, AuthUnavailable)]
         if not failures:
             raise Unauthenticated("The token is not of a kind that this stack accepts.")
+        # A provider that could not tell might have accepted the token: 503, which clients retry, comes before 401.
         raise (unavailable or failures)[0]
 
     async def close(self) -> None:
-        """Let go of connections."""
         await self._services.http.close()
 
     def _fitting(self, token: str) -> list[Verifier]:
@@ -68,12 +68,12 @@ class Authenticator:
 
 
 def _bearer(request: Request) -> str:
-    given = request.headers.getlist("authorization")
-    if not given:
+    headers = request.headers.getlist("authorization")
+    if not headers:
         raise Unauthenticated(f"There is no token. {HOW}", error="invalid_request")
-    if len(given) > 1:
+    if len(headers) > 1:
         raise Unauthenticated(f"There is more than one Authorization header. {HOW}", error="invalid_request")
-    scheme, _, token = given[0].strip().partition(" ")
+    scheme, _, token = headers[0].strip().partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not TOKEN.fullmatch(token):
         raise Unauthenticated(f"The Authorization header has no bearer token. {HOW}", error="invalid_request")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator
 
-from core.auth.verifier import isolated
+from core.auth.verifier import make_principal
 from core.config.records import Text
 from core.errors import Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
@@ -66,8 +66,8 @@ def check_issuer(claims: Claims, issuer: str | None) -> None:
 
 
 def check_audience(claims: Claims, audience: str) -> None:
-    given = claims.get("aud")
-    if audience != given and not (isinstance(given, list) and audience in given):
+    audiences = claims.get("aud")
+    if audience != audiences and not (isinstance(audiences, list) and audience in audiences):
         raise Unauthenticated(
             "The token is not for this audience. Ask the issuer for one with the audience of this stack."
         )
@@ -79,19 +79,19 @@ def principal(claims: Claims, mapping: Mapping[str, str], vouched_by: str) -> Pr
     Raises:
         Unauthenticated: they name nobody.
     """
-    named = (claims.get(name) for name in SUBJECTS)
-    subject = next((value for value in named if isinstance(value, str) and value), None)
+    candidates = (claims.get(name) for name in SUBJECTS)
+    subject = next((value for value in candidates if isinstance(value, str) and value), None)
     if subject is None:
         raise Unauthenticated("The token names no subject (sub) and no client (client_id).")
-    return isolated(subject, attributes(claims, mapping) | attributes(claims, SCOPES), vouched_by)
+    return make_principal(subject, attributes(claims, mapping) | attributes(claims, SCOPES), vouched_by)
 
 
 def attributes(claims: Claims, mapping: Mapping[str, str]) -> dict[str, list[str]]:
     """`{category: names}`, each name once, in the order of the mapping and then of the claim."""
-    found: dict[str, dict[str, None]] = {}
+    names_by_category: dict[str, dict[str, None]] = {}
     for claim, category in mapping.items():
-        found.setdefault(category, {}).update(dict.fromkeys(_names(look_up(claims, claim))))
-    return {category: list(names) for category, names in found.items()}
+        names_by_category.setdefault(category, {}).update(dict.fromkeys(_names(look_up(claims, claim))))
+    return {category: list(names) for category, names in names_by_category.items()}
 
 
 def look_up(claims: Claims, name: str) -> object:

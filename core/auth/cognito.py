@@ -21,7 +21,7 @@ MAPPING: Final = {"cognito:groups": "roles"}
 CLIENT_CLAIMS: Final = {"access": "client_id", "id": "aud"}
 
 
-def _listed(value: object) -> object:
+def _split_names(value: object) -> object:
     return [name for name in re.split(r"[,\s]+", value) if name] if isinstance(value, str) else value
 
 
@@ -30,7 +30,7 @@ class Config(Record):
 
     user_pool_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+_[A-Za-z0-9]+$")]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
-    client_ids: Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
+    client_ids: Annotated[tuple[Text, ...], BeforeValidator(_split_names), Field(min_length=1)]
     token_use: Literal["access", "id"] = "access"  # noqa: S105 - a kind of token
     jwks_uri: AuthUrl | None = None
     issuer: Text | None = None
@@ -44,19 +44,19 @@ class Config(Record):
 
 def connect(config: Config, services: Services) -> Verifier:
     from core.auth.endpoint import Endpoint
-    from core.auth.jwks import published
+    from core.auth.jwks import keys_from_url
+    from core.auth.jwt_verifier import JwtVerifier
     from core.auth.keys import KeySet
-    from core.auth.signed import JwtVerifier
 
     issuer = config.issued_by()
-    source = published(Endpoint(services.http), config.jwks_uri or f"{issuer}/.well-known/jwks.json")
+    source = keys_from_url(Endpoint(services.http), config.jwks_uri or f"{issuer}/.well-known/jwks.json")
     keys = KeySet(source, recheck=config.key_recheck_period)
     return JwtVerifier(keys, partial(_accept, config), issuer=issuer, algorithms=("RS256",))
 
 
 def _accept(config: Config, claims: Claims) -> Principal:
     if claims.get("token_use") != config.token_use:
-        raise Unauthenticated(f"The token is of the wrong use. Send the {config.token_use} token.")
+        raise Unauthenticated(f"The token is of the wrong kind. Send the {config.token_use} token.")
     if claims.get(CLIENT_CLAIMS[config.token_use]) not in config.client_ids:
         raise Unauthenticated("The token was issued for another app client.")
     return principal(claims, MAPPING, f"cognito {config.user_pool_id}")

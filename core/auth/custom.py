@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.auth.endpoint import Endpoint, unusable
 from core.auth.urls import AuthUrl
-from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
+from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record, Text, UserPath
 from core.errors import Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
@@ -26,20 +26,19 @@ class Config(Record):
 
 
 class Answer(BaseModel):
-    """Either shape, or a mixture; its `message` is for nobody here. A category without names may be null."""
+    """Either shape, or a mixture; `message` is ignored. A category without names may be null."""
 
     principal: Text = ""
     attributes: dict[str, list[Text] | None] | None = None
     access_attributes: dict[str, list[Text] | None] | None = None
 
     def names(self) -> dict[str, list[str]]:
-        given = {**(self.access_attributes or {}), **(self.attributes or {})}
-        return {category: names for category, names in given.items() if names}
+        attributes = {**(self.access_attributes or {}), **(self.attributes or {})}
+        return {category: names for category, names in attributes.items() if names}
 
 
 class CustomVerifier:
     def __init__(self, endpoint: Endpoint, url: str) -> None:
-        """Ask at `url`."""
         self._endpoint = endpoint
         self._url = url
 
@@ -48,7 +47,7 @@ class CustomVerifier:
         return Fit.MAYBE if token else Fit.NO
 
     async def verify(self, incoming: Incoming) -> Principal:
-        """Who the endpoint says it is.
+        """Ask the endpoint.
 
         Raises:
             Unauthenticated: it answered 401 or 403.
@@ -75,15 +74,14 @@ def _question(incoming: Incoming) -> dict[str, Any]:
 
 
 def _principal(answer: Answer, token: str) -> Principal:
-    """Without access attributes the token is the namespace in the reference; a secret is no name, so its hash is."""
+    """Without access attributes the reference takes the token as namespace; here its hash, since a secret is no name."""
     digest = sha256(token.encode()).hexdigest()
     names = answer.names()
     if not names.keys() & set(CATEGORIES):
         names["namespaces"] = [digest]
-    return isolated(answer.principal or digest, names, "custom")
+    return make_principal(answer.principal or digest, names, "custom")
 
 
 def connect(config: Config, services: Services) -> Verifier:
-    """Nothing is opened yet."""
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
     return CustomVerifier(endpoint, config.endpoint)

@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 def unusable(url: str, why: str) -> AuthUnavailable:
-    """Log `why`, which holds nothing that was sent, and have the caller told to come again."""
+    """Log `why`, which must hold nothing that was sent, and make the error that tells the caller to retry."""
     log.warning("auth: %s %s", urlsplit(url).hostname, why)
     return AuthUnavailable(UNAVAILABLE)
 
 
-def as_object(body: object) -> dict[str, Any]:
+def to_object(body: object) -> dict[str, Any]:
     """A JSON object; an empty one for all else."""
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
@@ -31,7 +31,7 @@ class Endpoint:
         self._tls_cafile = tls_cafile
 
     async def request(self, method: str, url: str, **options: Any) -> Reply:  # noqa: ANN401 - Http.request's
-        """One request, as Http makes them.
+        """As Http.request.
 
         Raises:
             AuthUnavailable: no answer, or the CA file cannot be read.

@@ -8,9 +8,8 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic_core import from_json
-
 from core.errors import AuthUnavailable
+from core.platform.json_reader import read_json
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -39,7 +38,7 @@ class Http:
     """A session per event loop, made at the first request."""
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
-        """Give up on a request after `seconds`."""
+        """`seconds` is for a whole request."""
         self._seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: ClientSession | None = None
@@ -69,21 +68,20 @@ class Http:
             raise AuthUnavailable(UNAVAILABLE) from failure
 
     async def close(self) -> None:
-        """Close the session, if this event loop has one."""
-        if self._session is not None and self._loop is asyncio.get_running_loop():
+        if self._session is not None and self._loop is asyncio.get_running_loop():  # others ended with their loop
             session, self._session = self._session, None
             await session.close()
 
     async def _ask(self, method: str, url: str, options: dict[str, Any]) -> Reply:
-        async with self._sessioned().request(method, url, allow_redirects=False, **options) as answer:
+        async with self._open_session().request(method, url, allow_redirects=False, **options) as answer:
             content = b""
             async for chunk in answer.content.iter_any():
                 content += chunk
                 if len(content) > MOST_BYTES:
                     raise ValueError("too large")
-            return Reply(answer.status, _parsed(content))
+            return Reply(answer.status, _parse(content))
 
-    def _sessioned(self) -> "ClientSession":
+    def _open_session(self) -> "ClientSession":
         from aiohttp import ClientSession, DummyCookieJar
 
         loop = asyncio.get_running_loop()
@@ -92,8 +90,8 @@ class Http:
         return self._session
 
 
-def _parsed(content: bytes) -> object:
+def _parse(content: bytes) -> object:
     try:
-        return from_json(content)
+        return read_json(content)
     except ValueError:
         return None

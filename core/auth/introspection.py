@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 from pydantic import SecretStr
 
 from core.auth.claims import Claims, check_audience, check_issuer, check_times, principal
-from core.auth.endpoint import Endpoint, as_object, unusable
+from core.auth.endpoint import Endpoint, to_object, unusable
 from core.auth.verifier import Fit, Incoming
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
@@ -16,7 +16,7 @@ from core.frame.callers import Principal
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks: this stack's own credentials at the authorization server."""
+    """This stack's own credentials at the authorization server."""
 
     id: str
     secret: SecretStr
@@ -34,7 +34,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """None as `issuer` or `audience` is not checked; neither is what the answer does not have."""
+    """`issuer` and `audience` are checked unless they are None, or the answer does not have them."""
 
     issuer: str | None
     audience: str | None
@@ -56,7 +56,7 @@ class IntrospectionVerifier:
 
     async def verify(self, incoming: Incoming) -> Principal:
         reply = await self._endpoint.request("POST", self._url, **self._client.options(incoming.token))
-        body = as_object(reply.body)
+        body = to_object(reply.body)
         active = body.get("active")
         if reply.status != 200 or not isinstance(active, bool):  # noqa: PLR2004
             raise unusable(self._url, f"answered {reply.status} to an introspection")

@@ -6,15 +6,15 @@ Sources: RFC 7517, 5 (JWKS), OpenID Connect Discovery 1.0, 4.
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from core.auth.endpoint import Endpoint, as_object, unusable
+from core.auth.endpoint import Endpoint, to_object, unusable
 from core.auth.keys import Key, parse_keys
 from core.auth.urls import checked_url
 
 DISCOVERY = "/.well-known/openid-configuration"
 
 
-def published(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
-    """The keys at `url`; `token` is sent there as a bearer token. Calling it raises AuthUnavailable."""
+def keys_from_url(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
+    """A source of the keys at `url`; `token` is sent there as a bearer token. Calling it raises AuthUnavailable."""
 
     async def fetch() -> list[Key]:
         return await _keys(endpoint, url, _bearer(token))
@@ -22,8 +22,8 @@ def published(endpoint: Endpoint, url: str, token: str | None = None) -> Callabl
     return fetch
 
 
-def discovered(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
-    """The keys that the issuer at `url` refers to; `token` goes to the origin of `url` only."""
+def keys_from_discovery(endpoint: Endpoint, url: str, token: str | None = None) -> Callable[[], Awaitable[list[Key]]]:
+    """A source of the keys that the issuer at `url` refers to; `token` is sent to the origin of `url` only."""
 
     async def fetch() -> list[Key]:
         issuer, jwks_uri = await _document(endpoint, url, _bearer(token))
@@ -35,17 +35,17 @@ def discovered(endpoint: Endpoint, url: str, token: str | None = None) -> Callab
 
 async def _document(endpoint: Endpoint, url: str, headers: dict[str, str]) -> tuple[str, str]:
     reply = await endpoint.request("GET", url.rstrip("/") + DISCOVERY, headers=headers)
-    body = as_object(reply.body)
+    body = to_object(reply.body)
     issuer, jwks_uri = body.get("issuer"), body.get("jwks_uri")
     if reply.status != 200 or not isinstance(issuer, str) or not isinstance(jwks_uri, str):  # noqa: PLR2004
         raise unusable(url, f"answered {reply.status} and no discovery document")
-    if not _followed(url, jwks_uri):
+    if not _is_safe(url, jwks_uri):
         raise unusable(url, "names a jwks_uri that is not followed")
     return issuer, jwks_uri
 
 
-def _followed(url: str, jwks_uri: str) -> bool:
-    """An issuer elsewhere must not lead to this machine, nor from https to http."""
+def _is_safe(url: str, jwks_uri: str) -> bool:
+    """Whether to follow it: a remote issuer must lead neither to this machine nor from https to http."""
     try:
         checked_url(jwks_uri)
     except ValueError:

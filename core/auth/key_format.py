@@ -46,9 +46,9 @@ class StoredKey(BaseModel):
 
     def matches(self, secret: str) -> bool:
         """In the same time whatever the secret is."""
-        return hmac.compare_digest(self.hash, _hashed(self.salt, secret))
+        return hmac.compare_digest(self.hash, _hash(self.salt, secret))
 
-    def expired(self, now: float) -> bool:
+    def is_past(self, now: float) -> bool:
         return self.expires is not None and self.expires <= now
 
 
@@ -56,14 +56,14 @@ def issue(name: str, roles: list[str], *, expires: int | None, now: int) -> tupl
     """A new key's token, which is nowhere else, and what the registry is to store."""
     id_ = "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARACTERS))
     secret, salt = secrets.token_urlsafe(SECRET_BYTES), secrets.token_hex(SALT_BYTES)
-    key = StoredKey(name=name, roles=roles, salt=salt, hash=_hashed(salt, secret), expires=expires, last_used=None)
+    key = StoredKey(name=name, roles=roles, salt=salt, hash=_hash(salt, secret), expires=expires, last_used=None)
     return f"llambda_{id_}_{secret}", Resource(KIND, id_, PROVIDER, id_, key.model_dump(), created=now)
 
 
 def parse(token: str) -> tuple[str, str] | None:
-    """The id and the secret, or None if it begins unlike a key; the secret may still be cut short."""
-    found = TOKEN.fullmatch(token)
-    return (found[1], found[2]) if found is not None else None
+    """The id and the secret, or None if it is not of the form of a key; the secret may be cut short."""
+    match = TOKEN.fullmatch(token)
+    return (match[1], match[2]) if match is not None else None
 
 
 def read(resource: Resource) -> StoredKey | None:
@@ -75,5 +75,5 @@ def read(resource: Resource) -> StoredKey | None:
         return None
 
 
-def _hashed(salt: str, secret: str) -> str:
+def _hash(salt: str, secret: str) -> str:
     return hmac.new(bytes.fromhex(salt), secret.encode(), hashlib.sha256).hexdigest()

@@ -10,21 +10,28 @@ from math import inf
 from time import monotonic
 from typing import Any, Final, cast
 
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm, get_default_algorithms
-from jwt.exceptions import InvalidKeyError
+from jwt.api_jwk import PyJWK
+from jwt.api_jws import PyJWS
+from jwt.exceptions import PyJWTError
 
-from core.auth.endpoint import as_object
+from core.auth.endpoint import to_object
 from core.auth.http import UNAVAILABLE
 from core.errors import AuthUnavailable, Unauthenticated
+from core.frame.types import JsonObject
 
 PAUSE: Final = 30.0
 """Seconds after an unknown kid in which no other unknown kid makes us ask."""
 
-LEAST_BITS: Final = 2048
-RSA: Final = frozenset(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"))
-CURVES: Final = {"P-256": frozenset(("ES256",)), "P-384": frozenset(("ES384",)), "P-521": frozenset(("ES512",))}
-ALGORITHMS: Final = RSA.union(*CURVES.values())
-IMPLEMENTED: Final = {name: cast("Any", made) for name, made in get_default_algorithms().items() if name in ALGORITHMS}
+RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+ALGORITHMS: Final = (*RSA, "ES256", "ES384", "ES512")
+JWS: Final = PyJWS(ALGORITHMS)
+USABLE: Final[Mapping[str, tuple[object, ...]]] = {
+    "kty": ("RSA", "EC"),
+    "crv": (None, "P-256", "P-384", "P-521"),
+    "use": (None, "sig"),
+    "alg": (None, *ALGORITHMS),
+    "d": (None,),  # a secret key that somebody published
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +39,27 @@ class Key:
     """A public key; `issuer` is the one that the discovery document names, None where there was none."""
 
     kid: str | None
-    algorithms: frozenset[str]
+    algorithms: tuple[str, ...]
     public: Any
     issuer: str | None = None
 
-    def signed(self, algorithm: str, content: bytes, signature: bytes) -> bool:
+    def verifies(self, algorithm: str, content: bytes, signature: bytes) -> bool:
         """`algorithm` is one of `algorithms`."""
-        return bool(IMPLEMENTED[algorithm].verify(content, self.public, signature))
+        return JWS.get_algorithm_by_name(algorithm).verify(content, self.public, signature)
 
 
 def parse_keys(document: object, issuer: str | None = None) -> list[Key]:
     """The usable keys of a JWKS; what is malformed, secret, weak or not for signatures is left out.
 
+    PyJWKSet does not do: it takes secret keys and weak ones, and one odd entry can make it fail.
+
     Raises:
         ValueError: it is no JWKS.
     """
-    entries = as_object(document).get("keys")
+    entries = to_object(document).get("keys")
     if not isinstance(entries, list):
         raise ValueError("no JWKS")  # noqa: TRY004 - one kind for all that is malformed
-    keys = (_key(cast("dict[str, Any]", entry), issuer) for entry in cast("list[object]", entries) if _usable(entry))
+    keys = (_key(to_object(entry), issuer) for entry in cast("list[object]", entries))
     return [key for key in keys if key is not None]
 
 
@@ -81,39 +90,41 @@ class KeySet:
             Unauthenticated: the issuer has no such key.
             AuthUnavailable: the issuer does not say.
         """
-        asked = self._clock() >= self._stale_at
-        keys = await self._fetched() if asked else self._keys
+        fresh = self._clock() >= self._stale_at
+        keys = await self._share_fetch() if fresh else self._keys
         if kid is None:
-            return _only(keys, algorithm)
-        named = _named(keys, kid)
-        if not named:
-            named = _named(await self._again(asked=asked), kid)
-        if not named:
+            return _only_fit(keys, algorithm)
+        candidates = _with_kid(keys, kid) or _with_kid(await self._look_again(fresh=fresh), kid)
+        if not candidates:
             raise Unauthenticated("The token's key (kid) is not one of the issuer's. Get a new token.")
-        found = [key for key in named if algorithm in key.algorithms]
-        if not found:
+        fitting = [key for key in candidates if algorithm in key.algorithms]
+        if not fitting:
             raise Unauthenticated("The token's algorithm (alg) does not fit its key (kid).")
-        return found
+        return fitting
 
-    async def _again(self, *, asked: bool) -> Sequence[Key]:
-        """What the issuer publishes now, if it was not asked for an unknown kid within PAUSE, else nothing."""
+    async def _look_again(self, *, fresh: bool) -> Sequence[Key]:
+        """What the issuer publishes now, if it was not asked for an unknown kid within PAUSE, else nothing.
+
+        `fresh` says that it was asked a moment ago, for the same token: it is not asked twice.
+        """
         due = self._clock() >= self._paused_until
         if due:
             self._paused_until = self._clock() + PAUSE
-        if not asked and (due or self._flying()):
-            return await self._fetched()
+        if not fresh and (due or self._is_fetching()):
+            return await self._share_fetch()
         if not self._answered:
             raise AuthUnavailable(UNAVAILABLE)
         return ()
 
-    async def _fetched(self) -> Sequence[Key]:
-        """One request for all who wait; one who leaves takes nobody along."""
-        if self._flight is None or not self._flying():
+    async def _share_fetch(self) -> Sequence[Key]:
+        """One request for all who wait; a caller that leaves does not end it for the others."""
+        if self._flight is None or not self._is_fetching():
             self._flight = asyncio.create_task(self._fetch())
-            self._flight.add_done_callback(_seen)
-        return await asyncio.shield(self._flight)
+            self._flight.add_done_callback(_retrieve_failure)
+        return await asyncio.shield(self._flight)  # cancelling one caller must not cancel the request
 
-    def _flying(self) -> bool:
+    def _is_fetching(self) -> bool:
+        # A Lambda process may run one event loop after another: a task of an earlier one never ends.
         flight = self._flight
         return flight is not None and not flight.done() and flight.get_loop() is asyncio.get_running_loop()
 
@@ -126,49 +137,34 @@ class KeySet:
         return self._keys
 
 
-def _seen(flight: asyncio.Task[Sequence[Key]]) -> None:
+def _retrieve_failure(flight: asyncio.Task[Sequence[Key]]) -> None:
     if not flight.cancelled():
         flight.exception()  # else asyncio logs it when everybody who waited has left
 
 
-def _named(keys: Sequence[Key], kid: str) -> list[Key]:
+def _with_kid(keys: Sequence[Key], kid: str) -> list[Key]:
     return [key for key in keys if key.kid == kid]
 
 
-def _only(keys: Sequence[Key], algorithm: str) -> list[Key]:
+def _only_fit(keys: Sequence[Key], algorithm: str) -> list[Key]:
     fitting = [key for key in keys if algorithm in key.algorithms]
     if len(fitting) != 1:
-        raise Unauthenticated("The token names no key (kid), and not exactly one of the issuer's fits its algorithm.")
+        raise Unauthenticated(
+            "The token names no key (kid), and the issuer does not have exactly one that fits its algorithm."
+        )
     return fitting
 
 
-def _usable(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    jwk = cast("dict[str, Any]", entry)
-    return jwk.get("use") in (None, "sig") and isinstance(jwk.get("kid"), str | None) and "d" not in jwk
-
-
-def _key(jwk: Mapping[str, Any], issuer: str | None) -> Key | None:
-    fitting, public = _public(jwk)
-    named = jwk.get("alg")
-    algorithms = fitting if named is None else frozenset(name for name in fitting if name == named)
-    return Key(jwk.get("kid"), algorithms, public, issuer) if algorithms else None
-
-
-def _public(jwk: Mapping[str, Any]) -> tuple[frozenset[str], Any]:
-    """The algorithms that a key of this type fits, none if it is not usable, and the key."""
-    none: frozenset[str] = frozenset()
-    kind = jwk.get("kty")
-    members = ("n", "e") if kind == "RSA" else ("crv", "x", "y")
-    parts = {name: jwk.get(name) for name in members}
-    if kind not in ("RSA", "EC") or not all(isinstance(part, str) for part in parts.values()):
-        return none, None
+def _key(entry: JsonObject, issuer: str | None) -> Key | None:
+    usable = all(entry.get(name) in values for name, values in USABLE.items())
+    if not usable or not isinstance(entry.get("kid"), str | None):
+        return None
     try:
-        if kind == "EC":
-            fits = CURVES.get(parts["crv"] or "", none)
-            return fits, ECAlgorithm.from_jwk({"kty": "EC", **parts}) if fits else None
-        public = RSAAlgorithm.from_jwk({"kty": "RSA", **parts})
-    except (InvalidKeyError, ValueError):
-        return none, None
-    return (RSA if cast("Any", public).key_size >= LEAST_BITS else none), public
+        jwk = PyJWK(entry)  # for one algorithm: that of `alg`, else one that fits the type and curve
+        public = jwk.Algorithm.prepare_key(jwk.key)  # the curve of `crv` may not be that of `alg`
+    except PyJWTError:
+        return None
+    if jwk.Algorithm.check_key_length(public) is not None:  # less than 2048 bits (RFC 7518, 3.3)
+        return None
+    any_of_rsa = jwk.key_type == "RSA" and entry.get("alg") is None
+    return Key(jwk.key_id, RSA if any_of_rsa else (jwk.algorithm_name,), public, issuer)

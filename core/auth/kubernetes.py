@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AliasChoices, Field, model_validator
 
 from core.auth.claims import Claims, ClaimsMapping, attributes, check_audience, principal
-from core.auth.endpoint import Endpoint, as_object, unusable
+from core.auth.endpoint import Endpoint, to_object, unusable
 from core.auth.urls import AuthUrl
-from core.auth.verifier import Fit, Incoming, Services, Verifier, isolated
+from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record, Text, UserPath, Whole
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
@@ -53,11 +53,11 @@ def connect(config: Config, services: Services) -> Verifier:
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
     if config.validation == "review":
         return ReviewVerifier(endpoint, config)
-    from core.auth.jwks import discovered
+    from core.auth.jwks import keys_from_discovery
+    from core.auth.jwt_verifier import JwtVerifier
     from core.auth.keys import KeySet
-    from core.auth.signed import JwtVerifier
 
-    keys = KeySet(discovered(endpoint, config.api_server_url), recheck=config.key_recheck_period)
+    keys = KeySet(keys_from_discovery(endpoint, config.api_server_url), recheck=config.key_recheck_period)
     return JwtVerifier(keys, partial(_accept, config), issuer=config.issuer)
 
 
@@ -87,12 +87,14 @@ class ReviewVerifier:
             raise unusable(self._url, f"answered {reply.status} to a self-subject review")
         name = user["username"]
         if name == ANONYMOUS or UNAUTHENTICATED in attributes(user, GROUPS)["groups"]:
-            raise Unauthenticated("The token is nobody's: the cluster takes its bearer for anonymous.")
-        return isolated(name, attributes(user, self._config.claims_mapping), self._config.vouched_by())
+            raise Unauthenticated(
+                "The cluster sees the bearer of this token as anonymous. Send the token of a user or of a service account."
+            )
+        return make_principal(name, attributes(user, self._config.claims_mapping), self._config.vouched_by())
 
 
 def _user(body: object) -> dict[str, Any] | None:
     """`{username, uid, groups, extra}`; None if there is none with a name."""
-    user = as_object(as_object(as_object(body).get("status")).get("userInfo"))
+    user = to_object(to_object(to_object(body).get("status")).get("userInfo"))
     name = user.get("username")
     return user if isinstance(name, str) and name else None

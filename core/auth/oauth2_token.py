@@ -63,21 +63,21 @@ class Config(Record):
 def connect(config: Config, services: Services) -> Verifier:
     """The way that is configured; the other one's libraries are not imported."""
     if config.jwks is not None:
-        return _by_keys(config, config.jwks, services)
+        return _connect_keys(config, config.jwks, services)
     if config.introspection is not None:
-        return _by_asking(config, config.introspection, services)
+        return _connect_introspection(config, config.introspection, services)
     raise AssertionError(NEITHER)
 
 
-def _by_keys(config: Config, jwks: Jwks, services: Services) -> Verifier:
-    from core.auth.jwks import discovered, published
+def _connect_keys(config: Config, jwks: Jwks, services: Services) -> Verifier:
+    from core.auth.jwks import keys_from_discovery, keys_from_url
+    from core.auth.jwt_verifier import JwtVerifier
     from core.auth.keys import KeySet
-    from core.auth.signed import JwtVerifier
 
     verify_tls = config.verify_tls if jwks.verify_tls is None else jwks.verify_tls
     endpoint = Endpoint(services.http, verify_tls=verify_tls, tls_cafile=jwks.tls_cafile or config.tls_cafile)
     token = jwks.token.get_secret_value() if jwks.token is not None else None
-    source = published if has_path(jwks.uri) else discovered
+    source = keys_from_url if has_path(jwks.uri) else keys_from_discovery
     keys = KeySet(source(endpoint, jwks.uri, token), recheck=jwks.key_recheck_period)
     return JwtVerifier(keys, partial(_accept, config), issuer=config.issuer)
 
@@ -87,7 +87,7 @@ def _accept(config: Config, claims: Claims) -> Principal:
     return principal(claims, config.claims_mapping, config.vouched_by())
 
 
-def _by_asking(config: Config, introspection: Introspection, services: Services) -> Verifier:
+def _connect_introspection(config: Config, introspection: Introspection, services: Services) -> Verifier:
     from core.auth.introspection import Client, Expected, IntrospectionVerifier
 
     client = Client(introspection.client_id, introspection.client_secret, in_body=introspection.send_secret_in_body)

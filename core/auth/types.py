@@ -18,11 +18,10 @@ TYPES: Final = {
 
 def config_class(type_: str) -> type[BaseModel]:
     """The Config of one of TYPES; its module, and what that needs, is imported here."""
-    found: type[BaseModel] = vars(import_module(TYPES[type_]))["Config"]
-    return found
+    config: type[BaseModel] = vars(import_module(TYPES[type_]))["Config"]
+    return config
 
 
 def connect(type_: str, config: Any, services: Services) -> Verifier:  # noqa: ANN401 - of config_class(type_)
-    """The auth provider; nothing is opened yet."""
     verifier: Verifier = vars(import_module(TYPES[type_]))["connect"](config, services)
     return verifier

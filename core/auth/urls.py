@@ -9,9 +9,9 @@ LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 def checked_url(url: str) -> str:
-    """`url` itself. Raises ValueError, which holds no part of it."""
+    """`url` itself, or a ValueError that does not quote it: it may hold a secret."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("must be a URL of printable ASCII without blanks")
+        raise ValueError("must be a URL of printable ASCII without spaces")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

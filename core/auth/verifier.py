@@ -37,11 +37,11 @@ class Verifier(Protocol):
     """An auth provider. It keeps no token, and shows none in an error, a log or a repr."""
 
     def fit(self, token: str) -> Fit:
-        """Judge the shape; never raises."""
+        """Never raises."""
         ...
 
     async def verify(self, incoming: Incoming) -> Principal:
-        """Who the token's bearer is.
+        """The token's bearer.
 
         Raises:
             Unauthenticated: the token is not valid (any more), or not for this stack.
@@ -58,9 +58,9 @@ class Services:
     registry: RegistryStore
 
 
-def isolated(id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str) -> Principal:
-    """A principal; without any of CATEGORIES it gets a namespace of its own, since nobody shares nothing with all."""
-    kept = {name: tuple(values) for name, values in attributes.items() if values}
-    if not kept.keys() & set(CATEGORIES):
-        kept["namespaces"] = (id_,)
-    return Principal(id_, kept, vouched_by)
+def make_principal(id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str) -> Principal:
+    """Without any of CATEGORIES it gets a namespace of its own: the default policy shares what has no attributes."""
+    names = {name: tuple(values) for name, values in attributes.items() if values}
+    if not names.keys() & set(CATEGORIES):
+        names["namespaces"] = (id_,)
+    return Principal(id_, names, vouched_by)

@@ -16,11 +16,11 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("shell", type=click.Choice(SHELLS), help="Whose script it is.")
+@click.argument("shell", type=click.Choice(SHELLS), help="The shell that the script is for.")
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
     """Print a shell's completion script."""
-    found = get_completion_class(shell)
-    if found is None:
-        raise click.ClickException(f"this version of click completes nothing in {shell}")
-    print(found(context.find_root().command, {}, "llambda", "_LLAMBDA_COMPLETE").source(), end="")
+    completion = get_completion_class(shell)
+    if completion is None:
+        raise click.ClickException(f"this version of click has no completion for {shell}")
+    print(completion(context.find_root().command, {}, "llambda", "_LLAMBDA_COMPLETE").source(), end="")

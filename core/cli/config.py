@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from core.cli.options import Pairs, config_argument, env_option, json_option, load_checked, print_json
+from core.cli.options import Pairs, config_argument, env_option, json_option, load_valid_config, print_json
 from core.config.problems import ConfigInvalid
 
 EXAMPLES: Final = """\
@@ -14,7 +14,7 @@ Examples:
   llambda config validate run.yaml --json | jq '.problems[].path'
   llambda config show starter --env VLLM_URL=http://gpu:8000
 """
-ELSEWHERE: Final = "apis["  # where a run config of Llama Stack names what is not here
+APIS: Final = "apis["  # where a run config of Llama Stack names APIs that are not served here
 
 
 @click.group(epilog=EXAMPLES)
@@ -32,11 +32,11 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     The exit code is 0 for a valid run config, and 2 for a mistake.
     """
     try:
-        path, checked = load_checked(config, env)
+        path, checked = load_valid_config(config, env)
     except ConfigInvalid as invalid:
         if not as_json:
-            if any(problem.path.startswith(ELSEWHERE) for problem in invalid.problems):
-                click.echo(f"What is served of it: llambda init --from {config} --out new.yaml", err=True)
+            if any(problem.path.startswith(APIS) for problem in invalid.problems):
+                click.echo(f"To keep what is served here: llambda init --from {config} --out new.yaml", err=True)
             raise
         problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
         print_json({"config": invalid.source, "valid": False, "problems": problems})
@@ -66,9 +66,9 @@ def show(config: str, env: Pairs, *, as_json: bool) -> None:
 
     from core.config.redact import redact
 
-    _, checked = load_checked(config, env)
-    shown = redact(checked.model_dump(mode="json"))
+    _, checked = load_valid_config(config, env)
+    document = redact(checked.model_dump(mode="json"))
     if as_json:
-        print_json(shown)
+        print_json(document)
     else:
-        print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from core.cli.logs import log_as_asked
-from core.cli.options import Pairs, config_option, env_option, json_option, load_checked, print_json
-from core.cli.remote import api_key_option, clean, reaching
-from core.platform import environment
+from core.cli.logs import start_logging
+from core.cli.options import Pairs, config_option, env_option, json_option, load_valid_config, print_json
+from core.cli.remote import api_key_option, open_client
+from core.cli.terminal import clean
+from core.platform.environment import environ
 
 if TYPE_CHECKING:
     from core.apis.discovery import Environment, OfferedModel, RunsOn, Upstream
@@ -33,7 +34,7 @@ Examples:
 @config_option()
 @env_option
 @click.option(
-    "--url", metavar="URL", envvar="LLAMBDA_URL", show_envvar=True, help="Ask the stack that runs here instead."
+    "--url", metavar="URL", envvar="LLAMBDA_URL", show_envvar=True, help="Ask the stack that runs at this URL instead."
 )
 @api_key_option
 @json_option
@@ -46,63 +47,66 @@ def command(
     Without --url the run config's providers are asked from this machine. An upstream that is down is shown with the
     reason; the exit code is 0 all the same.
     """
-    here = bool(env) or _is_typed(context, "config")
-    if here and _is_typed(context, "url"):
-        raise click.UsageError("--url asks a stack that runs already: leave out --config and --env, or leave out --url")
-    found = asyncio.run(_here(config, env)) if here or not url else _there(url, api_key)
+    local = bool(env) or _on_command_line(context, "config")
+    if local and _on_command_line(context, "url"):
+        raise click.UsageError("--url asks a running stack: leave out --config and --env, or leave out --url")
+    environment = (
+        asyncio.run(_resolve_environment(config, env)) if local or not url else _fetch_environment(url, api_key)
+    )
     if as_json:
-        print_json(found)
+        print_json(environment)
         return
-    for line in _lines(found):
+    for line in _lines(environment):
         click.echo(clean(line))
 
 
-def _is_typed(context: click.Context, name: str) -> bool:
-    """And not from the environment, which what is typed comes before."""
+def _on_command_line(context: click.Context, name: str) -> bool:
+    """And not from a variable, which only counts where the command line says nothing."""
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-async def _here(config: str, env: Pairs) -> "Environment":
+async def _resolve_environment(config: str, env: Pairs) -> "Environment":
     """From this machine, as the admin function would answer."""
     from core.config.load import load
     from core.frame.version import VERSION
     from core.resolution.resolve import resolve
 
-    log_as_asked(logging.ERROR)  # that an upstream is down is in the answer
-    path, _ = load_checked(config, env)
-    stack = await resolve(load(path, environment.environ()), ["admin"], version=VERSION)
+    start_logging(logging.ERROR)  # no warnings: that an upstream is down is in the answer
+    path, _ = load_valid_config(config, env)
+    stack = await resolve(load(path, environ()), ["admin"], version=VERSION)
     try:
-        found: Environment = await stack.surfaces["discovery"](None).environment()
+        answer: Environment = await stack.surfaces["discovery"](None).environment()
     finally:
         await stack.close()
-    return found
+    return answer
 
 
-def _there(url: str, api_key: str | None) -> "Environment":
-    with reaching(url, api_key) as client:
+def _fetch_environment(url: str, api_key: str | None) -> "Environment":
+    with open_client(url, api_key) as client:
         return client.inspect.environment()
 
 
-def _lines(found: "Environment") -> Iterator[str]:
-    yield f"llambda {found['version']} on {'AWS Lambda' if found['runs_on']['kind'] == 'lambda' else 'a machine'}"
-    for name, value in _machine(found["runs_on"]):
+def _lines(environment: "Environment") -> Iterator[str]:
+    machine = environment["runs_on"]
+    yield f"llambda {environment['version']} on {'AWS Lambda' if machine['kind'] == 'lambda' else 'a machine'}"
+    for name, value in _machine(machine):
         yield from wrap(value, WIDTH, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14)
-    for upstream in found["upstreams"]:
+    for upstream in environment["upstreams"]:
         yield ""
         yield from _upstream(upstream)
 
 
-def _machine(on: "RunsOn") -> Iterator[tuple[str, str]]:
-    """What is known of it."""
-    yield "processors", f"{on['vcpus']:g}, {on['architecture']}"
+def _machine(machine: "RunsOn") -> Iterator[tuple[str, str]]:
+    """Names and values, without those that are not known."""
+    yield "processors", f"{machine['vcpus']:g}, {machine['architecture']}"
     for name, value, unit in (
-        ("memory", on["memory_mb"], " MB"),
-        ("storage", on["temporary_storage_mb"], " MB in /tmp"),
-        ("open files", on["open_files"], " at most"),
-        ("timeout", on["timeout_seconds"], " seconds"),
-        ("region", on["region"], ""),
-        ("gpus", ", ".join(on["gpus"]) or None, ""),
-        ("python", on["python"], ""),
+        ("memory", machine["memory_mb"], " MB"),
+        ("storage", machine["temporary_storage_mb"], " MB in /tmp"),
+        ("open files", machine["open_files"], " at most"),
+        ("timeout", machine["timeout_seconds"], " seconds"),
+        ("region", machine["region"], ""),
+        ("gpus", ", ".join(machine["gpus"]) or None, ""),
+        ("python", machine["python"], ""),
     ):
         if value is not None:
             yield name, f"{value}{unit}"
@@ -126,7 +130,7 @@ def _upstream(upstream: "Upstream") -> Iterator[str]:
     if "error" in upstream:
         yield from wrap(upstream["error"], WIDTH, initial_indent="  error: ", subsequent_indent="  ")
     elif not models and not upstream.get("guardrails"):
-        yield "  offers nothing that it tells of"
+        yield "  lists no models and no guardrails"
 
 
 def _facts(model: "OfferedModel") -> str:

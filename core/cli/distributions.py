@@ -1,6 +1,6 @@
 """`llambda distributions`: the run configs that ship with llambda, and a copy of one to edit."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -8,8 +8,9 @@ from typing import Final
 import click
 
 from core.cli.options import json_option, print_json
-from core.cli.written import write
-from core.config.distributions import Distribution, Variable, described, names
+from core.cli.output_file import force_option, out_option, write
+from core.cli.terminal import fitted_table
+from core.config.distributions import Distribution, Variable, names, read_distribution
 from core.config.redact import names_secret, redact_text
 from core.platform import environment
 
@@ -43,12 +44,12 @@ def command() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """Name every distribution, what it is, and the variables that it needs."""
-    found = [described(name)[0] for name in names()]
+    distributions = [read_distribution(name)[0] for name in names()]
     if as_json:
-        rows = [{"name": d.name, "description": d.description, "required": d.required()} for d in found]
+        rows = [{"name": d.name, "description": d.description, "required": d.required()} for d in distributions]
         print_json(rows)
         return
-    for distribution in found:
+    for distribution in distributions:
         click.echo(f"{distribution.name}\n  {distribution.description}")
         if distribution.required():
             click.echo(f"  needs {', '.join(distribution.required())}")
@@ -60,31 +61,29 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def show(name: str, *, raw: bool, as_json: bool) -> None:
     """Show the file of a distribution, and its variables as they are set now. Secrets are not shown."""
-    distribution, text = described(name)
+    distribution, text = read_distribution(name)
     if raw:
         click.echo(text, nl=False)
         return
     rows = [_row(variable, environment.environ()) for variable in distribution.variables]
     if as_json:
-        shown = {"name": name, "description": distribution.description, "variables": rows, "file": text}
-        print_json(shown)
+        print_json({"name": name, "description": distribution.description, "variables": rows, "file": text})
         return
     click.echo(f"{distribution.description}\n")
-    click.echo(_table([(row["name"], _said(row), row["purpose"]) for row in rows]))
+    cells = [(row["name"], _state(row), row["purpose"]) for row in rows]
+    click.echo("\n".join(fitted_table([("variable", "now", "what for"), *cells])))
     click.echo(f"\n{text}", nl=False)
 
 
 @command.command(epilog=INIT)
 @click.argument("name")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="Where to write it."
-)
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@out_option
+@force_option
 def init(name: str, *, out: Path, force: bool) -> None:
     """Copy a distribution to a file of your own, to edit."""
-    distribution, text = described(name)
+    distribution, text = read_distribution(name)
     write(out, text, force=force)
-    click.echo(f"{out} is a copy of {name}. Edit it, and then:")
+    click.echo(f"{out} is a copy of {name}. Edit it, then run:")
     for line in next_commands(out, distribution):
         click.echo(f"  {line}")
 
@@ -98,20 +97,14 @@ def next_commands(out: Path, distribution: Distribution) -> list[str]:
 
 def _row(variable: Variable, environ: Mapping[str, str]) -> dict[str, str]:
     """`value` is there when the variable has one and is no secret."""
-    given = environ.get(variable.name, "")
+    value = environ.get(variable.name, "")
     otherwise = "default" if variable.default else "missing" if variable.required else "unset"
-    row = {"name": variable.name, "state": "set" if given else otherwise, "purpose": variable.purpose}
-    value = given or variable.default
-    if value and not (given and names_secret(variable.name)):
-        row["value"] = redact_text(value)
+    row = {"name": variable.name, "state": "set" if value else otherwise, "purpose": variable.purpose}
+    printable = variable.default if not value else "" if names_secret(variable.name) else value
+    if printable:
+        row["value"] = redact_text(printable)
     return row
 
 
-def _said(row: Mapping[str, str]) -> str:
+def _state(row: Mapping[str, str]) -> str:
     return f"{row['state']}: {row['value']}" if "value" in row else row["state"]
-
-
-def _table(rows: Iterable[Sequence[str]]) -> str:
-    lines = [("variable", "now", "what for"), *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

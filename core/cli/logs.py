@@ -1,4 +1,4 @@
-"""What a command logs, to the standard error: what the environment asks for comes before what the run config says."""
+"""What a command logs, to the standard error: the environment's levels come before the run config's."""
 
 from collections.abc import Iterable
 import logging
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from core.config.document import LoggingConfig
 
 
-def log_as_asked(level: int = logging.WARNING) -> None:
-    """At `level`, and as LLAMBDA_LOGGING says: at debug also where somebody else's code raised."""
+def start_logging(level: int = logging.WARNING) -> None:
+    """At `level`, and at those of LLAMBDA_LOGGING; with debug the traceback of an external provider's failure is there."""
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    asked, complaints = logging_levels()
-    _set(asked)
+    levels, complaints = logging_levels()
+    _set_levels(levels)
     for complaint in complaints:
         print(f"warning: {complaint}", file=sys.stderr)
 
 
-def log_as_configured(wanted: "LoggingConfig") -> None:
-    """Our own loggers at the wanted level, where the environment does not ask for another."""
-    asked, _ = logging_levels()
-    written = {name: level for name, level in wanted.category_levels.items() if not _is_below(name, asked)}
-    _set({"core": wanted.level, **written, **asked})
+def apply_logging(config: "LoggingConfig") -> None:
+    """Set the run config's levels, but for loggers whose level, or whose parent's, the environment sets."""
+    levels, _ = logging_levels()
+    configured = {name: level for name, level in config.category_levels.items() if not _is_below(name, levels)}
+    _set_levels({"core": config.level, **configured, **levels})
 
 
-def _set(levels: dict[str, str]) -> None:
+def _set_levels(levels: dict[str, str]) -> None:
     for category, level in levels.items():
         logging.getLogger(category).setLevel(level.upper())
 

@@ -18,10 +18,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("core.cli.config", "Validate or show a run config."),
     "serve": ("core.cli.serve", "Serve a run config on this machine."),
     "run": ("core.cli.run", "The same, as `llama stack run`."),
-    "discover": ("core.cli.discover", "Show the machine and what its upstreams offer."),
-    "configurations": ("core.cli.configurations.command", "Change a stack that runs, and take it back."),
+    "discover": ("core.cli.discover", "Show the machine, and the models of its upstreams."),
+    "configurations": ("core.cli.configurations.command", "Reconfigure a running stack, and undo it."),
     "policy": ("core.cli.policy", "Explain the access policy."),
-    "keys": ("core.cli.keys.command", "Make, list and revoke API keys."),
+    "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),
     "iam": ("core.cli.iam.command", "Print the IAM policy for Bedrock."),
     "build": ("core.cli.build", "Build the packages for AWS Lambda."),
     "deploy": ("core.cli.deploy.command", "Deploy a run config to AWS Lambda."),
@@ -60,8 +60,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(COMMANDS[cmd_name][0]).command
-        return found
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
 
     @override
     def resolve_command(
@@ -91,9 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
     except OSError as failure:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush complains
-        if isinstance(failure, BrokenPipeError) or code:  # `| head` has what it wanted
+        if isinstance(failure, BrokenPipeError) or code:  # the reader left: `| head` has all that it needs
             return code or 1
-        return _said(_reason(failure), 1)
+        return _complain(_reason(failure), 1)
     return code
 
 
@@ -106,11 +106,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.Abort:
         return INTERRUPTED
     except OSError as failure:
-        return _said(_reason(failure), 1)
+        return _complain(_reason(failure), 1)
     except _mistakes() as mistake:
-        return _said(str(mistake), 2)
+        return _complain(str(mistake), 2)
     except _failures() as failure:
-        return _said(f"Error: {failure}", 1)
+        return _complain(f"Error: {failure}", 1)
     return code if isinstance(code, int) else 0
 
 
@@ -118,13 +118,13 @@ def _reason(failure: OSError) -> str:
     return f"Error: {failure.filename}: {failure.strerror}" if failure.filename else f"Error: {failure}"
 
 
-def _said(text: str, code: int) -> int:
+def _complain(text: str, code: int) -> int:
     print(text, file=sys.stderr)
     return code
 
 
 def _mistakes() -> tuple[type[Exception], ...]:
-    """Asked for when something went wrong: what a provider is held to is nothing that `--help` needs."""
+    """Imported only when something went wrong: `--help` does not need them."""
     from core.resolution.external.compliance import NotCompliant
 
     return ConfigInvalid, NotCompliant

@@ -15,6 +15,7 @@ from core.platform import environment
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig
+    from core.config.load import Loaded
 
 type Pairs = tuple[tuple[str, str], ...]
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -33,7 +34,7 @@ def parse_env_option(text: str) -> tuple[str, str]:
     if not equals:
         raise ConfigInvalid("--env", [Problem("", "has no `=`; write it as KEY=VALUE")])
     if not VARIABLE.fullmatch(name):
-        message = f"`{name}` is no variable name (letters, digits and _, not a digit first); write it as KEY=VALUE"
+        message = f"`{name}` is not a variable name (letters, digits and _, not a digit first); write it as KEY=VALUE"
         raise ConfigInvalid("--env", [Problem("", message)])
     if "\0" in value:
         raise ConfigInvalid("--env", [Problem(name, "the value has a NUL character")])
@@ -90,22 +91,32 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def load_checked(
-    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})
-) -> "tuple[Path, RunConfig]":
-    """Find, read and check a run config, with these variables set.
+def load_config(config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})) -> "tuple[Path, Loaded]":
+    """Find and read a run config, with these variables set.
 
     `stand_ins` are values of variables that this command makes no use of, for those that are not set.
 
     Raises:
-        ConfigInvalid: with every problem of the document, its providers and its resources.
+        ConfigInvalid: there is no such file or distribution; other problems are Loaded's.
     """
     from core.config.load import load
-    from core.resolution.check import check
 
     environment.set_variables(dict(env))
     path = distributions.find(config)
-    loaded = load(path, {**stand_ins, **environment.environ()})
+    return path, load(path, {**stand_ins, **environment.environ()})
+
+
+def load_valid_config(
+    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})
+) -> "tuple[Path, RunConfig]":
+    """As `load_config`, and held to what `serve` would.
+
+    Raises:
+        ConfigInvalid: with every problem of the document, its providers and its resources.
+    """
+    from core.resolution.check import check
+
+    path, loaded = load_config(config, env, stand_ins)
     problems = loaded.problems + check(loaded)
     if problems or loaded.config is None:
         raise ConfigInvalid(str(path), problems)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack, cas
 
 import click
 
-from core.cli.options import Decorator, Pairs, config_option, env_option, json_option, print_json
-from core.config import distributions
+from core.cli.options import Decorator, Pairs, config_option, env_option, json_option, load_config, print_json
+from core.cli.terminal import shorten
 from core.config.places import Value, join
 from core.config.policy import ACTIONS, ATTRIBUTES, AccessRule, Action
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.callers import ANONYMOUS, CATEGORIES, Principal
-from core.platform import environment
 
 if TYPE_CHECKING:
     from core.routing.policy import Decision
@@ -31,8 +30,8 @@ Examples:
 """
 
 
-class Asked(TypedDict):
-    """What the options say, beside what the user and the owner have: a tuple for each of `roles`, `owner_roles`, ..."""
+class ExplainOptions(TypedDict):
+    """There is also a tuple for each attribute: of the user (`roles`, ...), and of the owner (`owner_roles`, ...)."""
 
     config: str
     env: Pairs
@@ -59,7 +58,7 @@ def _names(text: str) -> tuple[str, ...]:
 def _resource(text: str) -> tuple[str, str]:
     kind, separator, identifier = text.partition("::")
     if not (kind and separator and identifier):
-        raise click.BadParameter(f"`{text}` names no resource; write TYPE::ID, as model::small")
+        raise click.BadParameter(f"`{text}` does not name a resource; write TYPE::ID, such as model::small")
     return kind, identifier
 
 
@@ -83,60 +82,64 @@ def command() -> None:
 @command.command(epilog=EXAMPLES)
 @config_option()
 @env_option
-@click.option("--user", metavar="ID", required=True, help='Whose call it is ("" for no authentication).')
+@click.option("--user", metavar="ID", required=True, help='The caller ("" for no authentication).')
 @_attributes(ATTRIBUTES, "", "user")
-@click.option("--action", type=click.Choice(ACTIONS), required=True, help="What is done.")
-@click.option("--resource", metavar="TYPE::ID", type=_resource, required=True, help="To what, as model::small.")
-@click.option("--also", metavar="ID", multiple=True, help="Another id of it (repeatable).")
+@click.option("--action", type=click.Choice(ACTIONS), required=True, help="The action.")
+@click.option(
+    "--resource", metavar="TYPE::ID", type=_resource, required=True, help="The resource, such as model::small."
+)
+@click.option("--also", metavar="ID", multiple=True, help="Another id of the resource (repeatable).")
 @click.option("--owner", metavar="ID", default="", help="Who registered the resource (default: nobody).")
 @_attributes(CATEGORIES, "owner-", "owner")
 @json_option
-def explain(**asked: Unpack[Asked]) -> None:
-    """Say which rule of the access policy decides, and why those before it do not match.
+def explain(**options: Unpack[ExplainOptions]) -> None:
+    """Show which rule of the access policy decides, and why those before it do not match.
 
     Using and listing are `read`. Creating and deleting need `read` as well: ask for
     each. The exit code is 0 for allowed, 1 for denied, 2 for a mistake.
     """
-    given = cast("Mapping[str, tuple[str, ...]]", asked)
-    user = _principal(asked["user"], {name: given[name] for name in ATTRIBUTES})
-    owner = _owner(asked["owner"], {name: given[f"owner_{name}"] for name in CATEGORIES})
-    path, written = _read_policy(asked["config"], asked["env"])
-    answer = _answer(asked, user, owner, written)
-    source = f"{POLICY} of {path}" if written is not None else f"the default ({path} has no {POLICY})"
-    if asked["as_json"]:
-        print_json(_as_json(answer, source, user))
+    attributes = cast("Mapping[str, tuple[str, ...]]", options)
+    user = _principal(options["user"], {name: attributes[name] for name in ATTRIBUTES})
+    owner = _owner(options["owner"], {name: attributes[f"owner_{name}"] for name in CATEGORIES})
+    path, rules = _read_policy(options["config"], options["env"])
+    answer = _answer(options, user, owner, rules)
+    source = f"{POLICY} of {path}" if rules is not None else f"the default ({path} has no {POLICY})"
+    if options["as_json"]:
+        print_json(_to_json(answer, source, user))
     else:
         _show(answer, source, user)
     if not answer.decision.allowed:
         raise click.exceptions.Exit(1)
 
 
-def _answer(asked: Asked, user: Principal, owner: Principal, written: Sequence[AccessRule] | None) -> Answer:
+def _answer(
+    options: ExplainOptions, user: Principal, owner: Principal, configured: Sequence[AccessRule] | None
+) -> Answer:
     from core.frame.resources import Resource
     from core.routing.policy import DEFAULT_POLICY, Policy, owner_of
 
-    kind, identifier = asked["resource"]
+    kind, identifier = options["resource"]
     resource = Resource(kind, identifier, "", "", {}, owner=owner_of(owner))
-    rules = DEFAULT_POLICY if written is None else written
-    policy, also = Policy(rules), list(asked["also"])
-    reasons = policy.mismatches(user, asked["action"], resource, also)
+    rules = DEFAULT_POLICY if configured is None else configured
+    policy, also = Policy(rules), list(options["also"])
+    reasons = policy.mismatches(user, options["action"], resource, also)
     kinds = ("forbid" if rule.permit is None else "permit" for rule in rules)
-    decision = policy.decide(user, asked["action"], resource, also)
+    decision = policy.decide(user, options["action"], resource, also)
     return Answer(decision, rules, list(zip(kinds, reasons, strict=False)))
 
 
 def _show(answer: Answer, source: str, user: Principal) -> None:
     print(_verdict(answer.decision, len(answer.rules)))
     print(f"policy: {source}")
-    print(f"user: {_described(user)}")
+    print(f"user: {_describe(user)}")
     for number, (kind, reason) in enumerate(answer.mismatches, 1):
-        print(_cut(f"rule {number} ({kind}): {reason}"))
+        print(shorten(f"rule {number} ({kind}): {reason}", WIDTH))
     decision = answer.decision
     if decision.rule is not None and decision.index is not None:
-        print(f"rule {decision.index + 1}:\n{_as_yaml(decision.rule)}", end="")
+        print(f"rule {decision.index + 1}:\n{_to_yaml(decision.rule)}", end="")
 
 
-def _as_json(answer: Answer, source: str, user: Principal) -> dict[str, Any]:
+def _to_json(answer: Answer, source: str, user: Principal) -> dict[str, Any]:
     """Rules are numbered from 1; `rule` is null where none decided."""
     decision = answer.decision
     return {
@@ -154,15 +157,15 @@ def _as_json(answer: Answer, source: str, user: Principal) -> dict[str, Any]:
 
 
 def _principal(id_: str, attributes: Mapping[str, tuple[str, ...]]) -> Principal:
-    """As if a token had said so."""
-    from core.auth.verifier import isolated
+    """As an auth provider makes one of a token."""
+    from core.auth.verifier import make_principal
 
-    return isolated(id_, attributes, "") if id_ else ANONYMOUS
+    return make_principal(id_, attributes, "") if id_ else ANONYMOUS
 
 
 def _owner(id_: str, attributes: Mapping[str, tuple[str, ...]]) -> Principal:
     if any(attributes.values()) and not id_:
-        raise ConfigInvalid("--owner", [Problem("", "is required where the owner's attributes are given")])
+        raise ConfigInvalid("--owner", [Problem("", "is required with attributes of the owner")])
     return _principal(id_, attributes)
 
 
@@ -172,14 +175,11 @@ def _read_policy(config: str, env: Pairs) -> tuple[Path, Sequence[AccessRule] | 
     Raises:
         ConfigInvalid: the file cannot be read, or its policy has problems.
     """
-    from core.config.load import load
     from core.config.security import AuthConfig
 
-    environment.set_variables(dict(env))
-    path = distributions.find(config)
-    loaded = load(path, environment.environ())
+    path, loaded = load_config(config, env)
     problems = [problem for problem in loaded.problems if not problem.path or problem.path.startswith(POLICY)]
-    rules, place = _written(loaded.document)
+    rules, place = _find_policy(loaded.document)
     record = None
     if not problems and place:
         problems = [Problem(place, "must be a mapping")]
@@ -190,8 +190,8 @@ def _read_policy(config: str, env: Pairs) -> tuple[Path, Sequence[AccessRule] | 
     return path, record.access_policy
 
 
-def _written(document: Value) -> tuple[Value, str]:
-    """What the document has as policy, and "" or the path of what keeps it from having one."""
+def _find_policy(document: Value) -> tuple[Value, str]:
+    """What the document has as policy; and the path of something that should be a mapping on the way there, or ""."""
     here, path = document, ""
     for key in POLICY.split("."):
         if not isinstance(here, Mapping):
@@ -211,16 +211,12 @@ def _verdict(decision: "Decision", count: int) -> str:
     return f"{verdict}: rule {decision.index + 1} of {count} {does} it{why}"
 
 
-def _described(user: Principal) -> str:
+def _describe(user: Principal) -> str:
     attributes = "; ".join(f"{name} {', '.join(values)}" for name, values in user.attributes.items())
     return "nobody (no authentication)" if user.anonymous else f"{user.id} ({attributes})"
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
-
-
-def _as_yaml(rule: AccessRule) -> str:
+def _to_yaml(rule: AccessRule) -> str:
     import yaml
 
     return indent(yaml.safe_dump(_plain(rule), sort_keys=False, allow_unicode=True), "  ")

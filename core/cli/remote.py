@@ -1,4 +1,4 @@
-"""What the commands share that ask a running stack: where it is, who asks, and what becomes of a failure."""
+"""What the commands that call a running stack share: its URL, the caller's key, and how a failure is reported."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from core.cli.options import Decorator
+from core.cli.terminal import clean
 
 if TYPE_CHECKING:
     from core.client.api import Client
 
 URL: Final = "http://127.0.0.1:8321"
-MISTAKES: Final = frozenset({400, 413})  # statuses that say that what was sent is wrong
+MISTAKES: Final = frozenset({400, 413})  # statuses that blame the request
 
 
-class Refused(click.ClickException):
-    """The stack found what was sent wrong."""
+class RequestRefused(click.ClickException):
+    """The stack says that the request is wrong: a mistake of the command's user."""
 
     exit_code = 2
 
@@ -35,12 +36,12 @@ api_key_option: Final[Decorator] = click.option(
     metavar="KEY",
     envvar="LLAMBDA_API_KEY",
     show_envvar=True,
-    help="Who asks. Others see a command line: better set the variable.",
+    help="The caller's API key. Other users of this machine can see a command line: prefer the variable.",
 )
 
 
 @contextmanager
-def reaching(url: str, api_key: str | None) -> "Generator[Client]":
+def open_client(url: str, api_key: str | None) -> "Generator[Client]":
     """A client of the stack at `url`.
 
     Raises:
@@ -56,12 +57,7 @@ def reaching(url: str, api_key: str | None) -> "Generator[Client]":
     try:
         yield client
     except ApiFailed as failure:
-        kind = Refused if failure.status in MISTAKES else click.ClickException
+        kind = RequestRefused if failure.status in MISTAKES else click.ClickException
         raise kind(clean(str(failure))) from failure
     except Unreachable as failure:
         raise click.ClickException(f"{clean(str(failure))} Name another with --url or LLAMBDA_URL.") from failure
-
-
-def clean(text: str) -> str:
-    """Without what a terminal would obey: what others wrote is only shown."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

@@ -42,6 +42,6 @@ def command(config: str, port: int | None, env: Pairs) -> None:
     """Serve a run config on this machine, until Ctrl-C.
 
     This is `llambda serve`. Without CONFIG it serves the file that LLAMBDA_CONFIG names, or else `starter`.
-    --image-name, --image-type, --enable-ui and --disable-ipv6 are taken, and have no effect.
+    --image-name, --image-type, --enable-ui and --disable-ipv6 are accepted, and have no effect.
     """
     serve.run(config, env, port=port)

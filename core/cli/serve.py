@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from core.cli.logs import log_as_asked, log_as_configured
-from core.cli.options import Pairs, config_argument, env_option, load_checked
+from core.auth.urls import LOOPBACK
+from core.cli.logs import apply_logging, start_logging
+from core.cli.options import Pairs, config_argument, env_option, load_valid_config
 from core.platform import environment
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig
+    from core.frame.api import Api
     from core.web.app import App
 
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-FUNCTIONS: Final = {"inference": "functions.inference", "safety": "functions.safety", "admin": "functions.admin"}
 EXAMPLES: Final = """\
 \b
 Examples:
@@ -62,15 +62,15 @@ def run(
 
     Raises:
         ConfigInvalid: the run config, or its TLS files.
-        click.ClickException: what serves is not installed, or cannot listen there.
+        click.ClickException: the server is not installed, or cannot listen there.
     """
     try:
         from core.runtime.server import fast_loop, listen, serve, url_of
     except ModuleNotFoundError as missing:
         raise click.ClickException(f"`llambda serve` needs {missing.name}: pip install 'llambda[local]'") from missing
-    log_as_asked()
-    path, checked = load_checked(config, env)
-    log_as_configured(checked.logging)
+    start_logging()
+    path, checked = load_valid_config(config, env)
+    apply_logging(checked.logging)
     host = host or checked.server.host or "127.0.0.1"
     if host not in LOOPBACK:
         environment.set_variables({environment.REACHABLE: host})
@@ -89,15 +89,22 @@ def run(
 
 def _warn_if_open(config: "RunConfig", host: str) -> None:
     if config.server.auth is None and host not in LOOPBACK:
-        warning = f"warning: {host} is reachable from other machines, and without server.auth everybody may call"
+        warning = f"warning: {host} is reachable from other machines, and without server.auth anybody may call it"
         print(warning, file=sys.stderr)
 
 
 def _app(path: Path, config: "RunConfig") -> "App":
     """The union of the functions that this run config needs, each made as it is on Lambda."""
+    from core.apis.index import all_manifests
     from core.runtime.log_lines import to_log
     from core.web.app import union
 
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
-    modules = [module for api, module in FUNCTIONS.items() if api == "admin" or config.providers.get(api)]
+    modules = [api.function for api in all_manifests() if _needs_function(config, api)]
     return union((import_module(module).app for module in modules), to_log)
+
+
+def _needs_function(config: "RunConfig", api: "Api") -> bool:
+    from core.resolution.stack import routed_apis
+
+    return api.overview or bool(config.providers.get(api.name)) or api.name in routed_apis(config)

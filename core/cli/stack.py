@@ -17,7 +17,7 @@ Examples:
 BUILD: Final = """\
 Build the packages for AWS Lambda.
 
-This is `llambda build`. --image-name, --image-type and --name are taken, and have no effect.
+This is `llambda build`. --image-name, --image-type and --name are accepted, and have no effect.
 """
 
 
@@ -29,9 +29,9 @@ def command() -> None:
 def _build() -> click.Command:
     """With its own list of options: those of `llambda build` stay as they are."""
     params = list(build.command.params)
-    made = click.Command("build", params=params, callback=build.command.callback, help=BUILD, epilog=EXAMPLES)
-    unused_options(UNUSED)(made)
-    return made
+    copy = click.Command("build", params=params, callback=build.command.callback, help=BUILD, epilog=EXAMPLES)
+    unused_options(UNUSED)(copy)
+    return copy
 
 
 command.add_command(run.command, "run")

@@ -1,4 +1,4 @@
-"""Options of the reference's command line that mean nothing here: taken, so that its scripts run, and said so."""
+"""Options of the reference's command line that have no effect here: accepted with a note, so that its scripts run."""
 
 from collections.abc import Callable, Mapping
 import sys

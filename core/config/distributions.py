@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from core.config.problems import ConfigInvalid, Problem
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 FOLDERS: Final = (
     Path(__file__).parent / "distributions",  # in an installed wheel
@@ -28,7 +28,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What the comment at the top of a distribution's file says of it."""
+    """From the comment at the top of a distribution's file."""
 
     name: str
     description: str
@@ -36,17 +36,17 @@ class Distribution:
 
     def required(self) -> list[str]:
         """The variables without which it cannot be served."""
-        return [each.name for each in self.variables if each.required]
+        return [variable.name for variable in self.variables if variable.required]
 
 
-def _known(folders: Sequence[Path]) -> dict[str, Path]:
+def _files(folders: Sequence[Path]) -> dict[str, Path]:
     files = [file for folder in folders for file in sorted(folder.glob("*.yaml"))]
     return {file.stem: file for file in reversed(files)}
 
 
 def names(folders: Sequence[Path] = FOLDERS) -> list[str]:
-    """The names of the distributions, in alphabetical order."""
-    return sorted(_known(folders))
+    """In alphabetical order."""
+    return sorted(_files(folders))
 
 
 def find(name_or_path: str, folders: Sequence[Path] = FOLDERS) -> Path:
@@ -58,23 +58,23 @@ def find(name_or_path: str, folders: Sequence[Path] = FOLDERS) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    known = _known(folders)
-    if name_or_path in known:
-        return known[name_or_path]
-    message = _unknown("file or distribution", name_or_path, known)
+    files = _files(folders)
+    if name_or_path in files:
+        return files[name_or_path]
+    message = _no_such("file or distribution", name_or_path, files)
     raise ConfigInvalid(name_or_path or "run config", [Problem("", message)])
 
 
-def described(name: str, folders: Sequence[Path] = FOLDERS) -> tuple[Distribution, str]:
+def read_distribution(name: str, folders: Sequence[Path] = FOLDERS) -> tuple[Distribution, str]:
     """The distribution of this name, never a file, and the text of its file.
 
     Raises:
         ConfigInvalid: there is none; the message lists those that there are.
     """
-    known = _known(folders)
-    if name not in known:
-        raise ConfigInvalid(name or "distribution", [Problem("", _unknown("distribution", name, known))])
-    text = known[name].read_text("utf-8")
+    files = _files(folders)
+    if name not in files:
+        raise ConfigInvalid(name or "distribution", [Problem("", _no_such("distribution", name, files))])
+    text = files[name].read_text("utf-8")
     return read_head(name, text), text
 
 
@@ -84,11 +84,11 @@ def read_head(name: str, text: str) -> Distribution:
     In the place of `required` stands `optional` or `default: VALUE`.
     """
     first, *rest = text.splitlines() or [""]
-    found = [match for line in rest if (match := VARIABLE.fullmatch(line))]
-    variables = tuple(Variable(m[1], m[2], required=m[3] is not None, default=m[5] or "") for m in found)
+    matches = [match for line in rest if (match := VARIABLE.fullmatch(line))]
+    variables = tuple(Variable(m[1], m[2], required=m[3] is not None, default=m[5] or "") for m in matches)
     return Distribution(name, first.removeprefix("#").strip(), variables)
 
 
-def _unknown(what: str, name: str, known: dict[str, Path]) -> str:
-    listed = ", ".join(sorted(known)) or "none"
-    return f"there is no such {what}{nearest(name, known)} (distributions: {listed})"
+def _no_such(noun: str, name: str, files: dict[str, Path]) -> str:
+    choices = ", ".join(sorted(files)) or "none"
+    return f"there is no such {noun}{did_you_mean(name, files)} (distributions: {choices})"

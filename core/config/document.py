@@ -76,13 +76,13 @@ class CircuitConfig(Record):
 
 
 class RoutingConfig(Record):
-    """Without `circuit` every target is asked, however often it failed."""
+    """Without `circuit` every target is tried, however often it failed."""
 
     circuit: CircuitConfig | None = None
 
 
 class ConfigurationsConfig(Record):
-    """The Configuration API is on; after how many seconds every running environment has heard of a change."""
+    """Its presence turns the Configuration API on; every environment has a change within `refresh_seconds`."""
 
     refresh_seconds: Annotated[Seconds, Field(le=3600)] = 10.0
 

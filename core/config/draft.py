@@ -20,4 +20,4 @@ class Draft:
 
     def blame(self, path: str, message: str) -> None:
         """Note a problem at a path of `source`."""
-        self.problems.append(Problem(self.places.written(path), message))
+        self.problems.append(Problem(self.places.source_path(path), message))

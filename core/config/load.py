@@ -1,29 +1,28 @@
 """A run config's file to a validated RunConfig, or to everything that is wrong with it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from pydantic import BaseModel
 
-from core.apis.tables import APIS
+from core.apis.index import kind_of
 from core.config.document import ProviderEntry, RunConfig
 from core.config.normalize import normalise
-from core.config.places import Places, Value
+from core.config.places import Places, Value, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.references import broken_references
+from core.config.sections import SECTIONS
 from core.config.source import read
 from core.config.substitution import Expansion
 from core.config.validation import check
 from core.platform.environment import expand_home
 
-BODIES: Final = {kind.section: kind.body for api in APIS.values() for kind in api.kinds}
-
 
 @dataclass
 class Loaded:
-    """What became of a document. `config` is there only without problems.
+    """A document that was read. `config` is None where there are problems.
 
     `document` has the environment in it and RunConfig's spelling; with problems it may be of any shape below its
     top-level keys, and is {} when the file could not be read. It has secrets in it.
@@ -33,6 +32,13 @@ class Loaded:
     document: dict[str, Any]
     problems: list[Problem]
     places: Places = field(default_factory=Places)
+    _entries: list[tuple[str, str, ProviderEntry]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def external_providers_dir(self) -> str | None:
+        """Known also where something else in the document is wrong."""
+        folder = self.document.get("external_providers_dir")
+        return folder if isinstance(folder, str) else None
 
     def check[M: BaseModel](self, model: type[M], values: Value, path: str) -> tuple[M | None, list[Problem]]:
         """Validate a part of the document that this package leaves alone, as `providers.inference[0].config`.
@@ -41,13 +47,17 @@ class Loaded:
         the problems name the file's, and those that only follow from a missing variable are left out.
         """
         checked = check(model, values, path, self.places)
-        return checked.record, _new(checked.problems, self.problems)
+        return checked.record, _drop_consequences(checked.problems, self.problems)
 
-    def provider_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
+    def provider_entries(self) -> list[tuple[str, str, ProviderEntry]]:
         """`(api, path in document, entry)` of every provider that is well formed, whatever else is wrong."""
-        providers = self.document.get("providers")
-        for api, entries in cast("dict[str, Any]", providers).items() if isinstance(providers, dict) else ():
-            for index, values in enumerate(cast("Sequence[Any]", entries) if isinstance(entries, list) else ()):
+        if self._entries is None:
+            self._entries = list(self._valid_entries())
+        return self._entries
+
+    def _valid_entries(self) -> Iterator[tuple[str, str, ProviderEntry]]:
+        for api, entries in to_mapping(self.document.get("providers")).items():
+            for index, values in enumerate(to_list(entries)):
                 path = f"providers.{api}[{index}]"
                 entry = check(ProviderEntry, values, path, self.places).record
                 if entry is not None:
@@ -56,8 +66,8 @@ class Loaded:
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Read a run config: JSON if the name ends in .json, else YAML. Never raises for what is in the file."""
-    raw, found = read(path)
-    problems = _new(found, ())
+    raw, unreadable = read(path)
+    problems = _drop_consequences(unreadable, ())
     if raw is None:
         return Loaded(None, {}, problems)
     try:
@@ -66,7 +76,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         return Loaded(None, {}, [*problems, Problem("", "the document is nested too deeply")])
     if problems:
         loaded.config = None
-        loaded.problems = problems + _new(loaded.problems, problems)
+        loaded.problems = problems + _drop_consequences(loaded.problems, problems)
     return loaded
 
 
@@ -80,8 +90,8 @@ def interpret(raw: Mapping[str, Value], environ: Mapping[str, str]) -> Loaded:
         normal.document["external_providers_dir"] = expand_home(folder, environ)
     bodies = _check_bodies(normal.document, normal.places)
     checked = check(RunConfig, normal.document, "", normal.places, environ)
-    found = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
-    problems = [*expansion.problems, *_new(found, expansion.problems)]
+    candidates = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
+    problems = [*expansion.problems, *_drop_consequences(candidates, expansion.problems)]
     return Loaded(None if problems else checked.record, checked.values, problems, normal.places)
 
 
@@ -102,19 +112,22 @@ def compile_json(path: Path) -> str:
 def _check_bodies(document: dict[str, Any], places: Places) -> list[Problem]:
     """Hold resources to the body of their register request, where this build has the kind."""
     problems: list[Problem] = []
-    for section, body in BODIES.items():
-        for index, entry in enumerate(document["resources"].get(section, ())):
-            checked = check(body, entry, f"resources.{section}[{index}]", places)
-            document["resources"][section][index] = checked.values
+    for section, entries in document["resources"].items():
+        kind = kind_of(SECTIONS[section].api, section)
+        if kind is None:
+            continue
+        for index, entry in enumerate(entries):
+            checked = check(kind.body_type(), entry, f"resources.{section}[{index}]", places)
+            entries[index] = checked.values
             problems.extend(checked.problems)
     return problems
 
 
-def _new(found: Iterable[Problem], known: Iterable[Problem]) -> list[Problem]:
+def _drop_consequences(problems: Iterable[Problem], reported: Iterable[Problem]) -> list[Problem]:
     """One problem per path; none at or above a place that is known to be wrong, since it may only follow from that."""
-    wrong = {problem.path for problem in known}
+    wrong = {problem.path for problem in reported}
     new: dict[str, Problem] = {}
-    for problem in found:
+    for problem in problems:
         path = problem.path
         if path not in wrong and not (path and any(place.startswith((f"{path}.", f"{path}[")) for place in wrong)):
             new.setdefault(path, problem)

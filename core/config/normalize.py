@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from core.config.draft import Draft
-from core.config.places import Places, Value, join
+from core.config.places import Places, Value, join, to_mapping
 from core.config.problems import Problem
-from core.config.protection import protection
-from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, nearest
+from core.config.protection import normalise_protection
+from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED
 from core.config.storage import metadata_store
+from core.platform.suggestions import did_you_mean
 
 NAMES: Final = ("image_name", "distro_name", "conda_env", "name")
 SAME: Final = (
@@ -48,18 +49,18 @@ KNOWN: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Normalised:
+class NormalDocument:
     document: dict[str, Value]
     places: Places
     problems: list[Problem]
 
 
-def normalise(source: Mapping[str, Value], places: Places) -> Normalised:
+def normalise(source: Mapping[str, Value], places: Places) -> NormalDocument:
     """The document in RunConfig's spelling; `places` says where its values stood before this."""
     draft = Draft(source, places, origins=dict(places.origins))
     for key in source:
         if key not in KNOWN:
-            draft.blame(key, f"unknown key `{key}`{nearest(key, sorted(KNOWN))}")
+            draft.blame(key, f"unknown key `{key}`{did_you_mean(key, sorted(KNOWN))}")
     draft.document.update({key: {} for key in SECTIONS_WITH_DEFAULTS})  # else pydantic builds each a second time, alone
     draft.document.update({key: source[key] for key in SAME if source.get(key) is not None})
     _name(draft)
@@ -67,90 +68,90 @@ def normalise(source: Mapping[str, Value], places: Places) -> Normalised:
     _apis(draft)
     _resources(draft)
     _set_aside(draft)
-    protection(draft)
+    normalise_protection(draft)
     _store(draft)
-    return Normalised(draft.document, Places(draft.origins, places.texts), draft.problems)
+    return NormalDocument(draft.document, Places(draft.origins, places.texts), draft.problems)
 
 
 def _name(draft: Draft) -> None:
-    given = [key for key in NAMES if draft.source.get(key) not in (None, "")]
-    draft.origins["name"] = given[0] if given else "image_name"
-    if not given:
+    keys = [key for key in NAMES if draft.source.get(key) not in (None, "")]
+    draft.origins["name"] = keys[0] if keys else "image_name"
+    if not keys:
         draft.blame("image_name", "is required (its newer name is `distro_name`)")
         return
-    draft.document["name"] = draft.source[given[0]]
-    for other in given[1:]:
-        if draft.source[other] != draft.source[given[0]]:
-            draft.blame(other, f"differs from `{given[0]}`, which means the same; give one of them")
+    draft.document["name"] = draft.source[keys[0]]
+    for other in keys[1:]:
+        if draft.source[other] != draft.source[keys[0]]:
+            draft.blame(other, f"differs from `{keys[0]}`, which means the same; keep one of them")
 
 
 def _providers(draft: Draft) -> None:
-    given = draft.source.get("providers")
-    if not isinstance(given, Mapping):
-        draft.document["providers"] = {} if given is None else given
+    providers = draft.source.get("providers")
+    if not isinstance(providers, Mapping):
+        draft.document["providers"] = {} if providers is None else providers
         return
-    kept: dict[str, Value] = {}
-    for api, entries in cast("Mapping[str, Value]", given).items():
+    routed: dict[str, Value] = {}
+    for api, entries in cast("Mapping[str, Value]", providers).items():
         if api in AUTOMATIC_APIS:
             message = f"Provider for `{api}` is automatically provided and cannot be overridden"
             draft.blame(join("providers", api), message)
         elif api not in ROUTED_APIS:
             draft.blame(join("providers", api), _unknown_api(api))
         elif entries is not None:
-            kept[api] = entries
-    draft.document["providers"] = kept
+            routed[api] = entries
+    draft.document["providers"] = routed
 
 
 def _unknown_api(api: str) -> str:
     if api in RENAMED_APIS:
         return f"`{api}` is called `{RENAMED_APIS[api]}` now"
-    return f"unknown API `{api}`{nearest(api, ROUTED_APIS)}"
+    return f"unknown API `{api}`{did_you_mean(api, ROUTED_APIS)}"
 
 
 def _apis(draft: Draft) -> None:
-    given = draft.source.get("apis")
-    draft.document["apis"] = kept = list[Value]()
-    if given is None or given == []:
+    entries = draft.source.get("apis")
+    draft.document["apis"] = apis = list[Value]()
+    if entries is None or entries == []:
         providers = draft.document["providers"]
         if isinstance(providers, Mapping):
             configured = cast("Mapping[str, Value]", providers)
             draft.document["apis"] = [api for api, entries in configured.items() if entries]
         return
-    if not isinstance(given, list):
+    if not isinstance(entries, list):
         draft.blame("apis", "must be a list")
         return
-    for index, written in enumerate(cast("Sequence[Value]", given)):
-        api = RENAMED_APIS.get(written, written) if isinstance(written, str) else written
+    for index, name in enumerate(cast("Sequence[Value]", entries)):
+        api = RENAMED_APIS.get(name, name) if isinstance(name, str) else name
         if isinstance(api, str) and api not in ROUTED_APIS and api not in AUTOMATIC_APIS:
             draft.blame(f"apis[{index}]", _unknown_api(api))
-        elif api not in AUTOMATIC_APIS and api not in kept:
-            draft.origins[f"apis[{len(kept)}]"] = f"apis[{index}]"
-            kept.append(api)
+        elif api not in AUTOMATIC_APIS and api not in apis:
+            draft.origins[f"apis[{len(apis)}]"] = f"apis[{index}]"
+            apis.append(api)
 
 
-def _registered(draft: Draft) -> Mapping[str, Value]:
-    given = draft.source.get("registered_resources")
-    if not isinstance(given, Mapping):
-        if given is not None:
+def _registered_resources(draft: Draft) -> Mapping[str, Value]:
+    section = draft.source.get("registered_resources")
+    if not isinstance(section, Mapping):
+        if section is not None:
             draft.blame("registered_resources", "must be a mapping")
         return {}
-    registered = cast("Mapping[str, Value]", given)
+    registered = cast("Mapping[str, Value]", section)
     for key in registered:
         if key not in SECTIONS:
-            draft.blame(join("registered_resources", key), f"unknown key `{key}`{nearest(key, SECTIONS)}")
+            draft.blame(join("registered_resources", key), f"unknown key `{key}`{did_you_mean(key, SECTIONS)}")
     return registered
 
 
 def _resources(draft: Draft) -> None:
-    registered = _registered(draft)
+    newer_sections = _registered_resources(draft)
     draft.document["resources"] = {}
     for name in SECTIONS:
-        older, newer = draft.source.get(name), registered.get(name)
+        older, newer = draft.source.get(name), newer_sections.get(name)
         if name in UNUSED and isinstance(older, Mapping):
             older = None
         path = join("registered_resources", name)
         if older and newer:
-            draft.blame(path, f"is given here and at `{name}`; give one of them")
+            draft.blame(path, f"is set here and at `{name}`; keep one of them")
         if older:
             _section(draft, name, older, name)
         if newer:
@@ -162,34 +163,34 @@ def _section(draft: Draft, name: str, entries: Value, path: str) -> None:
         draft.blame(path, "must be a list")
         return
     draft.origins[f"resources.{name}"] = path
-    kept: list[dict[str, Value]] = draft.document["resources"].setdefault(name, [])
+    resources: list[dict[str, Value]] = draft.document["resources"].setdefault(name, [])
     for index, entry in enumerate(cast("Sequence[Value]", entries)):
-        place = draft.places.written(join(path, index))
+        place = draft.places.source_path(join(path, index))
         if not isinstance(entry, Mapping):
             draft.blame(join(path, index), "must be a mapping")
             continue
-        draft.origins[f"resources.{name}[{len(kept)}]"] = place
+        draft.origins[f"resources.{name}[{len(resources)}]"] = place
         ids = (SECTIONS[name].id_field, "provider_id")
         texts = {key: text for key in ids if (text := draft.places.texts.get(join(place, key))) is not None}
-        kept.append({**cast("Mapping[str, Value]", entry), **texts})
+        resources.append({**cast("Mapping[str, Value]", entry), **texts})
 
 
 def _set_aside(draft: Draft) -> None:
     """Move what has no effect out of the way; refuse what the user would be wrong to rely on."""
     unused: dict[str, Value] = {}
     server = draft.document.get("server")
-    kept = dict(cast("Mapping[str, Value]", server)) if isinstance(server, Mapping) else {}
+    settings = dict(to_mapping(server))
     for path, reason in REFUSED.items():
-        if kept.pop(path.removeprefix("server."), None):
+        if settings.pop(path.removeprefix("server."), None):
             draft.blame(path, reason)
     for path in UNUSED:
-        holder = kept if path.startswith("server.") else draft.source
+        holder = settings if path.startswith("server.") else draft.source
         value = holder.get(path.removeprefix("server."))
         if value is not None and not (path in SECTIONS and isinstance(value, list)):
             unused[path] = value
     if isinstance(server, Mapping):
         aside = {path.removeprefix("server.") for path in UNUSED}
-        draft.document["server"] = {key: value for key, value in kept.items() if key not in aside}
+        draft.document["server"] = {key: value for key, value in settings.items() if key not in aside}
     draft.document["unused"] = unused
 
 
@@ -197,14 +198,14 @@ def _store(draft: Draft) -> None:
     storage = draft.source.get("storage")
     if storage is not None:
         draft.document["unused"]["storage"] = storage
-        found = metadata_store(storage)
-        for problem in found.problems:
+        selection = metadata_store(storage)
+        for problem in selection.problems:
             draft.blame(problem.path, problem.message)
-        if found.store is not None and "metadata_store" in draft.document:
-            draft.blame("storage.stores.metadata", "is given here and at `metadata_store`; give one of them")
-        elif found.store is not None:
-            draft.document["metadata_store"] = found.store
-            draft.origins.update(found.origins)
+        if selection.store is not None and "metadata_store" in draft.document:
+            draft.blame("storage.stores.metadata", "is set here and at `metadata_store`; keep one of them")
+        elif selection.store is not None:
+            draft.document["metadata_store"] = selection.store
+            draft.origins.update(selection.origins)
     name = draft.document.get("name")
     default = {"type": "sqlite", "db_path": f"~/.llambda/{name}/registry.db"}
     draft.document.setdefault("metadata_store", default)

@@ -1,4 +1,4 @@
-"""What registered configurations lay over a run config's providers. Nothing here asks anybody.
+"""Overlays: settings of registered configurations that override those of a run config's providers. No I/O happens here.
 
 An override has what was set of a provider of the run config; one that is `registered` is a whole provider of its own.
 No `${env...}` is read in either: who may register must not be told the environment.
@@ -6,27 +6,27 @@ No `${env...}` is read in either: who may register must not be told the environm
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-import json
 from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
-from core.config.places import Places, Value
+from core.config.places import Places, Value, to_mapping
 from core.config.problems import Problem
-from core.config.sections import nearest
 from core.frame.types import JsonObject
+from core.platform.json_reader import read_json
+from core.platform.suggestions import did_you_mean
 
 type Overlay = dict[str, dict[str, JsonObject]]
 """`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
 
-SAID: Final = {"version", "refresh_seconds"}
+VIEW_KEYS: Final = {"version", "refresh_seconds"}
 """What the inspected view says beside its providers, and may be sent back with it."""
-OF_AN_ENTRY: Final = ("provider_id", "provider_type", "config", "discovered")
+ENTRY_KEYS: Final = ("provider_id", "provider_type", "config", "discovered")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody wants of one provider; `path` is where it stands in what they sent."""
+class OverlayChange:
+    """What a request changes of one provider; `path` is where the request says so."""
 
     path: str
     api: str
@@ -36,38 +36,40 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What was sent; `based_on` is the version that it was inspected at, if it says so."""
+class OverlayRequest:
+    """`based_on` is the version that the sender had inspected, if the request has it."""
 
-    wishes: tuple[Wish, ...]
+    changes: tuple[OverlayChange, ...]
     problems: tuple[Problem, ...]
     based_on: int | None = None
 
 
-def sent(given: object) -> Sent:
-    """Read a configuration: JSON text or its value, `{"providers": {api: [entry]}}` or the inner mapping alone."""
-    if isinstance(given, str):
+def parse_overlay_request(document: object) -> OverlayRequest:
+    """JSON text or its value: `{"providers": {api: [entry]}}`, or the inner mapping alone."""
+    if isinstance(document, str):
         try:
-            given = json.loads(given)
+            document = read_json(document)
         except ValueError as broken:
-            return Sent((), (Problem("config", f"is not valid JSON: {broken}"),))
-        except RecursionError:
-            return Sent((), (Problem("config", "is nested too deeply"),))
-    if not isinstance(given, Mapping):
-        return Sent((), (Problem("config", "must be a mapping of APIs to lists of providers, or JSON text of one"),))
-    outer = cast("Mapping[str, Value]", given)
+            return OverlayRequest((), (Problem("config", f"is not valid JSON: {broken}"),))
+    if not isinstance(document, Mapping):
+        return OverlayRequest(
+            (), (Problem("config", "must be a mapping of APIs to lists of providers, or JSON text of one"),)
+        )
+    outer = cast("Mapping[str, Value]", document)
     version = outer.get("version")
-    inner: Value = outer["providers"] if "providers" in outer else {k: v for k, v in outer.items() if k not in SAID}
-    extra = [key for key in outer if "providers" in outer and key not in {"providers", *SAID}]
-    found = [*(Problem(key, f"unknown key{nearest(key, ('providers',))}") for key in extra), *_wishes(inner)]
-    return Sent(
-        tuple(each for each in found if isinstance(each, Wish)),
-        tuple(each for each in found if isinstance(each, Problem)),
+    inner: Value = (
+        outer["providers"] if "providers" in outer else {k: v for k, v in outer.items() if k not in VIEW_KEYS}
+    )
+    extra = [key for key in outer if "providers" in outer and key not in {"providers", *VIEW_KEYS}]
+    results = [*(Problem(key, f"unknown key{did_you_mean(key, ('providers',))}") for key in extra), *_changes(inner)]
+    return OverlayRequest(
+        tuple(result for result in results if isinstance(result, OverlayChange)),
+        tuple(result for result in results if isinstance(result, Problem)),
         version if isinstance(version, int) and not isinstance(version, bool) else None,
     )
 
 
-def _wishes(providers: Value) -> Iterator[Wish | Problem]:
+def _changes(providers: Value) -> Iterator[OverlayChange | Problem]:
     if not isinstance(providers, Mapping):
         yield Problem("providers", "must be a mapping of APIs to lists of providers")
         return
@@ -78,40 +80,38 @@ def _wishes(providers: Value) -> Iterator[Wish | Problem]:
             continue
         seen: set[object] = set()
         for index, entry in enumerate(cast("Sequence[Value]", entries)):
-            wish = _wish(f"{path}[{index}]", api, entry)
-            if isinstance(wish, Wish) and wish.provider_id in seen:
-                wish = Problem(f"{path}[{index}].provider_id", f"`{wish.provider_id}` is given twice")
-            seen.add(wish.provider_id if isinstance(wish, Wish) else None)
-            yield wish
+            change = _change(f"{path}[{index}]", api, entry)
+            if isinstance(change, OverlayChange) and change.provider_id in seen:
+                change = Problem(f"{path}[{index}].provider_id", f"`{change.provider_id}` is given twice")
+            seen.add(change.provider_id if isinstance(change, OverlayChange) else None)
+            yield change
 
 
-def _wish(path: str, api: str, entry: Value) -> Wish | Problem:
+def _change(path: str, api: str, entry: Value) -> OverlayChange | Problem:
     if not isinstance(entry, Mapping):
         return Problem(path, "must be a mapping with provider_id and config")
-    given = cast("Mapping[str, Value]", entry)
-    for key in given:
-        if key not in OF_AN_ENTRY:
-            return Problem(f"{path}.{key}", f"unknown key{nearest(key, OF_AN_ENTRY)}")
-    name, kind, config = given.get("provider_id"), given.get("provider_type"), given.get("config")
+    values = cast("Mapping[str, Value]", entry)
+    for key in values:
+        if key not in ENTRY_KEYS:
+            return Problem(f"{path}.{key}", f"unknown key{did_you_mean(key, ENTRY_KEYS)}")
+    name, kind, config = values.get("provider_id"), values.get("provider_type"), values.get("config")
     if not isinstance(name, str) or not name:
         return Problem(f"{path}.provider_id", "is required, as text")
     if not isinstance(kind, str | None):
         return Problem(f"{path}.provider_type", "must be text")
     if not isinstance(config, Mapping | None):
         return Problem(f"{path}.config", "must be a mapping")
-    return Wish(path, api, name, kind, dict(cast("Mapping[str, Any]", config or {})))
+    return OverlayChange(path, api, name, kind, dict(cast("Mapping[str, Any]", config or {})))
 
 
-def patched(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """`target` after a JSON merge patch: null removes, a mapping is merged, all else replaces. Source: RFC 7396."""
     merged = dict(target)
     for key, value in patch.items():
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
-            here = merged.get(key)
-            under = cast("Mapping[str, Any]", here) if isinstance(here, Mapping) else dict[str, Any]()
-            merged[key] = patched(under, cast("Mapping[str, Any]", value))
+            merged[key] = merge_patch(to_mapping(merged.get(key)), to_mapping(value))
         else:
             merged[key] = value
     return merged
@@ -119,14 +119,14 @@ def patched(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, An
 
 def with_override(overlay: Overlay, api: str, provider_id: str, override: JsonObject | None) -> Overlay:
     """A copy with this override in its place, or without it where it is None or overrides nothing."""
-    entries = {name: each for name, each in overlay.get(api, {}).items() if name != provider_id}
+    overrides = {name: other for name, other in overlay.get(api, {}).items() if name != provider_id}
     if override is not None and (override["registered"] or override["config"]):
-        entries[provider_id] = override
-    return {name: each for name, each in {**overlay, api: entries}.items() if each}
+        overrides[provider_id] = override
+    return {name: rest for name, rest in {**overlay, api: overrides}.items() if rest}
 
 
-def laid_over(loaded: Loaded, overlay: Overlay) -> Loaded:
-    """The run config with the overlay on it; where that does not fit (any more), `config` is None and says why."""
+def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
+    """The run config with the overlay on it; where that does not fit (any more), `config` is None and `problems` say why."""
     if loaded.config is None or not overlay:
         return loaded
     problems: list[Problem] = []

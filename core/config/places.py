@@ -1,11 +1,21 @@
 """Where a value of the normalised document stands in the document that the user wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 type Value = Any
 """What YAML and JSON can say: text, numbers, true, false, null, and lists and mappings of these."""
+
+
+def to_mapping(value: Value) -> Mapping[str, Value]:
+    """An empty one for whatever is not a mapping."""
+    return cast("Mapping[str, Value]", value) if isinstance(value, Mapping) else {}
+
+
+def to_list(value: Value) -> Sequence[Value]:
+    """An empty one for whatever is not a list."""
+    return cast("Sequence[Value]", value) if isinstance(value, list) else ()
 
 
 def join(path: str, key: str | int) -> str:
@@ -27,7 +37,7 @@ class Places:
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def written(self, path: str) -> str:
+    def source_path(self, path: str) -> str:
         """The path as the user wrote it; the longest known prefix decides."""
         for end in range(len(path), 0, -1):
             if (end == len(path) or path[end] in ".[") and path[:end] in self.origins:

@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from core.config.records import Record, Text
-from core.config.sections import nearest
 from core.frame.callers import CATEGORIES
+from core.platform.suggestions import did_you_mean
 
 type Action = Literal["create", "read", "update", "delete"]
 
@@ -60,7 +60,7 @@ def parse_condition(text: str) -> Condition:
         case ["resource", "is", "unowned"]:
             return Condition("resource is unowned")
         case _:
-            raise ValueError(f"`{text}` is no condition; {CONDITION_FORMS}")
+            raise ValueError(f"`{text}` is not a condition; {CONDITION_FORMS}")
 
 
 @cache
@@ -70,10 +70,10 @@ def resource_pattern(text: str) -> re.Pattern[str]:
         try:
             return re.compile(text.removeprefix(REGEX), re.DOTALL)
         except (re.PatternError, OverflowError, RecursionError) as failure:
-            raise ValueError(f"`{text}` is no regular expression: {failure}") from failure
+            raise ValueError(f"`{text}` is not a regular expression: {failure}") from failure
     kind, separator, identifier = text.partition("::")
     if not (kind and separator and identifier) or ("*" in kind and kind != "*"):
-        raise ValueError(f"`{text}` names no resource; {RESOURCE_FORMS}")
+        raise ValueError(f"`{text}` does not name a resource; {RESOURCE_FORMS}")
     return re.compile(("[^:]*" if kind == "*" else re.escape(kind)) + "::" + _wildcards(identifier), re.DOTALL)
 
 
@@ -85,24 +85,23 @@ def _wildcards(text: str) -> str:
     return first + "".join(f"(?>.*?{piece})" for piece in pieces[:-1]) + f".*{pieces[-1]}"
 
 
-def listed[T: str](given: T | tuple[T, ...] | None) -> tuple[T, ...]:
-    """One, several or none, as a tuple."""
-    if given is None:
+def to_tuple[T: str](value: T | tuple[T, ...] | None) -> tuple[T, ...]:
+    if value is None:
         return ()
-    return (given,) if isinstance(given, str) else given
+    return (value,) if isinstance(value, str) else value
 
 
 def _known_actions(value: object) -> object:
-    given = _each(value)
-    if not given:
+    actions = _items(value)
+    if not actions:
         raise ValueError(f"names no action; use {_either(ACTIONS)}")
-    for action in given:
+    for action in actions:
         if isinstance(action, str) and action not in ACTIONS:
-            raise ValueError(f"unknown action `{action}`; use {_either(ACTIONS)}{nearest(action, ACTIONS)}")
+            raise ValueError(f"unknown action `{action}`; use {_either(ACTIONS)}{did_you_mean(action, ACTIONS)}")
     return value
 
 
-def _each(value: object) -> Sequence[object]:
+def _items(value: object) -> Sequence[object]:
     return cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -113,7 +112,7 @@ def _either(names: tuple[str, ...]) -> str:
 def _known_conditions(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     if not value:
         raise ValueError(f"has no condition; {CONDITION_FORMS}")
-    for text in listed(value):
+    for text in to_tuple(value):
         parse_condition(text)
     return value
 
@@ -145,7 +144,6 @@ class AccessRule(Record):
 
     @property
     def scope(self) -> Scope:
-        """The one that there is."""
         return cast("Scope", self.forbid if self.permit is None else self.permit)
 
     @model_validator(mode="after")
@@ -153,5 +151,5 @@ class AccessRule(Record):
         if (self.permit is None) == (self.forbid is None):
             raise ValueError("needs exactly one of `permit` and `forbid`")
         if self.when is not None and self.unless is not None:
-            raise ValueError("has both `when` and `unless`; give one of them, or split the rule in two")
+            raise ValueError("has both `when` and `unless`; keep one of them, or split the rule in two")
         return self

@@ -20,37 +20,37 @@ from core.config.sections import REFUSED
 from core.config.storage import backed_store
 
 AUTH: Final = "server.auth"
-STORED: Final = ("quota", "idempotency")
+WITH_STORE: Final = ("quota", "idempotency")
 SPELLINGS: Final = ("endpoint", "provider_type", "provider_config", "providers")
 HINT: Final = "names no auth provider: give `provider_type` and `config`, or a list of `providers`"
 
 
-def protection(draft: Draft) -> None:
-    """Rewrite these sections of `draft.document`, as far as they have the shape for it."""
-    given = draft.document.get("server")
-    if not isinstance(given, Mapping):
+def normalise_protection(draft: Draft) -> None:
+    """Rewrite these sections of `draft.document` where they are mappings; validation reports all else."""
+    section = draft.document.get("server")
+    if not isinstance(section, Mapping):
         return
-    server = dict(cast("Mapping[str, Value]", given))
+    server = dict(cast("Mapping[str, Value]", section))
     if isinstance(server.get("auth"), Mapping):
         server["auth"] = _auth(draft, cast("Mapping[str, Value]", server["auth"]))
-    for name in STORED:
+    for name in WITH_STORE:
         if isinstance(server.get(name), Mapping):
-            server[name] = _stored(draft, cast("Mapping[str, Value]", server[name]), f"server.{name}.kvstore")
+            server[name] = _resolve_store(draft, cast("Mapping[str, Value]", server[name]), f"server.{name}.kvstore")
     draft.document["server"] = server
 
 
 def _auth(draft: Draft, auth: Mapping[str, Value]) -> Value:
-    used = [key for key in SPELLINGS if auth.get(key) is not None]
+    spellings = [key for key in SPELLINGS if auth.get(key) is not None]
     if auth.get("route_policy"):
         draft.blame(f"{AUTH}.route_policy", REFUSED[f"{AUTH}.route_policy"])
-    if not used:
+    if not spellings:
         draft.blame(AUTH, HINT)
-    for other in used[1:]:
-        draft.blame(f"{AUTH}.{other}", f"is given here and at `{used[0]}`; give one of them")
+    for other in spellings[1:]:
+        draft.blame(f"{AUTH}.{other}", f"is set here and at `{spellings[0]}`; keep one of them")
     rest = {key: value for key, value in auth.items() if key not in (*SPELLINGS, "config", "route_policy")}
-    if "config" in auth and used[:1] != ["provider_type"]:
+    if "config" in auth and spellings[:1] != ["provider_type"]:
         rest["config"] = auth["config"]
-    return {"providers": _providers(draft, auth, used[0]) if used else [], **rest}
+    return {"providers": _providers(draft, auth, spellings[0]) if spellings else [], **rest}
 
 
 def _providers(draft: Draft, auth: Mapping[str, Value], spelling: str) -> Value:
@@ -63,16 +63,16 @@ def _providers(draft: Draft, auth: Mapping[str, Value], spelling: str) -> Value:
         return [_entry(draft, auth["provider_config"], f"{AUTH}.provider_config", 0)]
     if not isinstance(auth["providers"], list):
         return auth["providers"]
-    kept: list[Value] = []
+    providers: list[Value] = []
     for index, entry in enumerate(cast("Sequence[Value]", auth["providers"])):
-        if not _dropped(entry):
-            kept.append(_entry(draft, entry, f"{AUTH}.providers[{index}]", len(kept)))
-    if not kept:
+        if not _is_off(entry):
+            providers.append(_entry(draft, entry, f"{AUTH}.providers[{index}]", len(providers)))
+    if not providers:
         draft.blame(f"{AUTH}.providers", "has no provider with a type: to serve without auth, remove `auth`")
-    return kept
+    return providers
 
 
-def _dropped(entry: Value) -> bool:
+def _is_off(entry: Value) -> bool:
     """Whether its type is given, and null: how a variable that is not set leaves a provider out."""
     if not isinstance(entry, Mapping):
         return False
@@ -86,23 +86,23 @@ def _entry(draft: Draft, entry: Value, place: str, index: int) -> Value:
     draft.origins[path] = place
     if not isinstance(entry, Mapping):
         return entry
-    written = cast("Mapping[str, Value]", entry)
-    if "provider_type" in written:
+    values = cast("Mapping[str, Value]", entry)
+    if "provider_type" in values:
         draft.origins[f"{path}.type"] = join(place, "provider_type")
-        rest = {key: value for key, value in written.items() if key not in ("provider_type", "config")}
-        config = written.get("config")
-        return {"type": written["provider_type"], "config": {} if config is None else config, **rest}
+        rest = {key: value for key, value in values.items() if key not in ("provider_type", "config")}
+        config = values.get("config")
+        return {"type": values["provider_type"], "config": {} if config is None else config, **rest}
     draft.origins[f"{path}.config"] = place
-    config = {key: value for key, value in written.items() if key != "type"}
-    return {**({"type": written["type"]} if "type" in written else {}), "config": config}
+    config = {key: value for key, value in values.items() if key != "type"}
+    return {**({"type": values["type"]} if "type" in values else {}), "config": config}
 
 
-def _stored(draft: Draft, section: Mapping[str, Value], place: str) -> Value:
+def _resolve_store(draft: Draft, section: Mapping[str, Value], place: str) -> Value:
     kvstore = section.get("kvstore")
     if not isinstance(kvstore, Mapping) or "backend" not in kvstore:
         return section
-    found = backed_store(draft.source.get("storage"), cast("Mapping[str, Value]", kvstore), place)
-    for problem in found.problems:
+    selection = backed_store(draft.source.get("storage"), cast("Mapping[str, Value]", kvstore), place)
+    for problem in selection.problems:
         draft.blame(problem.path, problem.message)
-    draft.origins.update(found.origins)
-    return {**section, "kvstore": found.store} if found.store is not None else section
+    draft.origins.update(selection.origins)
+    return {**section, "kvstore": selection.store} if selection.store is not None else section

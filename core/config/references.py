@@ -1,34 +1,31 @@
-"""What a record by itself cannot see: ids that are taken, and resources of providers that are not there."""
+"""What a record by itself cannot see: ids that are used twice, and resources of providers that do not exist."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
-from core.config.places import Places, Value
+from core.config.places import Places, Value, to_list, to_mapping
 from core.config.problems import Problem
-from core.config.sections import SECTIONS, Section, nearest
+from core.config.sections import SECTIONS, Section
+from core.platform.suggestions import did_you_mean
 
 type Entries = Sequence[Mapping[str, Any]]
 
 
 def broken_references(document: Mapping[str, Value], places: Places) -> Iterator[Problem]:
     """Duplicate provider ids, duplicate resource ids, and unknown provider ids, in a normalised document."""
-    providers = {api: _entries(entries) for api, entries in _mapping(document.get("providers")).items()}
+    providers = {api: _entries(entries) for api, entries in to_mapping(document.get("providers")).items()}
     for api, entries in providers.items():
         yield from _twice(entries, "provider_id", f"providers.{api}", places)
-    for name, given in _mapping(document.get("resources")).items():
+    for name, values in to_mapping(document.get("resources")).items():
         section = SECTIONS[name]
-        entries = _entries(given)
+        entries = _entries(values)
         yield from _twice(entries, section.id_field, f"resources.{name}", places)
         yield from _strays(entries, section, providers.get(section.api, ()), places)
 
 
-def _mapping(value: Value) -> Mapping[str, Value]:
-    return cast("Mapping[str, Value]", value) if isinstance(value, Mapping) else {}
-
-
 def _entries(value: Value) -> Entries:
     """The entries of a list, with an empty one for whatever is no mapping, so that indexes hold."""
-    return [_mapping(entry) for entry in cast("Sequence[Value]", value)] if isinstance(value, list) else []
+    return [to_mapping(entry) for entry in to_list(value)]
 
 
 def _twice(entries: Entries, key: str, path: str, places: Places) -> Iterator[Problem]:
@@ -36,29 +33,31 @@ def _twice(entries: Entries, key: str, path: str, places: Places) -> Iterator[Pr
     for index, entry in enumerate(entries):
         name = entry.get(key)
         if _is_id(name):
-            place = places.written(f"{path}[{index}].{key}")
+            place = places.source_path(f"{path}[{index}].{key}")
             if name in first:
-                yield Problem(place, f"`{name}` is taken already, by {first[name]}")
+                yield Problem(place, f"`{name}` is already used by {first[name]}")
             first.setdefault(name, place)
 
 
 def _strays(entries: Entries, section: Section, providers: Entries, places: Places) -> Iterator[Problem]:
     names = [provider.get("provider_id") for provider in providers]
-    known = [name for name in names if _is_id(name)]
-    if len(known) < len(names):
+    ids = [name for name in names if _is_id(name)]
+    if len(ids) < len(names):
         return  # what is wrong there is reported there
-    listed = ", ".join(dict.fromkeys(known)) or "none"
+    choices = ", ".join(dict.fromkeys(ids)) or "none"
     for index, entry in enumerate(entries):
         for path, name in _providers_of(entry):
-            if _is_id(name) and name not in known:
-                message = f"no {section.api} provider is called `{name}`{nearest(name, known)} (configured: {listed})"
-                yield Problem(places.written(f"resources.{section.name}[{index}].{path}"), message)
+            if _is_id(name) and name not in ids:
+                message = (
+                    f"no {section.api} provider is called `{name}`{did_you_mean(name, ids)} (configured: {choices})"
+                )
+                yield Problem(places.source_path(f"resources.{section.name}[{index}].{path}"), message)
 
 
 def _providers_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Each provider id that a resource names, with where it does: its own, and those of a model's targets."""
     yield "provider_id", entry.get("provider_id")
-    for index, target in enumerate(_entries(_mapping(entry.get("metadata")).get("targets"))):
+    for index, target in enumerate(_entries(to_mapping(entry.get("metadata")).get("targets"))):
         yield f"metadata.targets[{index}].provider_id", target.get("provider_id")
 
 

@@ -3,13 +3,11 @@
 Source: Llama Stack 0.2.12 and OGX 1.5.0. Which of the APIs this build serves is not decided here.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from core.apis.external import Api
-
-ROUTED_APIS: Final[tuple[str, ...]] = tuple(str(api) for api in Api)
+from core.apis.index import manifest, names
 
 AUTOMATIC_APIS: Final = (
     "models",
@@ -24,6 +22,11 @@ AUTOMATIC_APIS: Final = (
     "providers",
     "admin",
 )
+
+OWN_APIS: Final = tuple(name for name in names() if name not in {*Api, *AUTOMATIC_APIS})
+"""APIs of this build that the reference has not; normally none."""
+
+ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api), *OWN_APIS)
 
 RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
 
@@ -48,6 +51,7 @@ SECTIONS: Final = {
         Section("benchmarks", "eval", "benchmark_id"),
         Section("tool_groups", "tool_runtime", "toolgroup_id"),
         Section("vector_stores", "vector_io", "vector_store_id"),
+        *(Section(kind.section, kind.api, kind.id_field) for name in OWN_APIS for kind in manifest(name).kinds),
     )
 }
 
@@ -57,23 +61,15 @@ UNUSED: Final = {
     "safety": "the default shield, which is not served yet",
     "connectors": "connectors are not served yet",
     "external_apis_dir": "external APIs are not served yet",
-    "server.workers": "processes come from Lambda, or from whoever starts `serve`",
+    "server.workers": "Lambda, or whoever starts `serve`, decides how many processes there are",
     "server.registry_refresh_interval_seconds": "`registry.cache_seconds` bounds how old a read may be",
-    "server.insecure": "without `server.auth` the server is open, as this key would have it",
+    "server.insecure": "a server without `server.auth` is open in any case",
 }
 
 REFUSED: Final = {
     "server.tenancy": "tenants are not served; remove it, or run one deployment per tenant",
     "server.tls_config": "use tls_certfile, tls_keyfile and tls_cafile",
     "server.hsts_max_age": "set this header where TLS ends",
-    "server.auth.route_policy": "routes are not policed; use access_policy, which is about actions on resources",
+    "server.auth.route_policy": "access by route is not supported; use access_policy, whose rules are about actions on resources",
     "server.cors": "set CORS at API Gateway",
 }
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the closest known name, or "" when none is close."""
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""

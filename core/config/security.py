@@ -23,7 +23,7 @@ class AuthProviderEntry(Record):
 
 
 class AuthConfig(Record):
-    """Who may call: providers tried by the shape of the token; None as policy means the reference's."""
+    """None as `access_policy` means the reference's; `providers` are chosen by the shape of the token."""
 
     providers: tuple[AuthProviderEntry, ...]
     access_policy: tuple[AccessRule, ...] | None = None

@@ -62,8 +62,8 @@ def _yaml(text: str) -> tuple[Any, list[Problem]]:
         return (None if node is None else loader.construct_document(node)), problems  # pyright: ignore[reportUnknownMemberType]  # untyped in the stubs
     except yaml.MarkedYAMLError as failure:
         mark = failure.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        return None, [Problem("", f"not valid YAML{where}: {failure.problem or failure.context}")]
+        position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        return None, [Problem("", f"not valid YAML{position}: {failure.problem or failure.context}")]
     except yaml.YAMLError as failure:
         return None, [Problem("", f"not valid YAML: {' '.join(str(failure).split())}")]
 

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from core.config.places import Value, join
 from core.config.problems import Problem
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 BACKENDS: Final = "storage.backends"
 METADATA: Final = "storage.stores.metadata"
@@ -19,8 +19,8 @@ STORES: Final = ("metadata", "inference", "conversations", "responses", "prompts
 
 
 @dataclass(slots=True)
-class Found:
-    """The store that is asked for, if one is, and where its parts were written, as `origins` of `target`."""
+class StoreSelection:
+    """A store, if one is configured, and where its parts were written, as `origins` of `target`."""
 
     target: str = "metadata_store"
     store: dict[str, Value] | None = None
@@ -35,52 +35,52 @@ class Found:
             self.problems.append(Problem(path, "must be a mapping"))
         return {}
 
-    def only(self, value: Mapping[str, Value], path: str, known: tuple[str, ...]) -> None:
-        """Complain about keys that are not known here."""
+    def only(self, value: Mapping[str, Value], path: str, allowed: tuple[str, ...]) -> None:
+        """Note a problem for each other key."""
         for key in value:
-            if key not in known:
-                self.problems.append(Problem(join(path, key), f"unknown key `{key}`{nearest(key, known)}"))
+            if key not in allowed:
+                self.problems.append(Problem(join(path, key), f"unknown key `{key}`{did_you_mean(key, allowed)}"))
 
 
-def metadata_store(storage: Value) -> Found:
+def metadata_store(storage: Value) -> StoreSelection:
     """Read the `storage` section."""
-    found = Found()
-    sections = found.mapping(storage, "storage")
-    found.only(sections, "storage", ("backends", "stores"))
-    backends = found.mapping(sections.get("backends"), BACKENDS)
-    stores = found.mapping(sections.get("stores"), "storage.stores")
-    found.only(stores, "storage.stores", STORES)
+    selection = StoreSelection()
+    sections = selection.mapping(storage, "storage")
+    selection.only(sections, "storage", ("backends", "stores"))
+    backends = selection.mapping(sections.get("backends"), BACKENDS)
+    stores = selection.mapping(sections.get("stores"), "storage.stores")
+    selection.only(stores, "storage.stores", STORES)
     if stores.get("metadata") is not None:
-        _use(found, found.mapping(stores["metadata"], METADATA), METADATA, backends)
-    return found
+        _use(selection, selection.mapping(stores["metadata"], METADATA), METADATA, backends)
+    return selection
 
 
-def backed_store(storage: Value, reference: Mapping[str, Value], place: str) -> Found:
+def backed_store(storage: Value, reference: Mapping[str, Value], place: str) -> StoreSelection:
     """The store that `reference` (`backend` and `namespace`), which stands at `place`, means."""
-    found = Found(place)
-    elsewhere = Found()  # what is wrong with `storage` is reported where that is read
-    backends = elsewhere.mapping(elsewhere.mapping(storage, "storage").get("backends"), BACKENDS)
-    _use(found, reference, place, backends)
-    return found
+    selection = StoreSelection(place)
+    scratch = StoreSelection()  # what is wrong with `storage` is reported where that is read
+    backends = scratch.mapping(scratch.mapping(storage, "storage").get("backends"), BACKENDS)
+    _use(selection, reference, place, backends)
+    return selection
 
 
-def _use(found: Found, reference: Mapping[str, Any], place: str, backends: Mapping[str, Any]) -> None:
-    found.only(reference, place, ("backend", "namespace"))
+def _use(selection: StoreSelection, reference: Mapping[str, Any], place: str, backends: Mapping[str, Any]) -> None:
+    selection.only(reference, place, ("backend", "namespace"))
     name = reference.get("backend")
     if not isinstance(name, str) or name not in backends:
-        known = ", ".join(backends) or "none"
-        message = f"must name one of the backends ({known})"
-        found.problems.append(Problem(join(place, "backend"), message))
+        choices = ", ".join(backends) or "none"
+        message = f"must name one of the backends ({choices})"
+        selection.problems.append(Problem(join(place, "backend"), message))
         return
     path = join(BACKENDS, name)
-    backend = found.mapping(backends[name], path)
+    backend = selection.mapping(backends[name], path)
     kind = backend.get("type")
     if not isinstance(kind, str) or kind not in SERVED:
         message = f"`{kind}` is not served here; use {' or '.join(SERVED)}" if kind else "is required"
-        found.problems.append(Problem(join(path, "type"), message))
+        selection.problems.append(Problem(join(path, "type"), message))
         return
-    found.store = {**backend, "type": SERVED[kind]}
-    found.origins[found.target] = path
+    selection.store = {**backend, "type": SERVED[kind]}
+    selection.origins[selection.target] = path
     if reference.get("namespace") is not None:
-        found.store["namespace"] = reference["namespace"]
-        found.origins[f"{found.target}.namespace"] = join(place, "namespace")
+        selection.store["namespace"] = reference["namespace"]
+        selection.origins[f"{selection.target}.namespace"] = join(place, "namespace")

@@ -54,7 +54,7 @@ class Expansion:
 
     def _list(self, entries: Sequence[Value], path: str) -> list[Any]:
         switches = _switches(path)
-        kept: list[Any] = []
+        result: list[Any] = []
         for index, entry in enumerate(entries):
             place = join(path, index)
             if switches and isinstance(entry, Mapping):
@@ -63,19 +63,19 @@ class Expansion:
                     continue
             else:
                 expanded = self.value(entry, place)
-            if len(kept) != index:
-                self.origins[join(path, len(kept))] = place
-            kept.append(expanded)
-        return kept
+            if len(result) != index:
+                self.origins[join(path, len(result))] = place
+            result.append(expanded)
+        return result
 
     def _entry(self, entry: Mapping[str, Any], switches: tuple[str, ...], path: str) -> dict[str, Any] | None:
         """The entry, or None if one of its ids switches it off: then nothing else in it is looked at."""
         before = len(self.problems)
         ids: dict[str, Any] = {}
         for key in switches:
-            written = entry.get(key)
-            if isinstance(written, str):
-                ids[key] = self._text(written, join(path, key))
+            text = entry.get(key)
+            if isinstance(text, str):
+                ids[key] = self._text(text, join(path, key))
                 if ids[key] in DISABLED:
                     del self.problems[before:]
                     return None
@@ -91,7 +91,7 @@ class Expansion:
             nonlocal nullable
             form = FORM.fullmatch(match[1])
             if not match[2] or form is None:
-                failures.append(_malformed(match))
+                failures.append(_explain(match))
                 return ""
             nullable = nullable or form[2] in {":=", ":+"}
             return self._variable(form, failures)
@@ -100,7 +100,7 @@ class Expansion:
         if failures:
             self.problems.append(Problem(path, "; ".join(dict.fromkeys(failures))))
             return text
-        return None if nullable and not result else self._typed(result, path)
+        return None if nullable and not result else self._convert(result, path)
 
     def _variable(self, form: re.Match[str], failures: list[str]) -> str:
         name, operator, operand = form[1], form[2], form[3] or ""
@@ -112,7 +112,7 @@ class Expansion:
             failures.append(f"environment variable {name} {state}; set it or write ${{env.{name}:=default}}")
         return expand_home(value or operand, self.environ)
 
-    def _typed(self, text: str, path: str) -> str | float:
+    def _convert(self, text: str, path: str) -> str | float:
         value: str | float = text
         if text.lower() in {"true", "false"}:
             value = text.lower() == "true"
@@ -135,13 +135,13 @@ def _switches(path: str) -> tuple[str, ...]:
     return ()
 
 
-def _malformed(match: re.Match[str]) -> str:
+def _explain(match: re.Match[str]) -> str:
     """Say what is wrong without repeating a default, which may be a secret."""
     if not match[2]:
         return "`${env.` is not closed by `}`"
     name = re.split(r"[^A-Za-z0-9_]", match[1], maxsplit=1)[0]
     if name and name != name.upper():
-        return f"`{name}` is no variable name here: names are upper case (A-Z, 0-9, _)"
+        return f"`{name}` is not a variable name here: names are upper case (A-Z, 0-9, _)"
     return "`${env.…}` is not understood; write ${env.NAME}, ${env.NAME:=default} or ${env.NAME:+value}"
 
 

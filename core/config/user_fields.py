@@ -6,11 +6,12 @@ as TLS, roles, files and network guards are. Only fields of the config itself co
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, TypeAliasType, cast, get_args, get_origin
+from typing import Annotated, Any, Final, TypeAliasType, get_args, get_origin
 
 from pydantic import BaseModel, Field, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
+from core.config.places import to_mapping
 from core.config.redact import MASK, redact
 from core.frame.types import JsonObject
 
@@ -28,37 +29,36 @@ def secret_fields(config: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, field in config.model_fields.items() if _is_secret(field.annotation))
 
 
-def kept(config: type[BaseModel], given: Mapping[str, Any]) -> tuple[JsonObject, list[str]]:
-    """What a user may set of what was given, and the other keys, in their order.
+def select_user_fields(config: type[BaseModel], values: Mapping[str, Any]) -> tuple[JsonObject, list[str]]:
+    """What a user may set of `values`, and the other keys, in their order.
 
     A mask in the place of a secret is neither: it is what was shown, and leaves the secret as it is. One within a
     longer text, as a URL, cannot be taken back out of it: that key is among the others.
     """
     allowed = user_fields(config)
-    dropped = [key for key, value in given.items() if key not in allowed or (value != MASK and _is_masked(value))]
-    return {key: value for key, value in given.items() if key not in dropped and value != MASK}, dropped
+    dropped = [key for key, value in values.items() if key not in allowed or (value != MASK and _has_mask(value))]
+    return {key: value for key, value in values.items() if key not in dropped and value != MASK}, dropped
 
 
 def view(config: BaseModel) -> JsonObject:
     """The user's fields, as JSON has them; secrets are masked, those that are not set are None."""
     secrets = secret_fields(type(config))
-    shown = redact(config.model_dump(mode="json", include=set(user_fields(type(config)))))
-    return {name: MASK if name in secrets and value else value for name, value in shown.items()}
+    values = redact(config.model_dump(mode="json", include=set(user_fields(type(config)))))
+    return {name: MASK if name in secrets and value else value for name, value in values.items()}
 
 
-def discovered(config: BaseModel) -> list[str]:
-    """The user's fields whose value nobody set: their defaults are taken from the machine (`discovered` of a field)."""
+def machine_defaults(config: BaseModel) -> list[str]:
+    """The user's fields that nobody set and whose default is taken from the machine (`discovered` of a field)."""
     fields = type(config).model_fields
     ours = user_fields(type(config)) - config.model_fields_set
     return [name for name, field in fields.items() if name in ours and "discovered" in _extra(field)]
 
 
 def _extra(field: FieldInfo) -> Mapping[str, Any]:
-    extra = field.json_schema_extra
-    return cast("Mapping[str, Any]", extra) if isinstance(extra, Mapping) else {}
+    return to_mapping(field.json_schema_extra)  # may also be a function
 
 
-def _is_masked(value: object) -> bool:
+def _has_mask(value: object) -> bool:
     return isinstance(value, str) and MASK in value
 
 

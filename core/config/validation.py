@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from core.config.places import Places, Value, join, steps
 from core.config.problems import Problem
 from core.config.redact import names_secret, redact_text
-from core.config.sections import nearest
+from core.platform.suggestions import did_you_mean
 
 PHRASES: Final = {
     "missing": "is required",
@@ -60,7 +60,7 @@ class _Fault:
     def message(self, model: type[BaseModel]) -> str:
         if self.error["type"] == "extra_forbidden":
             key = str(self.keys[-1])
-            return f"unknown key `{key}`{nearest(key, _known_keys(model, self.error['loc'][:-1]))}"
+            return f"unknown key `{key}`{did_you_mean(key, _known_keys(model, self.error['loc'][:-1]))}"
         phrase = PHRASES.get(self.error["type"])
         if phrase is None:
             return self.error["msg"].replace("Input should be", "must be", 1)
@@ -83,7 +83,7 @@ def check[M: BaseModel](
         faults = [_fault(error, values) for error in invalid.errors(include_url=False)]
     restored = values
     for fault in faults:
-        text = places.texts.get(places.written(_path(path, fault.keys)))
+        text = places.texts.get(places.source_path(_path(path, fault.keys)))
         if fault.error["type"] == "string_type" and text is not None:
             restored = _replace(restored, fault.keys, text)
     if restored is not values:
@@ -94,17 +94,17 @@ def check[M: BaseModel](
 def _problems(model: type[BaseModel], faults: Sequence[_Fault], path: str, places: Places) -> list[Problem]:
     grouped: dict[str, list[_Fault]] = {}
     for fault in faults:
-        grouped.setdefault(places.written(_path(path, fault.keys)), []).append(fault)
+        grouped.setdefault(places.source_path(_path(path, fault.keys)), []).append(fault)
     return [Problem(place, _sentence(model, group, place)) for place, group in grouped.items()]
 
 
 def _sentence(model: type[BaseModel], faults: Sequence[_Fault], place: str) -> str:
     """One message for all that pydantic says of one place: a union complains once for every member."""
     messages = list(dict.fromkeys(fault.message(model) for fault in faults))
-    wishes = [message.removeprefix("must be ") for message in messages if message.startswith("must be ")]
-    text = f"must be {' or '.join(wishes)}" if len(wishes) == len(messages) else "; ".join(messages)
+    alternatives = [message.removeprefix("must be ") for message in messages if message.startswith("must be ")]
+    text = f"must be {' or '.join(alternatives)}" if len(alternatives) == len(messages) else "; ".join(messages)
     if text.startswith("must ") and not _is_private(place):
-        return f"{text}, got {_shown(faults[0].value)}"
+        return f"{text}, got {_show(faults[0].value)}"
     return text
 
 
@@ -112,7 +112,7 @@ def _is_private(place: str) -> bool:
     return any(step in NOT_ECHOED or names_secret(step) for step in steps(place))
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):

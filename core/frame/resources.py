@@ -1,9 +1,9 @@
 """The shape of a kind of resource; each row yields a registry (list, get, register, unregister)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from core.frame.dotted import load
 from core.frame.types import JsonObject, Wire
 
 
@@ -22,9 +22,21 @@ class Resource:
     created: int = 0
     owner: dict[str, Any] | None = None
 
+    @property
+    def provider_name(self) -> str:
+        """What its provider's own name for it makes it: `provider_id/provider_resource_id`."""
+        return f"{self.provider_id}/{self.provider_resource_id}"
+
     def content(self) -> tuple[object, ...]:
         """What makes two registrations of one identifier the same."""
         return (self.kind, self.identifier, self.provider_id, self.provider_resource_id, self.attributes)
+
+
+class Offer(TypedDict):
+    """What a provider says it has, by its own id; `created` in Unix seconds. The kind's own fields may be beside these."""
+
+    id: str
+    created: NotRequired[int]
 
 
 def present(resource: Resource) -> JsonObject:
@@ -43,9 +55,14 @@ def present(resource: Resource) -> JsonObject:
 class Kind:
     """A kind of resource that is registered with providers of one API.
 
-    `body` is the register request and the run config's entry; `id_field` is what both call the
-    identifier, `provider_id_field` the name within the provider; `fields` are the kind's own
-    attributes with their defaults.
+    `body` names the type of the register request and of the run config's entry; `id_field` is what both call the
+    identifier, `provider_id_field` the name within the provider; `fields` are the kind's own attributes with their defaults.
+
+    The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without parameters:
+    that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource that it
+    cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more paths of list
+    and get. `alternates` names the function from a resource to what it would be at each of the other places that serve it:
+    whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys
@@ -54,6 +71,25 @@ class Kind:
     section: str  # its list in the run config
     id_field: str
     provider_id_field: str
-    body: type[Wire]
+    body: str
     fields: dict[str, Any]
-    present: Callable[[Resource], JsonObject] = present
+    listing: str | None = None
+    check: str | None = None
+    present: str | None = None
+    aliases: tuple[str, ...] = ()
+    alternates: str | None = None
+    alike: tuple[str, ...] = ()
+
+    def body_type(self) -> type[Wire]:
+        """The type of the register request, imported now."""
+        body: type[Wire] = load(self.body)
+        return body
+
+    def show(self, resource: Resource) -> JsonObject:
+        """A resource of this kind on the wire."""
+        shown: JsonObject = present(resource) if self.present is None else load(self.present)(resource)
+        return shown
+
+    def elsewhere(self, resource: Resource) -> list[Resource]:
+        """`resource` as it would be at each of its other places."""
+        return [] if self.alternates is None else list(load(self.alternates)(resource))

@@ -45,30 +45,29 @@ class Account:
         return Limit(share.requests, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
 
     def over(self, shard: int, counts: Counts) -> bool:
-        """Whether a counter has more than its share."""
         share = self.share(shard)
         return counts.requests > share.requests or (share.tokens is not None and counts.tokens > share.tokens)
 
-    def left(self, shard: int, counts: Counts) -> Limits:
+    def remaining(self, shard: int, counts: Counts) -> Limits:
         """What remains; with several shards an estimate from the counter of one."""
         share, limits = self.share(shard), self.limits
-        requests = self._left(limits.requests, share.requests - counts.requests)
+        requests = self._scale(limits.requests, share.requests - counts.requests)
         if limits.tokens is None or share.tokens is None:
             return Limits(requests, None)
-        return Limits(requests, self._left(limits.tokens, share.tokens - counts.tokens))
+        return Limits(requests, self._scale(limits.tokens, share.tokens - counts.tokens))
 
-    def headers(self, left: Limits) -> dict[str, str]:
-        """The RateLimit headers; `left.tokens` is None where it is not known."""
+    def headers(self, remaining: Limits) -> dict[str, str]:
+        """The RateLimit headers; `remaining.tokens` is None where it is not known."""
         headers = {
             "ratelimit-limit": str(self.limits.requests),
-            "ratelimit-remaining": str(left.requests),
+            "ratelimit-remaining": str(remaining.requests),
             "ratelimit-reset": str(self.resets_in),
         }
         if self.limits.tokens is not None:
             headers["x-ratelimit-limit-tokens"] = str(self.limits.tokens)
-            if left.tokens is not None:
-                headers["x-ratelimit-remaining-tokens"] = str(left.tokens)
+            if remaining.tokens is not None:
+                headers["x-ratelimit-remaining-tokens"] = str(remaining.tokens)
         return headers
 
-    def _left(self, limit: int, of_share: int) -> int:
+    def _scale(self, limit: int, of_share: int) -> int:
         return max(0, min(limit, of_share * self.shards))

@@ -21,8 +21,8 @@ def identity(call: Call) -> str:
     """ASCII, of at most 400 bytes."""
     caller = call.principal
     if caller.anonymous:
-        return f"anonymous:{_quoted(_network(call.source))}"
-    name = f"user:{_quoted(caller.vouched_by)}:{_quoted(caller.id)}"
+        return f"anonymous:{_quote(_network(call.source))}"
+    name = f"user:{_quote(caller.vouched_by)}:{_quote(caller.id)}"
     return name if len(name) <= LONGEST else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
@@ -38,5 +38,5 @@ def _network(source: str) -> str:
     return str(address)
 
 
-def _quoted(part: str) -> str:
+def _quote(part: str) -> str:
     return quote(part, safe="", errors="surrogatepass")  # a lone surrogate, which a JSON claim can spell

@@ -1,4 +1,4 @@
-"""What a process remembers of the counters in the window of now."""
+"""What a process remembers of the counters in the current window."""
 
 from typing import Final
 

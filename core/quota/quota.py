@@ -1,4 +1,4 @@
-"""Who may call how often: a call is counted, and its tokens reserved, in one conditional write."""
+"""Limits of calls and tokens: a call is counted, and its tokens reserved, in one conditional write."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -36,21 +36,21 @@ class Ticket:
         self._key = key
         self._reserved = reserved
 
-    async def settle(self, used: int | None) -> None:
+    async def settle(self, tokens: int | None) -> None:
         """Correct the reservation to the tokens used; None leaves it as it is. Only the first call counts.
 
         It never raises: where the store fails, the reservation stays, which only counts too much.
         """
         store, self._store = self._store, None
-        if store is None or used is None:
+        if store is None or tokens is None:
             return
-        used = max(0, min(used, MOST_TOKENS))
-        if used == self._reserved:
+        tokens = max(0, min(tokens, MOST_TOKENS))
+        if tokens == self._reserved:
             return
         try:
-            await store.adjust(self._key, tokens=used - self._reserved)
+            await store.adjust(self._key, tokens=tokens - self._reserved)
         except QuotaUnavailable as failure:
-            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, used, failure)
+            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, tokens, failure)
 
 
 class Quota:
@@ -89,10 +89,10 @@ class Quota:
         except QuotaUnavailable as failure:
             if self._config.on_store_failure == "deny":
                 raise
-            self._log_allowed(failure)
+            self._log_outage(failure)
             return Ticket({})
 
-    async def left(self, call: Call) -> JsonObject:
+    async def remaining(self, call: Call) -> JsonObject:
         """What the client has left, as GET /v1/quota says it; raises QuotaUnavailable."""
         account = self._account(call)
         counts = await asyncio.gather(*(self._store.read(account.key(shard)) for shard in range(account.shards)))
@@ -109,11 +109,10 @@ class Quota:
         }
 
     def warm(self) -> None:
-        """Let the counters do now what the first call would wait for."""
+        """Connect the counters early, so that the first call does not wait for it."""
         self._store.warm()
 
     async def close(self) -> None:
-        """Close the counters."""
         await self._store.close()
 
     def _account(self, call: Call) -> Account:
@@ -122,7 +121,7 @@ class Quota:
         limits = limits_of(self._config, call.principal)
         name = f"quota:{identity(call)}:{period}:{current.name}"
         shards = max(1, min(self._config.shards, limits.requests))
-        return Account(name, limits, current, current.seconds_left(now), shards)
+        return Account(name, limits, current, current.seconds_to_end(now), shards)
 
     def _reservation(self, account: Account, tokens: int | None) -> int | None:
         """None where there is nothing to limit."""
@@ -135,48 +134,48 @@ class Quota:
     async def _take(self, account: Account, reserved: int | None) -> Ticket:
         if account.limits.tokens is not None and (reserved or 0) > account.limits.tokens:
             raise self._refusal(account)
-        current, left = account.window.name, None
+        current, remaining = account.window.name, None
         for shard in self._order(account.shards):
             key, most = account.key(shard), account.share(shard).requests
             if self._full.seen(current, key) >= most:
                 continue
             below = account.below(shard, reserved)
-            taken = await self._store.take(key, tokens=reserved or 0, below=below, expires=account.expires)
-            left = account.left(shard, taken.counts)
-            if taken.counts.requests >= most:
-                self._full.remember(current, key, taken.counts.requests)
-            if taken.admitted:
-                return self._ticket(account, key, left, reserved)
-        raise self._refusal(account, left)
+            admission = await self._store.take(key, tokens=reserved or 0, below=below, expires=account.expires)
+            remaining = account.remaining(shard, admission.counts)
+            if admission.counts.requests >= most:
+                self._full.remember(current, key, admission.counts.requests)
+            if admission.admitted:
+                return self._ticket(account, key, remaining, reserved)
+        raise self._refusal(account, remaining)
 
     async def _shadow(self, account: Account, reserved: int | None) -> Ticket:
         shard = self._choose(account.shards)
         key = account.key(shard)
-        taken = await self._store.take(key, tokens=reserved or 0, below=Limit(), expires=account.expires)
-        left = account.left(shard, taken.counts)
-        if account.over(shard, taken.counts):
-            left = Limits(0, left.tokens)
-            self._log_shadowed(account)
-        return self._ticket(account, key, left, reserved)
+        admission = await self._store.take(key, tokens=reserved or 0, below=Limit(), expires=account.expires)
+        remaining = account.remaining(shard, admission.counts)
+        if account.over(shard, admission.counts):
+            remaining = Limits(0, remaining.tokens)
+            self._log_shadow_refusal(account)
+        return self._ticket(account, key, remaining, reserved)
 
     def _order(self, shards: int) -> Iterable[int]:
         first = self._choose(shards)
         return ((first + step) % shards for step in range(shards))
 
-    def _ticket(self, account: Account, key: str, left: Limits, reserved: int | None) -> Ticket:
+    def _ticket(self, account: Account, key: str, remaining: Limits, reserved: int | None) -> Ticket:
         store = None if account.limits.tokens is None else self._store
-        return Ticket(account.headers(left), store, key, reserved or 0)
+        return Ticket(account.headers(remaining), store, key, reserved or 0)
 
-    def _refusal(self, account: Account, left: Limits | None = None) -> QuotaExceeded:
-        headers = account.headers(Limits(0, left.tokens if left is not None else None))
+    def _refusal(self, account: Account, remaining: Limits | None = None) -> QuotaExceeded:
+        headers = account.headers(Limits(0, remaining.tokens if remaining is not None else None))
         return QuotaExceeded(retry_after=account.resets_in, headers=headers)
 
-    def _log_shadowed(self, account: Account) -> None:
+    def _log_shadow_refusal(self, account: Account) -> None:
         if not self._shadowed.seen(account.window.name, account.name):
             self._shadowed.remember(account.window.name, account.name, 1)
             log.warning("quota (shadow): %s would be refused", account.name)
 
-    def _log_allowed(self, failure: QuotaUnavailable) -> None:
+    def _log_outage(self, failure: QuotaUnavailable) -> None:
         now = self._clock()
         if now - self._logged >= LOG_SECONDS:
             self._logged = now
@@ -184,5 +183,5 @@ class Quota:
 
 
 def _use(limit: int, counts: Iterable[int]) -> JsonObject:
-    used = sum(counts)
-    return {"limit": limit, "used": used, "remaining": max(0, limit - used)}
+    total = sum(counts)
+    return {"limit": limit, "used": total, "remaining": max(0, limit - total)}

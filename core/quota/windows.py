@@ -19,7 +19,7 @@ class Window:
     start: int
     end: int
 
-    def seconds_left(self, now: float) -> int:
+    def seconds_to_end(self, now: float) -> int:
         """To its end, rounded up: at least 1 within the window, and also after it."""
         return max(1, math.ceil(self.end - now))
 

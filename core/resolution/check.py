@@ -5,33 +5,29 @@ does not hide those here: `llambda config validate` reports all of them at once.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib import import_module
 
 from pydantic import BaseModel
 
-from core.apis.tables import APIS
+from core.apis.index import kinds, routed_apis
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
+from core.platform.suggestions import did_you_mean
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
 
-ROUTED = tuple(name for name in APIS if name != "admin")
-AUTOMATIC = {"inspect", "providers", *(kind.section for api in APIS.values() for kind in api.kinds)}
-
 
 def check(loaded: Loaded) -> list[Problem]:
     """Every problem of the document's `apis` and `providers`, beside those that loading it found."""
-    directory = loaded.document.get("external_providers_dir")
-    specs, problems = available(directory if isinstance(directory, str) else None)
-    problems += _unserved(loaded)
+    specs, problems = available(loaded.external_providers_dir)
+    problems += _api_problems(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)
     problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
-    known = {problem.path for problem in loaded.problems}
-    return [problem for problem in problems if problem.path not in known]
+    reported_paths = {problem.path for problem in loaded.problems}
+    return [problem for problem in problems if problem.path not in reported_paths]
 
 
 def available(directory: str | None) -> tuple[Specs, list[Problem]]:
@@ -44,18 +40,20 @@ def available(directory: str | None) -> tuple[Specs, list[Problem]]:
     return built_in() | external, problems
 
 
-def _unserved(loaded: Loaded) -> list[Problem]:
+def _api_problems(loaded: Loaded) -> list[Problem]:
     apis: Iterable[object] = loaded.document.get("apis") or ()
+    automatic = {"inspect", "providers", *(kind.section for kind in kinds())}
     return [
         Problem(
-            loaded.places.written(f"apis[{i}]"), f"API `{api}` is not in this build, which serves: {', '.join(ROUTED)}"
+            loaded.places.source_path(f"apis[{i}]"),
+            f"API `{api}` is not in this build, which serves: {', '.join(routed_apis())}",
         )
         for i, api in enumerate(apis)
-        if isinstance(api, str) and api not in ROUTED and api not in AUTOMATIC
+        if isinstance(api, str) and api not in routed_apis() and api not in automatic
     ]
 
 
-def _known(api: str, specs: Specs) -> list[str]:
+def _known_types(api: str, specs: Specs) -> list[str]:
     return sorted(provider_type for known_api, provider_type in specs if known_api == api)
 
 
@@ -73,11 +71,11 @@ def find(specs: Specs, api: str, entry: ProviderEntry, path: str) -> tuple[Provi
 
 
 def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, specs: Specs) -> list[Problem]:
-    place = loaded.places.written(f"{path}.provider_type")
-    spec, problems = find(specs, api, entry, loaded.places.written(path))
+    place = loaded.places.source_path(f"{path}.provider_type")
+    spec, problems = find(specs, api, entry, loaded.places.source_path(path))
     if spec is None:
         instead = INSTEAD.get((api, entry.provider_type))
-        return problems or [Problem(place, _unknown(entry.provider_type, instead, _known(api, specs)))]
+        return problems or [Problem(place, _unknown(entry.provider_type, instead, _known_types(api, specs)))]
     if spec.factory is not None:
         from core.resolution.external.problems import external_problems
 
@@ -105,7 +103,7 @@ def checked_config(
         with Foreign(f"{spec.config_class} of `{spec.provider_type}`", secrets_of(entry.config)):
             return loaded.check(model, entry.config, f"{path}.config")
     except Unusable as wrong:
-        place = loaded.places.written(f"{path}.config")
+        place = loaded.places.source_path(f"{path}.config")
         return None, [Problem(place, reason) for reason in wrong.reasons]
 
 
@@ -116,9 +114,7 @@ def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
         return f"`{provider_type}` {why}; use {instead}"
     if not known:
         return f"provider type `{provider_type}` is not available: this build has none for this API"
-    nearest = get_close_matches(provider_type, known, n=1)
-    hint = f"; did you mean `{nearest[0]}`?" if nearest else ""
-    return f"provider type `{provider_type}` is not available here; known: {', '.join(known)}{hint}"
+    return f"provider type `{provider_type}` is not available here; known: {', '.join(known)}{did_you_mean(provider_type, known)}"
 
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:
@@ -133,8 +129,8 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
 
         return external_class(spec)
     if spec.row:
-        made: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
-        return made
+        row_config: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
+        return row_config
     own: type[BaseModel] = vars(import_module(spec.module))["Config"]
     return own
 
@@ -155,7 +151,7 @@ def _dependency_problems(loaded: Loaded, specs: Specs) -> list[Problem]:
     needs = needs_of(loaded, specs)
     problems = [
         Problem(
-            loaded.places.written(f"providers.{api}"),
+            loaded.places.source_path(f"providers.{api}"),
             f"its providers need API `{need}`, for which no provider is configured",
         )
         for api in needs
@@ -173,11 +169,11 @@ def _ownerless(loaded: Loaded) -> list[Problem]:
     if loaded.config is None:
         return []
     problems: list[Problem] = []
-    for kind in (kind for api in APIS.values() for kind in api.kinds):
+    for kind in kinds():
         providers = [entry.provider_id for entry in loaded.config.providers.get(kind.api, ())]
         for index, body in enumerate(loaded.config.resources.get(kind.section, ())):
             if body.get("provider_id") is None and len(providers) != 1:
-                place = loaded.places.written(f"resources.{kind.section}[{index}]")
-                known = ", ".join(providers) or "none"
-                problems.append(Problem(place, f"provider_id is missing; {kind.api} providers: {known}"))
+                place = loaded.places.source_path(f"resources.{kind.section}[{index}]")
+                choices = ", ".join(providers) or "none"
+                problems.append(Problem(place, f"provider_id is missing; {kind.api} providers: {choices}"))
     return problems

@@ -1,26 +1,20 @@
 """A configured provider: from its entry and its type to the object that serves it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel
 
-from core.apis.inference import InferenceProvider
-from core.apis.safety import SafetyProvider
+from core.apis.index import manifest
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
-from core.frame.callers import Call
+from core.frame.api import SurfaceFactory
+from core.frame.dotted import load
 from core.resolution.check import checked_config, find
 from core.resolution.provider_types import ProviderSpec, Specs
-
-PROTOCOLS: Final[dict[str, type]] = {"inference": InferenceProvider, "safety": SafetyProvider}
-
-
-type Surface = Callable[[Call | None], Any]
-"""The object that keeps a Surface's Protocol for one call; None is the stack itself, which may do everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,7 @@ class Instance:
 
 
 async def connect(
-    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, Surface]
+    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, SurfaceFactory]
 ) -> Instance:
     """The provider of an entry, made with those of the `surfaces` that it depends on.
 
@@ -48,7 +42,7 @@ async def connect(
     names = (*spec.api_dependencies, *spec.optional_api_dependencies)
     deps = {api: surfaces[api](None) for api in names if api in surfaces}
     if spec.factory is not None:
-        place = loaded.places.written(f"{path}.provider_type")
+        place = loaded.places.source_path(f"{path}.provider_type")
         return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
     provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
     return Instance(spec.api, entry, config, provider)
@@ -62,7 +56,7 @@ async def _external(
     from core.resolution.external.provider import make
 
     try:
-        return await make(entry.provider_id, spec, code_of(spec), config, deps, PROTOCOLS[spec.api])
+        return await make(entry.provider_id, spec, code_of(spec), config, deps, _protocol(spec.api))
     except Unusable as wrong:
         problems = [Problem(place, f"provider `{entry.provider_id}`: {reason}") for reason in wrong.reasons]
         raise ConfigInvalid("run config", problems) from None
@@ -75,3 +69,11 @@ def spec_of(specs: Specs, api: str, path: str, entry: ProviderEntry) -> Provider
         message = f"provider type `{entry.provider_type}` is not available"
         raise ConfigInvalid("run config", problems or [Problem(f"{path}.provider_type", message)])
     return spec
+
+
+def _protocol(api: str) -> type:
+    name = manifest(api).provider
+    if name is None:
+        raise LookupError(f"API {api} has no providers")
+    protocol: type = load(name)
+    return protocol

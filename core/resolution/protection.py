@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection
 import logging
 from typing import TYPE_CHECKING
 
-from core.apis.tables import route_rows
+from core.apis.index import route_rows
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
-from core.config.sections import nearest
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
+from core.platform.suggestions import did_you_mean
 from core.stores.answers.port import AnswerStore
 from core.stores.registry.port import RegistryStore
 
@@ -30,8 +30,8 @@ def protection_problems(loaded: Loaded) -> list[Problem]:
     for index, entry in enumerate(auth.providers):
         path = f"server.auth.providers[{index}]"
         if entry.type not in TYPES:
-            known = f"known: {', '.join(TYPES)}{nearest(entry.type, TYPES)}"
-            problems.append(Problem(loaded.places.written(f"{path}.type"), f"unknown auth provider; {known}"))
+            choices = f"known: {', '.join(TYPES)}{did_you_mean(entry.type, TYPES)}"
+            problems.append(Problem(loaded.places.source_path(f"{path}.type"), f"unknown auth provider; {choices}"))
             continue
         problems += loaded.check(config_class(entry.type), entry.config, f"{path}.config")[1]
     return problems

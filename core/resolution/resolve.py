@@ -1,39 +1,31 @@
 """A run config and the wanted APIs, as a resolved stack: what a function serves, and nothing else."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
-from core.apis.inference import Inference, InferenceProvider, ServedModel
-from core.apis.safety import SafetyProvider
-from core.apis.tables import APIS
+from core.apis.index import manifest
 from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
-from core.frame.callers import Call
+from core.frame.dotted import load
 from core.frame.resources import Kind, Resource
 from core.resolution.check import available, needs_of
-from core.resolution.instances import connect, spec_of
+from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
-from core.resolution.stack import Guarded, Stack, declared, routed
-from core.routing.catalog import Ask, Catalog
-from core.routing.circuit_breaker import Circuits
-from core.routing.guard import MISS_SECONDS, Enforcement, GuardedRegistry
-from core.routing.policy import DEFAULT_POLICY
-from core.routing.registry import MaySee, Offered, Registry
-from core.routing.targets import TargetPolicy
-from core.services.inference.router import InferenceRouter
-from core.services.inference.shielded import ShieldedInference
-from core.services.safety.router import SafetyRouter
-
-if TYPE_CHECKING:
-    from core.apis.native import NativeInference
+from core.resolution.provider_types import Specs
+from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
+from core.routing.catalog import Catalog
+from core.routing.circuit_breaker import CircuitBreaker
+from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
+from core.routing.policy import DEFAULT_POLICY, Policy
+from core.routing.registry import Registry
 
 
-async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
+async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
     """Make the wanted APIs and what they depend on, each after what it needs.
 
     Of the `earlier` stack of the same run config, what guards and counts goes over to this one, and so do the providers
@@ -45,39 +37,50 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlie
     """
     if loaded.config is None:
         raise ConfigInvalid("run config", loaded.problems)
+    apis = set(apis)
+    stack = _new(loaded, loaded.config, apis, version) if earlier is None else _after(earlier, loaded.config)
+    reusable = [] if earlier is None else earlier.instances
     specs = available(loaded.config.external_providers_dir)[0]
-    wanted = set(wanted)
-    apis = routed(loaded.config) if "admin" in wanted else sorted(wanted | _shields_of(loaded.config, wanted))
-    stack = _begun(loaded, loaded.config, wanted, version) if earlier is None else _after(earlier, loaded.config)
-    there = [] if earlier is None else earlier.instances
-    for api in dependency_order(apis, needs_of(loaded, specs)):
-        for entry_api, path, entry in loaded.provider_entries():
-            if entry_api == api:
-                spec = spec_of(specs, api, loaded.places.written(path), entry)
-                alone = not (spec.api_dependencies or spec.optional_api_dependencies)
-                same = next((i for i in there if alone and i.api == api and i.entry == entry), None)
-                stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))
-                if stack.circuits is not None and same is None:
-                    stack.circuits.forget(entry.provider_id)
-        ASSEMBLE[api](stack, {i.entry.provider_id: i.provider for i in stack.instances if i.api == api})
-    if "admin" in wanted:
-        from core.resolution.admin import assemble
-
-        assemble(stack, loaded)
+    for api in dependency_order(*_needs(loaded, loaded.config, specs, apis)):
+        await _add_providers(stack, loaded, specs, api, reusable)
+        api_manifest = manifest(api)
+        stack.registries |= {kind.name: _registry(stack, kind) for kind in api_manifest.kinds}
+        stack.surfaces |= load(api_manifest.assemble)(stack)
     return stack
 
 
-def _begun(loaded: Loaded, config: RunConfig, wanted: set[str], version: str) -> Stack:
+def _needs(loaded: Loaded, config: RunConfig, specs: Specs, apis: set[str]) -> tuple[list[str], Mapping[str, set[str]]]:
+    """Which APIs to make, and which each of them needs before it."""
+    overviews = {name for name in apis if manifest(name).overview}
+    everything = routed_apis(config) if overviews else []
+    depended = {other for name in apis for other in manifest(name).depends if can_serve(other, config)}
+    needs = needs_of(loaded, specs) | {name: set(everything) for name in overviews}
+    return sorted(apis | depended), needs
+
+
+async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:
+    for entry_api, path, entry in loaded.provider_entries():
+        if entry_api != api:
+            continue
+        spec = spec_of(specs, api, loaded.places.source_path(path), entry)
+        alone = not (spec.api_dependencies or spec.optional_api_dependencies)
+        same = next((i for i in reusable if alone and i.api == api and i.entry == entry), None)
+        stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))
+        if stack.circuits is not None and same is None:
+            stack.circuits.forget(entry.provider_id)
+
+
+def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Stack:
     auth = config.server.auth
-    stack = Stack(config, _enforcement(auth), circuits=_circuits(config), version=version)
-    stack.authenticator = connect_auth(loaded, auth, stack.connected)
+    stack = Stack(loaded, config, _enforcement(auth), circuits=_circuits(config), version=version)
+    stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
     stack.quota = connect_quota(config.server.quota, authenticated=stack.authenticator is not None)
-    stack.answers = connect_idempotency(config.server.idempotency, wanted)
+    stack.answers = connect_idempotency(config.server.idempotency, apis)
     if config.configurations is not None:
-        from core.resolution.live.poller import watch_of
+        from core.resolution.live.poller import poller_of
 
         seconds = config.configurations.refresh_seconds
-        stack.watch = watch_of(config.metadata_store, seconds)  # pyright: ignore[reportArgumentType] - frozen records have a hash
+        stack.poller = poller_of(config.metadata_store, seconds)  # pyright: ignore[reportArgumentType] - frozen records have a hash
     return stack
 
 
@@ -85,76 +88,45 @@ def _after(earlier: Stack, config: RunConfig) -> Stack:
     return replace(earlier, config=config, surfaces={}, registries={}, instances=[])
 
 
-def _circuits(config: RunConfig) -> Circuits | None:
+def _circuits(config: RunConfig) -> CircuitBreaker | None:
     """Those of this process: the stacks of one run config share them, as those that `serve` makes of each function."""
     circuit = config.routing.circuit
     if circuit is None:
         return None
-    return _shared(f"{config.name} {config.metadata_store!r}", circuit.failures, circuit.open_seconds)
+    return _shared_circuits(f"{config.name} {config.metadata_store!r}", circuit.failures, circuit.open_seconds)
 
 
 @cache
-def _shared(_config: str, failures: int, open_seconds: float) -> Circuits:
-    return Circuits(failures, open_seconds)
+def _shared_circuits(_config: str, failures: int, open_seconds: float) -> CircuitBreaker:
+    return CircuitBreaker(failures, open_seconds)
 
 
 def _enforcement(auth: AuthConfig | None) -> Enforcement:
     """Without auth every caller is the same one: nothing is hidden from it that a 404's time could tell."""
     rules = DEFAULT_POLICY if auth is None or auth.access_policy is None else auth.access_policy
-    return Enforcement(TargetPolicy(rules), 0.0 if auth is None else MISS_SECONDS)
+    return Enforcement(Policy(rules), 0.0 if auth is None else NOT_FOUND_FLOOR_SECONDS)
 
 
-def _shields_of(config: RunConfig, wanted: set[str]) -> set[str]:
-    """Models may be guarded by shields: where inference is served, the configured safety is needed too."""
-    return {"safety"} if "inference" in wanted and config.providers.get("safety") else set()
-
-
-def _inference(stack: Stack, providers: Mapping[str, InferenceProvider]) -> None:
-    asks = {name: provider.list_models for name, provider in providers.items()}
-    models = stack.registries["model"] = _guarded(stack, APIS["inference"].kinds[0], asks)
-
-    def inference(call: Call | None) -> Inference:
-        """For the stack itself, as which shields ask their models, without shields."""
-        router = InferenceRouter(models(call), providers, call, stack.circuits)
-        if call is None:
-            return router
-        safety = stack.surfaces.get("safety")
-        return ShieldedInference(router, models(call), safety(None) if safety is not None else None, call)
-
-    stack.surfaces |= {"inference": inference, "native_inference": lambda call: _native(inference(call))}
-
-
-def _native(inference: Inference) -> "NativeInference":
-    from core.services.inference.native.router import NativeRouter  # few ask for it
-
-    return NativeRouter(inference)
-
-
-def _safety(stack: Stack, providers: Mapping[str, SafetyProvider]) -> None:
-    async def offered(shield: Resource, _: MaySee) -> None:
-        await providers[shield.provider_id].check_shield(shield)
-
-    kind = APIS["safety"].kinds[0]
-    shields = stack.registries["shield"] = _guarded(stack, kind, dict.fromkeys(providers, _lists_nothing), offered)
-    stack.surfaces["safety"] = lambda call: SafetyRouter(shields(call), providers, call)
-
-
-async def _lists_nothing() -> list[ServedModel]:
-    return []
-
-
-def _guarded(stack: Stack, kind: Kind, asks: Mapping[str, Ask], offered: Offered | None = None) -> Guarded:
+def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
+    providers = stack.providers(kind.api)
     settings = stack.config.registry
+    listings = {name: _method(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
+
+    async def check(resource: Resource) -> None:
+        if kind.check is not None:
+            await _method(providers[resource.provider_id], kind.check)(resource)
+
     registry = Registry(
         kind,
-        stack.connected(),
-        Catalog(asks, seconds=settings.provider_models_seconds),
-        provider_ids=list(asks),
-        declared=declared(stack.config, kind),
+        stack.registry_store(),
+        Catalog(listings, seconds=settings.provider_models_seconds),
+        provider_ids=list(providers),
+        declared=declared_resources(stack.config, kind),
         remember=settings.cache_seconds,
-        offered=offered,
+        check=check if kind.check else None,
     )
     return lambda call: GuardedRegistry(registry, stack.enforcement, call.principal if call is not None else None)
 
 
-ASSEMBLE: Final[dict[str, Callable[[Stack, Mapping[str, Any]], None]]] = {"inference": _inference, "safety": _safety}
+def _method(provider: object, name: str) -> Any:  # noqa: ANN401 - a row names a method of its API's Protocol
+    return getattr(provider, name)

@@ -1,16 +1,17 @@
 """What a run config is resolved to: the objects that answer, and what they share."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from core.apis.tables import APIS
+from core.apis.index import manifest, names
 from core.config.document import RunConfig
-from core.frame.callers import Call
+from core.config.load import Loaded
+from core.frame.api import SurfaceFactory
 from core.frame.resources import Kind, Resource
-from core.resolution.instances import Instance, Surface
-from core.routing.circuit_breaker import Circuits
-from core.routing.guard import Enforcement, GuardedRegistry
+from core.resolution.instances import Instance
+from core.routing.circuit_breaker import CircuitBreaker
+from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
 from core.stores.answers.port import AnswerStore
 from core.stores.connect import REGISTRY
@@ -20,35 +21,39 @@ from core.stores.registry.port import RegistryStore
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
-    from core.resolution.live.poller import Watch
-    from core.services.configurations.router import Office
-
-type Guarded = Callable[[Call | None], GuardedRegistry]
+    from core.resolution.live.poller import ConfigurationPoller
+    from core.services.configurations.router import ConfigurationService
 
 
 @dataclass(slots=True, eq=False)
 class Stack:
-    """What was resolved. `surfaces` has an entry per Surface name, `registries` one per kind name.
+    """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
-    `authenticator`, `quota`, `answers`, `circuits` and `watch` are None where they are not configured; only the admin
-    function has an `office`.
+    `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
+    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `answers`, `circuits` and `poller` are None
+    where they are not configured; only an overview has a `configuration_service`.
     """
 
+    loaded: Loaded
     config: RunConfig
     enforcement: Enforcement
-    surfaces: dict[str, Surface] = field(default_factory=dict[str, Surface])
-    registries: dict[str, Guarded] = field(default_factory=dict[str, Guarded])
+    surfaces: dict[str, SurfaceFactory] = field(default_factory=dict[str, SurfaceFactory])
+    registries: dict[str, RegistryFactory] = field(default_factory=dict[str, RegistryFactory])
     instances: list[Instance] = field(default_factory=list[Instance])
     store: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
     answers: AnswerStore | None = None
-    circuits: Circuits | None = None
-    watch: "Watch | None" = None
-    office: "Callable[[], Office] | None" = None
+    circuits: CircuitBreaker | None = None
+    poller: "ConfigurationPoller | None" = None
+    configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
 
-    def connected(self) -> RegistryStore:
+    def providers(self, api: str) -> Mapping[str, Any]:
+        """The providers of an API, by provider id."""
+        return {i.entry.provider_id: i.provider for i in self.instances if i.api == api}
+
+    def registry_store(self) -> RegistryStore:
         """The registry's store, cached; made for the first that needs it."""
         if self.store is None:
             store = REGISTRY.connect(self.config.metadata_store)
@@ -66,7 +71,7 @@ class Stack:
                 store.warm()
 
     async def close(self) -> None:
-        """Let go of every connection; a provider without `close` has none."""
+        """Close every connection; a provider without `close` has none."""
         await close_all(self.instances)
         for part in (self.authenticator, self.quota, self.answers):
             if part is not None:
@@ -76,23 +81,27 @@ class Stack:
 
 
 async def close_all(instances: Iterable[Instance]) -> None:
-    """Let go of the connections of each; a provider without `close` has none."""
+    """Close the connections of each; a provider without `close` has none."""
     for instance in instances:
         close: Callable[[], Awaitable[None]] | None = getattr(instance.provider, "close", None)
         if close is not None:
             await close()
 
 
-def routed(config: RunConfig) -> list[str]:
-    """The routed APIs of this build that the config asks for and has providers for."""
-    return [name for name in APIS if name in config.apis and config.providers.get(name)]
+def routed_apis(config: RunConfig) -> list[str]:
+    """The APIs of this build that the run config asks for, and has providers for where they need some."""
+    return [name for name in names() if name in config.apis and can_serve(name, config)]
 
 
-def declared(config: RunConfig, kind: Kind) -> list[Resource]:
+def can_serve(api: str, config: RunConfig) -> bool:
+    """Whether the API can answer: it has a provider, or needs none."""
+    return bool(config.providers.get(api)) or manifest(api).provider is None
+
+
+def declared_resources(config: RunConfig, kind: Kind) -> list[Resource]:
     """The resources of this kind that the run config itself has."""
     provider_ids = [entry.provider_id for entry in config.providers.get(kind.api, ())]
-    entries = config.resources.get(kind.section, ())
-    bodies = [kind.body.model_validate(entry) for entry in entries]
+    bodies = [kind.body_type().model_validate(entry) for entry in config.resources.get(kind.section, ())]
     return [
         resource_from(kind, body, cast("str | None", vars(body).get("provider_id")) or provider_ids[0], created=0)
         for body in bodies

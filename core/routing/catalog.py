@@ -1,22 +1,23 @@
-"""What each provider says it serves: asked in parallel, remembered for a bounded time."""
+"""What each provider says it has: asked in parallel, remembered for a bounded time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 import logging
 import time
 from typing import Final
 
-from core.apis.inference import ServedModel
 from core.errors import ApiError, ProviderUnavailable
+from core.frame.resources import Offer
 from core.platform.ttl_cache import TtlCache
 
 ASK_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 5.0  # a provider that did not answer is left alone for this long
 
 log = logging.getLogger(__name__)
-type Ask = Callable[[], Awaitable[list[ServedModel]]]
-type Listing = Mapping[str, ServedModel]
+type Ask = Callable[[], Awaitable[Sequence[Offer]]]
+type Listing = Mapping[str, Offer]
+"""By the provider's own ids."""
 
 
 class Catalog:
@@ -37,12 +38,14 @@ class Catalog:
         self._failures: TtlCache[str, ProviderUnavailable] = TtlCache(min(RETRY_SECONDS, seconds), clock=clock)
         self._last: dict[str, Listing] = {}
 
-    async def served(self, provider_id: str, *, fresh: bool = False) -> Listing:
-        """The provider's models by its own ids; `fresh` asks again whatever is remembered.
+    async def offers(self, provider_id: str, *, fresh: bool = False) -> Listing:
+        """What the provider has: nothing of one that lists nothing; `fresh` asks again whatever is remembered.
 
         Raises:
             ProviderUnavailable: it did not answer, or not in time.
         """
+        if provider_id not in self._asks:
+            return {}
         if fresh:
             return await self._listings.refresh(provider_id, lambda: self._ask(provider_id))
         failure = self._failures.peek(provider_id)
@@ -51,25 +54,25 @@ class Catalog:
         return await self._listings.get(provider_id, lambda: self._ask(provider_id))
 
     async def everything(self) -> dict[str, Listing]:
-        """All listings; a provider that is down shows what it served last, or nothing."""
+        """All listings; a provider that is down shows what it had last, or nothing."""
         stale = [name for name in self._asks if self._listings.peek(name) is None]
         await asyncio.gather(*map(self._try, stale))
         return {name: self._last.get(name, {}) for name in self._asks}
 
     async def _try(self, provider_id: str) -> None:
         with suppress(ProviderUnavailable):
-            await self.served(provider_id)
+            await self.offers(provider_id)
 
     async def _ask(self, provider_id: str) -> Listing:
         try:
             async with asyncio.timeout(self._patience):
-                models = await self._asks[provider_id]()
+                offers = await self._asks[provider_id]()
         except (ApiError, TimeoutError) as failure:
-            log.warning("provider %s did not list its models: %s", provider_id, type(failure).__name__)
+            log.warning("provider %s did not list what it has: %s", provider_id, type(failure).__name__)
             message = f"Provider `{provider_id}` could not be asked what it serves. Try again when it is up."
             unavailable = ProviderUnavailable(message)
             self._failures.put(provider_id, unavailable)
             raise unavailable from failure
         self._failures.forget(provider_id)
-        self._last[provider_id] = {model["id"]: model for model in models}
+        self._last[provider_id] = {offer["id"]: offer for offer in offers}
         return self._last[provider_id]

@@ -12,96 +12,105 @@ from typing import Any, Final
 
 from core.config.policy import Action
 from core.errors import Conflict, NotFound, PermissionDenied
-from core.frame.callers import Principal
+from core.frame.callers import Call, Principal
 from core.frame.resources import Kind, Resource
 from core.routing.policy import Policy, owner_of
-from core.routing.registry import Page, Registry
+from core.routing.registry import Page, Registry, at_provider
 
-MISS_SECONDS: Final = 0.025
+NOT_FOUND_FLOOR_SECONDS: Final = 0.025
 """A 404 leaves no earlier than this after it was asked for, so that its time does not tell hidden from missing."""
-FETCHED: Final = 100
+PAGE_SIZE: Final = 100
 """Resources read at a time, once a first page had too few that may be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """The policy, and how long a 404 takes, in seconds; `clock` and `sleep` are monotonic and of the event loop."""
+    """The policy, and how long a 404 takes at least, in seconds; `clock` and `sleep` are monotonic and of the event loop."""
 
     policy: Policy
-    miss_seconds: float = 0.0
+    not_found_floor_seconds: float = 0.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+
+
+type RegistryFactory = Callable[[Call | None], GuardedRegistry]
+"""A registry as it is for one call; None is the stack itself."""
 
 
 class GuardedRegistry:
     """`registry` for `principal`; None is the stack itself, which may do everything."""
 
     def __init__(self, registry: Registry, enforcement: Enforcement, principal: Principal | None) -> None:
-        """Made for a call: it holds nothing of its own."""
+        """Made for one call, of which each resource is resolved once: what it sees does not change under it."""
         self.kind: Kind = registry.kind
         self._registry = registry
         self._enforcement = enforcement
         self._principal = principal
+        self._resolved: dict[str, Resource] = {}
 
     async def get(self, identifier: str) -> Resource:
         """The resource; raises NotFound also for one that may not be read."""
-        begun = self._enforcement.clock()
+        if (resolved := self._resolved.get(identifier)) is not None:
+            return resolved
+        start = self._enforcement.clock()
         try:
             resource = await self._registry.get(identifier)
             if not self._may("read", resource):
-                raise self._registry.unknown(identifier)
+                raise self._registry.missing_error(identifier)
         except NotFound:
-            await self._pause(begun)
+            await self._pause(start)
             raise
+        if self._principal is not None:  # the stack itself is not one call: it asks again
+            self._resolved[identifier] = resource
         return resource
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` of those that may be read; `has_more` speaks of those alone."""
-        found: list[Resource] = []
+        readable: list[Resource] = []
         more, size = True, limit + 1
-        while more and len(found) <= limit:
+        while more and len(readable) <= limit:
             page = await self._registry.page(after=after, limit=size)
-            size = max(size, FETCHED)
-            found += [resource for resource in page.resources if self._may("read", resource)]
+            size = max(size, PAGE_SIZE)
+            readable += [resource for resource in page.resources if self._may("read", resource)]
             more = page.has_more
             after = page.resources[-1].identifier if page.resources else after
-        return Page(found[:limit], len(found) > limit)
+        return Page(readable[:limit], len(readable) > limit)
 
-    async def register(self, wanted: Resource) -> Resource:
-        """Register `wanted` as the caller's own.
+    async def register(self, resource: Resource) -> Resource:
+        """Register `resource` as the caller's own.
 
         Raises:
             PermissionDenied: it may not be created, or what it stands for may not be read.
             Conflict: the identifier is taken; of what the caller may not read nothing else is said.
         """
-        owned = replace(wanted, owner=owner_of(self._principal))
-        if not self._may("read", self._registry.meant(owned)) or not self._may("create", owned):
-            raise self._denied("create", wanted.identifier)
+        owned = replace(resource, owner=owner_of(self._principal))
+        if not self._may("read", at_provider(owned)) or not self._may("create", owned):
+            raise self._denial("create", resource.identifier)
         try:
-            kept = await self._registry.register(owned, may_see=lambda resource: self._may("read", resource))
+            stored = await self._registry.register(owned, may_see=lambda other: self._may("read", other))
         except Conflict:
-            taken = await self._hidden(wanted.identifier)
-            if taken is None:
+            conflict = await self._hidden(resource.identifier)
+            if conflict is None:
                 raise
-            raise taken from None
-        if not self._may("read", kept):
-            raise _taken(wanted.identifier)
-        return kept
+            raise conflict from None
+        if not self._may("read", stored):
+            raise _conflict(resource.identifier)
+        return stored
 
     async def unregister(self, identifier: str) -> None:
         """Remove it; raises NotFound for what may not be read, PermissionDenied for what may not be deleted."""
 
         def check(resource: Resource) -> None:
             if not self._may("read", resource):
-                raise self._registry.unknown(identifier, "registered")
+                raise self._registry.missing_error(identifier, "registered")
             if not self._may("delete", resource):
-                raise self._denied("delete", identifier)
+                raise self._denial("delete", identifier)
 
-        begun = self._enforcement.clock()
+        start = self._enforcement.clock()
         try:
             await self._registry.unregister(identifier, check)
         except NotFound:
-            await self._pause(begun)
+            await self._pause(start)
             raise
 
     def provider_of(self, body: dict[str, Any]) -> str:
@@ -109,10 +118,17 @@ class GuardedRegistry:
         return self._registry.provider_of(body)
 
     def _may(self, action: Action, resource: Resource) -> bool:
-        also = self._registry.other_names(resource)
-        return self._enforcement.policy.allows(self._principal, action, resource, also)
+        """A resource that several places serve may be used if it may be at each of them.
 
-    def _denied(self, action: Action, identifier: str) -> PermissionDenied:
+        A rule about its id decides for all of its places; a rule about one place, for that one alone.
+        """
+        policy = self._enforcement.policy
+        if not policy.allows(self._principal, action, resource, self._registry.other_names(resource)):
+            return False
+        places = self.kind.elsewhere(resource)
+        return all(policy.allows(self._principal, action, place, (place.provider_name,)) for place in places)
+
+    def _denial(self, action: Action, identifier: str) -> PermissionDenied:
         name = self.kind.name.replace("_", " ")
         return PermissionDenied(f"The access policy does not let you {action} the {name} `{identifier}`.")
 
@@ -120,14 +136,14 @@ class GuardedRegistry:
         try:
             await self.get(identifier)
         except NotFound:
-            return _taken(identifier)
+            return _conflict(identifier)
         return None
 
-    async def _pause(self, begun: float) -> None:
-        left = self._enforcement.miss_seconds - (self._enforcement.clock() - begun)
-        if left > 0:
-            await self._enforcement.sleep(left)
+    async def _pause(self, start: float) -> None:
+        remaining = self._enforcement.not_found_floor_seconds - (self._enforcement.clock() - start)
+        if remaining > 0:
+            await self._enforcement.sleep(remaining)
 
 
-def _taken(identifier: str) -> Conflict:
+def _conflict(identifier: str) -> Conflict:
     return Conflict(f"`{identifier}` is taken. Choose another identifier.")

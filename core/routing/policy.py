@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from core.config.policy import ACTIONS, AccessRule, Action, Condition, Scope, listed, parse_condition, resource_pattern
+from core.config.policy import (
+    ACTIONS,
+    AccessRule,
+    Action,
+    Condition,
+    Scope,
+    parse_condition,
+    resource_pattern,
+    to_tuple,
+)
 from core.frame.callers import CATEGORIES, Principal
 from core.frame.resources import Resource
 
@@ -88,10 +97,10 @@ class _Matcher:
 
     def __init__(self, rule: AccessRule) -> None:
         self._scope = rule.scope
-        self._actions = frozenset(listed(self._scope.actions))
+        self._actions = frozenset(to_tuple(self._scope.actions))
         self._pattern = None if self._scope.resource is None else resource_pattern(self._scope.resource)
-        self._when = [(text, parse_condition(text)) for text in listed(rule.when)]
-        self._unless = [(text, parse_condition(text)) for text in listed(rule.unless)]
+        self._when = [(text, parse_condition(text)) for text in to_tuple(rule.when)]
+        self._unless = [(text, parse_condition(text)) for text in to_tuple(rule.unless)]
 
     def mismatch(self, principal: Principal, action: Action, resource: Resource, also: Sequence[str]) -> str | None:
         """Why the rule does not match, None if it does."""
@@ -99,7 +108,7 @@ class _Matcher:
         if scope.principal is not None and scope.principal != principal.id:
             return f"it is for `{scope.principal}`"
         if action not in self._actions:
-            return f"it is about {', '.join(listed(scope.actions))}"
+            return f"it is about {', '.join(to_tuple(scope.actions))}"
         if not self._means(resource, also):
             return f"it is about `{scope.resource}`"
         for text, condition in self._when:

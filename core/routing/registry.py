@@ -6,25 +6,23 @@ run config alone: they are never written to the store, so that stacks which shar
 leave each other stale entries.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 import time
-from typing import Any
+from typing import Any, Final, cast
 
-from core.apis.inference import ServedModel
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
-from core.frame.resources import Kind, Resource
+from core.frame.resources import Kind, Offer, Resource
 from core.platform.ttl_cache import TtlCache
 from core.routing.catalog import Catalog
-from core.routing.targets import elsewhere
 from core.stores.registry.port import Check, RegistryStore
 
-NAMES_IN_A_MESSAGE = 20
+NAMES_IN_A_MESSAGE: Final = 20
 
 type MaySee = Callable[[Resource], bool]
-type Offered = Callable[[Resource, MaySee], Awaitable[None]]
-"""Whether a resource's provider has it, to register: raises InvalidRequest, which names only what the caller may see."""
+type CheckOffer = Callable[[Resource], Awaitable[None]]
+"""Raises InvalidRequest for a resource that its provider cannot serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +40,12 @@ def split_identifier(identifier: str, provider_ids: Collection[str]) -> tuple[st
     return head, identifier[len(head) + 1 :]
 
 
-def listed(kind: Kind, provider_id: str, served: ServedModel) -> Resource:
+def resource_of_offer(kind: Kind, provider_id: str, offer: Offer) -> Resource:
     """A resource that nobody registered, as its provider describes it."""
-    attributes = {name: served.get(name, default) for name, default in kind.fields.items()}
-    name = served["id"]
-    return Resource(kind.name, f"{provider_id}/{name}", provider_id, name, attributes, served.get("created", 0))
+    facts = cast("Mapping[str, Any]", offer)
+    attributes = {name: facts.get(name, default) for name, default in kind.fields.items()}
+    name = offer["id"]
+    return Resource(kind.name, f"{provider_id}/{name}", provider_id, name, attributes, offer.get("created", 0))
 
 
 class Registry:
@@ -61,18 +60,18 @@ class Registry:
         provider_ids: Sequence[str],
         declared: Sequence[Resource] = (),
         remember: float = 30.0,
-        offered: Offered | None = None,
+        check: CheckOffer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Compose; nothing is read before the first call. Without `offered`, what the catalog lists can be registered."""
+        """Nothing is read before the first call. Of a kind with a listing, what the `catalog` has can be registered."""
         self.kind = kind
         self.provider_ids = tuple(provider_ids)
         self._store = store
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
-        self._declared_names = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
+        self._declared_at = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
         self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
-        self._offered = offered or self._check_served
+        self._check = check
 
     async def get(self, identifier: str) -> Resource:
         """The resource that `identifier` names, in either form.
@@ -85,125 +84,137 @@ class Registry:
             return resource
         if (resource := self._unregistered.peek(identifier)) is not None:
             return resource
-        resource = await self._store.get(self.kind.name, identifier) or await self._by_provider_name(identifier)
+        resource = await self._store.get(self.kind.name, identifier) or await self._get_by_provider_name(identifier)
         if resource is None:
-            raise self.unknown(identifier)
+            raise self.missing_error(identifier)
         return resource
 
     def other_names(self, resource: Resource) -> tuple[str, ...]:
         """What else means it, besides its identifier: the name within its provider, and the one it is declared as."""
-        full = f"{resource.provider_id}/{resource.provider_resource_id}"
-        if resource.identifier != full:
-            return (full,)
-        declared = self._declared_names.get((resource.provider_id, resource.provider_resource_id))
+        if resource.identifier != resource.provider_name:
+            return (resource.provider_name,)
+        declared = self._declared_at.get((resource.provider_id, resource.provider_resource_id))
         return (declared.identifier,) if declared is not None else ()
 
-    def meant(self, resource: Resource) -> Resource:
-        """What `resource` stands for, under the name that it has within its provider."""
-        return replace(resource, identifier=f"{resource.provider_id}/{resource.provider_resource_id}", owner=None)
-
-    async def _by_provider_name(self, identifier: str) -> Resource | None:
+    async def _get_by_provider_name(self, identifier: str) -> Resource | None:
         names = split_identifier(identifier, self.provider_ids)
         if names is None:
             return None
-        known = self._declared_names.get(names) or await self._store.find(self.kind.name, *names)
-        if known is not None:  # what is known of it holds under this name too, which is the provider's and nobody's own
-            return replace(known, identifier=identifier, owner=None)
         provider_id, name = names
-        served = (await self._catalog.served(provider_id)).get(name)
-        if served is None:
+        if (registered := await self._find_registered(provider_id, name)) is not None:
+            # What is registered of it holds under this name too, which is the provider's and nobody's own.
+            return replace(registered, identifier=identifier, owner=None)
+        offer = (await self._catalog.offers(provider_id)).get(name)
+        if offer is None:
             return None
-        resource = listed(self.kind, provider_id, served)
+        resource = resource_of_offer(self.kind, provider_id, offer)
         self._unregistered.put(identifier, resource)
         return resource
 
+    async def _find_registered(self, provider_id: str, name: str) -> Resource | None:
+        """What is declared, or else in the store, for a provider's own name."""
+        declared = self._declared_at.get((provider_id, name))
+        return declared or await self._store.find(self.kind.name, provider_id, name)
+
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
-        known = {resource.identifier: resource for resource in await self._listed()} | self._declared
+        rows = {resource.identifier: resource for resource in await self._offered_resources()} | self._declared
         stored = await self._store.page(self.kind.name, after=after, limit=limit + 1)
-        known |= {resource.identifier: resource for resource in stored if resource.identifier not in self._declared}
+        rows |= {resource.identifier: resource for resource in stored if resource.identifier not in self._declared}
         floor = after.encode()
-        rows = sorted((r for r in known.values() if r.identifier.encode() > floor), key=lambda r: r.identifier.encode())
-        return Page(list(islice(rows, limit)), len(rows) > limit)
+        rest = sorted((r for r in rows.values() if r.identifier.encode() > floor), key=lambda r: r.identifier.encode())
+        return Page(list(islice(rest, limit)), len(rest) > limit)
 
-    async def _listed(self) -> list[Resource]:
+    async def _offered_resources(self) -> list[Resource]:
         everything = await self._catalog.everything()
-        rows = [listed(self.kind, name, served) for name, models in everything.items() for served in models.values()]
-        declared = [self._declared_names.get((row.provider_id, row.provider_resource_id), row) for row in rows]
-        return [replace(known, identifier=row.identifier) for known, row in zip(declared, rows, strict=True)]
+        rows = [
+            resource_of_offer(self.kind, name, offer)
+            for name, offers in everything.items()
+            for offer in offers.values()
+        ]
+        declared = [self._declared_at.get((row.provider_id, row.provider_resource_id), row) for row in rows]
+        return [replace(best, identifier=row.identifier) for best, row in zip(declared, rows, strict=True)]
 
-    async def register(self, wanted: Resource, may_see: MaySee = lambda _: True) -> Resource:
-        """Store `wanted`, whose provider must serve it; the same content again changes nothing.
+    async def register(self, resource: Resource, may_see: MaySee = lambda _: True) -> Resource:
+        """Store `resource`, which its provider must have; the same content again changes nothing.
 
-        A refusal names what else the provider serves, as far as the caller `may_see` it.
+        A refusal names what else the provider has, as far as the caller `may_see` it.
 
         Raises:
-            InvalidRequest: its provider does not serve it, or the identifier means another resource.
-            PermissionDenied: a target of it is not what the caller may see.
+            InvalidRequest: its provider does not have it, or the identifier means another resource.
+            PermissionDenied: another place that it names is not what the caller may see.
             ProviderUnavailable: its provider could not be asked; nothing is stored.
             Conflict: the identifier is taken with other content.
         """
-        declared = self._declared.get(wanted.identifier)
+        declared = self._declared.get(resource.identifier)
         if declared is not None:
-            if declared.content() != wanted.content():
-                raise Conflict(f"`{wanted.identifier}` is declared in the run config with other content.")
+            if declared.content() != resource.content():
+                raise Conflict(f"`{resource.identifier}` is declared in the run config with other content.")
             return declared
-        self._check_identifier(wanted)
-        await self._offered(wanted, may_see)
-        for place in elsewhere(wanted):
+        self._check_identifier(resource)
+        await self._check_offer(resource, may_see)
+        for place in self.kind.elsewhere(resource):
             await self._check_target(place, may_see)
-        resource = await self._store.create(wanted)
-        self._unregistered.forget(f"{resource.provider_id}/{resource.provider_resource_id}", resource.identifier)
-        return resource
+        stored = await self._store.create(resource)
+        self._unregistered.forget(stored.provider_name, stored.identifier)
+        return stored
 
-    def _check_identifier(self, wanted: Resource) -> None:
-        names = split_identifier(wanted.identifier, self.provider_ids)
-        if names is not None and names != (wanted.provider_id, wanted.provider_resource_id):
+    def _check_identifier(self, resource: Resource) -> None:
+        names = split_identifier(resource.identifier, self.provider_ids)
+        if names is not None and names != (resource.provider_id, resource.provider_resource_id):
             raise InvalidRequest(
-                f"`{wanted.identifier}` already means `{names[1]}` of provider `{names[0]}`. Choose another id.",
+                f"`{resource.identifier}` already means `{names[1]}` of provider `{names[0]}`. Choose another id.",
                 param=self.kind.id_field,
             )
 
-    async def _check_served(self, wanted: Resource, may_see: MaySee) -> None:
-        name = wanted.provider_resource_id
-        served = await self._catalog.served(wanted.provider_id)
-        if name not in served:
-            served = await self._catalog.served(wanted.provider_id, fresh=True)
-        if name not in served:
-            rows = [listed(self.kind, wanted.provider_id, model) for model in served.values()]
+    async def _check_offer(self, resource: Resource, may_see: MaySee) -> None:
+        if self._check is not None:
+            await self._check(resource)
+        if self.kind.listing is None:
+            return
+        name = resource.provider_resource_id
+        offers = await self._catalog.offers(resource.provider_id)
+        if name not in offers:
+            offers = await self._catalog.offers(resource.provider_id, fresh=True)
+        if name not in offers:
+            rows = [resource_of_offer(self.kind, resource.provider_id, offer) for offer in offers.values()]
             names = sorted(row.provider_resource_id for row in rows if may_see(row))
-            shown = ", ".join(names[:NAMES_IN_A_MESSAGE]) or "nothing"
+            examples = ", ".join(names[:NAMES_IN_A_MESSAGE]) or "nothing"
             more = f" and {len(names) - NAMES_IN_A_MESSAGE} more" if len(names) > NAMES_IN_A_MESSAGE else ""
             raise InvalidRequest(
-                f"Provider `{wanted.provider_id}` does not serve `{name}`. It serves: {shown}{more}.",
+                f"Provider `{resource.provider_id}` does not serve `{name}`. It serves: {examples}{more}.",
                 param=self.kind.provider_id_field,
             )
 
     async def _check_target(self, place: Resource, may_see: MaySee) -> None:
-        """Naming a target takes what registering the model there would; `place` is the model as if it were."""
-        meant = self.meant(place)
+        """Naming a target takes what registering the resource there would; `place` is the resource as if it were."""
+        target = at_provider(place)
         if place.provider_id not in self.provider_ids:
-            known = ", ".join(self.provider_ids)
-            raise InvalidRequest(f"Target provider `{place.provider_id}` not found. Known: {known}.", param="metadata")
-        if not may_see(meant):
-            raise PermissionDenied(
-                f"The access policy does not let you create `{place.identifier}` with target `{meant.identifier}`."
-            )
-        await self._offered(place, may_see)
-        wanted, there = place.attributes["model_type"], await self._type_at(place)
-        if there not in (None, wanted):
+            choices = ", ".join(self.provider_ids)
             raise InvalidRequest(
-                f"Target `{meant.identifier}` is of model_type `{there}`, not `{wanted}`.", param="metadata"
+                f"Target provider `{place.provider_id}` not found. Known: {choices}.", param="metadata"
             )
+        if not may_see(target):
+            raise PermissionDenied(
+                f"The access policy does not let you create `{place.identifier}` with target `{target.identifier}`."
+            )
+        await self._check_offer(place, may_see)
+        for field in self.kind.alike:
+            value = await self._attribute_at(place, field)
+            if value not in (None, place.attributes[field]):
+                raise InvalidRequest(
+                    f"Target `{target.identifier}` is of {field} `{value}`, not `{place.attributes[field]}`.",
+                    param="metadata",
+                )
 
-    async def _type_at(self, place: Resource) -> str | None:
-        """What is known to be there; None where only a listing says the default, as those do that cannot tell."""
-        names = (place.provider_id, place.provider_resource_id)
-        known = self._declared_names.get(names) or await self._store.find(self.kind.name, *names)
-        if known is not None:
-            return str(known.attributes["model_type"])
-        said = (await self._catalog.served(place.provider_id))[place.provider_resource_id]["model_type"]
-        return None if said == self.kind.fields["model_type"] else said
+    async def _attribute_at(self, place: Resource, field: str) -> object:
+        """What is known of it there; None where only a listing says the default, as those do that cannot tell."""
+        registered = await self._find_registered(place.provider_id, place.provider_resource_id)
+        if registered is not None:
+            return registered.attributes[field]
+        offers = cast("Mapping[str, Mapping[str, object]]", await self._catalog.offers(place.provider_id))
+        value = offers.get(place.provider_resource_id, {}).get(field)
+        return None if value == self.kind.fields[field] else value
 
     async def unregister(self, identifier: str, check: Check | None = None) -> None:
         """Remove a registered resource, unless `check` raises for it.
@@ -218,27 +229,32 @@ class Registry:
                 check(declared)
             raise Conflict(f"`{identifier}` is declared in the run config; remove it there.")
         if not await self._store.delete(self.kind.name, identifier, check):
-            raise self.unknown(identifier, "registered")
+            raise self.missing_error(identifier, "registered")
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
         provider_id = body.get("provider_id")
-        known = ", ".join(self.provider_ids) or "none"
+        choices = ", ".join(self.provider_ids) or "none"
         if provider_id is None and len(self.provider_ids) == 1:
             return self.provider_ids[0]
         if provider_id is None:
             raise InvalidRequest(
-                f"No provider specified and multiple providers available. Please specify a provider_id: {known}.",
+                f"No provider specified and multiple providers available. Please specify a provider_id: {choices}.",
                 param="provider_id",
             )
         if provider_id not in self.provider_ids:
-            raise InvalidRequest(f"Provider `{provider_id}` not found. Known: {known}.", param="provider_id")
+            raise InvalidRequest(f"Provider `{provider_id}` not found. Known: {choices}.", param="provider_id")
         return str(provider_id)
 
-    def unknown(self, identifier: str, state: str = "known") -> NotFound:
+    def missing_error(self, identifier: str, state: str = "known") -> NotFound:
         """The one failure for what is not there, and for what may not be seen."""
         name = self.kind.name.replace("_", " ")
         return NotFound(
             f"`{identifier}` is not a {state} {name}. GET {self.kind.path} lists what there is.",
             param=self.kind.id_field,
         )
+
+
+def at_provider(resource: Resource) -> Resource:
+    """What `resource` stands for, under the name that it has within its provider, where it is nobody's own."""
+    return replace(resource, identifier=resource.provider_name, owner=None)

@@ -3,15 +3,12 @@
 Asked for by its provider's own name for it (`provider_id/name`), a model is that provider's alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 import math
-from typing import Any, override
+from typing import Any
 
-from core.config.policy import Action
-from core.frame.callers import Principal
 from core.frame.resources import Resource
-from core.routing.policy import Decision, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +31,10 @@ def targets_of(resource: Resource) -> list[Target]:
     """Its own provider first, unless an entry of the list, which RegisterModel has validated, is about that one."""
     own = Target(resource.provider_id, resource.provider_resource_id)
     entries: list[dict[str, Any]] | None = resource.attributes.get("metadata", {}).get("targets")
-    if not entries or resource.identifier == f"{own.provider_id}/{own.model}":
+    if not entries or resource.identifier == resource.provider_name:
         return [own]
-    given = [_target(entry) for entry in entries]
-    return given if any(target.place == own.place for target in given) else [own, *given]
+    targets = [_target(entry) for entry in entries]
+    return targets if any(target.place == own.place for target in targets) else [own, *targets]
 
 
 def _target(entry: dict[str, Any]) -> Target:
@@ -50,7 +47,7 @@ def _target(entry: dict[str, Any]) -> Target:
     )
 
 
-def elsewhere(resource: Resource) -> list[Resource]:
+def alternates(resource: Resource) -> list[Resource]:
     """`resource` as if it were registered at each of its targets but its own."""
     return [
         replace(resource, provider_id=target.provider_id, provider_resource_id=target.model)
@@ -59,29 +56,9 @@ def elsewhere(resource: Resource) -> list[Resource]:
     ]
 
 
-def ordered(targets: Iterable[Target], draw: Callable[[], float]) -> list[Target]:
+def order_targets(targets: Iterable[Target], draw: Callable[[], float]) -> list[Target]:
     """By priority, and within one by chance: the odds of being next are the weights. `draw` gives [0, 1).
 
     Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).
     """
     return sorted(targets, key=lambda target: (target.priority, -math.log(1 - draw()) / target.weight))
-
-
-class TargetPolicy(Policy):
-    """A policy about models that may be served in several places: it must allow every one of them.
-
-    A rule about a model's id decides for all of its targets; a rule about one target, for that one alone.
-    """
-
-    @override
-    def decide(
-        self, principal: Principal | None, action: Action, resource: Resource, also: Sequence[str] = ()
-    ) -> Decision:
-        """The first refusal, if there is one."""
-        decision = super().decide(principal, action, resource, also)
-        for other in elsewhere(resource):
-            if not decision.allowed:
-                break
-            name = f"{other.provider_id}/{other.provider_resource_id}"
-            decision = super().decide(principal, action, other, (name,))
-        return decision

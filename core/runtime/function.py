@@ -4,29 +4,32 @@ from core.runtime import coldstart  # first: it shortens what follows
 
 # isort: split
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 
+from core.apis.index import manifest, route_rows
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.version import VERSION
 from core.platform.environment import config_path, environ
 from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
+from core.resolution.stack import Stack
 from core.runtime import log_lines, snapshot
 from core.runtime.loop import process_loop
-from core.web.app import build_app
+from core.web.app import app_of, build_app
+from core.web.observed import Sink
 
 if TYPE_CHECKING:
     from core.runtime.buffered import Handler
 
 
-def function(*apis: str) -> tuple[Starlette, "Handler"]:
-    """Resolve `apis` from the run config that LLAMBDA_CONFIG names; connections open at first use.
+def function(api: str) -> tuple[Starlette, "Handler"]:
+    """Resolve `api` from the run config that LLAMBDA_CONFIG names; connections open at first use.
 
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
@@ -35,16 +38,32 @@ def function(*apis: str) -> tuple[Starlette, "Handler"]:
     variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
     with nullcontext() if snapshots else lazy_defaults():
-        stack = process_loop().run_until_complete(resolve(loaded, apis, version=VERSION))
-        if "admin" not in apis:  # which only looks at its providers' health
+        stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION))
+        if not manifest(api).overview:  # which only looks at its providers' health
             stack.warm()
     name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
-    app = build_app(stack, apis, log_lines.to_cloudwatch(name) if name else None, loaded=loaded)
+    app = app_of_stack(stack, [api], log_lines.to_cloudwatch(name) if name else None)
     if snapshots:
         snapshot.keep_apart()
     handler = _handler(app, variables)
     coldstart.end()
     return app, handler
+
+
+def app_of_stack(stack: Stack, apis: Iterable[str], sink: Sink | None = None) -> Starlette:
+    """Serve `apis` from what was resolved for them.
+
+    Where the Configuration API is on, the stack is replaced by what was registered, while it serves.
+    """
+    apis = list(apis)
+    rows = list(route_rows(apis))
+    if stack.poller is None:
+        return build_app(rows, stack, sink)
+    from core.resolution.live.reloader import StackReloader
+    from core.web.live import live_routes, make_endpoints
+
+    reloader = StackReloader(apis, stack, stack.poller, partial(make_endpoints, rows))
+    return app_of(live_routes(rows, reloader), [reloader], sink)
 
 
 def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":

@@ -66,7 +66,7 @@ class HttpRequest:
 def http_request(payload: bytes, base_path: str = "") -> HttpRequest:
     """The request in an invocation's JSON; see `read_event`."""
     try:
-        event: object = json.loads(payload)
+        event: object = json.loads(payload)  # not read_json: headers may hold lone halves of surrogate pairs
     except (ValueError, RecursionError) as failure:
         raise NotHttp("The event is not JSON.") from failure
     return read_event(event, base_path)

@@ -24,9 +24,9 @@ from core.errors import AnswerUnderWay, IdempotencyUnavailable, InvalidRequest, 
 from core.frame.callers import Call
 from core.quota.identity import identity
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
+from core.web.access import Perform, Steps
 from core.web.body import read
 from core.web.failures import MARGIN_SECONDS, deadline
-from core.web.gate import Perform, Steps
 from core.web.observed import observed_of
 from core.web.sse import DONE, HEADERS, EventStream, wants_done
 
@@ -45,64 +45,64 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeyedRequest:
     """What `prepare` made of a body, and under which key it came; "" is none."""
 
-    wanted: Any
+    body: Any
     key: str = ""
     fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Idempotency:
+class IdempotencyMiddleware:
     """`clock` gives Unix seconds."""
 
     store: AnswerStore
     config: IdempotencyConfig
     clock: Callable[[], float] = time.time
 
-    def around(self, steps: Steps, limit: int) -> Steps:
+    def wrap(self, steps: Steps, limit: int) -> Steps:
         """`steps`, which have `prepare`, performed once for each key; a body has at most `limit` bytes."""
         prepare, tokens = steps.prepare, steps.tokens
         if prepare is None:
             raise LookupError(HEADER)
 
-        async def ask(request: Request) -> Asked:
+        async def ask(request: Request) -> KeyedRequest:
             key = _key(request)
             if not key:
-                return Asked(await prepare(request))
+                return KeyedRequest(await prepare(request))
             body = await read(request, limit)
-            return Asked(await prepare(_again(request, body)), key, _fingerprint(request, body))
+            return KeyedRequest(await prepare(_again(request, body)), key, _fingerprint(request, body))
 
-        async def answer(request: Request, call: Call, asked: Asked) -> Response:
-            if not asked.key:
-                return await steps.perform(request, call, asked.wanted)
-            return await self._once(steps.perform, request, call, asked)
+        async def answer(request: Request, call: Call, keyed: KeyedRequest) -> Response:
+            if not keyed.key:
+                return await steps.perform(request, call, keyed.body)
+            return await self._once(steps.perform, request, call, keyed)
 
-        return Steps(answer, ask, None if tokens is None else lambda asked: tokens(asked.wanted))
+        return Steps(answer, ask, None if tokens is None else lambda keyed: tokens(keyed.body))
 
-    async def _once(self, perform: Perform, request: Request, call: Call, asked: Asked) -> Response:
+    async def _once(self, perform: Perform, request: Request, call: Call, keyed: KeyedRequest) -> Response:
         now, until = self.clock(), deadline(request.scope)
-        name = _digest(identity(call), request.scope["path"], asked.key)
-        begun = await self.store.begin(name, asked.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
-        if isinstance(begun, Earlier):
-            return _replay(begun, request, call, asked)
-        keeper = Keeper(self, begun, until)
-        async with AsyncExitStack() as freeing:
-            freeing.push_async_callback(keeper.end, None)
-            response = await perform(request, call, asked.wanted)
-            freeing.pop_all()
+        name = _digest(identity(call), request.scope["path"], keyed.key)
+        claim = await self.store.begin(name, keyed.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
+        if isinstance(claim, Earlier):
+            return _replay(claim, request, call, keyed)
+        holder = LeaseHolder(self, claim, until)
+        async with AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(holder.end, None)
+            response = await perform(request, call, keyed.body)
+            cleanup.pop_all()
         if isinstance(response, EventStream):
-            response.tape = keeper
+            response.recorder = holder
         else:
-            await keeper.end(_whole(response))
+            await holder.end(_whole(response))
         return response
 
 
-class Keeper:
+class LeaseHolder:
     """Holds a lease until its answer is kept, or the key is free again; keeps its events, if it is a stream."""
 
-    def __init__(self, idempotency: Idempotency, lease: Lease, until: float | None) -> None:
+    def __init__(self, idempotency: IdempotencyMiddleware, lease: Lease, until: float | None) -> None:
         """`until` is the function's deadline, in the loop's time: soon after it the lease ends by itself."""
         self._idempotency = idempotency
         self._lease = lease
@@ -121,8 +121,8 @@ class Keeper:
 
     async def close(self, *, whole: bool) -> None:
         """Keep the events, or let the key go."""
-        kept = whole and self._size <= self._idempotency.config.max_answer_bytes
-        await self.end(Answer(200, EVENTS["content-type"], b"".join(self._events)) if kept else None)
+        storable = whole and self._size <= self._idempotency.config.max_answer_bytes
+        await self.end(Answer(200, EVENTS["content-type"], b"".join(self._events)) if storable else None)
 
     async def end(self, answer: Answer | None) -> None:
         """Keep the answer; without one, or with one that is too large, let the key go.
@@ -132,8 +132,8 @@ class Keeper:
         """
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(answer))
-        left = None if self._until is None else self._until - HASTE_SECONDS - asyncio.get_running_loop().time()
-        await asyncio.wait((self._ending,), timeout=None if left is None else max(left, 0))
+        remaining = None if self._until is None else self._until - HASTE_SECONDS - asyncio.get_running_loop().time()
+        await asyncio.wait((self._ending,), timeout=None if remaining is None else max(remaining, 0))
 
     async def _end(self, answer: Answer | None) -> None:
         store, config = self._idempotency.store, self._idempotency.config
@@ -151,12 +151,12 @@ class Keeper:
 
 
 def _key(request: Request) -> str:
-    given = request.headers.getlist(HEADER)
-    if not given:
+    keys = request.headers.getlist(HEADER)
+    if not keys:
         return ""
-    if len(given) > 1 or not KEY.fullmatch(given[0]):
+    if len(keys) > 1 or not KEY.fullmatch(keys[0]):
         raise InvalidRequest("Header Idempotency-Key must be given once, with 1 to 255 visible ASCII characters.")
-    return given[0]
+    return keys[0]
 
 
 def _again(request: Request, body: bytes) -> Request:
@@ -180,8 +180,8 @@ def _lease_seconds(until: float | None) -> float:
     """As long as the function may run; in this time nobody else asks the model."""
     if until is None:
         return LONGEST_LEASE
-    left = until - asyncio.get_running_loop().time() + MARGIN_SECONDS
-    return min(max(left, 0) + SPARE_SECONDS, LONGEST_LEASE)
+    remaining = until - asyncio.get_running_loop().time() + MARGIN_SECONDS
+    return min(max(remaining, 0) + SPARE_SECONDS, LONGEST_LEASE)
 
 
 def _whole(response: Response) -> Answer | None:
@@ -190,14 +190,14 @@ def _whole(response: Response) -> Answer | None:
     return Answer(response.status_code, response.headers["content-type"], bytes(response.body))
 
 
-def _replay(earlier: Earlier, request: Request, call: Call, asked: Asked) -> Response:
+def _replay(earlier: Earlier, request: Request, call: Call, keyed: KeyedRequest) -> Response:
     """The answer again, which used no tokens.
 
     Raises:
         KeyReused: it was another request's.
         AnswerUnderWay: there is none yet.
     """
-    if earlier.fingerprint != asked.fingerprint:
+    if earlier.fingerprint != keyed.fingerprint:
         raise KeyReused
     if earlier.answer is None:
         raise AnswerUnderWay(retry_after=RETRY_SECONDS)

@@ -16,7 +16,7 @@ from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
 from core.web.failures import error_response
 
 KEY: Final = "llambda.observed"
-LEFT: Final = 499  # nginx's number in logs for a client that did not wait
+CLIENT_LEFT: Final = 499  # nginx's number in logs for a client that did not wait
 FAILED: Final = 500
 LONGEST_ID: Final = 128
 RAW_CARRIERS: Final = {name.encode(): name for name in CARRIERS}
@@ -50,8 +50,8 @@ type Sink = Callable[[Record], None]
 
 def observed_of(scope: Scope) -> Observed:
     """Where a request's facts are noted; without an `Observer` around the app, nobody reads them."""
-    found: Observed | None = scope.get(KEY)
-    return Observed() if found is None else found
+    observed: Observed | None = scope.get(KEY)
+    return Observed() if observed is None else observed
 
 
 class Observer:
@@ -83,7 +83,7 @@ class Observer:
 def refusing(app: ASGIApp, failure: ApiError) -> Observer:
     """What answers a request in place of `app`, and tells the same sink of it."""
     around = app.user_middleware if isinstance(app, Starlette) else []
-    sink: Any = next((each.kwargs["sink"] for each in around if "sink" in each.kwargs), None)
+    sink: Any = next((middleware.kwargs["sink"] for middleware in around if "sink" in middleware.kwargs), None)
     return Observer(error_response(failure), sink, cold=False)
 
 
@@ -135,7 +135,7 @@ class _Exchange:
     def _outcome(self, observed: Observed) -> int:
         if self._ended:
             return observed.failure or self._status
-        return FAILED if isinstance(sys.exception(), Exception) else LEFT
+        return FAILED if isinstance(sys.exception(), Exception) else CLIENT_LEFT
 
 
 def request_id(scope: Scope) -> str:

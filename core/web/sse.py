@@ -32,7 +32,7 @@ def wants_done(request: Request) -> bool:
     return OLD_CLIENT.match(request.headers.get(CLIENT_VERSION, "")) is None
 
 
-class Tape(Protocol):
+class StreamRecorder(Protocol):
     """Gets each event after it was sent, and is closed as `EventStream.closing` is called: perhaps twice."""
 
     def add(self, event: bytes) -> None:
@@ -53,7 +53,7 @@ class EventStream(Response):
     """
 
     closing: Callable[[], Awaitable[None]] | None = None
-    tape: Tape | None = None
+    recorder: StreamRecorder | None = None
 
     def __init__(self, stream: JsonStream, *, done: bool) -> None:
         """`done` ends it with `data: [DONE]`, as OpenAI does."""
@@ -71,7 +71,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._observed = observed_of(scope)
         sending = asyncio.ensure_future(self._send(send, deadline(scope)))
-        leaving = asyncio.ensure_future(gone(receive))
+        leaving = asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -93,8 +93,8 @@ class EventStream(Response):
                 framed = b"data: %b\n\n" % event
                 async with sending:
                     await self._chunk(send, framed)
-                if self.tape is not None:
-                    self.tape.add(framed)
+                if self.recorder is not None:
+                    self.recorder.add(framed)
         finally:
             pinging.cancel()
             await asyncio.gather(pinging, return_exceptions=True)
@@ -117,8 +117,8 @@ class EventStream(Response):
                     await self._chunk(send, PING)
 
     async def _close(self) -> None:
-        if self.tape is not None:
-            await self.tape.close(whole=self.ended and not self.failed)
+        if self.recorder is not None:
+            await self.recorder.close(whole=self.ended and not self.failed)
         if self.closing is not None:
             await self.closing()
 
@@ -136,7 +136,7 @@ class EventStream(Response):
             yield to_json(outcome)
 
 
-async def gone(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Return when the client has left; for a Lambda function, which cannot know, that is at the end."""
     while (await receive())["type"] != "http.disconnect":
         pass

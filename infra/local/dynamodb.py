@@ -6,7 +6,6 @@ It listens on all interfaces and takes any credentials, so it is for tests and b
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
-import socket
 import subprocess
 import time
 from typing import Any, Final
@@ -15,6 +14,7 @@ from botocore.config import Config
 import botocore.session
 
 from infra.local.parts import JAR, PACKAGE, missing_tools
+from infra.local.ports import free_port
 
 REGION: Final = "us-east-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
@@ -29,14 +29,6 @@ def unavailable() -> str | None:
     if not JAR.exists():
         return f"{PACKAGE} is not fetched: python -m infra.local.parts"
     return None
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(port: int) -> subprocess.Popen[bytes]:
@@ -79,9 +71,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(port: int | None = None) -> Generator[str]:
+def running() -> Generator[str]:
     """A ready DynamoDB Local for the length of a `with` block; yields its URL."""
-    port = port or free_port()
+    port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     process = start(port)
     try:

@@ -18,6 +18,8 @@ import sys
 import time
 from typing import IO, Any, Final
 
+from infra.local.ports import free_port
+
 CHAT_MODEL: Final = "smollm2-135m-instruct"
 EMBEDDING_MODEL: Final = "smollm2-135m-embedding"
 DIMENSION: Final = 576  # of the model's embeddings
@@ -128,8 +130,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(port: int, *, embedding: bool = False) -> Generator[str]:
-    """A ready server for the length of a `with` block; yields its base URL."""
+def running(*, embedding: bool = False) -> Generator[str]:
+    """A ready server on a free port for the length of a `with` block; yields its base URL."""
+    port = free_port()
     process = start(port, embedding=embedding)
     try:
         wait_until_ready(process, port)

@@ -29,7 +29,8 @@ GUARDED: Final = """
 Base URL:  {url}
 
 Nobody may call it without a key. Make one, in another terminal:
-  KEY=$(.venv/bin/llambda keys create --config guarded \\
+  source .venv/bin/activate
+  KEY=$(llambda keys create --config guarded \\
     --env SQLITE_STORE_DIR={state} --name demo --roles admin)
 Try it:
   curl {url}/chat/completions -H "authorization: Bearer $KEY" \\
@@ -113,7 +114,7 @@ def _shown(state: Path) -> Path:
 
 def _start(name: str, log: Path, stopping: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
     from infra.local import model_server
-    from infra.local.dynamodb import free_port
+    from infra.local.ports import free_port
 
     port = free_port()
     print(f"starting the local {name} model ...", flush=True)

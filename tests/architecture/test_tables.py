@@ -4,53 +4,66 @@ import ast
 from collections.abc import Iterator
 import inspect
 from pathlib import Path
-from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 import pytest
 
-from core.apis import admin, configurations, inference, native, safety
-from core.apis.openapi import document
-from core.apis.tables import APIS, route_rows
+from core.apis.index import all_manifests, kinds, manifest, names, route_rows
+from core.config.sections import SECTIONS
 from core.errors import ApiError
+from core.frame.api import Surface
+from core.frame.dotted import load
+from core.frame.openapi import document
 from core.frame.operations import Operation
 from core.resolution.provider_types import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
-PROTOCOLS: dict[str, Any] = {
-    "admin": admin.Admin,
-    "quota": admin.Quotas,
-    "configurations": configurations.Configurations,
-    "discovery": admin.Discovery,
-    "inference": inference.Inference,
-    "safety": safety.Safety,
-    "native_inference": native.NativeInference,
-}
-OPERATIONS = [(s.name, operation) for api in APIS.values() for s in api.surfaces for operation in s.operations]
+OPERATIONS = [
+    pytest.param(surface, operation, id=f"{surface.name}-{operation.call}")
+    for api in all_manifests()
+    for surface in api.surfaces
+    for operation in surface.operations
+]
 
 
 @pytest.mark.parametrize(("surface", "operation"), OPERATIONS)
-def test_an_operation_names_methods_of_its_protocol(surface: str, operation: Operation) -> None:
+def test_an_operation_names_methods_of_its_protocol(surface: Surface, operation: Operation) -> None:
     for name in filter(None, (operation.call, operation.stream)):
-        parameters = list(inspect.signature(getattr(PROTOCOLS[surface], name)).parameters)[1:]
-        expected = (
-            ["request"] if operation.request else [p.strip("{}") for p in operation.paths[0].split("/") if "{" in p]
-        )
-        assert parameters == [*expected, *operation.query]
+        signature = inspect.signature(getattr(load(surface.protocol), name))
+        path_parameters = [part.strip("{}") for part in operation.paths[0].split("/") if "{" in part]
+        expected = ["request"] if operation.request else path_parameters
+        assert list(signature.parameters)[1:] == [*expected, *operation.query]
         if operation.request is not None:
-            assert (
-                inspect.signature(getattr(PROTOCOLS[surface], name)).parameters["request"].annotation
-                is operation.request()
-            )
+            assert signature.parameters["request"].annotation is operation.request_type()
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_a_manifest_names_is_there(name: str) -> None:
+    api = manifest(name)
+    assert api.name == name
+    dotted = [api.assemble, api.provider, *(operation.tokens for s in api.surfaces for operation in s.operations)]
+    dotted += [text for kind in api.kinds for text in (kind.body, kind.present, kind.alternates)]
+    assert all(callable(load(text)) for text in dotted if text)
+    methods = [text for kind in api.kinds for text in (kind.listing, kind.check) if text]
+    assert api.provider is not None or not methods
+    assert all(callable(getattr(load(api.provider or ""), method)) for method in methods)
+    assert all(other in names() for other in api.depends)
+
+
+def test_an_api_is_a_manifest_and_a_function_and_its_kinds_are_what_the_reference_calls_them() -> None:
+    assert names() == tuple(sorted(path.stem for path in (ROOT / "functions").glob("[!_]*.py")))
+    for kind in kinds():
+        section = SECTIONS[kind.section]
+        assert (section.api, section.id_field) == (kind.api, kind.id_field)
 
 
 def test_no_two_rows_answer_the_same_request() -> None:
-    rows = [(row.method, row.path) for row in route_rows(APIS)]
+    rows = [(row.method, row.path) for row in route_rows(names())]
     assert len(rows) == len(set(rows))
 
 
 def test_the_openapi_document_is_valid_and_complete() -> None:
-    rows = list(route_rows(APIS))
+    rows = list(route_rows(names()))
     made = document("1", rows)
     OpenAPIV31SpecValidator(made).validate()
     assert sum(len(item) for item in made["paths"].values()) == len(rows)

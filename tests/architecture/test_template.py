@@ -1,4 +1,4 @@
-"""template.yaml and the code describe one deployment: functions, routes, events, rights and errors fit."""
+"""template.yaml and the code describe one deployment: functions, routes, paths, rights and errors fit."""
 
 from functools import cache
 import json
@@ -7,11 +7,25 @@ from pathlib import Path
 import re
 import subprocess
 import sys
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.architecture.template import ROOT, Event, events, functions, properties, resources, statements, template
+from infra.template import PATH, refresh
+from infra.template import functions as functions_of_the_code
+from tests.architecture.template import (
+    ANY,
+    INTEGRATION,
+    ROOT,
+    Group,
+    functions,
+    groups,
+    properties,
+    reached,
+    resources,
+    statements,
+    template,
+)
 
 MODULES: Final = sorted(path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__")
 ROUTES_OF: Final = """
@@ -63,30 +77,54 @@ def test_functions_are_named_as_the_build_expects() -> None:
     assert {name: f"functions.{module_of(name)}.handler" for name in named} == named
 
 
+def test_what_follows_from_the_code_is_as_the_code_has_it() -> None:
+    text = PATH.read_text("utf-8")
+    assert refresh(text, functions_of_the_code()) == text, "template.yaml is stale: `make template` writes it anew"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_served_route_is_reached_through_its_own_function_alone(module: str) -> None:
     assert routes(module)
     for method, path in routes(module):
         for asked in (example(path), example(path, deep="a")):
-            reached = {event.module for event in events() if event.reaches(method, asked)}
-            assert reached == {module}, f"{method} {asked}"
+            assert reached(asked, groups()).module == module, f"{method} {asked}"
 
 
-@pytest.mark.parametrize("event", events(), ids=lambda event: f"{event.method} {event.path}")
-def test_no_event_leads_nowhere(event: Event) -> None:
-    served = [path for method, path in routes(event.module) if event.reaches(method, example(path))]
-    assert served
-    if not event.greedy():
-        assert any(example(path).count("/") == event.path.count("/") for path in served)
+@pytest.mark.parametrize("group", groups(), ids=lambda group: group.path)
+def test_no_path_leads_nowhere_but_the_last_ones(group: Group) -> None:
+    served = [path for _, path in routes(group.module) if group.takes(example(path))]
+    assert served or group.path == "/"
+    if not group.greedy and group.path != "/":
+        assert any(example(path).count("/") == group.path.count("/") for path in served)
 
 
-def test_no_event_is_there_twice() -> None:
-    pairs = [(event.method, event.path) for event in events()]
-    assert len(pairs) == len(set(pairs))
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/v1/model", "/v1/openai/v1/unknown", "/favicon.ico"])
+def test_what_no_function_serves_is_refused_by_the_admin_function(path: str) -> None:
+    assert reached(path, groups()).module == "admin"
 
 
-def test_methods_are_named_one_by_one() -> None:
-    assert {event.method for event in events()} <= {"GET", "POST", "DELETE", "PUT", "PATCH"}
+def test_what_is_below_a_path_of_a_function_is_its_own_to_refuse() -> None:
+    for path, module in (("/v1/inference/unknown", "inference"), ("/v1/shields/a/b/c", "safety")):
+        assert reached(path, groups()).module == module
+
+
+def test_every_path_has_every_method_since_one_without_passes_to_a_greedy_path_above() -> None:
+    paths = properties("AWS::Serverless::Api")["Api"]["DefinitionBody"]["paths"]
+    assert all(item.keys() == {ANY} for item in paths.values())
+    assert len(groups()) == len(paths)  # each leads to one function
+
+
+def test_the_api_may_call_the_published_functions_and_no_other_api_may() -> None:
+    permissions = properties("AWS::Lambda::Permission").values()
+    mine = [each for each in permissions if each["Principal"] == "apigateway.amazonaws.com"]
+    assert sorted(each["FunctionName"]["Ref"] for each in mine) == sorted(
+        f"{name}.Alias" for name in properties("AWS::Serverless::Function")
+    )
+    assert all(each["SourceArn"]["Fn::Sub"].endswith(":${Api}/*") for each in mine)
+
+
+def test_multipart_bodies_are_taken_as_bytes_and_json_as_text() -> None:
+    assert properties("AWS::Serverless::Api")["Api"]["BinaryMediaTypes"] == ["multipart~1form-data"]
 
 
 def test_every_function_logs_into_its_own_group_and_every_group_forgets() -> None:
@@ -98,7 +136,7 @@ def test_every_function_logs_into_its_own_group_and_every_group_forgets() -> Non
 
 
 def test_every_function_has_its_own_role_and_explicit_limits() -> None:
-    roles = {each["Role"]["GetAtt"] for each in functions().values()}
+    roles = {each["Role"]["Fn::GetAtt"][0] for each in functions().values()}
     assert len(roles) == len(MODULES)
     assert all({"MemorySize", "Timeout", "LoggingConfig"} <= each.keys() for each in functions().values())
 
@@ -107,25 +145,32 @@ def test_functions_end_before_api_gateway_gives_up() -> None:
     assert all(each["Timeout"] <= 29 for name, each in functions().items() if name not in STREAMING)
 
 
+def integrations(module: str) -> list[dict[str, Any]]:
+    paths = properties("AWS::Serverless::Api")["Api"]["DefinitionBody"]["paths"]
+    return [paths[group.path][ANY][INTEGRATION] for group in groups() if group.module == module]
+
+
 @pytest.mark.parametrize("name", STREAMING)
-def test_a_function_that_streams_has_the_runtime_and_the_routes_for_it(name: str) -> None:
-    """Only a literal ResponseTransferMode is understood by SAM; the runtime answers every event with a stream."""
+def test_a_function_that_streams_has_the_runtime_and_the_paths_for_it(name: str) -> None:
     function = functions()[name]
     variables = function["Environment"]["Variables"]
-    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {"If": ["Streams", "/var/task/stream", {"Ref": "AWS::NoValue"}]}
-    assert function["Timeout"] == {"If": ["Streams", 900, 29]}
-    events = [event["Properties"] for event in function["Events"].values()]
-    assert {event["ResponseTransferMode"] for event in events} == {"RESPONSE_STREAM"}
-    slow = {event["Path"] for event in events if event.get("TimeoutInMillis") == 900_000}
-    assert {"/v1/chat/completions", "/v1/openai/v1/completions", "/v1/inference/{proxy+}"} <= slow
-    assert all(event.get("TimeoutInMillis", 29_000) in (29_000, 900_000) for event in events)
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {"Fn::If": ["Streams", "/var/task/stream", {"Ref": "AWS::NoValue"}]}
+    assert function["Timeout"] == {"Fn::If": ["Streams", 900, 29]}
+    for each in integrations(name):
+        assert each["responseTransferMode"] == {"Fn::If": ["Streams", "STREAM", "BUFFERED"]}
+        assert each["timeoutInMillis"] == {"Fn::If": ["Streams", 900_000, 29_000]}
+        condition, streamed, whole = each["uri"]["Fn::If"]
+        assert condition == "Streams"
+        assert streamed["Fn::Sub"].endswith("/response-streaming-invocations")
+        assert whole["Fn::Sub"].endswith("/invocations")
 
 
-def test_functions_that_do_not_stream_have_no_route_for_it() -> None:
+def test_functions_that_do_not_stream_have_no_path_for_it() -> None:
     for name, function in functions().items():
         if name not in STREAMING:
             assert "AWS_LAMBDA_EXEC_WRAPPER" not in function.get("Environment", {}).get("Variables", {})
-            assert not any("ResponseTransferMode" in event["Properties"] for event in function["Events"].values())
+            assert all(each.keys() == {"type", "httpMethod", "uri"} for each in integrations(name))
+            assert all(each["uri"]["Fn::Sub"].endswith("/invocations") for each in integrations(name))
 
 
 def test_rights_name_their_resources_and_actions() -> None:
@@ -137,7 +182,7 @@ def test_rights_name_their_resources_and_actions() -> None:
         if statement["Resource"] == "*":
             assert actions <= ON_ALL, role
         else:
-            assert statement["Resource"].keys() <= {"GetAtt", "Ref"}, role
+            assert statement["Resource"].keys() <= {"Fn::GetAtt", "Ref"}, role
 
 
 def test_registry_outlives_the_stack() -> None:
@@ -154,7 +199,7 @@ def test_the_url_of_inference_is_there_only_when_asked_for_and_streams() -> None
     alias = template()["Globals"]["Function"]["AutoPublishAlias"]
     assert url["Properties"]["Qualifier"] == alias
     assert url["DependsOn"] == f"InferenceFunctionAlias{alias}"
-    permissions = resources("AWS::Lambda::Permission").values()
+    permissions = [each for each in resources("AWS::Lambda::Permission").values() if "Condition" in each]
     assert all(each["Condition"] == "HasFunctionUrl" for each in permissions)
     assert {each["Properties"]["Action"]: len(each["Properties"]) for each in permissions} == {
         "lambda:InvokeFunctionUrl": 4,

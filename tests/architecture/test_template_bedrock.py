@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import pytest
 
-from core.cli.iam.statements import CALL, LISTS, Model, Rights, parameters, statements
-from tests.architecture.template import Given, properties, template
+from core.cli.iam.statements import Model, Rights, parameters, statements
+from core.cli.iam.table import INVOKE, LISTS
+from tests.architecture.template import broken_rules, properties, template, values
 
 MODEL: Final = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-v1:0"
 PROFILE: Final = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.claude-v1:0"
@@ -27,7 +28,7 @@ ROLES: Final = ("InferenceRole", "SafetyRole", "AdminRole")
 
 def rights(role: str, given: dict[str, str]) -> list[dict[str, Any]]:
     """The statements of a function's role that are about Bedrock, or about roles to call it in."""
-    policies = Given(given).value(properties("AWS::IAM::Role")[role]["Policies"])
+    policies = values(given).value(properties("AWS::IAM::Role")[role]["Policies"])
     every = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
     return [statement for statement in every if statement["Action"][0].startswith(("bedrock:", "sts:"))]
 
@@ -72,7 +73,7 @@ def test_each_parameter_allows_its_own_arns_alone(role: str, name: str) -> None:
 def test_models_behind_profiles_are_called_through_profiles_alone() -> None:
     for action, resource, condition in allowed(rights("InferenceRole", PARAMETERS)):
         if resource in BEHIND:
-            assert action in CALL
+            assert action in INVOKE
             assert "bedrock:InferenceProfileArn" in condition
 
 
@@ -90,7 +91,7 @@ def test_region_is_enough_to_list() -> None:
     ],
 )
 def test_deployment_without_any_model_is_refused(given: dict[str, str], broken: list[str]) -> None:
-    assert Given(given).broken_rules() == broken
+    assert broken_rules(given) == broken
 
 
 @pytest.mark.parametrize("name", LISTS_OF_ARNS)

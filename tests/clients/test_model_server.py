@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from infra.local import model_server
-from infra.local.dynamodb import free_port
+from infra.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

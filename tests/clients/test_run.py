@@ -14,7 +14,7 @@ import time
 import httpx
 import pytest
 
-from infra.local.dynamodb import free_port
+from infra.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90

@@ -18,9 +18,9 @@ from core.auth import oauth2_token
 from core.auth.claims import DEFAULT_MAPPING, principal
 from core.auth.endpoint import Endpoint
 from core.auth.http import Http
-from core.auth.jwks import published
+from core.auth.jwks import keys_from_url
+from core.auth.jwt_verifier import JwtVerifier
 from core.auth.keys import PAUSE, KeySet
-from core.auth.signed import JwtVerifier
 from core.auth.verifier import Incoming, Services, Verifier
 from core.errors import AuthUnavailable, Unauthenticated
 from tests.fakes import Clock, MemoryStore
@@ -43,7 +43,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def timed(issuer: Issuer, auth_services: Services, clock: Clock) -> Verifier:
-    keys = KeySet(published(Endpoint(auth_services.http), issuer.jwks_uri), recheck=RECHECK, clock=clock)
+    keys = KeySet(keys_from_url(Endpoint(auth_services.http), issuer.jwks_uri), recheck=RECHECK, clock=clock)
     return JwtVerifier(keys, lambda claims: principal(claims, DEFAULT_MAPPING, "t"), issuer=issuer.url)
 
 

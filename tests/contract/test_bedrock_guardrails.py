@@ -13,8 +13,9 @@ import pytest
 from core.config.load import load
 from core.resolution.check import check
 from core.resolution.resolve import resolve
+from core.runtime.function import app_of_stack
 from core.services.inference.shielded import WINDOW
-from core.web.app import build_app, union
+from core.web.app import union
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import GUARDRAIL, KEYS, REGION, FakeBedrock, refusal
 from tests.parts.guardrails import (
@@ -110,7 +111,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
         for _, stack in stacks:
             opened.push_async_callback(stack.close)
-        transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks]))
+        transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
         client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
         yield World(client, bedrock, model)
 

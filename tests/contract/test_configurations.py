@@ -229,7 +229,7 @@ async def test_no_variable_of_the_environment_is_read_for_a_user(plain: dict[str
         ("{", "is not valid JSON"),
         ("[]", "must be a mapping of APIs"),
         (None, "Give `config`, or `revert_to`"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "recursion limit exceeded"),
     ],
 )
 async def test_what_is_wrong_is_refused_with_its_place(world: World, config: Any, said: str) -> None:
@@ -335,8 +335,8 @@ async def test_a_shield_asks_its_model_where_that_is_now(plain: dict[str, Any]) 
     async with running() as a, running() as b:
         document = run_config(a.url, plain, apis=["inference", "safety"])
         document["providers"]["safety"] = [{"provider_id": "guard", "provider_type": "inline::llama-guard"}]
-        document["models"] = [{"model_id": "judge", "provider_id": "local", "provider_model_id": "m"}]
-        document["shields"] = [{"shield_id": "s", "provider_id": "guard", "provider_shield_id": "judge"}]
+        document["models"] = [{"model_id": "validator", "provider_id": "local", "provider_model_id": "m"}]
+        document["shields"] = [{"shield_id": "s", "provider_id": "guard", "provider_shield_id": "validator"}]
         async with client_of(document) as client:
             await client.post(REGISTER, json=entry({"url": b.url}))
             judged = {"shield_id": "s", "messages": [{"role": "user", "content": "hi"}]}

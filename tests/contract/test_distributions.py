@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.config.distributions import described, names
+from core.config.distributions import names, read_distribution
 from infra.local.dynamodb import CREDENTIALS
 from infra.local.model_server import CHAT_MODEL
 from tests.parts import upstream as upstreams
@@ -146,9 +146,11 @@ def test_no_distribution_is_left_out_here() -> None:
 
 @pytest.mark.parametrize("name", SERVED)
 def test_what_is_set_here_is_what_the_head_of_the_file_names(name: str) -> None:
-    known = {variable.name for variable in described(name)[0].variables}
+    known = {variable.name for variable in read_distribution(name)[0].variables}
     assert (
-        set(described(name)[0].required()) <= SERVED[name].variables.keys() <= known | AWS.keys() | CREDENTIALS.keys()
+        set(read_distribution(name)[0].required())
+        <= SERVED[name].variables.keys()
+        <= known | AWS.keys() | CREDENTIALS.keys()
     )
 
 

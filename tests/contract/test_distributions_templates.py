@@ -14,14 +14,16 @@ import httpx
 import pytest
 import yaml
 
-from core.cli.init.take_over import taken_over
+from core.apis.index import routed_apis
+from core.cli.init.take_over import take_over
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid
 from core.config.sections import ROUTED_APIS
 from core.providers.openai.rows import ROWS
-from core.resolution.check import ROUTED, check
+from core.resolution.check import check
 from core.resolution.resolve import resolve
-from core.web.app import build_app, union
+from core.runtime.function import app_of_stack
+from core.web.app import union
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import KEYS, REGION, FakeBedrock
 from tests.parts.stack import ROOT, serving
@@ -36,7 +38,7 @@ REFUSED = {
     "meta-reference-gpu": ("providers.inference[0]", "remote::vllm"),
     "vllm-gpu": ("providers.inference[0]", "remote::vllm"),
     "watsonx": ("providers.inference[0]", "remote::watsonx"),
-    "nvidia-with-safety": ("providers.inference[1].provider_id", "taken already"),
+    "nvidia-with-safety": ("providers.inference[1].provider_id", "already used"),
 }
 ALL = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
 TAKEN = [name for name in ALL if name not in REFUSED]
@@ -63,19 +65,19 @@ def test_validation_names_every_api_and_provider_that_is_not_here_at_once(name: 
     loaded = load(source(name), variables(source(name).read_text("utf-8")))
     problems = {problem.path: problem.message for problem in loaded.problems + check(loaded)}
     for index, api in enumerate(raw["apis"]):
-        assert (f"apis[{index}]" in problems) == (api in ROUTED_APIS and api not in ROUTED)
+        assert (f"apis[{index}]" in problems) == (api in ROUTED_APIS and api not in routed_apis())
     for api, entries in raw["providers"].items():
         for index, entry in enumerate(entries):
             inline = entry["provider_type"].startswith("inline::") and entry["provider_type"] != "inline::llama-guard"
             off = entry["provider_id"].startswith("${")
-            if (api not in ROUTED or inline) and not off:
+            if (api not in routed_apis() or inline) and not off:
                 assert entry["provider_type"] in problems[f"providers.{api}[{index}].provider_type"]
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_of_what_is_not_served_the_provider_is_named_with_what_to_do(name: str) -> None:
     with pytest.raises(ConfigInvalid) as refused:
-        taken_over(source(name))
+        take_over(source(name))
     path, said = REFUSED[name]
     assert any(each.path.startswith(path) and said in each.message for each in refused.value.problems)
 
@@ -83,13 +85,13 @@ def test_of_what_is_not_served_the_provider_is_named_with_what_to_do(name: str) 
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_is_taken_over_is_valid_and_loses_nothing_that_is_served(name: str) -> None:
     raw: dict[str, Any] = yaml.safe_load(source(name).read_text("utf-8"))
-    taken = taken_over(source(name))
+    taken = take_over(source(name))
     loaded = interpret(yaml.safe_load(taken.text), variables(taken.text))
     assert loaded.problems + check(loaded) == []
     assert loaded.config is not None
-    assert set(loaded.config.apis) == set(raw["apis"]) & set(ROUTED)
+    assert set(loaded.config.apis) == set(raw["apis"]) & set(routed_apis())
     lost = " ".join(taken.notes)
-    for api in ROUTED:
+    for api in routed_apis():
         kept = {entry.provider_id for entry in loaded.config.providers.get(api, ())}
         for entry in raw["providers"].get(api, ()):
             assert (entry["provider_id"] in kept) != (f"({entry['provider_id']}): " in lost)
@@ -121,13 +123,13 @@ async def test_what_is_taken_over_serves_its_models(name: str, tmp_path: Path, o
     upstream = await opened.enter_async_context(upstreams.running(AnyRoot()))
     bedrock = await opened.enter_async_context(upstreams.running(FakeBedrock()))
     assert isinstance(bedrock, FakeBedrock)
-    text = taken_over(source(name)).text
+    text = take_over(source(name)).text
     loaded = interpret(redirected(yaml.safe_load(text), upstream, bedrock, tmp_path), variables(text))
     assert loaded.problems + check(loaded) == []
     stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "admin")]
     for _, stack in stacks:
         opened.push_async_callback(stack.close)
-    transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks]))
+    transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
     client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
     assert loaded.config is not None
     first = loaded.config.providers["inference"][0].provider_id

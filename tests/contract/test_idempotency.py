@@ -18,7 +18,7 @@ from starlette.types import Message
 from core.config.load import interpret
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
-from core.web.app import build_app
+from core.runtime.function import app_of_stack
 from core.web.observed import Sink
 from infra.local.dynamodb import REGION
 from tests.parts import upstream as upstreams
@@ -61,7 +61,7 @@ class World:
     async def client(
         self, address: str = "198.51.100.7", sink: Sink | None = None, **settings: Any
     ) -> httpx.AsyncClient:
-        return await self.calling(build_app(await self.stack(**settings), ["inference"], sink), address)
+        return await self.calling(app_of_stack(await self.stack(**settings), ["inference"], sink), address)
 
     async def calling(self, app: Starlette, address: str = "198.51.100.7") -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app, client=(address, 1))
@@ -188,7 +188,7 @@ async def test_callers_never_see_each_others_answers(world: World) -> None:
 
 @only_sqlite
 async def test_without_auth_an_address_is_a_caller_and_no_header_changes_that(world: World) -> None:
-    app = build_app(await world.stack(auth=False), ["inference"])
+    app = app_of_stack(await world.stack(auth=False), ["inference"])
     one, two = await world.calling(app), await world.calling(app, "198.51.100.8")
     await one.post(CHAT_PATH, json=BODY, headers=by())
     again = await one.post(CHAT_PATH, json=BODY, headers=by("bob"))
@@ -313,7 +313,7 @@ async def test_an_answer_beyond_the_limit_is_given_and_not_kept(world: World, mo
 async def test_a_client_that_leaves_before_the_end_frees_the_key(world: World, more: dict[str, Any]) -> None:
     """Of an answer as of a stream that hangs after its first event."""
     world.upstream.replies[CHAT_PATH] = stream([chunk("a")], hang=True) if more else upstreams.hang
-    app = build_app(await world.stack(auth=False), ["inference"])
+    app = app_of_stack(await world.stack(auth=False), ["inference"])
     await leave(app, world.upstream, {**BODY, **more})
     assert world.upstream.cancelled.is_set()
     del world.upstream.replies[CHAT_PATH]
@@ -424,7 +424,7 @@ async def test_a_store_that_fails_during_a_call_does_not_take_its_answer_away(
         return await usual(request)
 
     world.upstream.replies[CHAT_PATH] = answer_and_break
-    client = await world.calling(build_app(stack, ["inference"]))
+    client = await world.calling(app_of_stack(stack, ["inference"]))
     answer = await client.post(CHAT_PATH, json=BODY | more, headers=by())
     assert answer.status_code == 200
     assert answer.text.endswith("[DONE]\n\n" if more else "}")

@@ -18,8 +18,9 @@ from core.errors import InvalidRequest, UpstreamFailed
 from core.providers.llama_guard.safety import CATEGORIES, Config, LlamaGuard
 from core.resolution.check import check
 from core.resolution.resolve import resolve
+from core.runtime.function import app_of_stack
 from core.services.safety.router import result_of
-from core.web.app import build_app, union
+from core.web.app import union
 from tests.fakes import FakeProvider
 from tests.parts import upstream as upstreams
 from tests.parts.upstream import CHAT, FakeUpstream, status
@@ -69,7 +70,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
         for _, stack in stacks:
             opened.push_async_callback(stack.close)
-        transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks]))
+        transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
         client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
         yield World(client, guard)
 

@@ -14,8 +14,9 @@ import pytest
 
 from core.config.load import interpret
 from core.resolution.resolve import resolve
+from core.runtime.function import app_of_stack
 from core.runtime.log_lines import emf, readable
-from core.web.app import build_app, union
+from core.web.app import union
 from core.web.observed import Record
 from tests.contract.test_serve import write
 from tests.parts import upstream as upstreams
@@ -98,7 +99,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for _, stack in stacks:
             opened.push_async_callback(stack.close)
         records = list[Record]()
-        transport = httpx.ASGITransport(union([build_app(stack, [api]) for api, stack in stacks], records.append))
+        transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks], records.append))
         client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
         yield World(first, second, client, records)
     lines = [emf(each, "f", datetime.now(UTC)) + readable(each) for each in records]

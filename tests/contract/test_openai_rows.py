@@ -17,7 +17,7 @@ from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
 from core.providers.openai.rows import ROWS, Row
 from core.resolution.resolve import resolve
-from core.web.app import build_app
+from core.runtime.function import app_of_stack
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, running, status, stream
 
@@ -257,7 +257,7 @@ async def client(upstream: FakeUpstream, tmp_path: Path) -> AsyncIterator[httpx.
     }
     upstream.replies["/openai/v1/models"] = status(200, {"data": [{"id": "m"}]})
     stack = await resolve(interpret(document, {}), ["inference"], version="1")
-    transport = httpx.ASGITransport(build_app(stack, ["inference"]))
+    transport = httpx.ASGITransport(app_of_stack(stack, ["inference"]))
     async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         yield client
     await stack.close()

@@ -15,7 +15,8 @@ import pytest
 
 from core.config.load import interpret
 from core.resolution.resolve import resolve
-from core.web.app import build_app, union
+from core.runtime.function import app_of_stack
+from core.web.app import union
 from tests.parts import upstream as upstreams
 from tests.parts.upstream import CHAT, CHUNKS, USAGE, FakeUpstream, chunk, status, stream
 
@@ -51,7 +52,7 @@ class World:
         stacks = [(api, await resolve(interpret(document, {}), [api], version="1")) for api in ("inference", "admin")]
         for _, stack in stacks:
             self.opened.push_async_callback(stack.close)
-        app = union([build_app(stack, [api]) for api, stack in stacks])
+        app = union([app_of_stack(stack, [api]) for api, stack in stacks])
         transport = httpx.ASGITransport(app, client=("198.51.100.7", 1))
         return await self.opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
 

@@ -34,7 +34,7 @@ async def rushed(counting: Counting, pool: ProcessPoolExecutor, tokens: int | No
 
 async def used(counting: Counting, settings: dict[str, Any]) -> dict[str, Any]:
     async with counting.opened() as store:
-        return await Quota(quota_config(**settings), store, clock=lambda: LATER).left(user())
+        return await Quota(quota_config(**settings), store, clock=lambda: LATER).remaining(user())
 
 
 @pytest.mark.parametrize("shards", [1, 5])

@@ -1,17 +1,20 @@
 """The built packages, an upstream with fixed answers, and both functions in the real runtime; all once for a run."""
 
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from infra import build
 from infra.local.parts import in_ci
-from tests.lambda_ import emulator
+from tests.lambda_ import emulator, ministack
 from tests.lambda_.emulator import Function, Missing
 from tests.parts.secrets import hear_file
+from tests.parts.shared import SharedParts
 from tests.parts.upstream import FakeUpstream, in_thread
 
 FUNCTIONS = {"inference": "InferenceFunction", "admin": "AdminFunction"}
@@ -28,15 +31,26 @@ def needs[T](part: Callable[[], T]) -> T:
         pytest.skip(str(missing))
 
 
+@contextmanager
+def built(architecture: str) -> Generator[dict[str, Path]]:
+    with TemporaryDirectory() as name:
+        packages = {module: Path(name) / module for module in FUNCTIONS}
+        for module, folder in packages.items():
+            build.build(build.Build(module, folder, architecture=architecture))
+        yield packages
+
+
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def packages(parts: SharedParts) -> dict[str, Path]:
     """Each function's package by its module's name, built for this machine with the `lambda` distribution."""
     architecture = needs(emulator.architecture)
     needs(emulator.uv)
-    folder = tmp_path_factory.mktemp("packages")
-    for module in FUNCTIONS:
-        build.build(build.Build(module, folder / module, architecture=architecture))
-    return {module: folder / module for module in FUNCTIONS}
+    return parts.get(built, architecture)
+
+
+@pytest.fixture(scope="session")
+def cloud(parts: SharedParts) -> ministack.Cloud:
+    return needs(lambda: parts.get(ministack.running))
 
 
 @pytest.fixture(scope="session")

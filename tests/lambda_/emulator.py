@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import httpx
 
-from infra.local.dynamodb import free_port
+from infra.local.ports import free_port
 from infra.uv import uv as find_uv
 from tests.parts.secrets import hear_file
 

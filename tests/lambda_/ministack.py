@@ -1,29 +1,35 @@
 """A stand-in for AWS on loopback: CloudFormation with SAM, API Gateway, Lambda, DynamoDB, Cognito, S3.
 
 What it does otherwise than AWS, as of 1.5.33: it runs a function with its own Python, whatever the
-template's runtime, with its own packages behind the function's; REST events with method ANY vanish;
-gateway responses in an API's OpenAPI body, where SAM writes them, are ignored, so an unknown route is
-a 403 with its own body; a `www-authenticate` of a function keeps its name; `path` in an event is
+template's runtime, with its own packages behind the function's; methods named ANY vanish, and a media
+type is not read as CloudFormation escapes it, so a template is adapted to it; a changed API is another
+API, with another URL; gateway responses in an API's OpenAPI body, where SAM writes them, are ignored, so
+what no path takes is a 403 with its own body; a `www-authenticate` of a function keeps its name; `path` in an event is
 decoded; nothing streams; any credentials do, and neither policies nor rules are enforced; Cognito's
 tokens and keys are given out here, whatever the issuer in them. An MQTT listener on all interfaces is switched off here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 import hashlib
+import json
 import os
 from pathlib import Path
 import signal
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 import time
 from typing import Any, Final
 
 import botocore.session
 import httpx
 
-from infra.local.dynamodb import free_port
+from core.apis.index import names, route_rows
+from core.cli.deploy.template import read
+from infra.local.ports import free_port
+from tests.architecture.template import ANY
 from tests.lambda_.emulator import ROOT, SAM, Missing, uv
 
 LOCK: Final = ROOT / "locks" / "ministack.txt"
@@ -32,6 +38,17 @@ REGION: Final = "us-east-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 READY_SECONDS: Final = 30.0
 SAM_SECONDS: Final = 300.0
+
+
+def adapt(template: Path, target: Path) -> None:
+    """Write a template as this cloud reads it: every path with the methods that there are routes for."""
+    document = read(template).document
+    api = document["Resources"]["Api"]["Properties"]
+    methods = {row.method.lower() for row in route_rows(names())}
+    paths = api["DefinitionBody"]["paths"]
+    api["DefinitionBody"]["paths"] = {path: dict.fromkeys(methods, item[ANY]) for path, item in paths.items()}
+    api["BinaryMediaTypes"] = [name.replace("~1", "/") for name in api["BinaryMediaTypes"]]
+    target.write_text(json.dumps(document), "utf-8")
 
 
 def installed() -> Path:
@@ -53,10 +70,7 @@ def installed() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """`folder` is for what it and the SAM CLI write."""
-
     endpoint: str
-    folder: Path
 
     def client(self, service: str) -> Any:
         session = botocore.session.get_session()
@@ -84,6 +98,12 @@ class Cloud:
         with self.client("cloudformation") as client:
             [described] = client.describe_stacks(StackName=stack)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+    def resources(self, stack: str) -> dict[str, str]:
+        """The physical id of each resource."""
+        with self.client("cloudformation") as client:
+            described = client.describe_stack_resources(StackName=stack)["StackResources"]
+        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described}
 
     def url(self, base_url: str) -> str:
         """Where this cloud serves the API that AWS would serve at `https://ID.execute-api.REGION.../STAGE`."""
@@ -114,25 +134,24 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Cloud]:
-    """A ready, empty cloud for the length of a `with` block; its functions inherit `environment`."""
+def running() -> Iterator[Cloud]:
+    """A ready, empty cloud for the length of a `with` block."""
     port = free_port()
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "TMPDIR": str(folder)}
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
-    log = folder / "ministack.log"
-    with log.open("wb") as output:
+    with TemporaryDirectory() as name, (Path(name) / "log").open("wb") as output:
         process = subprocess.Popen(
             [str(installed())],
-            cwd=folder,
-            env={**kept, **own, **(environment or {})},
+            cwd=name,
+            env={**kept, **own, "TMPDIR": name},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that the functions end with it
         )
         try:
-            cloud = Cloud(f"http://127.0.0.1:{port}", folder)
-            _wait_until_ready(process, cloud.endpoint, log)
+            cloud = Cloud(f"http://127.0.0.1:{port}")
+            _wait_until_ready(process, cloud.endpoint, Path(output.name))
             yield cloud
         finally:
             os.killpg(process.pid, signal.SIGTERM)

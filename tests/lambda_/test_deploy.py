@@ -17,7 +17,6 @@ import pytest
 
 from infra import build
 from infra.local import model_server
-from infra.local.dynamodb import free_port
 from tests.lambda_ import emulator, keys, ministack
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
@@ -26,6 +25,15 @@ from tests.parts.secrets import plant
 
 STACK = "llambda-smoke"
 TOKEN = plant("token-of-the-model-server")
+KEPT = (
+    "RegistryTable",
+    "StateTable",
+    "QuotaTable",
+    "UserPool",
+    "UserPoolClient",
+    "InferenceFunction",
+    "InferenceLogGroup",
+)
 KEYS_OF_POOL = "{endpoint}/${{env.COGNITO_USER_POOL_ID:=}}/.well-known/jwks.json"
 
 
@@ -64,20 +72,6 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def model_url() -> Generator[str]:
-    """A real, small language model in place of hosted vLLM."""
-    with model_server.running(free_port()) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cloud]:
-    needs(ministack.installed)
-    with ministack.running(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this one, to build in; the environment and uv are this one's."""
     copy = tmp_path_factory.mktemp("checkout")
@@ -87,22 +81,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, copy)
     for name in (".venv", ".uv"):
         (copy / name).symlink_to(ROOT / name)
-    without_streams(ROOT / "template.yaml", copy / "template.yaml")
+    ministack.adapt(ROOT / "template.yaml", copy / "template.yaml")
     return copy
 
 
 @pytest.fixture(scope="module")
-def parameters(model_url: str) -> dict[str, str]:
+def parameters(model_server: str) -> dict[str, str]:
     """Of every stack here; functions run on this machine."""
     architecture = needs(emulator.architecture)
-    return {"VllmUrl": model_url, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
-
-
-def without_streams(template: Path, to: Path) -> None:
-    """Its routes are not answered where they are to be streamed: this cloud knows one kind of invocation."""
-    text = template.read_text(encoding="utf-8")
-    assert "ResponseTransferMode: RESPONSE_STREAM" in text
-    to.write_text(text.replace("ResponseTransferMode: RESPONSE_STREAM", "ResponseTransferMode: BUFFERED"), "utf-8")
+    return {"VllmUrl": model_server, "Architecture": architecture, "CreateUserPool": "true", "Streaming": "false"}
 
 
 def with_keys_of(cloud: Cloud, folder: Path) -> Path:
@@ -260,6 +247,26 @@ def test_every_route_that_is_inspected_reaches_a_function(deployed: Deployment) 
         assert answer.status_code != 500, f"{method} {path}: {answer.text}"
 
 
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/inference/nothing", "/v1alpha/admin/nothing"])
+def test_what_no_route_has_is_404_in_the_one_body(deployed: Deployment, path: str) -> None:
+    answer = deployed.anybody.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), answer.text
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/shields", "/v1/health"])
+def test_a_method_that_a_route_does_not_take_is_405(deployed: Deployment, path: str) -> None:
+    answer = deployed.anybody.delete(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed"), answer.text
+    assert answer.headers["allow"]
+
+
+def test_multipart_reaches_the_app_as_bytes_and_json_is_answered_as_text(deployed: Deployment) -> None:
+    """No route takes multipart yet: the app says what it makes of it, and does not fail on what is no UTF-8."""
+    answer = deployed.api.post("/v1/chat/completions", files={"file": ("x.bin", bytes(range(256)))})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), answer.text
+
+
 def test_token_comes_from_the_secret_and_is_shown_nowhere(deployed: Deployment) -> None:
     with deployed.cloud.client("lambda") as functions:
         described = functions.get_function_configuration(FunctionName=deployed.outputs["InferenceFunctionArn"])
@@ -303,15 +310,23 @@ def test_dry_run_shows_a_changed_parameter_and_changes_nothing(
     assert deployed.get("/v1/quota")["requests"]["limit"] == 1000
 
 
+def built_template(checkout: Path) -> Path:
+    return checkout / ".aws-sam" / "build" / "template.yaml"
+
+
+def sam_deploy(cloud: Cloud, stack: str, template: Path, parameters: dict[str, str]) -> dict[str, str]:
+    """The outputs of the stack, once it is deployed."""
+    values = pairs({**parameters, "ConfigureApiLogging": "false"})
+    files = ["--template-file", str(template), "--config-file", str(ROOT / "samconfig.toml")]
+    cloud.sam("deploy", *files, "--stack-name", stack, "--no-confirm-changeset", "--parameter-overrides", *values)
+    return cloud.outputs(stack)
+
+
 @pytest.fixture
 def in_front(deployed: Deployment, cloud: Cloud, checkout: Path, parameters: dict[str, str]) -> dict[str, str]:
     """The outputs of what the same build gives by `sam deploy`, with the authorizer of API Gateway."""
-    stack, built = f"{STACK}-front", checkout / ".aws-sam" / "build" / "template.yaml"
-    given = pairs({**parameters, "GatewayAuthorizer": "true", "ConfigureApiLogging": "false"})
-    files = ["--template-file", str(built), "--config-file", str(ROOT / "samconfig.toml")]
     assert deployed.outputs
-    cloud.sam("deploy", *files, "--stack-name", stack, "--no-confirm-changeset", "--parameter-overrides", *given)
-    return cloud.outputs(stack)
+    return sam_deploy(cloud, f"{STACK}-front", built_template(checkout), {**parameters, "GatewayAuthorizer": "true"})
 
 
 def test_authorizer_in_front_lets_cognito_tokens_through_and_no_keys(cloud: Cloud, in_front: dict[str, str]) -> None:
@@ -325,3 +340,38 @@ def test_authorizer_in_front_lets_cognito_tokens_through_and_no_keys(cloud: Clou
             assert (refused.status_code, refused.json()) == (401, {"message": "Unauthorized"})  # this cloud's own body
         answer = anybody.get("/v1/quota", headers={"authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json().get("identity")) == (200, "authenticated"), answer.text
+
+
+def old_template(checkout: Path) -> Path:
+    """The template with a route for each operation, as 0.1.0 had it, with the packages of this build."""
+    document = json.loads((Path(__file__).parent / "templates" / "explicit_routes.json").read_text("utf-8"))
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = name
+            for event in resource["Properties"]["Events"].values():
+                event["Properties"].pop("ResponseTransferMode", None)  # which this cloud does not know
+    path = checkout / ".aws-sam" / "build" / "old.yaml"
+    path.write_text(json.dumps(document), "utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("deployed")  # whose packages these are
+def test_an_upgrade_in_place_keeps_keys_models_and_every_table(
+    cloud: Cloud, checkout: Path, parameters: dict[str, str]
+) -> None:
+    stack, name = f"{STACK}-upgraded", "team/kept/model"
+    before = sam_deploy(cloud, stack, old_template(checkout), parameters)
+    headers = {"authorization": f"Bearer {new_key(cloud, before)}"}
+    body = {"model_id": name, "provider_model_id": model_server.CHAT_MODEL}
+    with httpx.Client(base_url=cloud.url(before["BaseUrl"]), timeout=60, headers=headers) as api:
+        assert api.post("/v1/models", json=body).is_success
+        assert api.get("/v1/nothing").json() == {"message": "Missing Authentication Token"}  # no path leads anywhere
+    resources = cloud.resources(stack)
+    after = sam_deploy(cloud, stack, built_template(checkout), parameters)
+    assert {name: cloud.resources(stack)[name] for name in KEPT} == {name: resources[name] for name in KEPT}
+    with httpx.Client(base_url=cloud.url(after["BaseUrl"]), timeout=60, headers=headers) as api:
+        assert api.get(f"/v1/models/{name}").json()["identifier"] == name
+        assert api.post("/v1/chat/completions", json=ask(name)).json()["model"] == name
+        assert api.get("/v1/nothing").json()["error"]["code"] == "not_found"
+    assert cloud.resources(stack).keys() - resources.keys() >= {"InferencePermission", "AdminPermission"}
+    assert not any("PermissionStage" in resource for resource in cloud.resources(stack))  # one for each route

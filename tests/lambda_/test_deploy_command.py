@@ -23,8 +23,6 @@ from core.cli.deploy import stack as deploy_stack
 from core.cli.deploy.command import command
 from core.cli.deploy.stack import Event
 from infra import uv
-from tests.lambda_ import ministack
-from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
 from tests.lambda_.ministack import CREDENTIALS, REGION, Cloud
 from tests.parts.secrets import plant
@@ -136,13 +134,6 @@ class Small:
         with self.cloud.client("cloudformation") as client:
             listed = client.list_change_sets(StackName=STACK)["Summaries"]
         return [each["ChangeSetName"] for each in listed if each["ExecutionStatus"] != "EXECUTE_COMPLETE"]
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cloud]:
-    needs(ministack.installed)
-    with ministack.running(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

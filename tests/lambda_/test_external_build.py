@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from core.cli.providers.new import Wanted, files, write
+from core.cli.providers.new import NewPackage, files, write
 from infra.build import Build
 from infra.package import package
 from tests.lambda_ import emulator
@@ -40,7 +40,7 @@ print(b"".join(message.get("body", b"") for message in sent).decode())
 @pytest.fixture
 def run_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of a provider package as `llambda providers new` writes it, installed."""
-    wanted = Wanted("echo-it", "inference", "inline")
+    wanted = NewPackage("echo-it", "inference", "inline")
     write(tmp_path / "source", files(wanted))
     info = tmp_path / "source" / "llambda_provider_echo_it-0.1.0.dist-info"
     info.mkdir()

@@ -1,6 +1,7 @@
 """moto's Cognito as a process: a user pool whose tokens are really signed, and whose keys are served over HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,9 @@ import time
 from typing import Any
 
 import pytest
+
+from infra.local.ports import free_port
+from tests.parts.shared import SharedParts
 
 REGION = "eu-central-1"
 PASSWORD = "Correct-Horse-8"
@@ -28,27 +32,22 @@ class Pool:
     id_token: str
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"moto_server ended with {process.returncode}")
+            raise RuntimeError(f"moto_server ended with {process.returncode}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    pytest.fail("moto_server did not start")
+    raise RuntimeError("moto_server did not start")
 
 
-@pytest.fixture(scope="session")
-def moto_endpoint() -> Iterator[str]:
-    port = _free_port()
+@contextmanager
+def moto() -> Generator[str]:
+    """The URL of a ready moto server."""
+    port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -59,8 +58,8 @@ def moto_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def make_pool(moto_endpoint: str) -> Callable[[], Pool]:
-    return partial(_pool, moto_endpoint)
+def make_pool(parts: SharedParts) -> Callable[[], Pool]:
+    return partial(_pool, parts.get(moto))
 
 
 def _pool(endpoint: str) -> Pool:

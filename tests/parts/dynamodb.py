@@ -1,24 +1,23 @@
 """DynamoDB Local for the tests: one process for a run, a table for a test."""
 
-from collections.abc import Generator
 import uuid
 
 import pytest
 
 from infra.local import dynamodb
 from infra.local.parts import in_ci
+from tests.parts.shared import SharedParts
 
 
 @pytest.fixture(scope="session")
-def dynamodb_endpoint() -> Generator[str]:
+def dynamodb_endpoint(parts: SharedParts) -> str:
     """The URL of a ready DynamoDB Local; skips where it is not fetched, but fails in CI."""
     reason = dynamodb.unavailable()
     if reason is not None and in_ci():
         pytest.fail(f"DynamoDB Local is the referee of the store contract, and CI must have it: {reason}")
     if reason is not None:
         pytest.skip(f"no DynamoDB Local: {reason}")
-    with dynamodb.running() as endpoint:
-        yield endpoint
+    return parts.get(dynamodb.running)
 
 
 @pytest.fixture

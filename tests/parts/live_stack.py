@@ -9,7 +9,8 @@ import httpx
 
 from core.config.load import interpret
 from core.resolution.resolve import resolve
-from core.web.app import build_app, union
+from core.runtime.function import app_of_stack
+from core.web.app import union
 
 CHAT: dict[str, Any] = {"model": "local/m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -28,7 +29,7 @@ async def client_of(document: dict[str, Any], **environ: str) -> AsyncGenerator[
     loaded = interpret(document, environ)
     assert not loaded.problems, loaded.problems
     apps = [
-        build_app(await resolve(loaded, [api], version="1"), [api], loaded=loaded)
+        app_of_stack(await resolve(loaded, [api], version="1"), [api])
         for api in ("inference", "safety", "admin")
         if api == "admin" or document["providers"].get(api)
     ]

@@ -1,22 +1,24 @@
 """The local language model for the tests: one chat server and one embedding server for a run."""
 
-from collections.abc import Generator
+from contextlib import AbstractContextManager
 
 import pytest
 
 from infra.local import model_server as servers
-from infra.local.dynamodb import free_port
+from tests.parts.shared import SharedParts
+
+
+def embedding() -> AbstractContextManager[str]:
+    return servers.running(embedding=True)
 
 
 @pytest.fixture(scope="session")
-def model_server() -> Generator[str]:
+def model_server(parts: SharedParts) -> str:
     """The base URL, with /v1, of a real model that chats."""
-    with servers.running(free_port()) as url:
-        yield url
+    return parts.get(servers.running)
 
 
 @pytest.fixture(scope="session")
-def embedding_server() -> Generator[str]:
+def embedding_server(parts: SharedParts) -> str:
     """The base URL, with /v1, of a real model that embeds."""
-    with servers.running(free_port(), embedding=True) as url:
-        yield url
+    return parts.get(embedding)

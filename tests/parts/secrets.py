@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 import logging
 from pathlib import Path
+import pickle
 import re
 from typing import Any, override
 
@@ -36,6 +37,11 @@ class Watch:
         for line in text.splitlines():
             for run in RUN.findall(line):
                 self.said.setdefault(run, line)
+
+    def merge(self, other: "Watch") -> None:
+        """Take over what another process has seen."""
+        self.secrets |= other.secrets
+        self.said |= other.said
 
     def leaks(self) -> list[str]:
         return [self.said[run] for run in sorted(self.secrets & self.said.keys())]
@@ -89,8 +95,18 @@ def pytest_configure() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     yield
-    if WATCH.leaks():
+    to_main: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if to_main is not None:
+        to_main["watch"] = pickle.dumps(WATCH)
+    elif WATCH.leaks():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist is done, or dead."""
+    if seen := getattr(node, "workeroutput", {}).get("watch"):
+        WATCH.merge(pickle.loads(seen))  # noqa: S301 - our own process's
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

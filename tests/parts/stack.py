@@ -8,12 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 import time
 
 import pytest
 
 from infra.local.model_server import CHAT_MODEL, DIMENSION, EMBEDDING_MODEL
 from tests.parts.secrets import hear_file
+from tests.parts.shared import SharedParts
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
@@ -43,7 +45,7 @@ def serving(config: Path, log: Path, *arguments: str, env: dict[str, str] | None
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), stdout=output, stderr=output)
     try:
-        yield _address(process, log)
+        yield address_of(process, log)
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(30)
@@ -52,7 +54,7 @@ def serving(config: Path, log: Path, *arguments: str, env: dict[str, str] | None
     assert "Traceback" not in log.read_text("utf-8"), log.read_text("utf-8")
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until and process.poll() is None:
         if found := re.search(r"listening on (https?://\S+)/v1\n", log.read_text("utf-8")):
@@ -61,11 +63,18 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise RuntimeError(f"llambda serve did not start:\n{log.read_text('utf-8')}")
 
 
+@contextmanager
+def over(chat: str, embed: str) -> Generator[str]:
+    """The address, without /v1, of a stack over model servers."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "run.yaml").write_text(CONFIG, "utf-8")
+        env = {"CHAT_URL": chat, "EMBED_URL": embed, "FOLDER": name}
+        with serving(folder / "run.yaml", folder / "log.txt", env=env) as url:
+            yield url
+
+
 @pytest.fixture(scope="session")
-def stack_url(model_server: str, embedding_server: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def stack_url(parts: SharedParts, model_server: str, embedding_server: str) -> str:
     """The address, without /v1, of a stack with the providers `chat` and `embed`."""
-    folder = tmp_path_factory.mktemp("stack")
-    (folder / "run.yaml").write_text(CONFIG, "utf-8")
-    env = {"CHAT_URL": model_server, "EMBED_URL": embedding_server, "FOLDER": str(folder)}
-    with serving(folder / "run.yaml", folder / "log.txt", env=env) as url:
-        yield url
+    return parts.get(over, model_server, embedding_server)

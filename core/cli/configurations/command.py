@@ -1,13 +1,14 @@
-"""`llambda configurations`: what is laid over the run config of a running stack, over HTTP."""
+"""`llambda configurations`: override settings of a running stack's run config, over HTTP."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
 
 import click
 
-from core.cli.configurations import output as shown
+from core.cli.configurations import output
 from core.cli.options import json_option, print_json
-from core.cli.remote import api_key_option, reaching, url_option
+from core.cli.remote import api_key_option, open_client, url_option
+from core.cli.terminal import Columns, fixed_table
 
 if TYPE_CHECKING:
     from core.client.answers import Configuration, Providers, Registered
@@ -39,15 +40,15 @@ Examples:
 """
 
 
-class Where(TypedDict, total=False):
-    """Which stack, and who asks."""
+class StackOptions(TypedDict, total=False):
+    """Which stack, and the caller's key."""
 
     url: Required[str]
     api_key: str | None
 
 
-def _asking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of Where, and --json."""
+def _stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of StackOptions, and --json."""
     return url_option(api_key_option(json_option(function)))
 
 
@@ -59,53 +60,53 @@ def _example(line: str) -> str:
 def command() -> None:
     """Reconfigure a running stack, without a restart.
 
-    Registered versions lie over the providers of its run config. Each is made of the one in force and what is registered
-    over it; every environment has it within the run config's configurations.refresh_seconds.
+    Registered versions override settings of the run config's providers. A new version is the one in force with FILE merged
+    into it; every environment has it within configurations.refresh_seconds of the run config.
     """
 
 
 @command.command(epilog=_example("inspect > mine.yaml"))
-@_asking
-def inspect(*, as_json: bool, **where: Unpack[Where]) -> None:
-    """Show what is in force, as far as a user may set it.
+@_stack_options
+def inspect(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Show the settings in force that a user may change.
 
-    What it prints can be edited and registered. Secrets are masked; a mask that is registered changes nothing.
+    The output can be edited and registered. Secrets are masked; a mask that is registered changes nothing.
     """
-    with reaching(**where) as client:
-        found = client.configurations.inspect()
-    print_json(found) if as_json else click.echo(shown.inspected(found), nl=False)
+    with open_client(**stack) as client:
+        view = client.configurations.inspect()
+    print_json(view) if as_json else click.echo(output.inspection_text(view), nl=False)
 
 
 @command.command("list", epilog=_example("list"))
-@_asking
-def list_(*, as_json: bool, **where: Unpack[Where]) -> None:
+@_stack_options
+def list_(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """List the versions, and what each sets; * is in force."""
-    _show_all(where, shown.LIST, shown.listed, as_json=as_json)
+    _show_all(stack, output.LIST, output.list_row, as_json=as_json)
 
 
 @command.command(epilog=_example("history"))
-@_asking
-def history(*, as_json: bool, **where: Unpack[Where]) -> None:
-    """Show when each version came, from whom and why; * is in force."""
-    _show_all(where, shown.HISTORY, shown.happened, as_json=as_json)
+@_stack_options
+def history(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Show when each version was registered, by whom and why; * is in force."""
+    _show_all(stack, output.HISTORY, output.history_row, as_json=as_json)
 
 
 @command.command(epilog=_example("get 3"))
 @click.argument("identifier", metavar="ID")
-@_asking
-def get(identifier: str, *, as_json: bool, **where: Unpack[Where]) -> None:
-    """Show one version: what it lays over the run config."""
-    with reaching(**where) as client:
-        found = client.configurations.get(identifier)
-    print_json(found) if as_json else click.echo(shown.version(found), nl=False)
+@_stack_options
+def get(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Show one version: what it overrides in the run config."""
+    with open_client(**stack) as client:
+        version = client.configurations.get(identifier)
+    print_json(version) if as_json else click.echo(output.version_text(version), nl=False)
 
 
 @command.command(epilog=REGISTER)
 @click.option("--config", "file", metavar="FILE", required=True, help="YAML or JSON; - is the standard input.")
-@click.option("--dry-run", is_flag=True, help="Only say what would become of it.")
-@click.option("--force", is_flag=True, help="Do not ask the changed providers whether they serve.")
-@_asking
-def register(file: str, *, dry_run: bool, force: bool, as_json: bool, **where: Unpack[Where]) -> None:
+@click.option("--dry-run", is_flag=True, help="Only report what would happen.")
+@click.option("--force", is_flag=True, help="Do not check first that the changed providers answer.")
+@_stack_options
+def register(file: str, *, dry_run: bool, force: bool, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Merge FILE into what is in force, and put that in force.
 
     FILE is as `inspect` prints it, or a part of that. A field that is null goes back to what the run config says.
@@ -113,66 +114,66 @@ def register(file: str, *, dry_run: bool, force: bool, as_json: bool, **where: U
     from core.cli.configurations.file import read
 
     config = read(file)
-    _put(where, lambda client: client.configurations.register(config, dry_run=dry_run, force=force), as_json=as_json)
+    _put(stack, lambda client: client.configurations.register(config, dry_run=dry_run, force=force), as_json=as_json)
 
 
 @command.command(epilog=_example("revert 2"))
 @click.argument("identifier", metavar="ID")
-@_asking
-def revert(identifier: str, *, as_json: bool, **where: Unpack[Where]) -> None:
+@_stack_options
+def revert(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Put an earlier version in force again, as a new one."""
-    _put(where, lambda client: client.configurations.revert(identifier), as_json=as_json)
+    _put(stack, lambda client: client.configurations.revert(identifier), as_json=as_json)
 
 
 @command.command(epilog=_example("unregister 3"))
 @click.argument("identifier", metavar="ID")
-@_asking
-def unregister(identifier: str, *, as_json: bool, **where: Unpack[Where]) -> None:
+@_stack_options
+def unregister(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Remove a version.
 
-    If it is the one in force, the run config's file holds alone from then on.
+    If it is the one in force, only the run config's file is in force from then on.
     """
-    with reaching(**where) as client:
+    with open_client(**stack) as client:
         active = client.configurations.get(identifier)["active"]
         client.configurations.unregister(identifier)
     if as_json:
         print_json({"identifier": identifier, "was_active": active})
         return
-    then = "The run config's file holds alone again." if active else "It was not in force: nothing else changes."
-    click.echo(f"Unregistered {identifier}. {then}")
+    effect = "Only the run config's file is in force now." if active else "It was not in force: nothing else changes."
+    click.echo(f"Unregistered {identifier}. {effect}")
 
 
 @command.command(epilog=DIFF)
 @click.argument("one", metavar="[A]", required=False, default=THE_FILE)
 @click.argument("other", metavar="[B]", required=False)
-@_asking
-def diff(one: str, other: str | None, *, as_json: bool, **where: Unpack[Where]) -> None:
-    """Compare what two versions lay over the run config.
+@_stack_options
+def diff(one: str, other: str | None, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Compare what two versions override in the run config.
 
     A is a version, or `file` for the run config's file (the default); so is B, whose default is what is in force.
     """
-    with reaching(**where) as client:
+    with open_client(**stack) as client:
         old, new = _version(client, one), _version(client, other)
     if as_json:
-        print_json({"from": old[0], "to": new[0], "changes": shown.changes(old[1], new[1])})
+        print_json({"from": old[0], "to": new[0], "changes": output.changes(old[1], new[1])})
     else:
-        click.echo(shown.compared(old, new), nl=False)
+        click.echo(output.diff_text(old, new), nl=False)
 
 
 def _show_all(
-    where: Where, columns: shown.Columns, row: "Callable[[Configuration], list[str]]", *, as_json: bool
+    stack: StackOptions, columns: Columns, row: "Callable[[Configuration], list[str]]", *, as_json: bool
 ) -> None:
-    with reaching(**where) as client:
-        found = list(_all(client))
+    with open_client(**stack) as client:
+        versions = list(_pages(client))
     if as_json:
-        print_json(found)
-    elif not found:
-        click.echo("no configurations: the run config's file holds alone")
+        print_json(versions)
+    elif not versions:
+        click.echo(f"no configurations: {output.FILE_ALONE}")
     else:
-        click.echo("\n".join(shown.table(columns, map(row, found))))
+        click.echo("\n".join(fixed_table(columns, map(row, versions))))
 
 
-def _all(client: "Client") -> "Iterator[Configuration]":
+def _pages(client: "Client") -> "Iterator[Configuration]":
     before, more = None, True
     while more:
         page = client.configurations.list(before=before, limit=PAGE)
@@ -180,30 +181,30 @@ def _all(client: "Client") -> "Iterator[Configuration]":
         before, more = page["last_id"], page["has_more"] and bool(page["data"])
 
 
-def _put(where: Where, work: "Callable[[Client], Registered]", *, as_json: bool) -> None:
-    with reaching(**where) as client:
+def _put(stack: StackOptions, work: "Callable[[Client], Registered]", *, as_json: bool) -> None:
+    with open_client(**stack) as client:
         before = None if as_json else _in_force(client)
-        made = work(client)
-    print_json(made) if as_json else click.echo("\n".join(shown.registered(made, before)))
+        reply = work(client)
+    print_json(reply) if as_json else click.echo("\n".join(output.registration_lines(reply, before)))
 
 
-def _in_force(client: "Client") -> shown.Before | None:
-    """None for who may register and not read, and where it goes at this moment."""
+def _in_force(client: "Client") -> output.Before | None:
+    """None if the caller may register but not read, or if the version goes away while it is read."""
     from core.client.failures import ApiFailed
 
     try:
-        found = client.configurations.inspect()
-        version = found["version"]
+        view = client.configurations.inspect()
+        version = view["version"]
         config: Providers = client.configurations.get(version)["config"] if version else {"providers": {}}
     except ApiFailed as failure:
         if failure.status not in {403, 404}:
             raise
         return None
-    return shown.Before(version, config, found["refresh_seconds"])
+    return output.Before(version, config, view["refresh_seconds"])
 
 
 def _version(client: "Client", name: str | None) -> "tuple[str, Providers]":
-    """What it is called, and what it lays over the run config; None is what is in force."""
+    """Its title, and what it overrides; None is the one in force."""
     version = str(client.configurations.inspect()["version"]) if name is None else name
     if version in {THE_FILE, "0"}:
         return "the run config's file", {"providers": {}}

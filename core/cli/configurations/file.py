@@ -21,14 +21,14 @@ def read(file: str) -> dict[str, Any]:
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as failure:
-            problems = [Problem("", f"has a value that JSON does not have: {failure}")]
+            problems = [Problem("", f"has a value that JSON cannot express: {failure}")]
     if value is None or problems:
         raise ConfigInvalid("the standard input" if file == "-" else file, problems)
     return value
 
 
 def _standard_input() -> tuple[dict[str, Any] | None, list[Problem]]:
-    """By way of a file that is for its owner alone: what reads run configs reads files."""
+    """By way of a temporary file, for its owner alone: what reads run configs reads files."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "config.yaml")
         path.write_bytes(sys.stdin.buffer.read())

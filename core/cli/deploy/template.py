@@ -1,16 +1,13 @@
 """template.yaml before CloudFormation reads it: what its parameters allow, and what its functions' variables become."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 import re
 from typing import Any, Final, cast
 
 from core.config.problems import Problem
-from core.config.sections import nearest
-
-type Result = str | bool | list[str] | None
+from core.platform.suggestions import did_you_mean
 
 LIST: Final = "CommaDelimitedList"
 PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
@@ -22,7 +19,7 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """`document` has `!Ref X` as `{"Ref": X}`, and the other functions alike, with or without `Fn::`."""
+    """`document` has the functions of CloudFormation in their long form: `{"Ref": X}`, `{"Fn::If": [...]}`."""
 
     document: dict[str, Any]
 
@@ -37,7 +34,9 @@ class Template:
         return cast("dict[str, Any]", function.get("Environment", {}).get("Variables", {}))
 
     def defaults(self) -> dict[str, str]:
-        return {name: str(each["Default"]) for name, each in self.parameters.items() if "Default" in each}
+        return {
+            name: str(parameter["Default"]) for name, parameter in self.parameters.items() if "Default" in parameter
+        }
 
     def secret(self, name: str) -> bool:
         return str(self.parameters.get(name, {}).get("NoEcho", "")).lower() == "true"
@@ -50,14 +49,14 @@ class Template:
 
     def parameters_of(self, variable: str) -> list[str]:
         """The parameters in the value of a function's variable; its conditions' do not count."""
-        found = dict.fromkeys(_named(self.variables.get(variable)))
-        return [name for name in found if name in self.parameters]
+        names = dict.fromkeys(_references(self.variables.get(variable)))
+        return [name for name in names if name in self.parameters]
 
     def problems(self, given: Mapping[str, str]) -> Iterator[Problem]:
         """What is wrong with parameters, in the template's own words; no value is repeated."""
         for name, value in given.items():
             if name not in self.parameters:
-                yield Problem(name, f"is no parameter of template.yaml{nearest(name, self.parameters)}")
+                yield Problem(name, f"is no parameter of template.yaml{did_you_mean(name, self.parameters)}")
             elif complaint := _complaint(self.parameters[name], value):
                 yield Problem(name, complaint)
 
@@ -70,37 +69,39 @@ def read(path: Path) -> Template:
         pass
 
     def function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+        key = name if name in {"Ref", "Condition"} else f"Fn::{name}"
         if isinstance(node, yaml.SequenceNode):
-            return {name: loader.construct_sequence(node, deep=True)}
-        return {name: loader.construct_scalar(cast("yaml.ScalarNode", node))}
+            return {key: loader.construct_sequence(node, deep=True)}
+        text = str(loader.construct_scalar(cast("yaml.ScalarNode", node)))
+        return {key: text.split(".", 1) if name == "GetAtt" else text}
 
     cast("Any", Loader).add_multi_constructor("!", function)  # typed in part only
     return Template(yaml.load(path.read_text("utf-8"), Loader))  # noqa: S506 - it is a SafeLoader
 
 
-def _named(node: object) -> Iterator[str]:
+def _references(node: object) -> Iterator[str]:
     if isinstance(node, dict):
         for key, value in cast("dict[str, Any]", node).items():
             if key == "Ref":
                 yield value
-            elif key in {"Sub", "Fn::Sub"}:
+            elif key == "Fn::Sub":
                 yield from PLACEHOLDER.findall(str(value))
             else:
-                yield from _named(value)
+                yield from _references(value)
     elif isinstance(node, list):
         for value in cast("list[object]", node):
-            yield from _named(value)
+            yield from _references(value)
 
 
 def _complaint(parameter: Mapping[str, Any], value: str) -> str:
-    allowed = [str(each) for each in parameter.get("AllowedValues", ())]
+    allowed = [str(item) for item in parameter.get("AllowedValues", ())]
     if allowed:
-        return "" if value in allowed else f"must be one of {', '.join(allowed)}{nearest(value, allowed)}"
+        return "" if value in allowed else f"must be one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
     if parameter.get("Type") == "Number":
         return _no_number(parameter, value)
     pattern = parameter.get("AllowedPattern")
     values = value.split(",") if parameter.get("Type") == LIST else [value]
-    if pattern is None or all(re.fullmatch(pattern, each, re.ASCII) for each in values):
+    if pattern is None or all(re.fullmatch(pattern, item, re.ASCII) for item in values):
         return ""
     return str(parameter.get("ConstraintDescription", f"must match {pattern}"))
 
@@ -117,11 +118,15 @@ def _no_number(parameter: Mapping[str, Any], value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The template with these parameters, in this region. What a resource's name will be is `REGION_RESOURCE` here."""
+    """The template with these parameters, in this region. What a resource's name will be is `REGION_RESOURCE` here.
+
+    `pseudo` are the pseudo parameters of AWS that are known, beside the region; what has another in it is undecided.
+    """
 
     template: Template
     parameters: Mapping[str, str]
     region: str
+    pseudo: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def problems(self) -> list[Problem]:
         """The template's rules that are broken, in its own words."""
@@ -130,43 +135,51 @@ class Values:
 
     def variables(self) -> dict[str, str]:
         """What the functions will find in their environment."""
-        found = {name: self._variable(node) for name, node in self.template.variables.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: self._variable(node) for name, node in self.template.variables.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _variable(self, node: object) -> str | None:
         try:
             value = self.value(node)
         except Undecided:
             return "-"
-        return None if value is None else ",".join(value) if isinstance(value, list) else str(value)
+        return None if value is None else ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
 
     def _broken(self, rule: Mapping[str, Any]) -> Iterator[str]:
         try:
             if self.value(rule.get("RuleCondition", True)):
-                for each in rule["Assertions"]:
-                    if not self.value(each["Assert"]):
-                        yield each.get("AssertDescription", "a rule of template.yaml does not hold")
+                for assertion in rule["Assertions"]:
+                    if not self.value(assertion["Assert"]):
+                        yield assertion.get("AssertDescription", "a rule of template.yaml does not hold")
         except Undecided:
             return  # CloudFormation decides
 
-    def value(self, node: object) -> Result:
-        """None where the template has AWS::NoValue.
+    def value(self, node: object) -> Any:  # noqa: ANN401 - the template has anything
+        """`node` without functions, and without what is AWS::NoValue; None if it is that itself.
 
         Raises:
             Undecided: this needs CloudFormation.
         """
-        if isinstance(node, dict) and len(entries := cast("dict[str, Any]", node)) == 1:
-            [(name, argument)] = entries.items()
-            function = FUNCTIONS.get(name.removeprefix("Fn::"))
-            if function is not None:
-                return function(self, argument)
-        if node is None or isinstance(node, bool):
+        if isinstance(node, list):
+            return [value for value in map(self.value, cast("list[object]", node)) if value is not None]
+        if not isinstance(node, dict):
             return node
-        if isinstance(node, dict | list):
-            raise Undecided
-        return str(node)
+        entries = cast("dict[str, Any]", node)
+        if len(entries) == 1:
+            [(name, argument)] = entries.items()
+            if name in FUNCTIONS:
+                return FUNCTIONS[name](self, argument)
+            if name.startswith("Fn::"):
+                raise Undecided
+        values = {key: self.value(entry) for key, entry in entries.items()}
+        return {key: value for key, value in values.items() if value is not None}
 
     def ref(self, name: str) -> str | list[str] | None:
+        """What `!Ref` gives.
+
+        Raises:
+            Undecided: a pseudo parameter that is not known.
+        """
         if name in self.template.parameters:
             value = self.parameters.get(name, "")
             return value.split(",") if self.template.parameters[name].get("Type") == LIST else value
@@ -174,41 +187,46 @@ class Values:
             return None
         if name == "AWS::Region":
             return self.region
+        if name in self.pseudo:
+            return self.pseudo[name]
         if name.startswith("AWS::"):
             raise Undecided
         return f"{self.region}_{name}"
 
-    def chosen(self, argument: Sequence[Any]) -> Result:
-        condition, then, otherwise = argument
-        return self.value(then if self.holds(condition) else otherwise)
-
     def holds(self, condition: str) -> bool:
         return bool(self.value(self.template.document["Conditions"][condition]))
 
-    def joined(self, argument: Sequence[Any]) -> str:
-        parts = self.value(argument[1])
-        if not isinstance(parts, list):
-            raise Undecided
-        return str(argument[0]).join(parts)
 
-    def sub(self, argument: object) -> str:
-        if not isinstance(argument, str):
-            raise Undecided
-        return PLACEHOLDER.sub(lambda found: str(self.ref(found[1])), argument)
+def _choose(values: Values, argument: Sequence[Any]) -> object:
+    condition, then, otherwise = argument
+    return values.value(then if values.holds(condition) else otherwise)
 
 
-def _any(values: Values, nodes: Sequence[Any], *, every: bool) -> bool:
-    return (all if every else any)([values.value(node) for node in nodes])
+def _substitute(values: Values, argument: str | list[Any]) -> str:
+    """`argument` is the text, or a list of it and of its own names."""
+    text: str = argument if isinstance(argument, str) else argument[0]
+    own: dict[str, Any] = {} if isinstance(argument, str) else argument[1]
+
+    def replacement(place: re.Match[str]) -> str:
+        name = place[1]
+        if name in own:
+            return str(values.value(own[name]))
+        return name if "." in name else str(values.ref(name))  # as Fn::GetAtt
+
+    return PLACEHOLDER.sub(replacement, text)
 
 
-FUNCTIONS: Final[dict[str, Callable[[Values, Any], Result]]] = {
-    "And": partial(_any, every=True),
-    "Or": partial(_any, every=False),
-    "Not": lambda values, nodes: not values.value(nodes[0]),
-    "Equals": lambda values, nodes: values.value(nodes[0]) == values.value(nodes[1]),
+FUNCTIONS: Final[dict[str, Callable[[Values, Any], Any]]] = {
     "Condition": lambda values, name: values.holds(name),
-    "If": lambda values, argument: values.chosen(argument),
     "Ref": lambda values, name: values.ref(name),
-    "Join": lambda values, nodes: values.joined(nodes),
-    "Sub": lambda values, argument: values.sub(argument),
+    "Fn::And": lambda values, nodes: all(values.value(nodes)),
+    "Fn::Equals": lambda values, nodes: values.value(nodes[0]) == values.value(nodes[1]),
+    "Fn::GetAtt": lambda _, names: ".".join(names),
+    "Fn::If": _choose,
+    "Fn::Join": lambda values, nodes: nodes[0].join(values.value(nodes[1])),
+    "Fn::Not": lambda values, nodes: not values.value(nodes[0]),
+    "Fn::Or": lambda values, nodes: any(values.value(nodes)),
+    "Fn::Select": lambda values, nodes: values.value(nodes[1])[int(nodes[0])],
+    "Fn::Split": lambda values, nodes: values.value(nodes[1]).split(nodes[0]),
+    "Fn::Sub": _substitute,
 }

@@ -1,22 +1,13 @@
-"""What somebody who calls Bedrock must be allowed to do, as IAM statements. Pure.
-
-Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html,
-https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html.
-"""
+"""What somebody who calls Bedrock must be allowed to do, as IAM statements. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import re
 from typing import Any, Final, Self, override
 
-CALL: Final = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")  # Converse and ConverseStream need these
-EMBED: Final = ("bedrock:InvokeModel",)
-APPLY: Final = ("bedrock:ApplyGuardrail",)
-LISTS: Final = {  # what the providers of an API list; IAM knows no resource of a list of all
-    "inference": ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles"),
-    "safety": ("bedrock:ListGuardrails",),
-}
-ASSUME: Final = ("sts:AssumeRole",)
+from core.cli.iam import table
+from core.cli.iam.table import LISTS, Right
+
 PROFILES: Final = ("inference-profile", "application-inference-profile")
 ARN: Final = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>\d{12}|)"
@@ -26,6 +17,10 @@ ARN: Final = re.compile(
 NAME: Final = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._:-]*", re.ASCII
 )  # of a model, a profile or a guardrail, without an ARN
+
+# Who only embeds needs no streams. Whether a model embeds is a fact of the run config: the template does not know it.
+EMBED: Final = replace(table.CALL_MODELS, sid="Embed", actions=table.INVOKE[:1])
+EMBED_BEHIND_PROFILES: Final = replace(table.CALL_BEHIND_PROFILES, sid="EmbedBehindProfiles", actions=EMBED.actions)
 
 type Statement = dict[str, Any]
 
@@ -44,8 +39,8 @@ class Arn:
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """None if it is not one, or has a wildcard in it."""
-        found = ARN.fullmatch(text)
-        return cls(**found.groupdict()) if found else None
+        match = ARN.fullmatch(text)
+        return cls(**match.groupdict()) if match else None
 
     @override
     def __str__(self) -> str:
@@ -92,42 +87,47 @@ def statements(rights: Rights) -> list[Statement]:
     lists = [action for api, actions in LISTS.items() if api in rights.apis for action in actions]
     chat = [model for model in rights.models if not model.embedding]
     embedding = [model for model in rights.models if model.embedding]
-    found = (
-        _allow("AssumeRoles", ASSUME, rights.roles),
-        _allow("List", lists, ["*"] if lists else []),
-        _allow("CallModels", CALL, _called(chat)),
-        _allow("CallModelsBehindProfiles", CALL, _behind(chat), _through(chat)),
-        _allow("Embed", EMBED, _called(embedding)),
-        _allow("EmbedBehindProfiles", EMBED, _behind(embedding), _through(embedding)),
-        _allow("ApplyGuardrails", APPLY, rights.guardrails),
+    candidates = (
+        _allow(table.ASSUME_ROLES, rights.roles),
+        _allow(replace(table.LIST, actions=tuple(lists)), ["*"] if lists else []),
+        _allow(table.CALL_MODELS, _invoked_arns(chat)),
+        _allow(table.CALL_BEHIND_PROFILES, _arns_behind(chat), _profile_condition(chat)),
+        _allow(EMBED, _invoked_arns(embedding)),
+        _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
+        _allow(table.APPLY_GUARDRAILS, rights.guardrails),
     )
-    return [statement for statement in found if statement["Resource"]]
+    return [statement for statement in candidates if statement["Resource"]]
 
 
 def parameters(rights: Rights) -> dict[str, list[str]]:
     """The same rights as parameters of template.yaml, without those that would be empty."""
-    found = {
-        "BedrockModelArns": _called(rights.models),
-        "BedrockProfileModelArns": _behind(rights.models),
-        "BedrockGuardrailArns": sorted(set(rights.guardrails)),
-        "BedrockRoleArns": sorted(set(rights.roles)),
+    arns = {
+        table.CALL_MODELS: _invoked_arns(rights.models),
+        table.CALL_BEHIND_PROFILES: _arns_behind(rights.models),
+        table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
+        table.ASSUME_ROLES: sorted(set(rights.roles)),
     }
-    return {name: arns for name, arns in found.items() if arns}
+    return {right.parameter: values for right, values in arns.items() if values}
 
 
-def _allow(sid: str, actions: Iterable[str], arns: Iterable[str], condition: Statement | None = None) -> Statement:
-    statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": [*actions], "Resource": sorted(set(arns))}
+def _allow(right: Right, arns: Iterable[str], condition: Statement | None = None) -> Statement:
+    statement: Statement = {
+        "Sid": right.sid,
+        "Effect": "Allow",
+        "Action": [*right.actions],
+        "Resource": sorted(set(arns)),
+    }
     return statement if condition is None else statement | {"Condition": condition}
 
 
-def _called(models: Iterable[Model]) -> list[str]:
+def _invoked_arns(models: Iterable[Model]) -> list[str]:
     return sorted({arn for model in models for arn in model.called})
 
 
-def _behind(models: Iterable[Model]) -> list[str]:
+def _arns_behind(models: Iterable[Model]) -> list[str]:
     return sorted({arn for model in models for arn in model.behind})
 
 
-def _through(models: Iterable[Model]) -> Statement:
+def _profile_condition(models: Iterable[Model]) -> Statement:
     """Only where a profile calls them: of each such call IAM is told the profile."""
-    return {"StringEquals": {"bedrock:InferenceProfileArn": _called(model for model in models if model.behind)}}
+    return {"StringEquals": {table.PROFILE: _invoked_arns(model for model in models if model.behind)}}

@@ -9,8 +9,8 @@ from typing import Any, Final
 import click
 
 from core.cli.init.document import Answers, document, required_variables
-from core.cli.init.questions import HELP, QUESTIONS, Given, Question
-from core.cli.written import write
+from core.cli.init.questions import HELP, QUESTIONS, AnswerTexts, Question
+from core.cli.output_file import force_option, out_option, write
 from core.config.problems import ConfigInvalid
 
 EPILOG: Final = """\b
@@ -20,10 +20,10 @@ Examples:
   llambda init --yes --inference bedrock --region us-east-1 --auth api-keys
   llambda init --from old/run.yaml --out run.yaml
 """
-STAND_IN: Final = "https://stand-in.invalid"  # for a variable that is not set yet: it passes for text and for a URL
+STAND_IN: Final = "https://stand-in.invalid"  # for a variable that is not set yet: valid as text and as a URL
 
 
-def _asked[F: Callable[..., Any]](function: F) -> F:
+def _question_options[F: Callable[..., Any]](function: F) -> F:
     """An option for each question."""
     for name in reversed(HELP):
         rows = [question for question in QUESTIONS if question.name == name]
@@ -33,42 +33,40 @@ def _asked[F: Callable[..., Any]](function: F) -> F:
 
 
 @click.command(epilog=EPILOG)
-@_asked
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Take over a run config of Llama Stack.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="Where to write it."
-)
-@click.option("--yes", is_flag=True, help="Take the defaults of what is not given.")
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
-def command(*, source: Path | None, out: Path, yes: bool, force: bool, **given: str | None) -> None:
+@_question_options
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Convert a run config of Llama Stack.")
+@out_option
+@click.option("--yes", is_flag=True, help="Take the default of every question whose flag is not given.")
+@force_option
+def command(*, source: Path | None, out: Path, yes: bool, force: bool, **flags: str | None) -> None:
     """Write a run config: from your answers to a few questions, or from a run config of Llama Stack.
 
-    What a flag gives is not asked for. Keys and passwords are never asked for, and never written: the run config names
-    the variables that have them.
+    A question whose flag is given is not asked. Keys and passwords are never asked for and never written: the run config
+    names the variables that hold them.
     """
-    answered = {name: answer for name, answer in given.items() if answer is not None}
+    texts = {name: answer for name, answer in flags.items() if answer is not None}
     if source is not None:
-        _take_over(source, out, answered, force=force)
+        _take_over(source, out, texts, force=force)
         return
-    answers = _answers(answered, yes=yes)
+    answers = _answers(texts, yes=yes)
     text = document(answers)
     _check(text, out)
     write(out, text, force=force)
-    click.echo(f"{out} is written.")
-    _say("Set before it is served:", required_variables(text))
+    click.echo(f"Wrote {out}.")
+    _say("Set before serving it:", required_variables(text))
     _say("Next:", _next(answers, quote(str(out))))
 
 
-def _answers(given: Mapping[str, str], *, yes: bool) -> Answers:
-    """Every answer: given, asked for at a terminal, or with `yes` the default."""
-    answers = dict(given)
+def _answers(flags: Mapping[str, str], *, yes: bool) -> Answers:
+    """Every answer: from a flag, asked for at a terminal, or with `yes` the default."""
+    answers = dict(flags)
     terminal = sys.stdin.isatty() and not yes
     missing: list[str] = []
     for question in QUESTIONS:
-        if not question.asked(answers):
+        if not question.applies(answers):
             continue
         if question.name in answers:
-            _hold(question, answers[question.name])
+            _check_answer(question, answers[question.name])
         elif terminal:
             answers[question.name] = _ask(question)
         elif yes and question.default is not None:
@@ -78,44 +76,44 @@ def _answers(given: Mapping[str, str], *, yes: bool) -> Answers:
     if missing:
         raise click.UsageError(f"give {', '.join(missing)}{'' if yes else ', or --yes for the defaults'}")
     _no_idle_flags(answers)
-    return _as_record(answers)
+    return _to_record(answers)
 
 
 def _ask(question: Question) -> str:
-    def held(answer: str) -> str:
-        _hold(question, answer)
+    def validate(answer: str) -> str:
+        _check_answer(question, answer)
         return answer
 
     choices = f" ({', '.join(question.choices)})" if question.choices else ""
-    answer: str = click.prompt(f"{question.prompt}{choices}", default=question.default, value_proc=held)
+    answer: str = click.prompt(f"{question.prompt}{choices}", default=question.default, value_proc=validate)
     return answer
 
 
-def _hold(question: Question, answer: str) -> None:
+def _check_answer(question: Question, answer: str) -> None:
     wrong = question.wrong(answer)
     if wrong:
         raise click.UsageError(f"{question.flag}: {wrong}")
 
 
-def _no_idle_flags(answers: Given) -> None:
+def _no_idle_flags(answers: AnswerTexts) -> None:
     if answers.get("guardrail", "none") != "none" and not answers["model"]:
-        raise click.UsageError("--guardrail: what is judged is a model that is declared; give --model too")
-    asked = {question.name for question in QUESTIONS if question.asked(answers)}
-    idle = [question.flag for question in QUESTIONS if question.name in answers and question.name not in asked]
+        raise click.UsageError("--guardrail: guardrails apply to declared models only; give --model too")
+    applicable = {question.name for question in QUESTIONS if question.applies(answers)}
+    idle = [question.flag for question in QUESTIONS if question.name in answers and question.name not in applicable]
     if idle:
         flags = ", ".join(dict.fromkeys(idle))
-        raise click.UsageError(f"{flags}: of no use with what else is given; leave it out")
+        raise click.UsageError(f"{flags}: of no use with the other answers; leave it out")
 
 
-def _as_record(answers: Given) -> Answers:
-    """Without a guardrail it is "none", or not asked for."""
+def _to_record(answers: AnswerTexts) -> Answers:
+    """A missing guardrail is the answer "none", or the question did not apply."""
     texts = {name: answer for name, answer in answers.items() if name not in {"quota", "guardrail"}}
     guardrail = answers.get("guardrail", "none")
     return Answers(**texts, quota=int(answers["quota"]), guardrail="" if guardrail == "none" else guardrail)
 
 
 def _check(text: str, out: Path) -> None:
-    """Hold it to what `serve` would: it may only be written when it is valid once its variables are set."""
+    """As `serve` would, once its variables are set; raises ConfigInvalid."""
     import yaml
 
     from core.config.load import interpret
@@ -128,17 +126,17 @@ def _check(text: str, out: Path) -> None:
         raise ConfigInvalid(str(out), problems)
 
 
-def _take_over(source: Path, out: Path, given: Given, *, force: bool) -> None:
-    from core.cli.init.take_over import taken_over
+def _take_over(source: Path, out: Path, flags: AnswerTexts, *, force: bool) -> None:
+    from core.cli.init.take_over import take_over
 
-    if given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise click.UsageError(f"{flags}: of no use with --from, which answers every question")
-    taken = taken_over(source)
-    write(out, taken.text, force=force)
-    click.echo(f"{out} has what is served here of {source}.")
-    _say("Left out or changed:", taken.notes)
-    _say("Set before it is served:", required_variables(taken.text))
+    if flags:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in flags)
+        raise click.UsageError(f"{names}: of no use with --from, which answers every question")
+    conversion = take_over(source)
+    write(out, conversion.text, force=force)
+    click.echo(f"Wrote {out}: what this build serves of {source}.")
+    _say("Left out or changed:", conversion.notes)
+    _say("Set before serving it:", required_variables(conversion.text))
     file = quote(str(out))
     _say("Next:", [f"llambda config validate {file}", f"llambda serve {file}"])
 

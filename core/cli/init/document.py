@@ -12,7 +12,7 @@ LLAMA_GUARD: Final = "llama-guard:"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the user wants. "" and 0 are none of it.
+    """Empty texts, and 0 as `quota`, stand for none.
 
     `quota` is in requests of each client in a day. `guardrail` is a guardrail of Bedrock, as ID:VERSION, or
     `llama-guard:MODEL` with the name that the inference provider has for a Llama Guard.
@@ -60,7 +60,7 @@ POLICY: Final = """\
     access_policy:
       - permit: {actions: [create, read, update, delete]}
         when: user with admin in roles
-      - permit: {actions: read} # and everybody who is known may use what there is
+      - permit: {actions: read} # every caller with a token may use what exists
 """
 
 
@@ -99,7 +99,7 @@ def _providers(answers: Answers) -> Iterator[str]:
     yield "  inference:"
     yield from _provider(remote.provider_id, remote.provider_type)
     if answers.inference == "bedrock":
-        yield from _region(answers, "with the credentials that the AWS SDK finds")
+        yield from _region(answers, "credentials: those that the AWS SDK finds")
     else:
         yield f"        url: {scalar(answers.url)}"
     if remote.key:
@@ -108,7 +108,7 @@ def _providers(answers: Answers) -> Iterator[str]:
         yield "  safety:"
     if answers.guard_model():
         yield from _provider("llama-guard", "inline::llama-guard")
-        yield "        excluded_categories: [] # of S1 to S14, those that are allowed"
+        yield "        excluded_categories: [] # of S1 to S14, those to allow"
     elif answers.guardrail:
         yield from _provider("guardrails", "remote::bedrock")
         yield from _region(answers, "where the guardrail is")
@@ -126,14 +126,14 @@ def _region(answers: Answers, comment: str) -> Iterator[str]:
 
 def _models(answers: Answers) -> Iterator[str]:
     provider_id = REMOTES[answers.inference].provider_id
-    yield f"# What the provider lists is served as {provider_id}/NAME. Models that are declared have names of their own."
+    yield f"# Models that the provider lists are served as {provider_id}/NAME. Declared models have names of their own."
     if not answers.model:
         yield "models: []"
         return
     yield "models:"
     yield from _model(answers.model, provider_id)
     if answers.guardrail:
-        yield "    metadata: # what goes in and what comes out is judged"
+        yield "    metadata: # the guardrail checks input and output"
         shield = scalar(answers.guard_model() or answers.guardrail.rpartition(":")[0])
         yield from (f"      {key}:\n        - {shield}" for key in ("input_shields", "output_shields"))
     if answers.guard_model():
@@ -165,8 +165,8 @@ def _state(answers: Answers) -> Iterator[str]:
 
 
 def _store(answers: Answers, indent: str, db_path: str, table: str) -> Sequence[str]:
-    where = f"table: {scalar(table)}" if answers.state == "dynamodb" else f"db_path: {scalar(db_path)}"
-    return (f"{indent}type: {answers.state}", f"{indent}{where}")
+    location = f"table: {scalar(table)}" if answers.state == "dynamodb" else f"db_path: {scalar(db_path)}"
+    return (f"{indent}type: {answers.state}", f"{indent}{location}")
 
 
 def _server(answers: Answers) -> str:
@@ -183,9 +183,9 @@ def _server(answers: Answers) -> str:
 def _quota(answers: Answers) -> Iterator[str]:
     if not answers.quota:
         return
-    who = "anonymous" if answers.auth == "none" else "authenticated"
+    callers = "anonymous" if answers.auth == "none" else "authenticated"
     yield "  quota:"
     yield "    kvstore:"
     yield from _store(answers, "      ", f"{answers.db_path}.quota", "${env.QUOTA_TABLE}")
-    yield f"    {who}_max_requests: {answers.quota} # of each client"
+    yield f"    {callers}_max_requests: {answers.quota} # of each client"
     yield "    period: day"

@@ -1,4 +1,4 @@
-"""What `llambda init` asks, a row each: flags, prompts, defaults, and what an answer must look like."""
+"""The questions of `llambda init`, a row each: flag, prompt, default, and which answers are valid."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final
 from core.cli.init.document import LLAMA_GUARD, REMOTES
 from core.config.redact import redact_text
 
-type Given = Mapping[str, str]
+type AnswerTexts = Mapping[str, str]
 type Complaint = Callable[[str], str]
 
 GUARDRAIL: Final = re.compile(r"[^\s:]+(?::[^\s:]+)*:(?:[1-9][0-9]{0,7}|DRAFT)")
@@ -23,7 +23,7 @@ def _url(answer: str) -> str:
     if not re.match(r"https?://[^/\s]+", answer) and "${env." not in answer:
         return "must be a URL that begins with http:// or https://"
     if redact_text(answer) != answer:
-        return "has a secret in it; leave it out, and set the variable that the run config names"
+        return "contains a secret; leave it out, and set the variable that the run config names"
     return ""
 
 
@@ -37,19 +37,19 @@ def _guardrail(answer: str) -> str:
     guard = answer.startswith(LLAMA_GUARD) and len(answer) > len(LLAMA_GUARD)
     if answer == "none" or guard or (GUARDRAIL.fullmatch(answer) and not answer.startswith(LLAMA_GUARD)):
         return ""
-    return "must be none, a guardrail of Bedrock as ID:VERSION (a number, or DRAFT), or llama-guard:MODEL"
+    return "must be none, ID:VERSION of a Bedrock guardrail (the version is a number or DRAFT), or llama-guard:MODEL"
 
 
-def _always(_: Given) -> bool:
+def _always(_: AnswerTexts) -> bool:
     return True
 
 
-def _when(flag: str, *answers: str) -> Callable[[Given], bool]:
+def _when(flag: str, *answers: str) -> Callable[[AnswerTexts], bool]:
     return lambda given: given.get(flag) in answers
 
 
-def _declares(given: Given) -> bool:
-    return bool(given.get("model"))
+def _declares(answers: AnswerTexts) -> bool:
+    return bool(answers.get("model"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Question:
     prompt: str
     default: str | None = None
     choices: tuple[str, ...] = ()
-    asked: Callable[[Given], bool] = _always
+    applies: Callable[[AnswerTexts], bool] = _always
     complaint: Complaint = _fine
 
     @property
@@ -81,31 +81,31 @@ class Question:
 
 QUESTIONS: Final = (
     Question("inference", "What serves the models", "local", tuple(REMOTES)),
-    Question("url", "Its base URL", "http://127.0.0.1:8400/v1", asked=_when("inference", "local"), complaint=_url),
-    Question("url", "Its base URL", "http://localhost:8000/v1", asked=_when("inference", "vllm"), complaint=_url),
-    Question("url", "Its base URL", asked=_when("inference", "openai-compatible"), complaint=_url),
-    Question("region", "The region of Bedrock (empty: AWS_REGION's)", "", asked=_when("inference", "bedrock")),
-    Question("model", "A model that gets a name of its own (empty: those that are listed)", ""),
+    Question("url", "Its base URL", "http://127.0.0.1:8400/v1", applies=_when("inference", "local"), complaint=_url),
+    Question("url", "Its base URL", "http://localhost:8000/v1", applies=_when("inference", "vllm"), complaint=_url),
+    Question("url", "Its base URL", applies=_when("inference", "openai-compatible"), complaint=_url),
+    Question("region", "The region of Bedrock (if empty: that of AWS_REGION)", "", applies=_when("inference", "bedrock")),
+    Question("model", "A model to declare under its own name (may be empty)", ""),
     Question("state", "Where registered resources and keys are kept", "sqlite", ("sqlite", "dynamodb")),
-    Question("db_path", "The SQLite file", "./registry.db", asked=_when("state", "sqlite")),
-    Question("table", "The DynamoDB table", "${env.REGISTRY_TABLE}", asked=_when("state", "dynamodb")),
-    Question("auth", "Who may call: everybody, holders of keys, users of a Cognito pool", "none", ("none", "api-keys", "cognito")),
-    Question("user_pool", "The id of the Cognito user pool", asked=_when("auth", "cognito")),
-    Question("client_ids", "The pool's clients that may call, with commas", asked=_when("auth", "cognito")),
-    Question("quota", "Requests of each client in a day (0: no quota)", "0", complaint=_quota),
-    Question("guardrail", "A guardrail: none, ID:VERSION of Bedrock, or llama-guard:MODEL", "none", (), _declares, _guardrail),
+    Question("db_path", "The SQLite file", "./registry.db", applies=_when("state", "sqlite")),
+    Question("table", "The DynamoDB table", "${env.REGISTRY_TABLE}", applies=_when("state", "dynamodb")),
+    Question("auth", "Who may call: anybody, holders of API keys, users of a Cognito pool", "none", ("none", "api-keys", "cognito")),
+    Question("user_pool", "The id of the Cognito user pool", applies=_when("auth", "cognito")),
+    Question("client_ids", "App clients of the pool that may call, separated by commas", applies=_when("auth", "cognito")),
+    Question("quota", "Requests per client and day (0 for no quota)", "0", complaint=_quota),
+    Question("guardrail", "A guardrail: none, ID:VERSION of a Bedrock guardrail, or llama-guard:MODEL", "none", (), _declares, _guardrail),
 )  # fmt: skip
 HELP: Final = {
     "inference": "What serves the models.",
-    "url": "The base URL of what serves them, but for Bedrock.",
-    "region": "The region of Bedrock; empty: AWS_REGION's.",
-    "model": "A model that gets a name of its own; empty: only those that are listed.",
+    "url": "The base URL of the model server; not for Bedrock.",
+    "region": "The region of Bedrock; if empty, that of AWS_REGION.",
+    "model": "A model to declare under its own name; if empty, only those that the provider lists.",
     "state": "Where registered resources and keys are kept.",
     "db_path": "The SQLite file.",
     "table": "The DynamoDB table, or a variable that names it.",
     "auth": "Who may call.",
     "user_pool": "The id of a Cognito user pool.",
-    "client_ids": "The pool's clients that may call, with commas.",
-    "quota": "Requests of each client in a day; 0: no quota.",
-    "guardrail": "none, ID:VERSION of Bedrock, or llama-guard:MODEL.",
+    "client_ids": "App clients of the pool that may call, separated by commas.",
+    "quota": "Requests per client and day; 0 for no quota.",
+    "guardrail": "none, ID:VERSION of a Bedrock guardrail, or llama-guard:MODEL.",
 }

@@ -14,7 +14,7 @@ HARMLESS: Final = ("", "fake", "none")
 NO_SECRETS: Final = ("token_use",)  # keys whose name says otherwise
 
 
-def without_secrets(document: Mapping[str, Value], places: Places) -> tuple[dict[str, Value], list[Problem]]:
+def move_secrets(document: Mapping[str, Value], places: Places) -> tuple[dict[str, Value], list[Problem]]:
     """A valid document with `${env.NAME}` in the place of every secret of the providers and of `server.auth`.
 
     There is a note for each, at the path that `places` know.
@@ -62,13 +62,15 @@ class _Moving:
             return self.value(value, path, owner)
         name = self._variable(re.sub(r"[^A-Z0-9]+", "_", f"{owner}_{key}".upper()).strip("_"), value)
         self.moved[name] = value
-        self.notes.append(Problem(self.places.written(path), f"a secret stood here; set {name} to it"))
+        self.notes.append(
+            Problem(self.places.source_path(path), f"the secret here is now read from {name}; set that variable")
+        )
         return f"${{env.{name}}}"
 
     def _variable(self, name: str, secret: str) -> str:
         """The name, with a number behind it if it stands for another secret."""
         names = [name, *(f"{name}_{number}" for number in range(2, len(self.moved) + 3))]
-        return next(each for each in names if self.moved.get(each, secret) == secret)
+        return next(free for free in names if self.moved.get(free, secret) == secret)
 
 
 def _is_secret(key: str, text: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from core.cli.init.pruning import Pruning
-from core.cli.init.secrets import without_secrets
+from core.cli.init.secrets import move_secrets
 from core.config.load import interpret
 from core.config.places import Places, Value
 from core.config.problems import ConfigInvalid, Problem
@@ -15,22 +15,22 @@ from core.config.substitution import substitute
 from core.platform.environment import environ
 from core.resolution.check import available, check
 
-HEAD: Final = "# Written by `llambda init --from`: what is served here of {source}. Left out or changed:\n"
+HEAD: Final = "# Written by `llambda init --from`: what llambda serves of {source}. Left out or changed:\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Conversion:
     """The text of the new run config, and a line for each thing that was left out or changed."""
 
     text: str
     notes: list[str]
 
 
-def taken_over(source: Path) -> Taken:
-    """What this build serves of a run config; it is valid once its variables are set.
+def take_over(source: Path) -> Conversion:
+    """Convert a run config to what this build serves of it, which is valid once its variables are set.
 
     Raises:
-        ConfigInvalid: it cannot be read, nothing of it is served here, or what is has mistakes of its own.
+        ConfigInvalid: it cannot be read, nothing of it is served here, or what remains has mistakes of its own.
     """
     import yaml
 
@@ -38,26 +38,28 @@ def taken_over(source: Path) -> Taken:
     if raw is None or unread:
         raise ConfigInvalid(str(source), unread)
     try:
-        kept, notes = _kept(raw, str(source))
+        document, notes = _convert(raw, str(source))
     except RecursionError as deep:
         raise ConfigInvalid(str(source), [Problem("", "the document is nested too deeply")]) from deep
     head = HEAD.format(source=_line(source.name)) + "".join(f"#   {note}\n" for note in notes)
-    return Taken(head + yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120), notes)
+    return Conversion(head + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), notes)
 
 
-def _kept(raw: Mapping[str, Value], source: str) -> tuple[dict[str, Value], list[str]]:
+def _convert(raw: Mapping[str, Value], source: str) -> tuple[dict[str, Value], list[str]]:
     pruning = Pruning(raw, _not_here(raw))
-    kept = pruning.document()
-    if not pruning.models_served:
-        reasons = [each for each in pruning.left_out if each.path.startswith("providers.inference")]
-        nothing = Problem("providers.inference", "no provider that is served here is left, and without one nothing is")
+    document = pruning.document()
+    if not pruning.has_models:
+        reasons = [problem for problem in pruning.left_out if problem.path.startswith("providers.inference")]
+        nothing = Problem(
+            "providers.inference", "this build serves none of the providers, and without one there is nothing to serve"
+        )
         raise ConfigInvalid(source, [*reasons, nothing])
     places = Places(pruning.origins)
-    left = [Problem(places.written(each.path), each.message) for each in _problems(kept)]
-    if left:
-        raise ConfigInvalid(source, left)
-    kept, moved = without_secrets(kept, places)
-    return kept, [_line(str(note)) for note in (*pruning.left_out, *moved)]
+    mistakes = [Problem(places.source_path(problem.path), problem.message) for problem in _problems(document)]
+    if mistakes:
+        raise ConfigInvalid(source, mistakes)
+    document, moved = move_secrets(document, places)
+    return document, [_line(str(note)) for note in (*pruning.left_out, *moved)]
 
 
 def _line(text: str) -> str:
@@ -68,10 +70,9 @@ def _line(text: str) -> str:
 def _not_here(raw: Mapping[str, Value]) -> dict[str, str]:
     """What `llambda config validate` says of APIs and provider types that this build does not have, by path."""
     loaded = interpret(raw, environ())
-    folder = loaded.document.get("external_providers_dir")
-    specs = available(folder if isinstance(folder, str) else None)[0]
+    specs = available(loaded.external_providers_dir)[0]
     unknown = {
-        f"{loaded.places.written(path)}.provider_type"
+        f"{loaded.places.source_path(path)}.provider_type"
         for api, path, entry in loaded.provider_entries()
         if entry.module is None and (api, entry.provider_type) not in specs
     }
@@ -84,4 +85,4 @@ def _problems(document: Mapping[str, Value]) -> list[Problem]:
     variables = environ()
     unset = set(substitute(document, variables)[1])
     loaded = interpret(document, variables)
-    return [each for each in loaded.problems + check(loaded) if each not in unset]
+    return [problem for problem in loaded.problems + check(loaded) if problem not in unset]

@@ -12,17 +12,17 @@ TABLE: Final = re.compile(r"\S{3,1024}")  # a name or an ARN
 
 
 def name(text: str) -> str:
-    """Without blanks at its ends."""
+    """Without spaces at its ends."""
     if not text.strip() or not text.isprintable() or len(text) > MOST_NAME:
-        raise click.BadParameter(f"must be 1 to {MOST_NAME} printable characters, not all blank")
+        raise click.BadParameter(f"must be 1 to {MOST_NAME} printable characters, and not only spaces")
     return text.strip()
 
 
 def roles(text: str) -> list[str]:
-    """Each once."""
+    """Names, each once."""
     names = text.split(",")
     if not all(one and one.isprintable() and " " not in one for one in names):
-        raise click.BadParameter(f"`{text}` must be names without blanks, with commas between them: admin,dev")
+        raise click.BadParameter(f"`{text}` must be names without spaces, with commas between them: admin,dev")
     return list(dict.fromkeys(names))
 
 
@@ -35,9 +35,9 @@ def expiry(text: str) -> int:
     try:
         then = datetime.combine(date.fromisoformat(text), time(tzinfo=UTC))
     except ValueError:
-        raise click.BadParameter(f"`{text}` is no time; write 30d, 12h or 2027-01-31") from None
+        raise click.BadParameter(f"`{text}` is not a time; write 30d, 12h or 2027-01-31") from None
     if then <= now:
-        raise click.BadParameter(f"`{text}` is past")
+        raise click.BadParameter(f"`{text}` is in the past")
     return int(then.timestamp())
 
 

@@ -1,16 +1,14 @@
 """Which store the options of `llambda keys` name, and what the run config beside it says of keys."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, TypedDict, cast
+from typing import Annotated, Final, TypedDict
 
 from pydantic import Field
 
-from core.cli.options import Pairs
-from core.config import distributions
+from core.cli.options import Pairs, load_config
 from core.config.document import RegistryConfig
-from core.config.load import Loaded, load
-from core.config.places import Value, steps
+from core.config.load import Loaded
+from core.config.places import Value, steps, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.records import DynamoStore, Record, SqliteStore
 from core.platform import environment
@@ -18,7 +16,7 @@ from core.platform import environment
 SECTIONS: Final = ("metadata_store", "storage", "registry", "image_name", "distro_name", "conda_env", "name")
 
 
-class Where(TypedDict):
+class StoreOptions(TypedDict):
     """The options that every action has."""
 
     config: str
@@ -27,8 +25,8 @@ class Where(TypedDict):
     region: str | None
 
 
-class Stored(Record):
-    """What of a run config says where keys are, and how soon a revoked one is refused."""
+class KeySettings(Record):
+    """The parts of a run config that say where keys are, and how soon a revoked one is refused."""
 
     metadata_store: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
@@ -38,36 +36,36 @@ class Stored(Record):
 class Target:
     """`opens`: whether an auth provider of the run config, `source`, takes API keys; None if that is not known."""
 
-    stored: Stored
+    settings: KeySettings
     source: str = "the deployment's run config"
     opens: bool | None = None
 
 
-def target_of(where: Where) -> Target:
-    """What the options name; nothing is opened.
+def target_of(options: StoreOptions) -> Target:
+    """The store that the options name; nothing is opened.
 
     Raises:
         ConfigInvalid: they or the run config do not say where keys are.
     """
-    environment.set_variables(dict(where["env"]))
-    if where["table"] is not None:
-        return Target(Stored(metadata_store=DynamoStore(table=where["table"], region=where["region"] or None)))
-    if where["region"] is not None:
+    if options["table"] is not None:
+        environment.set_variables(dict(options["env"]))
+        store = DynamoStore(table=options["table"], region=options["region"] or None)
+        return Target(KeySettings(metadata_store=store))
+    if options["region"] is not None:
         raise ConfigInvalid("--region", [Problem("", "is for --table; a run config names its own region")])
-    path = distributions.find(where["config"])
-    loaded = load(path, environment.environ())
-    return Target(_stored(str(path), loaded), str(path), _opens(loaded.document))
+    path, loaded = load_config(options["config"], options["env"])
+    return Target(_settings(str(path), loaded), str(path), _opens(loaded.document))
 
 
-def _stored(source: str, loaded: Loaded) -> Stored:
-    """Mistakes in the run config that say nothing about its store do not matter.
+def _settings(source: str, loaded: Loaded) -> KeySettings:
+    """Mistakes elsewhere in the run config do not matter: keys can be revoked all the same.
 
     Raises:
-        ConfigInvalid: the others do.
+        ConfigInvalid: these settings have mistakes.
     """
     problems = [problem for problem in loaded.problems if not problem.path or steps(problem.path)[0] in SECTIONS]
-    parts = {name: loaded.document[name] for name in Stored.model_fields if name in loaded.document}
-    record, more = loaded.check(Stored, parts, "")
+    parts = {name: loaded.document[name] for name in KeySettings.model_fields if name in loaded.document}
+    record, more = loaded.check(KeySettings, parts, "")
     if record is None or problems:
         raise ConfigInvalid(source, problems + more)
     return record
@@ -75,10 +73,5 @@ def _stored(source: str, loaded: Loaded) -> Stored:
 
 def _opens(document: Value) -> bool:
     for name in ("server", "auth", "providers"):
-        document = _mapping(document).get(name)
-    entries = cast("Sequence[Value]", document) if isinstance(document, list) else ()
-    return any(_mapping(entry).get("type") == "api_key" for entry in entries)
-
-
-def _mapping(value: Value) -> Mapping[str, Value]:
-    return cast("Mapping[str, Value]", value) if isinstance(value, Mapping) else {}
+        document = to_mapping(document).get(name)
+    return any(to_mapping(entry).get("type") == "api_key" for entry in to_list(document))

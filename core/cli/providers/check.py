@@ -1,4 +1,4 @@
-"""`llambda providers check`: each external provider of a run config is made, and let go of."""
+"""`llambda providers check`: each external provider of a run config is connected, and closed again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Verdict:
     problems: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
-    def as_json(self) -> JsonObject:
+    def to_json(self) -> JsonObject:
         """`ok` is whether it has no problem."""
         return {
             "api": self.api,
@@ -40,48 +40,47 @@ class Verdict:
 
 
 async def verdicts(loaded: Loaded) -> tuple[list[Verdict], list[Problem]]:
-    """One for each external provider, and for each that might have been one; then the other problems of the document."""
-    directory = loaded.document.get("external_providers_dir")
-    specs = available(directory if isinstance(directory, str) else None)[0]
+    """One for each external provider, and for each entry of no known type; then the other problems of the document."""
+    specs = available(loaded.external_providers_dir)[0]
     problems = loaded.problems + check(loaded)
-    found: list[Verdict] = []
-    told: set[str] = set()
+    results: list[Verdict] = []
+    reported: set[str] = set()
     for api, path, entry in loaded.provider_entries():
         spec = find(specs, api, entry, path)[0]
         if spec is not None and spec.factory is None:
             continue
-        place = loaded.places.written(path)
+        place = loaded.places.source_path(path)
         own = [problem for problem in problems if _is_at(problem.path, place)]
-        told |= {str(problem) for problem in own}
-        verdict = Verdict(api, entry, spec.origin if spec else "not found", list(_said(own, place)))
+        reported |= {str(problem) for problem in own}
+        verdict = Verdict(api, entry, spec.origin if spec else "not found", list(_relative(own, place)))
         if spec is not None and not own:
-            verdict.problems.extend(await _made(loaded, path, entry, spec))
+            verdict.problems.extend(await _connection_faults(loaded, path, entry, spec))
         if spec is not None and spec.container_image is not None:
             verdict.notes.append(NO_EFFECT)
-        found.append(verdict)
-    return found, [problem for problem in problems if str(problem) not in told]
+        results.append(verdict)
+    return results, [problem for problem in problems if str(problem) not in reported]
 
 
 def _is_at(path: str, place: str) -> bool:
     return path == place or path.startswith((f"{place}.", f"{place}["))
 
 
-def _said(problems: list[Problem], place: str) -> Iterator[str]:
-    """Within the entry that they are listed under, by the rest of their path."""
+def _relative(problems: list[Problem], place: str) -> Iterator[str]:
+    """As text, with paths from the entry at `place`."""
     for problem in problems:
         rest = problem.path.removeprefix(place).lstrip(".")
         yield f"{rest}: {problem.message}" if rest else problem.message
 
 
-async def _made(loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec) -> list[str]:
-    """Why it could not be made."""
+async def _connection_faults(loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec) -> list[str]:
+    """Why it cannot be connected; nothing if it can."""
     if loaded.config is None:
-        return ["it was not made, since the run config has other problems"]
+        return ["it was not tried, because the run config has other problems"]
     needed = {*spec.api_dependencies, *spec.optional_api_dependencies} & set(loaded.config.providers)
     try:
         stack = await resolve(loaded, needed, version=VERSION)
     except (ConfigInvalid, NotCompliant) as invalid:
-        return [f"it was not made, since what it depends on cannot be: {_lines(invalid)}"]
+        return [f"it was not tried, because a provider that it depends on fails: {_lines(invalid)}"]
     try:
         instance = await connect(loaded, path, entry, spec, stack.surfaces)
     except ConfigInvalid as invalid:

@@ -8,17 +8,16 @@ from typing import Final
 TEMPLATES: Final = Path(__file__).parent / "template"
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME: Final = 40
-APIS: Final = ("inference", "safety")
+APIS: Final = tuple(sorted({path.name.partition("_")[2] for path in TEMPLATES.glob("*_*")}))
+"""Those that there are templates for."""
+
 PLACE: Final = re.compile(r"@([A-Z]+)@")
 FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
 REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
-PROTOCOLS: Final = {"inference": "InferenceProvider", "safety": "SafetyProvider"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A provider package to write."""
-
+class NewPackage:
     name: str
     api: str
     flavour: str
@@ -34,37 +33,37 @@ class Wanted:
         return f"llambda_provider_{self.name.replace('-', '_')}"
 
 
-def fault_of(wanted: Wanted) -> str | None:
-    """What is wrong with the name."""
-    from core.resolution.provider_types import built_in  # nothing that `--help` needs
+def fault_of(package: NewPackage) -> str | None:
+    """What is wrong with its name, if something is."""
+    from core.resolution.provider_types import built_in  # late: `--help` does not need it
 
-    if not NAME.fullmatch(wanted.name) or len(wanted.name) > LONGEST_NAME:
+    if not NAME.fullmatch(package.name) or len(package.name) > LONGEST_NAME:
         return (
-            f"`{wanted.name}` is no name for a provider: lower-case letters, digits and single hyphens, "
+            f"`{package.name}` is not a name for a provider: lower-case letters, digits and single hyphens, "
             f"a letter first, at most {LONGEST_NAME} characters"
         )
-    if (wanted.api, wanted.provider_type) in built_in():
-        return f"`{wanted.provider_type}` is built in; choose another name"
+    if (package.api, package.provider_type) in built_in():
+        return f"`{package.provider_type}` is built in; choose another name"
     return None
 
 
-def files(wanted: Wanted) -> dict[str, str]:
+def files(package: NewPackage) -> dict[str, str]:
     """The text of each file by its path in the package's folder."""
-    chosen, module = f"{wanted.flavour}_{wanted.api}", wanted.module
+    template, module = f"{package.flavour}_{package.api}", package.module
     sources = {
         "README.md": "common/README.md",
         "pyproject.toml": "common/pyproject.toml",
         ".gitignore": "common/gitignore",
-        f"{module}/__init__.py": f"{chosen}/init.py",
-        f"{module}/adapter.py": f"{chosen}/adapter.py",
-        f"{module}/config.py": f"{chosen}/config.py",
+        f"{module}/__init__.py": f"{template}/init.py",
+        f"{module}/adapter.py": f"{template}/adapter.py",
+        f"{module}/config.py": f"{template}/config.py",
         f"{module}/provider.py": "common/provider.py",
-        f"providers.d/{wanted.flavour}/{wanted.api}/{wanted.name}.yaml": f"common/{wanted.flavour}.yaml",
-        "run.yaml": f"{chosen}/run.yaml",
-        "tests/test_adapter.py": f"{chosen}/test_adapter.py",
+        f"providers.d/{package.flavour}/{package.api}/{package.name}.yaml": f"common/{package.flavour}.yaml",
+        "run.yaml": f"{template}/run.yaml",
+        "tests/test_adapter.py": f"{template}/test_adapter.py",
         "tests/test_specs.py": "common/test_specs.py",
     }
-    words = _words(wanted)
+    words = _words(package)
     return {
         path: PLACE.sub(lambda place: words[place[1]], (TEMPLATES / f"{source}.txt").read_text("utf-8"))
         for path, source in sources.items()
@@ -79,20 +78,22 @@ def write(folder: Path, texts: dict[str, str]) -> None:
         (folder / path).write_text(text, "utf-8")
 
 
-def _words(wanted: Wanted) -> dict[str, str]:
+def _words(package: NewPackage) -> dict[str, str]:
+    from core.apis.index import manifest  # nothing that `--help` needs
+
     return {
-        "NAME": wanted.name,
-        "ENV": wanted.name.replace("-", "_").upper(),
-        "DIST": f"llambda-provider-{wanted.name}",
-        "MODULE": wanted.module,
-        "CLASS": "".join(part.capitalize() for part in wanted.name.split("-")),
-        "TYPE": wanted.provider_type,
-        "FLAVOUR": wanted.flavour,
-        "API": wanted.api,
-        "ARTICLE": "an" if wanted.api == "inference" else "a",
-        "FACTORY": FACTORIES[wanted.flavour],
-        "PROTOCOL": PROTOCOLS[wanted.api],
-        "REQUIRES": REQUIRES[wanted.flavour],
-        "PIP": '"aiohttp"' if wanted.flavour == "remote" else "",
-        "NEEDS": '"inference"' if (wanted.flavour, wanted.api) == ("inline", "safety") else "",
+        "NAME": package.name,
+        "ENV": package.name.replace("-", "_").upper(),
+        "DIST": f"llambda-provider-{package.name}",
+        "MODULE": package.module,
+        "CLASS": "".join(part.capitalize() for part in package.name.split("-")),
+        "TYPE": package.provider_type,
+        "FLAVOUR": package.flavour,
+        "API": package.api,
+        "ARTICLE": "an" if package.api[0] in "aeiou" else "a",
+        "FACTORY": FACTORIES[package.flavour],
+        "PROTOCOL": (manifest(package.api).provider or "").partition(":")[2],
+        "REQUIRES": REQUIRES[package.flavour],
+        "PIP": '"aiohttp"' if package.flavour == "remote" else "",
+        "NEEDS": '"inference"' if (package.flavour, package.api) == ("inline", "safety") else "",
     }

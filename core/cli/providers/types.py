@@ -1,7 +1,7 @@
 """Every provider type that a run config could name, and the fields of its config, for people."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
@@ -31,26 +31,21 @@ class Field:
     secret: bool
     description: str
 
-    def as_json(self) -> JsonObject:
-        """All of it."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 def known_types(loaded: Loaded) -> tuple[Specs, list[Problem]]:
     """The built-in types, those of the run config's directory, and those of its entries' modules."""
-    directory = loaded.document.get("external_providers_dir")
-    specs, problems = available(directory if isinstance(directory, str) else None)
+    specs, problems = available(loaded.external_providers_dir)
     for _, path, entry in loaded.provider_entries():
         if entry.module is not None:
             try:
                 specs = specs | module_specs(entry.module)
             except Unusable as wrong:
-                place = loaded.places.written(f"{path}.module")
+                place = loaded.places.source_path(f"{path}.module")
                 problems = [*problems, *(Problem(place, reason) for reason in wrong.reasons)]
     return specs, problems
 
 
-def as_json(spec: ProviderSpec) -> JsonObject:
+def summary(spec: ProviderSpec) -> JsonObject:
     """What a list shows of a type."""
     return {"api": spec.api, "provider_type": spec.provider_type, "from": spec.origin or BUILT_IN}
 
@@ -58,14 +53,14 @@ def as_json(spec: ProviderSpec) -> JsonObject:
 def details(spec: ProviderSpec) -> JsonObject:
     """All of a type; raises Unusable and ImportError for code that cannot be loaded."""
     return {
-        **as_json(spec),
+        **summary(spec),
         "module": spec.module,
         "api_dependencies": list(spec.api_dependencies),
         "optional_api_dependencies": list(spec.optional_api_dependencies),
         "pip_packages": list(spec.pip_packages),
         "provider_data_validator": spec.provider_data_validator,
         "container_image": spec.container_image,
-        "fields": [field.as_json() for field in fields(spec)],
+        "fields": [asdict(field) for field in fields(spec)],
     }
 
 
@@ -82,16 +77,16 @@ def _fields(model: type[BaseModel]) -> Iterator[Field]:
     schema = defined.get(str(schema.get("$ref")).rpartition("/")[2], schema)  # of one that contains itself
     secrets, users = secret_fields(model), user_fields(model)
     names = {field.alias or name: name for name, field in model.model_fields.items()}
-    for shown, each in cast("Mapping[str, JsonObject]", schema.get("properties", {})).items():
-        name = names.get(shown, shown)
+    for alias, field in cast("Mapping[str, JsonObject]", schema.get("properties", {})).items():
+        name = names.get(alias, alias)
         yield Field(
-            name=shown,
-            type=_type(each, defined),
-            required=shown in schema.get("required", ()),
-            default=None if name in secrets else each.get("default"),
+            name=alias,
+            type=_type(field, defined),
+            required=alias in schema.get("required", ()),
+            default=None if name in secrets else field.get("default"),
             user_field=name in users,
             secret=name in secrets,
-            description=" ".join(str(each.get("description", "")).split()),
+            description=" ".join(str(field.get("description", "")).split()),
         )
 
 
@@ -103,7 +98,7 @@ def _type(schema: JsonObject, defined: Mapping[str, JsonObject]) -> str:
             inner = defined.get(name, {})
             return name if "properties" in inner else _type(inner, {})
         case {"anyOf": [*several]} | {"oneOf": [*several]} | {"allOf": [*several]}:
-            return " or ".join(dict.fromkeys(_type(each, defined) for each in several))
+            return " or ".join(dict.fromkeys(_type(one, defined) for one in several))
         case {"enum": [*values]}:
             return " or ".join(repr(value) for value in values)
         case {"type": "array", "items": dict()}:

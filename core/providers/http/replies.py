@@ -3,16 +3,15 @@
 from collections.abc import Awaitable
 from typing import Any
 
-from pydantic_core import from_json
-
 from core.errors import ApiError, UpstreamFailed
 from core.frame.types import Health, JsonObject
+from core.platform import json_reader
 
 
 def read_json(provider_id: str, content: bytes) -> Any:  # noqa: ANN401 - whatever an upstream sent
     """Raises UpstreamFailed."""
     try:
-        return from_json(content)
+        return json_reader.read_json(content, allow_nan=True)  # logprobs of servers in Python may be -Infinity
     except ValueError as invalid:
         raise UpstreamFailed(f"Provider `{provider_id}` did not answer with valid JSON.") from invalid
 

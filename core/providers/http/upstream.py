@@ -12,11 +12,11 @@ import ssl
 from typing import Any, Final
 
 import aiohttp
-from pydantic_core import from_json
 
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
+from core.platform import json_reader
 from core.platform.per_loop import PerLoop
 from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object
@@ -138,7 +138,7 @@ class UpstreamClient:
 
     async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
         try:
-            answer = from_json(await response.read())
+            answer: Any = json_reader.read_json(await response.read())
         except ValueError:
             answer = None
         log.warning("provider %s answered %d", self._remote.provider_id, response.status)

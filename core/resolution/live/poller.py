@@ -22,7 +22,7 @@ PATIENCE: Final = 3.0  # seconds for the store
 RETRY_SECONDS: Final = 1.0  # after it could not be asked
 
 
-class Watch:
+class ConfigurationPoller:
     """Shared by the stacks of a process, so that all of them hear at once what one has registered."""
 
     def __init__(
@@ -57,13 +57,13 @@ class Watch:
             raise ProviderUnavailable("The configuration in force cannot be read. Try again.")
         return self._head
 
-    def told(self, head: Head) -> None:
+    def note_head(self, head: Head) -> None:
         """This process has just written it."""
         self._writes += 1
         self._head, self._due = head, self._clock() + self._seconds
 
     async def _ask(self) -> None:
-        asked, writes = self._clock(), self._writes
+        start, writes = self._clock(), self._writes
         try:
             async with asyncio.timeout(self._patience):
                 head = await self.store.head()
@@ -72,10 +72,10 @@ class Watch:
             self._due = self._clock() + min(RETRY_SECONDS, self._seconds)
             return
         if writes == self._writes:  # else what was read may be older than what was written here meanwhile
-            self._head, self._due = head, asked + self._seconds
+            self._head, self._due = head, start + self._seconds
 
 
 @cache
-def watch_of(store: SqliteStore | DynamoStore, seconds: float) -> Watch:
+def poller_of(store: SqliteStore | DynamoStore, seconds: float) -> ConfigurationPoller:
     """The one of this process for that store."""
-    return Watch(CONFIGURATIONS.connect(store), seconds)
+    return ConfigurationPoller(CONFIGURATIONS.connect(store), seconds)

@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 import logging
 
-from core.config.load import Loaded
-from core.config.overlay import laid_over
+from core.config.overlay import apply_overlay
 from core.config.problems import ConfigInvalid
 from core.resolution.external.compliance import NotCompliant
-from core.resolution.live.poller import Watch
+from core.resolution.live.poller import ConfigurationPoller
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, close_all
 
@@ -17,79 +16,78 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Held[T]:
-    """A stack, what is made of it, and how many answers are under way over it; version 0 is the run config's alone."""
+class CurrentStack[T]:
+    """A stack, its `endpoints`, and how many answers are under way over it; version 0 is the run config's alone."""
 
     stack: Stack
     version: int
-    made: T
+    endpoints: T
     busy: int = 0
 
 
-class Live[T]:
-    """The stack in force, with what `make` makes of it."""
+class StackReloader[T]:
+    """The stack in force, with the endpoints that `make` makes of it."""
 
     def __init__(
-        self, loaded: Loaded, wanted: Iterable[str], stack: Stack, watch: Watch, make: Callable[[Stack], T]
+        self, apis: Iterable[str], stack: Stack, poller: ConfigurationPoller, make: Callable[[Stack], T]
     ) -> None:
-        """`stack` is what `wanted` was resolved to from `loaded`, the run config alone."""
-        self._loaded = loaded
-        self._wanted = tuple(wanted)
-        self._watch = watch
+        """`stack` is what `apis` were resolved to from the run config alone."""
+        self._apis = tuple(apis)
+        self._poller = poller
         self._make = make
-        self._now = Held(stack, 0, make(stack))
-        self._all = [self._now]
+        self._current = CurrentStack(stack, 0, make(stack))
+        self._all = [self._current]
         self._refused: int | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def take(self, *, fresh: bool = True) -> Held[T]:
-        """The stack in force, for one answer, after which it is to be let go; unless `fresh`, the last known one.
+    async def acquire(self, *, fresh: bool = True) -> CurrentStack[T]:
+        """The stack in force, for one answer, after which it is to be released; unless `fresh`, the last known one.
 
         Raises:
             ProviderUnavailable: the configuration in force cannot be read.
         """
         if fresh:
-            active = (await self._watch.head()).active
-            if active not in (self._now.version, self._refused):
-                async with self._turn:
-                    if active not in (self._now.version, self._refused):
+            active = (await self._poller.head()).active
+            if active not in (self._current.version, self._refused):
+                async with self._lock:
+                    if active not in (self._current.version, self._refused):
                         await self._swap(active)
-        self._now.busy += 1
-        return self._now
+        self._current.busy += 1
+        return self._current
 
-    async def let_go(self, held: Held[T]) -> None:
+    async def release(self, current: CurrentStack[T]) -> None:
         """The answer is whole: the last over a replaced stack closes what no other uses."""
-        held.busy -= 1
-        await self._clear(held)
+        current.busy -= 1
+        await self._clear(current)
 
     async def close(self) -> None:
-        """Let go of every connection."""
-        await close_all([instance for held in self._all for instance in held.stack.instances])
-        await self._now.stack.close()
-        await self._watch.store.close()
+        """Close every connection."""
+        await close_all([instance for current in self._all for instance in current.stack.instances])
+        await self._current.stack.close()
+        await self._poller.store.close()
 
     async def _swap(self, version: int) -> None:
-        found = await self._watch.store.get(version) if version else None
-        if version and found is None:
+        configuration = await self._poller.store.get(version) if version else None
+        if version and configuration is None:
             return  # removed since the head was read: the next reading tells what is in force
-        overlay = {} if found is None else found.overlay
-        earlier = self._now
+        overlay = {} if configuration is None else configuration.overlay
+        earlier = self._current
         try:
-            merged = laid_over(self._loaded, overlay)
-            stack = await resolve(merged, self._wanted, version=earlier.stack.version, earlier=earlier.stack)
+            merged = apply_overlay(earlier.stack.loaded, overlay)
+            stack = await resolve(merged, self._apis, version=earlier.stack.version, earlier=earlier.stack)
         except (ConfigInvalid, NotCompliant) as invalid:
             self._refused = version
             log.error("configuration %s does not fit here, %s stays in force: %s", version, earlier.version, invalid)  # noqa: TRY400 - a report, no bug
             return
         self._refused = None
-        self._now = Held(stack, version, self._make(stack))
-        self._all.append(self._now)
+        self._current = CurrentStack(stack, version, self._make(stack))
+        self._all.append(self._current)
         log.info("configuration %s is in force, after %s", version, earlier.version)
         await self._clear(earlier)
 
-    async def _clear(self, held: Held[T]) -> None:
-        if held is self._now or held.busy or held not in self._all:
+    async def _clear(self, current: CurrentStack[T]) -> None:
+        if current is self._current or current.busy or current not in self._all:
             return
-        self._all.remove(held)
-        used = {id(instance) for other in self._all for instance in other.stack.instances}
-        await close_all([instance for instance in held.stack.instances if id(instance) not in used])
+        self._all.remove(current)
+        in_use = {id(instance) for other in self._all for instance in other.stack.instances}
+        await close_all([instance for instance in current.stack.instances if id(instance) not in in_use])

@@ -1,12 +1,12 @@
-"""The admin API: what is configured, how the providers feel, which routes there are."""
+"""The admin API: what is configured, the providers' health, which routes there are."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from core.apis.tables import RouteRow
 from core.errors import NotFound
+from core.frame.api import RouteRow
 from core.frame.types import Health, JsonObject
 
 HEALTH_SECONDS: Final = 1.0
@@ -34,15 +34,15 @@ class AdminRouter:
         self,
         version: str,
         providers: Sequence[ProviderView],
-        routes: Sequence[RouteRow],
+        routes: Callable[[], Sequence[RouteRow]],
         *,
         patience: float = HEALTH_SECONDS,
     ) -> None:
-        """Keep what to show; `patience` is how many seconds a provider has to say how it feels."""
+        """`routes` are asked for when they are shown; `patience` is how many seconds a provider has to report its health."""
         self._patience = patience
         self._version = version
         self._providers = tuple(providers)
-        self._routes = tuple(routes)
+        self._routes = routes
 
     async def health(self) -> JsonObject:
         return {"status": "OK"}
@@ -68,15 +68,15 @@ class AdminRouter:
                 types[provider.api].append(provider.provider_type)
         rows = [
             {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])}
-            for row in self._routes
+            for row in self._routes()
             if row.path.startswith(prefix)
         ]
         return {"data": rows}
 
     async def openapi(self) -> JsonObject:
-        from core.apis.openapi import document
+        from core.frame.openapi import document
 
-        return document(self._version, self._routes)
+        return document(self._version, self._routes())
 
     async def _shown(self, provider: ProviderView) -> JsonObject:
         return {

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from core.config.overlay import Overlay, Sent, Wish, patched, with_override
+from core.config.overlay import Overlay, OverlayChange, OverlayRequest, merge_patch, with_override
 from core.config.problems import Problem
-from core.config.sections import nearest
-from core.config.user_fields import kept, secret_fields, view
+from core.config.user_fields import secret_fields, select_user_fields, view
 from core.frame.types import JsonObject
+from core.platform.suggestions import did_you_mean
 
 PORTS: Final = {"http": 80, "https": 443}
 
@@ -38,7 +38,7 @@ class Change:
     withheld: tuple[str, ...] = ()
 
 
-def overridden(given: Sent, overlay: Overlay, now: Iterable[Viewed], alone: Iterable[Viewed]) -> Change:
+def overridden(given: OverlayRequest, overlay: Overlay, now: Iterable[Viewed], alone: Iterable[Viewed]) -> Change:
     """`overlay` with what was sent merged into it; `now` are the providers under it, `alone` those without it.
 
     What is already so is not kept: an override of nothing would hide a later change of the run config.
@@ -46,29 +46,29 @@ def overridden(given: Sent, overlay: Overlay, now: Iterable[Viewed], alone: Iter
     there = {(each.api, each.provider_id): each for each in now}
     own = {(each.api, each.provider_id): each for each in alone}
     problems, dropped, withheld = list(given.problems), list[str](), list[str]()
-    for wish in given.wishes:
+    for wish in given.changes:
         viewed = there.get((wish.api, wish.provider_id))
         fault = _unfit(wish, viewed, there)
         if viewed is None or fault is not None:
             problems += [] if fault is None else [fault]
             continue
-        fields, others = kept(type(viewed.config), wish.config)
+        fields, others = select_user_fields(type(viewed.config), wish.config)
         dropped += [f"{wish.path}.config.{name}" for name in others]
         earlier = overlay.get(wish.api, {}).get(wish.provider_id, {}).get("config", {})
         shown = view(viewed.config)
         news = {name: value for name, value in fields.items() if value is None or value != shown.get(name)}
         base = own.get((wish.api, wish.provider_id), viewed).config
-        config, held = _without_keys_for_others(patched(earlier, news), news, base, viewed.config)
+        config, held = _without_keys_for_others(merge_patch(earlier, news), news, base, viewed.config)
         withheld += [f"{wish.path}.config.{name}" for name in held]
         override: JsonObject = {"provider_type": viewed.provider_type, "config": config}
         overlay = with_override(overlay, wish.api, wish.provider_id, override | {"registered": viewed.registered})
     return Change(overlay, "registered", tuple(problems), tuple(dropped), tuple(withheld))
 
 
-def _unfit(wish: Wish, viewed: Viewed | None, there: Mapping[tuple[str, str], Viewed]) -> Problem | None:
+def _unfit(wish: OverlayChange, viewed: Viewed | None, there: Mapping[tuple[str, str], Viewed]) -> Problem | None:
     if viewed is None:
         names = [name for api, name in there if api == wish.api]
-        known = f"known: {', '.join(names) or 'none'}{nearest(wish.provider_id, names)}"
+        known = f"known: {', '.join(names) or 'none'}{did_you_mean(wish.provider_id, names)}"
         return Problem(f"{wish.path}.provider_id", f"there is no {wish.api} provider `{wish.provider_id}`; {known}")
     if wish.provider_type not in (None, viewed.provider_type):
         message = f"`{wish.provider_id}` is of type {viewed.provider_type}, which a configuration cannot change"

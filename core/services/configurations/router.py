@@ -5,10 +5,10 @@ import logging
 from typing import Final, Literal
 
 from core.apis.configurations import Configuration, RegisterConfiguration, RegisterProvider
-from core.config.overlay import Overlay, sent, with_override
+from core.config.overlay import Overlay, parse_overlay_request, with_override
 from core.config.policy import Action
 from core.config.redact import MASK, redact
-from core.config.user_fields import discovered, secret_fields, view
+from core.config.user_fields import machine_defaults, secret_fields, view
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.callers import Principal
 from core.frame.resources import Resource
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 MOST_LISTED: Final = 100
 DIGITS: Final = 15  # of a version
-NOBODY: Final = (
+NO_RULE: Final = (
     "No rule of server.auth.access_policy says who may. Add one, as `permit: {actions: [create, read, delete], resource: "
     "'configuration::*'}` with a condition."
 )
@@ -31,47 +31,47 @@ type KindName = Literal["configuration", "provider"]
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """What all callers share. `closed` says why nobody may write, "" where the `policy` decides."""
+class ConfigurationService:
+    """What all callers share. `denial` says why nobody may write, None where the `policy` decides."""
 
     versions: Versions
     policy: Policy
-    closed: str
+    denial: str | None
     refresh_seconds: float | None
 
 
 class ConfigurationsRouter:
     """The API as `principal` gets it; None is the stack itself, which may do everything."""
 
-    def __init__(self, office: Office, principal: Principal | None) -> None:
+    def __init__(self, service: ConfigurationService, principal: Principal | None) -> None:
         """Made for a call: it holds nothing of its own."""
-        self._office = office
-        self._versions = office.versions
+        self._service = service
+        self._versions = service.versions
         self._principal = principal
 
     async def inspect(self) -> JsonObject:
         head = await self._versions.head()
         self._check("read", "configuration", str(head.active))
         providers: dict[str, list[JsonObject]] = {}
-        for each in self._versions.judge.viewed(await self._versions.overlay(head.active)):
+        for each in self._versions.validator.view_providers(await self._versions.overlay(head.active)):
             shown: JsonObject = {"provider_id": each.provider_id, "provider_type": each.provider_type}
-            found = discovered(each.config)
+            found = machine_defaults(each.config)
             shown |= {"config": view(each.config)} | ({"discovered": found} if found else {})
             providers.setdefault(each.api, []).append(shown)
-        return {"version": head.active, "refresh_seconds": self._office.refresh_seconds, "providers": providers}
+        return {"version": head.active, "refresh_seconds": self._service.refresh_seconds, "providers": providers}
 
     async def register(self, request: RegisterConfiguration) -> JsonObject:
         self._may_write("create", "configuration", "new")
         if (request.config is None) == (request.revert_to is None):
             raise InvalidRequest("Give `config`, or `revert_to` with a version; one of the two.", param="config")
-        given = sent(request.config if request.revert_to is None else {})
+        given = parse_overlay_request(request.config if request.revert_to is None else {})
         earlier = None if request.revert_to is None else await self._found(str(request.revert_to))
-        judge = self._versions.judge
+        validator = self._versions.validator
 
         def change(overlay: Overlay) -> Change:
             if earlier is not None:
                 return Change(earlier.overlay, f"reverted to {earlier.version}")
-            return overridden(given, overlay, judge.viewed(overlay), judge.viewed({}))
+            return overridden(given, overlay, validator.view_providers(overlay), validator.view_providers({}))
 
         owner = owner_of(self._principal)
         wanted = Wanted(change, owner, given.based_on, force=request.force, dry_run=request.dry_run)
@@ -108,14 +108,18 @@ class ConfigurationsRouter:
         self._may_write("create", "provider", request.provider_id)
 
         def change(overlay: Overlay) -> Change:
-            if any(each.provider_id == request.provider_id for each in self._versions.judge.viewed(overlay)):
+            if any(
+                each.provider_id == request.provider_id for each in self._versions.validator.view_providers(overlay)
+            ):
                 raise Conflict(f"A provider `{request.provider_id}` is there already.", param="provider_id")
             override = {"provider_type": request.provider_type, "config": request.config, "registered": True}
             added = with_override(overlay, request.api, request.provider_id, override)
             return Change(added, f"provider {request.provider_id} registered")
 
         made, _ = await self._versions.put(Wanted(change, owner_of(self._principal), force=request.force))
-        shown = next(v for v in self._versions.judge.viewed(made.overlay) if v.provider_id == request.provider_id)
+        shown = next(
+            v for v in self._versions.validator.view_providers(made.overlay) if v.provider_id == request.provider_id
+        )
         names: JsonObject = {name: getattr(shown, name) for name in ("api", "provider_id", "provider_type")}
         return names | {"config": redact(shown.config.model_dump(mode="json")), "version": made.version}
 
@@ -128,7 +132,7 @@ class ConfigurationsRouter:
                     return Change(
                         with_override(overlay, api, provider_id, None), f"provider {provider_id} unregistered"
                     )
-            if any(each.provider_id == provider_id for each in self._versions.judge.viewed({})):
+            if any(each.provider_id == provider_id for each in self._versions.validator.view_providers({})):
                 raise Conflict(f"Provider `{provider_id}` is the run config's: take it out there, and deploy.")
             raise NotFound(f"No provider `{provider_id}` is registered.", param="provider_id")
 
@@ -143,7 +147,7 @@ class ConfigurationsRouter:
         return found
 
     def _shown(self, made: Configuration, head: Head) -> JsonObject:
-        kinds = {(v.api, v.provider_id): v for v in self._versions.judge.viewed(made.overlay)}
+        kinds = {(v.api, v.provider_id): v for v in self._versions.validator.view_providers(made.overlay)}
         providers = {
             api: [_entry(name, override, kinds.get((api, name))) for name, override in entries.items()]
             for api, entries in made.overlay.items()
@@ -159,7 +163,7 @@ class ConfigurationsRouter:
         )
 
     def _may(self, action: Action, resource: Resource) -> bool:
-        return self._office.policy.allows(self._principal, action, resource)
+        return self._service.policy.allows(self._principal, action, resource)
 
     def _check(self, action: Action, kind: KindName, identifier: str, found: Configuration | None = None) -> None:
         resource = Resource(kind, identifier, "", "", {}) if found is None else _resource(found)
@@ -168,8 +172,8 @@ class ConfigurationsRouter:
 
     def _may_write(self, action: Action, kind: KindName, identifier: str, found: Configuration | None = None) -> None:
         _ = self._versions.store
-        if self._office.closed and self._principal is not None:
-            raise PermissionDenied(self._office.closed)
+        if self._service.denial is not None and self._principal is not None:
+            raise PermissionDenied(self._service.denial)
         self._check(action, kind, identifier, found)
 
     def _name(self) -> str:

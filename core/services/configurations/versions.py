@@ -22,10 +22,10 @@ BACKOFF: Final = Backoff(0.04, 0.5, tries=50)  # when another version came in be
 OFF: Final = "The Configuration API is not on here: the run config has no `configurations: {}`."
 
 
-class Judge(Protocol):
+class ConfigurationValidator(Protocol):
     """Knows the run config and the provider types of this build."""
 
-    def viewed(self, overlay: Overlay) -> list[Viewed]:
+    def view_providers(self, overlay: Overlay) -> list[Viewed]:
         """The providers under this overlay; those of the run config alone where it does not fit that any more."""
         ...
 
@@ -47,24 +47,24 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What all callers of a process share. `told` hears of each new head; without a `store` the API is off."""
+    """What all callers of a process share. `note_head` is called with each new head; without a `store` the API is off."""
 
-    judge: Judge
-    kept_in: ConfigurationStore | None
-    told: Callable[[Head], None]
+    validator: ConfigurationValidator
+    opened_store: ConfigurationStore | None
+    note_head: Callable[[Head], None]
     clock: Callable[[], float] = time.time
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def store(self) -> ConfigurationStore:
         """Raises NotFound where the API is off."""
-        if self.kept_in is None:
+        if self.opened_store is None:
             raise NotFound(OFF)
-        return self.kept_in
+        return self.opened_store
 
     async def head(self) -> Head:
         """The head as of now; that of an empty store where the API is off."""
-        return Head() if self.kept_in is None else await self.kept_in.head()
+        return Head() if self.opened_store is None else await self.opened_store.head()
 
     async def overlay(self, version: int) -> Overlay:
         """What that version lays over the run config; nothing for 0 and for one that is gone."""
@@ -99,7 +99,7 @@ class Versions:
                 if same is not None or wanted.dry_run:
                     return same or made, change
                 if await self.store.append(made, after=head):
-                    self.told(Head(made.version, made.version))
+                    self.note_head(Head(made.version, made.version))
                     return made, change
         raise _busy()
 
@@ -109,9 +109,9 @@ class Versions:
             await asyncio.sleep(pause)
             head = await self.store.head()
             if head.active == configuration.version:
-                refuse(await self.judge.objections(configuration.overlay, {}, ask=False))
+                refuse(await self.validator.objections(configuration.overlay, {}, ask=False))
             if await self.store.remove(configuration.version, after=head):
-                self.told(Head(head.latest, 0 if head.active == configuration.version else head.active))
+                self.note_head(Head(head.latest, 0 if head.active == configuration.version else head.active))
                 return
         raise _busy()
 
@@ -119,7 +119,7 @@ class Versions:
         refuse(change.problems)
         if len(to_json(change.overlay)) > LARGEST:
             raise BodyTooLarge(LARGEST)
-        refuse(await self.judge.objections(before, change.overlay, ask=ask))
+        refuse(await self.validator.objections(before, change.overlay, ask=ask))
 
 
 def refuse(problems: Sequence[Problem]) -> None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from core.auth.authenticator import Authenticator
 from core.auth.http import Http
-from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming, Services, isolated
+from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming, Services, make_principal
 from core.errors import ApiError, AuthUnavailable, Unauthenticated
 from core.frame.callers import Principal
 from tests.fakes import MemoryStore
@@ -144,6 +144,6 @@ async def test_a_provider_sees_the_request_without_its_secrets() -> None:
 
 
 def test_a_principal_without_attributes_shares_nothing_with_others() -> None:
-    assert isolated("ada", {}, "custom").attributes == {"namespaces": ("ada",)}
-    assert isolated("ada", {"roles": []}, "custom").attributes == {"namespaces": ("ada",)}
-    assert isolated("ada", {"roles": ["a"]}, "custom").attributes == {"roles": ("a",)}
+    assert make_principal("ada", {}, "custom").attributes == {"namespaces": ("ada",)}
+    assert make_principal("ada", {"roles": []}, "custom").attributes == {"namespaces": ("ada",)}
+    assert make_principal("ada", {"roles": ["a"]}, "custom").attributes == {"roles": ("a",)}

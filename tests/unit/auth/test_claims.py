@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.auth.claims import DEFAULT_MAPPING, LEEWAY, attributes, check_audience, check_issuer, check_times, principal
-from core.auth.verifier import isolated
+from core.auth.verifier import make_principal
 from core.errors import Unauthenticated
 from core.frame.callers import CATEGORIES
 
@@ -146,8 +146,8 @@ def test_a_mapped_scope_is_an_attribute_and_stays_a_scope() -> None:
 
 
 def test_scopes_alone_share_nothing_so_that_their_bearer_has_a_namespace() -> None:
-    assert isolated("a", {"scopes": ["r"]}, "p").attributes == {"scopes": ("r",), "namespaces": ("a",)}
-    assert isolated("a", {"scopes": ["r"], "teams": ["t"]}, "p").attributes == {"scopes": ("r",), "teams": ("t",)}
+    assert make_principal("a", {"scopes": ["r"]}, "p").attributes == {"scopes": ("r",), "namespaces": ("a",)}
+    assert make_principal("a", {"scopes": ["r"], "teams": ["t"]}, "p").attributes == {"scopes": ("r",), "teams": ("t",)}
 
 
 @pytest.mark.parametrize(

@@ -109,4 +109,4 @@ def test_outside_of_a_checkout_it_says_that_it_needs_one(
 ) -> None:
     monkeypatch.setitem(sys.modules, "infra.build", None)
     assert main(["build"]) == 1
-    assert "works in a checkout alone" in capsys.readouterr().err
+    assert "works only in a checkout" in capsys.readouterr().err

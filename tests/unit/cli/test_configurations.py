@@ -85,7 +85,7 @@ def test_register_says_the_version_what_was_dropped_and_what_changed(stack: Fake
     file.write_text(CONFIG.replace("tls_verify: false", "tls_verify: false\n    timeout: null\n    api_token: t"))
     assert said(stack, "register", "--config", str(file)) == (
         "Version 2 is in force; every environment has it within 10 s.\n"
-        "Dropped, since a user may not set it:\n"
+        "Ignored, because users may not set it:\n"
         "  providers.inference[0].config.tls_verify\n"
         "Changed:\n"
         '  + inference vllm api_token: "********"\n'
@@ -97,7 +97,7 @@ def test_register_says_the_version_what_was_dropped_and_what_changed(stack: Fake
 
 def test_a_dry_run_changes_nothing_and_says_so(stack: FakeStack) -> None:
     text = said(stack, "register", "--config", "-", "--dry-run", "--force", stdin=CONFIG)
-    assert text.startswith("It is valid. Nothing was changed: this was a dry run.\nDropped")
+    assert text.startswith("It is valid. Nothing was changed: this was a dry run.\nIgnored")
     assert 'It would change:\n  + inference vllm url: "http://gpu:8000"\n' in text
     assert (stack.latest, stack.asked[-1][2]["force"]) == (0, True)
 
@@ -110,7 +110,7 @@ def test_what_the_stack_withholds_is_said_with_the_reason(stack: FakeStack) -> N
         (200, {}, json.dumps(made | {"dropped": [], "withheld": [path]}).encode()),
     ]
     text = said(stack, "register", "--config", "-", stdin=CONFIG)
-    assert f"only to the host that it was given for; give it anew:\n  {path}\n" in text
+    assert f"only to the host that it was set for; set it again:\n  {path}\n" in text
 
 
 def test_registering_what_is_so_already_says_that_nothing_changes(stack: FakeStack) -> None:
@@ -118,16 +118,14 @@ def test_registering_what_is_so_already_says_that_nothing_changes(stack: FakeSta
     same = stack.shown(1) | {"dropped": []}
     looked_at = [stack.inspected(), stack.shown(1)]
     stack.said = [(200, {}, json.dumps(each).encode()) for each in [*looked_at, same]]
-    assert said(stack, "register", "--config", "-", stdin=CONFIG) == (
-        "Nothing changes: version 1 is in force as it was.\n"
-    )
+    assert said(stack, "register", "--config", "-", stdin=CONFIG) == ("Nothing changed: version 1 is still in force.\n")
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_who_may_register_and_not_read_hears_the_version_alone(stack: FakeStack, status: int) -> None:
     stack.said = [(status, {}, b"{}")]
     text = said(stack, "register", "--config", "-", stdin=CONFIG)
-    assert text.startswith("Version 1 is in force.\nDropped")
+    assert text.startswith("Version 1 is in force.\nIgnored")
     assert "Changed" not in text
 
 
@@ -146,9 +144,9 @@ def test_json_files_are_registered_and_a_byte_order_mark_does_not_matter(stack: 
         (b"a: [", "not valid YAML, line 1"),
         (b"a: 1\na: 2", "is given twice, on line 1 and on line 2"),
         (b"\xff\xfe", "not UTF-8 text"),
-        (b"a: .nan", "has a value that JSON does not have"),
-        (b"a: !!binary aGVsbG8=", "has a value that JSON does not have"),
-        (b"a: &x [*x]", "has a value that JSON does not have"),
+        (b"a: .nan", "has a value that JSON cannot express"),
+        (b"a: !!binary aGVsbG8=", "has a value that JSON cannot express"),
+        (b"a: &x [*x]", "has a value that JSON cannot express"),
         (b"a: " + b"[" * 5000, "nested too deeply"),
         (b"a: !!python/object:os.system {}", "not valid YAML"),
     ],
@@ -223,9 +221,9 @@ def test_what_others_wrote_cannot_steer_the_terminal(stack: FakeStack) -> None:
 
 def test_without_versions_the_tables_say_what_holds(stack: FakeStack) -> None:
     for what in ("list", "history"):
-        assert said(stack, what) == "no configurations: the run config's file holds alone\n"
+        assert said(stack, what) == "no configurations: only the run config's file is in force\n"
         assert json.loads(said(stack, what, "--json")) == []
-    assert said(stack, "inspect").startswith("# the run config's file holds alone\n")
+    assert said(stack, "inspect").startswith("# only the run config's file is in force\n")
     assert said(stack, "diff") == "the run config's file and the run config's file do not differ\n"
 
 
@@ -240,7 +238,7 @@ def test_unregister_says_what_holds_then(stack: FakeStack) -> None:
     put(stack, timeout=1)
     put(stack, timeout=2)
     assert said(stack, "unregister", "1") == "Unregistered 1. It was not in force: nothing else changes.\n"
-    assert said(stack, "unregister", "2") == "Unregistered 2. The run config's file holds alone again.\n"
+    assert said(stack, "unregister", "2") == "Unregistered 2. Only the run config's file is in force now.\n"
     assert stack.versions == {}
     missing = run(stack, "unregister", "2")
     assert (missing.exit_code, missing.stderr) == (1, "Error: HTTP 404: There is no configuration `2`.\n")

@@ -85,7 +85,10 @@ def test_people_read_the_machine_and_then_each_upstream(config: Path, upstream: 
     ]
     assert down.splitlines()[0] == "inference down (remote::vllm)"
     assert down.splitlines()[1].startswith("  error: Provider `down` could not be reached")
-    assert empty.splitlines() == ["inference empty (remote::vllm), version 0.11.0", "  offers nothing that it tells of"]
+    assert empty.splitlines() == [
+        "inference empty (remote::vllm), version 0.11.0",
+        "  lists no models and no guardrails",
+    ]
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert KEY not in result.output
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 import pytest
 
 from core.cli.distributions import command
-from core.config.distributions import described, find, names
+from core.config.distributions import find, names, read_distribution
 from core.config.problems import ConfigInvalid
 from core.platform.environment import set_variables
 from tests.parts.secrets import plant
@@ -25,7 +25,7 @@ def test_every_distribution_is_listed_with_what_it_needs() -> None:
     shown = run("list")
     assert shown.exit_code == 0
     for name in names():
-        assert f"{name}\n  {described(name)[0].description}\n" in shown.output
+        assert f"{name}\n  {read_distribution(name)[0].description}\n" in shown.output
     assert "needs UPSTREAM_URL, UPSTREAM_API_KEY" in shown.output
 
 
@@ -48,7 +48,7 @@ def test_a_distribution_is_shown_with_its_variables_as_they_are_now() -> None:
     assert states["GUARDRAIL_VERSION"] == "missing"
     assert states["AWS_REGION"] == "unset"
     assert states["SQLITE_STORE_DIR"] == "default: ~/.llambda/bedrock"
-    assert shown.output.endswith(described("bedrock")[1])
+    assert shown.output.endswith(read_distribution("bedrock")[1])
     assert SECRET not in shown.output
 
 
@@ -80,7 +80,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(arguments: tuple[str, s
 def test_a_copy_is_made_and_the_next_commands_are_said(tmp_path: Path) -> None:
     out = tmp_path / "my own.yaml"
     made = run("init", "bedrock-vllm", "--out", str(out))
-    assert (made.exit_code, out.read_text("utf-8")) == (0, described("bedrock-vllm")[1])
+    assert (made.exit_code, out.read_text("utf-8")) == (0, read_distribution("bedrock-vllm")[1])
     given = "--env VLLM_URL=... --env INFERENCE_MODEL=... --env BEDROCK_MODEL=..."
     assert f"  llambda serve '{out}' {given}\n" in made.output
 
@@ -93,7 +93,7 @@ def test_a_file_is_not_replaced_unless_that_is_wished(tmp_path: Path) -> None:
     assert (refused.exit_code, out.read_text()) == (2, "mine")
     assert "--force" in refused.output
     assert run("init", "starter", "--out", str(out), "--force").exit_code == 0
-    assert out.read_text("utf-8") == described("starter")[1]
+    assert out.read_text("utf-8") == read_distribution("starter")[1]
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [*tmp_path.iterdir()] == [out]
 
@@ -104,7 +104,7 @@ def test_a_link_is_followed_when_its_file_is_replaced(tmp_path: Path) -> None:
     link.symlink_to(out)
     assert run("init", "starter", "--out", str(link), "--force").exit_code == 0
     assert link.is_symlink()
-    assert out.read_text("utf-8") == described("starter")[1]
+    assert out.read_text("utf-8") == read_distribution("starter")[1]
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])

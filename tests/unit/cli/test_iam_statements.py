@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.cli.iam.statements import CALL, LISTS, Arn, Model, Place, Rights, parameters, statements
+from core.cli.iam.statements import Arn, Model, Place, Rights, parameters, statements
+from core.cli.iam.table import INVOKE, LISTS
 
 HERE: Final = Place("aws", "us-east-1", "123456789012")
 NOVA: Final = HERE.model("amazon.nova-v1:0")
@@ -66,7 +67,7 @@ def test_nothing_used_is_no_statement() -> None:
 
 def test_chat_needs_both_actions_and_embeddings_one() -> None:
     found = by_sid(EVERYTHING)
-    assert (found["CallModels"]["Action"], found["CallModels"]["Resource"]) == ([*CALL], sorted([NOVA, PROFILE]))
+    assert (found["CallModels"]["Action"], found["CallModels"]["Resource"]) == ([*INVOKE], sorted([NOVA, PROFILE]))
     assert (found["Embed"]["Action"], found["Embed"]["Resource"]) == (["bedrock:InvokeModel"], [TITAN])
 
 

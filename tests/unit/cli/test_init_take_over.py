@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from core.cli.init.command import command
-from core.cli.init.take_over import Taken, taken_over
+from core.cli.init.take_over import Conversion, take_over
 from core.config.document import RunConfig
 from core.config.load import interpret
 from core.config.problems import ConfigInvalid
@@ -31,13 +31,13 @@ def old(inference: list[Document] | None = None, **more: Any) -> Document:
     return {"version": "2", "image_name": "old", "providers": providers, "metadata_store": store, **more}
 
 
-def take(folder: Path, document: Document | str) -> Taken:
+def take(folder: Path, document: Document | str) -> Conversion:
     text = document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False)
     (folder / "old.yaml").write_text(text, "utf-8")
-    return taken_over(folder / "old.yaml")
+    return take_over(folder / "old.yaml")
 
 
-def config(taken: Taken, **variables: str) -> RunConfig:
+def config(taken: Conversion, **variables: str) -> RunConfig:
     loaded = interpret(yaml.safe_load(taken.text), variables)
     assert loaded.problems + check(loaded) == []
     assert loaded.config is not None
@@ -117,7 +117,7 @@ def test_the_first_model_of_a_name_stays(tmp_path: Path) -> None:
     models = [{"model_id": "m", "provider_id": "vllm", "provider_model_id": name} for name in ("first", "second")]
     taken = take(tmp_path, old(models=models))
     assert [model["provider_model_id"] for model in config(taken).resources["models"]] == ["first"]
-    assert taken.notes == ["models[1] (m): the name is taken already, by models[0]"]
+    assert taken.notes == ["models[1] (m): the name is already used by models[0]"]
 
 
 def test_a_name_is_free_again_when_the_model_that_had_it_is_left_out(tmp_path: Path) -> None:
@@ -167,10 +167,10 @@ def test_secrets_move_to_the_environment(tmp_path: Path) -> None:
     found = config(taken, **names)
     assert [entry.config.get("api_key") for entry in found.providers["inference"]] == [SECRET, SECRET, OTHER, None]
     assert taken.notes[1:] == [
-        "providers.inference[1].config.api_key: a secret stood here; set A_1_API_KEY to it",
-        "providers.inference[2].config.api_key: a secret stood here; set B_API_KEY to it",
-        "providers.inference[3].config.api_key: a secret stood here; set A_1_API_KEY_2 to it",
-        "server.auth.providers[0].introspection.client_secret: a secret stood here; set AUTH_CLIENT_SECRET to it",
+        "providers.inference[1].config.api_key: the secret here is now read from A_1_API_KEY; set that variable",
+        "providers.inference[2].config.api_key: the secret here is now read from B_API_KEY; set that variable",
+        "providers.inference[3].config.api_key: the secret here is now read from A_1_API_KEY_2; set that variable",
+        "server.auth.providers[0].introspection.client_secret: the secret here is now read from AUTH_CLIENT_SECRET; set that variable",
     ]
 
 
@@ -246,7 +246,7 @@ def test_what_cannot_be_taken_over_is_refused_with_its_place(
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="there is no such file"):
-        taken_over(tmp_path / "nothing.yaml")
+        take_over(tmp_path / "nothing.yaml")
 
 
 JSON = st.recursive(

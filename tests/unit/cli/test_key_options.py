@@ -27,7 +27,7 @@ def test_a_key_that_opens_nothing_comes_with_what_to_add(keys: Keys, config: Pat
     assert keys("create", "--name", "demo") == 0
     said = capsys.readouterr()
     plant(said.out.strip())
-    assert f"opens nothing unless {config} has this auth provider:" in said.err
+    assert f"of no use until {config} has this auth provider:" in said.err
     assert "server:\n    auth:\n      providers:\n        - type: api_key\n" in said.err
 
 
@@ -45,7 +45,7 @@ def test_a_key_that_opens_something_comes_without_it(keys: Keys, config: Path, c
     assert keys("create", "--name", "demo") == 0
     said = capsys.readouterr()
     plant(said.out.strip())
-    assert "opens nothing" not in said.err
+    assert "of no use" not in said.err
 
 
 @pytest.mark.parametrize(

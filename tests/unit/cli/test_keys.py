@@ -78,7 +78,7 @@ def test_a_made_key_is_alone_on_the_standard_output_and_opens_the_stack(
     assert "not shown again" in said.err
     assert 'curl http://HOST/v1/models -H "Authorization: Bearer $KEY"' in said.err
     assert token not in said.err
-    assert "opens nothing" not in said.err
+    assert "of no use" not in said.err
 
 
 def test_two_keys_may_have_one_name(keys: Keys, config: Path, capsys: Output) -> None:
@@ -121,11 +121,11 @@ def test_a_key_may_expire_on_a_day(keys: Keys, config: Path, capsys: Output) -> 
         (["--name", "a\nb"], "1 to 100 printable characters"),
         (["--name", "\x1b[31mred"], "1 to 100 printable characters"),
         (["--name", "x" * 101], "1 to 100 printable characters"),
-        (["--name", "a", "--roles", ""], "names without blanks"),
-        (["--name", "a", "--roles", "a,"], "names without blanks"),
-        (["--name", "a", "--roles", "a, b"], "names without blanks"),
-        (["--name", "a", "--roles", "a\tb"], "names without blanks"),
-        (["--name", "a", "--expires", "2020-01-31"], "is past"),
+        (["--name", "a", "--roles", ""], "names without spaces"),
+        (["--name", "a", "--roles", "a,"], "names without spaces"),
+        (["--name", "a", "--roles", "a, b"], "names without spaces"),
+        (["--name", "a", "--roles", "a\tb"], "names without spaces"),
+        (["--name", "a", "--expires", "2020-01-31"], "is in the past"),
         (["--name", "a", "--expires", "0d"], "write 30d, 12h or 2027-01-31"),
         (["--name", "a", "--expires", "-1d"], "expires"),
         (["--name", "a", "--expires", "30"], "write 30d, 12h or 2027-01-31"),
@@ -267,7 +267,7 @@ def test_a_deployments_table_is_used_directly(
     assert main(["keys", "create", *there, "--name", "demo", "--roles", "admin"]) == 0
     said = capsys.readouterr()
     token = plant(said.out.strip())
-    assert "opens nothing unless the deployment's run config has this auth provider" in said.err
+    assert "of no use until the deployment's run config has this auth provider" in said.err
     assert main(["keys", "list", *there]) == 0
     assert f"{id_of(token)}  demo             admin" in capsys.readouterr().out
     assert main(["keys", "revoke", *there, id_of(token)]) == 0

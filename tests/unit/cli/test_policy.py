@@ -148,7 +148,10 @@ def test_no_authentication_is_a_user_too(explain: Explain) -> None:
             DRAFT.replace("actions: read", "actions: raed", 1),
             "access_policy[0].forbid.actions: unknown action `raed`",
         ),
-        (DRAFT.replace("user with admin in roles", "admin"), "server.auth.access_policy[1].when: `admin` is no condit"),
+        (
+            DRAFT.replace("user with admin in roles", "admin"),
+            "server.auth.access_policy[1].when: `admin` is not a condit",
+        ),
         (DRAFT.replace("BANNED:=mallory", "NOWHERE"), "server.auth.access_policy[2].forbid.principal"),
         ("server: []", "server: must be a mapping"),
         ("server: {auth: x}", "server.auth: must be a mapping"),
@@ -170,7 +173,7 @@ def test_a_policy_that_cannot_be_used_is_2_and_nothing_else_is_reported(
     ("arguments", "words"),
     [
         (["--user", "ada", "--action", "use", "--resource", "model::x"], "'use' is not one of 'create', 'read'"),
-        (["--user", "ada", "--action", "read", "--resource", "x"], "write TYPE::ID, as model::small"),
+        (["--user", "ada", "--action", "read", "--resource", "x"], "write TYPE::ID, such as model::small"),
         (["--user", "ada", "--action", "read", "--resource", "model::"], "write TYPE::ID"),
         (["--action", "read", "--resource", "model::x"], "--user"),
     ],

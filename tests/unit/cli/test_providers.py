@@ -9,7 +9,7 @@ import pytest
 
 from core.cli.main import main
 from core.cli.providers.command import command
-from core.cli.providers.new import APIS, PLACE, TEMPLATES, Wanted, files
+from core.cli.providers.new import APIS, PLACE, TEMPLATES, NewPackage, files
 from core.resolution.provider_types import built_in
 from tests.contract.external import ADAPTER, CONFIG, FACTORY, entry, put, run_config
 
@@ -122,7 +122,7 @@ def test_what_is_not_about_a_provider_is_said_as_well(folder: Path) -> None:
     said = checked(config, 2)
     assert "not available" in said["providers"][1]["problems"][0]
     assert [problem["path"] for problem in said["problems"]] == ["serverr"]
-    assert "it was not made" in said["providers"][0]["problems"][0]
+    assert "it was not tried" in said["providers"][0]["problems"][0]
 
 
 def test_what_it_depends_on_is_made_first_and_a_container_image_has_no_effect(folder: Path) -> None:
@@ -152,11 +152,11 @@ def test_without_external_providers_there_is_nothing_to_check() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Acme", "is no name for a provider"),
-        ("../acme", "is no name for a provider"),
-        ("a_b", "is no name for a provider"),
-        ("1acme", "is no name for a provider"),
-        ("acme-", "is no name for a provider"),
+        ("Acme", "is not a name for a provider"),
+        ("../acme", "is not a name for a provider"),
+        ("a_b", "is not a name for a provider"),
+        ("1acme", "is not a name for a provider"),
+        ("acme-", "is not a name for a provider"),
         ("a" * 41, "at most 40 characters"),
         ("vllm", "`remote::vllm` is built in"),
     ],
@@ -171,7 +171,7 @@ def test_a_name_is_held_to_what_packages_are_called(tmp_path: Path, name: str, w
 def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
     (tmp_path / "acme").mkdir()
     done = run("new", "acme", "--api", "safety", "--dir", str(tmp_path))
-    assert (done.exit_code, "is there already" in done.stderr) == (2, True)
+    assert (done.exit_code, "exists already" in done.stderr) == (2, True)
     assert not list((tmp_path / "acme").iterdir())
 
 
@@ -186,7 +186,7 @@ def test_a_new_package_is_said_with_what_comes_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("flavour", ["remote", "inline"])
 def test_no_place_is_left_in_a_new_package(api: str, flavour: str) -> None:
-    texts = files(Wanted("my-own", api, flavour))
+    texts = files(NewPackage("my-own", api, flavour))
     assert not [path for path, text in texts.items() if PLACE.search(text)]
     assert not [path for path, text in texts.items() if str(TEMPLATES) in text]
 

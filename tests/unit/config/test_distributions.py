@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from core.config.distributions import FOLDERS, Distribution, Variable, described, find, names, read_head
+from core.config.distributions import FOLDERS, Distribution, Variable, find, names, read_distribution, read_head
 from core.config.document import RunConfig
 from core.config.load import load
 from core.config.problems import ConfigInvalid
@@ -48,7 +48,7 @@ def test_every_distribution_is_valid_once_its_variables_are_set(name: str) -> No
 
 @pytest.mark.parametrize("name", names())
 def test_the_head_of_a_file_names_the_variables_that_it_reads_and_no_others(name: str) -> None:
-    distribution, text = described(name)
+    distribution, text = read_distribution(name)
     assert [each.name for each in distribution.variables] == list(dict.fromkeys(_in_head(text)))
     assert {each.name for each in distribution.variables} == {match[1] for match in READ.finditer(text)}
 
@@ -64,12 +64,14 @@ def _in_head(text: str) -> list[str]:
 @pytest.mark.parametrize("name", names())
 def test_the_variables_that_are_required_are_those_without_which_it_is_not_valid(name: str) -> None:
     messages = " ".join(problem.message for problem in load(find(name), {}).problems)
-    assert set(re.findall(r"environment variable (\w+) is not set", messages)) == set(described(name)[0].required())
+    assert set(re.findall(r"environment variable (\w+) is not set", messages)) == set(
+        read_distribution(name)[0].required()
+    )
 
 
 @pytest.mark.parametrize("name", names())
 def test_the_defaults_in_the_head_are_those_of_the_file(name: str) -> None:
-    distribution, text = described(name)
+    distribution, text = read_distribution(name)
     in_file = {match[1]: match[3] for match in READ.finditer(text) if match[2] in {":=", ":"} and match[3]}
     assert {each.name: each.default for each in distribution.variables if each.default} == in_file
 
@@ -91,8 +93,8 @@ def test_only_a_name_is_described(tmp_path: Path) -> None:
     file.write_text("# a file\nversion: 2\n")
     for name in (str(file), "startr", "", "../starter"):
         with pytest.raises(ConfigInvalid, match=r"no such distribution.*distributions: .*starter"):
-            described(name)
-    assert all(described(name)[1] for name in names(FOLDERS))
+            read_distribution(name)
+    assert all(read_distribution(name)[1] for name in names(FOLDERS))
 
 
 def test_the_federated_model_falls_back_from_vllm_to_bedrock() -> None:

@@ -98,7 +98,7 @@ run.yaml: 18 problems
   providers.inference[1].config.url: environment variable VLLM_URL is not set; \
 set it or write ${env.VLLM_URL:=default}
   modelsx: unknown key `modelsx`; did you mean `models`?
-  distro_name: differs from `image_name`, which means the same; give one of them
+  distro_name: differs from `image_name`, which means the same; keep one of them
   providers.models: Provider for `models` is automatically provided and cannot be overridden
   apis[1]: unknown API `inferense`; did you mean `inference`?
   models[1].metaadata: unknown key `metaadata`; did you mean `metadata`?
@@ -110,8 +110,8 @@ set it or write ${env.VLLM_URL:=default}
   metadata_store.type: `redis` is not served here; use sqlite or dynamodb
   registry.cache_seconds: must be at least 0, got -1
   logging.level: must be 'debug', 'info', 'warning', 'error' or 'critical', got 'loud'
-  providers.inference[2].provider_id: `a` is taken already, by providers.inference[1].provider_id
-  models[1].model_id: `m` is taken already, by models[0].model_id
+  providers.inference[2].provider_id: `a` is already used by providers.inference[1].provider_id
+  models[1].model_id: `m` is already used by models[0].model_id
   models[0].provider_id: no inference provider is called `c` (configured: a, b)"""
     )
 

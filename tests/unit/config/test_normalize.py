@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from core.config.normalize import Normalised, normalise
+from core.config.normalize import NormalDocument, normalise
 from core.config.places import Places
 from core.config.sections import REFUSED, ROUTED_APIS, SECTIONS, UNUSED
 
 
-def spelled(**document: Any) -> Normalised:
+def spelled(**document: Any) -> NormalDocument:
     return normalise({"image_name": "x"} | document, Places())
 
 
@@ -22,7 +22,7 @@ def test_every_spelling_of_the_name_is_the_name(key: str) -> None:
     found = normalise({key: "ollama"}, Places())
     assert found.problems == []
     assert found.document["name"] == "ollama"
-    assert found.places.written("name") == key
+    assert found.places.source_path("name") == key
 
 
 def test_two_spellings_that_agree_are_fine_and_two_that_disagree_are_not() -> None:
@@ -47,7 +47,7 @@ def test_apis_that_are_served_anyway_may_be_listed_and_old_names_are_understood(
     found = spelled(apis=["models", "memory", "inference", "vector_io", "inspect"])
     assert found.problems == []
     assert found.document["apis"] == ["vector_io", "inference"]
-    assert found.places.written("apis[1]") == "apis[2]"
+    assert found.places.source_path("apis[1]") == "apis[2]"
 
 
 def test_an_unknown_api_is_a_problem_with_the_nearest_one() -> None:
@@ -80,8 +80,8 @@ def test_resources_may_be_at_the_top_or_registered(section: str) -> None:
     newer = spelled(registered_resources={section: [entry]})
     assert older.problems == newer.problems == []
     assert older.document["resources"] == newer.document["resources"] == {section: [entry]}
-    assert older.places.written(f"resources.{section}[0].x") == f"{section}[0].x"
-    assert newer.places.written(f"resources.{section}[0].x") == f"registered_resources.{section}[0].x"
+    assert older.places.source_path(f"resources.{section}[0].x") == f"{section}[0].x"
+    assert newer.places.source_path(f"resources.{section}[0].x") == f"registered_resources.{section}[0].x"
 
 
 def test_resources_in_both_spellings_are_a_problem_unless_one_is_empty() -> None:
@@ -145,8 +145,8 @@ def test_the_newest_spelling_of_the_store_is_understood(backend: dict[str, Any],
     found = spelled(storage=storage(backend, namespace="n"))
     assert found.problems == []
     assert found.document["metadata_store"] == store
-    assert found.places.written("metadata_store.db_path") == "storage.backends.kv.db_path"
-    assert found.places.written("metadata_store.namespace") == "storage.stores.metadata.namespace"
+    assert found.places.source_path("metadata_store.db_path") == "storage.backends.kv.db_path"
+    assert found.places.source_path("metadata_store.namespace") == "storage.stores.metadata.namespace"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.config.load import interpret
-from core.config.overlay import SAID, laid_over, patched, sent, with_override
+from core.config.overlay import VIEW_KEYS, apply_overlay, merge_patch, parse_overlay_request, with_override
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -34,7 +34,7 @@ RFC: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("target", "patch", "result"), RFC)
 def test_a_patch_is_merged_as_the_rfc_says(target: Any, patch: Any, result: Any) -> None:
-    assert patched(target, patch) == result
+    assert merge_patch(target, patch) == result
 
 
 def without_nulls(value: Any) -> Any:
@@ -46,26 +46,26 @@ def without_nulls(value: Any) -> Any:
 @given(OBJECT, OBJECT)
 def test_a_patch_merged_twice_is_as_merged_once_and_changes_no_argument(target: Any, patch: Any) -> None:
     before = deepcopy((target, patch))
-    once = patched(target, patch)
-    assert patched(once, patch) == once
+    once = merge_patch(target, patch)
+    assert merge_patch(once, patch) == once
     assert (target, patch) == before
 
 
 @given(OBJECT)
 def test_a_patch_onto_nothing_is_itself_without_its_nulls(patch: Any) -> None:
-    assert patched({}, patch) == without_nulls(patch)
+    assert merge_patch({}, patch) == without_nulls(patch)
 
 
 @given(JSON)
 def test_whatever_is_sent_is_read_or_refused(value: Any) -> None:
-    found = sent(value)
+    found = parse_overlay_request(value)
     asked = value.get("providers", value) if isinstance(value, dict) else None
     if not isinstance(asked, dict):
         assert found.problems
     else:
-        entries = [each for key, each in asked.items() if key not in SAID or "providers" in value]
+        entries = [each for key, each in asked.items() if key not in VIEW_KEYS or "providers" in value]
         count = sum(len(each) if isinstance(each, list) else 1 for each in entries)
-        assert len(found.wishes) <= count <= len(found.wishes) + len(found.problems)
+        assert len(found.changes) <= count <= len(found.changes) + len(found.problems)
 
 
 DOCUMENT: dict[str, Any] = {
@@ -87,7 +87,7 @@ def override(config: dict[str, Any], *, registered: bool = False, kind: str = "r
 def test_an_override_replaces_field_by_field_and_what_is_registered_comes_last() -> None:
     loaded = interpret(DOCUMENT, {"URL": "http://one"})
     before = deepcopy(loaded.document)
-    merged = laid_over(
+    merged = apply_overlay(
         loaded, {"inference": {"a": override({"max_tokens": 6}), "c": override({"url": "u"}, registered=True)}}
     )
     assert merged.config is not None
@@ -96,7 +96,7 @@ def test_an_override_replaces_field_by_field_and_what_is_registered_comes_last()
     assert entries[0].config == {"url": "http://one", "max_tokens": 6}
     assert entries[2].config == {"url": "u"}
     assert loaded.document == before
-    assert merged.places.written("providers.inference[2].config.url") == "providers.inference.c.config.url"
+    assert merged.places.source_path("providers.inference[2].config.url") == "providers.inference.c.config.url"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_override_replaces_field_by_field_and_what_is_registered_comes_last()
     ],
 )
 def test_an_overlay_that_does_not_fit_any_more_says_why(overlay: Any, said: str) -> None:
-    merged = laid_over(interpret(DOCUMENT, {"URL": "http://one"}), overlay)
+    merged = apply_overlay(interpret(DOCUMENT, {"URL": "http://one"}), overlay)
     assert merged.config is None
     assert [said in problem.message for problem in merged.problems] == [True]
 

@@ -24,8 +24,8 @@ def test_paths_are_built_and_taken_apart() -> None:
 
 def test_the_longest_known_prefix_says_where_a_value_was_written() -> None:
     places = Places({"a": "x", "a.b": "y[2]", "a.b[0]": "z"})
-    assert places.written("a") == "x"
-    assert places.written("a.c[1]") == "x.c[1]"
-    assert places.written("a.b.c") == "y[2].c"
-    assert places.written("a.b[0].c") == "z.c"
-    assert places.written("ab.c") == "ab.c"
+    assert places.source_path("a") == "x"
+    assert places.source_path("a.c[1]") == "x.c[1]"
+    assert places.source_path("a.b.c") == "y[2].c"
+    assert places.source_path("a.b[0].c") == "z.c"
+    assert places.source_path("ab.c") == "ab.c"

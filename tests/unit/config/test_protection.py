@@ -59,7 +59,7 @@ def test_several_providers_keep_their_order_and_those_without_a_type_are_dropped
         ({"provider_type": 5}, "server.auth.provider_type", "must be text"),
         ({"provider_type": "custom", "config": []}, "server.auth.config", "must be a mapping"),
         ({"provider_type": "custom", "confg": {}}, "server.auth.confg", "unknown key"),
-        ({"provider_type": "custom", "endpoint": "x"}, "server.auth.provider_type", "is given here and at `endpoint`"),
+        ({"provider_type": "custom", "endpoint": "x"}, "server.auth.provider_type", "is set here and at `endpoint`"),
         ({"providers": [{"type": "custom"}], "config": {}}, "server.auth.config", "unknown key"),
         ({**ENDPOINT, "route_policy": [{}]}, "server.auth.route_policy", "use access_policy"),
         ({**ENDPOINT, "access_policy": {}}, "server.auth.access_policy", "must be a list"),
@@ -75,7 +75,7 @@ def test_a_config_is_blamed_where_each_spelling_has_it() -> None:
     older = loaded(server={"auth": {"provider_type": "custom", "config": {"a": 1}}})
     newer = loaded(server={"auth": {"provider_config": {"type": "custom", "a": 1}}})
     listed = loaded(server={"auth": {"providers": [{"type": None}, {"type": "custom", "a": 1}]}})
-    places = [each.places.written("server.auth.providers[0].config.a") for each in (older, newer, listed)]
+    places = [each.places.source_path("server.auth.providers[0].config.a") for each in (older, newer, listed)]
     assert places == ["server.auth.config.a", "server.auth.provider_config.a", "server.auth.providers[1].a"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretBytes, SecretStr
 
 from core.config.redact import MASK
-from core.config.user_fields import USER, discovered, kept, secret_fields, user_fields, view
+from core.config.user_fields import USER, machine_defaults, secret_fields, select_user_fields, user_fields, view
 from tests.parts.secrets import plant
 
 type Key = Annotated[SecretStr, Field(min_length=1)]
@@ -53,12 +53,12 @@ def test_the_mark_is_in_the_json_schema_beside_what_else_the_field_says() -> Non
 
 def test_what_is_not_a_users_is_dropped_and_named_in_order() -> None:
     given: dict[str, Any] = {"tls_verify": False, "url": "http://gpu", "tiemout": 1, "timeout": None}
-    assert kept(Config, given) == ({"url": "http://gpu", "timeout": None}, ["tls_verify", "tiemout"])
+    assert select_user_fields(Config, given) == ({"url": "http://gpu", "timeout": None}, ["tls_verify", "tiemout"])
 
 
 def test_a_shown_secret_that_comes_back_changes_nothing() -> None:
     config = Config(key=SecretStr(plant("user-fields-key")))
-    assert kept(Config, view(config)) == (
+    assert select_user_fields(Config, view(config)) == (
         {"url": "http://localhost", "timeout": 60.0, "fetch": {"path": "/"}, "connections": 8},
         [],
     )
@@ -67,7 +67,7 @@ def test_a_shown_secret_that_comes_back_changes_nothing() -> None:
 def test_a_mask_within_a_url_drops_the_url() -> None:
     shown = view(Config(url=f"https://ada:{plant('user-fields-password')}@gpu"))
     assert shown["url"] == f"https://{MASK}@gpu"
-    assert kept(Config, {"url": shown["url"], "timeout": 1}) == ({"timeout": 1}, ["url"])
+    assert select_user_fields(Config, {"url": shown["url"], "timeout": 1}) == ({"timeout": 1}, ["url"])
 
 
 def test_a_view_has_the_users_fields_alone_and_no_secret() -> None:
@@ -89,15 +89,15 @@ def test_secrets_are_found_wherever_they_are_in_a_type() -> None:
 
 
 def test_a_default_of_the_machine_counts_as_discovered_until_somebody_sets_it() -> None:
-    assert discovered(Config()) == ["connections"]
-    assert discovered(Config(connections=8)) == []
+    assert machine_defaults(Config()) == ["connections"]
+    assert machine_defaults(Config(connections=8)) == []
 
 
 @given(
     st.dictionaries(st.sampled_from([*Config.model_fields, "more"]) | st.text(), st.none() | st.text() | st.just(MASK))
 )
 def test_every_key_is_kept_or_dropped_or_the_mask_of_a_users_field(given: dict[str, Any]) -> None:
-    kept_ones, dropped = kept(Config, given)
+    kept_ones, dropped = select_user_fields(Config, given)
     left = {key for key, value in given.items() if value == MASK and key in user_fields(Config)}
     assert {*kept_ones, *dropped, *left} == set(given)
     assert len(kept_ones) + len(dropped) + len(left) == len(given)

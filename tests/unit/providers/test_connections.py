@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 import pytest
 
-from core.config.user_fields import discovered, user_fields, view
+from core.config.user_fields import machine_defaults, user_fields, view
 from core.platform.machine import machine
 from core.providers.bedrock import inference as bedrock
 from core.providers.bedrock import safety as guardrails
@@ -41,14 +41,14 @@ def test_on_lambda_they_are_few_for_one_request_at_a_time(files: int | None) -> 
 def test_the_default_is_taken_from_the_machine_and_says_so(config: type[BaseModel], given: dict[str, Any]) -> None:
     made = config.model_validate(given)
     assert view(made)["max_connections"] == most_connections(machine())
-    assert discovered(made) == ["max_connections"]
+    assert machine_defaults(made) == ["max_connections"]
 
 
 @configs
 def test_who_sets_it_has_it(config: type[BaseModel], given: dict[str, Any]) -> None:
     made = config.model_validate({**given, "max_connections": 5})
     assert view(made)["max_connections"] == 5
-    assert discovered(made) == []
+    assert machine_defaults(made) == []
     assert "max_connections" in user_fields(config)
 
 

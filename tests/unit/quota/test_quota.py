@@ -165,7 +165,7 @@ async def test_an_operation_that_was_to_make_no_tokens_pays_for_those_that_it_re
 async def test_what_is_left_is_told_without_counting() -> None:
     b = bench(max_tokens=100, authenticated_max_requests=3)
     await b.quota.admit(user(), 60)
-    assert await b.quota.left(user()) == {
+    assert await b.quota.remaining(user()) == {
         "object": "quota",
         "identity": "authenticated",
         "period": "day",
@@ -175,7 +175,7 @@ async def test_what_is_left_is_told_without_counting() -> None:
         "requests": {"limit": 3, "used": 1, "remaining": 2},
         "tokens": {"limit": 100, "used": 60, "remaining": 40},
     }
-    stranger = await bench().quota.left(anonymous())
+    stranger = await bench().quota.remaining(anonymous())
     assert (stranger["identity"], stranger["tokens"]) == ("anonymous", None)
     assert stranger["requests"] == {"limit": 100, "used": 0, "remaining": 100}
     assert len(b.counters.takes) == 1
@@ -183,7 +183,7 @@ async def test_what_is_left_is_told_without_counting() -> None:
 
 async def test_a_store_that_is_down_refuses_by_default() -> None:
     b = bench(counters=MemoryCounters(down=True))
-    for asked in (b.quota.admit(user(), None), b.quota.left(user())):
+    for asked in (b.quota.admit(user(), None), b.quota.remaining(user())):
         with pytest.raises(QuotaUnavailable):
             await asked
 
@@ -230,7 +230,7 @@ async def test_in_the_shadow_everything_is_counted_and_nobody_refused(caplog: py
     assert [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING] == [
         f"quota (shadow): {ADA} would be refused"
     ]
-    assert (await b.quota.left(user()))["requests"] == {"limit": 2, "used": 4, "remaining": 0}
+    assert (await b.quota.remaining(user()))["requests"] == {"limit": 2, "used": 4, "remaining": 0}
     b.clock.now += EVENING
     for _ in range(3):
         await b.quota.admit(user(), 20)

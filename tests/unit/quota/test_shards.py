@@ -56,7 +56,7 @@ async def test_what_remains_is_estimated_within_the_limit_and_told_exactly_when_
         ticket = await b.quota.admit(user(), 10)
         assert 0 <= int(ticket.headers["ratelimit-remaining"]) <= 7
         assert 0 <= int(ticket.headers["x-ratelimit-remaining-tokens"]) <= 100
-        left = await b.quota.left(user())
+        left = await b.quota.remaining(user())
         assert left["requests"] == {"limit": 7, "used": used, "remaining": 7 - used}
         assert left["tokens"] == {"limit": 100, "used": 10 * used, "remaining": 100 - 10 * used}
 

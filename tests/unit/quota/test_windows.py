@@ -38,7 +38,7 @@ def test_every_instant_is_in_its_window_and_its_neighbours_join_it(period: Perio
 @given(PERIODS, INSTANTS)
 def test_what_is_left_is_whole_seconds_of_at_least_one_that_reach_the_end(period: Period, now: float) -> None:
     current = window(period, now)
-    left = current.seconds_left(now)
+    left = current.seconds_to_end(now)
     assert 1 <= left <= current.end - current.start
     assert now + left >= current.end
     assert now + left - 1 <= current.end
@@ -69,4 +69,4 @@ def test_the_edges_of_windows(period: Period, now: float, expected: Window) -> N
 
 
 def test_after_its_end_a_window_still_says_one_second() -> None:
-    assert Window("1", 60, 120).seconds_left(121.5) == 1
+    assert Window("1", 60, 120).seconds_to_end(121.5) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from core.apis.configurations import Configuration
 from core.errors import ProviderUnavailable
-from core.resolution.live.poller import Watch
+from core.resolution.live.poller import ConfigurationPoller
 from core.stores.configurations.port import Head
 from tests.fakes import Clock
 
@@ -49,8 +49,8 @@ class Heads:
         return None
 
 
-def watch(store: Heads, clock: Clock, **more: Any) -> Watch:
-    return Watch(store, 10.0, clock=clock, **more)
+def watch(store: Heads, clock: Clock, **more: Any) -> ConfigurationPoller:
+    return ConfigurationPoller(store, 10.0, clock=clock, **more)
 
 
 async def test_the_head_is_read_again_when_its_time_is_over_and_not_before() -> None:
@@ -97,7 +97,7 @@ async def test_what_was_written_here_is_not_undone_by_an_older_reading() -> None
     watched = watch(store, Clock())
     asking = asyncio.create_task(watched.head())
     await store.begun.wait()
-    watched.told(Head(5, 0))
+    watched.note_head(Head(5, 0))
     assert store.gate is not None
     store.gate.set()
     assert await asking == Head(5, 0)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from core.apis.configurations import Configuration
-from core.config.load import Loaded, interpret
-from core.resolution.live.poller import Watch
-from core.resolution.live.reloader import Live
+from core.config.load import interpret
+from core.resolution.live.poller import ConfigurationPoller
+from core.resolution.live.reloader import StackReloader
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.stores.configurations.port import Head
@@ -24,21 +24,21 @@ def override(config: dict[str, Any], provider_id: str = "local") -> dict[str, An
 class World:
     """Two providers, `local` and `other`; what is put in force is seen at once."""
 
-    def __init__(self, loaded: Loaded, stack: Stack, watch: Watch) -> None:
-        self.watch = watch
-        self.live = Live(loaded, ["inference"], stack, watch, lambda made: made)
+    def __init__(self, stack: Stack, poller: ConfigurationPoller) -> None:
+        self.poller = poller
+        self.live = StackReloader(["inference"], stack, poller, lambda resolved: resolved)
         self.version = 0
 
     async def put(self, overlay: dict[str, Any]) -> None:
         after = Head(self.version, self.version)
         self.version += 1
-        assert await self.watch.store.append(Configuration(self.version, overlay), after=after)
-        self.watch.told(Head(self.version, self.version))
+        assert await self.poller.store.append(Configuration(self.version, overlay), after=after)
+        self.poller.note_head(Head(self.version, self.version))
 
     async def now(self) -> Stack:
-        held = await self.live.take()
-        await self.live.let_go(held)
-        return held.stack
+        current = await self.live.acquire()
+        await self.live.release(current)
+        return current.stack
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ async def world(tmp_path: Path) -> AsyncGenerator[World]:
     document["providers"]["inference"].append(other)
     loaded = interpret(document, {})
     stack = await resolve(loaded, ["inference"], version="1")
-    assert stack.watch is not None
-    made = World(loaded, stack, stack.watch)
-    yield made
-    await made.live.close()
+    assert stack.poller is not None
+    world = World(stack, stack.poller)
+    yield world
+    await world.live.close()
 
 
 def url_of(stack: Stack, provider_id: str = "local") -> str:
@@ -74,7 +74,7 @@ async def test_what_did_not_change_goes_over_and_what_is_shared_is_one(world: Wo
     second = await world.now()
     local, other = (next(i for i in stack.instances if i.entry.provider_id == "other") for stack in (first, second))
     assert local is other
-    assert first.connected() is second.connected()
+    assert first.registry_store() is second.registry_store()
 
 
 async def test_the_replaced_is_closed_after_the_last_answer_over_it(
@@ -86,13 +86,13 @@ async def test_the_replaced_is_closed_after_the_last_answer_over_it(
         closed.extend(instance.entry.provider_id for instance in instances)
 
     monkeypatch.setattr("core.resolution.live.reloader.close_all", noted)
-    held = await world.live.take()
+    current = await world.live.acquire()
     await world.put(override({"url": "http://127.0.0.1:7"}))
-    again = await world.live.take()
+    again = await world.live.acquire()
     assert closed == []
-    await world.live.let_go(held)
+    await world.live.release(current)
     assert closed == ["local"]
-    await world.live.let_go(again)
+    await world.live.release(again)
     assert closed == ["local"]
 
 
@@ -112,12 +112,12 @@ async def test_what_does_not_fit_is_reported_once_and_changes_nothing(
 
 async def test_one_of_many_callers_swaps(world: World) -> None:
     await world.put(override({"timeout": 3}))
-    held = await asyncio.gather(*(world.live.take() for _ in range(20)))
-    assert len({id(each.stack) for each in held}) == 1
-    assert held[0].busy == 20
+    current = await asyncio.gather(*(world.live.acquire() for _ in range(20)))
+    assert len({id(each.stack) for each in current}) == 1
+    assert current[0].busy == 20
 
 
 async def test_the_last_known_is_had_without_asking(world: World) -> None:
     first = await world.now()
     await world.put(override({"timeout": 3}))
-    assert (await world.live.take(fresh=False)).stack is first
+    assert (await world.live.acquire(fresh=False)).stack is first

@@ -14,7 +14,7 @@ from core.resolution.check import check
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
-from core.routing.guard import MISS_SECONDS
+from core.routing.guard import NOT_FOUND_FLOOR_SECONDS
 
 SPEC = """
 adapter:
@@ -199,7 +199,10 @@ async def test_auth_without_a_provider_is_refused_rather_than_open(folder: Path)
 async def test_only_where_callers_differ_does_a_404_wait(folder: Path) -> None:
     guarded = await resolved(folder, vllm("a"), server={"auth": {"providers": [{"type": "api_key"}]}})
     unguarded = await resolved(folder, vllm("a"))
-    assert (guarded.enforcement.miss_seconds, unguarded.enforcement.miss_seconds) == (MISS_SECONDS, 0.0)
+    assert (guarded.enforcement.not_found_floor_seconds, unguarded.enforcement.not_found_floor_seconds) == (
+        NOT_FOUND_FLOOR_SECONDS,
+        0.0,
+    )
     for stack in (guarded, unguarded):
         await stack.close()
 

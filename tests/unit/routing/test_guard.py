@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.apis.models import MODEL
+from core.apis.manifests.inference import MODEL
 from core.config.policy import AccessRule
 from core.errors import ApiError, Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.callers import ANONYMOUS, Principal

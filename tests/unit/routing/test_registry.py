@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from core.apis.inference import ServedModel
-from core.apis.models import MODEL
+from core.apis.manifests.inference import MODEL
 from core.errors import Conflict, InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.resources import Resource
 from core.routing.catalog import Catalog
@@ -128,7 +128,7 @@ async def test_a_provider_that_did_not_answer_is_left_alone_for_a_while(stack: S
 
 
 async def test_of_many_that_need_a_listing_one_asks(stack: Stack) -> None:
-    await asyncio.gather(*(stack.catalog.served("a", fresh=True) for _ in range(10)))
+    await asyncio.gather(*(stack.catalog.offers("a", fresh=True) for _ in range(10)))
     assert stack.a.listings == 1
 
 
@@ -139,7 +139,7 @@ async def test_a_provider_that_hangs_is_unavailable() -> None:
 
     catalog = Catalog({"h": hang}, seconds=60, patience=0.01)
     with pytest.raises(ProviderUnavailable):
-        await catalog.served("h")
+        await catalog.offers("h")
 
 
 async def test_the_same_content_again_changes_nothing_and_other_content_conflicts(stack: Stack) -> None:

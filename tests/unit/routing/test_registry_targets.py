@@ -5,16 +5,15 @@ from typing import Any
 import pytest
 
 from core.apis.inference import ModelType, ServedModel
-from core.apis.models import MODEL
+from core.apis.manifests.inference import MODEL
 from core.config.policy import AccessRule
 from core.errors import ApiError, InvalidRequest, NotFound, PermissionDenied, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Principal
 from core.frame.resources import Resource
 from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry
-from core.routing.policy import DEFAULT_POLICY
+from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
-from core.routing.targets import TargetPolicy
 from tests.fakes import FakeProvider, MemoryStore, served
 
 ADA = Principal("ada", {})
@@ -37,7 +36,7 @@ class Stack:
         self.a, self.b = FakeProvider([served("m"), served("e2")]), FakeProvider([served("n"), served("x"), embedding])
         catalog = Catalog({"a": self.a.list_models, "b": self.b.list_models}, seconds=60)
         registry = Registry(MODEL, self.store, catalog, provider_ids=["a", "b"], declared=declared)
-        self.models = GuardedRegistry(registry, Enforcement(TargetPolicy(rules or DEFAULT_POLICY)), ADA)
+        self.models = GuardedRegistry(registry, Enforcement(Policy(rules or DEFAULT_POLICY)), ADA)
 
     async def refusal(self, wanted: Resource) -> ApiError:
         with pytest.raises(ApiError) as raised:

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.apis.manifests.inference import MODEL
 from core.config.policy import AccessRule
+from core.errors import NotFound
 from core.frame.callers import Principal
 from core.frame.resources import Resource
-from core.routing.targets import Target, TargetPolicy, elsewhere, ordered, targets_of
+from core.routing.catalog import Catalog
+from core.routing.guard import Enforcement, GuardedRegistry
+from core.routing.policy import Policy
+from core.routing.registry import Registry
+from core.routing.targets import Target, alternates, order_targets, targets_of
+from tests.fakes import MemoryStore
 
 ADA = Principal("ada", {})
 TARGETS = st.lists(
@@ -41,7 +48,7 @@ def at(provider_id: str, name: str = "m", **more: Any) -> dict[str, Any]:
 
 @given(TARGETS, st.integers())
 def test_every_order_has_every_target_once_and_lower_priorities_first(targets: list[Target], seed: int) -> None:
-    found = ordered(targets, drawn(seed))
+    found = order_targets(targets, drawn(seed))
     assert Counter(found) == Counter(targets)
     assert [target.priority for target in found] == sorted(target.priority for target in targets)
 
@@ -49,7 +56,7 @@ def test_every_order_has_every_target_once_and_lower_priorities_first(targets: l
 def test_within_a_priority_the_weights_are_the_odds_of_being_next() -> None:
     targets = [Target("a", "m", weight=6), Target("b", "m", weight=3), Target("c", "m", weight=1), Target("z", "m", 1)]
     draw = drawn(7)
-    orders = [[target.provider_id for target in ordered(targets, draw)] for _ in range(20_000)]
+    orders = [[target.provider_id for target in order_targets(targets, draw)] for _ in range(20_000)]
     firsts = Counter(order[0] for order in orders)
     assert [round(firsts[name] / 20_000, 1) for name in "abcz"] == [0.6, 0.3, 0.1, 0]
     seconds = Counter(order[1] for order in orders if order[0] == "a")
@@ -71,12 +78,17 @@ def test_a_providers_own_name_of_a_model_means_that_provider_alone() -> None:
     assert targets_of(model(at("b"), identifier="a/m")) == [Target("a", "m")]
 
 
-def test_elsewhere_are_the_targets_but_its_own() -> None:
-    places = elsewhere(model(at("b"), at("a"), at("a", "n")))
+def test_alternates_are_the_targets_but_its_own() -> None:
+    places = alternates(model(at("b"), at("a"), at("a", "n")))
     assert [(place.identifier, place.provider_id, place.provider_resource_id) for place in places] == [
         ("mine", "b", "m"),
         ("mine", "a", "n"),
     ]
+
+
+def guarded(rules: list[AccessRule], principal: Principal | None) -> GuardedRegistry:
+    registry = Registry(MODEL, MemoryStore(), Catalog({}, seconds=60), provider_ids=["a"], declared=[model(at("b"))])
+    return GuardedRegistry(registry, Enforcement(Policy(rules)), principal)
 
 
 def rule(verdict: str, name: str) -> AccessRule:
@@ -98,14 +110,16 @@ def rule(verdict: str, name: str) -> AccessRule:
         ([], False),
     ],
 )
-def test_a_model_may_be_used_if_it_may_be_used_at_each_of_its_targets(
+async def test_a_model_may_be_used_if_it_may_be_used_at_each_of_its_targets(
     rules: list[AccessRule], *, allowed: bool
 ) -> None:
-    policy = TargetPolicy(rules)
-    assert policy.allows(ADA, "read", model(at("b")), ("a/m",)) is allowed
-    assert policy.allows(None, "read", model(at("b")), ("a/m",))
+    if allowed:
+        await guarded(rules, ADA).get("mine")
+    else:
+        with pytest.raises(NotFound):
+            await guarded(rules, ADA).get("mine")
+    await guarded(rules, None).get("mine")
 
 
-def test_its_providers_own_name_is_not_hidden_by_a_target() -> None:
-    policy = TargetPolicy([rule("permit", "a/*")])
-    assert policy.allows(ADA, "read", model(at("b"), identifier="a/m"), ("mine",))
+async def test_its_providers_own_name_is_not_hidden_by_a_target() -> None:
+    assert (await guarded([rule("permit", "a/*")], ADA).get("a/m")).identifier == "a/m"

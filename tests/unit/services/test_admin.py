@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import NotFound
 from core.frame.types import Health
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.services.admin.router import HEALTH_SECONDS, AdminRouter, ProviderView
 from tests.fakes import Clock
 
@@ -25,7 +25,7 @@ async def test_providers_are_asked_at_the_same_time() -> None:
         await together.wait()
         return Health(status="OK")
 
-    shown = await AdminRouter("1", [view(name, health) for name in "abc"], []).list_providers()
+    shown = await AdminRouter("1", [view(name, health) for name in "abc"], list).list_providers()
     assert [row["health"]["status"] for row in shown["data"]] == ["OK", "OK", "OK"]
 
 
@@ -37,7 +37,7 @@ async def test_one_that_hangs_is_an_error_and_delays_no_other() -> None:
     async def well() -> Health:
         return Health(status="OK")
 
-    admin = AdminRouter("1", [view("a", hang), view("b", well)], [], patience=0.01)
+    admin = AdminRouter("1", [view("a", hang), view("b", well)], list, patience=0.01)
     first, second = (await admin.list_providers())["data"]
     assert first["health"] == {"status": "Error", "message": "Health check timed out after 0.01 seconds"}
     assert second["health"] == {"status": "OK"}
@@ -45,19 +45,19 @@ async def test_one_that_hangs_is_an_error_and_delays_no_other() -> None:
 
 
 async def test_one_that_cannot_be_asked_says_so_and_a_stranger_is_not_found() -> None:
-    admin = AdminRouter("1", [view("a", None)], [])
+    admin = AdminRouter("1", [view("a", None)], list)
     assert (await admin.get_provider("a"))["health"]["status"] == "Not Implemented"
     with pytest.raises(NotFound, match="Known: a"):
         await admin.get_provider("z")
 
 
 async def test_circuits_are_shown_where_there_are_some_and_absent_elsewhere() -> None:
-    circuits = Circuits(1, 30.0, Clock())
+    circuits = CircuitBreaker(1, 30.0, Clock())
     permit = circuits.admit(("a", "m"))
     assert permit is not None
-    circuits.failed(permit)
-    views = [replace(view(name, None), circuits=partial(circuits.shown, name)) for name in "ab"]
-    rows = (await AdminRouter("1", [*views, view("c", None)], []).list_providers())["data"]
+    circuits.record_failure(permit)
+    views = [replace(view(name, None), circuits=partial(circuits.describe_failures, name)) for name in "ab"]
+    rows = (await AdminRouter("1", [*views, view("c", None)], list).list_providers())["data"]
     assert rows[0]["circuits"] == [{"model": "m", "state": "open", "failures": 1, "retry_in": 30.0}]
     assert rows[1]["circuits"] == []
     assert "circuits" not in rows[2]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
-from core.apis.models import MODEL
+from core.apis.manifests.inference import MODEL
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import ANONYMOUS, Call
 from core.frame.resources import Resource

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.config.overlay import Overlay, sent
+from core.config.overlay import Overlay, parse_overlay_request
 from core.providers.openai.config import config_of
 from core.services.configurations.overrides import Viewed, overridden
 
@@ -31,7 +31,7 @@ def viewed(overlay: Overlay, base: dict[str, Any], *, registered: bool) -> Viewe
 
 def step(overlay: Overlay, config: dict[str, Any], *, registered: bool) -> Overlay:
     now, alone = viewed(overlay, BASE, registered=registered), viewed({}, BASE, registered=registered)
-    wish = sent({"inference": [{"provider_id": "p", "config": config}]})
+    wish = parse_overlay_request({"inference": [{"provider_id": "p", "config": config}]})
     change = overridden(wish, overlay, [now], [] if registered else [alone])
     assert not change.problems
     return change.overlay
@@ -78,9 +78,9 @@ def test_the_same_host_under_another_path_keeps_the_key() -> None:
 
 def test_what_takes_a_key_away_is_said_once() -> None:
     now = viewed({}, BASE, registered=False)
-    wish = sent({"inference": [{"provider_id": "p", "config": {"url": HOSTS[1]}}]})
+    wish = parse_overlay_request({"inference": [{"provider_id": "p", "config": {"url": HOSTS[1]}}]})
     change = overridden(wish, {}, [now], [now])
     assert change.withheld == ("providers.inference[0].config.api_token",)
-    later = sent({"inference": [{"provider_id": "p", "config": {"timeout": 3}}]})
+    later = parse_overlay_request({"inference": [{"provider_id": "p", "config": {"timeout": 3}}]})
     away = viewed(change.overlay, BASE, registered=False)
     assert overridden(later, change.overlay, [away], [now]).withheld == ()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest
-from core.apis.models import MODEL, RegisterModel
+from core.apis.manifests.inference import MODEL
+from core.apis.models import RegisterModel
 from core.apis.safety import ModerationRequest, RunShieldRequest, Violation
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import ANONYMOUS, Call

@@ -9,21 +9,23 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from core.apis.models import MODEL
-from core.apis.tables import route_rows
+from core.apis.index import route_rows
+from core.apis.manifests.inference import MODEL
 from core.config.document import RunConfig
+from core.config.load import Loaded
 from core.errors import ApiError, Conflict, UpstreamThrottled
+from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
-from core.resolution.instances import Surface
 from core.resolution.stack import Stack
 from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
+from core.runtime.function import app_of_stack
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.router import InferenceRouter
-from core.web.app import build_app, union
+from core.web.app import union
 from tests.fakes import FakeProvider, MemoryStore
 
 CHAT = "/v1/chat/completions"
@@ -46,6 +48,7 @@ def app(provider: FakeProvider) -> Starlette:
             "server": {"max_body_bytes": LIMIT},
         }
     )
+    loaded = Loaded(config, {}, [])
     catalog = Catalog({"p": provider.list_models}, seconds=60)
     models = Registry(MODEL, MemoryStore(), catalog, provider_ids=["p"])
     enforcement = Enforcement(Policy(DEFAULT_POLICY))
@@ -57,12 +60,17 @@ def app(provider: FakeProvider) -> Starlette:
         return InferenceRouter(guarded(call), {"p": provider}, call)
 
     view = ProviderView("inference", "p", "remote::fake", {"api_token": "********"}, provider.health)
-    surfaces: dict[str, Surface] = {"inference": router, "native_inference": lambda call: NativeRouter(router(call))}
-    inference = Stack(config, enforcement, surfaces, {"model": guarded})
-    shown = AdminRouter("1.2.3", [view], list(route_rows(["admin"])))
-    others: dict[str, Surface] = {"configurations": lambda _: None, "discovery": lambda _: None}
-    admin = Stack(config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others})
-    return union([build_app(inference, ["inference"]), build_app(admin, ["admin"])])
+    surfaces: dict[str, SurfaceFactory] = {
+        "inference": router,
+        "native_inference": lambda call: NativeRouter(router(call)),
+    }
+    inference = Stack(loaded, config, enforcement, surfaces, {"model": guarded})
+    shown = AdminRouter("1.2.3", [view], lambda: list(route_rows(["admin"])))
+    others: dict[str, SurfaceFactory] = {"configurations": lambda _: None, "discovery": lambda _: None}
+    admin = Stack(
+        loaded, config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others}
+    )
+    return union([app_of_stack(inference, ["inference"]), app_of_stack(admin, ["admin"])])
 
 
 @pytest.fixture

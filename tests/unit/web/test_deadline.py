@@ -13,8 +13,8 @@ from core.errors import UpstreamTimeout
 from core.frame.callers import Principal
 from core.frame.types import JsonStream
 from core.web import sse
+from core.web.access import AccessMiddleware, Steps
 from core.web.failures import Bug, attempt, deadline
-from core.web.gate import Gate, Steps
 from core.web.sse import EventStream
 
 SOON = 0.05  # seconds
@@ -129,19 +129,19 @@ STUCK: Any = Stuck()
 
 
 @pytest.mark.parametrize(
-    ("gate", "steps"),
+    ("access", "steps"),
     [
-        (Gate(STUCK), Steps(fine)),
-        (Gate(), Steps(fine, STUCK.prepare)),
-        (Gate(quota=STUCK), Steps(fine)),
-        (Gate(), Steps(STUCK.perform)),
+        (AccessMiddleware(STUCK), Steps(fine)),
+        (AccessMiddleware(), Steps(fine, STUCK.prepare)),
+        (AccessMiddleware(quota=STUCK), Steps(fine)),
+        (AccessMiddleware(), Steps(STUCK.perform)),
     ],
     ids=["who calls", "what they ask", "how much is left", "the work"],
 )
-async def test_every_step_of_an_answer_is_bounded(gate: Gate, steps: Steps) -> None:
+async def test_every_step_of_an_answer_is_bounded(access: AccessMiddleware, steps: Steps) -> None:
     request = Request({"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))})
     async with asyncio.timeout(10):
-        answer = await gate.endpoint(steps)(request)
+        answer = await access.wrap(steps)(request)
     assert answer.status_code == 504
 
 

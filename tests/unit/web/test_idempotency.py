@@ -22,9 +22,9 @@ from core.frame.callers import Call, Principal
 from core.frame.types import JsonStream
 from core.quota.identity import identity
 from core.stores.answers.port import Answer, Lease
+from core.web.access import AccessMiddleware, Steps
 from core.web.body import read
-from core.web.gate import Gate, Steps
-from core.web.idempotency import LONGEST_LEASE, SPARE_SECONDS, Idempotency, Keeper, _digest
+from core.web.idempotency import LONGEST_LEASE, SPARE_SECONDS, IdempotencyMiddleware, LeaseHolder, _digest
 from core.web.sse import EventStream
 from tests.fakes import Clock
 from tests.unit.web.fakes import MemoryAnswers
@@ -54,11 +54,11 @@ class World:
     does: Callable[[bytes], Any] | None = None
     function: Function | None = None
 
-    def idempotency(self) -> Idempotency:
+    def idempotency(self) -> IdempotencyMiddleware:
         config = IdempotencyConfig.model_validate(
             {"kvstore": {"type": "sqlite", "db_path": "x"}, "ttl_seconds": TTL, "max_answer_bytes": 1024}
         )
-        return Idempotency(self.store, config, self.clock)
+        return IdempotencyMiddleware(self.store, config, self.clock)
 
     async def perform(self, _: Request, __: Call, body: bytes) -> Response:
         self.asked.append(body)
@@ -68,8 +68,8 @@ class World:
         return done if isinstance(done, Response) else Response(body, media_type="text/plain")
 
     def app(self) -> Starlette:
-        steps = self.idempotency().around(Steps(self.perform, lambda request: read(request, LIMIT), len), LIMIT)
-        return Starlette(routes=[Route("/x", Gate().endpoint(steps), methods=["POST"])])
+        steps = self.idempotency().wrap(Steps(self.perform, lambda request: read(request, LIMIT), len), LIMIT)
+        return Starlette(routes=[Route("/x", AccessMiddleware().wrap(steps), methods=["POST"])])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app()({**scope, "aws.context": self.function}, receive, send)
@@ -352,7 +352,7 @@ async def test_what_was_sent_whole_is_kept_though_the_client_leaves_meanwhile(wo
 async def test_the_first_end_of_a_call_decides(world: World) -> None:
     lease = await world.store.begin("k", "f", now=0, until=9)
     assert isinstance(lease, Lease)
-    keeper = Keeper(world.idempotency(), lease, None)
+    keeper = LeaseHolder(world.idempotency(), lease, None)
     keeper.add(b"data: 1\n\n")
     await keeper.close(whole=True)
     await keeper.close(whole=False)

@@ -6,9 +6,8 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Mess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic_core import from_json
-
 from core.frame.types import JsonObject
+from core.platform.json_reader import read_json
 from core.providers.bedrock.converse.content import bytes_of, tell_apart, to_blocks, with_cache_point
 from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
@@ -117,7 +116,7 @@ def _arguments(arguments: Any, path: str) -> JsonObject:  # noqa: ANN401 - whate
     if not isinstance(arguments, str):
         raise invalid_field(path, "must be a string of JSON.")
     try:
-        value = from_json(arguments if arguments.strip() else "{}", allow_inf_nan=False)
+        value = read_json(arguments if arguments.strip() else "{}")
     except ValueError as invalid:
         raise invalid_field(path, "is not JSON.") from invalid
     return object_at(value, path)

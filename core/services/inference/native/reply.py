@@ -6,10 +6,9 @@ response, usually a tool call".
 
 from typing import Any, Final, cast
 
-from pydantic_core import from_json
-
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
+from core.platform.json_reader import read_object
 
 STOP_REASONS: Final = {"length": "out_of_tokens", "tool_calls": "end_of_message", "function_call": "end_of_message"}
 METRICS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -82,10 +81,10 @@ def native_tool_call(call_id: str, name: str, raw: str) -> JsonObject:
     """A ToolCall: `arguments` parsed, their JSON beside them; what is no JSON object stays a string, without."""
     raw = raw or "{}"
     try:
-        arguments = from_json(raw, allow_inf_nan=False)
+        arguments = read_object(raw)
     except ValueError:
         arguments = None
-    valid = isinstance(arguments, dict)
+    valid = arguments is not None
     return {
         "call_id": call_id,
         "tool_name": name,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.apis.manifests.inference import NATIVE
 from core.apis.native import (
     NativeChatBatchRequest,
     NativeChatRequest,
@@ -13,7 +14,6 @@ from core.apis.native import (
     NativeEmbeddingsRequest,
     NativeInference,
 )
-from core.apis.seldom import NATIVE
 from core.errors import InvalidRequest, NotFound, UpstreamFailed, UpstreamThrottled
 from core.frame.types import JsonStream
 from core.services.inference.native.router import BATCH_AT_ONCE, NativeRouter

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import re
 from typing import Any, Final
 
-from core.apis.tables import RouteRow
+from core.frame.api import RouteRow
 from core.frame.types import JsonObject, Wire
 
 OBJECT: Final[JsonObject] = {"type": "object"}
@@ -75,8 +75,8 @@ def _operation_id(row: RouteRow) -> str:
 
 def _request(row: RouteRow) -> type[Wire] | None:
     if row.operation is not None:
-        return row.operation.request() if row.operation.request is not None else None
-    return row.kind.body if row.kind is not None and row.method == "POST" else None
+        return row.operation.request_type()
+    return row.kind.body_type() if row.kind is not None and row.method == "POST" else None
 
 
 def _answers(row: RouteRow) -> JsonObject:

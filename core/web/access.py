@@ -1,15 +1,15 @@
-"""The one way in: who calls, what they ask, how much is left, and only then the work."""
+"""Authentication and quota around an endpoint: who calls, what they ask, how much is left, and only then the work."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import ApiError, InvalidRequest
 from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
+from core.platform.json_reader import read_object
 from core.web.failures import ClientLeft, Endpoint, attempt, deadline, error_response
 from core.web.observed import observed_of
 from core.web.sse import EventStream
@@ -38,14 +38,14 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class AccessMiddleware:
     """None stands for what is not configured."""
 
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
 
-    def endpoint(self, steps: Steps, *, open_: bool = False, counted: bool = True) -> Endpoint:
-        """`steps` behind the gate: `open_` needs no token, and like what is not `counted` takes nothing of the quota.
+    def wrap(self, steps: Steps, *, open_: bool = False, counted: bool = True) -> Endpoint:
+        """`steps` as an endpoint: `open_` needs no token, and like what is not `counted` takes nothing of the quota.
 
         A refused caller costs nothing further. A body that is wrong is counted, but reserves no tokens.
         """
@@ -57,13 +57,13 @@ class Gate:
             call = await attempt(_call(authenticator, request), until)
             if isinstance(call, ApiError):
                 return error_response(call)
-            wanted = await attempt(steps.prepare(request), until) if steps.prepare else None
+            body = await attempt(steps.prepare(request), until) if steps.prepare else None
             if quota is None:
-                return await _performed(steps, request, call, wanted, until)
-            ticket = await attempt(quota.admit(call, _reserved(steps, wanted)), until)
+                return await _perform(steps, request, call, body, until)
+            ticket = await attempt(quota.admit(call, _reserve(steps, body)), until)
             if isinstance(ticket, ApiError):
                 return error_response(ticket)
-            return await _settled(await _performed(steps, request, call, wanted, until), call, ticket)
+            return await _settle(await _perform(steps, request, call, body, until), call, ticket)
 
         return answer
 
@@ -79,28 +79,28 @@ def _provider_data(request: Request) -> dict[str, Any]:
     name = next((name for name in PROVIDER_DATA_HEADERS if name in request.headers), None)
     if name is None:
         return {}
-    sent = request.headers[name].encode("latin-1")
-    if len(sent) > MOST_PROVIDER_DATA:
+    value = request.headers[name].encode("latin-1")
+    if len(value) > MOST_PROVIDER_DATA:
         raise InvalidRequest(f"Header {name} is larger than {MOST_PROVIDER_DATA} bytes.")
     try:
-        data = from_json(sent)
+        data = read_object(value)
     except ValueError:
         data = None
-    if not isinstance(data, dict):
+    if data is None:  # raised out here, so that the reader's failure is not its context
         raise InvalidRequest(f"Header {name} must be a JSON object.")
-    return data  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
+    return data
 
 
-def _reserved(steps: Steps, wanted: object) -> int | None:
-    return None if steps.tokens is None or isinstance(wanted, ApiError) else steps.tokens(wanted)
+def _reserve(steps: Steps, body: object) -> int | None:
+    return None if steps.tokens is None or isinstance(body, ApiError) else steps.tokens(body)
 
 
-async def _performed(steps: Steps, request: Request, call: Call, wanted: object, until: float | None) -> Response:
-    outcome = wanted if isinstance(wanted, ApiError) else await attempt(steps.perform(request, call, wanted), until)
+async def _perform(steps: Steps, request: Request, call: Call, body: object, until: float | None) -> Response:
+    outcome = body if isinstance(body, ApiError) else await attempt(steps.perform(request, call, body), until)
     return error_response(outcome) if isinstance(outcome, ApiError) else outcome
 
 
-async def _settled(response: Response, call: Call, ticket: "Ticket") -> Response:
+async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
     """Say what is left in the headers, and put the reservation right before the answer is whole.
 
     A failure gives back what no provider reported as used. Of an answer that nobody waited for, or that says nothing of
@@ -110,8 +110,8 @@ async def _settled(response: Response, call: Call, ticket: "Ticket") -> Response
 
     async def settle() -> None:
         failed = response.failed if isinstance(response, EventStream) else response.status_code >= LOWEST_FAILURE
-        left = response.status_code == ClientLeft.status
-        await ticket.settle(call.tokens if left or not failed else call.tokens or 0)
+        abandoned = response.status_code == ClientLeft.status
+        await ticket.settle(call.tokens if abandoned or not failed else call.tokens or 0)
 
     if isinstance(response, EventStream):
         response.closing = settle

@@ -1,9 +1,17 @@
-"""A file that a command writes for its user: never over another one, unless that is wished."""
+"""A file that a command writes for its user: an existing one is replaced only with --force."""
 
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Final
 
 import click
+
+from core.cli.options import Decorator
+
+out_option: Final[Decorator] = click.option(
+    "--out", type=click.Path(path_type=Path), default="run.yaml", show_default=True, help="The file to write."
+)
+force_option: Final[Decorator] = click.option("--force", is_flag=True, help="Replace an existing file.")
 
 
 def write(path: Path, text: str, *, force: bool) -> None:
@@ -19,9 +27,9 @@ def write(path: Path, text: str, *, force: bool) -> None:
         else:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
-    except FileExistsError as there:
+    except FileExistsError as exists:
         message = f"{path} exists already: name another file with --out, or replace it with --force"
-        raise click.UsageError(message) from there
+        raise click.UsageError(message) from exists
     except OSError as failure:
         raise click.ClickException(f"{path} cannot be written: {failure.strerror}") from failure
 

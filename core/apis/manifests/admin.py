@@ -1,0 +1,69 @@
+"""Admin: health, version, the configured providers, the routes, quotas, configurations and discovery."""
+
+from typing import Final
+
+from core.frame.api import Api, Surface
+from core.frame.operations import Operation
+
+
+def _admin_paths(path: str) -> tuple[str, str]:
+    return (f"/v1{path}", f"/v1alpha/admin{path}")
+
+
+ADMIN: Final = (
+    Operation("GET", _admin_paths("/health"), "health", "Is the service up?", open=True),
+    Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
+    Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
+    Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
+    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
+    Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
+)
+
+QUOTA: Final = (Operation("GET", ("/v1/quota",), "left", "What is left of your quota?", counted=False),)
+
+ONE_CONFIGURATION: Final = ("/v1/configurations/{configuration_id}",)
+CONFIGURATIONS: Final = (
+    Operation(
+        "GET",
+        ("/v1/inspect/configurations",),
+        "inspect",
+        "What is in force, as far as users may set it.",
+        counted=False,
+    ),
+    Operation(
+        "POST",
+        ("/v1/configurations", "/v1/configurations/register"),
+        "register",
+        "Register a configuration over the running one.",
+        request="core.apis.configurations:RegisterConfiguration",
+    ),
+    Operation(
+        "GET", ("/v1/configurations",), "index", "List the registered configurations.", query=("before", "limit")
+    ),
+    Operation("GET", ONE_CONFIGURATION, "get", "Show one registered configuration."),
+    Operation("DELETE", ONE_CONFIGURATION, "unregister", "Unregister a configuration."),
+    Operation(
+        "POST",
+        ("/v1/providers",),
+        "register_provider",
+        "Register a provider.",
+        request="core.apis.configurations:RegisterProvider",
+    ),
+    Operation("DELETE", ("/v1/providers/{provider_id}",), "unregister_provider", "Unregister a provider."),
+)
+
+DISCOVERY: Final = (
+    Operation("GET", ("/v1/inspect/environment",), "environment", "What does this stack run on and reach?"),
+)
+
+API: Final = Api(
+    "admin",
+    surfaces=(
+        Surface("admin", "core.apis.admin:Admin", ADMIN),
+        Surface("quota", "core.apis.admin:Quotas", QUOTA),
+        Surface("configurations", "core.apis.configurations:Configurations", CONFIGURATIONS),
+        Surface("discovery", "core.apis.discovery:Discovery", DISCOVERY),
+    ),
+    assemble="core.resolution.admin:assemble",
+    overview=True,
+)

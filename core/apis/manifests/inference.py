@@ -1,0 +1,117 @@
+"""Inference: OpenAI's chat completions, completions and embeddings, those of Llama Stack 0.2, and the models."""
+
+from typing import Final
+
+from core.frame.api import Api, Surface
+from core.frame.operations import Operation, openai_paths
+from core.frame.resources import Kind
+
+MODEL: Final = Kind(
+    name="model",
+    api="inference",
+    path="/v1/models",
+    section="models",
+    id_field="model_id",
+    provider_id_field="provider_model_id",
+    body="core.apis.models:RegisterModel",
+    fields={"metadata": {}, "model_type": "llm"},
+    listing="list_models",
+    present="core.apis.models:present_model",
+    aliases=("/v1/openai/v1/models",),
+    alternates="core.routing.targets:alternates",
+    alike=("model_type",),
+)
+
+OPENAI: Final = (
+    Operation(
+        "POST",
+        openai_paths("/chat/completions"),
+        "chat_completion",
+        "Answer a conversation.",
+        request="core.apis.inference:ChatRequest",
+        stream="stream_chat_completion",
+        tokens="core.apis.inference:most_tokens",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        openai_paths("/completions"),
+        "completion",
+        "Continue a prompt.",
+        request="core.apis.inference:CompletionRequest",
+        stream="stream_completion",
+        tokens="core.apis.inference:most_tokens",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        openai_paths("/embeddings"),
+        "embeddings",
+        "Embed texts.",
+        request="core.apis.inference:EmbeddingsRequest",
+        tokens="core.apis.inference:no_bound",
+        idempotent=True,
+    ),
+)
+
+NATIVE: Final = (
+    Operation(
+        "POST",
+        ("/v1/inference/chat-completion",),
+        "native_chat_completion",
+        "Answer a conversation (0.2).",
+        request="core.apis.native:NativeChatRequest",
+        stream="native_stream_chat_completion",
+        tokens="core.apis.native:most_tokens",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        ("/v1/inference/completion",),
+        "native_completion",
+        "Continue a content (0.2).",
+        request="core.apis.native:NativeCompletionRequest",
+        stream="native_stream_completion",
+        tokens="core.apis.native:most_tokens",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        ("/v1/inference/embeddings",),
+        "native_embeddings",
+        "Embed contents (0.2).",
+        request="core.apis.native:NativeEmbeddingsRequest",
+        tokens="core.apis.inference:no_bound",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        ("/v1/inference/batch-chat-completion",),
+        "native_batch_chat_completion",
+        "Answer several conversations (0.2).",
+        request="core.apis.native:NativeChatBatchRequest",
+        tokens="core.apis.native:most_tokens",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        ("/v1/inference/batch-completion",),
+        "native_batch_completion",
+        "Continue several contents (0.2).",
+        request="core.apis.native:NativeCompletionBatchRequest",
+        tokens="core.apis.native:most_tokens",
+        idempotent=True,
+    ),
+)
+
+API: Final = Api(
+    "inference",
+    surfaces=(
+        Surface("inference", "core.apis.inference:Inference", OPENAI),
+        Surface("native_inference", "core.apis.native:NativeInference", NATIVE),
+    ),
+    assemble="core.services.inference.assemble:assemble",
+    kinds=(MODEL,),
+    provider="core.apis.inference:InferenceProvider",
+    depends=("safety",),  # models are guarded by shields
+)

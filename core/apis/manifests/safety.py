@@ -1,0 +1,44 @@
+"""Safety: shields, what they make of a conversation, and OpenAI's moderations over them."""
+
+from typing import Final
+
+from core.frame.api import Api, Surface
+from core.frame.operations import Operation, openai_paths
+from core.frame.resources import Kind
+
+SHIELD: Final = Kind(
+    name="shield",
+    api="safety",
+    path="/v1/shields",
+    section="shields",
+    id_field="shield_id",
+    provider_id_field="provider_shield_id",
+    body="core.apis.safety:RegisterShield",
+    fields={"params": {}},
+    check="check_shield",
+)
+
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        ("/v1/safety/run-shield",),
+        "run_shield",
+        "Judge a conversation by a shield.",
+        request="core.apis.safety:RunShieldRequest",
+    ),
+    Operation(
+        "POST",
+        openai_paths("/moderations"),
+        "moderate",
+        "Classify texts.",
+        request="core.apis.safety:ModerationRequest",
+    ),
+)
+
+API: Final = Api(
+    "safety",
+    surfaces=(Surface("safety", "core.apis.safety:Safety", OPERATIONS),),
+    assemble="core.services.safety.assemble:assemble",
+    kinds=(SHIELD,),
+    provider="core.apis.safety:SafetyProvider",
+)

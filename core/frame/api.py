@@ -1,0 +1,95 @@
+"""The manifest of an API: all that the rest of the house is told of it, as data.
+
+What a manifest names as `module:attribute` is imported when it is used (see `core.frame.dotted`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.frame.callers import Call
+from core.frame.operations import Operation
+from core.frame.resources import Kind
+
+type SurfaceFactory = Callable[[Call | None], Any]
+"""Makes the object that keeps a surface's Protocol for one call; None is the stack itself, which may do everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """The operations of one Protocol; a resolved stack has a SurfaceFactory under this `name`."""
+
+    name: str
+    protocol: str
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API, which the module of the same name in `functions/` serves.
+
+    `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of `kinds`
+    are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
+    `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on each
+    other. An `overview` is made with every provider of the run config, and is always served.
+    """
+
+    name: str
+    surfaces: tuple[Surface, ...]
+    assemble: str
+    kinds: tuple[Kind, ...] = ()
+    provider: str | None = None
+    depends: tuple[str, ...] = ()
+    overview: bool = False
+
+    @property
+    def function(self) -> str:
+        """The module that serves it."""
+        return f"functions.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRow:
+    """One method on one path; `path` is in Starlette's form, with `{name:path}` where slashes may follow."""
+
+    api: str
+    method: str
+    path: str
+    summary: str
+    surface: str = ""
+    operation: Operation | None = None
+    kind: Kind | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether it is about all resources of its kind, and not about one."""
+        return "{" not in self.path
+
+    @property
+    def name(self) -> str:
+        """What the operation is called where it is counted: that of its row, or as `list_models`, `register_model`."""
+        if self.operation is not None:
+            return self.operation.call
+        if self.kind is None:
+            raise LookupError(self.path)
+        verb = {"GET": "list" if self.many else "get", "POST": "register", "DELETE": "unregister"}[self.method]
+        return f"{verb}_{self.kind.section if verb == 'list' else self.kind.name}"
+
+
+def route_rows(api: Api) -> Iterator[RouteRow]:
+    """Every route of an API, operations before registries: they are the hot ones."""
+    for surface in api.surfaces:
+        for operation in surface.operations:
+            for path in operation.paths:
+                yield RouteRow(api.name, operation.method, path, operation.summary, surface.name, operation)
+    for kind in api.kinds:
+        yield from _kind_rows(api.name, kind)
+
+
+def _kind_rows(api: str, kind: Kind) -> Iterator[RouteRow]:
+    one = f"/{{{kind.id_field}:path}}"
+    for prefix in (kind.path, *kind.aliases):
+        yield RouteRow(api, "GET", prefix, f"List the registered {kind.section}.", kind=kind)
+        yield RouteRow(api, "GET", prefix + one, f"Show one {kind.name}.", kind=kind)
+    yield RouteRow(api, "POST", kind.path, f"Register a {kind.name}.", kind=kind)
+    yield RouteRow(api, "DELETE", kind.path + one, f"Unregister a {kind.name}.", kind=kind)

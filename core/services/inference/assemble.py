@@ -1,0 +1,32 @@
+"""Inference, put together: the router, the shields around it, and the API of 0.2 over both."""
+
+from typing import TYPE_CHECKING
+
+from core.apis.inference import Inference
+from core.frame.api import SurfaceFactory
+from core.frame.callers import Call
+from core.services.inference.router import InferenceRouter
+from core.services.inference.shielded import ShieldedInference
+from core.services.parts import Parts, surface_for
+
+if TYPE_CHECKING:
+    from core.apis.native import NativeInference
+
+
+def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
+    """`{"inference": ..., "native_inference": ...}`."""
+    providers, circuits = parts.providers("inference"), parts.circuits
+
+    def inference(call: Call | None) -> Inference:
+        """For the stack itself, as which shields ask their models, without shields."""
+        models = parts.registries["model"](call)
+        router = InferenceRouter(models, providers, call, circuits)
+        return router if call is None else ShieldedInference(router, models, surface_for(parts, "safety", None), call)
+
+    return {"inference": inference, "native_inference": lambda call: _native(inference(call))}
+
+
+def _native(inference: Inference) -> "NativeInference":
+    from core.services.inference.native.router import NativeRouter  # few ask for it
+
+    return NativeRouter(inference)

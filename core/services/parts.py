@@ -1,0 +1,38 @@
+"""What a service is made from."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from core.frame.api import SurfaceFactory
+from core.frame.callers import Call
+from core.routing.circuit_breaker import CircuitBreaker
+from core.routing.guard import RegistryFactory
+
+
+class Parts(Protocol):
+    """As much of a stack as a service may see: its API's providers and registries, and what other APIs answer."""
+
+    @property
+    def registries(self) -> Mapping[str, RegistryFactory]:
+        """By the name of the kind: those of this API's kinds, and of the APIs that were made before."""
+        ...
+
+    @property
+    def surfaces(self) -> Mapping[str, SurfaceFactory]:
+        """By their names; look one up while a call is answered, since what an API `depends` on may be made later."""
+        ...
+
+    @property
+    def circuits(self) -> CircuitBreaker | None:
+        """None where no circuit breaker is configured."""
+        ...
+
+    def providers(self, api: str) -> Mapping[str, Any]:
+        """The configured providers of an API, by provider id; each keeps the Protocol that the manifest names."""
+        ...
+
+
+def surface_for(parts: Parts, name: str, call: Call | None) -> Any:  # noqa: ANN401 - whatever Protocol the surface has
+    """Another API's surface for this call, None where the stack has not made it."""
+    factory = parts.surfaces.get(name)
+    return None if factory is None else factory(call)

@@ -1,0 +1,11 @@
+"""Safety, put together."""
+
+from core.frame.api import SurfaceFactory
+from core.services.parts import Parts
+from core.services.safety.router import SafetyRouter
+
+
+def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
+    """`{"safety": ...}`."""
+    providers, shields = parts.providers("safety"), parts.registries["shield"]
+    return {"safety": lambda call: SafetyRouter(shields(call), providers, call)}

@@ -1,0 +1,274 @@
+"""`python -m infra.template` writes the parts of template.yaml that follow from the code: functions, paths and outputs.
+
+A part stands between `# ---- NAME` and `# ---- end of NAME`; the rest is written by hand. The result is checked in, because
+SAM reads the file as it is, and a test says when it is stale. It is written, rather than compared, because a comparison
+needs the same rules, and leaves the writing to people.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+import json
+import re
+from typing import Final
+
+from core.apis.index import route_rows
+from core.cli.iam import table
+from core.cli.iam.table import Right
+from core.frame.api import RouteRow
+from infra.build import ROOT, modules
+
+PATH: Final = ROOT / "template.yaml"
+CATCH_ALL: Final = "admin"  # its app answers 404 where no function has a path
+SHARED: Final = re.compile(r"v\d\w*|openai")  # segments below which every function may have paths
+GREEDY: Final = "{proxy+}"
+ONE: Final = "{id}"
+# A provider is well if it lists what it has, perhaps in a role: every function may look.
+EVERY: Final = (table.LOGS, table.REGISTRY, table.QUOTA, table.LIST, table.ASSUME_ROLES, table.TRACES)
+MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.APPLY_GUARDRAILS)
+WIDTH: Final = 128  # beyond which a statement is not on one line
+ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
+URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
+NONE: Final = "!Ref AWS::NoValue"
+BOUNDARY: Final = f"!If [HasBoundary, !Ref PermissionsBoundaryArn, {NONE}]"
+BY_LAMBDA: Final = """
+        Version: "2012-10-17"
+        Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]"""
+THE_API: Final = '!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"'
+# An empty list asks for nothing; `sam local` reads no NoValue in the API's document.
+GUARDED: Final = "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Memory in MB; `seconds` are at most the 29 that API Gateway waits for an answer in one piece."""
+
+    memory: int = 1024
+    seconds: int = 29
+    streams: bool = False
+    rights: tuple[Right, ...] = ()  # beside those of every function
+
+
+SETTINGS: Final = {
+    "admin": Settings(memory=512, seconds=10),
+    "inference": Settings(streams=True, rights=(table.STATE, *MODELS)),
+    "safety": Settings(rights=MODELS),  # its shields ask models
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`module` is that of functions/; `rows` are all that its app serves."""
+
+    module: str
+    description: str
+    rows: tuple[RouteRow, ...]
+    settings: Settings = Settings()
+
+    @property
+    def name(self) -> str:
+        """`vector_io` is VectorIo in the template, as `infra.build.module_of` reads it."""
+        return "".join(word.capitalize() for word in self.module.split("_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A path of API Gateway with every method; `open`: it asks for no token."""
+
+    module: str
+    path: str
+    open: bool = False
+
+
+@dataclass
+class Anchors:
+    """What YAML says once: in full at first, as an alias from then on."""
+
+    _names: set[str] = field(default_factory=set[str])
+
+    def __call__(self, name: str, text: str) -> str:
+        """`text` as it is to be written here; without a blank before what follows on lines of its own."""
+        if name in self._names:
+            return f"*{name}"
+        self._names.add(name)
+        return f"&{name}{'' if text.startswith('\n') else ' '}{text}"
+
+
+def functions() -> list[Function]:
+    """Those of this checkout."""
+    return [_function(module) for module in modules()]
+
+
+def _function(module: str) -> Function:
+    docstring = ast.get_docstring(ast.parse((ROOT / "functions" / f"{module}.py").read_text("utf-8"))) or ""
+    return Function(module, docstring.partition("\n")[0], tuple(route_rows([module])), SETTINGS.get(module, Settings()))
+
+
+def groups(every: Iterable[Function]) -> list[Group]:
+    """The fewest paths that lead to each function what is its own, and every other path to one that knows none of it.
+
+    API Gateway takes the most specific path (text before a parameter, a parameter before a greedy one) that has the method,
+    and every path here has every method.
+
+    Raises:
+        ValueError: two functions serve the same path, or API Gateway has no way to tell them apart.
+    """
+    rows = [(function.module, row) for function in every for row in function.rows]
+    open_ = {Group(module, row.path, open=True) for module, row in rows if row.operation and row.operation.open}
+    paths = {(module, row.path) for module, row in rows} - {(group.module, group.path) for group in open_}
+    below = _below([(module, path.strip("/").split("/")) for module, path in paths])
+    rest = {Group(CATCH_ALL, "/"), Group(CATCH_ALL, f"/{GREEDY}")}
+    return sorted(open_ | set(below) | rest, key=lambda group: (group.module, group.path))
+
+
+def _below(routes: Sequence[tuple[str, list[str]]], prefix: str = "") -> Iterator[Group]:
+    """`routes` are modules with the segments that follow on `prefix`."""
+    branches: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)
+    for module, (segment, *rest) in routes:
+        branches[_segment(segment)].append((module, rest))
+    if {GREEDY, ONE} <= branches.keys():
+        raise ValueError(f"{prefix} has names with slashes and without, of which API Gateway allows one")
+    for segment, branch in branches.items():
+        path = f"{prefix}/{segment}"
+        ending = {module for module, rest in branch if not rest}
+        longer = [(module, rest) for module, rest in branch if rest]
+        if len(ending) > 1:
+            raise ValueError(f"{path} is served by {' and '.join(sorted(ending))}")
+        yield from (Group(module, path) for module in ending)
+        owner, *others = {module for module, _ in branch}
+        if longer and not others and not SHARED.fullmatch(segment):
+            yield Group(owner, f"{path}/{GREEDY}")
+        else:
+            yield from _below(longer, path)
+
+
+def _segment(segment: str) -> str:
+    """Of a route, as API Gateway writes it: one name for the parameters of a place, of which it allows one."""
+    if not segment.startswith("{"):
+        return segment
+    return GREEDY if segment.endswith(":path}") else ONE
+
+
+def _functions(every: Sequence[Function]) -> str:
+    anchors = Anchors()
+    return "\n".join(_stanza(function, anchors) for function in every)
+
+
+def _stanza(function: Function, anchors: Anchors) -> str:
+    name, settings = function.name, function.settings
+    seconds = "!If [Streams, 900, 29] # as long as API Gateway waits" if settings.streams else settings.seconds
+    wrapper = (
+        f"      Environment: {{ Variables: {{ AWS_LAMBDA_EXEC_WRAPPER: !If [Streams, /var/task/stream, {NONE}] }} }}\n"
+    )
+    return f"""\
+  {name}Function:
+    Type: AWS::Serverless::Function
+    Metadata: {{ BuildMethod: makefile }}
+    Properties:
+      Description: {json.dumps(function.description)}
+      Handler: functions.{function.module}.handler
+      MemorySize: {settings.memory}
+      Timeout: {seconds}
+      Role: !GetAtt {name}Role.Arn
+      LoggingConfig: {{ LogGroup: !Ref {name}LogGroup }}
+      AutoPublishAliasAllProperties: true # else a changed parameter makes no new version
+{wrapper if settings.streams else ""}\
+  {name}Permission:
+    Type: AWS::Lambda::Permission
+    Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
+      SourceArn: {anchors("TheApi", THE_API)} }}
+  {name}LogGroup:
+    Type: AWS::Logs::LogGroup
+    Properties: {{ LogGroupName: !Sub "/aws/lambda/${{AWS::StackName}}-{function.module}", RetentionInDays: !Ref LogRetentionDays }}
+  {name}Role:
+    Type: AWS::IAM::Role
+    Properties:
+      PermissionsBoundary: {anchors("Boundary", BOUNDARY)}
+      AssumeRolePolicyDocument: {anchors("ByLambda", BY_LAMBDA)}
+      Policies:
+        - PolicyName: rights
+          PolicyDocument:
+            Version: "2012-10-17"
+            Statement:
+{"".join(_statement(right, name, anchors) for right in (*EVERY, *settings.rights))}"""
+
+
+def _statement(right: Right, name: str, anchors: Anchors) -> str:
+    resource = f"!GetAtt {right.resource.format(name)}.Arn" if right.resource else '"*"'
+    resource = f"!Ref {right.parameter}" if right.parameter else resource
+    grant = f"Sid: {right.sid}, Effect: Allow, Resource: {resource}"
+    clauses = [f"Action: {json.dumps(right.actions)}"]
+    if right.through:
+        clauses.append(f'Condition: {{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}')
+    start, end = (f"!If [{right.condition}, {{ ", f" }}, {NONE}]") if right.condition else ("{ ", " }")
+    text = f"{start}{', '.join([grant, *clauses])}{end}"
+    if len(text) > WIDTH:
+        text = f"{start}{f',\n{" " * 18}'.join([grant, *clauses])}{end}"
+    return f"{' ' * 14}- {text if '{}' in right.resource else anchors(right.sid, text)}\n"
+
+
+def _paths(every: Sequence[Function]) -> str:
+    anchors = Anchors()
+    named = {function.module: function for function in every}
+    return "".join(
+        f"          {group.path}: {_path_item(named[group.module], group, anchors)}\n" for group in groups(every)
+    )
+
+
+def _path_item(function: Function, group: Group, anchors: Anchors) -> str:
+    integration = anchors(f"To{function.name}", _integration(function))
+    security = "" if group.open else f"\n              security: {anchors('Guarded', GUARDED)}"
+    name = f"{function.name}Open" if group.open else function.name
+    return anchors(
+        name,
+        f"""
+            x-amazon-apigateway-any-method:
+              responses: {{}}{security}
+              x-amazon-apigateway-integration: {integration}""",
+    )
+
+
+def _integration(function: Function) -> str:
+    target = f"functions/${{{function.name}Function.Arn}}:{ALIAS}"
+    whole = f'!Sub "{URI}/2015-03-31/{target}/invocations"'
+    streamed = f'!Sub "{URI}/2021-11-15/{target}/response-streaming-invocations"'
+    lines = ["type: aws_proxy", "httpMethod: POST"]
+    if function.settings.streams:
+        lines += ["uri: !If", "  - Streams", f"  - {streamed}", f"  - {whole}"]
+        lines += [
+            "responseTransferMode: !If [Streams, STREAM, BUFFERED]",
+            "timeoutInMillis: !If [Streams, 900000, 29000]",
+        ]
+    else:
+        lines.append(f"uri: {whole}")
+    return "".join(f"\n{' ' * 16}{line}" for line in lines)
+
+
+def _outputs(every: Sequence[Function]) -> str:
+    return "".join(
+        f"  {function.name}FunctionArn: {{ Description: {json.dumps(function.description)},"
+        f" Value: !GetAtt {function.name}Function.Arn }}\n"
+        for function in every
+    )
+
+
+PARTS: Final = {"functions": _functions, "paths": _paths, "outputs": _outputs}
+
+
+def refresh(text: str, every: Sequence[Function]) -> str:
+    """The template with its parts written anew, as they follow from the functions.
+
+    Raises:
+        ValueError: two functions serve the same path, or a part has no place.
+    """
+    for name, write in PARTS.items():
+        places = list(re.finditer(rf"^ *# ---- {name}\b.*\n(?s:(.*?))^ *# ---- end of {name}\n", text, re.MULTILINE))
+        if len(places) != 1:
+            raise ValueError(f"template.yaml must have one place for its {name}")
+        text = f"{text[: places[0].start(1)]}{write(every)}{text[places[0].end(1) :]}"
+    return text
+
+
+if __name__ == "__main__":
+    PATH.write_text(refresh(PATH.read_text("utf-8"), functions()), "utf-8")

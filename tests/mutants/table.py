@@ -1,0 +1,25 @@
+"""The modules where a line that no test catches would matter most, each with the tests that should: the quickest first."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    module: str
+    tests: tuple[str, ...]
+
+
+TABLE: Final = (
+    Row("core.routing.policy", ("tests/unit/routing/test_policy.py", "tests/unit/routing/test_guard.py")),
+    Row("core.routing.guard", ("tests/unit/routing/test_guard.py", "tests/contract/test_protected_stack.py")),
+    Row("core.routing.failover", ("tests/contract/test_failover.py", "tests/contract/test_circuit_breaker.py")),
+    Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
+    Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
+    Row("core.quota.quota", ("tests/unit/quota",)),
+    Row("core.auth.claims", ("tests/unit/auth/test_claims.py", "tests/contract/test_auth_tokens.py")),
+    Row("core.auth.signed", ("tests/unit/auth/test_signed.py", "tests/contract/test_auth_tokens.py")),
+    Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
+    Row("core.web.idempotency", ("tests/unit/web/test_idempotency.py", "tests/contract/test_idempotency.py")),
+    Row("core.providers.bedrock.converse.messages", ("tests/unit/providers",)),
+)
