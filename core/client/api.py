@@ -21,7 +21,7 @@ from core.client.answers import (
 )
 from core.client.failures import ApiFailed
 from core.client.http import Transport
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
     from core.apis.discovery import Environment
@@ -129,7 +129,7 @@ def _check_shape[Shape](answer: object, shape: type[Shape]) -> Shape:
         ApiFailed: it has not: something else answers at this URL.
     """
     keys: frozenset[str] = vars(shape)["__required_keys__"]
-    if missing := keys - as_object(answer).keys():
+    if missing := keys - to_object(answer).keys():
         problem = f"the answer is not the expected {shape.__name__}: it has no {', '.join(sorted(missing))}."
         raise ApiFailed(200, problem, hint="Is this the URL of a stack of this version?")
     return cast("Shape", answer)

@@ -5,7 +5,7 @@ import json
 from typing import Final, override
 
 from core.config.redact import redact_text
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 
 HINTS: Final = {
     401: "Give an API key: the client's api_key, or LLAMBDA_API_KEY for the command.",
@@ -73,8 +73,8 @@ def _message_and_code(content: bytes) -> tuple[str, str]:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
         body = None
-    outer = as_object(body)
-    error = as_object(outer.get("error")) or outer  # API Gateway's own errors are {"message"}
+    outer = to_object(body)
+    error = to_object(outer.get("error")) or outer  # API Gateway's own errors are {"message"}
     message, code = error.get("message"), error.get("code")
     if isinstance(message, str) and message:
         return message, code if isinstance(code, str) else ""

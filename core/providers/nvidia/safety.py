@@ -15,7 +15,7 @@ from core.config.user_fields import USER
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.message_text import plain_text
 from core.providers.http.remote import Remote
@@ -103,7 +103,7 @@ class NemoGuardrails:
         """The names of the service's configurations."""
         match await self._http.get(CONFIGS):
             case {"data": [*configs]}:
-                names = [as_object(config).get("name") for config in configs]
+                names = [to_object(config).get("name") for config in configs]
                 return Description(guardrails=[name for name in names if isinstance(name, str)])
             case _:
                 return Description()
@@ -131,7 +131,7 @@ def _turn(message: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _violation(rails: object) -> Violation:
-    status = as_object(rails)
+    status = to_object(rails)
     blocked = [name for name, rail in status.items() if rail == {"status": "blocked"}]
     names = {"violation_type": ",".join(blocked)} if blocked else {}
     return Violation(violation_level="error", user_message=REFUSAL, metadata=status | names)

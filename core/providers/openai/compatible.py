@@ -11,7 +11,7 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 from core.providers.http.remote import Credentials
 from core.providers.http.replies import health_of
 from core.providers.openai.config import KEY, Settings
@@ -114,7 +114,7 @@ class OpenAICompatible:
             cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
         ):
             case [*entries]:
-                objects = [as_object(entry) for entry in entries]
+                objects = [to_object(entry) for entry in entries]
             case _:
                 raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
         models = [(model, entry) for entry in objects if (model := self._served_model(entry)) is not None]

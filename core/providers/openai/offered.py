@@ -9,7 +9,7 @@ from typing import Final
 from core.apis.discovery import OfferedModel
 from core.apis.inference import ServedModel
 from core.frame.types import JsonObject
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 
 CONTEXT: Final = ("max_model_len", "context_window", "context_length", "max_context_length", "n_ctx")
 
@@ -17,7 +17,7 @@ CONTEXT: Final = ("max_model_len", "context_window", "context_length", "max_cont
 def offered_model(model: ServedModel, entry: JsonObject) -> OfferedModel:
     """The model, with what its entry in the listing says of its context and of the model it adapts."""
     offer = OfferedModel(id=model["id"], model_type=model["model_type"])
-    facts = {**as_object(entry.get("meta")), **entry}
+    facts = {**to_object(entry.get("meta")), **entry}
     length = next((value for name in CONTEXT if _is_count(value := facts.get(name))), None)
     if length is not None:
         offer["context_length"] = length

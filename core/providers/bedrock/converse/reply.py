@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 
 FINISH_REASONS: Final = {
     "content_filtered": "content_filter",
@@ -58,7 +58,7 @@ def finish_reason_of(stop_reason: object) -> str:
 
 def usage_of(usage: object) -> JsonObject:
     """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not."""
-    counts = as_object(usage)
+    counts = to_object(usage)
     cache_read, cache_write = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
     prompt = _count(counts, "inputTokens") + cache_read + cache_write
     completion = _count(counts, "outputTokens")
