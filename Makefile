@@ -53,6 +53,7 @@ check: setup ## format, lint, types, imports, dependencies, template
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)codespell
+	$(RUN)python -m tests.architecture.names
 	$(RUN)lint-imports
 	$(RUN)mypy
 	$(RUN)pyright
