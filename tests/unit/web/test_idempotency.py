@@ -319,6 +319,15 @@ async def test_a_store_that_hangs_at_the_end_does_not_outlive_the_function(
     await happened(lambda: "the function's time is up" in caplog.text)
 
 
+async def test_a_slow_store_is_waited_for_while_the_function_has_time(client: httpx.AsyncClient, world: World) -> None:
+    store = world.store = Hanging()
+    world.function = Function(60_000)
+    world.does = events([20])
+    asyncio.get_running_loop().call_later(0.05, store.go.set)
+    await post(client)
+    assert [row.answer is not None for row in store.rows.values()] == [True]
+
+
 async def test_what_was_sent_whole_is_kept_though_the_client_leaves_meanwhile(world: World) -> None:
     store = world.store = Hanging()
     world.does = events([20, 20])
