@@ -112,12 +112,6 @@ async def test_an_answer_is_kept_for_its_time_and_then_asked_for_anew(client: ht
     assert world.asked == [b"a", b"other"]
 
 
-async def test_without_a_key_nothing_is_kept(client: httpx.AsyncClient, world: World) -> None:
-    for _ in range(2):
-        assert (await client.post("/x", content=b"a")).content == b"a"
-    assert (len(world.asked), world.store.rows) == (2, {})
-
-
 async def test_the_body_is_bounded_and_kept_whole_in_every_chunking(client: httpx.AsyncClient, world: World) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for part in (b"ab", b"", b"c"):
