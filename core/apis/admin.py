@@ -34,7 +34,7 @@ class Admin(Protocol):
 
 
 class Quotas(Protocol):
-    """What is left of the caller's own quota; asking takes nothing of it."""
+    """The caller's own quota; looking at it uses none of it."""
 
     async def left(self) -> JsonObject:
         """`{object: "quota", identity, period, resets_at, resets_in, shadow, requests, tokens}`, in Unix seconds and seconds.

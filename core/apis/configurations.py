@@ -1,4 +1,4 @@
-"""The Configuration API: what is registered over the run config of a running stack."""
+"""The Configuration API: versions of provider settings that are laid over the run config while the stack runs."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -26,7 +26,7 @@ class Configuration:
 
 
 class RegisterConfiguration(Wire):
-    """`config`, or the version to `revert_to`. A `dry_run` keeps nothing; `force` does not ask the changed providers."""
+    """`config`, or the version to `revert_to`. A `dry_run` stores nothing; `force` does not ask the changed providers."""
 
     config: Any = None
     revert_to: str | int | None = None
@@ -64,8 +64,8 @@ class Configurations(Protocol):
 
         Raises:
             InvalidRequest: everything that is wrong with it, by path.
-            Conflict: it says which version it is based on, and another is in force by now.
-            BodyTooLarge: what is to be kept is too large.
+            Conflict: the request says which version it is based on, and another is in force by now.
+            BodyTooLarge: the overlay would be too large to store.
         """
         ...
 
@@ -86,5 +86,5 @@ class Configurations(Protocol):
         ...
 
     async def unregister_provider(self, provider_id: str) -> None:
-        """Take a registered provider away, unless models or shields are registered with it."""
+        """Remove a registered provider; raises InvalidRequest while models or shields are registered with it."""
         ...

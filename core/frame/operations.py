@@ -1,4 +1,4 @@
-"""The shape of an operation's row; each manifest has its table."""
+"""Operations: the rows of which a manifest's tables, and so the routes, are made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

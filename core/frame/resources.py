@@ -1,4 +1,4 @@
-"""The shape of a kind of resource; each row yields a registry (list, get, register, unregister)."""
+"""Resources, and the kinds that they are of: a kind yields a registry (list, get, register, unregister)."""
 
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
@@ -24,11 +24,11 @@ class Resource:
 
     @property
     def provider_name(self) -> str:
-        """What its provider's own name for it makes it: `provider_id/provider_resource_id`."""
+        """Its id where nobody gave it another: `provider_id/provider_resource_id`."""
         return f"{self.provider_id}/{self.provider_resource_id}"
 
     def content(self) -> tuple[object, ...]:
-        """What makes two registrations of one identifier the same."""
+        """All but owner and time: registering an identifier again with the same content is no conflict."""
         return (self.kind, self.identifier, self.provider_id, self.provider_resource_id, self.attributes)
 
 
@@ -87,9 +87,9 @@ class Kind:
 
     def show(self, resource: Resource) -> JsonObject:
         """A resource of this kind on the wire."""
-        shown: JsonObject = present(resource) if self.present is None else load(self.present)(resource)
-        return shown
+        wire: JsonObject = present(resource) if self.present is None else load(self.present)(resource)
+        return wire
 
-    def elsewhere(self, resource: Resource) -> list[Resource]:
-        """`resource` as it would be at each of its other places."""
+    def list_alternates(self, resource: Resource) -> list[Resource]:
+        """`resource` as it would be registered at each of the other places that serve it."""
         return [] if self.alternates is None else list(load(self.alternates)(resource))

@@ -34,8 +34,8 @@ def text_of(content: object, path: str) -> str:
         return parts
     for position, part in enumerate(parts):
         if part["type"] != "text":
-            where = f"{path}[{position}]" if isinstance(content, list) else path
-            raise InvalidRequest(f"{where}: an image cannot be used here, only text.", param=where)
+            item_path = f"{path}[{position}]" if isinstance(content, list) else path
+            raise InvalidRequest(f"{item_path}: an image cannot be used here, only text.", param=item_path)
     return "".join(part["text"] for part in parts)
 
 
@@ -114,8 +114,8 @@ def _part(item: Any, path: str) -> JsonObject:  # noqa: ANN401 - whatever a call
         case {"type": "image", "image": {}}:
             return {"type": "image_url", "image_url": {"url": _image_url(item["image"], f"{path}.image")}}
         case _:
-            wanted = "a string, {type: text, text}, or {type: image, image: {url: {uri}} or {data}}"
-            raise InvalidRequest(f"{path}: must be {wanted}.", param=path)
+            shape = "a string, {type: text, text}, or {type: image, image: {url: {uri}} or {data}}"
+            raise InvalidRequest(f"{path}: must be {shape}.", param=path)
 
 
 def _image_url(image: JsonObject, path: str) -> str:
