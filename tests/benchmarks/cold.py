@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from infra.archive import zip_folder
-from infra.build import MB, Build, build
+from infra.build import MB, BuildRequest, build
 from infra.local import dynamodb as local
 from tests.benchmarks.drip import BEDROCK, VLLM, provider
 from tests.benchmarks.issuer import AUDIENCE
@@ -178,7 +178,7 @@ def token_case(folder: Path, upstream: int, endpoint: str, issuer: int) -> dict[
     guards = {"image_name": "tokens", "server": server, "metadata_store": {**store, "table": "registry"}}
     config = configured(folder, BEDROCK, upstream, guards)
     package = folder / "inference-tokens"
-    build(Build("inference", package, config, architecture()))
+    build(BuildRequest("inference", package, config, architecture()))
     chat = event("POST", "/v1/chat/completions", CHAT)
     chat["headers"] |= {"authorization": f"Bearer {(folder / 'token').read_text('utf-8')}"}
     return {"inference, Bedrock, JWT and quota": Case(package, config, chat, "bare", "<= 3.0x")}
@@ -210,7 +210,7 @@ def imports(case: Case) -> None:
 def built(folder: Path) -> dict[str, Path]:
     """The packages as they are deployed, and the floor with the same libraries and byte code."""
     for module in ("inference", "admin"):
-        build(Build(module, folder / module, architecture=architecture()))
+        build(BuildRequest(module, folder / module, architecture=architecture()))
     bare(folder / "bare", like=folder / "admin")
     return {module: folder / module for module in ("bare", "inference", "admin")}
 

@@ -228,7 +228,7 @@ async def test_no_variable_of_the_environment_is_read_for_a_user(plain: dict[str
         ({"providers": [], "x": 1}, "x: unknown key"),
         ("{", "is not valid JSON"),
         ("[]", "must be a mapping of APIs"),
-        (None, "Give `config`, or `revert_to`"),
+        (None, "Give either `config`, or `revert_to`"),
         ("[" * 100_000, "recursion limit exceeded"),
     ],
 )
