@@ -116,10 +116,11 @@ def build(request: BuildRequest) -> BuildResult:
         [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(request.out)], check=True
     )
     _fix_modes_and_times(request.out)
-    return BuildResult(run_config, needed, dependencies, _report_unlocked(external))
+    return BuildResult(run_config, needed, dependencies, _warn(external))
 
 
-def _report_unlocked(packages: ExternalPackages) -> list[str]:
+def _warn(packages: ExternalPackages) -> list[str]:
+    """Report the packages that are not in the lock: their versions are this machine's, and no hash holds them."""
     lines = [str(package) for package in packages.unlocked]
     for line in lines:
         print(line, file=sys.stderr)

@@ -149,8 +149,8 @@ def open_cases(folder: Path, upstream: int) -> dict[str, Case]:
 def guarded_cases(folder: Path, upstream: int, endpoint: str, cases: dict[str, Case]) -> dict[str, Case]:
     """As it is deployed: API keys and a quota in DynamoDB."""
     os.environ.update(local.CREDENTIALS)
-    local.create_registry_table(endpoint, "registry")
-    local.create_quota_table(endpoint, "quota")
+    local.create_table(endpoint, "registry", range_key="sk")
+    local.create_table(endpoint, "quota")
     store = {"type": "dynamodb", "region": local.REGION, "endpoint_url": endpoint}
     server = {"auth": {"providers": [{"type": "api_key"}]}, "quota": {"kvstore": {**store, "table": "quota"}}}
     guards = {"server": server, "metadata_store": {**store, "table": "registry"}}

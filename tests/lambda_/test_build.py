@@ -138,7 +138,7 @@ def test_run_config_is_compiled_with_its_variables_left_to_the_function(packages
 def test_files_have_one_time_and_can_be_read_by_lambdas_user(packages: dict[str, Path], module: str) -> None:
     for path in packages[module].rglob("*"):
         status = path.stat()
-        assert status.st_mtime == build.BUILT, path
+        assert status.st_mtime == build.BUILD_TIME, path
         assert status.st_mode & 0o444 == 0o444, path
     wrapper = packages[module] / build.WRAPPER.name
     assert wrapper.stat().st_mode & 0o777 == 0o755

@@ -47,7 +47,7 @@ def test_a_file_that_is_gone_stops_the_build(package: Path, name: str) -> None:
 @pytest.mark.parametrize("times", [0, 2])
 def test_a_file_that_is_another_stops_the_build(package: Path, name: str, times: int) -> None:
     (package / name).write_text(PARTS[name][0] * times)
-    with pytest.raises(ValueError, match=f"{name} has no longer what"):
+    with pytest.raises(ValueError, match=f"{name} no longer has the text that"):
         rewrite(package)
 
 

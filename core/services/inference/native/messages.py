@@ -54,7 +54,7 @@ def _message(message: Message, path: str) -> JsonObject:
             return {"role": "user", "content": _with_context(message, path)}
         case "tool":
             if message.call_id is None:
-                raise InvalidRequest(f"{path}.call_id: a tool's message needs it.", param=f"{path}.call_id")
+                raise InvalidRequest(f"{path}.call_id: is required in a message of a tool.", param=f"{path}.call_id")
             content = to_openai_content(message.content, f"{path}.content")
             return {"role": "tool", "tool_call_id": message.call_id, "content": content}
         case "assistant":

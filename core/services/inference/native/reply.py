@@ -119,7 +119,7 @@ def object_at(holder: JsonObject, name: str) -> JsonObject:
         case {}:
             return cast("JsonObject", holder[name])
         case _:
-            raise build_shape_error(f"`{name}` that is no object")
+            raise build_shape_error(f"a `{name}` that is not an object")
 
 
 def text_at(holder: JsonObject, name: str) -> str:
@@ -130,7 +130,7 @@ def text_at(holder: JsonObject, name: str) -> str:
         case str(text):
             return text
         case _:
-            raise build_shape_error(f"`{name}` that is no string")
+            raise build_shape_error(f"a `{name}` that is not a string")
 
 
 def objects_at(holder: JsonObject, name: str) -> list[JsonObject]:
@@ -141,7 +141,7 @@ def objects_at(holder: JsonObject, name: str) -> list[JsonObject]:
         case [*items] if all(isinstance(item, dict) for item in items):
             return cast("list[JsonObject]", items)
         case _:
-            raise build_shape_error(f"`{name}` that is no list of objects")
+            raise build_shape_error(f"a `{name}` that is not a list of objects")
 
 
 def build_shape_error(fault: str) -> UpstreamFailed:
@@ -166,5 +166,5 @@ def _tool_call(call: JsonObject) -> JsonObject:
 def _vector(entry: JsonObject, position: int) -> tuple[int, list[float]]:
     index, vector = entry.get("index"), entry.get("embedding")
     if not isinstance(vector, list):
-        raise build_shape_error("an embedding that is no list of numbers")
+        raise build_shape_error("an embedding that is not a list of numbers")
     return (index if isinstance(index, int) else position), cast("list[float]", vector)

@@ -121,7 +121,7 @@ def _strategy(strategy: SamplingStrategy) -> JsonObject:
         case "top_k":
             if strategy.top_k is None:
                 path = "sampling_params.strategy.top_k"
-                raise InvalidRequest(f"{path}: the strategy top_k needs it.", param=path)
+                raise InvalidRequest(f"{path}: is required by the strategy top_k.", param=path)
             return {"top_k": strategy.top_k}
 
 
@@ -133,7 +133,7 @@ def _response_format(response_format: ResponseFormat | None) -> JsonObject:
         raise InvalidRequest(message, param="response_format")
     if response_format.json_schema is None:
         path = "response_format.json_schema"
-        raise InvalidRequest(f"{path}: the response format json_schema needs it.", param=path)
+        raise InvalidRequest(f"{path}: is required by the response format json_schema.", param=path)
     title = response_format.json_schema.get("title")
     name = NOT_IN_NAMES.sub("_", title)[:MOST_NAME] if isinstance(title, str) else ""
     schema = {"name": name or "response", "schema": response_format.json_schema, "strict": True}
