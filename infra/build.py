@@ -1,9 +1,10 @@
 """`python -m infra.build InferenceFunction OUT`: one function's package, ready to be zipped.
 
 It has `core`, one module of `functions`, the run config compiled to JSON, and of the locked dependencies, for the
-processor that it will run on, those that the function can import under this run config; all as byte code, because
-the file system of a running function is read-only and without it every cold start compiles. `sam build` calls it through
-the Makefile (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html).
+processor that it will run on, those that the function can import under this run config; all as byte code, because the
+file system of a running function is read-only and without it every cold start compiles. `sam build` calls it through
+the Makefile
+(https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html).
 """
 
 import argparse
@@ -52,7 +53,7 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`run_config` is JSON, as it is in the package; `unlocked` are lines about packages that the lock does not have."""
+    """`run_config` is JSON, as in the package; `unlocked` are lines about packages that are not in the lock."""
 
     run_config: str
     needs: Needs
@@ -145,7 +146,7 @@ def _copy_sources(request: BuildRequest) -> None:
 
 
 def _precompile(out: Path, needed: Needs) -> None:
-    """Write what core/runtime/coldstart.py reads; hashes are not random, so that the same sources give the same file."""
+    """Write what core/runtime/coldstart.py reads; without random hashes, so that a build can be repeated."""
     modules = sorted(name for name in needed.modules if name.startswith("core."))
     command = [sys.executable, "-P", "-s", "-X", "no_debug_ranges", precompile.__file__, str(out / PRECOMPILED)]
     subprocess.run([*command, *modules], env={"PYTHONHASHSEED": "0"}, check=True)

@@ -45,9 +45,10 @@ def prune(
     external: frozenset[str] = frozenset(),
     optional: frozenset[str] = frozenset(),
 ) -> list[Dependency]:
-    """Remove from `out` what was installed there and is not needed to import `libraries`; returns what is left, by name.
+    """Remove from `out` what was installed there and is not needed to import `libraries`; returns what is left.
 
-    The dependencies named in `external` stay too, and the owners of the `optional` libraries where there are any.
+    It is in the order of its names. The dependencies named in `external` stay too, and the owners of the `optional`
+    libraries where there are any.
 
     Raises:
         ValueError: the lock has nothing that is imported as one of them.

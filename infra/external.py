@@ -1,7 +1,7 @@
 """The installed packages that a function's external providers need in its own package, and their spec files.
 
-What the lock has comes from the lock. The rest is copied as it is installed here: it is reported, and refused where it is
-machine code for another processor.
+What the lock has comes from the lock. The rest is copied as it is installed here: it is reported, and refused where it
+is machine code for another processor.
 """
 
 import ast
@@ -34,7 +34,7 @@ NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "tests", ".gi
 
 @dataclass(frozen=True, slots=True)
 class UnlockedPackage:
-    """A package that is not in the lock; `version` is empty for a bare folder on the path. `modules` are top-level names."""
+    """A package that is not in the lock; `version` is empty for a bare folder on the path, `modules` are top-level."""
 
     name: str
     version: str
@@ -47,7 +47,7 @@ class UnlockedPackage:
 
 @dataclass(frozen=True, slots=True)
 class ExternalPackages:
-    """`distributions` are all that the providers need, by their normal names; `unlocked` those that are not in the lock.
+    """`distributions` are all that the providers need, by their normal names; `unlocked` are not in the lock.
 
     `imports` are the full names of what the unlocked ones import; some may be optional, and not be installed.
     """
@@ -86,7 +86,7 @@ def find_external_packages(specs: Iterable[tuple[ProviderSpec, str | None]]) -> 
 
 
 def resolve_directory(run_config: str) -> tuple[str | None, str]:
-    """`external_providers_dir` with this environment's variables, and the run config with that in it; raises ValueError."""
+    """`external_providers_dir` with the environment's variables, and the run config with that; raises ValueError."""
     document = json.loads(run_config)
     if not document.get("external_providers_dir"):
         return None, run_config
@@ -142,7 +142,7 @@ def copy_specs(directory: str | None, run_config: str, out: Path) -> str:
 
 
 def drop_metadata(out: Path, external: frozenset[str]) -> None:
-    """Remove the `.dist-info` folders; the METADATA of `external` stay, by which their versions are checked at run time."""
+    """Remove the `.dist-info` folders, but for the METADATA of `external`: their versions are checked at run time."""
     for info in sorted(out.glob("*.dist-info")):
         if normal(info.name.partition("-")[0]) not in external:
             remove(info)
@@ -159,7 +159,8 @@ def _faults(spec: ProviderSpec, module: str | None) -> Iterator[str]:
         yield f"{spec.provider_type} needs {', '.join(missing)}: pip install {' '.join(missing)}"
     for name in _list_modules(spec):
         if find_spec(_top(name)) is None:
-            yield f"{spec.provider_type} is in `{_top(name)}`, which is not installed: install it, as uv pip install -e ."
+            top = _top(name)
+            yield f"{spec.provider_type} is in `{top}`, which is not installed: install it, as uv pip install -e ."
 
 
 def _list_modules(spec: ProviderSpec) -> Iterator[str]:
@@ -196,7 +197,10 @@ def _owner(top: str, installed: Mapping[str, list[str]]) -> str:
 
 
 def _editable_folder(distribution: metadata.Distribution) -> Path | None:
-    """Where an editable installation is; None for another one (https://packaging.python.org/en/latest/specifications/direct-url/)."""
+    """The folder of an editable installation, None for another one.
+
+    Source: https://packaging.python.org/en/latest/specifications/direct-url/.
+    """
     text = distribution.read_text("direct_url.json")
     origin: dict[str, Any] = json.loads(text) if text else {}
     if not origin.get("dir_info", {}).get("editable"):

@@ -1,7 +1,7 @@
 """The modules of core that a function can load under a run config, and the libraries that these import.
 
-They follow from the imports in the code, late ones too; what core loads by name (providers, stores, kinds of auth) comes
-from the tables that it is loaded by.
+They follow from the imports in the code, late ones too; what core loads by name (providers, stores, kinds of auth)
+comes from the tables that it is loaded by.
 """
 
 import ast
@@ -171,7 +171,7 @@ def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 
 
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
-    """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
+    """The APIs whose manifests are read: the function's, and those whose resources the run config has."""
     sections = _part(loaded.document, "resources") or {}
     return ({function, *_provider_apis(function, loaded, specs)} | {SECTIONS[name].api for name in sections}) & set(
         names()
@@ -199,7 +199,7 @@ def _is_ours(name: str) -> bool:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """The full names of the modules that it imports or names as `module:attribute`, but for those under TYPE_CHECKING."""
+    """The full names of the modules that it imports, but under TYPE_CHECKING, or names as `module:attribute`."""
     imports: set[str] = set()
     for node in _run_time_nodes(_tree(module)):
         if isinstance(node, ast.Import):

@@ -40,7 +40,7 @@ class CompilationRecorder:
     def install(self) -> None:
         """Record every regular expression, and the methods of every data class.
 
-        Neither has a hook. `re` finds `_sre`, and `dataclasses` finds `exec`, among its own globals, where another can stand.
+        Neither has a hook, but both look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`.
         """
         original, compiler.__dict__["_sre"] = compiler.compile, self
 

@@ -1,7 +1,8 @@
 """botocore's service models, endpoints, rules and paginators, reduced to the operations in use.
 
-A cold start parses them as JSON: the whole of DynamoDB, of Bedrock and of the endpoints of 300 services would take 30 ms
-of it. They are written without botocore's gzip: the package is compressed already, and to decompress twice takes time.
+A cold start parses them as JSON: the whole of DynamoDB, of Bedrock and of the endpoints of 300 services would take 30
+ms of it. They are written without botocore's gzip: the package is compressed already, and to decompress twice takes
+time.
 """
 
 from collections.abc import Iterable, Iterator

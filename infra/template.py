@@ -1,7 +1,7 @@
 """`python -m infra.template` writes the parts of template.yaml that follow from the code: functions, paths and outputs.
 
-A part stands between `# ---- NAME` and `# ---- end of NAME`; the rest is written by hand. The result is checked in, because
-SAM reads the file as it is, and a test says when it is stale.
+A part stands between `# ---- NAME` and `# ---- end of NAME`; the rest is written by hand. The result is checked in,
+because SAM reads the file as it is, and a test says when it is stale.
 """
 
 import ast
@@ -99,8 +99,8 @@ def _function(module: str) -> Function:
 def groups(every: Iterable[Function]) -> list[Group]:
     """The fewest paths that lead every route to its function, and everything else to CATCH_ALL, which answers 404.
 
-    API Gateway takes the most specific path (text before a parameter, a parameter before a greedy one) that has the method,
-    and every path here has every method.
+    API Gateway takes the most specific path (text before a parameter, a parameter before a greedy one) that has the
+    method, and every path here has every method.
 
     Raises:
         ValueError: two functions serve the same path, or API Gateway has no way to tell them apart.
@@ -116,8 +116,8 @@ def groups(every: Iterable[Function]) -> list[Group]:
 def _below(routes: Sequence[tuple[str, list[str]]], prefix: str = "") -> Iterator[Group]:
     """The groups below `prefix`; `routes` are modules with the segments that follow it.
 
-    Where a segment leads to one function alone, a greedy path stands for all that follows; SHARED segments never do, since
-    the next API may have paths below them too.
+    Where a segment leads to one function alone, a greedy path stands for all that follows; SHARED segments never do,
+    since the next API may have paths below them too.
     """
     branches: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)
     for module, (segment, *rest) in routes:

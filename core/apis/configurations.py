@@ -14,8 +14,8 @@ type Name = Annotated[str, Field(min_length=1, max_length=256)]
 class Configuration:
     """One registered version, whole. `created` is in Unix seconds; the versions 1, 2, 3, ... are in total order.
 
-    `overlay` is `{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`: what lies over the run
-    config's providers. `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`.
+    `overlay` is `{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`: what lies over the
+    run config's providers. `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`.
     """
 
     version: int
@@ -26,7 +26,7 @@ class Configuration:
 
 
 class RegisterConfiguration(Wire):
-    """`config`, or the version to `revert_to`. A `dry_run` stores nothing; `force` does not ask the changed providers."""
+    """`config`, or the version to `revert_to`. A `dry_run` stores nothing; `force` asks no provider."""
 
     config: Any = None
     revert_to: str | int | None = None
@@ -47,8 +47,8 @@ class RegisterProvider(Wire):
 class Configurations(Protocol):
     """Configurations are registered over the run config's providers, each a version over the one before.
 
-    Every method raises PermissionDenied where the access policy says no, and ProviderUnavailable when the store cannot be
-    reached; those that need the API to be on raise NotFound where it is not.
+    Every method raises PermissionDenied where the access policy says no, and ProviderUnavailable when the store cannot
+    be reached; those that need the API to be on raise NotFound where it is not.
     """
 
     async def inspect(self) -> JsonObject:

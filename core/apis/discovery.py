@@ -25,7 +25,10 @@ class RunsOn(TypedDict):
 
 
 class OfferedModel(TypedDict):
-    """`context_length` in tokens. A LoRA adapter is `adapter_of` its base model, an inference profile `profile_of` its."""
+    """`context_length` is in tokens.
+
+    A LoRA adapter is `adapter_of` its base model, an inference profile `profile_of` the model that it leads to.
+    """
 
     id: str
     model_type: ModelType

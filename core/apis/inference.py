@@ -102,7 +102,7 @@ def most_tokens(request: ChatRequest | CompletionRequest) -> int:
 
 
 def _greatest(fields: Mapping[str, Any], *names: str, default: int) -> int:
-    """The greatest whole number under these names, `default` if none is greater; other values are the provider's to refuse."""
+    """The greatest whole number under these names, at least `default`; other values are the provider's to refuse."""
     values = (fields.get(name) for name in names)
     return max([default, *(value for value in values if isinstance(value, int))])
 

@@ -48,7 +48,7 @@ class ModerationRequest(Wire):
 
 
 class Violation(TypedDict):
-    """`user_message` is what the user may be told; `metadata` is the provider's, with `violation_type` where it has one."""
+    """`user_message` may be shown to the user; `metadata` is the provider's, with `violation_type` where it has one."""
 
     violation_level: Literal["info", "warn", "error"]
     user_message: str | None

@@ -28,8 +28,8 @@ class Surface:
 class Deployment:
     """What template.yaml gives the API's function: memory in MB, the timeout, and rights.
 
-    `seconds` are at most the 29 that API Gateway waits for an answer in one piece; streams have longer. `rights` are `sid`s of
-    core/cli/iam/table.py, beside those of every function.
+    `seconds` are at most the 29 that API Gateway waits for an answer in one piece; streams have longer. `rights` are
+    `sid`s of core/cli/iam/table.py, beside those of every function.
     """
 
     memory_mb: int = 1024
@@ -41,11 +41,11 @@ class Deployment:
 class Api:
     """An API, which the module of the same name in `functions/` serves.
 
-    `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of `kinds`
-    are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
-    `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on each
-    other. An `overview` is made with every provider of the run config, and is always served. Only what writes template.yaml
-    reads `deployment`.
+    `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of
+    `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
+    `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
+    each other. An `overview` is made with every provider of the run config, and is always served. Only what writes
+    template.yaml reads `deployment`.
     """
 
     name: str
@@ -87,7 +87,7 @@ class RouteRow:
 
     @property
     def name(self) -> str:
-        """The operation's name in logs and metrics: `chat_completion`, or of a registry `list_models`, `register_model`."""
+        """The operation's name in logs and metrics: `chat_completion`, or for a registry `list_models`."""
         if self.operation is not None:
             return self.operation.call
         if self.kind is None:

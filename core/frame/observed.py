@@ -34,10 +34,10 @@ class Stopwatch:
 class Observed:
     """It is logged, so it holds no content and no identity.
 
-    `model` is the id that the caller used, noted once the model was found: metrics have it as a dimension, and names that
-    callers invent would make new ones without end. `provider` is the one asked last, for its own `provider_model`. `upstream`
-    runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the error that ended a
-    stream. `replayed`: the answer was stored before, under the same Idempotency-Key.
+    `model` is the id that the caller used, noted once the model was found: metrics have it as a dimension, and names
+    that callers invent would make new ones without end. `provider` is the one asked last, for its own `provider_model`.
+    `upstream` runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the
+    error that ended a stream. `replayed`: the answer was stored before, under the same Idempotency-Key.
     """
 
     api: str = ""

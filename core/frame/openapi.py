@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a deployment, made from the same rows as its routes (https://spec.openapis.org/oas/v3.1.0)."""
+"""The OpenAPI 3.1 document of a deployment, from the same rows as its routes (https://spec.openapis.org/oas/v3.1.0)."""
 
 from collections.abc import Sequence
 import re

@@ -33,7 +33,7 @@ class Resource:
 
 
 class Offer(TypedDict):
-    """What a provider says it has, by its own id; `created` in Unix seconds. The kind's own fields may be beside these."""
+    """What a provider says it has, by its own id; `created` in Unix seconds. A kind may add fields of its own."""
 
     id: str
     created: NotRequired[int]
@@ -56,13 +56,14 @@ class Kind:
     """A kind of resource that is registered with providers of one API.
 
     `body` names the type of the register request and of the run config's entry; `id_field` is what both call the
-    identifier, `provider_id_field` the name within the provider; `fields` are the kind's own attributes with their defaults.
+    identifier, `provider_id_field` the name within the provider; `fields` are the kind's own attributes with their
+    defaults.
 
-    The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without parameters:
-    that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource that it
-    cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more paths of list
-    and get. `alternates` names the function from a resource to what it would be at each of the other places that serve it:
-    whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
+    The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without
+    parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource
+    that it cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more
+    paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
+    places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys

@@ -28,8 +28,11 @@ class Trace(NamedTuple):
 
 UNTRACED: Final = Trace("", {})
 TRACE: Final = ContextVar("trace", default=UNTRACED)
-"""The request's. A context variable, because no decision is made by it: as a parameter it would be in every method of every
-provider, also of those that others write. A task that is started on a request's behalf has it; the next request has not."""
+"""The request's trace.
+
+A context variable, because no decision is made by it: as a parameter it would be in every method of every provider,
+also of those that others write. A task that is started on a request's behalf has it; the next request has not.
+"""
 
 
 def trace_of(carriers: Mapping[str, str], segment: str = "") -> Trace:

@@ -38,7 +38,7 @@ class AdminRouter:
         *,
         patience: float = HEALTH_SECONDS,
     ) -> None:
-        """`routes` is called for each answer that has them; `patience` is how many seconds a provider's health may take."""
+        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take."""
         self._patience = patience
         self._version = version
         self._providers = tuple(providers)

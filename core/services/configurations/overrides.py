@@ -31,7 +31,7 @@ class ConfiguredProvider:
 class ProposedOverlay:
     """The overlay that a request leads to.
 
-    `dropped` are the paths of fields that users may not set, `withheld` those of secrets that do not follow a changed URL.
+    `dropped` are the paths of fields that users may not set, `withheld` of secrets that do not follow a changed URL.
     """
 
     overlay: Overlay
@@ -47,7 +47,9 @@ def apply_overrides(
     current: Iterable[ConfiguredProvider],
     original: Iterable[ConfiguredProvider],
 ) -> ProposedOverlay:
-    """`overlay` with the request merged into it; `current` are the providers under it, `original` those of the run config.
+    """`overlay` with the request merged into it.
+
+    `current` are the providers under it, `original` those of the run config.
 
     A field that has the value already is not overridden: that would hide a later change of the run config.
     """

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 MOST_LISTED: Final = 100
 DIGITS: Final = 15  # of a version
 NO_RULE: Final = (
-    "No rule of server.auth.access_policy says who may. Add one, as `permit: {actions: [create, read, delete], resource: "
-    "'configuration::*'}` with a condition."
+    "No rule of server.auth.access_policy says who may. Add one, as "
+    "`permit: {actions: [create, read, delete], resource: 'configuration::*'}` with a condition."
 )
 
 type KindName = Literal["configuration", "provider"]

@@ -1,4 +1,4 @@
-"""The versions of the configuration: a change is validated, then stored after the head that it was made over, or tried again."""
+"""The versions of the configuration: a change is validated, then stored if its base is still in force."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -36,9 +36,10 @@ class ConfigurationValidator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """`propose` makes the new overlay from the one in force; `based_on` is the version that must still be in force, if any.
+    """`propose` makes the new overlay from the one in force.
 
-    `force` does not ask the changed providers, `dry_run` stores nothing.
+    `based_on` is the version that must still be in force, if any. `force` does not ask the changed providers, `dry_run`
+    stores nothing.
     """
 
     propose: Callable[[Overlay], ProposedOverlay]
@@ -75,9 +76,10 @@ class Versions:
         return {} if configuration is None else configuration.overlay
 
     async def put(self, request: ChangeRequest) -> tuple[Configuration, ProposedOverlay]:
-        """Store the change as the next version and put it in force; where another came first, it is made again over that.
+        """Store the change as the next version and put it in force.
 
-        A change of nothing makes no version: the one in force is returned.
+        Where another came first, it is made again over that. A change of nothing makes no version: the one in force is
+        returned.
 
         Raises:
             InvalidRequest: everything that is wrong with it.
@@ -90,7 +92,7 @@ class Versions:
                 head = await self.store.head()
                 if request.based_on is not None and request.based_on != head.active:
                     raise Conflict(
-                        f"It is based on version {request.based_on}, but {head.active} is in force by now. Inspect again."
+                        f"It is based on version {request.based_on}, but {head.active} is in force. Inspect again."
                     )
                 before = await self.overlay(head.active)
                 change = request.propose(before)

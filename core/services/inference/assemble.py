@@ -18,7 +18,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     providers, circuits = parts.providers("inference"), parts.circuits
 
     def inference(call: Call | None) -> Inference:
-        """Without shields for the stack itself: shields ask their own guard models so, and would judge themselves forever."""
+        """The stack itself gets no shields: they call their own guard models so, and would judge themselves forever."""
         models = parts.registries["model"](call)
         router = InferenceRouter(models, providers, call, circuits)
         return router if call is None else ShieldedInference(router, models, surface_for(parts, "safety", None), call)

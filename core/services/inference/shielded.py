@@ -1,7 +1,7 @@
 """Chat completions of models that are guarded by shields: a violation is answered by a refusal.
 
-A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run as the stack itself:
-a caller who may use the model need not be able to see its shields. Source of the refusal's shape:
+A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run as the stack
+itself: a caller who may use the model need not be able to see its shields. Source of the refusal's shape:
 https://platform.openai.com/docs/api-reference/chat/object.
 """
 
@@ -79,7 +79,7 @@ class ShieldedInference:
         return metadata.get("input_shields") or [], metadata.get("output_shields") or []
 
     async def _require_no_shields(self, model: str) -> None:
-        """Raise InvalidRequest for a guarded model: shields judge messages, and a bare prompt would be a way around them."""
+        """Raise InvalidRequest for a guarded model: shields judge messages, and prompts would be a way around."""
         if any(await self._shields(model)):
             raise InvalidRequest(
                 f"Model `{model}` is guarded by shields, which judge chat completions only.", param="model"
@@ -108,8 +108,8 @@ class ShieldedInference:
     async def _windows(self, request: ChatRequest, chunks: JsonStream, shields: Sequence[str]) -> JsonStream:
         """The chunks, each once its text was judged together with all text before it; a violation ends the stream.
 
-        Chunks are held back until they have WINDOW characters of new text. Shields get everything since the start, not the
-        window alone, so that a violation cannot hide by being split over two windows.
+        Chunks are held back until they have WINDOW characters of new text. Shields get everything since the start, not
+        the window alone, so that a violation cannot hide by being split over two windows.
         """
         buffer: list[JsonObject] = []
         texts: dict[int, str] = {}

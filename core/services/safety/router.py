@@ -62,7 +62,8 @@ class SafetyRouter:
         provider = self._providers.get(shield.provider_id)
         if provider is None:
             raise ProviderUnavailable(
-                f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, which this stack does not configure."
+                f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, "
+                "which this stack does not configure."
             )
         observed = self._observed
         observed.model, observed.provider = shield.identifier, shield.provider_id
@@ -79,7 +80,7 @@ def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's mul
 
 
 def build_result(violation: Violation | None) -> JsonObject:
-    """OpenAI's result of one input. Shields have no scores: the categories of a violation get 1, others are left out."""
+    """OpenAI's result of one input. Shields have no scores: categories of a violation get 1, others are left out."""
     violation_type = violation["metadata"].get("violation_type") if violation is not None else None
     categories = str(violation_type).split(",") if violation_type else []
     return {

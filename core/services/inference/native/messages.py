@@ -10,7 +10,8 @@ from core.apis.native import Message, ToolCall
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 
-# The formats that OpenAI's image inputs have, by their first bytes (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm).
+# The formats that OpenAI's image inputs have, by their first bytes. Source:
+# https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm.
 SIGNATURES: Final = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
