@@ -1,0 +1,100 @@
+"""The documentation is true of this checkout: what is generated is fresh, and every file, module and class it names exists."""
+
+from collections.abc import Iterator
+from pathlib import Path
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from infra import docs
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+DECISIONS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+NEW = "horoscopes"  # what the recipes add, and tests/architecture/toy has
+FILE = re.compile(r"(?<![\w/.-])(?:core|functions|infra|tests|docs|locks)/[\w./*-]*\w")
+MODULE = re.compile(r"\bcore(?:\.\w+)+")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CLASS = re.compile(r"`([A-Z]\w+)`")
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def test_the_table_of_operations_is_fresh() -> None:
+    assert docs.APIS.read_text("utf-8") == docs.apis(), "run `make docs`"
+
+
+def test_the_drawing_of_the_rooms_is_fresh() -> None:
+    text = docs.HOUSE.read_text("utf-8")
+    assert docs.house(text) == text, "run `make docs`"
+    with pytest.raises(ValueError, match="place for the drawing"):
+        docs.house("# The house\n")
+
+
+def test_every_room_is_described() -> None:
+    text = docs.HOUSE.read_text("utf-8")
+    rooms = docs.imports_of_rooms()
+    assert not [room for room in rooms if f"| `core/{room}/` |" not in text and room not in {"functions", "errors"}]
+    assert {"cli", "functions", "web", "providers", "errors"} <= set(rooms)
+
+
+@pages
+def test_every_file_and_module_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    files = [name for name in FILE.findall(text) if NEW not in name and "NAME" not in name]
+    assert not [name for name in files if not any(ROOT.glob(name))]
+    modules = [name.rpartition(".")[0] if name.split(".")[-1][0].isupper() else name for name in MODULE.findall(text)]
+    assert not [name for name in modules if NEW not in name and not _is_module(name)]
+
+
+def _is_module(name: str) -> bool:
+    """A module, a room, or a function or logger of one."""
+    place = ROOT / name.replace(".", "/")
+    return any(path.is_dir() or path.with_suffix(".py").is_file() for path in (place, place.parent) if path != ROOT)
+
+
+@pages
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for link in LINK.findall(page.read_text("utf-8")):
+        if "://" in link:
+            continue
+        name, _, heading = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not heading or heading in set(_anchors(target)), link
+
+
+def _anchors(page: Path) -> Iterator[str]:
+    """As GitHub makes them of headings."""
+    for line in page.read_text("utf-8").splitlines():
+        if line.startswith("#"):
+            yield re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_is_numbered_titled_and_in_the_index(page: Path) -> None:
+    number, _, _ = page.stem.partition("-")
+    title = page.read_text("utf-8").partition("\n")[0]
+    assert title.startswith(f"# {int(number)}. ")
+    entry = f"| {int(number)} | [{title.partition('. ')[2]}]({page.name}) | "
+    assert entry in (page.parent / "README.md").read_text("utf-8")
+
+
+def test_the_glossary_has_one_line_for_each_word_in_order_and_its_classes_exist() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    words = re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE)
+    assert len(words) > 30
+    assert words == sorted(words, key=str.casefold)
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "core").rglob("*.py"))
+    assert not [
+        name for name in CLASS.findall(text) if not re.search(rf"^(class|type) {name}\b", sources, re.MULTILINE)
+    ]
+
+
+def test_a_wheel_has_the_table_that_the_command_reads(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    assert "core/cli/reference_operations.txt" in zipfile.ZipFile(wheel).namelist()
