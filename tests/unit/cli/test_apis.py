@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 import pytest
 
 from core.apis.index import names, route_rows
-from core.cli.apis import GENERATIONS, ReferenceOperation, command, compare, count, status
+from core.cli.apis import GENERATIONS, command, compare, count, status
 
 ROUTES = {(row.method, row.path) for row in route_rows(names())}
 OPERATIONS = {(operation.method, operation.path): operation for operation in compare().operations}
@@ -30,12 +30,11 @@ def test_a_generation_has_each_of_its_operations_once(generation: str, total: in
     assert len(OPERATIONS) == len(compare().operations)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda op: f"{op.method} {op.path}")
-def test_what_has_no_parameters_is_served_where_there_is_a_route_of_this_path(operation: ReferenceOperation) -> None:
-    assert operation.places
-    for place in operation.places.values():
-        if "{" not in place.path:
-            assert place.served == ((operation.method, place.path) in ROUTES)
+def test_what_has_no_parameters_is_served_where_there_is_a_route_of_this_very_path() -> None:
+    for operation in OPERATIONS.values():
+        assert operation.places
+        for place in operation.places.values():
+            assert "{" in place.path or place.served == ((operation.method, place.path) in ROUTES), place
 
 
 def test_the_names_of_parameters_do_not_matter() -> None:
