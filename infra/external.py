@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlparse
 from core.config.load import interpret
 from core.config.source import read
 from core.platform.environment import environ
-from core.resolution.external.code import requirement_name, uninstalled
+from core.resolution.external.code import missing_packages, requirement_name
 from core.resolution.external.packages import version_fault
 from core.resolution.external.spec_files import external_specs
 from core.resolution.provider_types import ProviderSpec
@@ -156,7 +156,7 @@ def drop_metadata(out: Path, kept: frozenset[str]) -> None:
 def _faults(spec: ProviderSpec, module: str | None) -> Iterator[str]:
     if module is not None and (fault := version_fault(module)) is not None:
         yield fault
-    if missing := uninstalled(spec):
+    if missing := missing_packages(spec):
         yield f"{spec.provider_type} needs {', '.join(missing)}: pip install {' '.join(missing)}"
     for name in _modules_named(spec):
         if find_spec(_top(name)) is None:

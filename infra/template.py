@@ -24,15 +24,10 @@ CATCH_ALL: Final = "admin"  # its app answers 404 where no function has a path
 SHARED: Final = re.compile(r"v\d\w*|openai")  # segments below which every function may have paths
 GREEDY: Final = "{proxy+}"
 ONE: Final = "{id}"
-EVERY: Final = (
-    table.REGISTRY,
-    table.QUOTA,
-    table.LIST,
-    table.ASSUME_ROLES,
-    table.TRACES,
-)  # a list is a provider's health
+# A provider is well if it lists what it has, perhaps in a role: every function may look.
+EVERY: Final = (table.LOGS, table.REGISTRY, table.QUOTA, table.LIST, table.ASSUME_ROLES, table.TRACES)
 MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.APPLY_GUARDRAILS)
-WIDTH: Final = 128  # of a statement on one line
+WIDTH: Final = 128  # beyond which a statement is not on one line
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
 URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
 NONE: Final = "!Ref AWS::NoValue"
@@ -41,9 +36,8 @@ BY_LAMBDA: Final = """
         Version: "2012-10-17"
         Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]"""
 THE_API: Final = '!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"'
-GUARDED: Final = (
-    "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]"  # `sam local` reads no NoValue in the document
-)
+# An empty list asks for nothing; `sam local` reads no NoValue in the API's document.
+GUARDED: Final = "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,19 +191,20 @@ def _stanza(function: Function, anchors: Anchors) -> str:
           PolicyDocument:
             Version: "2012-10-17"
             Statement:
-{"".join(_statement(right, name, anchors) for right in [table.LOGS, *EVERY, *settings.rights])}"""
+{"".join(_statement(right, name, anchors) for right in (*EVERY, *settings.rights))}"""
 
 
 def _statement(right: Right, name: str, anchors: Anchors) -> str:
     resource = f"!GetAtt {right.resource.format(name)}.Arn" if right.resource else '"*"'
     resource = f"!Ref {right.parameter}" if right.parameter else resource
-    parts = [f"Sid: {right.sid}", "Effect: Allow", f"Resource: {resource}", f"Action: {json.dumps(right.actions)}"]
+    grant = f"Sid: {right.sid}, Effect: Allow, Resource: {resource}"
+    clauses = [f"Action: {json.dumps(right.actions)}"]
     if right.through:
-        parts.append(f'Condition: {{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}')
-    before, after = (f"!If [{right.condition}, {{ ", f" }}, {NONE}]") if right.condition else ("{ ", " }")
-    text = f"{before}{', '.join(parts)}{after}"
+        clauses.append(f'Condition: {{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}')
+    start, end = (f"!If [{right.condition}, {{ ", f" }}, {NONE}]") if right.condition else ("{ ", " }")
+    text = f"{start}{', '.join([grant, *clauses])}{end}"
     if len(text) > WIDTH:
-        text = f"{before}{', '.join(parts[:3])},\n{' ' * 18}{f',\n{" " * 18}'.join(parts[3:])}{after}"
+        text = f"{start}{f',\n{" " * 18}'.join([grant, *clauses])}{end}"
     return f"{' ' * 14}- {text if '{}' in right.resource else anchors(right.sid, text)}\n"
 
 
@@ -238,11 +233,16 @@ def _integration(function: Function) -> str:
     target = f"functions/${{{function.name}Function.Arn}}:{ALIAS}"
     whole = f'!Sub "{URI}/2015-03-31/{target}/invocations"'
     streamed = f'!Sub "{URI}/2021-11-15/{target}/response-streaming-invocations"'
-    lines = ["", "type: aws_proxy", "httpMethod: POST"]
-    if not function.settings.streams:
-        return f"\n{' ' * 16}".join([*lines, f"uri: {whole}"])
-    how = ["responseTransferMode: !If [Streams, STREAM, BUFFERED]", "timeoutInMillis: !If [Streams, 900000, 29000]"]
-    return f"\n{' ' * 16}".join([*lines, "uri: !If", "  - Streams", f"  - {streamed}", f"  - {whole}", *how])
+    lines = ["type: aws_proxy", "httpMethod: POST"]
+    if function.settings.streams:
+        lines += ["uri: !If", "  - Streams", f"  - {streamed}", f"  - {whole}"]
+        lines += [
+            "responseTransferMode: !If [Streams, STREAM, BUFFERED]",
+            "timeoutInMillis: !If [Streams, 900000, 29000]",
+        ]
+    else:
+        lines.append(f"uri: {whole}")
+    return "".join(f"\n{' ' * 16}{line}" for line in lines)
 
 
 def _outputs(every: Sequence[Function]) -> str:

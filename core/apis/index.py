@@ -30,7 +30,7 @@ def all_manifests() -> list[Api]:
 
 
 @cache
-def routed() -> tuple[str, ...]:
+def routed_apis() -> tuple[str, ...]:
     """The APIs that a run config can ask for, in alphabetical order."""
     return tuple(api.name for api in all_manifests() if not api.overview)
 

@@ -100,11 +100,11 @@ def _app(path: Path, config: "RunConfig") -> "App":
     from core.web.app import union
 
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
-    modules = [api.function for api in all_manifests() if _is_served(api, config)]
+    modules = [api.function for api in all_manifests() if _needs_function(config, api)]
     return union((import_module(module).app for module in modules), to_log)
 
 
-def _is_served(api: "Api", config: "RunConfig") -> bool:
-    from core.resolution.stack import routed
+def _needs_function(config: "RunConfig", api: "Api") -> bool:
+    from core.resolution.stack import routed_apis
 
-    return api.overview or bool(config.providers.get(api.name)) or api.name in routed(config)
+    return api.overview or bool(config.providers.get(api.name)) or api.name in routed_apis(config)

@@ -21,7 +21,7 @@ class Fault(Enum):
     BROKEN = auto()  # the service, and every code that is not known
     DOWN = auto()
     UNREACHABLE = auto()
-    UNUSABLE = auto()  # how it is set up here; `unusable` says what is wrong
+    UNUSABLE = auto()  # how it is set up here; `describe_setup` says what is wrong
     UNREADABLE = auto()  # an answer that the SDK cannot parse, or not to its end
 
 
@@ -109,7 +109,7 @@ def code_of(failure: Exception) -> str:
     return code[:1].upper() + code[1:]  # in a stream an exception's name begins with a small letter
 
 
-def unusable(failure: Exception, *, region: str) -> str:
+def describe_setup(failure: Exception, *, region: str) -> str:
     """What is wrong, as the end of a sentence; `region` is the setting that names the region, and where it is."""
     name = type(failure).__name__
     if name == "NoRegionError":

@@ -1,4 +1,4 @@
-"""What all clients of the AWS SDK in a process share: its descriptions of services, which are long to read."""
+"""Sessions, settings and clients of the AWS SDK; a process reads its descriptions of services, which are long, once."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,16 +19,16 @@ SHARED: Final = ("endpoints", "partitions", "sdk-default-configuration")
 
 
 def session(profile: str | None = None) -> "AioSession":
-    """A new session, which finds credentials by itself; with the descriptions that were read before."""
+    """A new session, which finds credentials by itself; it shares the descriptions with all others."""
     from aiobotocore.session import AioSession
 
-    made = AioSession(profile=profile)
-    made.register_component("data_loader", _loader())
-    return made
+    new = AioSession(profile=profile)
+    new.register_component("data_loader", _loader())
+    return new
 
 
 def config(**options: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own options
-    """What the SDK calls so; its clients trust the same authorities, by one TLS context."""
+    """Settings of a client, by the SDK's names; the clients share one TLS context."""
     from aiobotocore.config import AioConfig
 
     from core.platform.aws_http import session_class
@@ -52,7 +52,7 @@ async def open_client(session: "AioSession", service: str, **options: Any) -> As
         yield client
 
 
-def read(*services: str) -> None:
+def preload(*services: str) -> None:
     """Import the SDK and read its descriptions of these services, so that the first call need not."""
     for module in MODULES:
         import_module(module)

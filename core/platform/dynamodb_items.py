@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef
 
 BACKOFF: Final = Backoff(0.04, 1.0, tries=10)  # of a write that lost against another
-REFUSED: Final = "ConditionalCheckFailed"
-PASSING: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+CONDITION_FAILED: Final = "ConditionalCheckFailed"
+TRANSIENT: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 type Key = dict[str, Any]
 type Item = Mapping[str, Any]
@@ -31,7 +31,7 @@ class Items:
         self.backoff = backoff
 
     async def get(self, key: Key) -> Item | None:
-        """The item under this key, or None."""
+        """The item with this key, or None."""
         async with self.table.client() as client:
             answer = await client.get_item(TableName=self.table.name, Key=key, ConsistentRead=True)
         return answer.get("Item")
@@ -39,7 +39,7 @@ class Items:
     async def query(
         self, condition: str, values: Key, *, limit: int, start: Key | None = None, forward: bool = True
     ) -> list[Item]:
-        """At most `limit` items that meet the key condition, after the key `start`, however many answers they come in."""
+        """At most `limit` items that meet the key condition, after the key `start`; as many requests as that takes."""
         request: QueryInputTypeDef = {
             "TableName": self.table.name,
             "ConsistentRead": True,
@@ -49,35 +49,35 @@ class Items:
         }
         if start is not None:
             request["ExclusiveStartKey"] = start
-        found: list[Item] = []
+        items: list[Item] = []
         async with self.table.client() as client:
-            while len(found) < limit:
-                request["Limit"] = limit - len(found)
+            while len(items) < limit:
+                request["Limit"] = limit - len(items)
                 answer = await client.query(**request)
-                found += answer["Items"]
+                items += answer["Items"]
                 if "LastEvaluatedKey" not in answer:
                     break
                 request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return found
+        return items
 
     async def transact(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
         """Carry out all of `writes`, or none and return why: a condition did not hold.
 
         Raises:
-            ProviderUnavailable: after the last try others were still in the way.
+            ProviderUnavailable: other writes were in the way of every try.
         """
         for pause in self.backoff.pauses():
             await asyncio.sleep(pause)
             reasons = await self._once(writes)
             codes = {reason.get("Code") for reason in reasons}
-            if not reasons or REFUSED in codes:
+            if not reasons or CONDITION_FAILED in codes:
                 return reasons
-            if not codes & PASSING:
+            if not codes & TRANSIENT:
                 raise self.table.unavailable(f"refused a write: {', '.join(sorted(map(str, codes - {'None'})))}")
         raise self.busy()
 
     def busy(self) -> ProviderUnavailable:
-        """The failure to raise after the last try."""
+        """The failure to raise where the last try met other writes too."""
         return self.table.unavailable(
             f"is busy: {self.backoff.tries} tries to write met other writes; try again in a moment"
         )

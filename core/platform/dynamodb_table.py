@@ -1,4 +1,4 @@
-"""One DynamoDB table: a client per event loop, made at the first call, and every SDK failure translated."""
+"""One DynamoDB table: a client per event loop, connected at the first call; what the SDK raises is translated."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
 from core.platform import aws_sdk as sdk
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, fault_of, unusable
+from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_setup, fault_of
 from core.platform.per_loop import PerLoop
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 
 class Table:
-    """Where a table is. `region` and `endpoint_url` default to what the AWS environment says."""
+    """`region` and `endpoint_url` default to what the AWS environment says; `answer_seconds` bound one attempt of the SDK."""
 
     def __init__(
         self, name: str, *, region: str | None, endpoint_url: str | None, answer_seconds: float = READ_SECONDS
     ) -> None:
-        """Keep where it is; nothing is imported or opened yet. `answer_seconds` is for one attempt of the SDK."""
+        """Nothing is imported or opened yet."""
         self.name = name
         self._region = region
         self._endpoint_url = endpoint_url
@@ -56,8 +56,8 @@ class Table:
             raise self.unavailable(_reason(failure)) from failure
 
     @asynccontextmanager
-    async def bounded(self, seconds: float, failure: type[ApiError]) -> AsyncGenerator["DynamoDBClient"]:
-        """The client, for so many seconds once it is made; what goes wrong leaves as a `failure`."""
+    async def timed_client(self, seconds: float, failure: type[ApiError]) -> AsyncGenerator["DynamoDBClient"]:
+        """The client, for at most `seconds` once it is connected; what goes wrong inside leaves as a `failure`."""
         try:
             async with self.client() as client, asyncio.timeout(seconds):
                 yield client
@@ -71,11 +71,11 @@ class Table:
         return ProviderUnavailable(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
 
     def warm(self) -> None:
-        """Import the SDK now, rather than at the first call."""
-        sdk.read("dynamodb")
+        """Import the SDK and read its description of DynamoDB, which the first call would wait for."""
+        sdk.preload("dynamodb")
 
     async def close(self) -> None:
-        """Close the client, if this event loop has one; a later call makes another."""
+        """Close the client of this event loop; a later call connects another."""
         await self._clients.close()
 
     def _connect(self, _: str) -> AbstractAsyncContextManager["DynamoDBClient"]:
@@ -102,5 +102,5 @@ def number_value(value: int) -> dict[str, str]:
 def _reason(failure: Exception) -> str:
     fault = fault_of(failure)
     if fault is Fault.UNUSABLE:
-        return unusable(failure, region=REGION)
+        return describe_setup(failure, region=REGION)
     return REASONS.get(fault, f"answered with an error: {code_of(failure)}")

@@ -24,7 +24,7 @@ GPU_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What is not known is None. Memory and storage are what a container or a function may use, not what is free.
+    """None is what is not known. Memory and storage are what a container or a function may use, not what is free.
 
     On Lambda `vcpus` is the share that the memory buys. `open_files` is how many a process may have open, sockets too.
     `timeout_seconds` is a function's own; Lambda says only when an invocation ends, so it is known to who measured it.
@@ -44,28 +44,28 @@ class Machine:
 
 @cache
 def machine() -> Machine:
-    """The one that this process runs on, but for its GPUs."""
+    """The one that this process runs on; nobody has asked for its GPUs."""
     return machine_of(environment.environ())
 
 
 @cache
 def whole_machine() -> Machine:
     """With its GPUs, for which programs of their vendors are asked: up to 2 seconds, and never on Lambda."""
-    found = machine()
-    return found if found.kind == "lambda" else replace(found, gpus=gpus())
+    without_gpus = machine()
+    return without_gpus if without_gpus.kind == "lambda" else replace(without_gpus, gpus=gpus())
 
 
 def machine_of(variables: Mapping[str, str], cgroup: Path = CGROUP) -> Machine:
     """This machine, as a process with these variables has it; `cgroup` is where the kernel keeps its bounds."""
-    given = variables.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-    on_lambda = "AWS_LAMBDA_FUNCTION_NAME" in variables and given.isdecimal()
+    memory = variables.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    on_lambda = "AWS_LAMBDA_FUNCTION_NAME" in variables and memory.isdecimal()
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return Machine(
         kind="lambda" if on_lambda else "machine",
         architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
         python=".".join(map(str, sys.version_info[:3])),
-        vcpus=round(int(given) / MB_OF_A_VCPU, 2) if on_lambda else _cpus(cgroup),
-        memory_mb=int(given) if on_lambda else _memory(cgroup),
+        vcpus=round(int(memory) / MB_OF_A_VCPU, 2) if on_lambda else _cpus(cgroup),
+        memory_mb=int(memory) if on_lambda else _memory(cgroup),
         temporary_storage_mb=_size(TEMPORARY),
         open_files=None if soft == resource.RLIM_INFINITY else soft,
         region=variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or None,
@@ -97,12 +97,12 @@ def _output(arguments: tuple[str, ...]) -> str:
     import subprocess
 
     try:
-        done = subprocess.run(  # noqa: S603 - a program of the table above
+        process = subprocess.run(  # noqa: S603 - a program of the table above
             arguments, capture_output=True, text=True, errors="replace", timeout=GPU_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return process.stdout if process.returncode == 0 else ""
 
 
 def _cpus(cgroup: Path) -> float:
@@ -115,11 +115,11 @@ def _cpus(cgroup: Path) -> float:
 def _memory(cgroup: Path) -> int | None:
     """In MB: the container's, or else the machine's."""
     try:
-        all_of_it = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):  # a name that this system does not know
         return None
     bound = _bound(cgroup / "memory.max", int)
-    return int(all_of_it if bound is None else min(all_of_it, bound)) // MB
+    return int(whole if bound is None else min(whole, bound)) // MB
 
 
 def _bound(file: Path, read: Callable[[str], float]) -> float | None:
@@ -133,7 +133,7 @@ def _bound(file: Path, read: Callable[[str], float]) -> float | None:
 def _size(folder: Path) -> int | None:
     """Of the file system that a folder is on, in MB."""
     try:
-        found = os.statvfs(folder)
+        system = os.statvfs(folder)
     except OSError:
         return None
-    return found.f_blocks * found.f_frsize // MB
+    return system.f_blocks * system.f_frsize // MB

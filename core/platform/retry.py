@@ -18,10 +18,10 @@ class Backoff:
 
     def pauses(self) -> Iterator[float]:
         """The wait before each try; 0 before the first."""
-        bound, made = self.first, 1
+        bound, tries = self.first, 1
         yield 0.0
         from random import uniform  # its hashes are not for a cold start
 
-        while self.tries is None or made < self.tries:
+        while self.tries is None or tries < self.tries:
             yield uniform(0, bound)  # noqa: S311 - no secret
-            bound, made = min(2 * bound, self.longest), made + 1
+            bound, tries = min(2 * bound, self.longest), tries + 1

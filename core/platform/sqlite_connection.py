@@ -8,13 +8,13 @@ import threading
 from typing import Any
 
 from core.errors import ApiError
-from core.platform.sqlite_file import BUSY_SECONDS, open_file, translated
+from core.platform.sqlite_file import BUSY_SECONDS, open_file, translate_errors
 
 
 class SqliteConnection:
     """Work runs in threads, one piece at a time; what SQLite raises leaves as `unavailable`.
 
-    `what` the file is, as "The registry's"; `patience` is in seconds, of each wait for another process.
+    `owner` begins its message, as "The registry's"; `patience` is in seconds, of each wait for another process.
     """
 
     def __init__(
@@ -22,39 +22,39 @@ class SqliteConnection:
         path: Path,
         schema: Iterable[str],
         *,
-        what: str,
+        owner: str,
         unavailable: type[ApiError],
         patience: float = BUSY_SECONDS,
     ) -> None:
-        """Keep where it is; nothing is opened or made yet."""
+        """Nothing is opened or made yet."""
         self._path = path
         self._schema = schema
-        self._what = what
+        self._owner = owner
         self._unavailable = unavailable
         self._patience = patience
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    async def within[Outcome](self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
+    async def run[Outcome](self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
         """What `work` makes of the connection, which is in autocommit."""
-        return await asyncio.to_thread(self._run, work)
+        return await asyncio.to_thread(self._run_locked, work)
 
     async def execute(self, statement: str, *values: str | int | bytes | None) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
-        return await self.within(lambda connection: connection.execute(statement, values).fetchall())
+        return await self.run(lambda connection: connection.execute(statement, values).fetchall())
 
     async def close(self) -> None:
         """Close the connection; a later call opens another."""
         await asyncio.to_thread(self._close)
 
-    def _run[Outcome](self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
-        with self._lock, translated(self._path, self._what, self._unavailable):
+    def _run_locked[Outcome](self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
+        with self._lock, translate_errors(self._path, self._owner, self._unavailable):
             if self._connection is None:
                 self._connection = open_file(self._path, self._schema, patience=self._patience)
             return work(self._connection)
 
     def _close(self) -> None:
-        with self._lock, translated(self._path, self._what, self._unavailable):
+        with self._lock, translate_errors(self._path, self._owner, self._unavailable):
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()

@@ -1,4 +1,4 @@
-"""One SQLite file that several processes share: how it is made, opened, waited for, and found unusable."""
+"""One SQLite file that several processes share: how it is made, opened and waited for, and how its failures are told."""
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -42,27 +42,27 @@ def open_file(path: Path, schema: Iterable[str], *, patience: float = BUSY_SECON
     return connection
 
 
-def busy(failure: sqlite3.Error) -> bool:
-    """Whether another connection holds the file just now; false for what this module did not get from SQLite."""
-    code: int = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_OK)
+def is_busy(failure: sqlite3.Error) -> bool:
+    """Whether another connection holds the file just now."""
+    code: int = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_OK)  # of the module's own errors there is none
     return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 @contextmanager
-def translated(path: Path, what: str, unavailable: type[ApiError]) -> Generator[None]:
-    """What SQLite or the file system raises inside leaves as `unavailable`; `what` the file is, as "The registry's"."""
+def translate_errors(path: Path, owner: str, unavailable: type[ApiError]) -> Generator[None]:
+    """What SQLite or the file system raises inside leaves as `unavailable`; `owner` begins its message: "The registry's"."""
     try:
         yield
     except sqlite3.Error as failure:
-        raise _unusable(path, what, unavailable, str(failure)) from failure
+        raise _unusable(path, owner, unavailable, str(failure)) from failure
     except OSError as failure:
         reason = f"its folder cannot be written ({failure.strerror})"
-        raise _unusable(path, what, unavailable, reason) from failure
+        raise _unusable(path, owner, unavailable, reason) from failure
 
 
-def _unusable(path: Path, what: str, unavailable: type[ApiError], reason: str) -> ApiError:
-    log.warning("%s SQLite file %s cannot be used: %s", what, path, reason)
-    return unavailable(f"{what} SQLite file `{path.name}` cannot be used: {reason}.")
+def _unusable(path: Path, owner: str, unavailable: type[ApiError], reason: str) -> ApiError:
+    log.warning("%s SQLite file %s cannot be used: %s", owner, path, reason)
+    return unavailable(f"{owner} SQLite file `{path.name}` cannot be used: {reason}.")
 
 
 def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
@@ -73,7 +73,7 @@ def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
         except sqlite3.OperationalError as failure:
-            if not busy(failure) or time.monotonic() > until:
+            if not is_busy(failure) or time.monotonic() > until:
                 raise
         else:
             return

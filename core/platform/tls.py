@@ -1,6 +1,7 @@
-"""Certificates of authorities, read at the first handshake: reading them is tens of milliseconds of a cold start.
+"""TLS contexts that read the authorities' certificates at their first handshake.
 
-A context that has not read them yet trusts nobody, so whatever might use it otherwise fails.
+Reading them takes tens of milliseconds, which a cold start must not wait for.
+A context that has not read them yet trusts nobody: whatever uses it without a handshake of ours fails.
 """
 
 from collections.abc import Callable, Generator
@@ -8,16 +9,16 @@ from contextlib import contextmanager
 import ssl
 from typing import Any, Final, override
 
-READS: Final[dict[str, Callable[..., None]]] = {
+LOADERS: Final[dict[str, Callable[..., None]]] = {
     "load_default_certs": ssl.SSLContext.load_default_certs,
     "set_default_verify_paths": ssl.SSLContext.set_default_verify_paths,
     "load_verify_locations": ssl.SSLContext.load_verify_locations,
 }
-SYSTEMS: Final = ("load_default_certs", "set_default_verify_paths")
+SYSTEM_LOADERS: Final = ("load_default_certs", "set_default_verify_paths")
 
 
-class Deferred(ssl.SSLContext):
-    """Notes what it is told to read; at a handshake it becomes an ordinary context, and reads it."""
+class LazyContext(ssl.SSLContext):
+    """Notes what it is told to load; at a handshake it becomes an ordinary context, and loads it."""
 
     @override
     def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
@@ -33,48 +34,48 @@ class Deferred(ssl.SSLContext):
 
     @override
     def wrap_bio(self, *streams: Any, **more: Any) -> ssl.SSLObject:
-        return self._read().wrap_bio(*streams, **more)
+        return self._load().wrap_bio(*streams, **more)
 
     @override
     def wrap_socket(self, *socket: Any, **more: Any) -> ssl.SSLSocket:
-        return self._read().wrap_socket(*socket, **more)
+        return self._load().wrap_socket(*socket, **more)
 
     def _note(self, name: str, *arguments: object) -> None:
-        vars(self).setdefault("noted", []).append((name, arguments))
+        vars(self).setdefault("notes", []).append((name, arguments))
 
-    def _read(self) -> ssl.SSLContext:
+    def _load(self) -> ssl.SSLContext:
         """The same context, as an ordinary one; raises OSError."""
         context: Any = self
-        noted = vars(self).pop("noted", ())
-        context.__class__ = ssl.SSLContext
-        for name, arguments in noted:
-            READS[name](context, *arguments)
+        notes = vars(self).pop("notes", ())
+        context.__class__ = ssl.SSLContext  # in place: whoever holds the context has the ordinary one now
+        for name, arguments in notes:
+            LOADERS[name](context, *arguments)
         return self
 
 
-def deferring(context: ssl.SSLContext) -> ssl.SSLContext:
-    """The same context, which reads nothing more until its first handshake."""
-    context.__class__ = Deferred
+def make_lazy(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The same context, which loads nothing more until its first handshake."""
+    context.__class__ = LazyContext
     return context
 
 
 @contextmanager
-def deferred() -> Generator[None]:
-    """A context that is told to read the system's authorities meanwhile is deferred.
+def lazy_defaults() -> Generator[None]:
+    """Meanwhile, a context that is told to load the system's authorities becomes lazy.
 
     Importing aiohttp makes two such contexts, whether or not anything will speak TLS.
     """
-    for name in SYSTEMS:
-        setattr(ssl.SSLContext, name, _putting_off(name))
+    for name in SYSTEM_LOADERS:
+        setattr(ssl.SSLContext, name, _lazy_loader(name))
     try:
         yield
     finally:
-        for name in SYSTEMS:
-            setattr(ssl.SSLContext, name, READS[name])
+        for name in SYSTEM_LOADERS:
+            setattr(ssl.SSLContext, name, LOADERS[name])
 
 
-def _putting_off(name: str) -> Callable[..., None]:
-    def put_off(context: ssl.SSLContext, *what: object) -> None:
-        getattr(deferring(context), name)(*what)
+def _lazy_loader(name: str) -> Callable[..., None]:
+    def note(context: ssl.SSLContext, *arguments: object) -> None:
+        getattr(make_lazy(context), name)(*arguments)
 
-    return put_off
+    return note

@@ -14,7 +14,7 @@ from core.frame.callers import Call
 from core.frame.resources import Resource
 from core.platform.environment import reachable
 from core.resolution.instances import Instance
-from core.resolution.stack import Stack, declared, routed
+from core.resolution.stack import Stack, declared_resources, routed_apis
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
 
 
 def _rows(stack: Stack) -> list[RouteRow]:
-    return list(route_rows([*routed(stack.config), "admin"]))
+    return list(route_rows([*routed_apis(stack.config), "admin"]))
 
 
 def _view(stack: Stack, instance: Instance) -> ProviderView:
@@ -50,7 +50,7 @@ def _view(stack: Stack, instance: Instance) -> ProviderView:
         provider_type=instance.entry.provider_type,
         config=redact(instance.config.model_dump(mode="json")),
         health=getattr(instance.provider, "health", None),
-        circuits=None if circuits is None else partial(circuits.shown, instance.entry.provider_id),
+        circuits=None if circuits is None else partial(circuits.describe_failures, instance.entry.provider_id),
     )
 
 
@@ -82,7 +82,9 @@ def _service(stack: Stack) -> "ConfigurationService":
     from core.services.configurations.versions import Versions
 
     auth, poller, settings = stack.config.server.auth, stack.poller, stack.config.configurations
-    validator = RunConfigValidator(stack.loaded, _declared(stack), stack.connected, served=routed(stack.config))
+    validator = RunConfigValidator(
+        stack.loaded, _declared_resources(stack), stack.registry_store, served=routed_apis(stack.config)
+    )
     denial = None if auth is not None and auth.access_policy is not None else NO_RULE
     if auth is None:
         denial = NO_AUTH if reachable() else None
@@ -98,6 +100,6 @@ def _service(stack: Stack) -> "ConfigurationService":
     )
 
 
-def _declared(stack: Stack) -> Iterable[Resource]:
-    kinds = (kind for name in routed(stack.config) for kind in manifest(name).kinds)
-    return [resource for kind in kinds for resource in declared(stack.config, kind)]
+def _declared_resources(stack: Stack) -> Iterable[Resource]:
+    kinds = (kind for name in routed_apis(stack.config) for kind in manifest(name).kinds)
+    return [resource for kind in kinds for resource in declared_resources(stack.config, kind)]

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from pydantic import BaseModel
 
-from core.apis.index import kinds, routed
+from core.apis.index import kinds, routed_apis
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
@@ -22,12 +22,12 @@ from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_i
 def check(loaded: Loaded) -> list[Problem]:
     """Every problem of the document's `apis` and `providers`, beside those that loading it found."""
     specs, problems = available(loaded.external_providers_dir)
-    problems += _unserved(loaded)
+    problems += _api_problems(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)
     problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
-    known = {problem.path for problem in loaded.problems}
-    return [problem for problem in problems if problem.path not in known]
+    reported_paths = {problem.path for problem in loaded.problems}
+    return [problem for problem in problems if problem.path not in reported_paths]
 
 
 def available(directory: str | None) -> tuple[Specs, list[Problem]]:
@@ -40,20 +40,20 @@ def available(directory: str | None) -> tuple[Specs, list[Problem]]:
     return built_in() | external, problems
 
 
-def _unserved(loaded: Loaded) -> list[Problem]:
+def _api_problems(loaded: Loaded) -> list[Problem]:
     apis: Iterable[object] = loaded.document.get("apis") or ()
     automatic = {"inspect", "providers", *(kind.section for kind in kinds())}
     return [
         Problem(
             loaded.places.source_path(f"apis[{i}]"),
-            f"API `{api}` is not in this build, which serves: {', '.join(routed())}",
+            f"API `{api}` is not in this build, which serves: {', '.join(routed_apis())}",
         )
         for i, api in enumerate(apis)
-        if isinstance(api, str) and api not in routed() and api not in automatic
+        if isinstance(api, str) and api not in routed_apis() and api not in automatic
     ]
 
 
-def _known(api: str, specs: Specs) -> list[str]:
+def _known_types(api: str, specs: Specs) -> list[str]:
     return sorted(provider_type for known_api, provider_type in specs if known_api == api)
 
 
@@ -75,7 +75,7 @@ def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, s
     spec, problems = find(specs, api, entry, loaded.places.source_path(path))
     if spec is None:
         instead = INSTEAD.get((api, entry.provider_type))
-        return problems or [Problem(place, _unknown(entry.provider_type, instead, _known(api, specs)))]
+        return problems or [Problem(place, _unknown(entry.provider_type, instead, _known_types(api, specs)))]
     if spec.factory is not None:
         from core.resolution.external.problems import external_problems
 
@@ -129,8 +129,8 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
 
         return external_class(spec)
     if spec.row:
-        made: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
-        return made
+        row_config: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
+        return row_config
     own: type[BaseModel] = vars(import_module(spec.module))["Config"]
     return own
 
@@ -174,6 +174,6 @@ def _ownerless(loaded: Loaded) -> list[Problem]:
         for index, body in enumerate(loaded.config.resources.get(kind.section, ())):
             if body.get("provider_id") is None and len(providers) != 1:
                 place = loaded.places.source_path(f"resources.{kind.section}[{index}]")
-                known = ", ".join(providers) or "none"
-                problems.append(Problem(place, f"provider_id is missing; {kind.api} providers: {known}"))
+                choices = ", ".join(providers) or "none"
+                problems.append(Problem(place, f"provider_id is missing; {kind.api} providers: {choices}"))
     return problems

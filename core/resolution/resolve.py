@@ -17,15 +17,15 @@ from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
 from core.resolution.provider_types import Specs
-from core.resolution.stack import Stack, declared, is_configured, routed
+from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
 from core.routing.catalog import Catalog
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
 
 
-async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
+async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
     """Make the wanted APIs and what they depend on, each after what it needs.
 
     Of the `earlier` stack of the same run config, what guards and counts goes over to this one, and so do the providers
@@ -37,11 +37,11 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlie
     """
     if loaded.config is None:
         raise ConfigInvalid("run config", loaded.problems)
-    wanted = set(wanted)
-    stack = _new(loaded, loaded.config, wanted, version) if earlier is None else _after(earlier, loaded.config)
+    apis = set(apis)
+    stack = _new(loaded, loaded.config, apis, version) if earlier is None else _after(earlier, loaded.config)
     reusable = [] if earlier is None else earlier.instances
     specs = available(loaded.config.external_providers_dir)[0]
-    for api in dependency_order(*_needs(loaded, loaded.config, specs, wanted)):
+    for api in dependency_order(*_needs(loaded, loaded.config, specs, apis)):
         await _add_providers(stack, loaded, specs, api, reusable)
         api_manifest = manifest(api)
         stack.registries |= {kind.name: _registry(stack, kind) for kind in api_manifest.kinds}
@@ -49,15 +49,13 @@ async def resolve(loaded: Loaded, wanted: Iterable[str], *, version: str, earlie
     return stack
 
 
-def _needs(
-    loaded: Loaded, config: RunConfig, specs: Specs, wanted: set[str]
-) -> tuple[list[str], Mapping[str, set[str]]]:
+def _needs(loaded: Loaded, config: RunConfig, specs: Specs, apis: set[str]) -> tuple[list[str], Mapping[str, set[str]]]:
     """Which APIs to make, and which each of them needs before it."""
-    overviews = {name for name in wanted if manifest(name).overview}
-    everything = routed(config) if overviews else []
-    depended = {other for name in wanted for other in manifest(name).depends if is_configured(other, config)}
+    overviews = {name for name in apis if manifest(name).overview}
+    everything = routed_apis(config) if overviews else []
+    depended = {other for name in apis for other in manifest(name).depends if can_serve(other, config)}
     needs = needs_of(loaded, specs) | {name: set(everything) for name in overviews}
-    return sorted(wanted | depended), needs
+    return sorted(apis | depended), needs
 
 
 async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:
@@ -72,12 +70,12 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
             stack.circuits.forget(entry.provider_id)
 
 
-def _new(loaded: Loaded, config: RunConfig, wanted: set[str], version: str) -> Stack:
+def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Stack:
     auth = config.server.auth
     stack = Stack(loaded, config, _enforcement(auth), circuits=_circuits(config), version=version)
-    stack.authenticator = connect_auth(loaded, auth, stack.connected)
+    stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
     stack.quota = connect_quota(config.server.quota, authenticated=stack.authenticator is not None)
-    stack.answers = connect_idempotency(config.server.idempotency, wanted)
+    stack.answers = connect_idempotency(config.server.idempotency, apis)
     if config.configurations is not None:
         from core.resolution.live.poller import poller_of
 
@@ -90,7 +88,7 @@ def _after(earlier: Stack, config: RunConfig) -> Stack:
     return replace(earlier, config=config, surfaces={}, registries={}, instances=[])
 
 
-def _circuits(config: RunConfig) -> Circuits | None:
+def _circuits(config: RunConfig) -> CircuitBreaker | None:
     """Those of this process: the stacks of one run config share them, as those that `serve` makes of each function."""
     circuit = config.routing.circuit
     if circuit is None:
@@ -99,8 +97,8 @@ def _circuits(config: RunConfig) -> Circuits | None:
 
 
 @cache
-def _shared_circuits(_config: str, failures: int, open_seconds: float) -> Circuits:
-    return Circuits(failures, open_seconds)
+def _shared_circuits(_config: str, failures: int, open_seconds: float) -> CircuitBreaker:
+    return CircuitBreaker(failures, open_seconds)
 
 
 def _enforcement(auth: AuthConfig | None) -> Enforcement:
@@ -120,10 +118,10 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
 
     registry = Registry(
         kind,
-        stack.connected(),
+        stack.registry_store(),
         Catalog(listings, seconds=settings.provider_models_seconds),
         provider_ids=list(providers),
-        declared=declared(stack.config, kind),
+        declared=declared_resources(stack.config, kind),
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )

@@ -10,7 +10,7 @@ from core.config.load import Loaded
 from core.frame.api import SurfaceFactory
 from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
 from core.stores.answers.port import AnswerStore
@@ -44,7 +44,7 @@ class Stack:
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
     answers: AnswerStore | None = None
-    circuits: Circuits | None = None
+    circuits: CircuitBreaker | None = None
     poller: "ConfigurationPoller | None" = None
     configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
@@ -53,7 +53,7 @@ class Stack:
         """The providers of an API, by provider id."""
         return {i.entry.provider_id: i.provider for i in self.instances if i.api == api}
 
-    def connected(self) -> RegistryStore:
+    def registry_store(self) -> RegistryStore:
         """The registry's store, cached; made for the first that needs it."""
         if self.store is None:
             store = REGISTRY.connect(self.config.metadata_store)
@@ -88,17 +88,17 @@ async def close_all(instances: Iterable[Instance]) -> None:
             await close()
 
 
-def routed(config: RunConfig) -> list[str]:
+def routed_apis(config: RunConfig) -> list[str]:
     """The APIs of this build that the run config asks for, and has providers for where they need some."""
-    return [name for name in names() if name in config.apis and is_configured(name, config)]
+    return [name for name in names() if name in config.apis and can_serve(name, config)]
 
 
-def is_configured(api: str, config: RunConfig) -> bool:
+def can_serve(api: str, config: RunConfig) -> bool:
     """Whether the API can answer: it has a provider, or needs none."""
     return bool(config.providers.get(api)) or manifest(api).provider is None
 
 
-def declared(config: RunConfig, kind: Kind) -> list[Resource]:
+def declared_resources(config: RunConfig, kind: Kind) -> list[Resource]:
     """The resources of this kind that the run config itself has."""
     provider_ids = [entry.provider_id for entry in config.providers.get(kind.api, ())]
     bodies = [kind.body_type().model_validate(entry) for entry in config.resources.get(kind.section, ())]

@@ -1,4 +1,4 @@
-"""Circuits: a target that failed several times in a row is left alone for a while, then tried by one call.
+"""CircuitBreaker: a target that failed several times in a row is left alone for a while, then tried by one call.
 
 What is known holds for this process alone, which on Lambda is one environment.
 """
@@ -31,7 +31,7 @@ class _Circuit:
     trial: Permit | None = None
 
 
-class Circuits:
+class CircuitBreaker:
     """The circuit of each target that has failed; a target without one is well."""
 
     def __init__(self, failures: int, open_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +59,7 @@ class Circuits:
             return 0.0
         return max(0.0, circuit.open_until - self._clock())
 
-    def shown(self, provider_id: str) -> list[JsonObject]:
+    def describe_failures(self, provider_id: str) -> list[JsonObject]:
         """The provider's models that have failed lately; `retry_in` is in seconds, null for one that is closed."""
         return [
             {
@@ -77,7 +77,7 @@ class Circuits:
             return "closed"
         return "open" if self._clock() < circuit.open_until else "half_open"
 
-    def answering(self, permit: Permit) -> None:
+    def record_first_byte(self, permit: Permit) -> None:
         """An answer has begun: a trial closes the circuit, on probation."""
         circuit = self._known.get(permit.key)
         if circuit is not None and circuit.trial is permit:
@@ -85,13 +85,13 @@ class Circuits:
             if self._most == 1:
                 del self._known[permit.key]
 
-    def succeeded(self, permit: Permit) -> None:
+    def record_success(self, permit: Permit) -> None:
         """The target is well. Word from a call that began before the circuit opened is no news."""
         circuit = self._known.get(permit.key)
         if circuit is not None and (circuit.open_until is None or circuit.trial is permit):
             del self._known[permit.key]
 
-    def failed(self, permit: Permit) -> None:
+    def record_failure(self, permit: Permit) -> None:
         """One more failure in a row. That of a call that began before the circuit opened changes nothing."""
         circuit = self._known.setdefault(permit.key, _Circuit())
         if circuit.open_until is not None and circuit.trial is not permit:
@@ -105,7 +105,7 @@ class Circuits:
         """The provider is configured otherwise now: what its targets did before says nothing."""
         self._known = {key: circuit for key, circuit in self._known.items() if key[0] != provider_id}
 
-    def released(self, permit: Permit) -> None:
+    def release_permit(self, permit: Permit) -> None:
         """A trial ended without an outcome: the next call may be one."""
         circuit = self._known.get(permit.key)
         if circuit is not None and circuit.trial is permit:

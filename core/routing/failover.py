@@ -12,8 +12,8 @@ from core.apis.inference import InferenceProvider, TakesProviderData
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.callers import ANONYMOUS, Call
 from core.frame.types import JsonObject, JsonStream
-from core.routing.circuit_breaker import Circuits, Permit
-from core.routing.targets import Target, ordered
+from core.routing.circuit_breaker import CircuitBreaker, Permit
+from core.routing.targets import Target, order_targets
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +23,11 @@ type Ask[R] = Callable[[InferenceProvider, str], Awaitable[R]]
 """A call of a provider, by its own name of the model."""
 
 
-class Attempts:
+class Failover:
     """How the requests of one call reach providers. One target alone, without timeout and circuits, is just called."""
 
     def __init__(
-        self, providers: Mapping[str, InferenceProvider], circuits: Circuits | None, call: Call | None
+        self, providers: Mapping[str, InferenceProvider], circuits: CircuitBreaker | None, call: Call | None
     ) -> None:
         """Ask `providers`, by provider id, with what the caller brings, and note who was asked."""
         self._providers = providers
@@ -44,27 +44,27 @@ class Attempts:
         if self._is_plain(targets):
             return await self._ask(targets[0], ask)
         circuits = self._circuits or _never_open()
-        return (await self._first(targets, ask, circuits, circuits.succeeded))[0]
+        return (await self._first(targets, ask, circuits, circuits.record_success))[0]
 
     async def stream(self, targets: Sequence[Target], ask: Ask[JsonStream]) -> JsonStream:
         """The first stream that begins; raises as `answer` does. What fails in it later is not tried again."""
         if self._is_plain(targets):
             return await self._ask(targets[0], ask)
         circuits = self._circuits or _never_open()
-        chunks, permit = await self._first(targets, ask, circuits, circuits.answering)
-        return chunks if self._circuits is None else _watched(chunks, permit, circuits)
+        chunks, permit = await self._first(targets, ask, circuits, circuits.record_first_byte)
+        return chunks if self._circuits is None else _watch(chunks, permit, circuits)
 
     def _is_plain(self, targets: Sequence[Target]) -> bool:
         return self._circuits is None and len(targets) == 1 and targets[0].timeout is None
 
     async def _first[R](
-        self, targets: Sequence[Target], ask: Ask[R], circuits: Circuits, tell: Callable[[Permit], None]
+        self, targets: Sequence[Target], ask: Ask[R], circuits: CircuitBreaker, tell: Callable[[Permit], None]
     ) -> tuple[R, Permit]:
         from random import random  # its hashes are not for every cold start
 
         failure: ApiError | None = None
         failed = ""
-        for target in ordered(targets, random):
+        for target in order_targets(targets, random):
             permit = circuits.admit(target.place)
             if permit is None:
                 continue
@@ -76,11 +76,11 @@ class Attempts:
             except (*BROKEN, UpstreamThrottled) as passed_on:
                 failure, failed = passed_on, f"provider {target.provider_id}: {type(passed_on).__name__}"
                 if isinstance(passed_on, BROKEN):
-                    circuits.failed(permit)
+                    circuits.record_failure(permit)
             else:
                 return answer, permit
             finally:
-                circuits.released(permit)
+                circuits.release_permit(permit)
         raise failure or _all_open(targets, circuits)
 
     async def _ask_in_time[R](self, target: Target, ask: Ask[R]) -> R:
@@ -104,11 +104,11 @@ class Attempts:
             return await ask(provider, target.model)
 
 
-def _never_open() -> Circuits:
-    return Circuits(sys.maxsize, 0.0)
+def _never_open() -> CircuitBreaker:
+    return CircuitBreaker(sys.maxsize, 0.0)
 
 
-def _all_open(targets: Sequence[Target], circuits: Circuits) -> ProviderUnavailable:
+def _all_open(targets: Sequence[Target], circuits: CircuitBreaker) -> ProviderUnavailable:
     names = ", ".join(dict.fromkeys(f"`{target.provider_id}`" for target in targets))
     seconds = math.ceil(min(circuits.retry_in(target.place) for target in targets))
     return ProviderUnavailable(
@@ -117,12 +117,12 @@ def _all_open(targets: Sequence[Target], circuits: Circuits) -> ProviderUnavaila
     )
 
 
-async def _watched(chunks: JsonStream, permit: Permit, circuits: Circuits) -> JsonStream:
+async def _watch(chunks: JsonStream, permit: Permit, circuits: CircuitBreaker) -> JsonStream:
     try:
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
     except BROKEN:
-        circuits.failed(permit)
+        circuits.record_failure(permit)
         raise
-    circuits.succeeded(permit)
+    circuits.record_success(permit)

@@ -56,7 +56,7 @@ class GuardedRegistry:
         try:
             resource = await self._registry.get(identifier)
             if not self._may("read", resource):
-                raise self._registry.not_found(identifier)
+                raise self._registry.missing_error(identifier)
         except NotFound:
             await self._pause(start)
             raise
@@ -85,16 +85,16 @@ class GuardedRegistry:
         """
         owned = replace(resource, owner=owner_of(self._principal))
         if not self._may("read", at_provider(owned)) or not self._may("create", owned):
-            raise self._denied("create", resource.identifier)
+            raise self._denial("create", resource.identifier)
         try:
             stored = await self._registry.register(owned, may_see=lambda other: self._may("read", other))
         except Conflict:
-            taken = await self._hidden(resource.identifier)
-            if taken is None:
+            conflict = await self._hidden(resource.identifier)
+            if conflict is None:
                 raise
-            raise taken from None
+            raise conflict from None
         if not self._may("read", stored):
-            raise _taken(resource.identifier)
+            raise _conflict(resource.identifier)
         return stored
 
     async def unregister(self, identifier: str) -> None:
@@ -102,9 +102,9 @@ class GuardedRegistry:
 
         def check(resource: Resource) -> None:
             if not self._may("read", resource):
-                raise self._registry.not_found(identifier, "registered")
+                raise self._registry.missing_error(identifier, "registered")
             if not self._may("delete", resource):
-                raise self._denied("delete", identifier)
+                raise self._denial("delete", identifier)
 
         start = self._enforcement.clock()
         try:
@@ -128,7 +128,7 @@ class GuardedRegistry:
         places = self.kind.elsewhere(resource)
         return all(policy.allows(self._principal, action, place, (place.provider_name,)) for place in places)
 
-    def _denied(self, action: Action, identifier: str) -> PermissionDenied:
+    def _denial(self, action: Action, identifier: str) -> PermissionDenied:
         name = self.kind.name.replace("_", " ")
         return PermissionDenied(f"The access policy does not let you {action} the {name} `{identifier}`.")
 
@@ -136,14 +136,14 @@ class GuardedRegistry:
         try:
             await self.get(identifier)
         except NotFound:
-            return _taken(identifier)
+            return _conflict(identifier)
         return None
 
     async def _pause(self, start: float) -> None:
-        left = self._enforcement.not_found_floor_seconds - (self._enforcement.clock() - start)
-        if left > 0:
-            await self._enforcement.sleep(left)
+        remaining = self._enforcement.not_found_floor_seconds - (self._enforcement.clock() - start)
+        if remaining > 0:
+            await self._enforcement.sleep(remaining)
 
 
-def _taken(identifier: str) -> Conflict:
+def _conflict(identifier: str) -> Conflict:
     return Conflict(f"`{identifier}` is taken. Choose another identifier.")

@@ -84,9 +84,9 @@ class Registry:
             return resource
         if (resource := self._unregistered.peek(identifier)) is not None:
             return resource
-        resource = await self._store.get(self.kind.name, identifier) or await self._by_provider_name(identifier)
+        resource = await self._store.get(self.kind.name, identifier) or await self._get_by_provider_name(identifier)
         if resource is None:
-            raise self.not_found(identifier)
+            raise self.missing_error(identifier)
         return resource
 
     def other_names(self, resource: Resource) -> tuple[str, ...]:
@@ -96,12 +96,12 @@ class Registry:
         declared = self._declared_at.get((resource.provider_id, resource.provider_resource_id))
         return (declared.identifier,) if declared is not None else ()
 
-    async def _by_provider_name(self, identifier: str) -> Resource | None:
+    async def _get_by_provider_name(self, identifier: str) -> Resource | None:
         names = split_identifier(identifier, self.provider_ids)
         if names is None:
             return None
         provider_id, name = names
-        if (registered := await self._registered(provider_id, name)) is not None:
+        if (registered := await self._find_registered(provider_id, name)) is not None:
             # What is registered of it holds under this name too, which is the provider's and nobody's own.
             return replace(registered, identifier=identifier, owner=None)
         offer = (await self._catalog.offers(provider_id)).get(name)
@@ -111,21 +111,21 @@ class Registry:
         self._unregistered.put(identifier, resource)
         return resource
 
-    async def _registered(self, provider_id: str, name: str) -> Resource | None:
+    async def _find_registered(self, provider_id: str, name: str) -> Resource | None:
         """What is declared, or else in the store, for a provider's own name."""
         declared = self._declared_at.get((provider_id, name))
         return declared or await self._store.find(self.kind.name, provider_id, name)
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
-        rows = {resource.identifier: resource for resource in await self._listed()} | self._declared
+        rows = {resource.identifier: resource for resource in await self._offered_resources()} | self._declared
         stored = await self._store.page(self.kind.name, after=after, limit=limit + 1)
         rows |= {resource.identifier: resource for resource in stored if resource.identifier not in self._declared}
         floor = after.encode()
         rest = sorted((r for r in rows.values() if r.identifier.encode() > floor), key=lambda r: r.identifier.encode())
         return Page(list(islice(rest, limit)), len(rest) > limit)
 
-    async def _listed(self) -> list[Resource]:
+    async def _offered_resources(self) -> list[Resource]:
         everything = await self._catalog.everything()
         rows = [
             resource_of_offer(self.kind, name, offer)
@@ -179,10 +179,10 @@ class Registry:
         if name not in offers:
             rows = [resource_of_offer(self.kind, resource.provider_id, offer) for offer in offers.values()]
             names = sorted(row.provider_resource_id for row in rows if may_see(row))
-            shown = ", ".join(names[:NAMES_IN_A_MESSAGE]) or "nothing"
+            examples = ", ".join(names[:NAMES_IN_A_MESSAGE]) or "nothing"
             more = f" and {len(names) - NAMES_IN_A_MESSAGE} more" if len(names) > NAMES_IN_A_MESSAGE else ""
             raise InvalidRequest(
-                f"Provider `{resource.provider_id}` does not serve `{name}`. It serves: {shown}{more}.",
+                f"Provider `{resource.provider_id}` does not serve `{name}`. It serves: {examples}{more}.",
                 param=self.kind.provider_id_field,
             )
 
@@ -190,8 +190,10 @@ class Registry:
         """Naming a target takes what registering the resource there would; `place` is the resource as if it were."""
         target = at_provider(place)
         if place.provider_id not in self.provider_ids:
-            known = ", ".join(self.provider_ids)
-            raise InvalidRequest(f"Target provider `{place.provider_id}` not found. Known: {known}.", param="metadata")
+            choices = ", ".join(self.provider_ids)
+            raise InvalidRequest(
+                f"Target provider `{place.provider_id}` not found. Known: {choices}.", param="metadata"
+            )
         if not may_see(target):
             raise PermissionDenied(
                 f"The access policy does not let you create `{place.identifier}` with target `{target.identifier}`."
@@ -207,7 +209,7 @@ class Registry:
 
     async def _attribute_at(self, place: Resource, field: str) -> object:
         """What is known of it there; None where only a listing says the default, as those do that cannot tell."""
-        registered = await self._registered(place.provider_id, place.provider_resource_id)
+        registered = await self._find_registered(place.provider_id, place.provider_resource_id)
         if registered is not None:
             return registered.attributes[field]
         offers = cast("Mapping[str, Mapping[str, object]]", await self._catalog.offers(place.provider_id))
@@ -227,24 +229,24 @@ class Registry:
                 check(declared)
             raise Conflict(f"`{identifier}` is declared in the run config; remove it there.")
         if not await self._store.delete(self.kind.name, identifier, check):
-            raise self.not_found(identifier, "registered")
+            raise self.missing_error(identifier, "registered")
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
         provider_id = body.get("provider_id")
-        known = ", ".join(self.provider_ids) or "none"
+        choices = ", ".join(self.provider_ids) or "none"
         if provider_id is None and len(self.provider_ids) == 1:
             return self.provider_ids[0]
         if provider_id is None:
             raise InvalidRequest(
-                f"No provider specified and multiple providers available. Please specify a provider_id: {known}.",
+                f"No provider specified and multiple providers available. Please specify a provider_id: {choices}.",
                 param="provider_id",
             )
         if provider_id not in self.provider_ids:
-            raise InvalidRequest(f"Provider `{provider_id}` not found. Known: {known}.", param="provider_id")
+            raise InvalidRequest(f"Provider `{provider_id}` not found. Known: {choices}.", param="provider_id")
         return str(provider_id)
 
-    def not_found(self, identifier: str, state: str = "known") -> NotFound:
+    def missing_error(self, identifier: str, state: str = "known") -> NotFound:
         """The one failure for what is not there, and for what may not be seen."""
         name = self.kind.name.replace("_", " ")
         return NotFound(

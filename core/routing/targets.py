@@ -33,8 +33,8 @@ def targets_of(resource: Resource) -> list[Target]:
     entries: list[dict[str, Any]] | None = resource.attributes.get("metadata", {}).get("targets")
     if not entries or resource.identifier == resource.provider_name:
         return [own]
-    given = [_target(entry) for entry in entries]
-    return given if any(target.place == own.place for target in given) else [own, *given]
+    targets = [_target(entry) for entry in entries]
+    return targets if any(target.place == own.place for target in targets) else [own, *targets]
 
 
 def _target(entry: dict[str, Any]) -> Target:
@@ -56,7 +56,7 @@ def alternates(resource: Resource) -> list[Resource]:
     ]
 
 
-def ordered(targets: Iterable[Target], draw: Callable[[], float]) -> list[Target]:
+def order_targets(targets: Iterable[Target], draw: Callable[[], float]) -> list[Target]:
     """By priority, and within one by chance: the odds of being next are the weights. `draw` gives [0, 1).
 
     Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006).

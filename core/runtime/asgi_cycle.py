@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Message
 from core.errors import ApiError, UpstreamTimeout
 from core.runtime.connection import HungUp
 from core.runtime.http_events import HttpRequest
-from core.runtime.invocations import Answer, Failure, RuntimeApi
+from core.runtime.invocations import Failure, ResponseStream, RuntimeApi
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 1.0  # for an app to end after its client has left, or once it is cancelled
 NO_BODY: Final = frozenset({204, 304})  # RFC 9110, 6.4.1
 OUT_OF_TIME: Final = "There was no answer before the function's time was up."
-INCOMPLETE: Final = Failure("IncompleteAnswer", "The answer is not whole; the function's log has more.")
+INCOMPLETE: Final = Failure("IncompleteAnswer", "The answer is incomplete. The function's log says why.")
 
 
 class Stage(Enum):
@@ -36,15 +36,15 @@ class Stage(Enum):
 
 
 class Cycle:
-    """The ASGI side of an invocation; `left` is done when nobody reads the answer any more."""
+    """The ASGI side of an invocation; `client_gone` is done when nobody reads the answer any more."""
 
-    _answer: Answer  # from BEGUN on
+    _response: ResponseStream  # from BEGUN on
 
     def __init__(self, request: HttpRequest, body: bytes, api: RuntimeApi, request_id: str) -> None:
         """Begin nothing yet: the answer begins with the app's first message."""
         self.stage = Stage.NOT_BEGUN
         self.events = False
-        self.left = asyncio.get_running_loop().create_future()
+        self.client_gone = asyncio.get_running_loop().create_future()
         self._request = request
         self._api = api
         self._request_id = request_id
@@ -60,16 +60,16 @@ class Cycle:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Pass the app's message on, waiting while it is read slowly; of one that nobody reads, say nothing."""
-        if not self.left.done():
-            await self.unless_lost(self._pass_on(message))
+        """Pass the app's message on, and wait while it is read slowly; what nobody reads any more is dropped."""
+        if not self.client_gone.done():
+            await self.while_client_reads(self._pass_on(message))
 
-    async def unless_lost(self, work: Awaitable[None]) -> None:
-        """Do `work`; if it finds that nobody reads the answer, remember that."""
+    async def while_client_reads(self, work: Awaitable[None]) -> None:
+        """Do `work`; where it finds that nobody reads the answer any more, that is no failure."""
         try:
             await work
         except HungUp:
-            self.lost()
+            self.mark_client_gone()
 
     async def _pass_on(self, message: Message) -> None:
         kind = message["type"]
@@ -87,38 +87,37 @@ class Cycle:
         prelude = self._request.prelude(status, headers)
         self.events = any(name.lower() == b"content-type" and b"text/event-stream" in value for name, value in headers)
         self._no_body = self._request.scope["method"] == "HEAD" or status in NO_BODY
-        answer = await self._api.answer(self._request_id)
-        self.stage, self._answer = Stage.BEGUN, answer  # only now, when it will leave at once
-        answer.over.add_done_callback(self._replied)
-        await answer.write(prelude)
+        response = await self._api.open_response(self._request_id)
+        self.stage, self._response = Stage.BEGUN, response  # only now, when it will leave at once
+        response.over.add_done_callback(self._on_reply)
+        await response.write(prelude)
 
     async def write(self, data: bytes) -> None:
         """A chunk of the body; raises HungUp."""
-        await self._answer.write(data)
+        await self._response.write(data)
 
     async def end(self, failure: Failure | None = None) -> None:
         """The body's end; raises HungUp."""
         self.stage = Stage.OVER
-        await self._answer.end(failure)
+        await self._response.end(failure)
         self._over.set()
 
     async def close(self) -> None:
-        """Hear what became of the answer, or give it up; raises RuntimeApiFailed."""
-        if self.stage is Stage.OVER and not self.left.done():
-            await self.unless_lost(self._answer.settled())
-        if self.stage is not Stage.NOT_BEGUN and self.left.done():
+        """Wait for the Runtime API's reply, or give the answer up; raises RuntimeApiFailed."""
+        if self.stage is Stage.OVER and not self.client_gone.done():
+            await self.while_client_reads(self._response.await_reply())
+        if self.stage is not Stage.NOT_BEGUN and self.client_gone.done():
             log.warning("nobody read the answer to its end")
-            await self._answer.abandon()
+            await self._response.abandon()
 
-    def _replied(self, _: object) -> None:
+    def _on_reply(self, _: object) -> None:
         if self.stage is not Stage.OVER:
-            self.lost()
+            self.mark_client_gone()
 
-    def lost(self) -> None:
-        """Nobody reads the answer any more."""
+    def mark_client_gone(self) -> None:
         self._over.set()
-        if not self.left.done():
-            self.left.set_result(None)
+        if not self.client_gone.done():
+            self.client_gone.set_result(None)
 
 
 async def respond(app: ASGIApp, cycle: Cycle, request: HttpRequest, until: float) -> None:
@@ -129,12 +128,14 @@ async def respond(app: ASGIApp, cycle: Cycle, request: HttpRequest, until: float
     """
     loop = asyncio.get_running_loop()
     running = loop.create_task(_run(app, cycle, request))  # a task has a context of its own
-    await asyncio.wait((running, cycle.left), timeout=max(0, until - loop.time()), return_when=asyncio.FIRST_COMPLETED)
-    late = not running.done() and not cycle.left.done()
-    if cycle.left.done():
+    await asyncio.wait(
+        (running, cycle.client_gone), timeout=max(0, until - loop.time()), return_when=asyncio.FIRST_COMPLETED
+    )
+    late = not running.done() and not cycle.client_gone.done()
+    if cycle.client_gone.done():
         await asyncio.wait((running,), timeout=GRACE_SECONDS)
-    await ended(running)
-    await cycle.unless_lost(_finished(cycle, _failure(running), late=late))
+    await cancel(running)
+    await cycle.while_client_reads(_finish(cycle, _failure(running), late=late))
     await cycle.close()
 
 
@@ -142,8 +143,8 @@ async def _run(app: ASGIApp, cycle: Cycle, request: HttpRequest) -> None:
     await app(request.scope, cycle.receive, cycle.send)
 
 
-async def ended(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel what is not done, and wait for it, but not for ever."""
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel these and wait for their end, for at most GRACE_SECONDS."""
     for task in tasks:
         task.cancel()
     _, stubborn = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
@@ -155,24 +156,24 @@ def _failure(running: asyncio.Task[None]) -> BaseException | None:
     return running.exception() if running.done() and not running.cancelled() else None
 
 
-async def _finished(cycle: Cycle, failure: BaseException | None, *, late: bool) -> None:
+async def _finish(cycle: Cycle, failure: BaseException | None, *, late: bool) -> None:
     """Make an answer whole that the app left unfinished; its own errors stay in the log."""
     if failure is not None:
         log.error("the app failed", exc_info=failure)
-    if cycle.stage is Stage.OVER or cycle.left.done():
+    if cycle.stage is Stage.OVER or cycle.client_gone.done():
         return
     if late:
         log.error("the function's time is up")
     if cycle.stage is Stage.NOT_BEGUN:
-        await _instead(cycle, UpstreamTimeout(OUT_OF_TIME) if late else _bug())
+        await _send_error(cycle, UpstreamTimeout(OUT_OF_TIME) if late else _bug())
     elif late and cycle.events:
         await cycle.write(b"data: %b\n\n" % json.dumps(UpstreamTimeout(OUT_OF_TIME).body()).encode())
         await cycle.end()
     else:
-        await cycle.end(INCOMPLETE if failure is None else Failure.of(failure, INCOMPLETE.message))
+        await cycle.end(INCOMPLETE if failure is None else Failure.from_exception(failure, INCOMPLETE.message))
 
 
-async def _instead(cycle: Cycle, failure: ApiError) -> None:
+async def _send_error(cycle: Cycle, failure: ApiError) -> None:
     body = json.dumps(failure.body()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await cycle.send({"type": "http.response.start", "status": failure.status, "headers": headers})

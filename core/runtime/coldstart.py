@@ -54,11 +54,11 @@ def _use_methods(methods: Mapping[str, CodeType]) -> None:
 
 
 def _use_patterns(patterns: Mapping[Pattern, tuple[Any, ...]]) -> None:
-    compiled = compiler.compile
+    original = compiler.compile
 
     def compile_(pattern: Any, flags: int = 0) -> object:  # noqa: ANN401 - `re` takes more than text
-        made = patterns.get((pattern, flags)) if isinstance(pattern, str | bytes) else None
-        return compiled(pattern, flags) if made is None else sre.compile(*made)
+        arguments = patterns.get((pattern, flags)) if isinstance(pattern, str | bytes) else None
+        return original(pattern, flags) if arguments is None else sre.compile(*arguments)
 
     compiler.compile = compile_
 

@@ -18,7 +18,7 @@ class HungUp(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """`headers` by their names in lower case."""
 
     status: int
@@ -30,7 +30,6 @@ class Connection:
     """What is sent may be answered before it is whole: the two directions are independent."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over an open connection."""
         self._reader = reader
         self._writer = writer
 
@@ -56,17 +55,17 @@ class Connection:
         except OSError as failure:
             raise HungUp("the connection was closed") from failure
 
-    async def reply(self) -> Reply:
+    async def reply(self) -> HttpReply:
         """The next response, whole; there is no timeout. Raises HungUp."""
         try:
             status, headers = _head(await self._reader.readuntil(b"\r\n\r\n"))
             body = b"" if status in NO_BODY else await self._body(headers)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as failure:
             self.close()
-            raise HungUp("the connection was closed before there was a whole answer") from failure
+            raise HungUp("the connection was closed before the end of a reply") from failure
         if headers.get("connection", "").lower() == "close":
             self.close()
-        return Reply(status, headers, body)
+        return HttpReply(status, headers, body)
 
     async def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("transfer-encoding", "").lower() == "chunked":
@@ -88,8 +87,8 @@ class Connection:
         """Close both directions; may be called again."""
         self._writer.close()
 
-    async def closed(self) -> None:
-        """Close it, and wait until it is."""
+    async def aclose(self) -> None:
+        """Close it, and wait until it is closed."""
         self.close()
         with suppress(OSError):
             await self._writer.wait_closed()

@@ -15,12 +15,11 @@ from core.apis.index import manifest, route_rows
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.version import VERSION
-from core.platform import tls as authorities
 from core.platform.environment import config_path, environ
+from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
-from core.runtime import log_lines as lines
-from core.runtime import snapshot
+from core.runtime import log_lines, snapshot
 from core.runtime.loop import process_loop
 from core.web.app import app_of, build_app
 from core.web.observed import Sink
@@ -35,15 +34,15 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
     """
-    loaded = configured()
+    loaded = load_config()
     variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
-    with nullcontext() if snapshots else authorities.deferred():
+    with nullcontext() if snapshots else lazy_defaults():
         stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION))
         if not manifest(api).overview:  # which only looks at its providers' health
             stack.warm()
     name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
-    app = app_of_stack(stack, [api], lines.to_cloudwatch(name) if name else None)
+    app = app_of_stack(stack, [api], log_lines.to_cloudwatch(name) if name else None)
     if snapshots:
         snapshot.keep_apart()
     handler = _handler(app, variables)
@@ -71,18 +70,18 @@ def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
     """Made at its first call where a wrapper may be the streaming runtime, which asks for the app alone."""
 
     @cache
-    def made() -> "Handler":
+    def make() -> "Handler":
         from core.runtime.buffered import buffered_handler
 
         return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
-        return made()(event, context)
+        return make()(event, context)
 
-    return handler if variables.get("AWS_LAMBDA_EXEC_WRAPPER") else made()
+    return handler if variables.get("AWS_LAMBDA_EXEC_WRAPPER") else make()
 
 
-def configured() -> Loaded:
+def load_config() -> Loaded:
     """The run config that LLAMBDA_CONFIG names, substituted and validated."""
     path = config_path()
     if path is None:

@@ -25,7 +25,7 @@ LONGEST_PORT: Final = 5  # digits
 
 
 class NotHttp(Exception):
-    """The event is of no HTTP request that this runtime knows; the message says what is wrong with it."""
+    """The event is not an HTTP request that this runtime knows; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class HttpRequest:
 
         Raises:
             InvalidRequest: it is marked as base64 and is not.
-            NotHttp: it is no text.
+            NotHttp: it is not text.
         """
         event: Event = self.scope["aws.event"]
         body = _text(event.get("body") or "", "body")
@@ -53,12 +53,12 @@ class HttpRequest:
 
     def prelude(self, status: int, raw_headers: list[tuple[bytes, bytes]]) -> bytes:
         """What API Gateway and function URLs read before a streamed body: status, headers and cookies as JSON."""
-        found: dict[str, list[str]] = {}
+        headers: dict[str, list[str]] = {}
         for name, value in raw_headers:
-            found.setdefault(_decoded(name).lower(), []).append(_decoded(value))
-        cookies = found.pop("set-cookie", [])
-        repeated = {name: found.pop(name) for name in [*found] if len(found[name]) > 1} if self.rest else {}
-        parts = {"headers": {name: ",".join(values) for name, values in found.items()}, "cookies": cookies}
+            headers.setdefault(_decode(name).lower(), []).append(_decode(value))
+        cookies = headers.pop("set-cookie", [])
+        repeated = {name: headers.pop(name) for name in [*headers] if len(headers[name]) > 1} if self.rest else {}
+        parts = {"headers": {name: ",".join(values) for name, values in headers.items()}, "cookies": cookies}
         prelude = {"statusCode": status} | parts | ({"multiValueHeaders": repeated} if repeated else {})
         return json.dumps(prelude, separators=(",", ":")).encode() + DELIMITER
 
@@ -66,9 +66,9 @@ class HttpRequest:
 def http_request(payload: bytes, base_path: str = "") -> HttpRequest:
     """The request in an invocation's JSON; see `read_event`."""
     try:
-        event: object = json.loads(payload)
+        event: object = json.loads(payload)  # not read_json: headers may hold lone halves of surrogate pairs
     except (ValueError, RecursionError) as failure:
-        raise NotHttp("The event is no JSON.") from failure
+        raise NotHttp("The event is not JSON.") from failure
     return read_event(event, base_path)
 
 
@@ -85,16 +85,16 @@ def read_event(event: object, base_path: str = "") -> HttpRequest:
 
 
 def _payload_1(event: Event, context: Event, base_path: str) -> HttpRequest:
-    headers = _lowered(event.get("headers"))
-    for name, values in _maybe(event.get("multiValueHeaders"), "multiValueHeaders").items():
+    headers = _lower_names(event.get("headers"))
+    for name, values in _optional(event.get("multiValueHeaders"), "multiValueHeaders").items():
         headers[_text(name).lower()] = ", ".join(_texts(values, f"multiValueHeaders.{name}"))
-    query = _maybe(event.get("multiValueQueryStringParameters"), "multiValueQueryStringParameters")
-    query = query or _maybe(event.get("queryStringParameters"), "queryStringParameters")
-    pairs = [(_text(name), value) for name, given in query.items() for value in _texts(given, "a query parameter")]
+    query = _optional(event.get("multiValueQueryStringParameters"), "multiValueQueryStringParameters")
+    query = query or _optional(event.get("queryStringParameters"), "queryStringParameters")
+    pairs = [(_text(name), value) for name, values in query.items() for value in _texts(values, "a query parameter")]
     scope = _scope(headers, _text(event.get("path"), "path"), base_path) | {
         "method": _text(event.get("httpMethod"), "httpMethod"),
         "query_string": urlencode(pairs).encode(),
-        "client": _client(_maybe(context.get("identity"), "requestContext.identity")),
+        "client": _client(_optional(context.get("identity"), "requestContext.identity")),
         "aws.event": event,
     }
     return HttpRequest(scope, rest=True)
@@ -102,10 +102,10 @@ def _payload_1(event: Event, context: Event, base_path: str) -> HttpRequest:
 
 def _payload_2(event: Event, context: Event, base_path: str) -> HttpRequest:
     http = _object(context["http"], "requestContext.http")
-    headers = _lowered(event.get("headers"))
+    headers = _lower_names(event.get("headers"))
     if event.get("cookies"):
         headers["cookie"] = "; ".join(_texts(event["cookies"], "cookies"))
-    path = _below(_text(http.get("path"), "requestContext.http.path"), _stage(context))
+    path = _strip_prefix(_text(http.get("path"), "requestContext.http.path"), _stage(context))
     scope = _scope(headers, path, base_path) | {
         "method": _text(http.get("method"), "requestContext.http.method"),
         "query_string": _text(event.get("rawQueryString") or "", "rawQueryString").encode(),
@@ -116,9 +116,9 @@ def _payload_2(event: Event, context: Event, base_path: str) -> HttpRequest:
 
 
 def _scope(headers: Headers, path: str, base_path: str) -> dict[str, Any]:
-    path = _below(path, base_path)
+    path = _strip_prefix(path, base_path)
     host, colon, port = headers.get("host", "").rpartition(":")
-    named, port = (host, port) if colon and port.isdecimal() else (headers.get("host", ""), "")
+    name, port = (host, port) if colon and port.isdecimal() else (headers.get("host", ""), "")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.0"},
@@ -128,7 +128,7 @@ def _scope(headers: Headers, path: str, base_path: str) -> dict[str, Any]:
         "raw_path": path.encode(),
         "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        "server": (named, _port(port or headers.get("x-forwarded-port", ""))),
+        "server": (name, _port(port or headers.get("x-forwarded-port", ""))),
     }
 
 
@@ -138,7 +138,7 @@ def _stage(context: Event) -> str:
     return "" if stage in {"", "$default"} else f"/{stage}"
 
 
-def _below(path: str, prefix: str) -> str:
+def _strip_prefix(path: str, prefix: str) -> str:
     return (path.removeprefix(prefix) if f"{path}/".startswith(f"{prefix}/") else path) or "/"
 
 
@@ -154,30 +154,30 @@ def _client(vouched: Event) -> tuple[str, int] | None:
 
 def _object(value: object, name: str) -> Event:
     if not isinstance(value, dict):
-        raise NotHttp(f"The event is of no HTTP request: {name} is no object.")
+        raise NotHttp(f"The event is not an HTTP request: {name} is not an object.")
     return cast("Event", value)  # JSON object keys are strings
 
 
-def _maybe(value: object, name: str) -> Event:
+def _optional(value: object, name: str) -> Event:
     return {} if value is None else _object(value, name)
 
 
-def _lowered(value: object) -> Headers:
-    return {_text(name).lower(): _text(text, f"headers.{name}") for name, text in _maybe(value, "headers").items()}
+def _lower_names(value: object) -> Headers:
+    return {_text(name).lower(): _text(text, f"headers.{name}") for name, text in _optional(value, "headers").items()}
 
 
 def _texts(value: object, name: str) -> list[str]:
-    return [_text(each, name) for each in cast("list[object]", value if isinstance(value, list) else [value])]
+    return [_text(text, name) for text in cast("list[object]", value if isinstance(value, list) else [value])]
 
 
 def _text(value: object, name: str = "a name") -> str:
     """A string that can be encoded: JSON may hold halves of surrogate pairs, bytes may not."""
     if not isinstance(value, str):
-        raise NotHttp(f"The event is of no HTTP request: {name} is no text.")
+        raise NotHttp(f"The event is not an HTTP request: {name} is not text.")
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
-def _decoded(raw: bytes) -> str:
+def _decode(raw: bytes) -> str:
     """UTF-8 as Mangum reads it; what is none is Latin-1, which everything is."""
     try:
         return raw.decode()

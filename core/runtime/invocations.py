@@ -1,4 +1,4 @@
-"""Lambda's Runtime API: invocations come from it, and what becomes of them goes to it, chunk by chunk.
+"""Lambda's Runtime API: invocations come from it, and responses go to it, chunk by chunk.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html,
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming.
@@ -11,7 +11,7 @@ import json
 import logging
 from typing import Final, Self
 
-from core.runtime.connection import Connection, HungUp, Reply, chunk, last_chunk, request_head
+from core.runtime.connection import Connection, HttpReply, HungUp, chunk, last_chunk, request_head
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ STREAMING: Final = {
     "Trailer": f"{ERROR_TYPE}, {ERROR_BODY}",
     "Content-Type": "application/vnd.awslambda.http-integration-response",
 }
-OF_THIS_INVOCATION: Final = frozenset({400, 403, 413})  # what was sent is refused; the environment is well
+RESPONSE_REFUSED: Final = frozenset({400, 403, 413})  # by these statuses; the environment goes on
 
 
 class RuntimeApiFailed(Exception):
@@ -43,7 +43,7 @@ class Invocation:
     payload: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, reply: Reply) -> Self:
+    def from_reply(cls, reply: HttpReply) -> Self:
         """Raises KeyError or ValueError when there is no id or no deadline."""
         headers = reply.headers
         return cls(
@@ -64,7 +64,7 @@ class Failure:
     message: str
 
     @classmethod
-    def of(cls, failure: BaseException, message: str, *, kind: str | None = None) -> Self:
+    def from_exception(cls, failure: BaseException, message: str, *, kind: str | None = None) -> Self:
         """By the name of its class, if `kind` does not name it."""
         return cls(kind or type(failure).__name__.encode("ascii", "replace").decode(), message)
 
@@ -90,25 +90,25 @@ class RuntimeApi:
         reply = await self._call("GET", "/invocation/next")
         try:
             if reply.status == 200:  # noqa: PLR2004 - RFC 9110, 15.3.1
-                return Invocation.of(reply)
+                return Invocation.from_reply(reply)
         except (KeyError, ValueError) as failure:
             raise RuntimeApiFailed(f"The Runtime API sent an invocation without {failure}.") from failure
         raise RuntimeApiFailed(f"The Runtime API answered {reply.status} to the request for an invocation.")
 
-    async def answer(self, request_id: str) -> "Answer":
-        """An answer to an invocation, of which nothing has left yet; raises HungUp."""
+    async def open_response(self, request_id: str) -> "ResponseStream":
+        """The response to an invocation, of which nothing is sent yet; raises HungUp."""
         head = request_head("POST", f"{BASE}/invocation/{request_id}/response", {"Host": self._address, **STREAMING})
-        return Answer(await self._connected(), head)
+        return ResponseStream(await self._connect(), head)
 
-    async def invocation_failed(self, request_id: str, failure: Failure) -> None:
-        """Say so instead of an answer; raises RuntimeApiFailed."""
-        settle(await self._fail(f"/invocation/{request_id}/error", failure))
+    async def report_invocation_error(self, request_id: str, failure: Failure) -> None:
+        """In place of a response; raises RuntimeApiFailed."""
+        check_reply(await self._fail(f"/invocation/{request_id}/error", failure))
 
-    async def init_failed(self, failure: Failure) -> None:
-        """Say why there will be no invocations; raises RuntimeApiFailed."""
-        settle(await self._fail("/init/error", failure))
+    async def report_init_error(self, failure: Failure) -> None:
+        """The function cannot start; raises RuntimeApiFailed."""
+        check_reply(await self._fail("/init/error", failure))
 
-    async def restored(self) -> None:
+    async def await_restore(self) -> None:
         """Let SnapStart take its snapshot, and return in an environment that was made from it.
 
         Raises:
@@ -116,53 +116,53 @@ class RuntimeApi:
         """
         reply = await self._call("GET", "/restore/next")
         await self.close()  # its other end was left behind in the snapshot
-        settle(reply)
+        check_reply(reply)
 
-    async def restore_failed(self, failure: Failure) -> None:
-        """Say why a restored environment cannot be used; raises RuntimeApiFailed."""
-        settle(await self._fail("/restore/error", failure))
+    async def report_restore_error(self, failure: Failure) -> None:
+        """A restored environment cannot be used; raises RuntimeApiFailed."""
+        check_reply(await self._fail("/restore/error", failure))
 
     async def close(self) -> None:
         """Close the connection; the next request opens another."""
-        kept, self._connection = self._connection, None
-        if kept is not None:
-            await kept.closed()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.aclose()
 
-    async def _fail(self, path: str, failure: Failure) -> Reply:
+    async def _fail(self, path: str, failure: Failure) -> HttpReply:
         return await self._call("POST", path, failure)
 
-    async def _call(self, method: str, path: str, failure: Failure | None = None) -> Reply:
-        """A request and its answer; sent again once if a connection that was kept turns out to be closed."""
-        kept = self._connection
+    async def _call(self, method: str, path: str, failure: Failure | None = None) -> HttpReply:
+        """A request and its reply; sent again once if a connection that was kept open turns out to be closed."""
+        connection = self._connection
         try:
             return await self._ask(method, path, failure)
         except HungUp as first:
             await self.close()
-            if kept is None:
+            if connection is None:
                 raise RuntimeApiFailed(f"The Runtime API at {self._address} is gone: {first}.") from first
         return await self._call(method, path, failure)
 
-    async def _ask(self, method: str, path: str, failure: Failure | None) -> Reply:
+    async def _ask(self, method: str, path: str, failure: Failure | None) -> HttpReply:
         body = b"" if failure is None else failure.body()
         headers = {"Host": self._address}
         if failure is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body)), ERROR_TYPE: failure.type}
-        connection = await self._connected()
+        connection = await self._connect()
         await connection.send(request_head(method, BASE + path, headers) + body)
         return await connection.reply()
 
-    async def _connected(self) -> Connection:
+    async def _connect(self) -> Connection:
         if self._connection is None or not self._connection.usable:
             await self.close()
             self._connection = await Connection.open(self._address)
         return self._connection
 
 
-class Answer:
-    """A streamed answer. `over` is done when the Runtime API replied to it or hung up, at the end or before."""
+class ResponseStream:
+    """A response that is sent in chunks; `over` is done when the Runtime API has replied or hung up, at its end or before."""
 
     def __init__(self, connection: Connection, head: bytes) -> None:
-        """Listen from the beginning: an answer may be refused before it is whole. `head` leaves with the first chunk."""
+        """Listen from the beginning: a response may be refused before its end. `head` is sent with the first chunk."""
         self._connection = connection
         self._head = head
         self.over = asyncio.ensure_future(connection.reply())
@@ -177,22 +177,22 @@ class Answer:
         trailers = {} if failure is None else {ERROR_TYPE: failure.type, ERROR_BODY: b64encode(failure.body()).decode()}
         await self._connection.send(last_chunk(trailers))
 
-    async def settled(self) -> None:
-        """Wait for the reply to a whole answer; raises HungUp or RuntimeApiFailed."""
-        settle(await self.over)
+    async def await_reply(self) -> None:
+        """After the end; raises HungUp or RuntimeApiFailed."""
+        check_reply(await self.over)
 
     async def abandon(self) -> None:
-        """Give up on it, and on its connection; raises RuntimeApiFailed when it was refused with the environment."""
+        """Give it up, and its connection; raises RuntimeApiFailed where the environment is given up too."""
         self._connection.close()
         self.over.cancel()
         [over] = await asyncio.gather(self.over, return_exceptions=True)
-        if isinstance(over, Reply):
-            settle(over)
+        if isinstance(over, HttpReply):
+            check_reply(over)
 
 
-def settle(reply: Reply) -> None:
-    """Log a refusal of one answer; raises RuntimeApiFailed for any other."""
-    if reply.status in OF_THIS_INVOCATION:
-        log.error("the Runtime API refused an answer with %s: %s", reply.status, reply.body[:500].decode("latin-1"))
+def check_reply(reply: HttpReply) -> None:
+    """Log that one response was refused; raises RuntimeApiFailed for any other failure."""
+    if reply.status in RESPONSE_REFUSED:
+        log.error("the Runtime API refused a response with %s: %s", reply.status, reply.body[:500].decode("latin-1"))
     elif not 200 <= reply.status < 300:  # noqa: PLR2004 - RFC 9110, 15.3
         raise RuntimeApiFailed(f"The Runtime API answered {reply.status}; this environment cannot go on.")

@@ -72,11 +72,11 @@ def emf(record: Record, function: str, now: datetime) -> str:
         "replayed": observed.replayed or "",
         "milliseconds": _milliseconds(record.seconds),
     }
-    said = {name: fact for name, fact in facts.items() if fact != ""}
+    fields = {name: fact for name, fact in facts.items() if fact != ""}
     fine = _is_dimension(observed.model) and _is_dimension(observed.provider)
     directives = _directives(tuple(metrics), fine=fine)
     head = f'{{"_aws":{{"Timestamp":{int(now.timestamp() * 1000)},"CloudWatchMetrics":{directives}}},'
-    return f"{head}{to_json(said | metrics).decode()[1:]}\n"
+    return f"{head}{to_json(fields | metrics).decode()[1:]}\n"
 
 
 def _metrics(record: Record) -> dict[str, float]:
@@ -115,16 +115,16 @@ def _is_dimension(value: str) -> bool:
 def readable(record: Record) -> str:
     """As in `200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens req_1`."""
     observed = record.observed
-    asked = f" {_shown(observed.model)} -> {_shown(observed.provider or NOWHERE)}" if observed.model else ""
+    route = f" {_printable(observed.model)} -> {_printable(observed.provider or NOWHERE)}" if observed.model else ""
     first = f", first byte {record.first_byte * 1000:.0f} ms" if record.streamed and record.first_byte else ""
     tokens = f" {sum(observed.tokens.values())} tokens" if observed.tokens else ""
     took = f"{record.seconds * 1000:.0f} ms (own {record.own * 1000:.1f} ms{first})"
-    what = _shown(f"{record.method} {record.path}"[:MOST_SHOWN])
+    request = _printable(f"{record.method} {record.path}"[:MOST_SHOWN])
     again = " replayed" if observed.replayed else ""
-    return f"{record.status} {what}{asked} {took}{tokens}{again} {record.request_id}"
+    return f"{record.status} {request}{route} {took}{tokens}{again} {record.request_id}"
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """Nothing that could end the line or move the cursor."""
     return text if text.isprintable() else ascii(text)
 

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from core.errors import InvalidRequest
 from core.platform.environment import environ, set_variables
 from core.runtime import snapshot
-from core.runtime.asgi_cycle import Cycle, ended, respond
+from core.runtime.asgi_cycle import Cycle, cancel, respond
 from core.runtime.context import Context
 from core.runtime.http_events import HttpRequest, NotHttp, http_request
 from core.runtime.invocations import Failure, Invocation, RuntimeApi, RuntimeApiFailed
@@ -45,11 +45,11 @@ class NoApp(Exception):
     """_HANDLER names no module of functions/ with an app."""
 
 
-class Environment:
+class ExecutionEnvironment:
     """An execution environment: one app, one invocation after another, nothing kept between them."""
 
     def __init__(self, app: ASGIApp, api: RuntimeApi, variables: Mapping[str, str]) -> None:
-        """`variables` are the environment's."""
+        """`variables` are the process's environment."""
         self._app = app
         self._api = api
         self._variables = variables
@@ -61,7 +61,7 @@ class Environment:
         while not stopping.is_set():
             invocation = await self._next(stopping)
             if invocation is not None:
-                await self._alone(invocation)
+                await self._serve_alone(invocation)
 
     async def _next(self, stopping: asyncio.Event) -> Invocation | None:
         """None when there is to be none."""
@@ -70,14 +70,14 @@ class Environment:
             await asyncio.wait((asking, stopped), return_when=asyncio.FIRST_COMPLETED)
             return asking.result() if asking.done() else None
         finally:
-            await ended(asking, stopped)
+            await cancel(asking, stopped)
 
-    async def _alone(self, invocation: Invocation) -> None:
+    async def _serve_alone(self, invocation: Invocation) -> None:
         """Serve one invocation, and cancel whatever it has left running."""
         before = asyncio.all_tasks()
         await self._serve(invocation)
         if after := asyncio.all_tasks() - before:
-            await ended(*after)
+            await cancel(*after)
 
     async def _serve(self, invocation: Invocation) -> None:
         context = Context(invocation, self._variables)
@@ -90,7 +90,7 @@ class Environment:
             app, body = _with_body(self._app, request)
         except NotHttp as failure:
             log.error("%s", failure)  # noqa: TRY400 - whoever sent it is at fault
-            await self._api.invocation_failed(invocation.request_id, Failure("Runtime.NotHttp", str(failure)))
+            await self._api.report_invocation_error(invocation.request_id, Failure("Runtime.NotHttp", str(failure)))
             return
         await respond(app, Cycle(request, body, self._api, invocation.request_id), request, until)
 
@@ -125,33 +125,33 @@ class Phase:
 
     name: str
     code: int
-    tell: Callable[[RuntimeApi, Failure], Coroutine[None, None, None]] = RuntimeApi.init_failed
+    tell: Callable[[RuntimeApi, Failure], Coroutine[None, None, None]] = RuntimeApi.report_init_error
     error: str | None = None
 
 
 INIT: Final = Phase("init", 1)
 SNAPSHOT: Final = Phase("the work before a snapshot", 64, error="Runtime.BeforeSnapshotError")
-RESTORE: Final = Phase("the work after a restore", 65, RuntimeApi.restore_failed, "Runtime.AfterRestoreError")
+RESTORE: Final = Phase("the work after a restore", 65, RuntimeApi.report_restore_error, "Runtime.AfterRestoreError")
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """Whatever is raised here Lambda is told of; then the process exits."""
+class ReportErrors:
+    """Lambda is told of whatever is raised inside; then the process exits."""
 
     phase: Phase
     api: RuntimeApi
 
     def __enter__(self) -> None:
-        """Need nothing."""
+        pass
 
     def __exit__(self, kind: type[BaseException] | None, failure: BaseException | None, trace: object) -> None:
         """Raises SystemExit, or RuntimeApiFailed when nobody can be told."""
         if kind is None or failure is None:
             return
         log.critical("%s failed", self.phase.name, exc_info=failure)
-        known = next((name for base, name in INIT_ERRORS.items() if issubclass(kind, base)), None)
-        said = Failure.of(failure, str(failure), kind=self.phase.error or known)
-        process_loop().run_until_complete(self.phase.tell(self.api, said))
+        name = self.phase.error or next((name for base, name in INIT_ERRORS.items() if issubclass(kind, base)), None)
+        report = Failure.from_exception(failure, str(failure), kind=name)
+        process_loop().run_until_complete(self.phase.tell(self.api, report))
         raise SystemExit(self.phase.code) from failure
 
 
@@ -162,14 +162,14 @@ def start(api: RuntimeApi, variables: Mapping[str, str], closing: AsyncExitStack
         SystemExit: it cannot be; Lambda has been told.
         RuntimeApiFailed: Lambda could not be told, or made no environment from the snapshot.
     """
-    with Reported(INIT, api):
+    with ReportErrors(INIT, api):
         app = load(variables.get("_HANDLER", ""))
         process_loop().run_until_complete(closing.enter_async_context(app.router.lifespan_context(app)))
     if variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-        with Reported(SNAPSHOT, api):
+        with ReportErrors(SNAPSHOT, api):
             snapshot.run(snapshot.before_snapshot())
-        process_loop().run_until_complete(api.restored())
-        with Reported(RESTORE, api):
+        process_loop().run_until_complete(api.await_restore())
+        with ReportErrors(RESTORE, api):
             snapshot.run(snapshot.after_restore())
     return app
 
@@ -184,7 +184,7 @@ def main() -> int:
     closing.push_async_callback(api.close)
     try:
         app = start(api, variables, closing)
-        loop.run_until_complete(Environment(app, api, variables).run())
+        loop.run_until_complete(ExecutionEnvironment(app, api, variables).run())
     except RuntimeApiFailed as failure:
         log.critical("%s", failure)
         return 1

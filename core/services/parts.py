@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import RegistryFactory
 
 
@@ -23,7 +23,7 @@ class Parts(Protocol):
         ...
 
     @property
-    def circuits(self) -> Circuits | None:
+    def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
         ...
 

@@ -110,8 +110,8 @@ async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
 
     async def settle() -> None:
         failed = response.failed if isinstance(response, EventStream) else response.status_code >= LOWEST_FAILURE
-        left = response.status_code == ClientLeft.status
-        await ticket.settle(call.tokens if left or not failed else call.tokens or 0)
+        abandoned = response.status_code == ClientLeft.status
+        await ticket.settle(call.tokens if abandoned or not failed else call.tokens or 0)
 
     if isinstance(response, EventStream):
         response.closing = settle

@@ -24,7 +24,7 @@ from core.web.access import AccessMiddleware, Steps
 from core.web.body import parse, read
 from core.web.failures import JSON, Endpoint
 from core.web.observed import observed_of
-from core.web.sse import EventStream, gone, wants_done
+from core.web.sse import EventStream, wait_for_disconnect, wants_done
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
@@ -150,7 +150,7 @@ def _operation(operation: Operation, surface: SurfaceFactory, limit: int) -> Ste
 async def _while_there[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled if the client leaves before it is done."""
     task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(gone(request.receive))
+    leaving = asyncio.ensure_future(wait_for_disconnect(request.receive))
     try:
         await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():

@@ -81,12 +81,12 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
 async def no_route(request: Request, failure: Exception) -> Response:
     """Starlette's own 404 and 405 in our shape."""
     if isinstance(failure, HTTPException) and failure.status_code == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6
-        return error_response(MethodNotAllowed(request.method, _allowed(request)))
+        return error_response(MethodNotAllowed(request.method, _allowed_methods(request)))
     path = request.url.path
     return error_response(NotFound(f"There is no route {path}. GET /v1/inspect/routes lists what there is."))
 
 
-def _allowed(request: Request) -> set[str]:
+def _allowed_methods(request: Request) -> set[str]:
     """Starlette names the methods of the first route with this path; a path may have several."""
     scope: dict[str, Any] = {**request.scope, "method": "", "path_params": {}}
     routes = [route for route in request.app.routes if isinstance(route, Route)]

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 class KeyedRequest:
     """What `prepare` made of a body, and under which key it came; "" is none."""
 
-    wanted: Any
+    body: Any
     key: str = ""
     fingerprint: str = ""
 
@@ -74,28 +74,28 @@ class IdempotencyMiddleware:
             body = await read(request, limit)
             return KeyedRequest(await prepare(_again(request, body)), key, _fingerprint(request, body))
 
-        async def answer(request: Request, call: Call, asked: KeyedRequest) -> Response:
-            if not asked.key:
-                return await steps.perform(request, call, asked.wanted)
-            return await self._once(steps.perform, request, call, asked)
+        async def answer(request: Request, call: Call, keyed: KeyedRequest) -> Response:
+            if not keyed.key:
+                return await steps.perform(request, call, keyed.body)
+            return await self._once(steps.perform, request, call, keyed)
 
-        return Steps(answer, ask, None if tokens is None else lambda asked: tokens(asked.wanted))
+        return Steps(answer, ask, None if tokens is None else lambda keyed: tokens(keyed.body))
 
-    async def _once(self, perform: Perform, request: Request, call: Call, asked: KeyedRequest) -> Response:
+    async def _once(self, perform: Perform, request: Request, call: Call, keyed: KeyedRequest) -> Response:
         now, until = self.clock(), deadline(request.scope)
-        name = _digest(identity(call), request.scope["path"], asked.key)
-        begun = await self.store.begin(name, asked.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
-        if isinstance(begun, Earlier):
-            return _replay(begun, request, call, asked)
-        keeper = LeaseHolder(self, begun, until)
-        async with AsyncExitStack() as freeing:
-            freeing.push_async_callback(keeper.end, None)
-            response = await perform(request, call, asked.wanted)
-            freeing.pop_all()
+        name = _digest(identity(call), request.scope["path"], keyed.key)
+        claim = await self.store.begin(name, keyed.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
+        if isinstance(claim, Earlier):
+            return _replay(claim, request, call, keyed)
+        holder = LeaseHolder(self, claim, until)
+        async with AsyncExitStack() as cleanup:
+            cleanup.push_async_callback(holder.end, None)
+            response = await perform(request, call, keyed.body)
+            cleanup.pop_all()
         if isinstance(response, EventStream):
-            response.recorder = keeper
+            response.recorder = holder
         else:
-            await keeper.end(_whole(response))
+            await holder.end(_whole(response))
         return response
 
 
@@ -121,8 +121,8 @@ class LeaseHolder:
 
     async def close(self, *, whole: bool) -> None:
         """Keep the events, or let the key go."""
-        kept = whole and self._size <= self._idempotency.config.max_answer_bytes
-        await self.end(Answer(200, EVENTS["content-type"], b"".join(self._events)) if kept else None)
+        storable = whole and self._size <= self._idempotency.config.max_answer_bytes
+        await self.end(Answer(200, EVENTS["content-type"], b"".join(self._events)) if storable else None)
 
     async def end(self, answer: Answer | None) -> None:
         """Keep the answer; without one, or with one that is too large, let the key go.
@@ -132,8 +132,8 @@ class LeaseHolder:
         """
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(answer))
-        left = None if self._until is None else self._until - HASTE_SECONDS - asyncio.get_running_loop().time()
-        await asyncio.wait((self._ending,), timeout=None if left is None else max(left, 0))
+        remaining = None if self._until is None else self._until - HASTE_SECONDS - asyncio.get_running_loop().time()
+        await asyncio.wait((self._ending,), timeout=None if remaining is None else max(remaining, 0))
 
     async def _end(self, answer: Answer | None) -> None:
         store, config = self._idempotency.store, self._idempotency.config
@@ -151,12 +151,12 @@ class LeaseHolder:
 
 
 def _key(request: Request) -> str:
-    given = request.headers.getlist(HEADER)
-    if not given:
+    keys = request.headers.getlist(HEADER)
+    if not keys:
         return ""
-    if len(given) > 1 or not KEY.fullmatch(given[0]):
+    if len(keys) > 1 or not KEY.fullmatch(keys[0]):
         raise InvalidRequest("Header Idempotency-Key must be given once, with 1 to 255 visible ASCII characters.")
-    return given[0]
+    return keys[0]
 
 
 def _again(request: Request, body: bytes) -> Request:
@@ -180,8 +180,8 @@ def _lease_seconds(until: float | None) -> float:
     """As long as the function may run; in this time nobody else asks the model."""
     if until is None:
         return LONGEST_LEASE
-    left = until - asyncio.get_running_loop().time() + MARGIN_SECONDS
-    return min(max(left, 0) + SPARE_SECONDS, LONGEST_LEASE)
+    remaining = until - asyncio.get_running_loop().time() + MARGIN_SECONDS
+    return min(max(remaining, 0) + SPARE_SECONDS, LONGEST_LEASE)
 
 
 def _whole(response: Response) -> Answer | None:
@@ -190,14 +190,14 @@ def _whole(response: Response) -> Answer | None:
     return Answer(response.status_code, response.headers["content-type"], bytes(response.body))
 
 
-def _replay(earlier: Earlier, request: Request, call: Call, asked: KeyedRequest) -> Response:
+def _replay(earlier: Earlier, request: Request, call: Call, keyed: KeyedRequest) -> Response:
     """The answer again, which used no tokens.
 
     Raises:
         KeyReused: it was another request's.
         AnswerUnderWay: there is none yet.
     """
-    if earlier.fingerprint != asked.fingerprint:
+    if earlier.fingerprint != keyed.fingerprint:
         raise KeyReused
     if earlier.answer is None:
         raise AnswerUnderWay(retry_after=RETRY_SECONDS)

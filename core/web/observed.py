@@ -50,8 +50,8 @@ type Sink = Callable[[Record], None]
 
 def observed_of(scope: Scope) -> Observed:
     """Where a request's facts are noted; without an `Observer` around the app, nobody reads them."""
-    found: Observed | None = scope.get(KEY)
-    return Observed() if found is None else found
+    observed: Observed | None = scope.get(KEY)
+    return Observed() if observed is None else observed
 
 
 class Observer:
@@ -83,7 +83,7 @@ class Observer:
 def refusing(app: ASGIApp, failure: ApiError) -> Observer:
     """What answers a request in place of `app`, and tells the same sink of it."""
     around = app.user_middleware if isinstance(app, Starlette) else []
-    sink: Any = next((each.kwargs["sink"] for each in around if "sink" in each.kwargs), None)
+    sink: Any = next((middleware.kwargs["sink"] for middleware in around if "sink" in middleware.kwargs), None)
     return Observer(error_response(failure), sink, cold=False)
 
 

@@ -71,7 +71,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._observed = observed_of(scope)
         sending = asyncio.ensure_future(self._send(send, deadline(scope)))
-        leaving = asyncio.ensure_future(gone(receive))
+        leaving = asyncio.ensure_future(wait_for_disconnect(receive))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -136,7 +136,7 @@ class EventStream(Response):
             yield to_json(outcome)
 
 
-async def gone(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Return when the client has left; for a Lambda function, which cannot know, that is at the end."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -108,6 +108,13 @@ def test_its_package_has_what_it_can_import(checkout: Path) -> None:
     assert "core.apis.manifests.inference" not in modules
 
 
+def test_its_function_and_its_paths_are_written_into_the_template(checkout: Path) -> None:
+    shutil.copy(ROOT / "template.yaml", checkout)
+    run(checkout, "-m", "infra.template")
+    lines = (checkout / "template.yaml").read_text().splitlines()
+    assert {"  HoroscopesFunction:", "  HoroscopesRole:", "          /v1/signs/{proxy+}: *Horoscopes"} <= set(lines)
+
+
 def test_a_wrong_entry_of_its_section_is_found(checkout: Path) -> None:
     document: dict[str, Any] = json.loads((checkout / "run.json").read_text())
     (checkout / "wrong.json").write_text(json.dumps(document | {"signs": [{"planet": "sun"}]}))

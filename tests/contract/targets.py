@@ -14,7 +14,7 @@ from core.frame.types import JsonObject, JsonStream
 from core.providers.openai.inference import config_of
 from core.providers.openai.inference import connect as connect_row
 from core.routing.catalog import Catalog
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, GuardedRegistry
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
@@ -39,7 +39,7 @@ class World:
     b: FakeUpstream
     providers: dict[str, InferenceProvider]
     clock: Clock = field(default_factory=Clock)
-    circuits: Circuits | None = None
+    circuits: CircuitBreaker | None = None
     call: Call | None = None
 
     def router(self, *targets: JsonObject, kind: str = "llm") -> InferenceRouter:
@@ -50,8 +50,8 @@ class World:
         models = GuardedRegistry(registry, Enforcement(Policy(DEFAULT_POLICY)), None)
         return InferenceRouter(models, self.providers, self.call, self.circuits)
 
-    def with_circuits(self, failures: int) -> Circuits:
-        self.circuits = Circuits(failures, 30.0, self.clock)
+    def with_circuits(self, failures: int) -> CircuitBreaker:
+        self.circuits = CircuitBreaker(failures, 30.0, self.clock)
         return self.circuits
 
     def first(self, reply: Reply) -> None:

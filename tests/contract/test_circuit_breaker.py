@@ -14,7 +14,7 @@ from core.config.load import interpret
 from core.errors import ApiError, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Call, Principal
 from core.resolution.resolve import resolve
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.runtime.function import app_of_stack
 from core.web.app import union
 from tests.contract.targets import (
@@ -38,13 +38,13 @@ async def world() -> AsyncIterator[World]:
         yield world
 
 
-async def open_at_a(world: World) -> Circuits:
-    """Circuits that open at the second failure, with that of `a` open, and nobody asked since."""
+async def open_at_a(world: World) -> CircuitBreaker:
+    """CircuitBreaker that open at the second failure, with that of `a` open, and nobody asked since."""
     circuits = world.with_circuits(2)
     world.first(status(500))
     for _ in range(2):
         await chat(world.router(MINE))
-    assert [row["state"] for row in circuits.shown("a")] == ["open"]
+    assert [row["state"] for row in circuits.describe_failures("a")] == ["open"]
     world.a.seen.clear()
     world.b.seen.clear()
     return circuits
@@ -61,7 +61,7 @@ async def test_an_open_target_is_left_alone_until_its_time(world: World, operati
     await operation(world.router(MINE), "mine")
     assert world.asked == (2, 1)
     assert world.circuits is not None
-    assert world.circuits.shown("a") == []
+    assert world.circuits.describe_failures("a") == []
 
 
 async def test_where_every_target_is_open_the_call_is_refused_at_once(world: World) -> None:
@@ -91,10 +91,10 @@ async def test_throttling_neither_opens_a_circuit_nor_ends_a_row_of_failures(wor
     for code in (500, 429, 429, 429):
         world.first(status(code))
         await chat(world.router(MINE))
-        assert [(row["state"], row["failures"]) for row in circuits.shown("a")] == [("closed", 1)]
+        assert [(row["state"], row["failures"]) for row in circuits.describe_failures("a")] == [("closed", 1)]
     world.first(status(500))
     await chat(world.router(MINE))
-    assert [row["state"] for row in circuits.shown("a")] == ["open"]
+    assert [row["state"] for row in circuits.describe_failures("a")] == ["open"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -140,10 +140,10 @@ async def test_a_trial_that_tells_nothing_lets_the_next_call_try(world: World, c
     world.first(status(code))
     with pytest.raises(ApiError):
         await chat(world.router())
-    assert [row["state"] for row in circuits.shown("a")] == ["half_open"]
+    assert [row["state"] for row in circuits.describe_failures("a")] == ["half_open"]
     world.first(status(200, CHAT))
     await chat(world.router())
-    assert circuits.shown("a") == []
+    assert circuits.describe_failures("a") == []
 
 
 async def test_a_stream_that_nobody_reads_does_not_keep_a_target_from_being_tried(world: World) -> None:

@@ -90,7 +90,7 @@ async def test_what_the_caller_did_wrong_is_not_tried_elsewhere(world: World, op
         await operation(world.router(MINE), "mine")
     assert world.asked == (1, 0)
     assert world.circuits is not None
-    assert world.circuits.shown("a") == []
+    assert world.circuits.describe_failures("a") == []
 
 
 @pytest.mark.parametrize(("last", "kind"), [(status(500), UpstreamFailed), (status(429), UpstreamThrottled)])
@@ -137,7 +137,7 @@ async def test_a_stream_that_breaks_off_is_not_tried_again(world: World, operati
     for failures in (1, 2):
         with pytest.raises(UpstreamFailed):
             await operation(world.router(MINE), "mine")
-        assert [row["failures"] for row in circuits.shown("a")] == [failures]
+        assert [row["failures"] for row in circuits.describe_failures("a")] == [failures]
     assert world.asked == (2, 0)
     await operation(world.router(MINE), "mine")
     assert world.asked == (2, 1)

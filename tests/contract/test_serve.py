@@ -234,7 +234,7 @@ async def test_an_open_stack_that_others_can_reach_is_warned_about(tmp_path: Pat
         with serving(config, tmp_path / name, *arguments) as url:
             async with httpx.AsyncClient(base_url=url) as client:
                 answer = await client.post("/v1/configurations", json={"config": {}})
-        assert ("without server.auth everybody may call" in (tmp_path / name).read_text("utf-8")) == warned
+        assert ("without server.auth anybody may call it" in (tmp_path / name).read_text("utf-8")) == warned
         assert answer.status_code == (403 if warned else 200)
 
 

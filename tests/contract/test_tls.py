@@ -14,13 +14,13 @@ import pytest
 import trustme
 
 from core.platform.aws_http import session_class
-from core.platform.tls import Deferred
+from core.platform.tls import LazyContext
 from tests.parts.stack import ROOT
 
 ASKS = """
 import asyncio, sys
-from core.platform.tls import deferred
-with deferred():
+from core.platform.tls import lazy_defaults
+with lazy_defaults():
     import aiohttp
 
 async def main():
@@ -116,7 +116,7 @@ async def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, 
 
 async def test_without_tls_no_certificate_is_read() -> None:
     async with served(None) as url:
-        assert await said(ASKS, url, {}) == ["200", "Deferred"]
+        assert await said(ASKS, url, {}) == ["200", "LazyContext"]
 
 
 @pytest.mark.parametrize("trusted", [True, False])
@@ -177,7 +177,7 @@ async def test_all_clients_of_the_sdk_read_one_bundle_once(tmp_path: Path, autho
     sessions = [session_class()(verify=verify, timeout=1) for verify in (bundle, bundle, False)]
     first, second, other = [await session._create_connector(None) for session in sessions]
     assert first._ssl is second._ssl
-    assert isinstance(first._ssl, Deferred)
+    assert isinstance(first._ssl, LazyContext)
     assert (first._ssl.verify_mode, first._ssl.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert other._ssl.verify_mode is ssl.CERT_NONE
     for connector in (first, second, other):

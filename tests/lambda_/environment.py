@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.runtime.invocations import RuntimeApi, RuntimeApiFailed
-from core.runtime.stream import Environment
+from core.runtime.stream import ExecutionEnvironment
 from tests.lambda_.events import Call, event
 from tests.lambda_.runtime_api import RuntimeApiDouble, listening
 
@@ -28,7 +28,7 @@ async def serving(app: ASGIApp, double: RuntimeApiDouble | None = None) -> Async
     """An environment in this loop, ended as Lambda ends one; it must end well."""
     async with listening(double) as up:
         api = RuntimeApi(up.address)
-        environment = Environment(app, api, {"AWS_LAMBDA_FUNCTION_NAME": "f"})
+        environment = ExecutionEnvironment(app, api, {"AWS_LAMBDA_FUNCTION_NAME": "f"})
         running = asyncio.create_task(environment.run())
         try:
             yield up
@@ -49,7 +49,7 @@ async def ended_badly(app: ASGIApp, double: RuntimeApiDouble) -> str:
         double.invoke(GET)
         api = RuntimeApi(up.address)
         with pytest.raises(RuntimeApiFailed) as said:
-            await Environment(app, api, {}).run()
+            await ExecutionEnvironment(app, api, {}).run()
         await api.close()
     return str(said.value)
 

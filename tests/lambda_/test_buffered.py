@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from core.runtime.buffered import buffered_handler
 from core.runtime.invocations import RuntimeApi
 from core.runtime.loop import process_loop
-from core.runtime.stream import Environment
+from core.runtime.stream import ExecutionEnvironment
 from core.web.access import AccessMiddleware, Steps
 from tests.lambda_.events import SHAPES, SOURCE_IP, Call, event
 from tests.lambda_.runtime_api import listening
@@ -37,7 +37,7 @@ def as_it_comes(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict
     async def serve() -> dict[str, Any]:
         async with listening() as double:
             api = RuntimeApi(double.address)
-            running = asyncio.create_task(Environment(app, api, {"LLAMBDA_BASE_PATH": base_path}).run())
+            running = asyncio.create_task(ExecutionEnvironment(app, api, {"LLAMBDA_BASE_PATH": base_path}).run())
             outcome = await double.invoke(sent).whole()
             os.kill(os.getpid(), signal.SIGTERM)
             await running

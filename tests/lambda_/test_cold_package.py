@@ -64,6 +64,6 @@ def test_what_is_rewritten_does_what_it_did_and_loads_less(packages: dict[str, P
 
 
 def test_certificates_are_put_off_but_for_a_snapshot(packages: dict[str, Path]) -> None:
-    assert told(packages["inference"], "inference")["tls"] == "Deferred"
+    assert told(packages["inference"], "inference")["tls"] == "LazyContext"
     snapshot = told(packages["inference"], "inference", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
     assert snapshot["tls"] == "SSLContext"

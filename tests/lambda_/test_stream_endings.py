@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.runtime import asgi_cycle, stream
 from core.runtime.invocations import Failure, Invocation, RuntimeApi, RuntimeApiFailed
-from core.runtime.stream import Environment
+from core.runtime.stream import ExecutionEnvironment
 from tests.lambda_.environment import GET, begin, ended_badly, error_of, hang, hello, say, serving, until
 from tests.lambda_.runtime_api import RuntimeApiDouble, listening
 
@@ -134,14 +134,14 @@ async def test_answer_that_is_refused_is_logged_and_the_runtime_lives_on(
         double.statuses.clear()
         double.early = False
         assert (await double.invoke(GET).whole()).body == b"hello"
-    assert f"refused an answer with {status}" in caplog.text
+    assert f"refused a response with {status}" in caplog.text
 
 
 async def test_refused_error_is_logged_and_the_runtime_lives_on(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(hello, RuntimeApiDouble(statuses={"error": 403})) as double:
         await double.invoke(b"null").whole()
         assert (await double.invoke(GET).whole()).body == b"hello"
-    assert "refused an answer with 403" in caplog.text
+    assert "refused a response with 403" in caplog.text
 
 
 @pytest.mark.parametrize("status", [500, 404, 302])
@@ -195,7 +195,7 @@ async def test_reply_that_does_not_come_is_logged_and_the_runtime_lives_on(caplo
 @pytest.mark.parametrize("address", ["", "127.0.0.1:1", "127.0.0.1", "127.0.0.1:port"])
 async def test_runtime_api_that_is_not_there_ends_the_environment(address: str) -> None:
     with pytest.raises(RuntimeApiFailed, match="gone"):
-        await Environment(hello, RuntimeApi(address), {}).run()
+        await ExecutionEnvironment(hello, RuntimeApi(address), {}).run()
 
 
 async def test_runtime_api_that_closes_each_connection_is_served_over_new_ones() -> None:
@@ -210,7 +210,7 @@ async def test_request_over_a_kept_connection_that_turns_out_to_be_closed_is_sen
         api = RuntimeApi(double.address)
         outcome = double.invoke(GET)
         invocation = await api.next()
-        await api.invocation_failed(invocation.request_id, Failure("T", "m"))
+        await api.report_invocation_error(invocation.request_id, Failure("T", "m"))
         await api.close()
     assert outcome.error is not None
     assert [path for path, _ in double.heard] == [f"invocation/{invocation.request_id}/error"] * 2
@@ -228,7 +228,7 @@ async def test_sigterm_lets_the_request_under_way_finish() -> None:
         outcome = double.invoke(GET)
         double.invoke(GET)
         api = RuntimeApi(double.address)
-        running = asyncio.create_task(Environment(app, api, {}).run())
+        running = asyncio.create_task(ExecutionEnvironment(app, api, {}).run())
         asyncio.get_running_loop().call_later(0.1, go.set)
         await running
         await api.close()

@@ -62,23 +62,21 @@ def translated(every: list[Function], folder: Path) -> dict[str, dict[str, Any]]
 
 def policies(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Each function's resource policy, as Lambda writes it down, with the longest names that AWS gives."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for name, each in resources.items():
-        if each["Type"] == "AWS::Lambda::Permission":
-            given = each["Properties"]
-            service = given["Principal"] != "*"
+    statements: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::Lambda::Permission":
+            permission = resource["Properties"]
             statement = {
                 "Sid": f"{64 * 's'}-{name}-ABCDEFGHIJKL",
                 "Effect": "Allow",
-                "Principal": {"Service": given["Principal"]} if service else "*",
-                "Action": given["Action"],
+                "Principal": {"Service": permission["Principal"]},
+                "Action": permission["Action"],
                 "Resource": ARN,
                 "Condition": {"ArnLike": {"AWS:SourceArn": SOURCE}},
             }
-            found[given["FunctionName"]["Ref"]].append(statement)
-    return {
-        name: json.dumps({"Version": "2012-10-17", "Id": "default", "Statement": each}) for name, each in found.items()
-    }
+            statements[permission["FunctionName"]["Ref"]].append(statement)
+    document = {"Version": "2012-10-17", "Id": "default"}
+    return {name: json.dumps({**document, "Statement": allowed}) for name, allowed in statements.items()}
 
 
 @pytest.mark.parametrize("every", [template.functions(), mission.functions()], ids=["today", "fifteen"])

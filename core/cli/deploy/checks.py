@@ -1,4 +1,4 @@
-"""What `llambda deploy` is asked for, checked before anything slow is done: every mistake at once."""
+"""What `llambda deploy` is options for, checked before anything slow is done: every mistake at once."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ BROKEN: Final = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class DeployOptions:
     """As it is written on the command line.
 
     `unasked`: it would have to ask, and there is nobody; `to_all`: it may be open to the whole internet.
@@ -59,7 +59,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be deployed; `given` are the parameters that change, `values` all of them, `before` the stack's now."""
+    """What is to be deployed; `chosen` are the parameters that change, `values` all of them, `before` the stack's now."""
 
     checkout: Path
     sam: list[str]
@@ -68,7 +68,7 @@ class Plan:
     template: Template
     stack: Stack
     before: Described | None
-    given: dict[str, str]
+    chosen: dict[str, str]
     values: dict[str, str]
 
     def build(self) -> None:
@@ -87,14 +87,14 @@ class Plan:
         Raises:
             SamFailed: it says why.
         """
-        where = ["--stack-name", self.stack.name, "--region", self.stack.region]
+        target = ["--stack-name", self.stack.name, "--region", self.stack.region]
         how = ["--no-execute-changeset", "--no-confirm-changeset", "--no-fail-on-empty-changeset"]
-        pairs = [f"{name}={value or '""'}" for name, value in self.given.items()]
+        pairs = [f"{name}={value or '""'}" for name, value in self.chosen.items()]
         overrides = ["--parameter-overrides", *pairs] if pairs else []
-        deploy_sam.run(self.sam, ["deploy", *where, *how, *overrides], self.checkout, {})
+        deploy_sam.run(self.sam, ["deploy", *target, *how, *overrides], self.checkout, {})
 
 
-def checked(asked: Asked) -> Plan:
+def make_plan(options: DeployOptions) -> Plan:
     """Look at everything that can be looked at without building.
 
     Raises:
@@ -104,23 +104,23 @@ def checked(asked: Asked) -> Plan:
     """
     checkout = _checkout()
     template = deploy_template.read(checkout / "template.yaml")
-    stack = Stack(asked.stack, asked.region or environment.environ().get("AWS_REGION"))
+    stack = Stack(options.stack, options.region or environment.environ().get("AWS_REGION"))
     sam = deploy_sam.find(checkout)
-    given, problems = parameters(asked, template)
-    problems += [*template.problems(given), *_surroundings(asked, stack, sam)]
+    chosen, problems = parameters(options, template)
+    problems += [*template.problems(chosen), *_surroundings(options, stack, sam)]
     before = None if _unaskable(problems) else _deployable(stack)
-    values = _values(template, given, before)
-    valid = {name: value for name, value in given.items() if name in template.parameters}
+    values = _values(template, chosen, before)
+    valid = {name: value for name, value in chosen.items() if name in template.parameters}
     if not problems:
         problems += Values(template, values, stack.region).problems()
     try:
-        path = distributions.find(asked.config)
+        path = distributions.find(options.config)
     except ConfigInvalid as missing:
-        wrong = [Problem(asked.config, each.message) for each in missing.problems]
-        raise ConfigInvalid("llambda deploy", problems + wrong) from missing
-    config, wrong = _run_config(path, Values(template, values, stack.region or "us-east-1"), asked)
-    if problems or wrong or config is None or sam is None:
-        raise ConfigInvalid("llambda deploy", problems + wrong)
+        faults = [Problem(options.config, problem.message) for problem in missing.problems]
+        raise ConfigInvalid("llambda deploy", problems + faults) from missing
+    config, faults = _run_config(path, Values(template, values, stack.region or "us-east-1"), options)
+    if problems or faults or config is None or sam is None:
+        raise ConfigInvalid("llambda deploy", problems + faults)
     return Plan(checkout, sam, path, config, template, stack, before, valid, values)
 
 
@@ -134,23 +134,23 @@ def _checkout() -> Path:
     return uv.ROOT
 
 
-def parameters(asked: Asked, template: Template) -> tuple[dict[str, str], list[Problem]]:
+def parameters(options: DeployOptions, template: Template) -> tuple[dict[str, str], list[Problem]]:
     """The run config's name, the parameters of `--param`, and of `--env` where the template passes one on as it is."""
-    given = {RUN_CONFIG: name_of(asked.config)} if RUN_CONFIG in template.parameters else {}
+    chosen = {RUN_CONFIG: name_of(options.config)} if RUN_CONFIG in template.parameters else {}
     problems: list[Problem] = []
-    for pair in (pair for text in asked.params for pair in text.split()):
+    for pair in (pair for text in options.params for pair in text.split()):
         name, equals, value = pair.partition("=")
         if not equals:
             problems.append(Problem("--param", f"`{name}` has no `=`; write KEY=VALUE, without blanks"))
         else:
-            given[name] = value
-    for variable, value in asked.env:
+            chosen[name] = value
+    for variable, value in options.env:
         name = template.passed_on(variable)
         if name:
-            given[name] = value
+            chosen[name] = value
         else:
             problems.append(Problem(f"--env {variable}", _not_passed_on(variable, template)))
-    return given, problems
+    return chosen, problems
 
 
 def name_of(config: str) -> str:
@@ -168,8 +168,8 @@ def _not_passed_on(variable: str, template: Template) -> str:
     return f"template.yaml makes it of a parameter; use {' or '.join(f'--param {name}=...' for name in names)}"
 
 
-def _surroundings(asked: Asked, stack: Stack, sam: list[str] | None) -> Iterator[Problem]:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", asked.stack):
+def _surroundings(options: DeployOptions, stack: Stack, sam: list[str] | None) -> Iterator[Problem]:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", options.stack):
         yield Problem("--stack-name", "must be letters, digits and hyphens, a letter first, at most 128")
     if not stack.region:
         yield Problem("--region", NO_REGION)
@@ -179,7 +179,7 @@ def _surroundings(asked: Asked, stack: Stack, sam: list[str] | None) -> Iterator
         yield Problem("credentials", NO_CREDENTIALS)
     if sam is None:
         yield Problem("sam", NO_SAM)
-    if asked.unasked:
+    if options.unasked:
         yield Problem("--yes", NO_TERMINAL)
 
 
@@ -202,32 +202,34 @@ def _deployable(stack: Stack) -> Described | None:
     return before
 
 
-def _values(template: Template, given: Mapping[str, str], before: Described | None) -> dict[str, str]:
+def _values(template: Template, chosen: Mapping[str, str], before: Described | None) -> dict[str, str]:
     """What is not given stays as it is in the stack; in a new one it is as the template has it."""
-    kept = {} if before is None else before.parameters
-    values = {**template.defaults(), **kept, **given}
+    current = {} if before is None else before.parameters
+    values = {**template.defaults(), **current, **chosen}
     return {name: value for name, value in values.items() if name in template.parameters}
 
 
-def _run_config(path: Path, values: Values, asked: Asked) -> tuple[RunConfig | None, list[Problem]]:
+def _run_config(path: Path, values: Values, options: DeployOptions) -> tuple[RunConfig | None, list[Problem]]:
     """The run config as the functions will read it, with none of this machine's variables."""
     from core.config.load import load
     from core.resolution.check import check
 
     variables = {**dict.fromkeys(OF_LAMBDA, "-"), "AWS_REGION": values.region, **values.variables()}
     loaded = load(path, variables)
-    problems = [_explained(problem, values.template) for problem in loaded.problems + check(loaded)]
+    problems = [_explain(problem, values.template) for problem in loaded.problems + check(loaded)]
     problems += [
         Problem(place, NOT_SHARED % table)
         for place, table in STORES.items()
         if _at(loaded.document, f"{place}.type") == "sqlite"
     ]
-    if not asked.to_all and _at(loaded.document, "server.auth") is None:
+    if not options.to_all and _at(loaded.document, "server.auth") is None:
         problems.append(Problem("server.auth", OPEN))
-    return loaded.config, [Problem(f"{path.name}: {each.path}".removesuffix(": "), each.message) for each in problems]
+    return loaded.config, [
+        Problem(f"{path.name}: {problem.path}".removesuffix(": "), problem.message) for problem in problems
+    ]
 
 
-def _explained(problem: Problem, template: Template) -> Problem:
+def _explain(problem: Problem, template: Template) -> Problem:
     """A variable that the functions will not have is set by a parameter, or not at all."""
     missing = UNSET.search(problem.message)
     if missing is None:

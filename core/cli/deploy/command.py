@@ -79,25 +79,25 @@ def command(**options: Unpack[Options]) -> None:
 def _deploy(options: Options) -> None:
     from core.cli.deploy import output as shown
 
-    plan = _checked(options)
+    plan = _make_plan(options)
     _say(f"building {plan.path.name} for {plan.values['Architecture']}; this takes a minute or two")
     plan.build()
     _say("uploading the packages, and asking what would change")
-    with _proposed(plan) as proposal:
+    with _propose(plan) as proposal:
         _show(plan, proposal.changes, as_json=options["as_json"])
-        outputs = _executed(plan, proposal, options)
+        outputs = _execute(plan, proposal, options)
     if options["as_json"]:
         print_json(shown.as_json(plan, proposal.changes, outputs))
     elif outputs is not None:
         print("\n".join(shown.calls(plan, outputs)))
 
 
-def _checked(options: Options) -> "Plan":
-    from core.cli.deploy.checks import Asked, checked
+def _make_plan(options: Options) -> "Plan":
+    from core.cli.deploy.checks import DeployOptions, make_plan
 
     _say("checking the run config, the parameters and the stack")
-    return checked(
-        Asked(
+    return make_plan(
+        DeployOptions(
             config=options["config"],
             stack=options["stack_name"],
             region=options["region"],
@@ -110,7 +110,7 @@ def _checked(options: Options) -> "Plan":
 
 
 @contextmanager
-def _proposed(plan: "Plan") -> Generator["Proposal"]:
+def _propose(plan: "Plan") -> Generator["Proposal"]:
     """What would change; whatever happens, no change set stays behind that was not executed."""
     from core.cli.deploy.stack import AwsFailed
 
@@ -136,11 +136,11 @@ def _show(plan: "Plan", changes: "list[Change]", *, as_json: bool) -> None:
     width = shutil.get_terminal_size().columns
     parts = [shown.parameters(plan, width), "There is nothing to change."]
     if changes:
-        parts[1] = f"{shown.changes(changes, width)}\n{shown.counted(changes)}"
+        parts[1] = f"{shown.changes(changes, width)}\n{shown.summarize_changes(changes)}"
     print("\n\n".join(["", *parts]), file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
-def _executed(plan: "Plan", proposal: "Proposal", options: Options) -> dict[str, str] | None:
+def _execute(plan: "Plan", proposal: "Proposal", options: Options) -> dict[str, str] | None:
     """The outputs of the stack as it is now; None after a dry run."""
     if options["dry_run"]:
         _say("dry run: nothing was changed")
@@ -163,7 +163,7 @@ def _follow(plan: "Plan", proposal: "Proposal") -> None:
     try:
         for event in plan.stack.execute(proposal):
             seen.append(event)
-            if shown.told(event):
+            if shown.is_progress(event):
                 _say(shown.line(event))
     except KeyboardInterrupt:
         if proposal.executed:

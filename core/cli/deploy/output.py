@@ -15,26 +15,26 @@ NARROWEST: Final = 8
 BODY: Final = '{"model": "\'"$MODEL"\'", "messages": [{"role": "user", "content": "Say hello."}]}'
 
 
-def changes(found: Sequence[Change], width: int) -> str:
+def changes(changes: Sequence[Change], width: int) -> str:
     """What is lost comes first; no line is wider than `width`, from 50 on. One line for all that let the API call."""
-    shown = [each for each in found if each.type != PERMISSION]
-    actions = [each.action for each in found if each.type == PERMISSION]
-    shown += [Change(each, f"({actions.count(each)} of them)", PERMISSION, "") for each in sorted(set(actions))]
+    items = [item for item in changes if item.type != PERMISSION]
+    actions = [item.action for item in changes if item.type == PERMISSION]
+    items += [Change(item, f"({actions.count(item)} of them)", PERMISSION, "") for item in sorted(set(actions))]
     rows = [
-        (each.action, each.resource, each.type.removeprefix("AWS::"), REPLACED.get(each.replacement, ""))
-        for each in sorted(shown, key=_weight)
+        (item.action, item.resource, item.type.removeprefix("AWS::"), REPLACED.get(item.replacement, ""))
+        for item in sorted(items, key=_weight)
     ]
     return _table([TITLES, *rows], width)
 
 
 def _weight(change: Change) -> tuple[bool, int, bool, str]:
-    known = ACTIONS.index(change.action) if change.action in ACTIONS else len(ACTIONS)
-    return change.replacement != "True", known, change.type == PERMISSION, change.resource
+    rank = ACTIONS.index(change.action) if change.action in ACTIONS else len(ACTIONS)
+    return change.replacement != "True", rank, change.type == PERMISSION, change.resource
 
 
-def counted(found: Sequence[Change]) -> str:
+def summarize_changes(changes: Sequence[Change]) -> str:
     """`2 to add, 1 to modify`."""
-    actions = [change.action for change in found]
+    actions = [change.action for change in changes]
     return ", ".join(f"{actions.count(action)} to {action.lower()}" for action in sorted(set(actions)))
 
 
@@ -44,46 +44,51 @@ def parameters(plan: Plan, width: int) -> str:
     rows: list[tuple[str, str, str]] = []
     for name, value in plan.values.items():
         if value != defaults.get(name) or value != now.get(name, value):
-            was = "" if now.get(name, value) == value else _shown(plan, name, now[name])
-            rows.append((name, _shown(plan, name, value), was))
+            was = "" if now.get(name, value) == value else _mask(plan, name, now[name])
+            rows.append((name, _mask(plan, name, value), was))
     rest = len(plan.template.parameters) - len(rows)
     others = f"{rest} parameters are as template.yaml has them"
     return f"{_table([('PARAMETER', 'VALUE', 'BEFORE'), *rows], width)}\n{others}" if rows else others
 
 
-def _shown(plan: Plan, name: str, value: str) -> str:
+def _mask(plan: Plan, name: str, value: str) -> str:
     return MASK if plan.template.secret(name) and value else redact_text(value)
 
 
-def told(event: Event) -> bool:
+def is_progress(event: Event) -> bool:
     """Whether it is worth a line of progress."""
-    return event.failed or (event.ended and event.type != PERMISSION)
+    return event.has_failed or (event.has_ended and event.type != PERMISSION)
 
 
 def line(event: Event) -> str:
     """Of progress."""
-    reason = f": {redact_text(event.reason)}" if event.failed and event.reason else ""
+    reason = f": {redact_text(event.reason)}" if event.has_failed and event.reason else ""
     return f"  {event.status:<16} {event.resource}{reason}"
 
 
-def failure(stack: str, seen: Sequence[Event]) -> str:
+def failure(stack: str, events: Sequence[Event]) -> str:
     """The resource that failed first; those after it are mostly its consequence."""
-    first = next((each for each in seen if each.failed), seen[-1])
+    first = next((event for event in events if event.has_failed), events[-1])
     reason = redact_text(first.reason) or "AWS gave no reason"
-    return f"{stack} is not deployed ({seen[-1].status}). {first.resource} ({first.type}) failed:\n  {reason}"
+    return f"{stack} is not deployed ({events[-1].status}). {first.resource} ({first.type}) failed:\n  {reason}"
 
 
-def as_json(plan: Plan, found: Sequence[Change], outputs: Mapping[str, str] | None) -> dict[str, Any]:
+def as_json(plan: Plan, changes: Sequence[Change], outputs: Mapping[str, str] | None) -> dict[str, Any]:
     """`outputs` are those of the deployed stack; None if it was not deployed."""
     return {
         "stack": plan.stack.name,
         "region": plan.stack.region,
         "config": str(plan.path),
         "changes": [
-            {"action": each.action, "resource": each.resource, "type": each.type, "replacement": each.replacement}
-            for each in found
+            {
+                "action": change.action,
+                "resource": change.resource,
+                "type": change.type,
+                "replacement": change.replacement,
+            }
+            for change in changes
         ],
-        "parameters": {name: _shown(plan, name, value) for name, value in plan.values.items()},
+        "parameters": {name: _mask(plan, name, value) for name, value in plan.values.items()},
         "deployed": outputs is not None,
         "outputs": dict(outputs or {}),
     }

@@ -28,8 +28,8 @@ def find(checkout: Path) -> list[str] | None:
             return [uv(), "tool", "run", "--from", pinned[0], "sam"]
     except FileNotFoundError:
         pass
-    found = shutil.which("sam")
-    return None if found is None else [found]
+    command = shutil.which("sam")
+    return None if command is None else [command]
 
 
 def run(sam: Sequence[str], arguments: Sequence[str], checkout: Path, variables: Mapping[str, str]) -> None:

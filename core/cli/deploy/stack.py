@@ -49,11 +49,11 @@ class Event:
     of_stack: bool
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self.status.endswith(("_COMPLETE", "_FAILED"))
 
     @property
-    def failed(self) -> bool:
+    def has_failed(self) -> bool:
         return self.status.endswith("_FAILED")
 
 
@@ -100,15 +100,15 @@ class Stack:
             if "does not exist" in str(failed):
                 return None
             raise
-        parameters = {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", ())}
-        outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
+        parameters = {item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", ())}
+        outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
         return Described(stack["StackId"], stack["StackStatus"], parameters, outputs)
 
     def change_sets(self) -> set[str]:
         """The ids of those that AWS has; none where there is no stack."""
         if self.describe() is None:
             return set()
-        return {each["ChangeSetId"] for each in self._pages("list_change_sets", "Summaries", StackName=self.name)}
+        return {summary["ChangeSetId"] for summary in self._pages("list_change_sets", "Summaries", StackName=self.name)}
 
     def proposal(self, earlier: set[str]) -> Proposal:
         """The change set that was not there earlier, with every change of it.
@@ -116,26 +116,26 @@ class Stack:
         Raises:
             AwsFailed: it could not be made.
         """
-        found = self.change_sets() - earlier
-        if not found:
+        new = self.change_sets() - earlier
+        if not new:
             return Proposal("", [])
-        if len(found) > 1:
+        if len(new) > 1:
             raise AwsFailed(f"somebody else made a change set of {self.name} just now; deploy again after theirs")
-        [change_set] = found
+        [change_set] = new
         arguments = {"StackName": self.name, "ChangeSetName": change_set}
-        made = self._call("describe_change_set", **arguments)
-        reason = made.get("StatusReason", "")
-        if made["Status"] == "FAILED" and not any(words in reason for words in NOTHING):
+        details = self._call("describe_change_set", **arguments)
+        reason = details.get("StatusReason", "")
+        if details["Status"] == "FAILED" and not any(words in reason for words in NOTHING):
             raise AwsFailed(f"the change set could not be made: {reason}")
         pages = self._pages("describe_change_set", "Changes", **arguments)
-        return Proposal(change_set, [_change(each["ResourceChange"]) for each in pages])
+        return Proposal(change_set, [_change(change["ResourceChange"]) for change in pages])
 
     def discard(self, earlier: set[str], *, new: bool) -> None:
         """Delete the change set that was not there earlier, and a new stack that was made for it alone."""
-        found = self.change_sets() - earlier
-        if len(found) > 1:
+        new_sets = self.change_sets() - earlier
+        if len(new_sets) > 1:
             return  # one is somebody else's
-        for change_set in found:
+        for change_set in new_sets:
             self._call("delete_change_set", StackName=self.name, ChangeSetName=change_set)
         stack = self.describe()
         if new and not earlier and stack is not None and stack.status == REVIEWED:
@@ -154,20 +154,20 @@ class Stack:
         while True:
             for event in self._fresh(stack_id, seen):
                 yield event
-                if event.of_stack and event.ended:
+                if event.of_stack and event.has_ended:
                     return
             sleep(POLL_SECONDS)
 
     def _fresh(self, stack_id: str, seen: set[str]) -> list[Event]:
         """Those that are not seen, which are then; AWS has the newest first."""
         fresh: list[Event] = []
-        for each in self._pages("describe_stack_events", "StackEvents", StackName=stack_id):
-            if each["EventId"] in seen:
+        for event in self._pages("describe_stack_events", "StackEvents", StackName=stack_id):
+            if event["EventId"] in seen:
                 break
-            seen.add(each["EventId"])
-            own = each.get("PhysicalResourceId") == stack_id
-            reason = each.get("ResourceStatusReason", "")
-            fresh.append(Event(each["LogicalResourceId"], each["ResourceType"], each["ResourceStatus"], reason, own))
+            seen.add(event["EventId"])
+            own = event.get("PhysicalResourceId") == stack_id
+            reason = event.get("ResourceStatusReason", "")
+            fresh.append(Event(event["LogicalResourceId"], event["ResourceType"], event["ResourceStatus"], reason, own))
         return fresh[::-1]
 
     def _pages(self, operation: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:

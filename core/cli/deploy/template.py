@@ -34,7 +34,9 @@ class Template:
         return cast("dict[str, Any]", function.get("Environment", {}).get("Variables", {}))
 
     def defaults(self) -> dict[str, str]:
-        return {name: str(each["Default"]) for name, each in self.parameters.items() if "Default" in each}
+        return {
+            name: str(parameter["Default"]) for name, parameter in self.parameters.items() if "Default" in parameter
+        }
 
     def secret(self, name: str) -> bool:
         return str(self.parameters.get(name, {}).get("NoEcho", "")).lower() == "true"
@@ -92,14 +94,14 @@ def _references(node: object) -> Iterator[str]:
 
 
 def _complaint(parameter: Mapping[str, Any], value: str) -> str:
-    allowed = [str(each) for each in parameter.get("AllowedValues", ())]
+    allowed = [str(item) for item in parameter.get("AllowedValues", ())]
     if allowed:
         return "" if value in allowed else f"must be one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
     if parameter.get("Type") == "Number":
         return _no_number(parameter, value)
     pattern = parameter.get("AllowedPattern")
     values = value.split(",") if parameter.get("Type") == LIST else [value]
-    if pattern is None or all(re.fullmatch(pattern, each, re.ASCII) for each in values):
+    if pattern is None or all(re.fullmatch(pattern, item, re.ASCII) for item in values):
         return ""
     return str(parameter.get("ConstraintDescription", f"must match {pattern}"))
 

@@ -10,7 +10,7 @@ import click
 from core.cli.iam.lookup import Lookup, LookupFailed
 from core.cli.iam.rights import SELF, Derived, Known, derive, roles_of
 from core.cli.iam.statements import Arn, Place, Rights, parameters, statements
-from core.cli.iam.uses import Source, Usage, usage
+from core.cli.iam.uses import Source, Usage, collect_usage
 from core.cli.options import Pairs, config_argument, env_option, load_valid_config
 from core.config.problems import ConfigInvalid, Problem
 from core.platform import environment
@@ -37,7 +37,7 @@ KEYS: Final[dict[str, str]] = {"AWS_ACCESS_KEY_ID": "-", "AWS_SECRET_ACCESS_KEY"
 FORMATS: Final = ("json", "sam", "parameters")
 
 
-class Asked(TypedDict):
+class IamOptions(TypedDict):
     """What the options say, beside the run config."""
 
     region: str | None
@@ -82,7 +82,7 @@ def _matching(pattern: str, text: str, complaint: str) -> str:
     show_default=True,
     help="A policy document, a function's Policies, or parameters of template.yaml.",
 )
-def command(config: str, env: Pairs, **asked: Unpack[Asked]) -> None:
+def command(config: str, env: Pairs, **options: Unpack[IamOptions]) -> None:
     """Print the least-privilege IAM policy for what a run config uses of Bedrock.
 
     That is: the declared models, their targets, and the guardrails behind declared shields. The policy is the function's own. What a provider does in a role that it
@@ -90,57 +90,57 @@ def command(config: str, env: Pairs, **asked: Unpack[Asked]) -> None:
     Notes go to the standard error.
     """
     path, checked = load_valid_config(config, env, KEYS)
-    used = usage(checked)
-    _check_role(asked, roles_of(used))
+    usage = collect_usage(checked)
+    _check_role(options, roles_of(usage))
     try:
-        derived = _derived(asked, used)
+        derived = _derive(options, usage)
     except LookupFailed as failed:
         raise click.ClickException(str(failed)) from failed
     if derived.problems:
         raise ConfigInvalid(str(path), derived.problems)
-    mine = [source for source in used.sources if source.role == asked["role"]]
-    regions = sorted({region for source in mine if (region := _region_of(asked, source))})
-    print(_written(asked["form"], derived.rights, regions))
-    for line in dict.fromkeys([*derived.notes, *_notes(asked, used, mine)]):
+    mine = [source for source in usage.sources if source.role == options["role"]]
+    regions = sorted({region for source in mine if (region := _region_of(options, source))})
+    print(_format(options["form"], derived.rights, regions))
+    for line in dict.fromkeys([*derived.notes, *_notes(options, usage, mine)]):
         print(f"note: {line}", file=sys.stderr)
 
 
-def _check_role(asked: Asked, roles: list[str]) -> None:
-    if asked["role"] != SELF and asked["role"] not in roles:
-        known = ", ".join(roles) or "none"
-        raise ConfigInvalid("--role", [Problem("", f"no provider assumes `{asked['role']}` (role_arn: {known})")])
-    if asked["role"] != SELF and asked["form"] == "parameters":
+def _check_role(options: IamOptions, roles: list[str]) -> None:
+    if options["role"] != SELF and options["role"] not in roles:
+        choices = ", ".join(roles) or "none"
+        raise ConfigInvalid("--role", [Problem("", f"no provider assumes `{options['role']}` (role_arn: {choices})")])
+    if options["role"] != SELF and options["form"] == "parameters":
         raise ConfigInvalid("--role", [Problem("", "template.yaml makes no such role, and has no parameters for it")])
 
 
-def _derived(asked: Asked, used: Usage) -> Derived:
+def _derive(options: IamOptions, used: Usage) -> Derived:
     lookup = Lookup()
-    regions = {source: _region_of(asked, source) for source in used.sources}
-    mine = [each for each in used.models if each.source.role == asked["role"]]
-    known: Known = lookup.models(mine, regions) if asked["lookup"] else {}
-    account = asked["account"] or ""
+    regions = {source: _region_of(options, source) for source in used.sources}
+    mine = [model for model in used.models if model.source.role == options["role"]]
+    catalog: Known = lookup.models(mine, regions) if options["lookup"] else {}
+    account = options["account"] or ""
     own = [regions[source] for source in used.sources if regions[source] and not source.role]
-    if asked["lookup"] and asked["role"] == SELF and own and not account:
+    if options["lookup"] and options["role"] == SELF and own and not account:
         account = lookup.account(own[0])
-    places = {source: _place(asked, lookup, source, account) for source in used.sources}
-    return derive(used, asked["role"], places, known)
+    places = {source: _place(options, lookup, source, account) for source in used.sources}
+    return derive(used, options["role"], places, catalog)
 
 
-def _region_of(asked: Asked, source: Source) -> str:
+def _region_of(options: IamOptions, source: Source) -> str:
     variables = environment.environ()
-    named = source.region or asked["region"] or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
-    return str(named or "")
+    region = source.region or options["region"] or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
+    return str(region or "")
 
 
-def _place(asked: Asked, lookup: Lookup, source: Source, account: str) -> Place:
+def _place(options: IamOptions, lookup: Lookup, source: Source, account: str) -> Place:
     """A role's calls are of the role's account."""
-    region, role = _region_of(asked, source), Arn.parse(source.role)
+    region, role = _region_of(options, source), Arn.parse(source.role)
     if role is not None:
         return Place(role.partition, region, role.account)
-    return Place(asked["partition"] or lookup.partition(region), region, account)
+    return Place(options["partition"] or lookup.partition(region), region, account)
 
 
-def _written(form: str, rights: Rights, regions: list[str]) -> str:
+def _format(form: str, rights: Rights, regions: list[str]) -> str:
     document: dict[str, Any] = {"Version": VERSION, "Statement": statements(rights)}
     if form == "sam":
         import yaml
@@ -152,16 +152,18 @@ def _written(form: str, rights: Rights, regions: list[str]) -> str:
     return json.dumps(document, indent=2)
 
 
-def _notes(asked: Asked, used: Usage, mine: list[Source]) -> list[str]:
+def _notes(options: IamOptions, used: Usage, mine: list[Source]) -> list[str]:
     if not used.sources:
         return ["this config uses nothing of Bedrock"]
-    roles = roles_of(used) if asked["role"] == SELF else []
+    roles = roles_of(used) if options["role"] == SELF else []
     notes = [f"what is done in {role} needs a policy of that role: add --role {role}" for role in roles]
     owners = [source for source in mine if source.keys]
-    notes += [f"provider `{each.provider_id}` has keys of its own: the policy is for whose they are" for each in owners]
-    named = {model.source for model in used.models}
-    silent = [source for source in mine if source.api == "inference" and source not in named]
     notes += [
-        f"no model is declared on provider `{each.provider_id}`: the policy lets none be called" for each in silent
+        f"provider `{source.provider_id}` has keys of its own: the policy is for whose they are" for source in owners
+    ]
+    callable_sources = {model.source for model in used.models}
+    silent = [source for source in mine if source.api == "inference" and source not in callable_sources]
+    notes += [
+        f"no model is declared on provider `{source.provider_id}`: the policy lets none be called" for source in silent
     ]
     return notes

@@ -52,25 +52,25 @@ class Lookup:
             LookupFailed: Bedrock did not answer.
             ConfigInvalid: it knows nothing by one of these names.
         """
-        found: dict[tuple[Source, str], Model] = {}
+        models: dict[tuple[Source, str], Model] = {}
         problems: list[Problem] = []
-        for each in used:
-            arn = Arn.parse(each.name)
-            if each.profile is not None or (arn is not None and arn.kind not in PROFILES):
+        for use in used:
+            arn = Arn.parse(use.name)
+            if use.profile is not None or (arn is not None and arn.kind not in PROFILES):
                 continue
-            region = arn.region if arn else regions[each.source]
+            region = arn.region if arn else regions[use.source]
             if not region:
                 continue
-            model = self._profile(each.name, region) or self._model(each.name, region)
+            model = self._profile(use.name, region) or self._model(use.name, region)
             if model is None:
                 problems.append(
-                    Problem(f"model `{each.name}`", f"Bedrock knows no model or profile of this name in {region}")
+                    Problem(f"model `{use.name}`", f"Bedrock knows no model or profile of this name in {region}")
                 )
             else:
-                found[each.source, each.name] = model
+                models[use.source, use.name] = model
         if problems:
             raise ConfigInvalid("--lookup", problems)
-        return found
+        return models
 
     def _profile(self, name: str, region: str) -> Model | None:
         answer = self._ask(region, "get_inference_profile", inferenceProfileIdentifier=name)

@@ -51,8 +51,8 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
     derived = Derived()
     roles = roles_of(used) if principal == SELF else [principal]
     derived.problems += [Problem(f"role_arn `{role}`", NO_ROLE) for role in roles if not _is_role(role)]
-    models = [each for each in used.models if each.source.role == principal]
-    guardrails = [each for each in used.guardrails if each.source.role == principal]
+    models = [use for use in used.models if use.source.role == principal]
+    guardrails = [use for use in used.guardrails if use.source.role == principal]
     derived.rights = Rights(
         apis=frozenset(source.api for source in used.sources if source.role == principal),
         models=tuple(_models(models, places, known, derived)),
@@ -63,27 +63,27 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
 
 
 def _models(used: list[Used], places: Mapping[Source, Place], known: Known, derived: Derived) -> list[Model]:
-    found: list[Model] = []
-    for each in used:
+    models: list[Model] = []
+    for use in used:
         try:
-            model, note = _model(each, places[each.source], known.get((each.source, each.name)))
+            model, note = _model(use, places[use.source], known.get((use.source, use.name)))
         except Unclear as unclear:
-            derived.problems.append(Problem(f"model `{each.name}`", str(unclear)))
+            derived.problems.append(Problem(f"model `{use.name}`", str(unclear)))
             continue
-        found.append(model)
+        models.append(model)
         if note:
-            derived.notes.append(f"model `{each.name}`: {note}")
-    return found
+            derived.notes.append(f"model `{use.name}`: {note}")
+    return models
 
 
 def _guardrails(used: list[Used], places: Mapping[Source, Place], derived: Derived) -> list[str]:
-    found: list[str] = []
-    for each in used:
+    arns: list[str] = []
+    for use in used:
         try:
-            found.append(_guardrail(each, places[each.source]))
+            arns.append(_guardrail(use, places[use.source]))
         except Unclear as unclear:
-            derived.problems.append(Problem(f"guardrail `{each.name}`", str(unclear)))
-    return found
+            derived.problems.append(Problem(f"guardrail `{use.name}`", str(unclear)))
+    return arns
 
 
 def _guardrail(used: Used, place: Place) -> str:
@@ -99,18 +99,18 @@ def _model(used: Used, place: Place, looked_up: Model | None) -> tuple[Model, st
     Raises:
         Unclear: its name, its region or its account.
     """
-    arn, told = _arn(used.name), _told(used)
-    if told and arn is not None and arn.kind not in PROFILES:
+    arn, behind = _arn(used.name), _models_behind(used)
+    if behind and arn is not None and arn.kind not in PROFILES:
         raise Unclear(NOT_A_PROFILE)
-    if looked_up is not None and not told:
-        called = tuple(_of_account(each, place) for each in looked_up.called) if arn is None else (used.name,)
-        return Model(called, looked_up.behind, used.embedding), ""
+    if looked_up is not None and not behind:
+        invoked = tuple(_at_account(arn_text, place) for arn_text in looked_up.called) if arn is None else (used.name,)
+        return Model(invoked, looked_up.behind, used.embedding), ""
     if arn is not None:
-        note = "" if told or arn.kind not in PROFILES else NOTHING_BEHIND
-        return Model((used.name,), told, used.embedding), note
+        note = "" if behind or arn.kind not in PROFILES else NOTHING_BEHIND
+        return Model((used.name,), behind, used.embedding), note
     profile = _own(place).arn("inference-profile", used.name)
-    if told:
-        return Model((profile,), told, used.embedding), ""
+    if behind:
+        return Model((profile,), behind, used.embedding), ""
     return Model((place.model(used.name), profile), (), used.embedding), EITHER
 
 
@@ -124,7 +124,7 @@ def _arn(name: str) -> Arn | None:
     return arn
 
 
-def _told(used: Used) -> tuple[str, ...]:
+def _models_behind(used: Used) -> tuple[str, ...]:
     """The ARNs of the models behind it, if the run config says that it is a profile."""
     if used.profile is None:
         return ()
@@ -136,7 +136,7 @@ def _told(used: Used) -> tuple[str, ...]:
     return tuple(arns)
 
 
-def _of_account(text: str, place: Place) -> str:
+def _at_account(text: str, place: Place) -> str:
     """A profile is looked up in the account of whoever asks, which need not be the one that will call it."""
     arn = Arn.parse(text)
     return str(replace(arn, account=place.account)) if arn is not None and arn.account and place.account else text
@@ -144,8 +144,8 @@ def _of_account(text: str, place: Place) -> str:
 
 def _own(place: Place) -> Place:
     """The place, if all of it is known."""
-    for known, message in ((place.region, NO_REGION), (place.partition, NO_PARTITION), (place.account, NO_ACCOUNT)):
-        if not known:
+    for fact, message in ((place.region, NO_REGION), (place.partition, NO_PARTITION), (place.account, NO_ACCOUNT)):
+        if not fact:
             raise Unclear(message)
     return place
 

@@ -39,8 +39,8 @@ class Arn:
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """None if it is not one, or has a wildcard in it."""
-        found = ARN.fullmatch(text)
-        return cls(**found.groupdict()) if found else None
+        match = ARN.fullmatch(text)
+        return cls(**match.groupdict()) if match else None
 
     @override
     def __str__(self) -> str:
@@ -87,23 +87,23 @@ def statements(rights: Rights) -> list[Statement]:
     lists = [action for api, actions in LISTS.items() if api in rights.apis for action in actions]
     chat = [model for model in rights.models if not model.embedding]
     embedding = [model for model in rights.models if model.embedding]
-    found = (
+    candidates = (
         _allow(table.ASSUME_ROLES, rights.roles),
         _allow(replace(table.LIST, actions=tuple(lists)), ["*"] if lists else []),
-        _allow(table.CALL_MODELS, _called(chat)),
-        _allow(table.CALL_BEHIND_PROFILES, _behind(chat), _through(chat)),
-        _allow(EMBED, _called(embedding)),
-        _allow(EMBED_BEHIND_PROFILES, _behind(embedding), _through(embedding)),
+        _allow(table.CALL_MODELS, _invoked_arns(chat)),
+        _allow(table.CALL_BEHIND_PROFILES, _arns_behind(chat), _profile_condition(chat)),
+        _allow(EMBED, _invoked_arns(embedding)),
+        _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
     )
-    return [statement for statement in found if statement["Resource"]]
+    return [statement for statement in candidates if statement["Resource"]]
 
 
 def parameters(rights: Rights) -> dict[str, list[str]]:
     """The same rights as parameters of template.yaml, without those that would be empty."""
     arns = {
-        table.CALL_MODELS: _called(rights.models),
-        table.CALL_BEHIND_PROFILES: _behind(rights.models),
+        table.CALL_MODELS: _invoked_arns(rights.models),
+        table.CALL_BEHIND_PROFILES: _arns_behind(rights.models),
         table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
         table.ASSUME_ROLES: sorted(set(rights.roles)),
     }
@@ -120,14 +120,14 @@ def _allow(right: Right, arns: Iterable[str], condition: Statement | None = None
     return statement if condition is None else statement | {"Condition": condition}
 
 
-def _called(models: Iterable[Model]) -> list[str]:
+def _invoked_arns(models: Iterable[Model]) -> list[str]:
     return sorted({arn for model in models for arn in model.called})
 
 
-def _behind(models: Iterable[Model]) -> list[str]:
+def _arns_behind(models: Iterable[Model]) -> list[str]:
     return sorted({arn for model in models for arn in model.behind})
 
 
-def _through(models: Iterable[Model]) -> Statement:
+def _profile_condition(models: Iterable[Model]) -> Statement:
     """Only where a profile calls them: of each such call IAM is told the profile."""
-    return {"StringEquals": {table.PROFILE: _called(model for model in models if model.behind)}}
+    return {"StringEquals": {table.PROFILE: _invoked_arns(model for model in models if model.behind)}}

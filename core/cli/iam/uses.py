@@ -40,7 +40,7 @@ class Usage:
     guardrails: tuple[Used, ...]
 
 
-def usage(config: RunConfig) -> Usage:
+def collect_usage(config: RunConfig) -> Usage:
     """Everything in the order of the run config."""
     sources = tuple(
         _source(api, entry)
@@ -48,20 +48,20 @@ def usage(config: RunConfig) -> Usage:
         for entry in entries
         if entry.provider_type == TYPE
     )
-    models = [each for body in config.resources.get("models", ()) for each in _models(config, body, sources)]
+    models = [model for body in config.resources.get("models", ()) for model in _models(config, body, sources)]
     shields = [(body, _owner(config, "safety", body)) for body in config.resources.get("shields", ())]
     guardrails = [
         Used(body.get("provider_shield_id") or body["shield_id"], source)
         for body, owner in shields
-        for source in _of(sources, "safety", owner)
+        for source in _sources_of(sources, "safety", owner)
     ]
     return Usage(sources, tuple(models), tuple(guardrails))
 
 
 def _source(api: str, entry: ProviderEntry) -> Source:
-    given = entry.config
-    keys = bool(given.get("aws_access_key_id"))
-    return Source(api, entry.provider_id, given.get("region_name") or "", given.get("role_arn") or "", keys)
+    config = entry.config
+    keys = bool(config.get("aws_access_key_id"))
+    return Source(api, entry.provider_id, config.get("region_name") or "", config.get("role_arn") or "", keys)
 
 
 def _models(config: RunConfig, body: Mapping[str, Any], sources: Sequence[Source]) -> Iterator[Used]:
@@ -71,7 +71,7 @@ def _models(config: RunConfig, body: Mapping[str, Any], sources: Sequence[Source
     places = [(_owner(config, "inference", body), own)]
     places += [(target["provider_id"], target["provider_model_id"]) for target in metadata.get("targets") or ()]
     for provider_id, name in places:
-        for source in _of(sources, "inference", provider_id):
+        for source in _sources_of(sources, "inference", provider_id):
             yield Used(name, source, embedding, metadata.get("inference_profile") if name == own else None)
 
 
@@ -80,5 +80,5 @@ def _owner(config: RunConfig, api: str, body: Mapping[str, Any]) -> str:
     return body.get("provider_id") or config.providers[api][0].provider_id
 
 
-def _of(sources: Sequence[Source], api: str, provider_id: str) -> list[Source]:
+def _sources_of(sources: Sequence[Source], api: str, provider_id: str) -> list[Source]:
     return [source for source in sources if (source.api, source.provider_id) == (api, provider_id)]

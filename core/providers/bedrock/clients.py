@@ -66,7 +66,7 @@ class AwsClients:
 
     def warm(self, *services: str) -> None:
         """Import the SDK and read its descriptions of these services, so that the first call need not."""
-        sdk.read(*services)
+        sdk.preload(*services)
         self._warmed = _session(self._config)
 
     async def client(self, service: str) -> Any:  # noqa: ANN401 - the SDK makes its clients' methods at run time

@@ -14,7 +14,7 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, fault_of, unusable
+from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_setup, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
 
     fault = fault_of(failure)
     if fault is Fault.UNUSABLE:
-        return ProviderUnavailable(f"Provider `{provider_id}` {unusable(failure, region=REGION)}.")
+        return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=REGION)}.")
     refusal = failure if isinstance(failure, ClientError) else None
     if refusal is not None and refusal.operation_name == "AssumeRole" and fault is Fault.REQUEST:
         fault = Fault.CREDENTIALS  # the caller chose nothing of it

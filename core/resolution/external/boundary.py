@@ -38,7 +38,7 @@ class Foreign:
     def __init__(self, what: str, secrets: Collection[str] = ()) -> None:
         """`what` runs; the values of `secrets` are taken out of what it says."""
         self._what = what
-        self._secrets = sorted((each for each in secrets if len(each) >= LEAST_SECRET), key=len, reverse=True)
+        self._secrets = sorted((secret for secret in secrets if len(secret) >= LEAST_SECRET), key=len, reverse=True)
 
     def __enter__(self) -> Self:
         return self
@@ -49,9 +49,9 @@ class Foreign:
         if error is None or isinstance(error, (*INTERRUPTS, Unusable)):
             return
         message = self._clean(" ".join(str(error).split()))
-        said = f"{type(error).__name__}: {message}" if message else type(error).__name__
-        log.debug("%s raised %s\n%s", self._what, said, "".join(format_tb(trace)))
-        raise Unusable(f"{self._what} raised {said}; mend it (LLAMBDA_LOGGING=all=debug shows where)") from None
+        summary = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        log.debug("%s raised %s\n%s", self._what, summary, "".join(format_tb(trace)))
+        raise Unusable(f"{self._what} raised {summary}; mend it (LLAMBDA_LOGGING=all=debug shows where)") from None
 
     def _clean(self, message: str) -> str:
         for secret in self._secrets:
@@ -67,21 +67,21 @@ def run[R](what: str, call: Callable[[], R], seconds: float = MOST_SECONDS) -> R
     """
     answer: Future[R] = Future()
 
-    def guarded() -> None:
+    def report() -> None:
         try:
             with Foreign(what):
                 answer.set_result(call())
         except Unusable as reason:
             answer.set_exception(reason)
 
-    Thread(target=guarded, daemon=True).start()
+    Thread(target=report, daemon=True).start()
     try:
         return answer.result(seconds)
     except TimeoutError:
         raise Unusable(f"{what} took longer than {seconds:g} s; do what takes long at the first call") from None
 
 
-def imported(name: str, install: str) -> ModuleType:
+def import_package(name: str, install: str) -> ModuleType:
     """The module; `install` says how to get what is missing.
 
     Raises:

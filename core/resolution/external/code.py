@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretStr
 
 from core.config.places import Value
 from core.config.redact import names_secret
-from core.resolution.external.boundary import Foreign, Unusable, imported
+from core.resolution.external.boundary import Foreign, Unusable, import_package
 from core.resolution.external.spec_files import REQUIREMENT
 from core.resolution.provider_types import ProviderSpec
 
@@ -25,16 +25,16 @@ class Code:
 
 def code_of(spec: ProviderSpec) -> Code:
     """Raises Unusable with everything that is wrong; says nothing of `pip_packages`, which may be imported later."""
-    found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     reasons: list[str] = []
     for name, load in (("config", config_class), ("factory", _factory), ("validator", _validator)):
         try:
-            found[name] = load(spec)
+            parts[name] = load(spec)
         except Unusable as reason:
-            reasons += [each for each in reason.reasons if each not in reasons]
+            reasons += [text for text in reason.reasons if text not in reasons]
     if reasons:
         raise Unusable(*reasons)
-    return Code(**found)
+    return Code(**parts)
 
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:
@@ -42,10 +42,10 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
     return _model(spec, "config_class", spec.config_class or "")
 
 
-def uninstalled(spec: ProviderSpec) -> list[str]:
+def missing_packages(spec: ProviderSpec) -> list[str]:
     """Those of its `pip_packages` that are not there; what has a URL in it is not looked for."""
-    named = [each for each in spec.pip_packages if "://" not in each]
-    return [each for each in named if not _is_installed(requirement_name(each))]
+    requirements = [requirement for requirement in spec.pip_packages if "://" not in requirement]
+    return [requirement for requirement in requirements if not _has_distribution(requirement_name(requirement))]
 
 
 def requirement_name(requirement: str) -> str:
@@ -77,7 +77,7 @@ def _secrets(values: Value, *, secret: bool) -> Iterator[str]:
             return
 
 
-def _is_installed(name: str) -> bool:
+def _has_distribution(name: str) -> bool:
     try:
         metadata.distribution(name)
     except metadata.PackageNotFoundError:
@@ -86,19 +86,19 @@ def _is_installed(name: str) -> bool:
 
 
 def _install(spec: ProviderSpec) -> str:
-    missing = uninstalled(spec)
+    missing = missing_packages(spec)
     packages = f"pip install {' '.join(missing)}, and " if missing else ""
     return f"{packages}install the package that has it (in its folder: uv pip install -e .)"
 
 
 def _factory(spec: ProviderSpec) -> Callable[..., Any]:
-    found = _named(spec, spec.module, spec.factory or "")
-    if not callable(found):
+    factory = _find_attribute(spec, spec.module, spec.factory or "")
+    if not callable(factory):
         raise Unusable(
             f"module `{spec.module}` has no {spec.factory}(config, deps); define it there as an async function"
         )
-    made: Callable[..., Any] = found
-    return made
+    checked_factory: Callable[..., Any] = factory
+    return checked_factory
 
 
 def _validator(spec: ProviderSpec) -> type[BaseModel] | None:
@@ -108,15 +108,15 @@ def _validator(spec: ProviderSpec) -> type[BaseModel] | None:
 
 def _model(spec: ProviderSpec, field: str, dotted: str) -> type[BaseModel]:
     module, _, name = dotted.rpartition(".")
-    found = _named(spec, module, name)
-    if found is None:
+    model = _find_attribute(spec, module, name)
+    if model is None:
         raise Unusable(f"{field}: `{module}` has no {name}; mend {spec.origin}")
-    if not isinstance(found, type) or not issubclass(found, BaseModel):
+    if not isinstance(model, type) or not issubclass(model, BaseModel):
         raise Unusable(f"{field}: `{dotted}` is no pydantic model; derive it from pydantic.BaseModel")
-    return found
+    return model
 
 
-def _named(spec: ProviderSpec, module: str, name: str) -> Any:  # noqa: ANN401 - whatever an author defined
-    there = imported(module, _install(spec))
+def _find_attribute(spec: ProviderSpec, module: str, name: str) -> Any:  # noqa: ANN401 - whatever an author defined
+    loaded_module = import_package(module, _install(spec))
     with Foreign(f"`{module}.{name}`"):
-        return getattr(there, name, None)
+        return getattr(loaded_module, name, None)

@@ -22,8 +22,8 @@ def check_compliance(provider_id: str, provider: object, protocol: type, *, with
         NotCompliant: one is missing, not callable, no coroutine function, lacks a parameter or asks for one that nobody
             gives, or is only the Protocol's stub.
     """
-    wanted = sorted(_methods(protocol) - set(without))
-    faults = [(name, fault) for name in wanted if (fault := _fault(provider, name, protocol))]
+    methods = sorted(_methods(protocol) - set(without))
+    faults = [(name, fault) for name in methods if (fault := _fault(provider, name, protocol))]
     if faults:
         raise NotCompliant(provider_id, protocol, faults)
 
@@ -60,8 +60,8 @@ def _kind_fault(bound: Callable[..., Any], own: Callable[..., Any]) -> str | Non
     if not inspect.iscoroutinefunction(own):
         return None
     inner = inspect.unwrap(bound)
-    for each in (bound, inner, getattr(bound, "func", None), vars(type(bound)).get("__call__")):
-        if inspect.iscoroutinefunction(each):
+    for candidate in (bound, inner, getattr(bound, "func", None), vars(type(bound)).get("__call__")):
+        if inspect.iscoroutinefunction(candidate):
             return None
     if inspect.isasyncgenfunction(inner):
         return "has a yield in it: make it an `async def` that returns such a generator"
@@ -69,16 +69,16 @@ def _kind_fault(bound: Callable[..., Any], own: Callable[..., Any]) -> str | Non
 
 
 def _signature_fault(bound: Callable[..., Any], own: Callable[..., Any]) -> str | None:
-    wanted = [name for name in inspect.signature(own).parameters if name != "self"]
+    names = [name for name in inspect.signature(own).parameters if name != "self"]
     try:
         offered = inspect.signature(bound).parameters
     except (ValueError, TypeError):  # of something built in
         return None
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in offered.values())
-    absent = [] if takes_any else [name for name in wanted if name not in offered]
-    asked = [name for name, each in offered.items() if name not in wanted and _is_required(each)]
+    absent = [] if takes_any else [name for name in names if name not in offered]
+    unfillable = [name for name, parameter in offered.items() if name not in names and _is_required(parameter)]
     faults = [f"no parameter {', '.join(absent)}"] if absent else []
-    faults += [f"nobody gives it {', '.join(asked)}; give it a default"] if asked else []
+    faults += [f"nobody gives it {', '.join(unfillable)}; give it a default"] if unfillable else []
     return f"signature mismatch: {'; '.join(faults)}" if faults else None
 
 

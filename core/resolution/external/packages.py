@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from core.apis.index import has_providers
 from core.config.places import Value
-from core.resolution.external.boundary import Unusable, imported, run
+from core.resolution.external.boundary import Unusable, import_package, run
 from core.resolution.external.spec_files import Adapter, FlatFile, spec_from
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
 
@@ -53,11 +53,11 @@ def module_spec(module: str, api: str, provider_type: str) -> ProviderSpec:
     specs, reasons = _specs_of(module)
     if reasons:
         raise Unusable(*reasons)
-    found = specs.get((api, provider_type))
-    if found is None:
-        known = ", ".join(f"{name} ({of})" for of, name in sorted(specs)) or "none"
-        raise Unusable(f"`{package_of(module).name}` has no {api} provider `{provider_type}`; it has: {known}")
-    return found
+    spec = specs.get((api, provider_type))
+    if spec is None:
+        choices = ", ".join(f"{name} ({of})" for of, name in sorted(specs)) or "none"
+        raise Unusable(f"`{package_of(module).name}` has no {api} provider `{provider_type}`; it has: {choices}")
+    return spec
 
 
 def module_specs(module: str) -> Specs:
@@ -90,12 +90,12 @@ def _specs_of(module: str) -> tuple[Specs, tuple[str, ...]]:
     """Asked for once: the process would import the same code again."""
     try:
         package = package_of(module)
-        given = run(f"{package.module}.provider.{FUNCTION}()", lambda: _asked(package))
+        raw_specs = run(f"{package.module}.provider.{FUNCTION}()", lambda: _ask_package(package))
     except Unusable as reason:
         return {}, reason.reasons
     specs: Specs = {}
     reasons: list[str] = []
-    for index, raw in enumerate(given):
+    for index, raw in enumerate(raw_specs):
         spec, faults = _spec(raw, f"module {module}")
         reasons += [f"{FUNCTION}() of {package.module}.provider, spec {index}: {fault}" for fault in faults]
         if spec is not None:
@@ -103,18 +103,18 @@ def _specs_of(module: str) -> tuple[Specs, tuple[str, ...]]:
     return specs, tuple(reasons)
 
 
-def _asked(package: Package) -> list[dict[str, Value] | str]:
+def _ask_package(package: Package) -> list[dict[str, Value] | str]:
     """Each spec as a file would say it; of what is none, its type."""
-    wanted = f"{package.name}=={package.version}" if package.version else package.name
+    requirement = f"{package.name}=={package.version}" if package.version else package.name
     name = f"{package.module}.provider"
-    module = imported(name, f"pip install {wanted}, or in its folder: uv pip install -e .")
+    module = import_package(name, f"pip install {requirement}, or in its folder: uv pip install -e .")
     function = getattr(module, FUNCTION, None)
     if not callable(function):
         raise Unusable(f"`{name}` has no {FUNCTION}(); define it, or describe the provider in external_providers_dir")
-    given: Any = function()
-    one = isinstance(given, Mapping | str) or hasattr(given, "provider_type") or not isinstance(given, Iterable)
-    specs: list[Any] = [given] if one else list(cast("Iterable[Any]", given))
-    return [_raw(each) for each in specs]
+    answer: Any = function()
+    one = isinstance(answer, Mapping | str) or hasattr(answer, "provider_type") or not isinstance(answer, Iterable)
+    specs: list[Any] = [answer] if one else list(cast("Iterable[Any]", answer))
+    return [_raw(spec) for spec in specs]
 
 
 def _spec(raw: dict[str, Value] | str, origin: str) -> tuple[ProviderSpec | None, list[str]]:
@@ -129,23 +129,23 @@ def _spec(raw: dict[str, Value] | str, origin: str) -> tuple[ProviderSpec | None
     return spec if has_providers(spec.api) else None, []
 
 
-def _raw(given: Any) -> dict[str, Value] | str:  # noqa: ANN401 - whatever an author returned
+def _raw(value: Any) -> dict[str, Value] | str:  # noqa: ANN401 - whatever an author returned
     """Enum members by their values, and of an object the known fields that are not None."""
-    if isinstance(given, Mapping):
-        return _mapping(cast("Mapping[str, Any]", given))
-    if not hasattr(given, "provider_type"):
-        return type(given).__name__
-    adapter = getattr(given, "adapter", None)
-    fields = {name: getattr(given, name, None) for name in FIELDS}
+    if isinstance(value, Mapping):
+        return _mapping(cast("Mapping[str, Any]", value))
+    if not hasattr(value, "provider_type"):
+        return type(value).__name__
+    adapter = getattr(value, "adapter", None)
+    fields = {name: getattr(value, name, None) for name in FIELDS}
     fields |= {name: value for name in ADAPTER_FIELDS if (value := getattr(adapter, name, None)) is not None}
     return {name: _plain(value) for name, value in fields.items() if value is not None}
 
 
-def _mapping(given: Mapping[str, Any]) -> dict[str, Value]:
-    return {str(key): _plain(value) for key, value in given.items()}
+def _mapping(fields: Mapping[str, Any]) -> dict[str, Value]:
+    return {str(key): _plain(value) for key, value in fields.items()}
 
 
 def _plain(value: Any) -> Value:  # noqa: ANN401 - whatever an author gave
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(each) for each in cast("Iterable[Any]", value)]
+        return [_plain(item) for item in cast("Iterable[Any]", value)]
     return getattr(value, "value", value)

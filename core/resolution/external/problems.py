@@ -4,7 +4,7 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
 from core.resolution.external.boundary import Unusable
-from core.resolution.external.code import code_of, uninstalled
+from core.resolution.external.code import code_of, missing_packages
 from core.resolution.external.packages import version_fault
 from core.resolution.provider_types import ProviderSpec
 
@@ -15,7 +15,7 @@ def external_problems(loaded: Loaded, path: str, entry: ProviderEntry, spec: Pro
     place = loaded.places.source_path(path)
     if entry.module is not None and (fault := version_fault(entry.module)) is not None:
         problems.append(Problem(f"{place}.module", fault))
-    missing = uninstalled(spec)
+    missing = missing_packages(spec)
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         message = f"{names} of its pip_packages ({spec.origin}) is not installed; pip install {' '.join(missing)}"

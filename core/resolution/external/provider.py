@@ -70,18 +70,18 @@ class ForCallersKeys(ExternalProvider):
     def with_provider_data(self, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - somebody else's object
         """The provider as this caller gets it; raises InvalidRequest for data that the validator refuses."""
         if self._validator is not None:
-            data = _validated(self._validator, data)
+            data = _validate(self._validator, data)
         return self._provider.with_provider_data(data)
 
 
-def _validated(validator: type[BaseModel], data: Mapping[str, Any]) -> Mapping[str, Any]:
+def _validate(validator: type[BaseModel], data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The data as the validator has them; of what it refuses the fields are named, and no value."""
     try:
         return dict(validator.model_validate(data))
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False, include_context=False, include_input=False)
-        said = [f"{'.'.join(map(str, error['loc'])) or 'the object'} {_refusal(error['type'])}" for error in errors]
-        raise InvalidRequest(f"Header {PROVIDER_DATA_HEADERS[0]}: {'; '.join(said)}.") from None
+        faults = [f"{'.'.join(map(str, error['loc'])) or 'the object'} {_refusal(error['type'])}" for error in errors]
+        raise InvalidRequest(f"Header {PROVIDER_DATA_HEADERS[0]}: {'; '.join(faults)}.") from None
 
 
 def _refusal(kind: str) -> str:
@@ -98,10 +98,10 @@ async def make(
         NotCompliant: what it made does not keep `protocol`.
     """
     name = f"{spec.factory} of `{spec.module}`"
-    provider = await _made(name, code, config, Deps(deps))
+    provider = await _call_factory(name, code, config, Deps(deps))
     if provider is None or isclass(provider):
-        what = f"the class {provider.__name__}" if isclass(provider) else "nothing"
-        raise Unusable(f"{name} returned {what}; return an instance of the provider")
+        result = f"the class {provider.__name__}" if isclass(provider) else "nothing"
+        raise Unusable(f"{name} returned {result}; return an instance of the provider")
     takes_data = hasattr(provider, "with_provider_data")
     if code.validator is not None and not takes_data:
         raise Unusable(
@@ -113,7 +113,7 @@ async def make(
     return (ForCallersKeys if takes_data else ExternalProvider)(provider_id, provider, code.validator)
 
 
-async def _made(name: str, code: Code, config: BaseModel, deps: Deps) -> Any:  # noqa: ANN401 - somebody else's object
+async def _call_factory(name: str, code: Code, config: BaseModel, deps: Deps) -> Any:  # noqa: ANN401 - somebody else's object
     with Foreign(name, secrets_of(config)):
         coming = code.factory(config, deps)
         if not isawaitable(coming):

@@ -26,14 +26,14 @@ REQUIREMENT: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # 
 APIS_KNOWN: Final = frozenset((*ROUTED_APIS, *AUTOMATIC_APIS))
 
 
-def _dotted(value: str) -> str:
+def _check_dotted(value: str) -> str:
     if not NAME.fullmatch(value):
         raise ValueError(f"must be the dotted name of a module, got {value!r}")
     return value
 
 
 def _in_module(value: str) -> str:
-    if "." not in _dotted(value):
+    if "." not in _check_dotted(value):
         raise ValueError(f"must be module.Class, got {value!r}")
     return value
 
@@ -50,7 +50,7 @@ def _api(value: str) -> str:
     return value
 
 
-type Module = Annotated[str, AfterValidator(_dotted)]
+type Module = Annotated[str, AfterValidator(_check_dotted)]
 type Class = Annotated[str, AfterValidator(_in_module)]
 type Requirement = Annotated[str, AfterValidator(_requirement)]
 type Text = Annotated[str, Field(min_length=1)]
@@ -113,23 +113,21 @@ def external_specs(directory: str) -> tuple[Specs, list[Problem]]:
     if fault is not None:
         return {}, [Problem(PATH, fault)]
     problems: list[Problem] = []
-    found: dict[tuple[str, str], list[ProviderSpec]] = {}
+    by_type: dict[tuple[str, str], list[ProviderSpec]] = {}
     for file, flavour, api in _files(root, problems):
-        shown = file.relative_to(root).as_posix()
+        name = file.relative_to(root).as_posix()
         raw, faults = read(file)
         spec = None
         if raw is not None and not faults:
-            spec, wrong = spec_from({"api": api, **raw}, flavour, shown, file.stem)
-            faults = [*faults, *(Problem("", each) for each in wrong)]
-        problems += [Problem(PATH, f"{shown}: {fault}") for fault in faults]
+            spec, spec_faults = spec_from({"api": api, **raw}, flavour, name, file.stem)
+            faults = [*faults, *(Problem("", text) for text in spec_faults)]
+        problems += [Problem(PATH, f"{name}: {fault}") for fault in faults]
         if spec is not None and spec.api != api:
-            problems.append(
-                Problem(PATH, f"{shown}: api: is `{spec.api}`, but the file is in {flavour}/{api}; move it")
-            )
+            problems.append(Problem(PATH, f"{name}: api: is `{spec.api}`, but the file is in {flavour}/{api}; move it"))
         elif spec is not None:
-            found.setdefault((api, spec.provider_type), []).append(spec)
-    problems += [Problem(PATH, fault) for specs in found.values() if (fault := _twice(specs)) is not None]
-    return {key: specs[0] for key, specs in found.items()}, problems
+            by_type.setdefault((api, spec.provider_type), []).append(spec)
+    problems += [Problem(PATH, fault) for specs in by_type.values() if (fault := _twice(specs)) is not None]
+    return {key: specs[0] for key, specs in by_type.items()}, problems
 
 
 def _fault_of(root: Path) -> str | None:
@@ -148,13 +146,13 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[tuple[Path, str, str
     """Each spec file with its flavour and API; those of APIs that this build does not serve are left alone."""
     for flavour in FACTORIES:
         for file in sorted((root / flavour).glob("*/*")):
-            api, shown = file.parent.name, file.relative_to(root).as_posix()
+            api, name = file.parent.name, file.relative_to(root).as_posix()
             if file.suffix == ".yml":
-                problems.append(Problem(PATH, f"{shown}: its name must end in .yaml; rename it"))
+                problems.append(Problem(PATH, f"{name}: its name must end in .yaml; rename it"))
             elif file.suffix not in {".yaml", ".json"}:
                 continue
             elif api not in APIS_KNOWN:
-                problems.append(Problem(PATH, f"{shown}: `{api}` is no API{did_you_mean(api, APIS_KNOWN)}"))
+                problems.append(Problem(PATH, f"{name}: `{api}` is no API{did_you_mean(api, APIS_KNOWN)}"))
             elif has_providers(api):
                 yield file, flavour, api
 
@@ -165,11 +163,11 @@ def _twice(specs: list[ProviderSpec]) -> str | None:
     mend = "give one of them another adapter_type" if flavour == "remote" else "rename one of the files"
     if len(specs) > 1:
         return f"{' and '.join(spec.origin for spec in specs)} all define `{first.provider_type}`; {mend}"
-    there = built_in().get((first.api, first.provider_type))
-    if there is None:
+    built_in_spec = built_in().get((first.api, first.provider_type))
+    if built_in_spec is None:
         return None
     mend = "give it another adapter_type" if flavour == "remote" else "rename the file"
-    return f"{first.origin} defines `{first.provider_type}`, which is built in ({there.module}); {mend}"
+    return f"{first.origin} defines `{first.provider_type}`, which is built in ({built_in_spec.module}); {mend}"
 
 
 def spec_from(
@@ -210,11 +208,11 @@ def _type_of(file: SpecFile, flavour: str, stem: str) -> tuple[str, str | None]:
     adapter_type = file.adapter.adapter_type if isinstance(file, RemoteFile) else file.adapter_type
     own = f"remote::{adapter_type}" if flavour == "remote" and adapter_type else ""
     own = f"inline::{stem}" if flavour == "inline" and stem else own
-    given = file.provider_type or own
-    if not given:
+    provider_type = file.provider_type or own
+    if not provider_type:
         return "", f"{'adapter_type' if flavour == 'remote' else 'provider_type'}: is required"
-    if not given.startswith(f"{flavour}::"):
-        return "", f"provider_type: must begin with {flavour}::, got {given!r}"
-    if own and flavour == "remote" and given != own:
-        return "", f"provider_type: is `{given}`, but adapter_type makes it `{own}`; remove one of them"
-    return given, None
+    if not provider_type.startswith(f"{flavour}::"):
+        return "", f"provider_type: must begin with {flavour}::, got {provider_type!r}"
+    if own and flavour == "remote" and provider_type != own:
+        return "", f"provider_type: is `{provider_type}`, but adapter_type makes it `{own}`; remove one of them"
+    return provider_type, None

@@ -63,7 +63,7 @@ class ConfigurationPoller:
         self._head, self._due = head, self._clock() + self._seconds
 
     async def _ask(self) -> None:
-        asked, writes = self._clock(), self._writes
+        start, writes = self._clock(), self._writes
         try:
             async with asyncio.timeout(self._patience):
                 head = await self.store.head()
@@ -72,7 +72,7 @@ class ConfigurationPoller:
             self._due = self._clock() + min(RETRY_SECONDS, self._seconds)
             return
         if writes == self._writes:  # else what was read may be older than what was written here meanwhile
-            self._head, self._due = head, asked + self._seconds
+            self._head, self._due = head, start + self._seconds
 
 
 @cache

@@ -89,5 +89,5 @@ class StackReloader[T]:
         if current is self._current or current.busy or current not in self._all:
             return
         self._all.remove(current)
-        used = {id(instance) for other in self._all for instance in other.stack.instances}
-        await close_all([instance for instance in current.stack.instances if id(instance) not in used])
+        in_use = {id(instance) for other in self._all for instance in other.stack.instances}
+        await close_all([instance for instance in current.stack.instances if id(instance) not in in_use])

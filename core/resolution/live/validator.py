@@ -42,7 +42,7 @@ class RunConfigValidator:
         self._specs = available(directory)[0]
         self._known = {str(problem) for problem in check(loaded)}  # what the stack runs with all the same
 
-    def viewed(self, overlay: Overlay) -> list[Viewed]:
+    def view_providers(self, overlay: Overlay) -> list[Viewed]:
         """The providers under `overlay`; those of the run config alone where it does not fit that."""
         merged = apply_overlay(self._loaded, overlay)
         if merged.config is None:
@@ -73,7 +73,7 @@ class RunConfigValidator:
         changed = [key for key in new if old.get(key, ("", None))[1] != new[key][1]]
         if ask and not problems:
             comparisons = (
-                self._unserved(kind, name, earlier, merged)
+                self._find_unserved(kind, name, earlier, merged)
                 for api, name in changed
                 for kind in manifest(api).kinds
                 if kind.listing is not None
@@ -93,7 +93,7 @@ class RunConfigValidator:
                 problems.append(Problem("provider_id", message))
         return problems
 
-    async def _unserved(self, kind: Kind, name: str, earlier: Loaded, merged: Loaded) -> list[Problem]:
+    async def _find_unserved(self, kind: Kind, name: str, earlier: Loaded, merged: Loaded) -> list[Problem]:
         """The running resources of a provider that it would not serve with its new config.
 
         One that needs other APIs is made with the whole stack alone, and not asked.
@@ -103,17 +103,17 @@ class RunConfigValidator:
         spec = spec_of(self._specs, kind.api, path, entry)
         if spec.api_dependencies or spec.optional_api_dependencies:
             return []
-        served = await self._served_by(kind, merged, name)
+        offers = await self._served_by(kind, merged, name)
         places = [place for row in await self._resources(kind) for place in _places(kind, row)]
         targets = {place.provider_resource_id for place in places if place.provider_id == name}
-        if isinstance(served, str):
+        if isinstance(offers, str):
             before = await self._served_by(kind, earlier, name)
             lost = sorted(before if isinstance(before, frozenset) else targets)
             if not lost:
                 return []
-            message = f"with this config it serves nothing ({served}), and {', '.join(lost[:5])} would no longer work"
+            message = f"with this config it serves nothing ({offers}), and {', '.join(lost[:5])} would no longer work"
             return [Problem(place, f"{message}; mend it, or send `force: true`")]
-        missing = sorted(targets - served)
+        missing = sorted(targets - offers)
         if not missing:
             return []
         message = f"with this config it does not serve {', '.join(missing)}, for which there are {kind.section}"
@@ -124,7 +124,7 @@ class RunConfigValidator:
         if (kind.api, name) not in _entries(loaded) or kind.listing is None:
             return "there is no such provider"
         try:
-            async with asyncio.timeout(PATIENCE), self._connected(kind.api, loaded, name) as provider:
+            async with asyncio.timeout(PATIENCE), self._connect_briefly(kind.api, loaded, name) as provider:
                 return frozenset(offer["id"] for offer in await getattr(provider, kind.listing)())
         except ApiError as failure:
             return failure.message
@@ -134,7 +134,7 @@ class RunConfigValidator:
             return f"it did not answer within {PATIENCE:.0f} s"
 
     @asynccontextmanager
-    async def _connected(self, api: str, loaded: Loaded, name: str) -> AsyncGenerator[Any]:
+    async def _connect_briefly(self, api: str, loaded: Loaded, name: str) -> AsyncGenerator[Any]:
         path, entry = _entries(loaded)[api, name]
         instance = await connect(loaded, path, entry, spec_of(self._specs, api, path, entry), {})
         try:

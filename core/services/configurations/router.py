@@ -53,7 +53,7 @@ class ConfigurationsRouter:
         head = await self._versions.head()
         self._check("read", "configuration", str(head.active))
         providers: dict[str, list[JsonObject]] = {}
-        for each in self._versions.validator.viewed(await self._versions.overlay(head.active)):
+        for each in self._versions.validator.view_providers(await self._versions.overlay(head.active)):
             shown: JsonObject = {"provider_id": each.provider_id, "provider_type": each.provider_type}
             found = machine_defaults(each.config)
             shown |= {"config": view(each.config)} | ({"discovered": found} if found else {})
@@ -71,7 +71,7 @@ class ConfigurationsRouter:
         def change(overlay: Overlay) -> Change:
             if earlier is not None:
                 return Change(earlier.overlay, f"reverted to {earlier.version}")
-            return overridden(given, overlay, validator.viewed(overlay), validator.viewed({}))
+            return overridden(given, overlay, validator.view_providers(overlay), validator.view_providers({}))
 
         owner = owner_of(self._principal)
         wanted = Wanted(change, owner, given.based_on, force=request.force, dry_run=request.dry_run)
@@ -108,14 +108,18 @@ class ConfigurationsRouter:
         self._may_write("create", "provider", request.provider_id)
 
         def change(overlay: Overlay) -> Change:
-            if any(each.provider_id == request.provider_id for each in self._versions.validator.viewed(overlay)):
+            if any(
+                each.provider_id == request.provider_id for each in self._versions.validator.view_providers(overlay)
+            ):
                 raise Conflict(f"A provider `{request.provider_id}` is there already.", param="provider_id")
             override = {"provider_type": request.provider_type, "config": request.config, "registered": True}
             added = with_override(overlay, request.api, request.provider_id, override)
             return Change(added, f"provider {request.provider_id} registered")
 
         made, _ = await self._versions.put(Wanted(change, owner_of(self._principal), force=request.force))
-        shown = next(v for v in self._versions.validator.viewed(made.overlay) if v.provider_id == request.provider_id)
+        shown = next(
+            v for v in self._versions.validator.view_providers(made.overlay) if v.provider_id == request.provider_id
+        )
         names: JsonObject = {name: getattr(shown, name) for name in ("api", "provider_id", "provider_type")}
         return names | {"config": redact(shown.config.model_dump(mode="json")), "version": made.version}
 
@@ -128,7 +132,7 @@ class ConfigurationsRouter:
                     return Change(
                         with_override(overlay, api, provider_id, None), f"provider {provider_id} unregistered"
                     )
-            if any(each.provider_id == provider_id for each in self._versions.validator.viewed({})):
+            if any(each.provider_id == provider_id for each in self._versions.validator.view_providers({})):
                 raise Conflict(f"Provider `{provider_id}` is the run config's: take it out there, and deploy.")
             raise NotFound(f"No provider `{provider_id}` is registered.", param="provider_id")
 
@@ -143,7 +147,7 @@ class ConfigurationsRouter:
         return found
 
     def _shown(self, made: Configuration, head: Head) -> JsonObject:
-        kinds = {(v.api, v.provider_id): v for v in self._versions.validator.viewed(made.overlay)}
+        kinds = {(v.api, v.provider_id): v for v in self._versions.validator.view_providers(made.overlay)}
         providers = {
             api: [_entry(name, override, kinds.get((api, name))) for name, override in entries.items()]
             for api, entries in made.overlay.items()

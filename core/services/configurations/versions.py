@@ -25,7 +25,7 @@ OFF: Final = "The Configuration API is not on here: the run config has no `confi
 class ConfigurationValidator(Protocol):
     """Knows the run config and the provider types of this build."""
 
-    def viewed(self, overlay: Overlay) -> list[Viewed]:
+    def view_providers(self, overlay: Overlay) -> list[Viewed]:
         """The providers under this overlay; those of the run config alone where it does not fit that any more."""
         ...
 

@@ -14,8 +14,8 @@ from core.apis.inference import (
 from core.errors import InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, Call
 from core.frame.types import JsonObject, JsonStream
-from core.routing.circuit_breaker import Circuits
-from core.routing.failover import Attempts
+from core.routing.circuit_breaker import CircuitBreaker
+from core.routing.failover import Failover
 from core.routing.guard import GuardedRegistry
 from core.routing.targets import Target, targets_of
 
@@ -32,12 +32,12 @@ class InferenceRouter:
         models: GuardedRegistry,
         providers: Mapping[str, InferenceProvider],
         call: Call | None = None,
-        circuits: Circuits | None = None,
+        circuits: CircuitBreaker | None = None,
     ) -> None:
         """Route by `models` to `providers`, by provider id; `call` is told what they report as used."""
         self._models = models
         self._call = call or Call(ANONYMOUS)
-        self._attempts = Attempts(providers, circuits, self._call)
+        self._attempts = Failover(providers, circuits, self._call)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         targets = await self._route(request.model, "llm", "chat completions")

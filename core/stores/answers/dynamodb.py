@@ -29,7 +29,7 @@ MOST_PART: Final = 350_000  # bytes of an item of at most 400 KB
 SPARE: Final = 3600  # seconds that parts outlive their answer
 FASTEST: Final = 1  # of zlib's levels
 HEAD: Final = {"S": "answer"}
-KEPT: Final = ("status", "content_type", "expires", "parts", "body")
+ATTRIBUTES: Final = ("status", "content_type", "expires", "parts", "body")
 
 type Item = Mapping[str, Any]
 
@@ -38,7 +38,6 @@ class DynamoAnswers:
     """`patience` is in seconds, of one call; making the client, which happens once, is not in it."""
 
     def __init__(self, table: Table, *, namespace: str, patience: float = PATIENCE, most_part: int = MOST_PART) -> None:
-        """Compose; nothing is read before the first call."""
         self._table = table
         self._prefix = f"{namespace_prefix(namespace)}idempotency#"
         self._patience = patience
@@ -63,8 +62,8 @@ class DynamoAnswers:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except client.exceptions.ConditionalCheckFailedException as refusal:
-                refused: dict[str, Any] = dict(refusal.response)
-                item: Item = refused["Item"]
+                response: dict[str, Any] = dict(refusal.response)
+                item: Item = response["Item"]
                 return lease if item["holder"]["S"] == lease.holder else await self._earlier(client, key, item)
         return lease
 
@@ -89,9 +88,9 @@ class DynamoAnswers:
                 await client.update_item(
                     TableName=self._table.name,
                     Key=self._key(lease.key),
-                    UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in KEPT),
+                    UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in ATTRIBUTES),
                     ConditionExpression="holder = :holder",
-                    ExpressionAttributeNames={f"#{name}": name for name in KEPT},
+                    ExpressionAttributeNames={f"#{name}": name for name in ATTRIBUTES},
                     ExpressionAttributeValues={
                         ":holder": {"S": lease.holder},
                         **{f":{name}": value for name, value in values.items()},
@@ -102,7 +101,6 @@ class DynamoAnswers:
         return True
 
     async def release(self, lease: Lease) -> None:
-        """Remove the holder's item."""
         async with self._client() as client:
             try:
                 await client.delete_item(
@@ -115,11 +113,9 @@ class DynamoAnswers:
                 return
 
     def warm(self) -> None:
-        """Import the SDK, which is long."""
         self._table.warm()
 
     async def close(self) -> None:
-        """Close the client; a later call makes another."""
         await self._table.close()
 
     async def _earlier(self, client: "DynamoDBClient", key: str, item: Item) -> Earlier:
@@ -147,7 +143,7 @@ class DynamoAnswers:
         return {"pk": {"S": self._prefix + lease.key}, "sk": {"S": f"part#{lease.holder}#{number:03}"}}
 
     def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
-        return self._table.bounded(self._patience, IdempotencyUnavailable)
+        return self._table.timed_client(self._patience, IdempotencyUnavailable)
 
 
 def connect(

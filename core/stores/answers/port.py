@@ -49,9 +49,9 @@ class AnswerStore(Protocol):
         ...
 
     def warm(self) -> None:
-        """Do what needs no connection and the first call would wait for."""
+        """Import and read what the first call would wait for; opens no connection."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections; a later call opens others."""
         ...

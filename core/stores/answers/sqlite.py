@@ -13,7 +13,7 @@ from core.platform.sqlite_file import BUSY_SECONDS
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 
 GRACE: Final = 3600  # seconds that a row outlives its time: for a holder that is late, but whose key nobody took
-WHAT: Final = "The idempotency keys'"
+OWNER: Final = "The idempotency keys'"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS answers (
         namespace TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
@@ -35,7 +35,6 @@ class SqliteAnswers:
     """A namespace of the file behind `connection`."""
 
     def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
-        """Compose; nothing is opened or made before the first call."""
         self._connection = connection
         self._namespace = namespace
 
@@ -45,25 +44,22 @@ class SqliteAnswers:
         taking = (self._namespace, key, fingerprint, lease.holder, until, now)
         while not await self._execute(BEGIN, *taking):
             if rows := await self._execute(READ, self._namespace, key):
-                whose, status, content_type, body = rows[0]
-                return Earlier(whose, None if status is None else Answer(status, content_type, body))
+                fingerprint_then, status, content_type, body = rows[0]
+                return Earlier(fingerprint_then, None if status is None else Answer(status, content_type, body))
         await self._execute(TIDY, now - GRACE)
         return lease
 
     async def finish(self, lease: Lease, answer: Answer, *, expires: int) -> bool:
-        """Keep the answer in the holder's row; False if it is another's, or gone."""
-        kept = (answer.status, answer.content_type, answer.body, expires)
-        return bool(await self._execute(FINISH, self._namespace, lease.key, lease.holder, *kept))
+        columns = (answer.status, answer.content_type, answer.body, expires)
+        return bool(await self._execute(FINISH, self._namespace, lease.key, lease.holder, *columns))
 
     async def release(self, lease: Lease) -> None:
-        """Remove the holder's row."""
         await self._execute(RELEASE, self._namespace, lease.key, lease.holder)
 
     def warm(self) -> None:
-        """Nothing here takes long."""
+        """Nothing takes long here."""
 
     async def close(self) -> None:
-        """Close the connection; a later call opens another."""
         await self._connection.close()
 
     async def _execute(self, statement: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
@@ -73,5 +69,5 @@ class SqliteAnswers:
 def connect(db_path: str, *, namespace: str | None = None, patience: float = BUSY_SECONDS) -> AnswerStore:
     """The answers in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
     path = Path(db_path).expanduser()
-    connection = SqliteConnection(path, SCHEMA, what=WHAT, unavailable=IdempotencyUnavailable, patience=patience)
+    connection = SqliteConnection(path, SCHEMA, owner=OWNER, unavailable=IdempotencyUnavailable, patience=patience)
     return SqliteAnswers(connection, namespace=namespace or "")

@@ -11,7 +11,7 @@ KIND: Final = "configuration"
 MOST_VERSION: Final = 2**63 - 1  # SQLite's greatest integer
 
 
-def possible(version: int) -> bool:
+def is_possible(version: int) -> bool:
     """Whether a configuration could have this version; no other number is in a store."""
     return 1 <= version <= MOST_VERSION
 
@@ -36,6 +36,6 @@ def decode(body: str) -> Configuration:
     )
 
 
-def missing(version: int) -> NotFound:
+def not_found(version: int) -> NotFound:
     """The failure to raise where there is no such version."""
     return NotFound(f"There is no configuration `{version}`. GET /v1/configurations lists those that there are.")

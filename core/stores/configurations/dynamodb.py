@@ -10,10 +10,10 @@ Digits sort before letters, so what is below `head` are the versions. No kind of
 from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.configurations import Configuration
-from core.platform.dynamodb_items import BACKOFF, REFUSED, Items
+from core.platform.dynamodb_items import BACKOFF, CONDITION_FAILED, Items
 from core.platform.dynamodb_table import Table, namespace_prefix, number_value
 from core.platform.retry import Backoff
-from core.stores.configurations.codec import decode, encode, missing, possible
+from core.stores.configurations.codec import decode, encode, is_possible, not_found
 from core.stores.configurations.port import ConfigurationStore, Head
 
 if TYPE_CHECKING:
@@ -33,26 +33,22 @@ class DynamoConfigurations:
         self._partition = {"S": f"{namespace_prefix(namespace)}@configurations"}
 
     async def head(self) -> Head:
-        """The head as of now."""
         item = await self._items.get(self._key(HEAD))
         return Head() if item is None else Head(int(item["latest"]["N"]), int(item["active"]["N"]))
 
     async def get(self, version: int) -> Configuration | None:
-        """The configuration with this version, or None."""
-        item = await self._items.get(self._key(_sort(version))) if possible(version) else None
+        item = await self._items.get(self._key(_sort(version))) if is_possible(version) else None
         return None if item is None else decode(item["body"]["S"])
 
     async def page(self, *, before: int | None, limit: int) -> list[Configuration]:
-        """At most `limit` configurations below the version `before`, newest first."""
         if before is not None and before <= 1:
             return []
-        below = HEAD if before is None or not possible(before) else _sort(before)
+        below = HEAD if before is None or not is_possible(before) else _sort(before)
         values = {":pk": self._partition, ":below": {"S": below}}
         items = await self._items.query("pk = :pk AND sk < :below", values, limit=limit, forward=False)
         return [decode(item["body"]["S"]) for item in items]
 
     async def append(self, configuration: Configuration, *, after: Head) -> bool:
-        """Store it, and put it in force; False if the head has moved."""
         version = configuration.version
         put: PutTypeDef = {
             "TableName": self._items.table.name,
@@ -64,8 +60,7 @@ class DynamoConfigurations:
         return not await self._items.transact([{"Put": self._move(after, Head(version, version))}, {"Put": put}])
 
     async def remove(self, version: int, *, after: Head) -> bool:
-        """Remove it; False if the head has moved. Raises NotFound."""
-        named = version if possible(version) else 0  # which is no configuration's
+        stored = version if is_possible(version) else 0  # which is no configuration's
         new = Head(after.latest, 0 if after.active == version else after.active)
         reasons = await self._items.transact(
             [
@@ -73,18 +68,17 @@ class DynamoConfigurations:
                 {
                     "Delete": {
                         "TableName": self._items.table.name,
-                        "Key": self._key(_sort(named)),
+                        "Key": self._key(_sort(stored)),
                         "ConditionExpression": "attribute_exists(pk)",
                     }
                 },
             ]
         )
-        if reasons and reasons[0].get("Code") != REFUSED:
-            raise missing(version)
+        if reasons and reasons[0].get("Code") != CONDITION_FAILED:
+            raise not_found(version)
         return not reasons
 
     async def close(self) -> None:
-        """Close the client; a later call makes another."""
         await self._items.table.close()
 
     def _move(self, old: Head, new: Head) -> "PutTypeDef":

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest version that was ever given, and the one in force; 0 is none."""
+    """The newest version that there ever was, and the one in force; 0 is none."""
 
     latest: int = 0
     active: int = 0
@@ -27,9 +27,7 @@ class ConfigurationStore(Protocol):
         """The head as of now, in one read."""
         ...
 
-    async def get(self, version: int) -> "Configuration | None":
-        """The configuration with this version, or None."""
-        ...
+    async def get(self, version: int) -> "Configuration | None": ...
 
     async def page(self, *, before: int | None, limit: int) -> "list[Configuration]":
         """At most `limit` configurations, newest first, with versions below `before` (None for the first page)."""
@@ -56,5 +54,5 @@ class ConfigurationStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections; a later call opens others."""
         ...

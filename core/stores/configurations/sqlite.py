@@ -13,10 +13,10 @@ from core.apis.configurations import Configuration
 from core.errors import ProviderUnavailable
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
-from core.stores.configurations.codec import MOST_VERSION, decode, encode, missing, possible
+from core.stores.configurations.codec import MOST_VERSION, decode, encode, is_possible, not_found
 from core.stores.configurations.port import ConfigurationStore, Head
 
-WHAT: Final = "The registry's"
+OWNER: Final = "The registry's"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS configurations (
         namespace TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (namespace, version))""",
@@ -35,27 +35,22 @@ class SqliteConfigurations:
     """A namespace of the file behind `connection`."""
 
     def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
-        """Compose; nothing is opened or made before the first call."""
         self._connection = connection
         self._namespace = namespace
 
     async def head(self) -> Head:
-        """The head as of now."""
-        return await self._connection.within(self._head)
+        return await self._connection.run(self._head)
 
     async def get(self, version: int) -> Configuration | None:
-        """The configuration with this version, or None."""
-        rows = await self._connection.execute(GET, self._namespace, version) if possible(version) else []
+        rows = await self._connection.execute(GET, self._namespace, version) if is_possible(version) else []
         return decode(rows[0][0]) if rows else None
 
     async def page(self, *, before: int | None, limit: int) -> list[Configuration]:
-        """At most `limit` configurations below the version `before`, newest first."""
         below = MOST_VERSION if before is None else max(0, min(before, MOST_VERSION))
         rows = await self._connection.execute(PAGE, self._namespace, below, limit)
         return [decode(body) for (body,) in rows]
 
     async def append(self, configuration: Configuration, *, after: Head) -> bool:
-        """Store it, and put it in force; False if the head has moved."""
         version, body = configuration.version, encode(configuration)
 
         def adding(connection: sqlite3.Connection) -> bool:
@@ -66,25 +61,23 @@ class SqliteConfigurations:
                 connection.execute(MOVE, (self._namespace, version, version))
                 return True
 
-        return await self._connection.within(adding)
+        return await self._connection.run(adding)
 
     async def remove(self, version: int, *, after: Head) -> bool:
-        """Remove it; False if the head has moved. Raises NotFound."""
 
         def removing(connection: sqlite3.Connection) -> bool:
             with _writing(connection):
                 if self._head(connection) != after:
                     return False
-                if not possible(version) or not connection.execute(REMOVE, (self._namespace, version)).rowcount:
-                    raise missing(version)
+                if not is_possible(version) or not connection.execute(REMOVE, (self._namespace, version)).rowcount:
+                    raise not_found(version)
                 if after.active == version:
                     connection.execute(MOVE, (self._namespace, after.latest, 0))
                 return True
 
-        return await self._connection.within(removing)
+        return await self._connection.run(removing)
 
     async def close(self) -> None:
-        """Close the connection; a later call opens another."""
         await self._connection.close()
 
     def _head(self, connection: sqlite3.Connection) -> Head:
@@ -103,5 +96,5 @@ def _writing(connection: sqlite3.Connection) -> Generator[None]:
 def connect(db_path: str, *, namespace: str | None = None, patience: float = BUSY_SECONDS) -> ConfigurationStore:
     """The configurations in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
     path = Path(db_path).expanduser()
-    connection = SqliteConnection(path, SCHEMA, what=WHAT, unavailable=ProviderUnavailable, patience=patience)
+    connection = SqliteConnection(path, SCHEMA, owner=OWNER, unavailable=ProviderUnavailable, patience=patience)
     return SqliteConfigurations(connection, namespace=namespace or "")

@@ -26,7 +26,6 @@ class DynamoCounters:
     """`patience` is in seconds, of one call; making the client, which happens once, is not in it."""
 
     def __init__(self, table: Table, *, namespace: str, patience: float = PATIENCE) -> None:
-        """Compose; nothing is read before the first call."""
         self._table = table
         self._prefix = namespace_prefix(namespace)
         self._patience = patience
@@ -54,12 +53,11 @@ class DynamoCounters:
             try:
                 answer = await client.update_item(**request)
             except client.exceptions.ConditionalCheckFailedException as refusal:
-                refused: dict[str, Any] = dict(refusal.response)
-                return Admission(admitted=False, counts=_counts(refused.get("Item", {})))
+                response: dict[str, Any] = dict(refusal.response)
+                return Admission(admitted=False, counts=_counts(response.get("Item", {})))
         return Admission(admitted=True, counts=_counts(answer["Attributes"]))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
-        """Add `tokens` to a counter that is there."""
         async with self._client() as client:
             try:
                 await client.update_item(
@@ -74,24 +72,21 @@ class DynamoCounters:
                 return
 
     async def read(self, key: str) -> Counts:
-        """The counts as of now, strongly consistent; zeros where there is no counter."""
         async with self._client() as client:
             answer = await client.get_item(TableName=self._table.name, Key=self._key(key), ConsistentRead=True)
         return _counts(answer.get("Item", {}))
 
     def warm(self) -> None:
-        """Import the SDK, which is long."""
         self._table.warm()
 
     async def close(self) -> None:
-        """Close the client; a later call makes another."""
         await self._table.close()
 
     def _key(self, key: str) -> dict[str, Any]:
         return {"pk": {"S": self._prefix + key}}
 
     def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
-        return self._table.bounded(self._patience, QuotaUnavailable)
+        return self._table.timed_client(self._patience, QuotaUnavailable)
 
 
 def _bounds(below: Limit) -> dict[str, int | None]:

@@ -16,10 +16,11 @@ import time
 from typing import Any, Final
 
 from core.errors import QuotaUnavailable
-from core.platform.sqlite_file import BACKOFF, busy, open_file, translated
+from core.platform.sqlite_file import BACKOFF, is_busy, open_file, translate_errors
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 PATIENCE: Final = 2.0  # seconds
+OWNER: Final = "The quota's"
 MOST: Final = 2**63 - 1  # SQLite's greatest integer
 TIDY_SECONDS: Final = 60
 TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
@@ -47,14 +48,13 @@ class SqliteCounters:
     def __init__(
         self, path: Path, *, namespace: str, patience: float = PATIENCE, clock: Callable[[], float] = time.time
     ) -> None:
-        """Keep where it is; nothing is opened or made yet. `patience` is in seconds."""
         self._path = path
         self._namespace = namespace
         self._patience = patience
         self._clock = clock
         self._opening = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._tidied = -1
+        self._tidy_minute = -1
         self._tidying: asyncio.Task[None] | None = None
 
     async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
@@ -63,25 +63,22 @@ class SqliteCounters:
         if requests_below > 0 and tokens_below > 0:
             values = (self._namespace, key, tokens, expires, requests_below, tokens_below)
             rows = await self._execute(TAKE, *values)
-            self._tidy_now_and_then()
+            self._tidy_once_a_minute()
             if rows:
                 return Admission(admitted=True, counts=Counts(*rows[0]))
         return Admission(admitted=False, counts=await self.read(key))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
-        """Add `tokens` to a counter that is there."""
         await self._execute(ADJUST, tokens, self._namespace, key)
 
     async def read(self, key: str) -> Counts:
-        """The counts as of now; zeros where there is no counter."""
         rows = await self._execute(READ, self._namespace, key)
         return Counts(*rows[0]) if rows else Counts()
 
     def warm(self) -> None:
-        """Nothing here takes long."""
+        """Nothing takes long here."""
 
     async def close(self) -> None:
-        """Close the connection; a later call opens another."""
         tidying, self._tidying = self._tidying, None
         if tidying is not None and tidying.get_loop() is asyncio.get_running_loop():
             await tidying
@@ -92,7 +89,7 @@ class SqliteCounters:
         while True:
             if pause := next(pauses):
                 await asyncio.sleep(pause)
-            with translated(self._path, "The quota's", QuotaUnavailable):
+            with translate_errors(self._path, OWNER, QuotaUnavailable):
                 connection = self._connection
                 if connection is None:
                     connection = await asyncio.to_thread(self._open)
@@ -101,7 +98,7 @@ class SqliteCounters:
                 except sqlite3.OperationalError as failure:
                     now = time.monotonic()
                     until = until or now + self._patience
-                    if not busy(failure) or now >= until:
+                    if not is_busy(failure) or now >= until:
                         raise
 
     def _open(self) -> sqlite3.Connection:
@@ -109,21 +106,21 @@ class SqliteCounters:
             if self._connection is None:
                 connection = open_file(self._path, SCHEMA, patience=self._patience)
                 connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute("PRAGMA busy_timeout = 0").fetchall()
+                connection.execute("PRAGMA busy_timeout = 0").fetchall()  # else SQLite would wait on the event loop
                 self._connection = connection
             return self._connection
 
     def _close(self) -> None:
-        with self._opening, translated(self._path, "The quota's", QuotaUnavailable):
+        with self._opening, translate_errors(self._path, OWNER, QuotaUnavailable):
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
 
-    def _tidy_now_and_then(self) -> None:
+    def _tidy_once_a_minute(self) -> None:
         now = self._clock()
         minute = int(now // TIDY_SECONDS)
-        if minute != self._tidied and (self._tidying is None or self._tidying.done()):
-            self._tidied = minute
+        if minute != self._tidy_minute and (self._tidying is None or self._tidying.done()):
+            self._tidy_minute = minute
             self._tidying = asyncio.create_task(asyncio.to_thread(self._tidy, int(now)))
 
     def _tidy(self, now: int) -> None:

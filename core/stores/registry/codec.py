@@ -17,7 +17,7 @@ MOST_BODY: Final = 300_000  # bytes as JSON
 FIELDS: Final = frozenset(field.name for field in fields(Resource))
 
 
-def storable(name: str, most: int = MOST_NAME) -> bool:
+def is_storable(name: str, most: int = MOST_NAME) -> bool:
     """Whether `name` can be (part of) a key: 1 to `most` bytes of UTF-8 without NUL. No other name is in a store."""
     try:
         return 0 < len(name.encode()) <= most and "\x00" not in name
@@ -46,18 +46,18 @@ def decode(body: str) -> Resource:
     return Resource(**{name: value for name, value in json.loads(body).items() if name in FIELDS})
 
 
-def settle(wanted: Resource, kept: Resource) -> Resource:
-    """The outcome of creating `wanted` where `kept` is stored: `kept`, if the content is the same.
+def settle(new: Resource, stored: Resource) -> Resource:
+    """The outcome of creating `new` where `stored` is: `stored`, if the content is the same.
 
     Raises:
         Conflict: it is not.
     """
-    if kept.content() != wanted.content():
+    if stored.content() != new.content():
         raise Conflict(
-            f"{_title(kept)} is registered with other content: as `{kept.provider_resource_id}` of provider "
-            f"`{kept.provider_id}`, with attributes of its own. Unregister it first, or choose another identifier."
+            f"{_title(stored)} is registered with other content: as `{stored.provider_resource_id}` of provider "
+            f"`{stored.provider_id}`, with attributes of its own. Unregister it first, or choose another identifier."
         )
-    return kept
+    return stored
 
 
 def check_cursor(after: str) -> None:
@@ -66,7 +66,7 @@ def check_cursor(after: str) -> None:
     Raises:
         InvalidRequest: `after` is not the identifier of anything.
     """
-    if after and not storable(after):
+    if after and not is_storable(after):
         raise InvalidRequest("`after` must be an identifier from the page before.", param="after")
 
 
@@ -77,7 +77,7 @@ def _check_names(resource: Resource) -> None:
         ("provider_resource_id", resource.provider_resource_id, MOST_NAME),
     )
     for field, name, most in names:
-        if not storable(name, most):
+        if not is_storable(name, most):
             raise InvalidRequest(f"`{field}` must be 1 to {most} bytes of UTF-8 text without NUL.", param=field)
 
 

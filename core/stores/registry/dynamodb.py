@@ -20,7 +20,7 @@ from core.frame.resources import Resource
 from core.platform.dynamodb_items import BACKOFF, Item, Items
 from core.platform.dynamodb_table import Table, namespace_prefix
 from core.platform.retry import Backoff
-from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+from core.stores.registry.codec import check_cursor, decode, encode, is_storable, settle
 from core.stores.registry.port import Check, RegistryStore
 
 if TYPE_CHECKING:
@@ -35,24 +35,20 @@ class DynamoRegistry:
         self._prefix = namespace_prefix(namespace)
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
-        """The resource with this identifier, or None; strongly consistent."""
-        body = await self._body(kind, identifier) if storable(identifier) else None
+        body = await self._body(kind, identifier) if is_storable(identifier) else None
         return None if body is None else decode(body)
 
     async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        """The first resource, in identifier order, that stands for this name within the provider, or None."""
-        if not (storable(provider_id) and storable(provider_resource_id)):
+        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
             return None
-        found = await self._query(self._alias(kind, provider_id, provider_resource_id), after="", limit=1)
-        return found[0] if found else None
+        resources = await self._query(self._alias(kind, provider_id, provider_resource_id), after="", limit=1)
+        return resources[0] if resources else None
 
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
-        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
         check_cursor(after)
         return await self._query(self._partition(kind), after=after, limit=limit)
 
     async def create(self, resource: Resource) -> Resource:
-        """Store it, or return the same content that is there; raises Conflict."""
         name, alias = self._puts(resource)
         name["ConditionExpression"] = "attribute_not_exists(pk)"
         name["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
@@ -60,21 +56,13 @@ class DynamoRegistry:
         return settle(resource, decode(_text(reasons[0]["Item"]))) if reasons else resource
 
     async def replace(self, resource: Resource) -> bool:
-        """Put it in the place of the one with the same identifier and provider names; False if there is none.
-
-        The alias holds those names in its key and comes and goes with the resource: it is there if they are the same.
-        """
         puts = self._puts(resource)
-        for put in puts:
+        for put in puts:  # the alias has the provider names in its key: it is there only if they are the same
             put["ConditionExpression"] = "attribute_exists(pk)"
         return not await self._items.transact([{"Put": put} for put in puts])
 
     async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
-        """Remove it, if `check` does not raise for it; False if it was not there.
-
-        What another writes under this identifier meanwhile is read, and checked, again.
-        """
-        if not storable(identifier):
+        if not is_storable(identifier):
             return False
         for pause in self._items.backoff.pauses():
             await asyncio.sleep(pause)
@@ -88,7 +76,6 @@ class DynamoRegistry:
         raise self._items.busy()
 
     async def close(self) -> None:
-        """Close the client; a later call makes another."""
         await self._items.table.close()
 
     def _partition(self, kind: str) -> str:

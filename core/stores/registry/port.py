@@ -6,17 +6,17 @@ from typing import Protocol
 from core.frame.resources import Resource
 
 type Check = Callable[[Resource], None]
+"""Raises whatever forbids to remove this resource."""
 
 
 class RegistryStore(Protocol):
     """Registered resources, shared by every process that names the same table or file.
 
     Reads are strongly consistent: what one process has written, the next read of any other sees.
+    Every method raises ProviderUnavailable when the store cannot be used.
     """
 
-    async def get(self, kind: str, identifier: str) -> Resource | None:
-        """The resource with this identifier, or None."""
-        ...
+    async def get(self, kind: str, identifier: str) -> Resource | None: ...
 
     async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
         """The first resource, in identifier order, that stands for this name within the provider, or None."""
@@ -31,6 +31,7 @@ class RegistryStore(Protocol):
 
         Raises:
             Conflict: the identifier is taken with other content.
+            InvalidRequest: a name is too long for a key, or the attributes are too large or not JSON.
         """
         ...
 
@@ -46,5 +47,5 @@ class RegistryStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections; a later call opens others."""
         ...

@@ -10,10 +10,10 @@ from typing import Any, Final
 from core.errors import ProviderUnavailable
 from core.frame.resources import Resource
 from core.platform.sqlite_connection import SqliteConnection
-from core.stores.registry.codec import check_cursor, decode, encode, settle, storable
+from core.stores.registry.codec import check_cursor, decode, encode, is_storable, settle
 from core.stores.registry.port import Check, RegistryStore
 
-WHAT: Final = "The registry's"
+OWNER: Final = "The registry's"
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS resources (
         namespace TEXT NOT NULL, kind TEXT NOT NULL, identifier TEXT NOT NULL,
@@ -39,39 +39,32 @@ class SqliteRegistry:
     """A namespace of the file behind `connection`."""
 
     def __init__(self, connection: SqliteConnection, *, namespace: str) -> None:
-        """Compose; nothing is opened or made before the first call."""
         self._connection = connection
         self._namespace = namespace
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
-        """The resource with this identifier, or None."""
-        if not storable(identifier):
+        if not is_storable(identifier):
             return None
         return await self._first(GET, kind, identifier)
 
     async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        """The first resource, in identifier order, that stands for this name within the provider, or None."""
-        if not (storable(provider_id) and storable(provider_resource_id)):
+        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
             return None
         return await self._first(FIND, kind, provider_id, provider_resource_id)
 
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
-        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
         check_cursor(after)
         return [decode(body) for (body,) in await self._execute(PAGE, kind, after, limit)]
 
     async def create(self, resource: Resource) -> Resource:
-        """Store it, or return the same content that is there; raises Conflict."""
-        ((kept,),) = await self._execute(CREATE, *_row(resource))
-        return settle(resource, decode(kept))
+        ((body,),) = await self._execute(CREATE, *_row(resource))
+        return settle(resource, decode(body))
 
     async def replace(self, resource: Resource) -> bool:
-        """Put it in the place of the one with the same identifier and provider names; False if there is none."""
         return bool(await self._execute(REPLACE, *_row(resource)))
 
     async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
-        """Remove it, if `check` does not raise for it; False if it was not there."""
-        while storable(identifier) and (rows := await self._execute(GET, kind, identifier)):
+        while is_storable(identifier) and (rows := await self._execute(GET, kind, identifier)):
             ((body,),) = rows
             if check is not None:
                 check(decode(body))
@@ -80,7 +73,6 @@ class SqliteRegistry:
         return False
 
     async def close(self) -> None:
-        """Close the connection; a later call opens another."""
         await self._connection.close()
 
     async def _first(self, statement: str, *values: str) -> Resource | None:
@@ -98,5 +90,5 @@ def _row(resource: Resource) -> tuple[str, ...]:
 
 def connect(db_path: str, *, namespace: str | None = None) -> RegistryStore:
     """The registry in the file `db_path` (`~` is the home directory), made at its first use with mode 0600."""
-    connection = SqliteConnection(Path(db_path).expanduser(), SCHEMA, what=WHAT, unavailable=ProviderUnavailable)
+    connection = SqliteConnection(Path(db_path).expanduser(), SCHEMA, owner=OWNER, unavailable=ProviderUnavailable)
     return SqliteRegistry(connection, namespace=namespace or "")

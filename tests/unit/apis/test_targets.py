@@ -10,7 +10,7 @@ import pytest
 from core.apis.models import RegisterModel
 from core.apis.targets import MOST_TARGETS
 from core.frame.resources import Resource
-from core.routing.targets import ordered, targets_of
+from core.routing.targets import order_targets, targets_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -80,4 +80,4 @@ def test_what_is_not_refused_can_be_read_and_ordered(targets: Any) -> None:
     except ValidationError:
         return
     found = targets_of(Resource("model", "mine", "a", "m", {"metadata": metadata}))
-    assert len(ordered(found, lambda: 0.5)) == len(found) <= MOST_TARGETS + 1
+    assert len(order_targets(found, lambda: 0.5)) == len(found) <= MOST_TARGETS + 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.cli.deploy import sam as deploy_sam
-from core.cli.deploy.checks import Asked, name_of, parameters
+from core.cli.deploy.checks import DeployOptions, name_of, parameters
 from core.cli.deploy.command import command
 from core.cli.deploy.template import Template, Values, read
 from core.cli.main import main
@@ -173,7 +173,7 @@ def test_variables_that_the_functions_will_not_have_are_named(deploy: Deploy, tm
 @pytest.mark.parametrize(("config", "name"), [("lambda", "lambda"), ("a/b c.prod.yaml", "b-c.prod"), ("ä.yaml", "-")])
 def test_a_run_config_is_named_to_the_template(template: Template, config: str, name: str) -> None:
     assert name_of(config) == name
-    asked = Asked(config=config, stack="s", region=None, params=(), env=(), unasked=False)
+    asked = DeployOptions(config=config, stack="s", region=None, params=(), env=(), unasked=False)
     assert parameters(asked, template) == ({"RunConfig": name}, [])
     assert parameters(replace(asked, params=("RunConfig=other",)), template)[0] == {"RunConfig": "other"}
     assert not list(template.problems({"RunConfig": name}))

@@ -43,14 +43,14 @@ def test_what_is_lost_comes_first() -> None:
     assert [row[1] for row in rows[1:4]] == ["QuotaTable", "UserPool", "ApiDeployment0123456789"]
     assert rows[1] == ["Modify", "QuotaTable", "DynamoDB::Table", "yes"]
     assert rows[3][-1] == "perhaps"
-    assert deploy_shown.counted(CHANGES) == "1 to add, 3 to modify, 1 to remove"
+    assert deploy_shown.summarize_changes(CHANGES) == "1 to add, 3 to modify, 1 to remove"
 
 
 def test_what_lets_the_api_call_is_one_line() -> None:
     lines = deploy_shown.changes([*ROUTES, *CHANGES], 80).splitlines()
     assert lines[-1].split() == ["Add", "(41", "of", "them)", "Lambda::Permission"]
     assert len(lines) == 1 + len(CHANGES)
-    assert deploy_shown.counted([*ROUTES, *CHANGES]).startswith("41 to add")
+    assert deploy_shown.summarize_changes([*ROUTES, *CHANGES]).startswith("41 to add")
 
 
 def plan(template: Template, before: Described | None, **given: str) -> Plan:

@@ -27,7 +27,7 @@ def test_warm_counters_have_imported_what_they_need(store: str, *, needed: bool)
 
 
 def test_sessions_share_what_was_read_of_a_service() -> None:
-    sdk.read("sts")
+    sdk.preload("sts")
     first, second = (sdk.session().get_component("data_loader") for _ in range(2))
     assert first is second
     assert first.load_service_model("sts", "service-2") is second.load_service_model("sts", "service-2")

@@ -74,7 +74,7 @@ async def test_what_did_not_change_goes_over_and_what_is_shared_is_one(world: Wo
     second = await world.now()
     local, other = (next(i for i in stack.instances if i.entry.provider_id == "other") for stack in (first, second))
     assert local is other
-    assert first.connected() is second.connected()
+    assert first.registry_store() is second.registry_store()
 
 
 async def test_the_replaced_is_closed_after_the_last_answer_over_it(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 import pytest
 
-from core.routing.circuit_breaker import Circuits, Permit
+from core.routing.circuit_breaker import CircuitBreaker, Permit
 from tests.fakes import Clock
 
 KEY = ("a", "m")
@@ -19,105 +19,107 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def circuits(clock: Clock) -> Circuits:
-    return Circuits(3, 30.0, clock)
+def circuits(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(3, 30.0, clock)
 
 
-def permit(circuits: Circuits, key: tuple[str, str] = KEY) -> Permit:
+def permit(circuits: CircuitBreaker, key: tuple[str, str] = KEY) -> Permit:
     found = circuits.admit(key)
     assert found is not None
     return found
 
 
-def fail(circuits: Circuits, times: int) -> None:
+def fail(circuits: CircuitBreaker, times: int) -> None:
     for _ in range(times):
-        circuits.failed(permit(circuits))
+        circuits.record_failure(permit(circuits))
 
 
-def test_failures_in_a_row_open_it_and_others_do_not(circuits: Circuits) -> None:
+def test_failures_in_a_row_open_it_and_others_do_not(circuits: CircuitBreaker) -> None:
     fail(circuits, 2)
-    circuits.succeeded(permit(circuits))
+    circuits.record_success(permit(circuits))
     fail(circuits, 2)
-    assert circuits.shown("a") == [{"model": "m", "state": "closed", "failures": 2, "retry_in": None}]
+    assert circuits.describe_failures("a") == [{"model": "m", "state": "closed", "failures": 2, "retry_in": None}]
     fail(circuits, 1)
     assert circuits.admit(KEY) is None
-    assert circuits.shown("a") == [{"model": "m", "state": "open", "failures": 3, "retry_in": 30.0}]
+    assert circuits.describe_failures("a") == [{"model": "m", "state": "open", "failures": 3, "retry_in": 30.0}]
 
 
-def test_each_target_has_its_own(circuits: Circuits) -> None:
+def test_each_target_has_its_own(circuits: CircuitBreaker) -> None:
     fail(circuits, 3)
     assert circuits.admit(("a", "n"))
     assert circuits.admit(("b", "m"))
-    assert circuits.shown("b") == []
+    assert circuits.describe_failures("b") == []
 
 
-def test_one_call_at_a_time_may_try_after_a_while(circuits: Circuits, clock: Clock) -> None:
+def test_one_call_at_a_time_may_try_after_a_while(circuits: CircuitBreaker, clock: Clock) -> None:
     fail(circuits, 3)
     clock.now = 29.9
     assert circuits.admit(KEY) is None
     assert circuits.retry_in(KEY) == pytest.approx(0.1)
     clock.now = 30.0
-    assert circuits.shown("a") == [{"model": "m", "state": "half_open", "failures": 3, "retry_in": 0.0}]
+    assert circuits.describe_failures("a") == [{"model": "m", "state": "half_open", "failures": 3, "retry_in": 0.0}]
     trial = permit(circuits)
     assert circuits.admit(KEY) is None
-    circuits.failed(trial)
+    circuits.record_failure(trial)
     assert circuits.admit(KEY) is None
-    assert circuits.shown("a") == [{"model": "m", "state": "open", "failures": 4, "retry_in": 30.0}]
+    assert circuits.describe_failures("a") == [{"model": "m", "state": "open", "failures": 4, "retry_in": 30.0}]
     clock.now = 60.0
-    circuits.succeeded(permit(circuits))
-    assert circuits.shown("a") == []
+    circuits.record_success(permit(circuits))
+    assert circuits.describe_failures("a") == []
     fail(circuits, 2)
     assert circuits.admit(KEY)
 
 
-def test_a_trial_without_an_outcome_lets_the_next_one_try(circuits: Circuits, clock: Clock) -> None:
+def test_a_trial_without_an_outcome_lets_the_next_one_try(circuits: CircuitBreaker, clock: Clock) -> None:
     fail(circuits, 3)
     clock.now = 30.0
-    circuits.released(permit(circuits))
+    circuits.release_permit(permit(circuits))
     permit(circuits)
 
 
-def test_a_trial_whose_answer_has_begun_is_on_probation(circuits: Circuits, clock: Clock) -> None:
+def test_a_trial_whose_answer_has_begun_is_on_probation(circuits: CircuitBreaker, clock: Clock) -> None:
     fail(circuits, 3)
     clock.now = 30.0
     trial = permit(circuits)
-    circuits.answering(trial)
+    circuits.record_first_byte(trial)
     permit(circuits)
-    circuits.failed(trial)
+    circuits.record_failure(trial)
     assert circuits.admit(KEY) is None
     clock.now = 60.0
     trial = permit(circuits)
-    circuits.answering(trial)
-    circuits.succeeded(trial)
-    assert circuits.shown("a") == []
+    circuits.record_first_byte(trial)
+    circuits.record_success(trial)
+    assert circuits.describe_failures("a") == []
 
 
 def test_a_circuit_that_opens_at_the_first_failure_does_so_after_a_trial_too(clock: Clock) -> None:
-    circuits = Circuits(1, 30.0, clock)
+    circuits = CircuitBreaker(1, 30.0, clock)
     fail(circuits, 1)
     clock.now = 30.0
     trial = permit(circuits)
-    circuits.answering(trial)
-    assert circuits.shown("a") == []
-    circuits.failed(trial)
+    circuits.record_first_byte(trial)
+    assert circuits.describe_failures("a") == []
+    circuits.record_failure(trial)
     assert circuits.admit(KEY) is None
 
 
-def test_calls_that_began_before_it_opened_neither_close_it_nor_keep_it_open(circuits: Circuits, clock: Clock) -> None:
+def test_calls_that_began_before_it_opened_neither_close_it_nor_keep_it_open(
+    circuits: CircuitBreaker, clock: Clock
+) -> None:
     early, late = permit(circuits), permit(circuits)
     fail(circuits, 3)
-    circuits.succeeded(early)
+    circuits.record_success(early)
     assert circuits.admit(KEY) is None
     clock.now = 29.0
-    circuits.failed(late)
+    circuits.record_failure(late)
     assert circuits.retry_in(KEY) == pytest.approx(1.0)
     clock.now = 30.0
     trial = permit(circuits)
     for stranger in (early, late):
-        circuits.released(stranger)
-        circuits.answering(stranger)
+        circuits.release_permit(stranger)
+        circuits.record_first_byte(stranger)
         assert circuits.admit(KEY) is None
-    circuits.succeeded(trial)
+    circuits.record_success(trial)
     permit(circuits)
 
 
@@ -127,7 +129,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.circuits = Circuits(2, 10.0, self.clock)
+        self.circuits = CircuitBreaker(2, 10.0, self.clock)
         self.out: list[Permit] = []
         self.opened_at: float | None = None
         self.trial: Permit | None = None
@@ -157,7 +159,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         ended, is_news = self.ended(data)
-        self.circuits.failed(ended)
+        self.circuits.record_failure(ended)
         self.failures += is_news
         if is_news and (self.opened_at is not None or self.failures >= 2):
             self.opened_at = self.clock.now
@@ -166,26 +168,26 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def succeed(self, data: st.DataObject) -> None:
         ended, is_news = self.ended(data)
-        self.circuits.succeeded(ended)
+        self.circuits.record_success(ended)
         if is_news:
             self.opened_at, self.failures = None, 0
 
     @precondition(lambda self: bool(self.out))
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        self.circuits.released(self.ended(data)[0])
+        self.circuits.release_permit(self.ended(data)[0])
 
     @precondition(lambda self: bool(self.out))
     @rule(data=st.data())
     def begin(self, data: st.DataObject) -> None:
         call = data.draw(st.sampled_from(self.out))
-        self.circuits.answering(call)
+        self.circuits.record_first_byte(call)
         if call is self.trial:
             self.opened_at, self.failures, self.trial = None, 1, None
 
     @invariant()
     def what_is_shown_is_what_is_known(self) -> None:
-        shown = self.circuits.shown("a")
+        shown = self.circuits.describe_failures("a")
         assert [row["failures"] for row in shown] == ([self.failures] if self.failures else [])
         assert all((row["state"] == "closed") is (self.opened_at is None) for row in shown)
 
@@ -193,7 +195,7 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.clock.now += 10.0
         for left in self.out:
-            self.circuits.released(left)
+            self.circuits.release_permit(left)
         assert self.circuits.admit(KEY), "a target that is never asked again"
 
 

@@ -18,7 +18,7 @@ from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry
 from core.routing.policy import Policy
 from core.routing.registry import Registry
-from core.routing.targets import Target, alternates, ordered, targets_of
+from core.routing.targets import Target, alternates, order_targets, targets_of
 from tests.fakes import MemoryStore
 
 ADA = Principal("ada", {})
@@ -48,7 +48,7 @@ def at(provider_id: str, name: str = "m", **more: Any) -> dict[str, Any]:
 
 @given(TARGETS, st.integers())
 def test_every_order_has_every_target_once_and_lower_priorities_first(targets: list[Target], seed: int) -> None:
-    found = ordered(targets, drawn(seed))
+    found = order_targets(targets, drawn(seed))
     assert Counter(found) == Counter(targets)
     assert [target.priority for target in found] == sorted(target.priority for target in targets)
 
@@ -56,7 +56,7 @@ def test_every_order_has_every_target_once_and_lower_priorities_first(targets: l
 def test_within_a_priority_the_weights_are_the_odds_of_being_next() -> None:
     targets = [Target("a", "m", weight=6), Target("b", "m", weight=3), Target("c", "m", weight=1), Target("z", "m", 1)]
     draw = drawn(7)
-    orders = [[target.provider_id for target in ordered(targets, draw)] for _ in range(20_000)]
+    orders = [[target.provider_id for target in order_targets(targets, draw)] for _ in range(20_000)]
     firsts = Counter(order[0] for order in orders)
     assert [round(firsts[name] / 20_000, 1) for name in "abcz"] == [0.6, 0.3, 0.1, 0]
     seconds = Counter(order[1] for order in orders if order[0] == "a")

@@ -220,12 +220,12 @@ def test_body_that_is_not_base64_as_marked_is_refused(body: str) -> None:
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        ([], "the event is no object"),
-        ({"Records": []}, "requestContext is no object"),
-        ({"requestContext": {"http": 1}}, "requestContext.http is no object"),
-        ({"requestContext": {"http": {"path": "/"}}}, "requestContext.http.method is no text"),
-        ({"requestContext": {}, "path": "/"}, "httpMethod is no text"),
-        ({"requestContext": {}, "path": "/", "httpMethod": "GET", "headers": {"a": 1}}, "headers.a is no text"),
+        ([], "the event is not an object"),
+        ({"Records": []}, "requestContext is not an object"),
+        ({"requestContext": {"http": 1}}, "requestContext.http is not an object"),
+        ({"requestContext": {"http": {"path": "/"}}}, "requestContext.http.method is not text"),
+        ({"requestContext": {}, "path": "/"}, "httpMethod is not text"),
+        ({"requestContext": {}, "path": "/", "httpMethod": "GET", "headers": {"a": 1}}, "headers.a is not text"),
     ],
 )
 def test_event_that_is_no_http_request_says_what_is_missing(sent: object, said: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import NotFound
 from core.frame.types import Health
-from core.routing.circuit_breaker import Circuits
+from core.routing.circuit_breaker import CircuitBreaker
 from core.services.admin.router import HEALTH_SECONDS, AdminRouter, ProviderView
 from tests.fakes import Clock
 
@@ -52,11 +52,11 @@ async def test_one_that_cannot_be_asked_says_so_and_a_stranger_is_not_found() ->
 
 
 async def test_circuits_are_shown_where_there_are_some_and_absent_elsewhere() -> None:
-    circuits = Circuits(1, 30.0, Clock())
+    circuits = CircuitBreaker(1, 30.0, Clock())
     permit = circuits.admit(("a", "m"))
     assert permit is not None
-    circuits.failed(permit)
-    views = [replace(view(name, None), circuits=partial(circuits.shown, name)) for name in "ab"]
+    circuits.record_failure(permit)
+    views = [replace(view(name, None), circuits=partial(circuits.describe_failures, name)) for name in "ab"]
     rows = (await AdminRouter("1", [*views, view("c", None)], list).list_providers())["data"]
     assert rows[0]["circuits"] == [{"model": "m", "state": "open", "failures": 1, "retry_in": 30.0}]
     assert rows[1]["circuits"] == []

@@ -9,7 +9,7 @@ import pytest
 
 from core.apis.configurations import Configuration
 from core.errors import InvalidRequest
-from core.stores.configurations.codec import MOST_VERSION, decode, encode, missing, possible
+from core.stores.configurations.codec import MOST_VERSION, decode, encode, is_possible, not_found
 from core.stores.registry.codec import MOST_BODY
 
 OVERLAY = {"inference": {"vllm": {"provider_type": "remote::vllm", "config": {"url": None}, "registered": False}}}
@@ -52,8 +52,8 @@ def test_what_no_store_takes_is_refused_by_its_version() -> None:
     [(1, True), (MOST_VERSION, True), (0, False), (-1, False), (MOST_VERSION + 1, False), (10**40, False)],
 )
 def test_versions_are_whole_numbers_from_one(version: int, *, is_one: bool) -> None:
-    assert possible(version) is is_one
+    assert is_possible(version) is is_one
 
 
 def test_what_is_missing_says_where_to_look() -> None:
-    assert str(missing(7)) == "There is no configuration `7`. GET /v1/configurations lists those that there are."
+    assert str(not_found(7)) == "There is no configuration `7`. GET /v1/configurations lists those that there are."
