@@ -50,11 +50,13 @@ def apis() -> str:
 
 def _shares(operations: list[ReferenceOperation] | tuple[ReferenceOperation, ...]) -> str:
     shares = [count(operations, key) for key in GENERATIONS]
-    return " | ".join(f"{served} of {total}" if total else "-" for served, total in shares)
+    return " | ".join(f"{number} of {total}" if total else "-" for number, total in shares)
 
 
 def _operation(operation: ReferenceOperation) -> str:
-    return f"`{operation.method} {operation.path}`{' *' * operation.moved}{' (deprecated)' * operation.deprecated}"
+    return (
+        f"`{operation.method} {operation.path}`{' *' * operation.paths_differ}{' (deprecated)' * operation.deprecated}"
+    )
 
 
 def _plain(path: str) -> str:
@@ -83,7 +85,7 @@ def _drawing(imports: Mapping[str, frozenset[str]]) -> Iterator[str]:
         yield from (f"    {room} --> {other}" for other in sorted(below - implied))
     yield from ("```", "", "| room | imports |", "|---|---|")
     for room, others in imports.items():
-        yield f"| {room} | {', '.join(other for other in imports if other in others) or 'nothing of this house'} |"
+        yield f"| {room} | {', '.join(other for other in imports if other in others) or 'nothing'} |"
 
 
 def _reachable(imports: Mapping[str, frozenset[str]], room: str) -> frozenset[str]:
@@ -103,7 +105,7 @@ def imports_of_rooms() -> dict[str, frozenset[str]]:
         for path in sorted((ROOT / folder).rglob("*.py")):
             room = _room(".".join(path.relative_to(ROOT).with_suffix("").parts))
             if room:
-                others = {_room(name) for name in _imported(ast.parse(path.read_text("utf-8")))}
+                others = {_room(name) for name in _import_names(ast.parse(path.read_text("utf-8")))}
                 imports.setdefault(room, set()).update(others - {room, ""})
     frozen = {room: frozenset(others) for room, others in imports.items()}
     return dict(sorted(frozen.items(), key=lambda item: (-len(_reachable(frozen, item[0])), item[0])))
@@ -117,7 +119,7 @@ def _room(module: str) -> str:
     return rest[0] if first == "core" and rest else "" if first == "core" else first
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
+def _import_names(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -36,7 +36,7 @@ class Place:
     """Where a generation has an operation, and whether this build answers there."""
 
     path: str
-    served: bool
+    is_served: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class ReferenceOperation:
         return self.places[max(self.places)].path
 
     @property
-    def moved(self) -> bool:
-        """Whether the generations have it at different paths."""
+    def paths_differ(self) -> bool:
+        """Whether the generations have it at different paths, whatever their parameters are called."""
         return len({_without_names(place.path) for place in self.places.values()}) > 1
 
 
@@ -72,26 +72,26 @@ def compare() -> Comparison:
     from core.apis.index import names, route_rows
 
     rows = list(route_rows(names()))
-    served = {(row.method, _without_names(row.path)) for row in rows}
-    operations = tuple(_reference_operations(served))
-    known = {(op.method, _without_names(place.path)) for op in operations for place in op.places.values()}
-    return Comparison(operations, tuple(_beyond(rows, served, known)))
+    routes = {(row.method, _without_names(row.path)) for row in rows}
+    operations = tuple(_reference_operations(routes))
+    reference_routes = {(op.method, _without_names(place.path)) for op in operations for place in op.places.values()}
+    return Comparison(operations, tuple(_beyond(rows, routes, reference_routes)))
 
 
 def count(operations: Iterable[ReferenceOperation], generation: str) -> tuple[int, int]:
     """How many of a generation's are served, and how many there are."""
     places = [op.places[generation] for op in operations if generation in op.places]
-    return sum(place.served for place in places), len(places)
+    return sum(place.is_served for place in places), len(places)
 
 
-def _reference_operations(served: set[tuple[str, str]]) -> Iterator[ReferenceOperation]:
+def _reference_operations(routes: set[tuple[str, str]]) -> Iterator[ReferenceOperation]:
     for line in TABLE.read_text("utf-8").splitlines():
         if line.startswith("#"):
             continue
         api, method, older, newer, *rest = line.split()
         paths = {"0.2": older, "1.5": older if newer == "=" else newer}
         places = {
-            generation: Place(path, (method, _without_names(path)) in served)
+            generation: Place(path, (method, _without_names(path)) in routes)
             for generation, path in paths.items()
             if path != "-"
         }
@@ -99,12 +99,12 @@ def _reference_operations(served: set[tuple[str, str]]) -> Iterator[ReferenceOpe
 
 
 def _beyond(
-    rows: Iterable["RouteRow"], served: set[tuple[str, str]], known: set[tuple[str, str]]
+    rows: Iterable["RouteRow"], routes: set[tuple[str, str]], reference_routes: set[tuple[str, str]]
 ) -> Iterator["RouteRow"]:
     for row in rows:
         path = _without_names(row.path)
-        again = path.startswith(OLDER_PREFIX) and (row.method, path.replace(OLDER_PREFIX, "/v1/")) in served
-        if (row.method, path) not in known and not again:
+        again = path.startswith(OLDER_PREFIX) and (row.method, path.replace(OLDER_PREFIX, "/v1/")) in routes
+        if (row.method, path) not in reference_routes and not again:
             yield row
 
 
@@ -117,10 +117,6 @@ class ApiName(click.ParamType[str]):
     """An API of either generation; the table is not read before the command runs."""
 
     name = "api"
-
-    @override
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value
 
     @override
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -171,28 +167,28 @@ def _summary(operations: Sequence[ReferenceOperation]) -> Iterator[str]:
 
 
 def _share(operations: Iterable[ReferenceOperation], generation: str) -> str:
-    served, total = count(operations, generation)
-    return f"{served} of {total}" if total else "-"
+    number, total = count(operations, generation)
+    return f"{number} of {total}" if total else "-"
 
 
 def _listing(operations: Iterable[ReferenceOperation]) -> Iterator[str]:
     """A line each, under the name of its API; the parameters of paths without their names, so that they fit."""
     yield "  ".join(f"{key:<4}" for key in GENERATIONS).rstrip()
-    before, moved = "", False
+    before, footnote = "", False
     for op in operations:
         if op.api != before:
             yield f"\n{op.api}"
-        before, moved = op.api, moved or op.moved
-        marks = "*" * op.moved + " (deprecated)" * op.deprecated
+        before, footnote = op.api, footnote or op.paths_differ
+        marks = "*" * op.paths_differ + " (deprecated)" * op.deprecated
         yield f"{'  '.join(f'{status(op, key):<4}' for key in GENERATIONS)}  {op.method:<6} {_without_names(op.path)}{marks}"
-    if moved:
+    if footnote:
         yield f"\n{ELSEWHERE}"
 
 
 def status(operation: ReferenceOperation, generation: str) -> str:
     """`yes`, `no`, or `-` where the generation does not have it."""
     place = operation.places.get(generation)
-    return "-" if place is None else "yes" if place.served else "no"
+    return "-" if place is None else "yes" if place.is_served else "no"
 
 
 def _document(operations: Sequence[ReferenceOperation], beyond: Iterable["RouteRow"]) -> dict[str, Any]:
@@ -209,7 +205,7 @@ def _document(operations: Sequence[ReferenceOperation], beyond: Iterable["RouteR
 
 def _entry(operation: ReferenceOperation) -> dict[str, Any]:
     places = {
-        key: None if (place := operation.places.get(key)) is None else {"path": place.path, "served": place.served}
+        key: None if (place := operation.places.get(key)) is None else {"path": place.path, "served": place.is_served}
         for key in GENERATIONS
     }
     return {"api": operation.api, "method": operation.method, **places, "deprecated": operation.deprecated}

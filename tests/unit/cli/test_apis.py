@@ -34,7 +34,7 @@ def test_what_has_no_parameters_is_served_where_there_is_a_route_of_this_very_pa
     for operation in OPERATIONS.values():
         assert operation.places
         for place in operation.places.values():
-            assert "{" in place.path or place.served == ((operation.method, place.path) in ROUTES), place
+            assert "{" in place.path or place.is_served == ((operation.method, place.path) in ROUTES), place
 
 
 def test_the_names_of_parameters_do_not_matter() -> None:
@@ -44,12 +44,12 @@ def test_the_names_of_parameters_do_not_matter() -> None:
     assert statuses("GET", "/v1/shields/{identifier}") == ["yes", "-"]
 
 
-def test_a_path_under_two_prefixes_is_one_operation_which_is_said_to_have_moved() -> None:
+def test_a_path_under_two_prefixes_is_one_operation_whose_paths_differ() -> None:
     chat = OPERATIONS["POST", "/v1/chat/completions"]
     assert [place.path for place in chat.places.values()] == ["/v1/openai/v1/chat/completions", "/v1/chat/completions"]
     assert statuses("POST", "/v1/chat/completions") == ["yes", "yes"]
-    assert chat.moved
-    assert not OPERATIONS["GET", "/v1/health"].moved
+    assert chat.paths_differ
+    assert not OPERATIONS["GET", "/v1/health"].paths_differ
 
 
 def test_beyond_are_the_routes_that_neither_has_under_any_prefix() -> None:
