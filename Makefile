@@ -53,6 +53,7 @@ check: setup ## format, lint, types, imports, dependencies, template
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)codespell
+	$(RUN)python -m tests.architecture.names
 	$(RUN)lint-imports
 	$(RUN)mypy
 	$(RUN)pyright
@@ -70,6 +71,20 @@ test: check ## everything, with coverage
 	MEASURE=1 $(PYTEST)
 	$(RUN)coverage combine -q
 	$(RUN)coverage report
+
+.PHONY: exact
+exact: setup ## what holds exactly, with many processes, kills and examples
+	$(RUN)python -m infra.local.parts
+	$(PYTEST) -m exact
+
+.PHONY: conformance
+conformance: setup ## every generation of the real clients, and packages of others
+	$(RUN)python -m infra.local.parts
+	$(PYTEST) -m conformance
+
+.PHONY: mutants
+mutants: setup ## which broken lines of the modules that matter most no test catches
+	$(RUN)python -m tests.mutants
 
 .PHONY: bench
 bench: setup ## speed and size, as ratios in one run

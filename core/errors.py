@@ -125,7 +125,6 @@ class KeyReused(ApiError):
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
-        """Need nothing."""
         super().__init__("This Idempotency-Key came with another request before; a new request needs a new key.")
 
 

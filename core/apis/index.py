@@ -47,11 +47,9 @@ def kind_of(api: str, section: str) -> Kind | None:
 
 
 def kinds() -> list[Kind]:
-    """Every kind of resource of this build."""
     return [kind for api in all_manifests() for kind in api.kinds]
 
 
 def route_rows(apis: Iterable[str]) -> Iterator[RouteRow]:
-    """Every route of these APIs."""
     for name in apis:
         yield from rows_of_api(manifest(name))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from core.errors import AuthUnavailable
 from core.platform.json_reader import read_json
+from core.platform.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -40,8 +41,7 @@ class Http:
     def __init__(self, *, seconds: float = SECONDS) -> None:
         """`seconds` is for a whole request."""
         self._seconds = seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._session: ClientSession | None = None
+        self._sessions: PerLoop[ClientSession] = PerLoop(_open_session)
 
     async def request(
         self,
@@ -68,12 +68,11 @@ class Http:
             raise AuthUnavailable(UNAVAILABLE) from failure
 
     async def close(self) -> None:
-        if self._session is not None and self._loop is asyncio.get_running_loop():  # others ended with their loop
-            session, self._session = self._session, None
-            await session.close()
+        await self._sessions.close()
 
     async def _ask(self, method: str, url: str, options: dict[str, Any]) -> Reply:
-        async with self._open_session().request(method, url, allow_redirects=False, **options) as answer:
+        session = await self._sessions.get()
+        async with session.request(method, url, allow_redirects=False, **options) as answer:
             content = b""
             async for chunk in answer.content.iter_any():
                 content += chunk
@@ -81,13 +80,11 @@ class Http:
                     raise ValueError("too large")
             return Reply(answer.status, _parse(content))
 
-    def _open_session(self) -> "ClientSession":
-        from aiohttp import ClientSession, DummyCookieJar
 
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
-            self._loop, self._session = loop, ClientSession(cookie_jar=DummyCookieJar())
-        return self._session
+def _open_session(_: str) -> "ClientSession":
+    from aiohttp import ClientSession, DummyCookieJar
+
+    return ClientSession(cookie_jar=DummyCookieJar())
 
 
 def _parse(content: bytes) -> object:

@@ -7,7 +7,6 @@
 Every call raises ApiFailed or Unreachable, both of `core.client.failures`.
 """
 
-import builtins
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast, override
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from core.client.answers import (
 )
 from core.client.failures import ApiFailed
 from core.client.http import Transport
+from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
     from core.apis.discovery import Environment
@@ -48,12 +48,10 @@ class Configurations:
     """Versions of what is laid over the run config's providers."""
 
     def __init__(self, transport: Transport) -> None:
-        """A part of a Client."""
         self._transport = transport
 
     def inspect(self) -> Inspected:
-        """What is in force."""
-        return _shaped(self._transport.send("GET", "/v1/inspect/configurations"), Inspected)
+        return _check_shape(self._transport.send("GET", "/v1/inspect/configurations"), Inspected)
 
     def register(self, config: Mapping[str, Any] | str, *, dry_run: bool = False, force: bool = False) -> Registered:
         """Merge this, or the JSON text of it, into what is in force; a null takes an override away.
@@ -70,54 +68,50 @@ class Configurations:
     def list(self, *, before: str | int | None = None, limit: int | None = None) -> ConfigurationPage:
         """At most `limit` versions (100 at the most), newest first, older than `before`."""
         query = {"before": before, "limit": limit}
-        return _shaped(self._transport.send("GET", "/v1/configurations", query=query), ConfigurationPage)
+        return _check_shape(self._transport.send("GET", "/v1/configurations", query=query), ConfigurationPage)
 
     def get(self, configuration_id: str | int) -> Configuration:
-        """One version."""
-        return _shaped(self._transport.send("GET", _one("configurations", configuration_id)), Configuration)
+        return _check_shape(self._transport.send("GET", _one("configurations", configuration_id)), Configuration)
 
     def unregister(self, configuration_id: str | int) -> None:
         """Remove a version; after the one in force the run config's file holds alone."""
         self._transport.send("DELETE", _one("configurations", configuration_id))
 
     def _post(self, body: dict[str, Any]) -> Registered:
-        return _shaped(self._transport.send("POST", "/v1/configurations", body), Registered)
+        return _check_shape(self._transport.send("POST", "/v1/configurations", body), Registered)
 
 
 class Inspection:
     """What the stack is, beside its configuration."""
 
     def __init__(self, transport: Transport) -> None:
-        """A part of a Client."""
         self._transport = transport
 
     def environment(self) -> "Environment":
         """What the stack runs on, and what its upstreams offer."""
         from core.apis.discovery import Environment
 
-        return _shaped(self._transport.send("GET", "/v1/inspect/environment"), Environment)
+        return _check_shape(self._transport.send("GET", "/v1/inspect/environment"), Environment)
 
 
 class Providers:
     """The providers of the run config, and those registered over it."""
 
     def __init__(self, transport: Transport) -> None:
-        """A part of a Client."""
         self._transport = transport
 
     def list(self) -> ProviderPage:
         """All of them, with their health, which is asked for now."""
-        return _shaped(self._transport.send("GET", "/v1/providers"), ProviderPage)
+        return _check_shape(self._transport.send("GET", "/v1/providers"), ProviderPage)
 
     def register(
         self, *, api: str, provider_id: str, provider_type: str, config: Mapping[str, Any]
     ) -> RegisteredProvider:
         """One more, of a type that the stack has been built with."""
         body = {"api": api, "provider_id": provider_id, "provider_type": provider_type, "config": config}
-        return _shaped(self._transport.send("POST", "/v1/providers", body), RegisteredProvider)
+        return _check_shape(self._transport.send("POST", "/v1/providers", body), RegisteredProvider)
 
     def unregister(self, provider_id: str) -> None:
-        """Remove one that was registered."""
         self._transport.send("DELETE", _one("providers", provider_id))
 
 
@@ -125,15 +119,14 @@ def _one(collection: str, identifier: str | int) -> str:
     return f"/v1/{collection}/{quote(str(identifier), safe='')}"
 
 
-def _shaped[Shape](answer: object, shape: type[Shape]) -> Shape:
+def _check_shape[Shape](answer: object, shape: type[Shape]) -> Shape:
     """The answer, which has all the keys that a `shape` has.
 
     Raises:
         ApiFailed: it has not: something else answers at this URL.
     """
     keys: frozenset[str] = vars(shape)["__required_keys__"]
-    there = cast("builtins.dict[str, Any]", answer).keys() if isinstance(answer, dict) else set[str]()
-    if missing := keys - there:
-        said = f"the answer is no {shape.__name__}: it has no {', '.join(sorted(missing))}."
-        raise ApiFailed(200, said, hint="Is this the URL of a stack of this version?")
+    if missing := keys - to_object(answer).keys():
+        problem = f"the answer is not the expected {shape.__name__}: it has no {', '.join(sorted(missing))}."
+        raise ApiFailed(200, problem, hint="Is this the URL of a stack of this version?")
     return cast("Shape", answer)

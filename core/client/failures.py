@@ -5,7 +5,7 @@ import json
 from typing import Final, override
 
 from core.config.redact import redact_text
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 
 HINTS: Final = {
     401: "Give an API key: the client's api_key, or LLAMBDA_API_KEY for the command.",
@@ -49,8 +49,8 @@ class Unreachable(Exception):
         return f"{self.url} cannot be reached: {self.reason}. Is the stack running, and is this its URL?"
 
 
-def refused(status: int, headers: Mapping[str, str], content: bytes) -> ApiFailed:
-    """The failure that an answer with such a status, not one of success, is."""
+def failure_of(status: int, headers: Mapping[str, str], content: bytes) -> ApiFailed:
+    """What an answer with this status, which is not one of success, says."""
     if status in REDIRECTION:
         message = f"it redirects to {redact_text(headers.get('location', 'nowhere'))}."
         return ApiFailed(status, message, hint="If that is the stack, use its address as the URL.")
@@ -58,23 +58,23 @@ def refused(status: int, headers: Mapping[str, str], content: bytes) -> ApiFaile
     hints = [f"Try again in {waiting} s." if waiting else HINTS.get(status, "")]
     if status >= FAULT and "x-request-id" in headers:
         hints.append(f"In the stack's log it is request {headers['x-request-id']}.")
-    message, code = _said(content)
+    message, code = _message_and_code(content)
     return ApiFailed(status, message, code, " ".join(filter(None, hints)))
 
 
-def strange(status: int, content: bytes) -> ApiFailed:
-    """The failure that an answer is that no stack gives."""
+def not_json(status: int, content: bytes) -> ApiFailed:
+    """For an answer that no stack gives."""
     return ApiFailed(status, f"the answer is not JSON: {_beginning(content)!r}.", hint="Is this the URL of a stack?")
 
 
-def _said(content: bytes) -> tuple[str, str]:
+def _message_and_code(content: bytes) -> tuple[str, str]:
     """Message and code of the one error body; of another body (a proxy's, a gateway's) its beginning."""
     try:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
         body = None
-    outer = as_object(body)
-    error = as_object(outer.get("error")) or outer  # API Gateway's own errors are {"message"}
+    outer = to_object(body)
+    error = to_object(outer.get("error")) or outer  # API Gateway's own errors are {"message"}
     message, code = error.get("message"), error.get("code")
     if isinstance(message, str) and message:
         return message, code if isinstance(code, str) else ""

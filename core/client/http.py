@@ -9,7 +9,7 @@ from urllib.error import URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import HTTPErrorProcessor, Request, build_opener
 
-from core.client.failures import Unreachable, refused, strange
+from core.client.failures import Unreachable, failure_of, not_json
 from core.config.redact import redact_text
 from core.frame.version import VERSION
 
@@ -33,7 +33,7 @@ class Transport:
         """The JSON of the answer, None where that is empty. Entries of `query` that are None are left out.
 
         Raises:
-            ApiFailed: the server says no, or its answer is no JSON.
+            ApiFailed: the server says no, or its answer is not JSON.
             Unreachable: there is no answer, or not all of one.
         """
         try:
@@ -41,17 +41,17 @@ class Transport:
         except (OSError, HTTPException, UnicodeError) as failure:  # UnicodeError: a host that is no name
             raise self._unreachable(failure) from failure
         if status not in SUCCESS:
-            raise refused(status, headers, content)
+            raise failure_of(status, headers, content)
         try:
             answer: object = json.loads(content) if content else None
         except (ValueError, RecursionError) as broken:
-            raise strange(status, content) from broken
+            raise not_json(status, content) from broken
         return answer
 
     def _request(self, method: str, path: str, body: object, query: Mapping[str, object]) -> Request:
-        given = urlencode({name: value for name, value in query.items() if value is not None})
+        encoded = urlencode({name: value for name, value in query.items() if value is not None})
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        request = Request(f"{self.url}{path}{'?' if given else ''}{given}", data, method=method)  # noqa: S310 - _root has seen it
+        request = Request(f"{self.url}{path}{'?' if encoded else ''}{encoded}", data, method=method)  # noqa: S310 - _root has seen it
         request.add_header("User-Agent", f"llambda/{VERSION}")
         request.add_header("Accept", "application/json")
         if data is not None:
@@ -70,8 +70,8 @@ class Transport:
         cause = failure.reason if isinstance(failure, URLError) else failure
         if isinstance(cause, TimeoutError):
             return Unreachable(self.url, f"no answer in {self._timeout:g} s")
-        said = cause.strerror if isinstance(cause, OSError) else None
-        return Unreachable(self.url, said or str(cause) or type(cause).__name__)
+        reason = cause.strerror if isinstance(cause, OSError) else None
+        return Unreachable(self.url, reason or str(cause) or type(cause).__name__)
 
 
 class _AsItComes(HTTPErrorProcessor):

@@ -44,7 +44,6 @@ class Api:
 
     @property
     def function(self) -> str:
-        """The module that serves it."""
         return f"functions.{self.name}"
 
 

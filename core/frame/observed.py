@@ -15,19 +15,16 @@ class Stopwatch:
     __slots__ = ("_holders", "_since", "seconds")
 
     def __init__(self) -> None:
-        """Begin at 0, held by nobody."""
         self.seconds = 0.0
         self._holders = 0
         self._since = 0.0
 
     def __enter__(self) -> None:
-        """Hold it."""
         if not self._holders:
             self._since = perf_counter()
         self._holders += 1
 
     def __exit__(self, *_: object) -> None:
-        """Let it go."""
         self._holders -= 1
         if not self._holders:
             self.seconds += perf_counter() - self._since

@@ -86,7 +86,6 @@ class Kind:
         return body
 
     def show(self, resource: Resource) -> JsonObject:
-        """A resource of this kind on the wire."""
         shown: JsonObject = present(resource) if self.present is None else load(self.present)(resource)
         return shown
 

@@ -37,7 +37,6 @@ class Table:
     def __init__(
         self, name: str, *, region: str | None, endpoint_url: str | None, answer_seconds: float = READ_SECONDS
     ) -> None:
-        """Nothing is imported or opened yet."""
         self.name = name
         self._region = region
         self._endpoint_url = endpoint_url
@@ -95,7 +94,6 @@ def namespace_prefix(namespace: str) -> str:
 
 
 def number_value(value: int) -> dict[str, str]:
-    """As an attribute."""
     return {"N": str(value)}
 
 

@@ -3,6 +3,6 @@
 from typing import Any, cast
 
 
-def as_object(value: object) -> dict[str, Any]:
+def to_object(value: object) -> dict[str, Any]:
     """`value` if it is an object, else an empty one."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -18,7 +18,6 @@ class PerLoop[Client]:
     """A client for each name: `connect` opens it at the first call that needs it, once for all who need it at that time."""
 
     def __init__(self, connect: Callable[[str], AbstractAsyncContextManager[Client]]) -> None:
-        """Open nothing yet."""
         self._connect = connect
         self._clients: _Clients[Client] | None = None
 

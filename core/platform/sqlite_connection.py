@@ -26,7 +26,6 @@ class SqliteConnection:
         unavailable: type[ApiError],
         patience: float = BUSY_SECONDS,
     ) -> None:
-        """Nothing is opened or made yet."""
         self._path = path
         self._schema = schema
         self._owner = owner

@@ -30,7 +30,6 @@ class TtlCache[Key, Value]:
         return value if self._clock() < until else None
 
     def put(self, key: Key, value: Value) -> None:
-        """Remember it from now on."""
         self._put(key, value, self._clock() + self._seconds)
 
     async def get(self, key: Key, read: Read[Value]) -> Value:

@@ -19,7 +19,6 @@ class Memory:
         return self._seen.get(key, 0) if window == self._window else 0
 
     def remember(self, window: str, key: str, requests: int) -> None:
-        """Keep it until another window is asked for."""
         if window != self._window or (len(self._seen) >= self._most and key not in self._seen):
             self._window = window
             self._seen.clear()

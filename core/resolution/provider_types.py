@@ -70,5 +70,4 @@ type Specs = dict[tuple[str, str], ProviderSpec]
 
 
 def built_in() -> Specs:
-    """By API and provider type."""
     return {(spec.api, spec.provider_type): spec for spec in (*BUILT_IN, *OPENAI)}

@@ -56,7 +56,6 @@ class Policy:
     """The first rule that matches decides; if none does, the answer is no."""
 
     def __init__(self, rules: Sequence[AccessRule]) -> None:
-        """Prepare `rules` for many decisions."""
         self._rules = [
             (_Matcher(rule), Decision(rule.permit is not None, rule, index)) for index, rule in enumerate(rules)
         ]

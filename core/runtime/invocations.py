@@ -123,7 +123,6 @@ class RuntimeApi:
         check_reply(await self._fail("/restore/error", failure))
 
     async def close(self) -> None:
-        """Close the connection; the next request opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.aclose()

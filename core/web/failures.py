@@ -38,7 +38,6 @@ class ClientLeft(ApiError):
     code = "client_left"
 
     def __init__(self) -> None:
-        """Say so; nobody reads it but the log."""
         super().__init__("The client left before it was answered.")
 
 

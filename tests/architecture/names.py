@@ -16,12 +16,51 @@ FOLDERS: Final = ("core", "functions", "infra")
 MOST_PARTICIPLES: Final = 3.0  # percent of the functions; in ten admired codebases 0 to 2.5
 MOST_BARE: Final = 0.5  # percent of the variables; in ten admired codebases 0 to 0.3
 IRREGULAR: Final = frozenset(
-    ["begun", "chosen", "drawn", "found", "given", "gone", "heard", "held", "kept", "known", "left", "made", "meant", "said", "sent", "shown", "taken", "thought", "told", "written"]
+    [
+        "begun",
+        "chosen",
+        "drawn",
+        "found",
+        "given",
+        "gone",
+        "heard",
+        "held",
+        "kept",
+        "known",
+        "left",
+        "made",
+        "meant",
+        "said",
+        "sent",
+        "shown",
+        "taken",
+        "thought",
+        "told",
+        "written",
+    ]
 )
 PRONOUNS: Final = frozenset(
-    ["asked", "called", "each", "elsewhere", "it", "listed", "named", "served", "so", "there", "used", "wanted", "what", "where", "who"]
+    [
+        "asked",
+        "called",
+        "each",
+        "elsewhere",
+        "it",
+        "listed",
+        "named",
+        "served",
+        "so",
+        "there",
+        "used",
+        "wanted",
+        "what",
+        "where",
+        "who",
+    ]
 )
-NO_PARTICIPLES: Final = frozenset(["embed", "exceed", "feed", "need", "nested", "required", "seed", "shared", "shed", "speed"])
+NO_PARTICIPLES: Final = frozenset(
+    ["embed", "exceed", "feed", "need", "nested", "required", "seed", "shared", "shed", "speed"]
+)
 
 
 @dataclass(slots=True)

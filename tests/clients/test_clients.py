@@ -1,18 +1,15 @@
 """The real clients of every generation against one running stack and a real model, none with a special setting."""
 
 from collections.abc import Iterator
-import json
-from pathlib import Path
-import subprocess
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from infra.local import clients
+from tests.clients import running
 from tests.clients.scripts import llama_stack, llama_stack_admin, llama_stack_native, ogx, openai_sdk
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS: dict[str, tuple[ModuleType, ...]] = {
     "llama-stack-client-0.2": (llama_stack, llama_stack_native),
     "llama-stack-client-0.7": (llama_stack, llama_stack_admin),
@@ -27,7 +24,8 @@ def cases() -> Iterator[Any]:
     for client, scripts in SCRIPTS.items():
         for script in scripts:
             for scenario in script.SCENARIOS:
-                yield pytest.param(client, script.__name__, scenario.__name__, id=f"{client}-{scenario.__name__}")
+                name = scenario.__name__
+                yield pytest.param(client, script.__name__, name, id=f"{client}-{name}", marks=running.marks(client))
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +41,5 @@ def test_every_client_has_a_script() -> None:
 @pytest.mark.parametrize(("client", "script", "scenario"), list(cases()))
 def test_a_real_client_works(stack_url: str, results: Results, client: str, script: str, scenario: str) -> None:
     if (client, script) not in results:
-        command = [str(clients.python_of(client)), "-m", script, stack_url]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr
-        results[client, script] = json.loads(done.stdout.splitlines()[-1])
+        results[client, script] = running.results(client, script, stack_url)
     assert results[client, script][scenario] is None, results[client, script][scenario]

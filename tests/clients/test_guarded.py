@@ -1,7 +1,6 @@
 """The real clients with API keys made by the real command, against one guarded stack and a real model."""
 
 from collections.abc import Generator
-import json
 import os
 from pathlib import Path
 import subprocess
@@ -9,13 +8,11 @@ import sys
 
 import pytest
 
-from infra.local import clients
 from infra.local.model_server import CHAT_MODEL
+from tests.clients.running import check, params
 from tests.parts.secrets import plant
-from tests.parts.stack import serving
+from tests.parts.stack import ROOT, serving
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = "tests.clients.scripts.guarded"
 CONFIG = f"""
 version: 2
 image_name: guarded
@@ -61,13 +58,7 @@ def guarded(model_server: str, tmp_path_factory: pytest.TempPathFactory) -> Gene
         yield url, keys
 
 
-@pytest.mark.parametrize("client", clients.names())
+@pytest.mark.parametrize("client", params())
 def test_a_real_client_raises_what_each_answer_means(guarded: tuple[str, dict[str, str]], client: str) -> None:
     url, keys = guarded
-    command = [str(clients.python_of(client)), "-m", SCRIPT, url]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | keys, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    failures = {name: text for name, text in json.loads(done.stdout.splitlines()[-1]).items() if text is not None}
-    assert not failures, "\n".join(failures.values())
+    check(client, "tests.clients.scripts.guarded", url, **keys)

@@ -1,20 +1,17 @@
 """The openai client's helpers over an OpenAI-compatible remote and over Bedrock: the same script gives the same results."""
 
 from collections.abc import Generator
-import json
-import subprocess
 
 import pytest
 
 from infra.local import clients
+from tests.clients.running import check, params
 from tests.parts import scripted
 from tests.parts.bedrock import KEYS, MODEL, REGION
 from tests.parts.secrets import plant
-from tests.parts.stack import ROOT, serving
+from tests.parts.stack import serving
 from tests.parts.upstream import in_thread
 
-SCRIPT = "tests.clients.scripts.openai_helpers"
-OPENAI = [name for name in clients.names() if name.startswith("openai")]
 CONFIG = f"""
 version: 2
 image_name: helpers
@@ -71,10 +68,6 @@ def test_the_script_asks_for_the_model_that_the_fake_lists() -> None:
     assert MODELS[1] == f"bedrock/{MODEL}"
 
 
-@pytest.mark.parametrize("client", OPENAI)
+@pytest.mark.parametrize("client", params(name for name in clients.names() if name.startswith("openai")))
 def test_the_helpers_get_the_same_from_both_providers(scripted_url: str, client: str) -> None:
-    command = [str(clients.python_of(client)), "-m", SCRIPT, scripted_url]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    failures = {name: text for name, text in json.loads(done.stdout.splitlines()[-1]).items() if text is not None}
-    assert not failures, "\n".join(failures.values())
+    check(client, "tests.clients.scripts.openai_helpers", scripted_url)

@@ -4,17 +4,15 @@ import asyncio
 from collections.abc import Generator
 from itertools import count
 import json
-import subprocess
 from typing import Any
 
 from aiohttp import web
 import pytest
 
-from infra.local import clients
-from tests.parts.stack import ROOT, serving
+from tests.clients.running import check, params
+from tests.parts.stack import serving
 from tests.parts.upstream import CHAT, FakeUpstream, Reply, chunk, in_thread, stream
 
-SCRIPT = "tests.clients.scripts.idempotent"
 CONFIG = """
 version: 2
 image_name: idempotent
@@ -64,10 +62,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
             yield url
 
 
-@pytest.mark.parametrize("client", clients.names())
+@pytest.mark.parametrize("client", params())
 def test_a_real_client_gets_the_same_answer_or_the_right_error(url: str, client: str) -> None:
-    command = [str(clients.python_of(client)), "-m", SCRIPT, url]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    failures = {name: text for name, text in json.loads(done.stdout.splitlines()[-1]).items() if text is not None}
-    assert not failures, "\n".join(failures.values())
+    check(client, "tests.clients.scripts.idempotent", url)

@@ -56,7 +56,7 @@ def test_it_ends_cleanly_even_in_the_middle_of_an_answer(
     with started(port, log) as process:
         model_server.wait_until_ready(process, port)
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
-        with httpx.stream("POST", url, content=json.dumps(question)) as answer:
+        with httpx.stream("POST", url, content=json.dumps(question), timeout=60) as answer:
             next(answer.iter_raw())
             end(process)
             assert process.wait(10) == 0

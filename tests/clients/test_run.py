@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from infra.local.ports import free_port
+from tests.parts.signals import interruptible
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90
@@ -22,7 +23,8 @@ READY_SECONDS = 90
 
 def start(state: Path, port: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "infra.local.run", "--port", str(port), "--state", str(state)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with interruptible():
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def until(process: subprocess.Popen[str], words: str) -> str:

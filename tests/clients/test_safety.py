@@ -6,7 +6,6 @@ The small local model is no guard, and what it says instead of a verdict must no
 from collections.abc import Generator
 import json
 from pathlib import Path
-import subprocess
 
 from aiohttp import web
 import httpx
@@ -14,12 +13,10 @@ import pytest
 
 from infra.local import clients
 from infra.local.model_server import CHAT_MODEL
+from tests.clients.running import check, params
 from tests.clients.scripts.safety import GUARD
-from tests.parts.stack import ROOT, serving
+from tests.parts.stack import serving
 from tests.parts.upstream import CHAT, FakeUpstream, in_thread
-
-SCRIPT = "tests.clients.scripts.safety"
-WITH_SAFETY = [name for name in clients.names() if not name.startswith("ogx")]
 
 
 async def judge(request: web.Request) -> web.StreamResponse:
@@ -43,13 +40,9 @@ def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
             yield url
 
 
-@pytest.mark.parametrize("client", WITH_SAFETY)
+@pytest.mark.parametrize("client", params(name for name in clients.names() if not name.startswith("ogx")))
 def test_a_real_client_runs_shields_and_moderates(guarded_url: str, client: str) -> None:
-    command = [str(clients.python_of(client)), "-m", SCRIPT, guarded_url]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    failures = {name: text for name, text in json.loads(done.stdout.splitlines()[-1]).items() if text is not None}
-    assert not failures, "\n".join(failures.values())
+    check(client, "tests.clients.scripts.safety", guarded_url)
 
 
 def test_a_real_model_that_is_no_guard_is_a_failure_and_never_a_pass(model_server: str, tmp_path: Path) -> None:

@@ -13,13 +13,12 @@ from core.platform.dynamodb_table import Table
 from core.stores.answers import sqlite as answers_sqlite
 from core.stores.answers.dynamodb import MOST_PART, DynamoAnswers
 from core.stores.answers.port import AnswerStore, Lease
-from tests.contract import counters
+from tests.contract.crew import together
 
 PATIENCE = 60.0  # seconds: a slow machine is no failure
 KINDS = ("sqlite", "dynamodb")
 NOW = 1_800_000_000
 UNTIL = NOW + 900
-BARRIER_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,14 @@ def fresh_answers(request: pytest.FixtureRequest, kind: str, folder: Path) -> An
 
 
 def rush(answering: Answering, keys: list[str], now: int) -> list[str]:
-    """In a worker of `tests.contract.counters.workers`: when all are ready, begin each key; those that it got."""
+    """In a process of a crew: when all are there, begin each key; those that it got."""
     return asyncio.run(_rush(answering, keys, now))
 
 
 async def _rush(answering: Answering, keys: list[str], now: int) -> list[str]:
     async with answering.opened() as store:
         await store.begin(f"warm-{os.getpid()}", "f", now=now, until=now + 1)
-        await asyncio.to_thread(counters._together[0].wait, BARRIER_SECONDS)
+        await together()
         begun = await asyncio.gather(*(store.begin(key, "f", now=now, until=now + 900) for key in keys))
     return [one.key for one in begun if isinstance(one, Lease)]
 

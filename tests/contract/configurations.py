@@ -16,11 +16,10 @@ from core.stores.configurations import dynamodb as configurations_dynamodb
 from core.stores.configurations import sqlite as configurations_sqlite
 from core.stores.configurations.port import ConfigurationStore, Head
 from core.stores.configurations.sqlite import SqliteConfigurations
-from tests.contract import counters
+from tests.contract.crew import together
 
 KINDS = ("sqlite", "dynamodb")
 PATIENCE = 60.0  # seconds: a slow machine is no failure
-BARRIER_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +83,14 @@ async def consistent(store: ConfigurationStore, *, fewest: int = 0) -> Head:
 
 
 def crowd(configuring: Configuring, notes: list[str]) -> dict[str, int]:
-    """In a worker of `tests.contract.counters.workers`: when all are ready, append one for each note, all at once."""
+    """In a process of a crew: when all are there, append one for each note, all at once."""
     return asyncio.run(_crowd(configuring, notes))
 
 
 async def _crowd(configuring: Configuring, notes: list[str]) -> dict[str, int]:
     async with configuring.opened() as store:
         await store.head()
-        await asyncio.to_thread(counters._together[0].wait, BARRIER_SECONDS)
+        await together()
         versions = await asyncio.gather(*(added(store, note) for note in notes))
     return dict(zip(notes, versions, strict=True))
 

@@ -1,12 +1,19 @@
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
 
 from core.stores.registry.port import RegistryStore
+from tests.contract.crew import Crew, hired
 from tests.contract.registries import Backend
 
 BACKENDS = ("sqlite", "dynamodb")
+
+
+@pytest.fixture(params=[2, pytest.param(5, marks=pytest.mark.exact)], ids="{} processes".format)
+def crew(request: pytest.FixtureRequest) -> Generator[Crew]:
+    with hired(request.param) as crew:
+        yield crew
 
 
 @pytest.fixture(params=BACKENDS)

@@ -2,11 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-import multiprocessing
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,10 @@ from core.quota.quota import Quota
 from core.stores.counters import sqlite as counters_sqlite
 from core.stores.counters.dynamodb import DynamoCounters
 from core.stores.counters.port import CounterStore
+from tests.contract.crew import together
 from tests.unit.quota.fakes import quota_config, user
 
-PROCESSES = 4
 CALLERS = 64  # of each process
-BARRIER_SECONDS = 60
 PATIENCE = 60.0  # seconds: a slow machine is no failure
 KINDS = ("sqlite", "dynamodb")
 LATER = 4_000_000_000  # 2096
@@ -58,20 +54,6 @@ def fresh_counters(request: pytest.FixtureRequest, kind: str, folder: Path) -> C
     return Counting(table, endpoint)
 
 
-def workers() -> ProcessPoolExecutor:
-    """Processes of their own, started afresh, that can wait for each other."""
-    spawning = multiprocessing.get_context("spawn")
-    barrier = spawning.Barrier(PROCESSES)
-    return ProcessPoolExecutor(PROCESSES, mp_context=spawning, initializer=_start, initargs=(barrier,))
-
-
-_together: list[Barrier] = []
-
-
-def _start(barrier: Barrier) -> None:
-    _together.append(barrier)
-
-
 def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any]) -> int:
     """In a worker: when all workers are ready, 64 calls of one client at once; how many were admitted."""
     return asyncio.run(_crowd(counting, tokens, settings))
@@ -81,7 +63,7 @@ async def _crowd(counting: Counting, tokens: int | None, settings: dict[str, Any
     async with counting.opened() as store:
         quota = Quota(quota_config(**settings), store, clock=lambda: LATER)
         await store.read("warm")
-        await asyncio.to_thread(_together[0].wait, BARRIER_SECONDS)
+        await together()
         return sum(await asyncio.gather(*(_admitted(quota, tokens) for _ in range(CALLERS))))
 
 

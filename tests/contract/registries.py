@@ -2,11 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-import multiprocessing
-from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from core.errors import Conflict
@@ -14,9 +11,7 @@ from core.frame.resources import Resource
 from core.stores.registry import dynamodb, sqlite
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
-
-PROCESSES = 5
-BARRIER_SECONDS = 60
+from tests.contract.crew import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +44,6 @@ def model(identifier: str = "llama", name: str | None = None, *, provider: str =
     return Resource("model", identifier, provider, name or identifier, attributes, created=1_700_000_000)
 
 
-def workers() -> ProcessPoolExecutor:
-    """Processes of their own, started afresh, that can wait for each other."""
-    spawning = multiprocessing.get_context("spawn")
-    barrier = spawning.Barrier(PROCESSES)
-    return ProcessPoolExecutor(PROCESSES, mp_context=spawning, initializer=_start, initargs=(barrier,))
-
-
-_together: list[Barrier] = []
-
-
-def _start(barrier: Barrier) -> None:
-    _together.append(barrier)
-
-
 def register(backend: Backend, contenders: list[Resource]) -> list[str]:
     """In a worker: when all workers are ready, register all at once; "won" or "conflict" for each."""
     return asyncio.run(_register(backend, contenders))
@@ -70,7 +51,7 @@ def register(backend: Backend, contenders: list[Resource]) -> list[str]:
 
 async def _register(backend: Backend, contenders: list[Resource]) -> list[str]:
     async with backend.opened() as store:
-        await asyncio.to_thread(_together[0].wait, BARRIER_SECONDS)
+        await together()
         return await asyncio.gather(*(_outcome(store, resource) for resource in contenders))
 
 
@@ -89,7 +70,7 @@ def churn(backend: Backend, resource: Resource, rounds: int) -> int:
 
 async def _churn(backend: Backend, resource: Resource, rounds: int) -> int:
     async with backend.opened() as store:
-        await asyncio.to_thread(_together[0].wait, BARRIER_SECONDS)
+        await together()
         removed = 0
         for _ in range(rounds):
             await _outcome(store, resource)

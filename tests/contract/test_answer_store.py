@@ -17,7 +17,7 @@ import pytest
 from core.errors import IdempotencyUnavailable
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 from tests.contract.answers import KINDS, NOW, UNTIL, Answering, crash, fresh_answers, rush
-from tests.contract.counters import PROCESSES, workers
+from tests.contract.crew import Crew
 from tests.unit.web.fakes import MemoryAnswers
 
 ANSWER = Answer(200, "application/json", b'{"a":"\xc3\xa4"}')
@@ -131,15 +131,12 @@ async def test_of_many_at_once_one_gets_the_key(store: AnswerStore) -> None:
 
 
 async def test_of_many_processes_at_once_one_gets_each_key_whether_it_is_free_or_its_lease_has_ended(
-    answering: Answering,
+    answering: Answering, crew: Crew
 ) -> None:
     keys = [f"k{number}" for number in range(25)]
-    loop = asyncio.get_running_loop()
-    with workers() as pool:
-        for now in (NOW, UNTIL):
-            runs = [loop.run_in_executor(pool, rush, answering, keys, now) for _ in range(PROCESSES)]
-            winners = Counter(key for got in await asyncio.gather(*runs) for key in got)
-            assert winners == dict.fromkeys(keys, 1)
+    for now in (NOW, UNTIL):
+        runs = await crew.work(rush, *[(answering, keys, now)] * crew.size)
+        assert Counter(key for got in runs for key in got) == dict.fromkeys(keys, 1)
 
 
 async def test_what_a_dead_process_held_is_taken_over_when_its_lease_has_ended(answering: Answering) -> None:

@@ -210,8 +210,8 @@ def test_refusals_of_all_kinds_are_said_in_one_line(
     [
         (b"<html>hello", "the answer is not JSON: '<html>hello'. Is this the URL of a stack?"),
         (b"[" * 100_000, "the answer is not JSON"),
-        (b"[]", "the answer is no Inspected: it has no providers, refresh_seconds, version."),
-        (b"", "the answer is no Inspected"),
+        (b"[]", "the answer is not the expected Inspected: it has no providers, refresh_seconds, version."),
+        (b"", "the answer is not the expected Inspected"),
         (b'{"version": 1, "providers": {}}', "it has no refresh_seconds. Is this the URL of a stack of this version?"),
     ],
 )

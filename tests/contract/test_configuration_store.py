@@ -28,9 +28,9 @@ from tests.contract.configurations import (
     everything,
     fresh_configurations,
 )
-from tests.contract.counters import PROCESSES, workers
+from tests.contract.crew import Crew
 
-EACH = 25
+EACH = 20
 STRANGE = [0, -1, -(2**70), MOST_VERSION, MOST_VERSION + 1, 2**70]
 STEPS = st.lists(
     st.tuples(st.sampled_from(["append", "append", "remove"]), st.integers(0, 6), st.booleans()), max_size=25
@@ -227,15 +227,14 @@ async def test_appending_and_removing_at_once_never_leaves_a_removed_one_in_forc
         assert (await store.get(version) is None) == removed
 
 
-async def test_a_hundred_appends_by_four_processes_keep_one_total_order(configuring: Configuring) -> None:
-    shares = [[f"{process}-{number}" for number in range(EACH)] for process in range(PROCESSES)]
-    loop = asyncio.get_running_loop()
-    with workers() as pool:
-        runs = [loop.run_in_executor(pool, crowd, configuring, notes) for notes in shares]
-        got = {note: version for run in await asyncio.gather(*runs) for note, version in run.items()}
-    assert sorted(got.values()) == list(range(1, PROCESSES * EACH + 1))
+async def test_appends_by_many_processes_at_once_keep_one_total_order(configuring: Configuring, crew: Crew) -> None:
+    most = crew.size * EACH
+    shares = [[f"{process}-{number}" for number in range(EACH)] for process in range(crew.size)]
+    runs = await crew.work(crowd, *((configuring, notes) for notes in shares))
+    got = {note: version for run in runs for note, version in run.items()}
+    assert sorted(got.values()) == list(range(1, most + 1))
     async with configuring.opened() as store:
-        assert await consistent(store) == Head(100, 100)
+        assert await consistent(store) == Head(most, most)
         assert {row.note: row.version for row in await everything(store)} == got
 
 
@@ -246,11 +245,14 @@ async def grown(store: ConfigurationStore, latest: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_processes_that_are_killed_leave_a_head_that_fits_what_is_there(configuring: Configuring) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.exact)])
+async def test_processes_that_are_killed_leave_a_head_that_fits_what_is_there(
+    configuring: Configuring, kills: int
+) -> None:
     spawning = multiprocessing.get_context("spawn")
     async with configuring.opened() as store:
         latest = 0
-        for _ in range(3):
+        for _ in range(kills):
             writers = [spawning.Process(target=append_for_ever, args=(configuring,)) for _ in range(2)]
             for writer in writers:
                 writer.start()

@@ -184,7 +184,7 @@ async def test_a_redirect_to_the_same_name_with_another_address_is_judged_anew(u
 async def test_a_redirect_to_what_is_no_url_to_fetch_is_refused(upstream: FakeUpstream, location: str) -> None:
     upstream.replies["/a"] = to(location)
     async with fetching(upstream.url) as fetcher:
-        assert await refusal(fetcher, upstream.url + "/a") == "redirects to where it may not be followed."
+        assert await refusal(fetcher, upstream.url + "/a") == "redirects to a place that may not be fetched."
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(upstream: FakeUpstream, tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_a_violation_without_categories_is_flagged() -> None:
 
 
 def judged(said: str, *excluded: str) -> list[str]:
-    return LlamaGuard(FakeProvider(), excluded)._judged(said)
+    return LlamaGuard(FakeProvider(), excluded)._parse_verdict(said)
 
 
 @given(st.lists(st.sampled_from(sorted(CATEGORIES)), min_size=1), st.sets(st.sampled_from(sorted(CATEGORIES))))

@@ -12,7 +12,7 @@ import pytest
 from core.apis.safety import Violation
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
-from core.providers.http.message_text import words
+from core.providers.http.message_text import plain_text
 from core.providers.nvidia.safety import Config, NemoGuardrails, connect, conversation
 from tests.parts.upstream import FakeUpstream, running, status
 
@@ -143,5 +143,5 @@ SAID = st.lists(
 @given(SAID)
 def test_the_last_message_is_always_the_one_that_is_judged(messages: list[dict[str, Any]]) -> None:
     last = conversation(messages)[-1]
-    assert last["content"] == words(messages[-1]["content"])
+    assert last["content"] == plain_text(messages[-1]["content"])
     assert (last["role"] == "assistant") == (messages[-1]["role"] == "assistant")

@@ -1,30 +1,19 @@
 """The registry between processes: who wins, and what the others see."""
 
-import asyncio
-from collections.abc import Generator
-from concurrent.futures import ProcessPoolExecutor
-
 import pytest
 
 from core.errors import Conflict
-from tests.contract.registries import PROCESSES, Backend, churn, model, read, register, workers
+from tests.contract.crew import Crew
+from tests.contract.registries import Backend, churn, model, read, register
 
 EACH = 10
 
 
-@pytest.fixture
-def pool() -> Generator[ProcessPoolExecutor]:
-    with workers() as pool:
-        yield pool
-
-
-async def test_of_50_registrations_of_one_identifier_one_wins(backend: Backend, pool: ProcessPoolExecutor) -> None:
-    contenders = [model("llama", f"name-{n}", number=n) for n in range(PROCESSES * EACH)]
-    shares = [contenders[n::PROCESSES] for n in range(PROCESSES)]
-    loop = asyncio.get_running_loop()
-    runs = [loop.run_in_executor(pool, register, backend, share) for share in shares]
-    outcomes = [outcome for run in await asyncio.gather(*runs) for outcome in run]
-    assert sorted(outcomes) == ["conflict"] * 49 + ["won"]
+async def test_of_50_registrations_of_one_identifier_one_wins(backend: Backend, crew: Crew) -> None:
+    contenders = [model("llama", f"name-{n}", number=n) for n in range(50)]
+    shares = [contenders[n :: crew.size] for n in range(crew.size)]
+    runs = await crew.work(register, *((backend, share) for share in shares))
+    assert sorted(outcome for run in runs for outcome in run) == ["conflict"] * 49 + ["won"]
     async with backend.opened() as store:
         winner = await store.get("model", "llama")
         assert winner in contenders
@@ -32,27 +21,22 @@ async def test_of_50_registrations_of_one_identifier_one_wins(backend: Backend, 
         assert [resource for resource in found if resource is not None] == [winner]
 
 
-async def test_registering_replacing_and_unregistering_at_once_leaves_no_orphan(
-    backend: Backend, pool: ProcessPoolExecutor
-) -> None:
-    contenders = [model("llama", f"name-{n}") for n in range(PROCESSES)]
-    loop = asyncio.get_running_loop()
-    runs = [loop.run_in_executor(pool, churn, backend, resource, EACH) for resource in contenders]
-    assert sum(await asyncio.gather(*runs)) > 0
+async def test_registering_replacing_and_unregistering_at_once_leaves_no_orphan(backend: Backend, crew: Crew) -> None:
+    contenders = [model("llama", f"name-{n}") for n in range(crew.size)]
+    assert sum(await crew.work(churn, *((backend, resource, EACH) for resource in contenders))) > 0
     async with backend.opened() as store:
         assert await store.get("model", "llama") is None
         for resource in contenders:
             assert await store.find("model", "vllm", resource.provider_resource_id) is None
 
 
-async def test_another_process_sees_each_change_at_once(backend: Backend, pool: ProcessPoolExecutor) -> None:
-    loop = asyncio.get_running_loop()
+async def test_another_process_sees_each_change_at_once(backend: Backend, crew: Crew) -> None:
     async with backend.opened() as store:
-        assert await loop.run_in_executor(pool, read, backend, "llama") is None
+        assert await crew.work(read, (backend, "llama")) == [None]
         resource = await store.create(model())
-        assert await loop.run_in_executor(pool, read, backend, "llama") == resource
+        assert await crew.work(read, (backend, "llama")) == [resource]
         await store.delete("model", "llama")
-        assert await loop.run_in_executor(pool, read, backend, "llama") is None
+        assert await crew.work(read, (backend, "llama")) == [None]
 
 
 async def test_a_miss_behind_the_cache_is_read_again_each_time(backend: Backend) -> None:

@@ -18,8 +18,11 @@ TABLE: Final = (
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
     Row("core.quota.quota", ("tests/unit/quota",)),
     Row("core.auth.claims", ("tests/unit/auth/test_claims.py", "tests/contract/test_auth_tokens.py")),
-    Row("core.auth.signed", ("tests/unit/auth/test_signed.py", "tests/contract/test_auth_tokens.py")),
+    Row("core.auth.jwt_verifier", ("tests/unit/auth/test_jwt_verifier.py", "tests/contract/test_auth_tokens.py")),
     Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
     Row("core.web.idempotency", ("tests/unit/web/test_idempotency.py", "tests/contract/test_idempotency.py")),
-    Row("core.providers.bedrock.converse.messages", ("tests/unit/providers",)),
+    Row(
+        "core.providers.bedrock.converse.messages",
+        ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
+    ),
 )

@@ -204,7 +204,6 @@ def _in_force(client: "Client") -> output.Before | None:
 
 
 def _version(client: "Client", name: str | None) -> "tuple[str, Providers]":
-    """Its title, and what it overrides; None is the one in force."""
     version = str(client.configurations.inspect()["version"]) if name is None else name
     if version in {THE_FILE, "0"}:
         return "the run config's file", {"providers": {}}

@@ -61,7 +61,6 @@ def is_progress(event: Event) -> bool:
 
 
 def line(event: Event) -> str:
-    """Of progress."""
     reason = f": {redact_text(event.reason)}" if event.has_failed and event.reason else ""
     return f"  {event.status:<16} {event.resource}{reason}"
 

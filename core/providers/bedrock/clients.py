@@ -58,7 +58,6 @@ class AwsClients:
     """One SDK client per service, of the event loop that asks."""
 
     def __init__(self, config: AwsConfig) -> None:
-        """Keep how; nothing is imported or opened yet."""
         self._config = config
         self._sessions: PerLoop[AioSession] = PerLoop(lambda _: nullcontext(self._new_session()))
         self._clients: PerLoop[Any] = PerLoop(self._connect)

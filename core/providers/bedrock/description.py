@@ -8,20 +8,20 @@ from core.providers.bedrock.clients import AwsClients
 from core.providers.bedrock.errors import translate_errors
 
 
-async def described(provider_id: str, clients: AwsClients, listed: Callable[[], Awaitable[Description]]) -> Description:
-    """`listed` is asked only where there are credentials.
+async def describe(provider_id: str, clients: AwsClients, offers: Callable[[], Awaitable[Description]]) -> Description:
+    """`offers` is asked only where there are credentials.
 
     Raises:
         ProviderUnavailable: no region, no such profile.
     """
     with translate_errors(provider_id):
         control = await clients.client("bedrock")
-    known = Description(region=control.meta.region_name, credentials=False)
+    description = Description(region=control.meta.region_name, credentials=False)
     try:
         with translate_errors(provider_id):
             await clients.credentials()
-        known["credentials"] = True
-        known.update(await listed())
+        description["credentials"] = True
+        description.update(await offers())
     except ApiError as failure:
-        known["error"] = failure.message
-    return known
+        description["error"] = failure.message
+    return description

@@ -45,10 +45,10 @@ def to_invoke(family: Family, request: EmbeddingsRequest) -> list[JsonObject]:
     Raises:
         InvalidRequest: the input is not text, or an option is not OpenAI's.
     """
-    given = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
-    _check(given)
+    options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    _check(options)
     texts = _texts(request.input)
-    return [family.body(texts[at : at + family.most_texts], given) for at in range(0, len(texts), family.most_texts)]
+    return [family.body(texts[at : at + family.most_texts], options) for at in range(0, len(texts), family.most_texts)]
 
 
 def from_invoke(family: Family, answer: JsonObject) -> Vectors:
@@ -81,16 +81,16 @@ def embedding_list(request: EmbeddingsRequest, vectors: Vectors, tokens: int) ->
     return {"object": "list", "data": data, "model": request.model, "usage": usage}
 
 
-def _check(given: JsonObject) -> None:
-    if given.get("encoding_format", "float") not in ("float", "base64"):
+def _check(options: JsonObject) -> None:
+    if options.get("encoding_format", "float") not in ("float", "base64"):
         raise InvalidRequest("encoding_format must be `float` or `base64`.", param="encoding_format")
-    dimensions = given.get("dimensions", 1)
+    dimensions = options.get("dimensions", 1)
     if isinstance(dimensions, bool) or not isinstance(dimensions, int) or dimensions < 1:
         raise InvalidRequest("dimensions must be a whole number above 0.", param="dimensions")
 
 
-def _texts(given: str | list[Any]) -> list[str]:
-    texts = [given] if isinstance(given, str) else given
+def _texts(source: str | list[Any]) -> list[str]:
+    texts = [source] if isinstance(source, str) else source
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise InvalidRequest(
             "Bedrock embeds text: input must be a text or a list of texts, none of them empty.", param="input"
@@ -98,14 +98,14 @@ def _texts(given: str | list[Any]) -> list[str]:
     return texts
 
 
-def _titan_body(texts: list[str], given: JsonObject) -> JsonObject:
+def _titan_body(texts: list[str], options: JsonObject) -> JsonObject:
     # Titan's first generation refuses `dimensions`: it goes only when it was asked for.
-    return {"inputText": texts[0]} | ({"dimensions": given["dimensions"]} if "dimensions" in given else {})
+    return {"inputText": texts[0]} | ({"dimensions": options["dimensions"]} if "dimensions" in options else {})
 
 
-def _cohere_body(texts: list[str], given: JsonObject) -> JsonObject:
-    purpose = {"texts": texts, "input_type": given.get("input_type", "search_document")}
-    return purpose | ({"output_dimension": given["dimensions"]} if "dimensions" in given else {})
+def _cohere_body(texts: list[str], options: JsonObject) -> JsonObject:
+    purpose = {"texts": texts, "input_type": options.get("input_type", "search_document")}
+    return purpose | ({"output_dimension": options["dimensions"]} if "dimensions" in options else {})
 
 
 def _titan_vectors(answer: JsonObject) -> Any:  # noqa: ANN401 - whatever an upstream sent

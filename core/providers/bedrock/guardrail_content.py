@@ -9,7 +9,7 @@ from typing import Any, Final
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.content import to_blocks
-from core.providers.http.fields import text_at, wrong
+from core.providers.http.fields import invalid_field, text_at
 
 INPUT: Final = "INPUT"
 OUTPUT: Final = "OUTPUT"
@@ -19,12 +19,12 @@ FORMATS: Final = ("png", "jpeg")  # of the images that a guardrail looks at
 
 def source_of(messages: Sequence[Mapping[str, Any]], params: JsonObject) -> str:
     """Which of its policies a guardrail judges by: what `params` say, or OUTPUT for what an assistant said last."""
-    given = params.get("source")
-    if given is None:
+    source = params.get("source")
+    if source is None:
         return OUTPUT if messages and messages[-1].get("role") == "assistant" else INPUT
-    if given not in (INPUT, OUTPUT):
+    if source not in (INPUT, OUTPUT):
         raise InvalidRequest(f"params.source: must be {INPUT} or {OUTPUT}.", param="params.source")
-    return str(given)
+    return str(source)
 
 
 def to_content(messages: Sequence[Mapping[str, Any]], source: str) -> list[JsonObject]:
@@ -48,5 +48,5 @@ def _blocks(message: Mapping[str, Any], path: str) -> list[JsonObject]:
     texts = [block["text"] for block in blocks if "text" in block]
     images = [block for block in blocks if "image" in block]
     if any(block["image"]["format"] not in FORMATS for block in images):
-        raise wrong(f"{path}.content", "a guardrail looks at PNG and JPEG images only.")
+        raise invalid_field(f"{path}.content", "a guardrail looks at PNG and JPEG images only.")
     return [{"text": {"text": "\n".join(texts)}}, *images] if texts else images

@@ -48,12 +48,12 @@ def violation_of(answer: JsonObject, images: int) -> Violation | None:
 def _violation(answer: JsonObject) -> Violation:
     assessments: list[JsonObject] = answer.get("assessments", [])
     outputs: list[JsonObject] = answer.get("outputs", [])
-    found = [finding for assessment in assessments for finding in _findings(assessment)]
+    findings = [finding for assessment in assessments for finding in _findings(assessment)]
     texts = [output["text"] for output in outputs if output.get("text")]
     metadata = dict(assessments[-1]) if assessments else {}
-    if found:
-        metadata["violation_type"] = ",".join(dict.fromkeys(name for name, _ in found))
-    metadata["masked"] = bool(found) and all(action == MASKED for _, action in found)
+    if findings:
+        metadata["violation_type"] = ",".join(dict.fromkeys(name for name, _ in findings))
+    metadata["masked"] = bool(findings) and all(action == MASKED for _, action in findings)
     return Violation(violation_level="error", user_message=texts[-1] if texts else None, metadata=metadata)
 
 

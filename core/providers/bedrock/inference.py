@@ -54,7 +54,7 @@ class Bedrock:
     """An inference provider over Bedrock's runtime and control plane, in one region."""
 
     def __init__(self, provider_id: str, config: Config) -> None:
-        """Keep where it is; the SDK is imported and its clients opened at the first call."""
+        """The SDK is imported and its clients are opened at the first call."""
         self._provider_id = provider_id
         self._clients = AwsClients(config)
         self._seconds = config.read_timeout or 60.0
@@ -84,23 +84,23 @@ class Bedrock:
         family = await self._family(request.model)
         bodies = to_invoke(family, request)
         answers = await run_all([partial(self._embed, request.model, family, body) for body in bodies], at_once=AT_ONCE)
-        vectors = [vector for made, _ in answers for vector in made]
+        vectors = [vector for batch, _ in answers for vector in batch]
         return embedding_list(request, vectors, sum(tokens for _, tokens in answers))
 
     async def list_models(self) -> list[ServedModel]:
         lists = [partial(self._models), *(partial(self._profiles, kind) for kind in PROFILES)]
         models, *profiles = await run_all(lists, at_once=len(lists))
-        served = served_models(models, chain.from_iterable(profiles))
+        offers = served_models(models, chain.from_iterable(profiles))
         self._embedding_models = {
-            model["id"]: model["metadata"] for model in served if model["model_type"] == "embedding"
+            model["id"]: model["metadata"] for model in offers if model["model_type"] == "embedding"
         }
-        return served
+        return offers
 
     async def describe(self) -> Description:
         """Its region, whether there are credentials, and the models that may be called."""
-        from core.providers.bedrock.description import described
+        from core.providers.bedrock.description import describe
 
-        return await described(self._provider_id, self._clients, self._offered)
+        return await describe(self._provider_id, self._clients, self._list_offers)
 
     def warm(self) -> None:
         """Import the SDK now, at init, where Lambda gives a full CPU, rather than at the first call."""
@@ -113,7 +113,7 @@ class Bedrock:
         await self._clients.close()
         await self._fetcher.close()
 
-    async def _offered(self) -> Description:
+    async def _list_offers(self) -> Description:
         from core.providers.openai.offered import offered_profile
 
         return Description(models=[offered_profile(model) for model in await self.list_models()])

@@ -30,9 +30,13 @@ def served_models(models: Iterable[JsonObject], profiles: Iterable[JsonObject]) 
         (name, model, {}) for name, model in by_id.items() if _is_on_demand(model)
     ]
     through = [
-        (_profile_name(profile), by_id[of], {"profile": profile.get("inferenceProfileName"), "model_id": of})
+        (
+            _profile_name(profile),
+            by_id[model_id],
+            {"profile": profile.get("inferenceProfileName"), "model_id": model_id},
+        )
         for profile in profiles
-        if profile.get("status") == "ACTIVE" and (of := _model_of(profile)) in by_id
+        if profile.get("status") == "ACTIVE" and (model_id := _model_of(profile)) in by_id
     ]
     return [
         ServedModel(id=name, model_type=kind, metadata=_facts(model) | more)
@@ -47,7 +51,7 @@ def _is_on_demand(model: JsonObject) -> bool:
 
 
 def _model_type(model: JsonObject) -> ModelType | None:
-    return next((MODEL_TYPES[each] for each in model.get("outputModalities", []) if each in MODEL_TYPES), None)
+    return next((MODEL_TYPES[name] for name in model.get("outputModalities", []) if name in MODEL_TYPES), None)
 
 
 def _facts(model: JsonObject) -> JsonObject:

@@ -11,8 +11,8 @@ from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject, JsonStream
 from core.providers.bedrock.clients import AwsClients, AwsConfig
 from core.providers.bedrock.errors import translate_errors
-from core.providers.http.target import Target
-from core.providers.http.upstream import Upstream
+from core.providers.http.remote import Remote
+from core.providers.http.upstream import UpstreamClient
 from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
 
@@ -26,7 +26,7 @@ class BedrockOpenAI:
     """Chat completions at the endpoint of the region that `clients` are of."""
 
     def __init__(self, provider_id: str, config: AwsConfig, clients: AwsClients) -> None:
-        """Keep how; the endpoint's address is the SDK's to know, at the first call."""
+        """The SDK says the endpoint's address, at the first call."""
         self._provider_id = provider_id
         self._config = config
         self._clients = clients
@@ -35,25 +35,25 @@ class BedrockOpenAI:
         self._remote: OpenAICompatible | None = None
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return await (await self._connected()).chat_completion(request)
+        return await (await self._connect()).chat_completion(request)
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        return await (await self._connected()).stream_chat_completion(request)
+        return await (await self._connect()).stream_chat_completion(request)
 
     async def close(self) -> None:
-        """Close its connections; the SDK's clients are whoever made them's."""
+        """The SDK's clients are closed by whoever made them."""
         if self._remote is not None:
             await self._remote.close()
             self._remote = None
 
-    async def _connected(self) -> OpenAICompatible:
+    async def _connect(self) -> OpenAICompatible:
         async with self._lock:
             if self._remote is None:
                 with translate_errors(self._provider_id):
                     meta = (await self._clients.client(SERVICE)).meta
                 self._region = meta.region_name
                 address = meta.endpoint_url.rstrip("/") + PATH
-                target = Target(
+                remote = Remote(
                     self._provider_id,
                     address,
                     timeout=self._config.read_timeout or 60,
@@ -61,7 +61,9 @@ class BedrockOpenAI:
                     max_connections=self._config.max_connections,
                 )
                 settings = config_of("remote::openai-compatible").model_validate({"url": address})
-                self._remote = OpenAICompatible(self._provider_id, settings, upstream=Upstream(target, self._signature))
+                self._remote = OpenAICompatible(
+                    self._provider_id, settings, upstream=UpstreamClient(remote, self._signature)
+                )
             return self._remote
 
     async def _signature(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]:

@@ -31,7 +31,7 @@ class BedrockGuardrails:
     """A shield's name within this provider is the id or the ARN of a guardrail; `guardrailVersion` is in its params."""
 
     def __init__(self, provider_id: str, config: Config) -> None:
-        """Keep where it is; the SDK is imported and its clients opened at the first call."""
+        """The SDK is imported and its clients are opened at the first call."""
         self._provider_id = provider_id
         self._clients = AwsClients(config)
 
@@ -68,26 +68,26 @@ class BedrockGuardrails:
         if version is None:
             raise InvalidRequest(f"Shield `{shield.identifier}` {NO_VERSION}.", param="params.guardrailVersion")
         try:
-            there = await self._versions(shield.provider_resource_id)
+            versions = await self._versions(shield.provider_resource_id)
         except NotFound:
-            there = []
+            versions = []
         except InvalidRequest as invalid:
             raise InvalidRequest(invalid.message, param="provider_shield_id") from invalid
         except ApiError as failure:
             raise ProviderUnavailable(failure.message) from failure
-        if version not in there:
-            versions = f"Its versions: {', '.join(there)}." if there else "There is no such guardrail."
-            message = f"Shield `{shield.identifier}` with version `{version}` not found in Bedrock. {versions}"
-            raise InvalidRequest(message, param="params.guardrailVersion" if there else "provider_shield_id")
+        if version not in versions:
+            hint = f"Its versions: {', '.join(versions)}." if versions else "There is no such guardrail."
+            message = f"Shield `{shield.identifier}` with version `{version}` not found in Bedrock. {hint}"
+            raise InvalidRequest(message, param="params.guardrailVersion" if versions else "provider_shield_id")
 
     async def health(self) -> Health:
         return await health_of(self._probe())
 
     async def describe(self) -> Description:
         """Its region, whether there are credentials, and the guardrails there."""
-        from core.providers.bedrock.description import described
+        from core.providers.bedrock.description import describe
 
-        return await described(self._provider_id, self._clients, self._listed)
+        return await describe(self._provider_id, self._clients, self._list_guardrails)
 
     async def close(self) -> None:
         await self._clients.close()
@@ -96,15 +96,17 @@ class BedrockGuardrails:
         with translate_errors(self._provider_id):
             await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
 
-    async def _apply(self, **what: Any) -> JsonObject:  # noqa: ANN401 - the SDK's own arguments
+    async def _apply(self, **arguments: Any) -> JsonObject:  # noqa: ANN401 - the SDK's own arguments
         with translate_errors(self._provider_id):
-            answer: JsonObject = await (await self._clients.client("bedrock-runtime")).apply_guardrail(**what)
+            answer: JsonObject = await (await self._clients.client("bedrock-runtime")).apply_guardrail(**arguments)
         return answer
 
-    async def _listed(self) -> Description:
+    async def _list_guardrails(self) -> Description:
         with translate_errors(self._provider_id):
             pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails").paginate()
-            return Description(guardrails=[each["id"] async for page in pages for each in page.get("guardrails", [])])
+            return Description(
+                guardrails=[summary["id"] async for page in pages for summary in page.get("guardrails", [])]
+            )
 
     async def _versions(self, guardrail: str) -> list[str]:
         versions: list[str] = []
@@ -116,10 +118,10 @@ class BedrockGuardrails:
 
 
 def _version(shield: Resource) -> str | None:
-    """The version that is given, if it is one; YAML reads a bare one as a number."""
+    """The shield's `guardrailVersion`, if it is one; YAML reads a bare one as a number."""
     params: JsonObject = shield.attributes.get("params") or {}
-    given = str(params.get("guardrailVersion"))
-    return given if VERSION.fullmatch(given) else None
+    version = str(params.get("guardrailVersion"))
+    return version if VERSION.fullmatch(version) else None
 
 
 def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> SafetyProvider:

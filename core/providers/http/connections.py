@@ -7,7 +7,7 @@ from pydantic import Field
 from core.platform.machine import Machine, machine
 
 ON_LAMBDA: Final = 32  # an environment has one request at a time, which makes no more than 8 calls at once
-KEPT_BACK: Final = 64  # files of the process itself: its log, its stores, its listening sockets
+RESERVED_FILES: Final = 64  # files of the process itself: its log, its stores, its listening sockets
 LEAST: Final = 16
 MOST: Final = 16_384
 
@@ -19,7 +19,7 @@ def most_connections(on: Machine) -> int:
     """
     if on.kind == "lambda":
         return ON_LAMBDA
-    return MOST if on.open_files is None else max(LEAST, min(MOST, (on.open_files - KEPT_BACK) // 2))
+    return MOST if on.open_files is None else max(LEAST, min(MOST, (on.open_files - RESERVED_FILES) // 2))
 
 
 MOST_CONNECTIONS: Final[Any] = Field(

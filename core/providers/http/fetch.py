@@ -15,7 +15,7 @@ from core.config.fetch import FetchConfig
 from core.frame.version import VERSION
 from core.platform.per_loop import PerLoop
 from core.providers.http.fetch_addresses import may_fetch_from
-from core.providers.http.fields import wrong
+from core.providers.http.fields import invalid_field
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -26,11 +26,11 @@ MOST_REDIRECTS: Final = 3
 MOST_URL: Final = 8192  # characters
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 HEADERS: Final = {"accept-encoding": "identity", "user-agent": f"llambda/{VERSION}"}
-UNREACHABLE: Final = "could not be fetched; its host cannot be reached from here, or may not be."
+UNREACHABLE: Final = "could not be fetched: its host cannot be reached, or fetching from it is not allowed."
 
 NO_URL: Final = "must be an http:// or https:// URL."
 MALFORMED: Final = (ValueError, IndexError)  # yarl's IndexError is for http://[a]@
-ASTRAY: Final = "redirects to where it may not be followed."
+BAD_REDIRECT: Final = "redirects to a place that may not be fetched."
 
 log = logging.getLogger(__name__)
 
@@ -62,34 +62,34 @@ class GuardedFetcher:
 
         try:
             async with asyncio.timeout(self._config.timeout):
-                return await self._followed(url, param)
+                return await self._follow(url, param)
         except TimeoutError as slow:
-            raise wrong(param, "could not be fetched in time.") from slow
+            raise invalid_field(param, "could not be fetched in time.") from slow
         except (ClientError, OSError, UnicodeError) as failure:  # UnicodeError: a name that IDNA cannot say
             log.info("fetch: %s", type(failure).__name__)
-            raise wrong(param, UNREACHABLE) from failure
+            raise invalid_field(param, UNREACHABLE) from failure
 
     async def close(self) -> None:
         """Close the connections; a later fetch opens others."""
         await self._sessions.close()
 
-    async def _followed(self, url: str, param: str) -> Fetched:
-        where = checked(url, self._config, param)
+    async def _follow(self, url: str, param: str) -> Fetched:
+        target = check_url(url, self._config, param)
         session = await self._sessions.get()
         for _ in range(1 + MOST_REDIRECTS):
-            async with session.get(where, allow_redirects=False) as answer:
+            async with session.get(target, allow_redirects=False) as answer:
                 if answer.status not in REDIRECTS:
                     return await self._read(answer, param)
-                where = redirected(where, answer.headers.get("location", ""), self._config, param)
-        raise wrong(param, f"redirects more than {MOST_REDIRECTS} times.")
+                target = redirect_target(target, answer.headers.get("location", ""), self._config, param)
+        raise invalid_field(param, f"redirects more than {MOST_REDIRECTS} times.")
 
     async def _read(self, answer: "ClientResponse", param: str) -> Fetched:
         most = self._config.max_bytes
-        too_large = wrong(param, f"holds more than {most} bytes, the most that is fetched.")
+        too_large = invalid_field(param, f"holds more than {most} bytes, the most that is fetched.")
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110: the successes
-            raise wrong(param, f"was answered with HTTP status {answer.status}.")
+            raise invalid_field(param, f"was answered with HTTP status {answer.status}.")
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
-            raise wrong(param, "was answered with compressed content, which was not asked for.")
+            raise invalid_field(param, "was answered with compressed content, which was not asked for.")
         if (answer.content_length or 0) > most:
             raise too_large
         content = bytearray()
@@ -103,7 +103,7 @@ class GuardedFetcher:
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
         return ClientSession(
-            connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=self._socket_to),
+            connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=self._make_socket),
             headers=HEADERS,
             cookie_jar=DummyCookieJar(),
             timeout=ClientTimeout(total=None, sock_connect=self._config.connect_timeout),
@@ -111,40 +111,40 @@ class GuardedFetcher:
             auto_decompress=False,
         )
 
-    def _socket_to(self, found: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
-        family, kind, protocol, _, (host, *_) = found
+    def _make_socket(self, address: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+        family, kind, protocol, _, (host, *_) = address
         if not may_fetch_from(host, private=self._config.allow_private_addresses):
             log.warning("fetch: %s is not an address to fetch from", host)
             raise PermissionError("not an address to fetch from")
         return socket.socket(family, kind, protocol)
 
 
-def checked(url: str, config: FetchConfig, param: str) -> "URL":
+def check_url(url: str, config: FetchConfig, param: str) -> "URL":
     """The URL, nothing wrong with it but perhaps its address. Raises InvalidRequest."""
     from yarl import URL
 
     if len(url) > MOST_URL:
-        raise wrong(param, f"must be a URL of at most {MOST_URL} characters.")
+        raise invalid_field(param, f"must be a URL of at most {MOST_URL} characters.")
     try:
         parsed = URL(url)
     except MALFORMED as invalid:
-        raise wrong(param, NO_URL) from invalid
+        raise invalid_field(param, NO_URL) from invalid
     refusal = _refusal(parsed, config)
     if refusal:
-        raise wrong(param, refusal)
+        raise invalid_field(param, refusal)
     return parsed
 
 
-def redirected(url: "URL", location: str, config: FetchConfig, param: str) -> "URL":
+def redirect_target(url: "URL", location: str, config: FetchConfig, param: str) -> "URL":
     """Where the answer of `url` points to, checked like it, and never from https to http. Raises InvalidRequest."""
     from yarl import URL
 
     try:
         target = url.join(URL(location))
     except MALFORMED as invalid:
-        raise wrong(param, ASTRAY) from invalid
+        raise invalid_field(param, BAD_REDIRECT) from invalid
     if not location or _refusal(target, config) or (url.scheme, target.scheme) == ("https", "http"):
-        raise wrong(param, ASTRAY)
+        raise invalid_field(param, BAD_REDIRECT)
     return target
 
 
@@ -155,10 +155,10 @@ def _refusal(url: "URL", config: FetchConfig) -> str:
         return "must not hold a user name or a password."
     if url.port not in config.allowed_ports:
         return f"must be on one of these ports: {', '.join(map(str, config.allowed_ports))}."
-    if config.allowed_hosts is not None and not _named(url.raw_host.rstrip("."), config.allowed_hosts):
+    if config.allowed_hosts is not None and not _is_among(url.raw_host.rstrip("."), config.allowed_hosts):
         return "is on a host that the operator does not allow."
     return ""
 
 
-def _named(host: str, patterns: tuple[str, ...]) -> bool:
-    return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in patterns)
+def _is_among(host: str, patterns: tuple[str, ...]) -> bool:
+    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in patterns)

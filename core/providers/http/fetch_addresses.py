@@ -55,7 +55,7 @@ def may_fetch_from(address: str, *, private: bool) -> bool:
     Metadata and link-local addresses are neither.
     """
     try:
-        ip = _behind(ip_address(address))
+        ip = _underlying(ip_address(address))
     except ValueError:
         return False
     if any(ip in network for network in METADATA + SPECIAL):
@@ -65,7 +65,7 @@ def may_fetch_from(address: str, *, private: bool) -> bool:
     return isinstance(ip, IPv4Address) or ip in UNICAST
 
 
-def _behind(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _underlying(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address that a mapped or NAT64 one reaches."""
     if isinstance(ip, IPv4Address):
         return ip

@@ -6,14 +6,14 @@ from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 
 
-def wrong(path: str, what: str) -> InvalidRequest:
-    """The refusal of the field at `path`; `what` says what it should be, never what it holds."""
-    return InvalidRequest(f"{path}: {what}", param=path)
+def invalid_field(path: str, problem: str) -> InvalidRequest:
+    """The refusal of the field at `path`; `problem` says what it should be, never what it holds."""
+    return InvalidRequest(f"{path}: {problem}", param=path)
 
 
 def object_at(value: Any, path: str) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
     if not isinstance(value, dict):
-        raise wrong(path, "must be an object.")
+        raise invalid_field(path, "must be an object.")
     return cast("JsonObject", value)
 
 
@@ -22,13 +22,13 @@ def list_at(value: Any, path: str) -> list[Any]:  # noqa: ANN401 - whatever a ca
         case [*items]:
             return items
         case _:
-            raise wrong(path, "must be a list.")
+            raise invalid_field(path, "must be a list.")
 
 
 def text_at(value: Any, path: str) -> str:  # noqa: ANN401 - whatever a caller sent
     """A string with something in it."""
     if not isinstance(value, str) or not value:
-        raise wrong(path, "must be a string that is not empty.")
+        raise invalid_field(path, "must be a string that is not empty.")
     return value
 
 
@@ -37,4 +37,4 @@ def objects_at(value: Any, path: str) -> list[tuple[JsonObject, str]]:  # noqa: 
     if value is None:
         return []
     items = [(item, f"{path}[{position}]") for position, item in enumerate(list_at(value, path))]
-    return [(object_at(item, where), where) for item, where in items]
+    return [(object_at(item, item_path), item_path) for item, item_path in items]

@@ -10,7 +10,7 @@ from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
 from core.providers.http.fetch import GuardedFetcher
-from core.providers.http.fields import wrong
+from core.providers.http.fields import invalid_field
 
 REMOTE: Final = ("http://", "https://")
 MOST_IMAGES: Final = 20  # of one request, as often as they are shown; Bedrock takes no more
@@ -30,40 +30,40 @@ async def with_inlined_images(request: ChatRequest, fetcher: GuardedFetcher) -> 
     Raises:
         InvalidRequest: there are too many, or one cannot be fetched or is no PNG, JPEG, GIF or WebP; `param` is its path.
     """
-    found = _remote_images(request.messages)
-    if not found:
+    images = _remote_images(request.messages)
+    if not images:
         return request
-    if sum(map(len, found.values())) > MOST_IMAGES:
-        raise wrong("messages", f"must not have more than {MOST_IMAGES} images that are remote.")
-    inlined = await _fetched(found, fetcher)
-    return request.model_copy(update={"messages": [_inlined(message, inlined) for message in request.messages]})
+    if sum(map(len, images.values())) > MOST_IMAGES:
+        raise invalid_field("messages", f"must not have more than {MOST_IMAGES} images that are remote.")
+    data_urls = await _fetch_all(images, fetcher)
+    return request.model_copy(update={"messages": [_inline(message, data_urls) for message in request.messages]})
 
 
 def _remote_images(messages: Sequence[JsonObject]) -> dict[str, list[str]]:
     """The paths at which each URL is."""
-    found: dict[str, list[str]] = {}
+    images: dict[str, list[str]] = {}
     for number, message in enumerate(messages):
         for position, part in enumerate(_parts(message)):
             url = _remote_url(part)
             if url:
-                found.setdefault(url, []).append(f"messages[{number}].content[{position}].image_url.url")
-    return found
+                images.setdefault(url, []).append(f"messages[{number}].content[{position}].image_url.url")
+    return images
 
 
-async def _fetched(found: Mapping[str, Sequence[str]], fetcher: GuardedFetcher) -> dict[str, str]:
+async def _fetch_all(images: Mapping[str, Sequence[str]], fetcher: GuardedFetcher) -> dict[str, str]:
     """Each URL's content as a `data:` URL."""
-    left = MOST_BYTES
+    bytes_left = MOST_BYTES
 
     async def data_url(url: str, paths: Sequence[str]) -> str:
-        nonlocal left
+        nonlocal bytes_left
         content = (await fetcher.fetch(url, param=paths[0])).content
-        left -= len(content) * len(paths)
-        if left < 0:
-            raise wrong("messages", f"must not have remote images of more than {MOST_BYTES} bytes together.")
+        bytes_left -= len(content) * len(paths)
+        if bytes_left < 0:
+            raise invalid_field("messages", f"must not have remote images of more than {MOST_BYTES} bytes together.")
         return f"data:{_media_type(content, paths[0])};base64,{b64encode(content).decode()}"
 
-    jobs = [partial(data_url, url, paths) for url, paths in found.items()]
-    return dict(zip(found, await run_all(jobs, at_once=AT_ONCE), strict=True))
+    jobs = [partial(data_url, url, paths) for url, paths in images.items()]
+    return dict(zip(images, await run_all(jobs, at_once=AT_ONCE), strict=True))
 
 
 def _media_type(content: bytes, path: str) -> str:
@@ -71,18 +71,18 @@ def _media_type(content: bytes, path: str) -> str:
     for media_type, start in MEDIA_TYPES.items():
         if start.match(content):
             return media_type
-    raise wrong(path, "must be a PNG, JPEG, GIF or WebP image.")
+    raise invalid_field(path, "must be a PNG, JPEG, GIF or WebP image.")
 
 
-def _inlined(message: JsonObject, inlined: Mapping[str, str]) -> JsonObject:
+def _inline(message: JsonObject, data_urls: Mapping[str, str]) -> JsonObject:
     if not any(map(_remote_url, _parts(message))):
         return message
-    return {**message, "content": [_shown(part, inlined) for part in _parts(message)]}
+    return {**message, "content": [_replace_url(part, data_urls) for part in _parts(message)]}
 
 
-def _shown(part: Any, inlined: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever a caller sent
+def _replace_url(part: Any, data_urls: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever a caller sent
     url = _remote_url(part)
-    return {**part, "image_url": {**part["image_url"], "url": inlined[url]}} if url else part
+    return {**part, "image_url": {**part["image_url"], "url": data_urls[url]}} if url else part
 
 
 def _parts(message: JsonObject) -> list[Any]:

@@ -5,11 +5,11 @@ from typing import cast
 from core.errors import InvalidRequest
 
 
-def words(content: object, image: str | None = None) -> str:
-    """All of its texts; `image` is said in the place of an image.
+def plain_text(content: object, image: str | None = None) -> str:
+    """All of its texts, with a blank between them; `image` stands for each image.
 
     Raises:
-        InvalidRequest: there is something else, or an image where nothing is said for it.
+        InvalidRequest: there is something else, or an image and nothing that stands for it.
     """
     if not isinstance(content, list):
         return _part(content, image)

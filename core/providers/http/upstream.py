@@ -18,13 +18,13 @@ from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
 from core.platform.per_loop import PerLoop
+from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object
-from core.providers.http.target import Credentials, Target
 
 log = logging.getLogger(__name__)
 
 JSON: Final = {"content-type": "application/json"}
-NOBODYS: Final = Credentials()
+NO_CREDENTIALS: Final = Credentials()
 NO_HEADERS: Final[Mapping[str, str]] = {}
 LEAST_SECRET: Final = 8  # characters; a shorter key, as "fake", is a word that messages may use
 REFUSED: Final = frozenset({401, 403})
@@ -35,32 +35,33 @@ type Sign = Callable[[str, str, bytes | None], Awaitable[Mapping[str, str]]]
 """The headers that sign a request, from its method, URL and body."""
 
 
-class Upstream:
-    """Calls one target; connections are pooled, opened at the first call and kept.
+class UpstreamClient:
+    """Calls one remote; connections are pooled, opened at the first call and kept open.
 
     Each call bears its own credentials, in headers of the forms that it gives, or is signed.
     """
 
-    def __init__(self, target: Target, sign: Sign | None = None) -> None:
-        """Keep the target; nothing is opened yet."""
-        self._target = target
+    def __init__(self, remote: Remote, sign: Sign | None = None) -> None:
+        self._remote = remote
         self._sign = sign
         self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
 
-    async def get(self, path: str, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS) -> Any:  # noqa: ANN401 - whatever an upstream sent
+    async def get(
+        self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
+    ) -> Any:  # noqa: ANN401 - whatever an upstream sent
         """GET any JSON."""
         async with self._response("GET", path, None, credentials, forms) as response:
-            return read_json(self._target.provider_id, await response.read())
+            return read_json(self._remote.provider_id, await response.read())
 
     async def post(
-        self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
+        self, path: str, body: bytes, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> JsonObject:
         """POST JSON, get a JSON object."""
         async with self._response("POST", path, body, credentials, forms) as response:
-            return read_object(self._target.provider_id, await response.read())
+            return read_object(self._remote.provider_id, await response.read())
 
     async def stream(
-        self, path: str, body: bytes, credentials: Credentials = NOBODYS, forms: Mapping[str, str] = NO_HEADERS
+        self, path: str, body: bytes, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> JsonStream:
         """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end."""
         events = self._events(path, body, credentials, forms)
@@ -68,24 +69,23 @@ class Upstream:
         return _chain(first, events)
 
     async def close(self) -> None:
-        """Close the pool."""
         await self._sessions.close()
 
     async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
         async with self._response("POST", path, body, credentials, forms) as response:
             if not response.content_type.startswith("text/event-stream"):
-                raise self._failed("did not answer with a stream of events")
-            async for data in _sse(response.content.iter_any(), self._failed):
+                raise self._failure("did not answer with a stream of events")
+            async for data in _sse(response.content.iter_any(), self._failure):
                 if data == b"[DONE]":
                     return
-                event = read_object(self._target.provider_id, data)
+                event = read_object(self._remote.provider_id, data)
                 if "error" in event and "choices" not in event:
-                    raise self._translated(_status_of(event), event, None, credentials)
+                    raise self._error(_status_of(event), event, None, credentials)
                 yield event
-        raise self._failed("ended its stream before it was complete")
+        raise self._failure("ended its stream before it was complete")
 
-    def _failed(self, what: str) -> UpstreamFailed:
-        return UpstreamFailed(f"Provider `{self._target.provider_id}` {what}.")
+    def _failure(self, reason: str) -> UpstreamFailed:
+        return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
 
     @asynccontextmanager
     async def _response(
@@ -93,7 +93,7 @@ class Upstream:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         headers: Mapping[str, str] = credentials.headers(forms)
         if self._sign is not None:
-            headers = await self._sign(method, self._target.base_url + path, body)
+            headers = await self._sign(method, self._remote.base_url + path, body)
         try:
             response = await self._send(method, path, body, {**headers, **TRACE.get().headers})
             async with response:
@@ -101,20 +101,20 @@ class Upstream:
                     raise await self._refusal(response, credentials)
                 yield response
         except TimeoutError as slow:
-            raise UpstreamTimeout(f"Provider `{self._target.provider_id}` did not answer in time.") from slow
+            raise UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.") from slow
         except aiohttp.ClientError as failure:
-            log.warning("provider %s: %s", self._target.provider_id, type(failure).__name__)
-            what = (
+            log.warning("provider %s: %s", self._remote.provider_id, type(failure).__name__)
+            reason = (
                 "could not be reached; check that it is up and its url right"
                 if isinstance(failure, aiohttp.ClientConnectorError)
                 else "broke off its answer"
             )
-            raise self._failed(what) from failure
+            raise self._failure(reason) from failure
 
     async def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        session, url = await self._sessions.get(), self._target.base_url + path
+        session, url = await self._sessions.get(), self._remote.base_url + path
         try:
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
@@ -124,13 +124,13 @@ class Upstream:
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
 
     def _connect(self, _: str) -> aiohttp.ClientSession:
-        target = self._target
+        remote = self._remote
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=target.max_connections, ssl=_tls(target.tls_verify), keepalive_timeout=60
+                limit=remote.max_connections, ssl=_tls(remote.tls_verify), keepalive_timeout=60
             ),
-            headers=JSON | target.headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=target.connect_timeout, sock_read=target.timeout),
+            headers=JSON | remote.headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=remote.connect_timeout, sock_read=remote.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -139,18 +139,18 @@ class Upstream:
             answer: Any = json_reader.read_json(await response.read())
         except ValueError:
             answer = None
-        log.warning("provider %s answered %d", self._target.provider_id, response.status)
-        return self._translated(response.status, answer, response.headers.get("retry-after"), credentials)
+        log.warning("provider %s answered %d", self._remote.provider_id, response.status)
+        return self._error(response.status, answer, response.headers.get("retry-after"), credentials)
 
-    def _translated(self, status: int, answer: Any, retry_after: str | None, credentials: Credentials) -> ApiError:  # noqa: ANN401 - whatever an upstream sent
+    def _error(self, status: int, answer: Any, retry_after: str | None, credentials: Credentials) -> ApiError:  # noqa: ANN401 - whatever an upstream sent
         if status in REFUSED and credentials.source:
             return InvalidRequest(
-                f"Provider `{self._target.provider_id}` refused the key given as {credentials.source}."
+                f"Provider `{self._remote.provider_id}` refused the key given as {credentials.source}."
             )
         message = _message_of(answer)
         if len(credentials.key) >= LEAST_SECRET:
             message = message.replace(credentials.key, "********")
-        return _translated(self._target.provider_id, status, message[:MOST_QUOTED], retry_after)
+        return _error_of(self._remote.provider_id, status, message[:MOST_QUOTED], retry_after)
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
@@ -167,14 +167,14 @@ async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:
         await rest.aclose()
 
 
-async def _sse(chunks: AsyncIterator[bytes], failed: Callable[[str], UpstreamFailed]) -> AsyncGenerator[bytes]:
+async def _sse(chunks: AsyncIterator[bytes], failure: Callable[[str], UpstreamFailed]) -> AsyncGenerator[bytes]:
     """The data of each event. Lines end with LF or CRLF; comments and other fields are skipped."""
     buffer = b""
     data: list[bytes] = []
     async for chunk in chunks:
         *lines, buffer = (buffer + chunk).split(b"\n")
         if len(buffer) > MOST_EVENT:
-            raise failed("sent an event that is too long")
+            raise failure("sent an event that is too long")
         for line in lines:
             text = line.removesuffix(b"\r")
             if text.startswith(b"data:"):
@@ -204,7 +204,7 @@ def _status_of(event: JsonObject) -> int:
             return 502
 
 
-def _translated(provider_id: str, status: int, message: str, retry_after: str | None) -> ApiError:
+def _error_of(provider_id: str, status: int, message: str, retry_after: str | None) -> ApiError:
     match status:
         case 400 | 413 | 422:
             return InvalidRequest(message or f"Provider `{provider_id}` refused the request as invalid.")

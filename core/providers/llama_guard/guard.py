@@ -13,7 +13,7 @@ from core.apis.safety import Violation
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
-from core.providers.http.message_text import words
+from core.providers.http.message_text import plain_text
 
 CATEGORIES: Final = {
     "S1": "Violent Crimes",
@@ -58,7 +58,6 @@ class LlamaGuard:
     """A shield's name within its provider is the id that `inference` knows a Llama Guard by."""
 
     def __init__(self, inference: Inference, excluded: Sequence[str]) -> None:
-        """Ask `inference`."""
         self._inference = inference
         self._excluded = frozenset(excluded)
 
@@ -84,39 +83,43 @@ class LlamaGuard:
                 "max_tokens": MOST_ANSWER_TOKENS,
             }
         )
-        found = self._judged(_text_of(await self._inference.chat_completion(request)))
-        if not found:
+        names = self._parse_verdict(_text_of(await self._inference.chat_completion(request)))
+        if not names:
             return None
-        named = {"violation_type": ",".join(found), "categories": [CATEGORIES[name] for name in found]}
-        return Violation(violation_level="error", user_message=REFUSAL, metadata=named)
+        metadata = {"violation_type": ",".join(names), "categories": [CATEGORIES[name] for name in names]}
+        return Violation(violation_level="error", user_message=REFUSAL, metadata=metadata)
 
     async def health(self) -> Health:
         """It has no server of its own: its model's provider tells."""
         return Health(status="OK")
 
     def _question(self, messages: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
-        said = [message for message in messages if message.get("role") in list(ROLES)]  # a list: a role may be anything
-        if not said:
+        turns = [
+            message for message in messages if message.get("role") in list(ROLES)
+        ]  # a list: a role may be anything
+        if not turns:
             raise InvalidRequest("There is no user or assistant message to judge.", param="messages")
-        lines = [f"{ROLES[message['role']]}: {words(message.get('content'), image='<image>')}" for message in said]
+        lines = [
+            f"{ROLES[message['role']]}: {plain_text(message.get('content'), image='<image>')}" for message in turns
+        ]
         looked_for = [f"{name}: {title}." for name, title in CATEGORIES.items() if name not in self._excluded]
         text = PROMPT.format(
-            agent=ROLES[said[-1]["role"]], categories="\n".join(looked_for), conversation="\n\n".join(lines)
+            agent=ROLES[turns[-1]["role"]], categories="\n".join(looked_for), conversation="\n\n".join(lines)
         )
-        images = _images(said[-1].get("content"))
+        images = _images(turns[-1].get("content"))
         return [{"type": "text", "text": text}, *images] if images else text
 
-    def _judged(self, answer: str) -> list[str]:
+    def _parse_verdict(self, answer: str) -> list[str]:
         """The categories that are violated; strict, since a model that rambles has judged nothing."""
-        found = ANSWER.fullmatch(answer)
-        if found is None:
+        verdict = ANSWER.fullmatch(answer)
+        if verdict is None:
             raise UpstreamFailed(
                 "The shield's model answered neither `safe` nor `unsafe` with categories. Is it a Llama Guard?"
             )
-        named = re.findall(r"S\d+", found[2] or "")
-        if any(name not in CATEGORIES for name in named):
-            raise UpstreamFailed("The shield's model named a category that there is not.")
-        return [name for name in dict.fromkeys(named) if name not in self._excluded]
+        names = re.findall(r"S\d+", verdict[2] or "")
+        if any(name not in CATEGORIES for name in names):
+            raise UpstreamFailed("The shield's model named a category that does not exist.")
+        return [name for name in dict.fromkeys(names) if name not in self._excluded]
 
 
 def _text_of(reply: JsonObject) -> str:

@@ -11,12 +11,12 @@ from core.providers.llama_guard.guard import CATEGORIES, LlamaGuard
 __all__ = ["CATEGORIES", "Config", "LlamaGuard", "connect"]
 
 
-def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_categories(names: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in CATEGORIES]
     if unknown:
-        raise ValueError(f"unknown category {', '.join(unknown)}; there are S1 to S14")
+        raise ValueError(f"unknown category {', '.join(unknown)}; the categories are S1 to S14")
     if len(set(names)) == len(CATEGORIES):
-        raise ValueError("leaves no category to look for")
+        raise ValueError("excludes every category")
     return names
 
 
@@ -25,7 +25,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    excluded_categories: Annotated[tuple[str, ...], AfterValidator(_known)] = ()
+    excluded_categories: Annotated[tuple[str, ...], AfterValidator(_check_categories)] = ()
 
 
 def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> SafetyProvider:

@@ -4,7 +4,7 @@ Source: https://docs.nvidia.com/nemo/microservices/latest/guardrails/checks.html
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from pydantic_core import to_json
@@ -15,19 +15,19 @@ from core.config.user_fields import USER
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.message_text import words
+from core.providers.http.message_text import plain_text
+from core.providers.http.remote import Remote
 from core.providers.http.replies import health_of
-from core.providers.http.target import Target
 
 if TYPE_CHECKING:
-    from core.providers.http.upstream import Upstream
+    from core.providers.http.upstream import UpstreamClient
 
 CHECKS: Final = "/v1/guardrail/checks"
 CONFIGS: Final = "/v1/guardrail/configs"
 REFUSAL: Final = "Sorry I cannot do this."
-CONVERSED: Final = ("user", "assistant")
+SPEAKERS: Final = ("user", "assistant")
 
 
 class Config(BaseModel):
@@ -48,22 +48,22 @@ class NemoGuardrails:
     """A shield's name within this provider is the model that the rails may ask to judge."""
 
     def __init__(self, provider_id: str, config: Config) -> None:
-        """Keep where it is; the HTTP client is imported and opened at the first call."""
+        """The HTTP client is imported and opened at the first call."""
         self._config_id = config.config_id
-        self._target = Target(
+        self._remote = Remote(
             provider_id,
             config.guardrails_service_url.rstrip("/"),
             timeout=config.timeout,
             max_connections=config.max_connections,
         )
-        self._upstream: Upstream | None = None
+        self._upstream: UpstreamClient | None = None
 
     @property
-    def _http(self) -> "Upstream":
+    def _http(self) -> "UpstreamClient":
         if self._upstream is None:
-            from core.providers.http.upstream import Upstream
+            from core.providers.http.upstream import UpstreamClient
 
-            self._upstream = Upstream(self._target)
+            self._upstream = UpstreamClient(self._remote)
         return self._upstream
 
     async def run_shield(
@@ -76,15 +76,15 @@ class NemoGuardrails:
             UpstreamFailed: there is no verdict, which is never taken for a pass.
         """
         del params
-        said = conversation(messages)
-        if not said[-1]["content"].strip():
+        turns = conversation(messages)
+        if not turns[-1]["content"].strip():
             return None
-        asked = {
+        check = {
             "model": shield.provider_resource_id,
-            "messages": said,
+            "messages": turns,
             "guardrails": {"config_id": self._config_id},
         }
-        match await self._http.post(CHECKS, to_json(asked)):
+        match await self._http.post(CHECKS, to_json(check)):
             case {"status": "success", "rails_status": {**rails}} if rails:
                 return None
             case {"status": "blocked", **more}:
@@ -103,7 +103,7 @@ class NemoGuardrails:
         """The names of the service's configurations."""
         match await self._http.get(CONFIGS):
             case {"data": [*configs]}:
-                names = [cast("JsonObject", each).get("name") for each in configs if isinstance(each, dict)]
+                names = [to_object(config).get("name") for config in configs]
                 return Description(guardrails=[name for name in names if isinstance(name, str)])
             case _:
                 return Description()
@@ -122,19 +122,19 @@ def conversation(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
     *before, last = messages or [{}]
     if not isinstance(last.get("role"), str):
         raise InvalidRequest("The last message must have a role.", param="messages")
-    return [_said(message) for message in before if message.get("role") in CONVERSED] + [_said(last)]
+    return [_turn(message) for message in before if message.get("role") in SPEAKERS] + [_turn(last)]
 
 
-def _said(message: Mapping[str, Any]) -> dict[str, str]:
+def _turn(message: Mapping[str, Any]) -> dict[str, str]:
     role = "assistant" if message.get("role") == "assistant" else "user"
-    return {"role": role, "content": words(message.get("content"))}
+    return {"role": role, "content": plain_text(message.get("content"))}
 
 
 def _violation(rails: object) -> Violation:
-    known = as_object(rails)
-    blocked = [name for name, rail in known.items() if rail == {"status": "blocked"}]
-    named = {"violation_type": ",".join(blocked)} if blocked else {}
-    return Violation(violation_level="error", user_message=REFUSAL, metadata=known | named)
+    status = to_object(rails)
+    blocked = [name for name, rail in status.items() if rail == {"status": "blocked"}]
+    names = {"violation_type": ",".join(blocked)} if blocked else {}
+    return Violation(violation_level="error", user_message=REFUSAL, metadata=status | names)
 
 
 def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> SafetyProvider:

@@ -1,4 +1,4 @@
-"""One adapter over every remote that speaks OpenAI's HTTP API; what tells them apart is in `openai_rows`.
+"""One adapter over every remote that speaks OpenAI's HTTP API; what tells them apart is in `rows`.
 
 Source: https://platform.openai.com/docs/api-reference.
 """
@@ -11,13 +11,13 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
+from core.providers.http.remote import Credentials
 from core.providers.http.replies import health_of
-from core.providers.http.target import Credentials
 from core.providers.openai.config import KEY, Settings
 
 if TYPE_CHECKING:
-    from core.providers.http.upstream import Upstream
+    from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
 NO_KEY: Final = "Only callers bring a key; there is none to ask with."
@@ -31,7 +31,7 @@ class OpenAICompatible:
         provider_id: str,
         settings: Settings,
         credentials: Credentials | None = None,
-        upstream: "Upstream | None" = None,
+        upstream: "UpstreamClient | None" = None,
     ) -> None:
         """With the operator's key and a client of its own, imported and opened at the first call, unless given."""
         self._provider_id = provider_id
@@ -39,14 +39,14 @@ class OpenAICompatible:
         self._row = settings.row
         self._credentials = credentials or Credentials(settings.credential())
         self._upstream = upstream
-        self._allowed = settings.allowed()
+        self._models = settings.callable_models()
 
     @property
-    def _http(self) -> "Upstream":
+    def _http(self) -> "UpstreamClient":
         if self._upstream is None:
-            from core.providers.http.upstream import Upstream
+            from core.providers.http.upstream import UpstreamClient
 
-            self._upstream = Upstream(self._settings.target(self._provider_id))
+            self._upstream = UpstreamClient(self._settings.remote(self._provider_id))
         return self._upstream
 
     def warm(self) -> None:
@@ -64,13 +64,13 @@ class OpenAICompatible:
         return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return await self._post("/chat/completions", request, self._bounded(request))
+        return await self._post("/chat/completions", request, self._cap_tokens(request))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         return await self._stream("/chat/completions", request)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        return await self._post("/completions", request, self._bounded(request))
+        return await self._post("/completions", request, self._cap_tokens(request))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         return await self._stream("/completions", request)
@@ -80,7 +80,7 @@ class OpenAICompatible:
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
-        return [model for model, _ in await self._listed()] if self._has_key() else []
+        return [model for model, _ in await self._list_entries()] if self._has_key() else []
 
     async def describe(self) -> Description:
         """Its models, and the server's version where it says one.
@@ -92,7 +92,7 @@ class OpenAICompatible:
 
         if not self._has_key():
             raise ProviderUnavailable(NO_KEY)
-        description = Description(models=[offered_model(*listed) for listed in await self._listed()])
+        description = Description(models=[offered_model(model, entry) for model, entry in await self._list_entries()])
         if version := await self._version():
             description["version"] = version
         return description
@@ -106,17 +106,19 @@ class OpenAICompatible:
         if self._upstream is not None:
             await self._upstream.close()
 
-    async def _listed(self) -> list[tuple[ServedModel, JsonObject]]:
+    async def _list_entries(self) -> list[tuple[ServedModel, JsonObject]]:
         """The models that may be called, each with its entry in the listing."""
-        how = self._row.listing
-        answer = await self._http.get(how.path, self._credentials, how.headers or self._row.headers)
-        match cast("JsonObject", answer).get(how.entries) if how.entries and isinstance(answer, dict) else answer:
+        listing = self._row.listing
+        answer = await self._http.get(listing.path, self._credentials, listing.headers or self._row.headers)
+        match (
+            cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
+        ):
             case [*entries]:
-                known = [as_object(entry) for entry in entries]
+                objects = [to_object(entry) for entry in entries]
             case _:
                 raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
-        listed = [(model, entry) for entry in known if (model := self._served(entry)) is not None]
-        return [each for each in listed if self._allowed is None or each[0]["id"] in self._allowed]
+        models = [(model, entry) for entry in objects if (model := self._served_model(entry)) is not None]
+        return [pair for pair in models if self._models is None or pair[0]["id"] in self._models]
 
     async def _version(self) -> str:
         """The server's own; empty where it says none, as a stand-in for it may."""
@@ -132,37 +134,39 @@ class OpenAICompatible:
             case _:
                 return ""
 
-    def _served(self, known: JsonObject) -> ServedModel | None:
-        how = self._row.listing
-        name = known.get(how.id)
+    def _served_model(self, entry: JsonObject) -> ServedModel | None:
+        listing = self._row.listing
+        name = entry.get(listing.id)
         if not isinstance(name, str) or not name:
             raise UpstreamFailed(f"Provider `{self._provider_id}` listed a model without an id.")
-        kind: ModelType | None = how.types.get(str(known.get("type"))) if how.types else self._settings.model_type
+        kind: ModelType | None = (
+            listing.types.get(str(entry.get("type"))) if listing.types else self._settings.model_type
+        )
         if kind is None:
             return None
         dimension = self._settings.embedding_dimension
         metadata: JsonObject = {"embedding_dimension": dimension} if dimension else {}
-        served = ServedModel(id=name.removeprefix(how.prefix), model_type=kind, metadata=metadata)
-        created = known.get("created")
+        model = ServedModel(id=name.removeprefix(listing.prefix), model_type=kind, metadata=metadata)
+        created = entry.get("created")
         if isinstance(created, int):
-            served["created"] = created
-        return served
+            model["created"] = created
+        return model
 
     async def _post(
-        self, path: str, asked: ChatRequest | CompletionRequest | EmbeddingsRequest, sent: Wire
+        self, path: str, request: ChatRequest | CompletionRequest | EmbeddingsRequest, body: Wire
     ) -> JsonObject:
-        self._may(asked.model)
-        return await self._http.post(path, _json(sent), self._credentials, self._row.headers)
+        self._check_call(request.model)
+        return await self._http.post(path, _json(body), self._credentials, self._row.headers)
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
-        self._may(request.model)
-        return await self._http.stream(path, _json(self._bounded(request)), self._credentials, self._row.headers)
+        self._check_call(request.model)
+        return await self._http.stream(path, _json(self._cap_tokens(request)), self._credentials, self._row.headers)
 
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()
 
-    def _may(self, model: str) -> None:
-        if self._allowed is not None and model not in self._allowed:
+    def _check_call(self, model: str) -> None:
+        if self._models is not None and model not in self._models:
             raise InvalidRequest(
                 f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"
             )
@@ -170,7 +174,7 @@ class OpenAICompatible:
             example = f'{{"{self._row.data[0]}": "..."}}'
             raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
 
-    def _bounded(self, request: ChatRequest | CompletionRequest) -> Wire:
+    def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> Wire:
         most, extra = self._settings.max_tokens, request.model_extra or {}
         if most is None or any(extra.get(name) is not None for name in ("max_tokens", "max_completion_tokens")):
             return request

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, S
 from core.apis.inference import ModelType
 from core.config.user_fields import USER
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.target import Target
+from core.providers.http.remote import Remote
 from core.providers.openai.rows import ROWS, Row, api_root
 
 KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
-        urls, keys = self._given(self.row.urls), self._given(self.row.keys)
+        urls, keys = self._values(self.row.urls), self._values(self.row.keys)
         if len(urls) > 1 or not (urls or self.row.url):
             raise ValueError(f"give {_either(self.row.urls)}, and only one of them")
         if len(keys) > 1:
@@ -49,12 +49,12 @@ class Settings(BaseModel):
 
     def credential(self) -> str:
         """The operator's key; empty if there is none."""
-        keys = self._given(self.row.keys)
+        keys = self._values(self.row.keys)
         return keys[0].get_secret_value() if keys else self.row.default_key
 
-    def target(self, provider_id: str) -> Target:
+    def remote(self, provider_id: str) -> Remote:
         """Where its API is."""
-        return Target(
+        return Remote(
             provider_id,
             self._address(),
             timeout=self.timeout,
@@ -67,17 +67,17 @@ class Settings(BaseModel):
         """Whether a call without any key is of no use."""
         return self.row.key == "needed" or (self.row.key == "hosted" and self._address() == self.row.url)
 
-    def allowed(self) -> tuple[str, ...] | None:
+    def callable_models(self) -> tuple[str, ...] | None:
         """The models that may be called; None for all of them."""
-        only = self._given((self.row.only,)) if self.row.only else []
+        only = self._values((self.row.only,)) if self.row.only else []
         return tuple(only) if only else self.allowed_models
 
     def _address(self) -> str:
-        url: str = [*self._given(self.row.urls), self.row.url or ""][0]
+        url: str = [*self._values(self.row.urls), self.row.url or ""][0]
         flag = self.row.unversioned
         return url.rstrip("/") if flag and not vars(self)[flag] else api_root(url, self.row.root)
 
-    def _given(self, names: tuple[str, ...]) -> list[Any]:
+    def _values(self, names: tuple[str, ...]) -> list[Any]:
         return [vars(self)[name] for name in names if vars(self)[name]]
 
 
@@ -94,6 +94,6 @@ def config_of(provider_type: str) -> type[Settings]:
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}
-    made = create_model("Config", __base__=Settings, __module__=__name__, **fields)
-    made.row = row
-    return made
+    config = create_model("Config", __base__=Settings, __module__=__name__, **fields)
+    config.row = row
+    return config

@@ -1,4 +1,4 @@
-"""Every remote that speaks OpenAI's HTTP API: a row of `openai_rows` each, told apart by its Config."""
+"""Every remote that speaks OpenAI's HTTP API: a row of `rows` each, told apart by its Config."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -151,5 +151,5 @@ def api_root(url: str, root: str) -> str:
     base, pieces = url.rstrip("/"), root.strip("/").split("/")
     if base.endswith(f"/{pieces[-1]}"):
         return base
-    there = next((n for n in range(len(pieces) - 1, 0, -1) if base.endswith("/" + "/".join(pieces[:n]))), 0)
-    return "/".join([base, *pieces[there:]])
+    count = next((n for n in range(len(pieces) - 1, 0, -1) if base.endswith("/" + "/".join(pieces[:n]))), 0)
+    return "/".join([base, *pieces[count:]])

@@ -46,7 +46,7 @@ class SambaNovaGuard:
     """A shield's name within this provider is SambaNova's id of a Llama Guard."""
 
     def __init__(self, provider_id: str, config: Config) -> None:
-        """Keep where it is; the HTTP client is imported and opened at the first call."""
+        """The HTTP client is imported and opened at the first call."""
         self._provider_id = provider_id
         self._remote = OpenAICompatible(provider_id, config)
         self._guard = LlamaGuard(self._remote, ())
@@ -55,15 +55,15 @@ class SambaNovaGuard:
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
         """What the model says of the last message."""
-        named = replace(shield, provider_resource_id=_model(shield))
-        return await self._guard.run_shield(named, messages, params)
+        unprefixed = replace(shield, provider_resource_id=_model(shield))
+        return await self._guard.run_shield(unprefixed, messages, params)
 
     async def check_shield(self, shield: Resource) -> None:
         try:
-            served = {model["id"] for model in await self._remote.list_models()}
+            models = {model["id"] for model in await self._remote.list_models()}
         except ApiError as failure:
             raise ProviderUnavailable(failure.message) from failure
-        if _model(shield) not in served:
+        if _model(shield) not in models:
             message = f"Provider `{self._provider_id}` does not serve `{_model(shield)}`."
             raise InvalidRequest(message, param="provider_shield_id")
 

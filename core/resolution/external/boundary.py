@@ -24,7 +24,6 @@ class Unusable(Exception):
     """Somebody else's code that cannot be used; each reason says what to do."""
 
     def __init__(self, *reasons: str) -> None:
-        """Keep the reasons."""
         super().__init__("; ".join(reasons))
         self.reasons = reasons
 

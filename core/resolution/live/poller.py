@@ -33,7 +33,6 @@ class ConfigurationPoller:
         clock: Callable[[], float] = time.monotonic,
         patience: float = PATIENCE,
     ) -> None:
-        """Nothing is read before the first question."""
         self.store = store
         self._seconds = seconds
         self._clock = clock

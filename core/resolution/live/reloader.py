@@ -61,7 +61,6 @@ class StackReloader[T]:
         await self._clear(current)
 
     async def close(self) -> None:
-        """Close every connection."""
         await close_all([instance for current in self._all for instance in current.stack.instances])
         await self._current.stack.close()
         await self._poller.store.close()

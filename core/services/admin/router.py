@@ -114,7 +114,6 @@ class QuotaRouter:
     """The `Quotas` of one caller, over what counts it; None where nothing does."""
 
     def __init__(self, left: Callable[[], Awaitable[JsonObject]] | None) -> None:
-        """Ask `left`."""
         self._left = left
 
     async def left(self) -> JsonObject:

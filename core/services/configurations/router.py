@@ -44,7 +44,6 @@ class ConfigurationsRouter:
     """The API as `principal` gets it; None is the stack itself, which may do everything."""
 
     def __init__(self, service: ConfigurationService, principal: Principal | None) -> None:
-        """Made for a call: it holds nothing of its own."""
         self._service = service
         self._versions = service.versions
         self._principal = principal

@@ -235,3 +235,12 @@ def test_a_key_given_twice_is_enough_to_refuse_the_file(tmp_path: Path) -> None:
     assert found.config is None
     assert [problem.path for problem in found.problems] == ["image_name"]
     assert found.document["name"] == "x"
+
+
+def test_provider_entries_are_validated_once() -> None:
+    provider = {"provider_id": "a", "provider_type": "remote::x"}
+    found = loaded({}, apis=["inference"], providers={"inference": [provider]})
+    assert found.provider_entries() is found.provider_entries()
+    assert [(api, path, entry.provider_id) for api, path, entry in found.provider_entries()] == [
+        ("inference", "providers.inference[0]", "a")
+    ]

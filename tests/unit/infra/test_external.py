@@ -39,7 +39,7 @@ def test_a_package_comes_with_what_it_requires_and_says_what_the_lock_has_not(si
     install(site, "acme-provider", "acme-client>=1", "aiohttp; python_version > '3'", "absent; extra == 'x'")
     install(site, "acme-client", "llambda", "not-installed; sys_platform == 'win32'")
     (site / "acme_provider" / "config.py").write_text(
-        "import yaml\nfrom core.providers.http.upstream import Upstream\n"
+        "import yaml\nfrom core.providers.http.upstream import UpstreamClient\n"
     )
     invalidate_caches()
     found = externals([(spec("acme_provider", "idna"), None)])

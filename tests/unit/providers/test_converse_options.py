@@ -10,7 +10,7 @@ from core.frame.types import JsonObject
 from core.providers.bedrock.converse.options import (
     DROPPED,
     NO_EQUIVALENT,
-    refuse_what_has_no_equivalent,
+    refuse_fields_without_equivalent,
     to_guardrail_config,
     to_inference_config,
     to_model_fields,
@@ -153,7 +153,7 @@ def test_what_nobody_here_knows_is_the_models_and_the_explicit_fields_win() -> N
 )
 def test_what_would_be_lost_is_refused_by_its_name(name: str, value: Any) -> None:
     with pytest.raises(InvalidRequest, match="no equivalent") as refusal:
-        refuse_what_has_no_equivalent({name: value})
+        refuse_fields_without_equivalent({name: value})
     assert refusal.value.param == name
 
 
@@ -161,5 +161,5 @@ def test_what_would_be_lost_is_refused_by_its_name(name: str, value: Any) -> Non
     ("name", "value"), [(name, value) for name, harmless in NO_EQUIVALENT.items() for value in harmless]
 )
 def test_what_asks_for_nothing_is_left_out(name: str, value: Any) -> None:
-    refuse_what_has_no_equivalent({name: value})
+    refuse_fields_without_equivalent({name: value})
     assert to_model_fields({name: value}) == {}

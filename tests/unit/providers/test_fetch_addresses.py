@@ -11,7 +11,7 @@ from yarl import URL
 
 from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest
-from core.providers.http.fetch import checked, redirected
+from core.providers.http.fetch import check_url, redirect_target
 from core.providers.http.fetch_addresses import may_fetch_from
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "223.255.255.255", "2606:4700::1111"]
@@ -164,35 +164,35 @@ def config(**more: Any) -> FetchConfig:
 )
 def test_what_is_no_http_url_with_a_host_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest, match="must be an http:// or https:// URL") as refusal:
-        checked(url, config(), "p")
+        check_url(url, config(), "p")
     assert refusal.value.param == "p"
 
 
 @pytest.mark.parametrize("url", ["http://u@a.test/", "http://u:p@a.test/", "https://:p@a.test/"])
 def test_a_url_with_a_user_or_a_password_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(InvalidRequest, match="user name or a password") as refusal:
-        checked(url, config(), "p")
+        check_url(url, config(), "p")
     assert "a.test" not in refusal.value.message
 
 
 @pytest.mark.parametrize("port", [0, 22, 25, 79, 81, 6379, 9001])
 def test_other_ports_than_the_allowed_are_refused(port: int) -> None:
     with pytest.raises(InvalidRequest, match="one of these ports: 80, 443"):
-        checked(f"http://a.test:{port}/", config(), "p")
+        check_url(f"http://a.test:{port}/", config(), "p")
     if port:
-        assert checked(f"http://a.test:{port}/", config(allowed_ports=[port]), "p").port == port
+        assert check_url(f"http://a.test:{port}/", config(allowed_ports=[port]), "p").port == port
 
 
 def test_a_url_of_endless_length_is_refused() -> None:
     start = "https://a.test/"
-    assert checked(start + "x" * (8192 - len(start)), config(), "p")
+    assert check_url(start + "x" * (8192 - len(start)), config(), "p")
     with pytest.raises(InvalidRequest, match="at most 8192"):
-        checked(start + "x" * (8193 - len(start)), config(), "p")
+        check_url(start + "x" * (8193 - len(start)), config(), "p")
 
 
 @pytest.mark.parametrize("host", ["a.test", "A.TEST", "a.test.", "x.b.test", "x.y.B.test"])
 def test_an_allowed_host_is_named_whole_or_by_what_it_is_below(host: str) -> None:
-    assert checked(f"https://{host}/i.png", config(allowed_hosts=["A.test", "*.b.test"]), "p").scheme == "https"
+    assert check_url(f"https://{host}/i.png", config(allowed_hosts=["A.test", "*.b.test"]), "p").scheme == "https"
 
 
 @pytest.mark.parametrize(
@@ -200,12 +200,12 @@ def test_an_allowed_host_is_named_whole_or_by_what_it_is_below(host: str) -> Non
 )
 def test_another_host_than_the_allowed_is_refused(host: str) -> None:
     with pytest.raises(InvalidRequest, match="operator does not allow"):
-        checked(f"https://{host}/", config(allowed_hosts=["a.test", "*.b.test"]), "p")
+        check_url(f"https://{host}/", config(allowed_hosts=["a.test", "*.b.test"]), "p")
 
 
 def test_no_host_is_allowed_where_the_operator_names_none() -> None:
     with pytest.raises(InvalidRequest):
-        checked("https://a.test/", config(allowed_hosts=[]), "p")
+        check_url("https://a.test/", config(allowed_hosts=[]), "p")
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_no_host_is_allowed_where_the_operator_names_none() -> None:
     ],
 )
 def test_a_redirect_may_be_relative(location: str, wanted: str) -> None:
-    start = checked("https://a.test/x/y", config(), "p")
-    assert str(redirected(start, location, config(), "p").with_fragment(None)) == wanted
+    start = check_url("https://a.test/x/y", config(), "p")
+    assert str(redirect_target(start, location, config(), "p").with_fragment(None)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -238,23 +238,23 @@ def test_a_redirect_may_be_relative(location: str, wanted: str) -> None:
 )
 def test_a_redirect_is_checked_like_the_url_and_never_leaves_https(location: str) -> None:
     only = config(allowed_hosts=["a.test"])
-    with pytest.raises(InvalidRequest, match="may not be followed") as refusal:
-        redirected(checked("https://a.test/", only, "p"), location, only, "p")
+    with pytest.raises(InvalidRequest, match="may not be fetched") as refusal:
+        redirect_target(check_url("https://a.test/", only, "p"), location, only, "p")
     assert refusal.value.param == "p"
 
 
 def test_a_redirect_may_go_from_http_to_https() -> None:
-    assert redirected(checked("http://a.test/", config(), "p"), "https://a.test/", config(), "p").port == 443
+    assert redirect_target(check_url("http://a.test/", config(), "p"), "https://a.test/", config(), "p").port == 443
 
 
 @given(st.text() | st.text().map("https://{}".format))
 def test_any_text_is_a_url_that_is_checked_or_refused(text: str) -> None:
-    start = checked("https://a.test/", config(), "p")
+    start = check_url("https://a.test/", config(), "p")
     made: list[URL] = []
     with suppress(InvalidRequest):
-        made.append(checked(text, config(), "p"))
+        made.append(check_url(text, config(), "p"))
     with suppress(InvalidRequest):
-        made.append(redirected(start, text, config(), "p"))
+        made.append(redirect_target(start, text, config(), "p"))
     for url in made:
         assert url.raw_host
         assert (url.scheme, url.port) in {("http", 80), ("http", 443), ("https", 80), ("https", 443)}

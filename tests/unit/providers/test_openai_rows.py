@@ -54,7 +54,7 @@ def config(row: Row, **more: object) -> dict[str, object]:
 
 
 def address(provider_type: str, **given_: object) -> str:
-    return config_of(provider_type).model_validate(given_).target("p").base_url
+    return config_of(provider_type).model_validate(given_).remote("p").base_url
 
 
 @rows
@@ -91,7 +91,7 @@ def test_the_key_is_in_no_repr_and_no_dump(row: Row) -> None:
     made = config_of(row.provider_type).model_validate(config(row))
     provider = OpenAICompatible("p", made)
     view = provider.with_provider_data(dict.fromkeys(row.data, KEY))
-    said = repr(made) + repr(vars(provider)) + repr(vars(view)) + repr(made.target("p")) + made.model_dump_json()
+    said = repr(made) + repr(vars(provider)) + repr(vars(view)) + repr(made.remote("p")) + made.model_dump_json()
     assert made.credential() == KEY
     assert KEY not in said
 

@@ -72,6 +72,28 @@ async def test_another_tenants_model_cannot_be_read_used_listed_deleted_or_told_
     assert not stack.store.rows
 
 
+async def test_a_call_resolves_a_resource_once_and_the_next_call_sees_what_has_changed() -> None:
+    stack = Stack()
+    await stack.seen_by(ADA).register(model("mine"))
+    call, earlier = stack.seen_by(ADA), stack.store.reads
+    assert await call.get("mine") is await call.get("mine")
+    assert stack.store.reads == earlier + 1
+    await stack.seen_by(ADA).unregister("mine")
+    assert (await call.get("mine")).identifier == "mine"
+    with pytest.raises(NotFound):
+        await stack.seen_by(ADA).get("mine")
+
+
+async def test_the_stack_itself_is_not_one_call_and_reads_again() -> None:
+    stack = Stack()
+    itself = stack.seen_by(None)
+    await itself.register(model("mine"))
+    await itself.get("mine")
+    await stack.seen_by(None).unregister("mine")
+    with pytest.raises(NotFound):
+        await itself.get("mine")
+
+
 async def test_a_taken_name_tells_nothing_of_what_has_it() -> None:
     stack = Stack()
     await stack.seen_by(ADA).register(model("mine", "secret"))

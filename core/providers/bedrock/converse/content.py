@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from core.frame.types import JsonObject
-from core.providers.http.fields import object_at, objects_at, text_at, wrong
+from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 IMAGES: Final = {
     "image/png": "png",
@@ -48,8 +48,8 @@ def to_blocks(content: Any, path: str, kinds: Collection[str]) -> list[JsonObjec
     if isinstance(content, str):
         return text_blocks(content)
     if content is None:
-        raise wrong(path, "must be a string or a list of parts.")
-    return [block for part, where in objects_at(content, path) for block in _part(part, where, kinds)]
+        raise invalid_field(path, "must be a string or a list of parts.")
+    return [block for part, part_path in objects_at(content, path) for block in _part(part, part_path, kinds)]
 
 
 def text_blocks(text: str) -> list[JsonObject]:
@@ -62,14 +62,14 @@ def with_cache_point(blocks: list[JsonObject], holder: JsonObject, path: str) ->
     control = holder.get("cache_control")
     if control is None or not blocks or "cachePoint" in blocks[-1]:
         return blocks
-    where = f"{path}.cache_control"
-    match object_at(control, where):
+    control_path = f"{path}.cache_control"
+    match object_at(control, control_path):
         case {"type": "ephemeral", "ttl": str(ttl)} if ttl in TTLS:
             return [*blocks, {"cachePoint": {"type": "default", "ttl": ttl}}]
         case {"type": "ephemeral", **rest} if rest.get("ttl") is None:
             return [*blocks, {"cachePoint": {"type": "default"}}]
         case _:
-            raise wrong(where, "must be {type: ephemeral}, with a ttl of 5m or 1h if any.")
+            raise invalid_field(control_path, "must be {type: ephemeral}, with a ttl of 5m or 1h if any.")
 
 
 def bytes_of(data: str, path: str) -> bytes:
@@ -77,70 +77,74 @@ def bytes_of(data: str, path: str) -> bytes:
     try:
         content = b64decode(data, validate=True)
     except (binascii.Error, ValueError) as invalid:
-        raise wrong(path, "is not base64.") from invalid
+        raise invalid_field(path, "is not base64.") from invalid
     if not content:
-        raise wrong(path, "is empty.")
+        raise invalid_field(path, "is empty.")
     return content
 
 
 def tell_apart(documents: list[JsonObject]) -> None:
-    """Number the later ones of equal names, in place: "Messages can't contain duplicate document names"."""
-    taken: set[str] = set()
+    """Number documents of equal names, in place, from the second on: Bedrock refuses duplicate names."""
+    names: set[str] = set()
     for document in documents:
         name, number = document["name"], 1
-        while document["name"].lower() in taken:
+        while document["name"].lower() in names:
             number += 1
             document["name"] = f"{name} ({number})"
-        taken.add(document["name"].lower())
+        names.add(document["name"].lower())
 
 
 def _part(part: JsonObject, path: str, kinds: Collection[str]) -> list[JsonObject]:
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in kinds:
-        raise wrong(f"{path}.type", f"must be one of: {', '.join(sorted(kinds))}.")
+        raise invalid_field(f"{path}.type", f"must be one of: {', '.join(sorted(kinds))}.")
     return with_cache_point(PARTS[kind](part, path), part, path)
 
 
 def _text(part: JsonObject, path: str) -> list[JsonObject]:
     kind = part["type"]  # which names the field too
     if not isinstance(part.get(kind), str):
-        raise wrong(f"{path}.{kind}", "must be a string.")
+        raise invalid_field(f"{path}.{kind}", "must be a string.")
     return text_blocks(part[kind])
 
 
 def _image(part: JsonObject, path: str) -> list[JsonObject]:
-    where = f"{path}.image_url"
-    image = object_at(part.get("image_url"), where)
-    media_type, content = _data_url(image.get("url"), f"{where}.url")
+    image_path = f"{path}.image_url"
+    image = object_at(part.get("image_url"), image_path)
+    media_type, content = _data_url(image.get("url"), f"{image_path}.url")
     if media_type not in IMAGES:
-        raise wrong(f"{where}.url", "must be a PNG, JPEG, GIF or WebP image.")
+        raise invalid_field(f"{image_path}.url", "must be a PNG, JPEG, GIF or WebP image.")
     return [{"image": {"format": IMAGES[media_type], "source": {"bytes": content}}}]
 
 
 def _document(part: JsonObject, path: str) -> list[JsonObject]:
-    where = f"{path}.file"
-    file = object_at(part.get("file"), where)
+    file_path = f"{path}.file"
+    file = object_at(part.get("file"), file_path)
     if file.get("file_id") is not None:
-        raise wrong(f"{where}.file_id", "uploaded files cannot be used here; send the content as file_data.")
-    media_type, content = _data_url(file.get("file_data"), f"{where}.file_data")
-    filename = text_at(file["filename"], f"{where}.filename") if file.get("filename") else ""
+        raise invalid_field(
+            f"{file_path}.file_id", "uploaded files cannot be used here; send the content as file_data."
+        )
+    media_type, content = _data_url(file.get("file_data"), f"{file_path}.file_data")
+    filename = text_at(file["filename"], f"{file_path}.filename") if file.get("filename") else ""
     stem, _, extension = filename.rpartition(".")
-    named = extension.lower() in EXTENSIONS
-    kind = DOCUMENTS.get(media_type, extension.lower() if named else None)
+    has_extension = extension.lower() in EXTENSIONS
+    kind = DOCUMENTS.get(media_type, extension.lower() if has_extension else None)
     if kind is None:
-        raise wrong(f"{where}.file_data", f"must be a document of one of these kinds: {', '.join(sorted(EXTENSIONS))}.")
-    name = NOT_IN_NAMES.sub(" ", stem if named else filename).strip()[:MOST_NAME].strip() or "document"
+        raise invalid_field(
+            f"{file_path}.file_data", f"must be a document of one of these kinds: {', '.join(sorted(EXTENSIONS))}."
+        )
+    name = NOT_IN_NAMES.sub(" ", stem if has_extension else filename).strip()[:MOST_NAME].strip() or "document"
     return [{"document": {"format": kind, "name": name, "source": {"bytes": content}}}]
 
 
 def _data_url(url: Any, path: str) -> tuple[str, bytes]:  # noqa: ANN401 - whatever a caller sent
     url = text_at(url, path)
     if url[:8].lower().startswith(("http://", "https://")):
-        raise wrong(path, "is a remote URL, which is not fetched here; send the content as a data: URL.")
+        raise invalid_field(path, "is a remote URL, which is not fetched here; send the content as a data: URL.")
     head, _, data = url.partition(",")
     scheme, _, media_type = head.partition(":")
     if scheme.lower() != "data" or not media_type.lower().endswith(";base64"):
-        raise wrong(path, "must be a data: URL whose content is base64.")
+        raise invalid_field(path, "must be a data: URL whose content is base64.")
     return media_type.partition(";")[0].strip().lower(), bytes_of(data, path)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
 from core.providers.bedrock.converse.content import bytes_of, tell_apart, to_blocks, with_cache_point
-from core.providers.http.fields import object_at, objects_at, text_at, wrong
+from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 INSTRUCTIONS: Final = frozenset({"text"})
 SHOWN: Final = frozenset({"text", "image_url", "file"})
@@ -33,7 +33,7 @@ def to_converse_messages(messages: Sequence[JsonObject]) -> tuple[list[JsonObjec
         elif blocks:
             turns.append({"role": role, "content": blocks})
     if not turns:
-        raise wrong("messages", "there must be a message, beside the system's, that is not blank.")
+        raise invalid_field("messages", "there must be a message, beside the system's, that is not blank.")
     tell_apart(_documents([block for turn in turns for block in turn["content"]]))
     return system, turns
 
@@ -46,7 +46,7 @@ def holds_tools(turns: Sequence[JsonObject]) -> bool:
 def _blocks(message: JsonObject, path: str) -> tuple[str, list[JsonObject]]:
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
-        raise wrong(f"{path}.role", f"must be one of: {', '.join(ROLES)}.")
+        raise invalid_field(f"{path}.role", f"must be one of: {', '.join(ROLES)}.")
     turn, translate = ROLES[role]
     return turn, with_cache_point(translate(message, path), message, path)
 
@@ -71,18 +71,18 @@ def _tool(message: JsonObject, path: str) -> list[JsonObject]:
 def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
     """What it thought, said and called, in this order."""
     if message.get("function_call") is not None:
-        raise wrong(f"{path}.function_call", "is not offered; use tool_calls.")
-    thinking = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
+        raise invalid_field(f"{path}.function_call", "is not offered; use tool_calls.")
+    thoughts = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
     calls = objects_at(message.get("tool_calls"), f"{path}.tool_calls")
-    said = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]
+    texts = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]
     return [
-        *(block for thought, where in thinking for block in _thought(thought, where)),
-        *(block for content, where in said if content is not None for block in to_blocks(content, where, SPOKEN)),
-        *(_call(call, where) for call, where in calls),
+        *(block for thinking, at in thoughts for block in _thinking(thinking, at)),
+        *(block for text, at in texts if text is not None for block in to_blocks(text, at, SPOKEN)),
+        *(_call(call, at) for call, at in calls),
     ]
 
 
-def _thought(block: JsonObject, path: str) -> list[JsonObject]:
+def _thinking(block: JsonObject, path: str) -> list[JsonObject]:
     """A reply's thinking block as it came; without a signature it is left out, for no model takes it back."""
     match block:
         case {"type": "thinking", "thinking": str(text), "signature": str(signature)} if signature:
@@ -92,19 +92,21 @@ def _thought(block: JsonObject, path: str) -> list[JsonObject]:
         case {"type": "redacted_thinking", "data": str(data)}:
             return [{"reasoningContent": {"redactedContent": bytes_of(data, f"{path}.data")}}]
         case _:
-            raise wrong(path, "must be {type: thinking, thinking, signature} or {type: redacted_thinking, data}.")
+            raise invalid_field(
+                path, "must be {type: thinking, thinking, signature} or {type: redacted_thinking, data}."
+            )
 
 
 def _call(call: JsonObject, path: str) -> JsonObject:
     if call.get("type", "function") != "function":
-        raise wrong(f"{path}.type", "must be function.")
-    where = f"{path}.function"
-    function = object_at(call.get("function"), where)
+        raise invalid_field(f"{path}.type", "must be function.")
+    function_path = f"{path}.function"
+    function = object_at(call.get("function"), function_path)
     return {
         "toolUse": {
             "toolUseId": text_at(call.get("id"), f"{path}.id"),
-            "name": text_at(function.get("name"), f"{where}.name"),
-            "input": _arguments(function.get("arguments"), f"{where}.arguments"),
+            "name": text_at(function.get("name"), f"{function_path}.name"),
+            "input": _arguments(function.get("arguments"), f"{function_path}.arguments"),
         }
     }
 
@@ -112,17 +114,19 @@ def _call(call: JsonObject, path: str) -> JsonObject:
 def _arguments(arguments: Any, path: str) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
     """The object that the JSON says; no text at all is how some models write a call without arguments."""
     if not isinstance(arguments, str):
-        raise wrong(path, "must be a string of JSON.")
+        raise invalid_field(path, "must be a string of JSON.")
     try:
         value = read_json(arguments if arguments.strip() else "{}")
     except ValueError as invalid:
-        raise wrong(path, "is not JSON.") from invalid
+        raise invalid_field(path, "is not JSON.") from invalid
     return object_at(value, path)
 
 
 def _documents(blocks: Sequence[JsonObject]) -> list[JsonObject]:
-    inner = [block for each in blocks for block in (each["toolResult"]["content"] if "toolResult" in each else [each])]
-    return [block["document"] for block in inner if "document" in block]
+    leaves = [
+        leaf for block in blocks for leaf in (block["toolResult"]["content"] if "toolResult" in block else [block])
+    ]
+    return [leaf["document"] for leaf in leaves if "document" in leaf]
 
 
 ROLES: Final[Mapping[str, tuple[str, Callable[[JsonObject, str], list[JsonObject]]]]] = {

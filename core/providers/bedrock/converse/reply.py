@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
-from core.platform.json_values import as_object
+from core.platform.json_values import to_object
 
 FINISH_REASONS: Final = {
     "content_filtered": "content_filter",
@@ -32,7 +32,7 @@ def from_converse(reply: JsonObject, *, model: str, created: int, id: str) -> Js
         case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
             message = _message(cast("list[JsonObject]", blocks))
         case _:
-            raise unexpected("no message")
+            raise shape_failure("no message")
     choice = {"index": 0, "message": message, "finish_reason": finish_reason_of(reply.get("stopReason"))}
     return {
         "id": id,
@@ -58,15 +58,15 @@ def finish_reason_of(stop_reason: object) -> str:
 
 def usage_of(usage: object) -> JsonObject:
     """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not."""
-    counts = as_object(usage)
-    read, written = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
-    prompt = _count(counts, "inputTokens") + read + written
+    counts = to_object(usage)
+    cache_read, cache_write = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
+    prompt = _count(counts, "inputTokens") + cache_read + cache_write
     completion = _count(counts, "outputTokens")
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": read},
+        "prompt_tokens_details": {"cached_tokens": cache_read},
     }
 
 
@@ -75,17 +75,17 @@ def redacted_thinking(content: bytes) -> JsonObject:
     return {"type": "redacted_thinking", "data": b64encode(content).decode()}
 
 
-def unexpected(what: str) -> UpstreamFailed:
+def shape_failure(problem: str) -> UpstreamFailed:
     """The failure of a reply that is not of Converse's shape."""
-    return UpstreamFailed(f"The provider's answer is not of the Converse API's shape: it has {what}.")
+    return UpstreamFailed(f"The provider's answer is not of the Converse API's shape: it has {problem}.")
 
 
 def _message(blocks: Sequence[JsonObject]) -> JsonObject:
     text = "".join(_text(block) for block in blocks)
     calls = [_call(block["toolUse"]) for block in blocks if "toolUse" in block]
-    thoughts = [_thought(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
+    thoughts = [_thinking(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
     message: JsonObject = {"role": "assistant", "content": text or (None if calls else "")}
-    reasoning = "".join(thought.get("thinking", "") for thought in thoughts)
+    reasoning = "".join(block.get("thinking", "") for block in thoughts)
     if reasoning:
         message["reasoning_content"] = reasoning
     if thoughts:
@@ -111,10 +111,10 @@ def _call(use: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
             arguments = json.dumps(use.get("input", {}), ensure_ascii=False)
             return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
         case _:
-            raise unexpected("a tool call without a name or an id")
+            raise shape_failure("a tool call without a name or an id")
 
 
-def _thought(reasoning: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
+def _thinking(reasoning: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
     match reasoning:
         case {"reasoningText": {"text": str(text), **rest}}:
             signed = {"signature": rest["signature"]} if isinstance(rest.get("signature"), str) else {}
@@ -122,7 +122,7 @@ def _thought(reasoning: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstre
         case {"redactedContent": bytes(content)}:
             return redacted_thinking(content)
         case _:
-            raise unexpected("reasoning of an unknown kind")
+            raise shape_failure("reasoning of an unknown kind")
 
 
 def _count(counts: JsonObject, name: str) -> int:

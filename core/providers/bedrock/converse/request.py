@@ -4,7 +4,7 @@ from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.messages import holds_tools, to_converse_messages
 from core.providers.bedrock.converse.options import (
-    refuse_what_has_no_equivalent,
+    refuse_fields_without_equivalent,
     to_guardrail_config,
     to_inference_config,
     to_model_fields,
@@ -21,16 +21,16 @@ def to_converse(request: ChatRequest) -> JsonObject:
     Raises:
         InvalidRequest: Converse cannot be asked for this; `param` is the field's path.
     """
-    given = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
-    refuse_what_has_no_equivalent(given)
+    options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    refuse_fields_without_equivalent(options)
     system, messages = to_converse_messages(request.messages)
     body: JsonObject = {
         "messages": messages,
         "system": system,
-        "inferenceConfig": to_inference_config(given),
-        "toolConfig": to_tool_config(given, in_conversation=holds_tools(messages)),
-        "outputConfig": to_output_config(given),
-        "guardrailConfig": to_guardrail_config(given, stream=bool(request.stream)),
-        "additionalModelRequestFields": to_model_fields(given),
+        "inferenceConfig": to_inference_config(options),
+        "toolConfig": to_tool_config(options, in_conversation=holds_tools(messages)),
+        "outputConfig": to_output_config(options),
+        "guardrailConfig": to_guardrail_config(options, stream=bool(request.stream)),
+        "additionalModelRequestFields": to_model_fields(options),
     }
     return {name: value for name, value in body.items() if value}

@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 from typing import Any, cast
 
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, unexpected, usage_of
+from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, usage_of
 
 
 class ConverseChunks:
@@ -46,7 +46,7 @@ class ConverseChunks:
         if handle is None:
             return []
         if not isinstance(content, dict):
-            raise unexpected("an event that is no object")
+            raise shape_failure("an event that is not an object")
         return handle(cast("JsonObject", content))
 
     def _message_start(self, _: JsonObject) -> list[JsonObject]:
@@ -62,7 +62,7 @@ class ConverseChunks:
                     {"tool_calls": [{"index": index, "id": call, "type": "function", "function": function}]}
                 )
             case {"start": {"toolUse": _}}:
-                raise unexpected("a tool call without a name or an id")
+                raise shape_failure("a tool call without a name or an id")
             case _:
                 return []
 
@@ -79,7 +79,7 @@ class ConverseChunks:
 
     def _arguments(self, block: int, arguments: str) -> list[JsonObject]:
         if block not in self._calls:
-            raise unexpected("arguments before their tool call")
+            raise shape_failure("arguments before their tool call")
         self._without_arguments.discard(block)
         return self._chunk({"tool_calls": [{"index": self._calls[block], "function": {"arguments": arguments}}]})
 
@@ -87,12 +87,12 @@ class ConverseChunks:
         index = self._thoughts.setdefault(block, len(self._thoughts))
         match reasoning:
             case {"text": str(text)}:
-                thought = {"index": index, "type": "thinking", "thinking": text}
-                return self._chunk({"reasoning_content": text, "thinking_blocks": [thought]}) if text else []
+                thinking = {"index": index, "type": "thinking", "thinking": text}
+                return self._chunk({"reasoning_content": text, "thinking_blocks": [thinking]}) if text else []
             case {"signature": str(signature)}:
                 # Its text may have been left out by the model: the block is one all the same.
-                thought = {"index": index, "type": "thinking", "thinking": "", "signature": signature}
-                return self._chunk({"thinking_blocks": [thought]})
+                thinking = {"index": index, "type": "thinking", "thinking": "", "signature": signature}
+                return self._chunk({"thinking_blocks": [thinking]})
             case {"redactedContent": bytes(content)}:
                 self._redacted[block] = self._redacted.get(block, b"") + content
                 return []
@@ -102,12 +102,12 @@ class ConverseChunks:
     def _block_stop(self, event: JsonObject) -> list[JsonObject]:
         block = event.get("contentBlockIndex")
         if not isinstance(block, int):
-            raise unexpected("a block without an index")
+            raise shape_failure("a block without an index")
         if block in self._without_arguments:
             return self._arguments(block, "{}")
         if block in self._redacted:
-            thought = {"index": self._thoughts[block], **redacted_thinking(self._redacted.pop(block))}
-            return self._chunk({"thinking_blocks": [thought]})
+            thinking = {"index": self._thoughts[block], **redacted_thinking(self._redacted.pop(block))}
+            return self._chunk({"thinking_blocks": [thinking]})
         return []
 
     def _message_stop(self, event: JsonObject) -> list[JsonObject]:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.content import with_cache_point
-from core.providers.http.fields import object_at, objects_at, text_at, wrong
+from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 CHOICES: Final[dict[str, JsonObject]] = {"auto": {"auto": {}}, "required": {"any": {}}}
 NO_PARAMETERS: Final[JsonObject] = {"type": "object", "properties": {}}
 
 
-def to_tool_config(given: JsonObject, *, in_conversation: bool) -> JsonObject:
+def to_tool_config(options: JsonObject, *, in_conversation: bool) -> JsonObject:
     """The tools that may be called; empty if there are none.
 
     Converse has no choice of "none". The tools are then left out, unless the conversation has tool calls or results
@@ -22,33 +22,35 @@ def to_tool_config(given: JsonObject, *, in_conversation: bool) -> JsonObject:
     Raises:
         InvalidRequest: a tool is no function, the choice fits none, or the conversation's tools are not defined.
     """
-    choice = given.get("tool_choice")
+    choice = options.get("tool_choice")
     if choice == "none" and not in_conversation:
         return {}
-    blocks = [block for tool, where in objects_at(given.get("tools"), "tools") for block in _tool(tool, where)]
+    blocks = [block for tool, path in objects_at(options.get("tools"), "tools") for block in _tool(tool, path)]
     if not blocks and in_conversation:
-        raise wrong("tools", "the conversation has tool calls or results, so Bedrock wants the tools' definitions too.")
-    chosen = _choice(choice)
+        raise invalid_field(
+            "tools", "the conversation has tool calls or results, so Bedrock wants the tools' definitions too."
+        )
+    tool_choice = _choice(choice)
     if blocks:
-        return {"tools": blocks} | ({"toolChoice": chosen} if chosen else {})
-    if chosen and "auto" not in chosen:
-        raise wrong("tool_choice", "there are no tools to choose from.")
+        return {"tools": blocks} | ({"toolChoice": tool_choice} if tool_choice else {})
+    if tool_choice and "auto" not in tool_choice:
+        raise invalid_field("tool_choice", "there are no tools to choose from.")
     return {}
 
 
 def _tool(tool: JsonObject, path: str) -> list[JsonObject]:
     if tool.get("type") != "function":
-        raise wrong(f"{path}.type", "must be function.")
-    where = f"{path}.function"
-    function = object_at(tool.get("function"), where)
+        raise invalid_field(f"{path}.type", "must be function.")
+    function_path = f"{path}.function"
+    function = object_at(tool.get("function"), function_path)
     parameters = function.get("parameters")
-    schema = NO_PARAMETERS if parameters is None else object_at(parameters, f"{where}.parameters")
-    spec: JsonObject = {"name": text_at(function.get("name"), f"{where}.name"), "inputSchema": {"json": schema}}
+    schema = NO_PARAMETERS if parameters is None else object_at(parameters, f"{function_path}.parameters")
+    spec: JsonObject = {"name": text_at(function.get("name"), f"{function_path}.name"), "inputSchema": {"json": schema}}
     if function.get("description"):
-        spec["description"] = text_at(function["description"], f"{where}.description")
+        spec["description"] = text_at(function["description"], f"{function_path}.description")
     if function.get("strict") is True:
         spec["strict"] = True
-    blocks = with_cache_point([{"toolSpec": spec}], function, where)
+    blocks = with_cache_point([{"toolSpec": spec}], function, function_path)
     return with_cache_point(blocks, tool, path)
 
 
@@ -61,4 +63,4 @@ def _choice(choice: Any) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
         case {"type": "function", "function": {"name": str(name)}} if name:
             return {"tool": {"name": name}}
         case _:
-            raise wrong("tool_choice", "must be auto, required, none or {type: function, function: {name}}.")
+            raise invalid_field("tool_choice", "must be auto, required, none or {type: function, function: {name}}.")

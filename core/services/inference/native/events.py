@@ -54,7 +54,6 @@ class ChatEvents:
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
         self._calls: dict[int, _Call] = {}
         self._last_begun = -1
         self._finish_reason: object = None
@@ -116,7 +115,6 @@ class CompletionEvents:
     """Texts as they come, then one without text, which has the stop reason and the metrics."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
         self._finish_reason: object = None
         self._usage: object = None
 

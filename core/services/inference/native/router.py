@@ -32,7 +32,6 @@ class NativeRouter:
     """The `NativeInference` that callers get, over any `Inference`."""
 
     def __init__(self, inference: Inference) -> None:
-        """Ask `inference`."""
         self._inference = inference
 
     async def native_chat_completion(self, request: NativeChatRequest) -> JsonObject:

@@ -1,11 +1,11 @@
-"""Where a remote provider is, and what it is called with. Apart from the client, whose import costs a cold start."""
+"""Where a remote provider is, and whose key a call bears; apart from the client, whose import costs a cold start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Remote:
     """`timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds.
 
     `tls_verify` is False, True (the system's authorities) or the path of a CA bundle. Calls above `max_connections`,
