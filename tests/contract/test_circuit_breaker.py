@@ -74,6 +74,22 @@ async def test_where_every_target_is_open_the_call_is_refused_at_once(world: Wor
         await chat(world.router(MINE))
     assert refusal.value.headers == {"retry-after": "30"}
     assert world.asked == (1, 1)
+    world.clock.now = 29.9
+    with pytest.raises(ProviderUnavailable) as refusal:
+        await chat(world.router(MINE))
+    assert refusal.value.headers == {"retry-after": "1"}
+
+
+async def test_whoever_is_refused_may_come_back_when_the_first_target_may_be_tried(world: World) -> None:
+    circuits = world.with_circuits(1)
+    for provider, now in (("a", 0.0), ("b", 20.0)):
+        world.clock.now = now
+        permit = circuits.admit((provider, "m" if provider == "a" else "n"))
+        assert permit is not None
+        circuits.record_failure(permit)
+    with pytest.raises(ProviderUnavailable) as refusal:
+        await chat(world.router(MINE))
+    assert refusal.value.headers == {"retry-after": "10"}
 
 
 async def test_a_model_of_one_target_is_refused_while_that_is_open(world: World) -> None:

@@ -346,18 +346,6 @@ async def test_a_shield_asks_its_model_where_that_is_now(plain: dict[str, Any]) 
             assert any("chat" in seen.path for seen in b.seen)
 
 
-async def test_registrations_at_the_same_time_all_count_in_some_order(stored: World) -> None:
-    names = [f"m{number}" for number in range(20)]
-    answers = await asyncio.gather(
-        *(stored.post(REGISTER, entry({"max_tokens": number + 1}, force=True)) for number in range(len(names)))
-    )
-    assert [answer.status_code for answer in answers] == [200] * 20
-    assert sorted(answer.json()["version"] for answer in answers) == list(range(1, 21))
-    last = max((answer.json() for answer in answers), key=lambda shown: shown["version"])
-    override = last["config"]["providers"]["inference"][0]["config"]
-    assert (await stored.view())["providers"]["inference"][0]["config"]["max_tokens"] == override["max_tokens"]
-
-
 async def test_a_provider_can_be_registered_used_and_unregistered(stored: World) -> None:
     body = {
         "api": "inference",

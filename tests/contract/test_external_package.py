@@ -1,6 +1,7 @@
 """A provider package in an environment of its own: installed from its folder, served by `llambda serve`, built for Lambda."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
@@ -22,30 +23,37 @@ from tests.contract.external import put
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import FakeUpstream, in_thread
 
-ACME = ROOT / "tests" / "external" / "acme"
 SMALLEST = 8  # files
-LEFT = {"__pycache__", ".pytest_cache", ".ruff_cache", "registry.db"}
 
 
-def files(folder: Path) -> dict[str, str]:
-    """What is in a package's folder, but for what running its tests and tools leaves there."""
-    kept = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.as_posix(): (folder / path).read_text("utf-8") for path in kept if not LEFT & set(path.parts)}
+def new(folder: Path, name: str, *options: str) -> Path:
+    """A package as `llambda providers new` writes it."""
+    done = CliRunner().invoke(command, ["new", name, *options, "--dir", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder / name
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package whose code is in the environment of `python` alone; its specs are in `folder` too."""
+
+    folder: Path
+    python: Path
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment that sees this one's packages, and has the example in it. Nothing is fetched."""
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """In a new environment that sees this one's packages. Nothing is fetched."""
     folder = tmp_path_factory.mktemp("environment")
+    package = new(folder, "acme", "--api", "inference")
     venv.create(folder / "venv", with_pip=False, symlinks=True)
     python = folder / "venv" / "bin" / "python"
     own = Path(site.getsitepackages([str(folder / "venv")])[0])
     (own / "seen.pth").write_text(f"{ROOT}\n{Path(pytest.__file__).parents[1]}\n")
-    package = shutil.copytree(ACME, folder / "acme")
     install = [uv(), "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
     subprocess.run([*install, "--python", str(python), str(package)], check=True)
     shutil.rmtree(package / "llambda_provider_acme")  # what is imported now is what was installed
-    return python
+    return Installed(package, python)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def upstream() -> Iterator[FakeUpstream]:
         yield fake
 
 
-def config(folder: Path, upstream: FakeUpstream, **how: Any) -> Path:
+def config(folder: Path, acme: Installed, upstream: FakeUpstream, **how: Any) -> Path:
     by_module = {"module": how["module"]} if "module" in how else {}
     settings = {"url": f"{upstream.url}/v1", "api_key": "k-123456"}
     entry = {"provider_id": "a", "provider_type": "remote::acme", "config": settings, **by_module}
@@ -62,7 +70,7 @@ def config(folder: Path, upstream: FakeUpstream, **how: Any) -> Path:
     document["providers"] = {"inference": [entry]}
     document["metadata_store"] = {"type": "sqlite", "db_path": str(folder / "registry.db")}
     if not by_module:
-        document["external_providers_dir"] = str(ACME / "providers.d")
+        document["external_providers_dir"] = str(acme.folder / "providers.d")
     (folder / "run.json").write_text(json.dumps(document))
     return folder / "run.json"
 
@@ -78,20 +86,16 @@ async def chats(url: str) -> tuple[Any, list[str]]:
     return answer, [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
 
 
-def test_the_example_is_what_the_command_writes(tmp_path: Path) -> None:
-    done = CliRunner().invoke(command, ["new", "acme", "--api", "inference", "--dir", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    written = files(tmp_path / "acme")
-    assert len(written) > SMALLEST
-    assert files(ACME) == written, "llambda providers new acme --api inference --dir tests/external, in its place"
-
-
 @pytest.mark.parametrize("how", [{}, {"module": "llambda-provider-acme==0.1.0"}], ids=["directory", "module"])
 async def test_it_is_served_and_chats(
-    tmp_path: Path, python: Path, upstream: FakeUpstream, how: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    acme: Installed,
+    upstream: FakeUpstream,
+    how: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "executable", str(python))
-    with serving(config(tmp_path, upstream, **how), tmp_path / "log.txt") as url:
+    monkeypatch.setattr(sys, "executable", str(acme.python))
+    with serving(config(tmp_path, acme, upstream, **how), tmp_path / "log.txt") as url:
         answer, events = await chats(url)
     assert answer["choices"][0]["message"]["content"] == "Hello"
     assert events[-1] == "[DONE]"
@@ -109,10 +113,10 @@ async def test_it_is_served_and_chats(
     ],
 )
 def test_it_is_checked_where_it_is_installed(
-    tmp_path: Path, python: Path, upstream: FakeUpstream, how: dict[str, str], code: int, words: str
+    tmp_path: Path, acme: Installed, upstream: FakeUpstream, how: dict[str, str], code: int, words: str
 ) -> None:
-    run_config = config(tmp_path, upstream, **how)
-    arguments = [str(python), "-m", "core.cli.main", "providers", "check", "--config", str(run_config)]
+    run_config = config(tmp_path, acme, upstream, **how)
+    arguments = [str(acme.python), "-m", "core.cli.main", "providers", "check", "--config", str(run_config)]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert words in done.stdout
@@ -134,12 +138,16 @@ def test_where_its_import_raised_is_shown_at_debug(tmp_path: Path, level: str) -
 
 @pytest.mark.parametrize("api", ["inference", "safety"])
 @pytest.mark.parametrize("flavour", [[], ["--inline"]], ids=["remote", "inline"])
-def test_the_tests_of_a_new_package_pass_as_it_is_written(tmp_path: Path, api: str, flavour: list[str]) -> None:
-    done = CliRunner().invoke(command, ["new", "my-own", "--api", api, *flavour, "--dir", str(tmp_path)])
-    assert done.exit_code == 0, done.output
+def test_a_new_package_is_clean_and_its_tests_pass_as_it_is_written(
+    tmp_path: Path, api: str, flavour: list[str]
+) -> None:
+    package = new(tmp_path, "my-own", "--api", api, *flavour)
+    assert sum(path.is_file() for path in package.rglob("*")) > SMALLEST
+    for how in (["check", "--ignore", "I001"], ["format", "--check", "--line-length", "120"]):
+        ruff = [str(Path(sys.executable).with_name("ruff")), *how, "--isolated", str(package)]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done_tests = subprocess.run(
-        tests, cwd=tmp_path / "my-own", env=variables, capture_output=True, text=True, check=False
-    )
-    assert done_tests.returncode == 0, done_tests.stdout
+    done = subprocess.run(tests, cwd=package, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -25,6 +25,7 @@ from tests.contract.targets import (
     two_targets,
     until,
 )
+from tests.fakes import FakeProvider
 from tests.parts.secrets import plant
 from tests.parts.upstream import Reply, chunk, hang, raw, status, stream
 
@@ -175,6 +176,12 @@ async def test_what_a_caller_brings_is_for_every_target(world: World) -> None:
     for upstream in (world.a, world.b):
         assert [seen.headers["authorization"] for seen in upstream.seen] == [f"Bearer {key}"]
     assert world.call.tokens == 2
+
+
+async def test_a_provider_that_takes_nothing_of_callers_gets_nothing(world: World) -> None:
+    world.call = Call(ANONYMOUS, provider_data={"vllm_api_token": plant("key-of-a-caller-for-another")})
+    world.providers["a"] = FakeProvider()
+    assert (await chat(world.router()))["model"] == "mine"
 
 
 async def test_a_key_that_a_target_refuses_is_the_callers_mistake(world: World) -> None:

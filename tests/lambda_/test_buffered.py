@@ -91,11 +91,6 @@ def test_client_is_the_address_in_the_request_context_and_not_a_forwarded_one(an
     assert told(answers, event(shape, Call(headers=forged)))["client"] == SOURCE_IP
 
 
-@every_shape
-def test_stage_is_no_part_of_the_path(answers: Answers, shape: str) -> None:
-    assert told(answers, event(shape, Call(path="/v1/models")))["path"] == "/v1/models"
-
-
 @pytest.mark.parametrize("path", ["/developers", "/v1/dev", "/dev"])
 def test_only_the_stage_itself_is_taken_off_the_path(answers: Answers, path: str) -> None:
     assert told(answers, event("http_stage", Call(path=path)))["path"] == path
@@ -111,35 +106,6 @@ def test_stage_alone_is_the_root(answers: Answers) -> None:
 def test_base_path_of_a_custom_domain_is_taken_off(answers: Answers, shape: str) -> None:
     sent = event(shape, Call(path="/llm/v1/models"))
     assert told(answers, sent, base_path="/llm")["path"] == "/v1/models"
-
-
-@every_shape
-def test_name_that_only_begins_as_the_base_path_does_is_whole(answers: Answers, shape: str) -> None:
-    assert told(answers, event(shape, Call(path="/llms")), base_path="/llm")["path"] == "/llms"
-
-
-@every_shape
-def test_host_may_be_an_ipv6_address(answers: Answers, shape: str) -> None:
-    sent = event(shape, Call(headers=[("Host", "[2001:db8::1]:8443")]))
-    assert told(answers, sent)["headers"]["host"] == "[2001:db8::1]:8443"
-
-
-@every_shape
-def test_percent_encoded_path_is_decoded_once(answers: Answers, shape: str) -> None:
-    assert told(answers, event(shape, Call(path="/v1/models/a%2Fb%252F%C3%A4")))["path"] == "/v1/models/a/b%2Fä"
-
-
-@every_shape
-def test_repeated_query_parameters_keep_their_order_and_their_characters(answers: Answers, shape: str) -> None:
-    query = [("x", "1"), ("x", "2 & 3"), ("ä", "世界"), ("empty", "")]
-    assert [tuple(pair) for pair in told(answers, event(shape, Call(query=query)))["query"]] == query
-
-
-@every_shape
-def test_repeated_headers_become_one_list(answers: Answers, shape: str) -> None:
-    headers = [("Accept-Language", "de"), ("Accept-Language", "en")]
-    seen = told(answers, event(shape, Call(headers=headers)))["headers"]["accept-language"]
-    assert [value.strip() for value in seen.split(",")] == ["de", "en"]
 
 
 @every_shape
@@ -161,11 +127,6 @@ def test_multipart_arrives_as_it_was_sent_and_json_leaves_as_text(answers: Answe
     answer = answers(app, event("rest", Call("POST", "/v1/files", sent, headers)), "")
     assert not answer.get("isBase64Encoded", False)
     assert json.loads(answer["body"]) == {"same": True}
-
-
-@every_shape
-def test_scheme_is_https(answers: Answers, shape: str) -> None:
-    assert told(answers, event(shape, Call()))["scheme"] == "https"
 
 
 @every_shape

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 from click.testing import CliRunner, Result
 import pytest
 
@@ -209,10 +208,3 @@ def test_a_stack_that_does_not_answer_is_a_failure_and_one_that_refuses_is_too(u
     upstream.replies["/v1/inspect/environment"] = status(401, {"error": {"message": "Who are you?"}})
     result = discover("--url", upstream.url)
     assert (result.exit_code, "Who are you?" in result.stderr, "LLAMBDA_API_KEY" in result.stderr) == (1, True, True)
-
-
-def test_help_has_examples() -> None:
-    result = discover("--help")
-    assert result.exit_code == 0
-    assert "llambda discover --url https://" in result.stdout
-    assert isinstance(command, click.Command)

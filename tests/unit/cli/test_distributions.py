@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 import stat
 
-import click
 from click.testing import CliRunner, Result
 import pytest
 
@@ -123,9 +122,3 @@ def test_the_process_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("VLLM_URL", "")
     set_variables({"VLLM_URL": "http://gpu:8000/v1"})
     assert "set: http://gpu:8000/v1" in run("show", "starter").output
-
-
-def test_help_has_examples() -> None:
-    for words in ((), ("list",), ("show",), ("init",)):
-        assert "Examples:" in run(*words, "--help").output
-    assert isinstance(command, click.Group)

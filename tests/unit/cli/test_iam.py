@@ -3,8 +3,6 @@
 from collections.abc import Callable
 import json
 from pathlib import Path
-import subprocess
-import sys
 from typing import Any, Final
 
 import pytest
@@ -289,16 +287,6 @@ def test_mistakes_of_the_config_are_those_of_validate(tmp_path: Path, capsys: py
 def test_wrong_usage_exits_with_2(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["iam", "starter", *option]) == 2
     assert option[0] in capsys.readouterr().err
-
-
-def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["iam", "--help"]) == 0
-    assert "$(llambda iam run.yaml --lookup --format parameters)" in capsys.readouterr().out
-
-
-def test_the_sdk_is_not_imported_by_other_commands() -> None:
-    command = [sys.executable, "-c", "import core.cli.main, sys; sys.exit('botocore' in sys.modules)"]
-    assert subprocess.run(command, check=False).returncode == 0
 
 
 def test_the_distribution_for_bedrock_gives_a_policy_without_its_keys(

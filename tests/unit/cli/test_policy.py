@@ -200,8 +200,3 @@ def test_without_config_it_is_the_environments_or_the_starter(
     monkeypatch.setenv("LLAMBDA_CONFIG", str(tmp_path / "mine.yaml"))
     assert main(["policy", "explain", "--user", "ada", *ASK]) == 1
     assert "mine.yaml" in capsys.readouterr().out
-
-
-def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["policy", "explain", "--help"]) == 0
-    assert "--owner bob --owner-teams red" in capsys.readouterr().out

@@ -174,6 +174,7 @@ def test_documents_of_one_name_are_told_apart_across_the_conversation() -> None:
 def test_only_a_conversation_with_calls_or_results_holds_tools() -> None:
     assert not holds_tools(to_converse_messages([user("a")])[1])
     assert holds_tools(to_converse_messages([called(call())])[1])
+    assert holds_tools(to_converse_messages([user("a"), called(call())])[1])
     assert holds_tools(to_converse_messages([{"role": "tool", "tool_call_id": "c", "content": "2"}])[1])
 
 

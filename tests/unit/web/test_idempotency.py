@@ -112,12 +112,6 @@ async def test_an_answer_is_kept_for_its_time_and_then_asked_for_anew(client: ht
     assert world.asked == [b"a", b"other"]
 
 
-async def test_without_a_key_nothing_is_kept(client: httpx.AsyncClient, world: World) -> None:
-    for _ in range(2):
-        assert (await client.post("/x", content=b"a")).content == b"a"
-    assert (len(world.asked), world.store.rows) == (2, {})
-
-
 async def test_the_body_is_bounded_and_kept_whole_in_every_chunking(client: httpx.AsyncClient, world: World) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for part in (b"ab", b"", b"c"):
@@ -317,6 +311,15 @@ async def test_a_store_that_hangs_at_the_end_does_not_outlive_the_function(
     answer = await asyncio.wait_for(post(client), 30)
     assert answer.status_code == (502 if failure is not None else 200)
     await happened(lambda: "the function's time is up" in caplog.text)
+
+
+async def test_a_slow_store_is_waited_for_while_the_function_has_time(client: httpx.AsyncClient, world: World) -> None:
+    store = world.store = Hanging()
+    world.function = Function(60_000)
+    world.does = events([20])
+    asyncio.get_running_loop().call_later(0.05, store.go.set)
+    await post(client)
+    assert [row.answer is not None for row in store.rows.values()] == [True]
 
 
 async def test_what_was_sent_whole_is_kept_though_the_client_leaves_meanwhile(world: World) -> None:
