@@ -103,6 +103,10 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 template: setup ## write the parts of template.yaml that follow from the code
 	$(RUN)python -m infra.template
 
+.PHONY: docs
+docs: setup ## write docs/apis.md, and the drawing in docs/house.md
+	$(RUN)python -m infra.docs
+
 .PHONY: always
 build-%Function: always ## called by sam build, for each function of the template
 	@test -x $(RUN)python || { echo "run 'make setup' first: sam build uses its environment"; exit 1; }

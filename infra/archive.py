@@ -1,4 +1,4 @@
-"""A package as a zip that is the same, byte for byte, whenever and wherever it is made; and what it weighs."""
+"""Reproducible zips: the same folder gives the same bytes, whenever and wherever; and the sizes of a package."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final
 import zipfile
 
 TIME: Final = (2020, 1, 1, 0, 0, 0)
-UNIX: Final = 3
+UNIX: Final = 3  # create_system: modes are in the upper half of external_attr
 LEVEL: Final = 9
 
 
@@ -23,7 +23,7 @@ class Weight:
 
 
 def zip_folder(folder: Path, archive: Path) -> Weight:
-    """Zip what is in `folder`: in order, with one time, and modes."""
+    """Zip what is in `folder`: sorted, all with the same time, each with its mode."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as out:
         for name, path in _files(folder):
             entry = zipfile.ZipInfo(name, TIME)

@@ -1,9 +1,10 @@
 """`python -m infra.build InferenceFunction OUT`: one function's package, ready to be zipped.
 
 It has `core`, one module of `functions`, the run config compiled to JSON, and of the locked dependencies, for the
-processor that it will run on, those that the function can import under this run config; all as byte code, because
-the file system of a running function is read-only and without it every cold start compiles. `sam build` calls it through
-the Makefile (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html).
+processor that it will run on, those that the function can import under this run config; all as byte code, because the
+file system of a running function is read-only and without it every cold start compiles. `sam build` calls it through
+the Makefile
+(https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-custom-runtimes.html).
 """
 
 import argparse
@@ -18,11 +19,11 @@ from typing import Final
 
 from infra import bytecode, precompile
 from infra.archive import parts_of
-from infra.dependencies import LOCK, Dependency, keep, licences
-from infra.external import Externals, copy, copy_specs, drop_metadata, externals, with_directory
+from infra.dependencies import LOCK, Dependency, licences, prune
+from infra.external import ExternalPackages, copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
 from infra.needs import Needs, needs
 from infra.rewrite import rewrite
-from infra.sdk_data import cut
+from infra.sdk_data import trim_sdk_data
 from infra.trim import remove, trim
 from infra.uv import uv
 
@@ -36,13 +37,13 @@ PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylin
 PYTHON: Final = (3, 13)
 BUDGET_MB: Final = 40.0
 MB: Final = 1_000_000
-BUILT: Final = 1_577_836_800  # 2020-01-01: the same sources give the same zip
+BUILD_TIME: Final = 1_577_836_800  # 2020-01-01: the same sources give the same zip
 NOT_DEPLOYED: Final = ("core/cli", "core/runtime/server.py")  # the laptop's side
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
-    """What to build: `module` of functions/, for `architecture`, with the run config at `config`, into `out`."""
+class BuildRequest:
+    """`module` of functions/, for a processor of `architecture`, with the run config at `config`, into `out`."""
 
     module: str
     out: Path
@@ -51,8 +52,8 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """What is in a package, and why."""
+class BuildResult:
+    """`run_config` is JSON, as in the package; `unlocked` are lines about packages that are not in the lock."""
 
     run_config: str
     needs: Needs
@@ -73,12 +74,12 @@ def module_of(function: str) -> str:
 
 
 def modules() -> list[str]:
-    """Every function, by its module."""
+    """The modules of functions/, one for each function, in alphabetical order."""
     return sorted(path.stem for path in (ROOT / "functions").glob("[!_]*.py"))
 
 
-def build(wanted: Build) -> Built:
-    """Make the package in `wanted.out`, whatever was there before.
+def build(request: BuildRequest) -> BuildResult:
+    """Make the package in `request.out`, whatever was there before.
 
     Raises:
         ValueError: this Python is not the function's, the run config has problems, or a table of infra/ is stale.
@@ -87,63 +88,65 @@ def build(wanted: Build) -> Built:
     """
     if sys.version_info[:2] != PYTHON:
         raise ValueError(f"byte code for Python {PYTHON[0]}.{PYTHON[1]} cannot be made by {sys.version.split()[0]}")
-    run_config = _compiled(wanted.config)
-    directory, run_config = with_directory(run_config)
-    foreign = externals(needs(wanted.module, run_config).external)
-    needed = needs(wanted.module, run_config, foreign.imports)
-    remove(wanted.out)
-    wanted.out.mkdir(parents=True)
-    _install(wanted)
-    copy(foreign, wanted.architecture, wanted.out)
-    kept = keep(
-        wanted.out,
+    run_config = _compile_config(request.config)
+    directory, run_config = resolve_directory(run_config)
+    # Twice: the first names the external providers, the second follows what their packages import of core.
+    external = find_external_packages(needs(request.module, run_config).external)
+    needed = needs(request.module, run_config, external.imports)
+    remove(request.out)
+    request.out.mkdir(parents=True)
+    _install(request)
+    copy(external, request.architecture, request.out)
+    dependencies = prune(
+        request.out,
         needed.libraries,
         everything=needed.everything,
-        named=foreign.distributions,
-        perhaps=foreign.libraries,
+        external=external.distributions,
+        optional=external.libraries,
     )
-    trim(wanted.out)
-    rewrite(wanted.out)
-    if (data := wanted.out / "botocore" / "data").exists():
-        cut(data)
-    _copy_sources(wanted)
-    run_config = copy_specs(directory, run_config, wanted.out)
-    drop_metadata(wanted.out, foreign.distributions)
-    _write(wanted.out, run_config, licences(kept))
-    _precompile(wanted.out, needed)
+    trim(request.out)
+    rewrite(request.out)
+    if (data := request.out / "botocore" / "data").exists():
+        trim_sdk_data(data)
+    _copy_sources(request)
+    run_config = copy_specs(directory, run_config, request.out)
+    drop_metadata(request.out, external.distributions)
+    _write(request.out, run_config, licences(dependencies))
+    _precompile(request.out, needed)
     subprocess.run(
-        [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(wanted.out)], check=True
+        [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(request.out)], check=True
     )
-    _settle(wanted.out)
-    return Built(run_config, needed, kept, _said(foreign))
+    _fix_modes_and_times(request.out)
+    return BuildResult(run_config, needed, dependencies, _warn(external))
 
 
-def _said(foreign: Externals) -> list[str]:
-    lines = [str(each) for each in foreign.unlocked]
+def _warn(packages: ExternalPackages) -> list[str]:
+    """Report the packages that are not in the lock: their versions are this machine's, and no hash holds them."""
+    lines = [str(package) for package in packages.unlocked]
     for line in lines:
         print(line, file=sys.stderr)
     return lines
 
 
-def _install(wanted: Build) -> None:
+def _install(request: BuildRequest) -> None:
     command = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--only-binary", ":all:", "--no-compile", "--link-mode", "copy", "--python", sys.executable]
-    command += ["--python-platform", PLATFORMS[wanted.architecture], "--python-version", "3.13"]
-    subprocess.run([*command, "--target", str(wanted.out), "-r", str(LOCK)], check=True)
+    command += ["--python-platform", PLATFORMS[request.architecture], "--python-version", "3.13"]
+    subprocess.run([*command, "--target", str(request.out), "-r", str(LOCK)], check=True)
 
 
-def _copy_sources(wanted: Build) -> None:
-    shutil.copytree(ROOT / "core", wanted.out / "core", ignore=shutil.ignore_patterns("__pycache__"))
+def _copy_sources(request: BuildRequest) -> None:
+    shutil.copytree(ROOT / "core", request.out / "core", ignore=shutil.ignore_patterns("__pycache__"))
     for path in NOT_DEPLOYED:
-        remove(wanted.out / path)
-    functions = wanted.out / "functions"
+        remove(request.out / path)
+    functions = request.out / "functions"
     functions.mkdir()
-    for name in ("__init__.py", f"{wanted.module}.py"):
+    for name in ("__init__.py", f"{request.module}.py"):
         shutil.copy(ROOT / "functions" / name, functions)
 
 
 def _precompile(out: Path, needed: Needs) -> None:
-    """Without a random order of sets, so that the same sources give the same file."""
+    """Write what core/runtime/coldstart.py reads; without random hashes, so that a build can be repeated."""
     modules = sorted(name for name in needed.modules if name.startswith("core."))
     command = [sys.executable, "-P", "-s", "-X", "no_debug_ranges", precompile.__file__, str(out / PRECOMPILED)]
     subprocess.run([*command, *modules], env={"PYTHONHASHSEED": "0"}, check=True)
@@ -156,7 +159,7 @@ def _write(out: Path, run_config: str, terms: str) -> None:
         shutil.copy(WRAPPER, out)
 
 
-def _compiled(config: Path) -> str:
+def _compile_config(config: Path) -> str:
     from core.config.load import compile_json
     from core.config.problems import ConfigInvalid
 
@@ -166,11 +169,11 @@ def _compiled(config: Path) -> str:
         raise ValueError(str(failure)) from failure
 
 
-def _settle(out: Path) -> None:
+def _fix_modes_and_times(out: Path) -> None:
     for path in out.rglob("*"):
         runs = path.is_dir() or path.suffix == ".so" or path.name == WRAPPER.name
         path.chmod(0o755 if runs else 0o644)
-        os.utime(path, (BUILT, BUILT))
+        os.utime(path, (BUILD_TIME, BUILD_TIME))
 
 
 def size_mb(folder: Path) -> float:
@@ -178,12 +181,12 @@ def size_mb(folder: Path) -> float:
     return sum(parts_of(folder).values()) / MB
 
 
-def report(wanted: Build) -> str:
+def report(request: BuildRequest) -> str:
     """The package's size and its largest parts, with a warning when it is over the budget."""
-    total = size_mb(wanted.out)
-    largest = ", ".join(f"{name} {size / MB:.1f}" for name, size in list(parts_of(wanted.out).items())[:5])
+    total = size_mb(request.out)
+    largest = ", ".join(f"{name} {size / MB:.1f}" for name, size in list(parts_of(request.out).items())[:5])
     warning = f"; WARNING: over the budget of {BUDGET_MB:.0f} MB" if total > BUDGET_MB else ""
-    return f"functions.{wanted.module} ({wanted.architecture}): {total:.1f} MB unzipped ({largest}){warning}"
+    return f"functions.{request.module} ({request.architecture}): {total:.1f} MB unzipped ({largest}){warning}"
 
 
 def main() -> int:
@@ -196,12 +199,12 @@ def main() -> int:
     parser.add_argument("--architecture", choices=PLATFORMS, default=architecture)
     options = parser.parse_args()
     try:
-        wanted = Build(module_of(options.function), options.out, Path(options.config), options.architecture)
-        build(wanted)
+        request = BuildRequest(module_of(options.function), options.out, Path(options.config), options.architecture)
+        build(request)
     except (ValueError, FileNotFoundError, subprocess.CalledProcessError) as failure:
         print(f"infra.build: {failure}", file=sys.stderr)
         return 2
-    print(report(wanted))
+    print(report(request))
     return 0
 
 

@@ -12,28 +12,29 @@ import sys
 from typing import Final
 
 OURS: Final = frozenset({"core", "functions"})
-READ: Final = frozenset({"anyio/__init__.py", "anyio/abc/__init__.py"})  # by themselves, to import the rest of it late
+# anyio reads the source of these itself, to import the rest late.
+READ_AS_SOURCE: Final = frozenset({"anyio/__init__.py", "anyio/abc/__init__.py"})
 WITHOUT_ASSERTS: Final = 1
 WITHOUT_DOCSTRINGS: Final = 2
 
 
-def compiled(folder: Path) -> None:
-    """Each `x.py` becomes `x.pyc`, but for those READ; raises py_compile.PyCompileError."""
+def compile_folder(folder: Path) -> None:
+    """Each `x.py` becomes `x.pyc`, but for those READ_AS_SOURCE; raises py_compile.PyCompileError."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for source in sorted(folder.rglob("*.py")):
-        shown = source.relative_to(folder)
-        kept = shown.as_posix() in READ
+        name = source.relative_to(folder)
+        stays = name.as_posix() in READ_AS_SOURCE
         py_compile.compile(
             str(source),
-            cache_from_source(source, optimization="") if kept else str(source.with_suffix(".pyc")),
-            shown.as_posix(),
+            cache_from_source(source, optimization="") if stays else str(source.with_suffix(".pyc")),
+            name.as_posix(),  # what tracebacks show
             doraise=True,
-            optimize=WITHOUT_ASSERTS if shown.parts[0] in OURS else WITHOUT_DOCSTRINGS,
+            optimize=WITHOUT_ASSERTS if name.parts[0] in OURS else WITHOUT_DOCSTRINGS,
             invalidation_mode=unchecked,
         )
-        if not kept:
+        if not stays:
             source.unlink()
 
 
 if __name__ == "__main__":
-    compiled(Path(sys.argv[1]))
+    compile_folder(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The locked dependencies as they are installed in a folder: which of them are needed, what they may be used under."""
+"""The locked dependencies of a package: which of those installed in a folder are needed, and their licences."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ NOTICE: Final = "What this package contains beside llambda itself, and the terms
 class Dependency:
     """`requires` are names of other locked dependencies, `hashes` the SHA-256 of every file that the lock allows.
 
-    `licence` is an SPDX expression, or else what the metadata call it.
+    `modules` are top-level names. `licence` is an SPDX expression, or else as the metadata name it.
     """
 
     name: str
@@ -37,45 +37,46 @@ class Dependency:
     licence_texts: Mapping[str, str] = field(repr=False)
 
 
-def keep(
+def prune(
     out: Path,
     libraries: frozenset[str],
     *,
     everything: bool,
-    named: frozenset[str] = frozenset(),
-    perhaps: frozenset[str] = frozenset(),
+    external: frozenset[str] = frozenset(),
+    optional: frozenset[str] = frozenset(),
 ) -> list[Dependency]:
     """Remove from `out` what was installed there and is not needed to import `libraries`; returns what is left.
 
-    Needed are, too, the dependencies that are `named`, and those that modules of `perhaps` are from.
+    It is in the order of its names. The dependencies named in `external` stay too, and the owners of the `optional`
+    libraries where there are any.
 
     Raises:
         ValueError: the lock has nothing that is imported as one of them.
     """
-    installed = {normal(each.metadata["Name"]): each for each in distributions(path=[str(out)])}
-    found = _described(installed)
-    needed = set(found) if everything else _needed(found, libraries, named, perhaps)
-    for name, each in installed.items():
+    installed = {normal(entry.metadata["Name"]): entry for entry in distributions(path=[str(out)])}
+    dependencies = _describe(installed)
+    needed = set(dependencies) if everything else _select(dependencies, libraries, external, optional)
+    for name, distribution in installed.items():
         if name not in needed:
-            for file in each.files or ():
+            for file in distribution.files or ():
                 remove(out / str(file))
     for folder in sorted((path for path in out.rglob("*") if path.is_dir()), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
-    return [found[name] for name in sorted(needed)]
+    return [dependencies[name] for name in sorted(needed)]
 
 
-def licences(kept: Iterable[Dependency]) -> str:
-    """The texts under which they may be handed on, one after the other."""
+def licences(dependencies: Iterable[Dependency]) -> str:
+    """The licence texts, one after the other; most licences ask that they go with every copy."""
     parts = [NOTICE]
-    for each in kept:
-        parts.append(f"\n{'=' * 79}\n{each.name} {each.version}: {each.licence or 'see below'}\n")
-        parts += [f"{'-' * 79}\n{file}\n\n{text.strip()}\n" for file, text in sorted(each.licence_texts.items())]
+    for one in dependencies:
+        parts.append(f"\n{'=' * 79}\n{one.name} {one.version}: {one.licence or 'see below'}\n")
+        parts += [f"{'-' * 79}\n{file}\n\n{text.strip()}\n" for file, text in sorted(one.licence_texts.items())]
     return "".join(parts)
 
 
-def locked() -> dict[str, tuple[str, ...]]:
-    """The allowed SHA-256 of each dependency by its name."""
+def read_lock() -> dict[str, tuple[str, ...]]:
+    """The SHA-256, in hex, that the lock allows of each dependency, by its normal name."""
     hashes: dict[str, list[str]] = {}
     name = ""
     for line in LOCK.read_text(encoding="utf-8").splitlines():
@@ -83,7 +84,7 @@ def locked() -> dict[str, tuple[str, ...]]:
             name = normal(line.partition("==")[0])
             hashes[name] = []
         hashes[name] += re.findall(r"--hash=sha256:([0-9a-f]{64})", line)
-    return {name: tuple(sorted(found)) for name, found in hashes.items()}
+    return {name: tuple(sorted(digests)) for name, digests in hashes.items()}
 
 
 def normal(name: str) -> str:
@@ -91,78 +92,79 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _needed(
-    found: Mapping[str, Dependency], libraries: frozenset[str], named: frozenset[str], perhaps: frozenset[str]
+def _select(
+    dependencies: Mapping[str, Dependency],
+    libraries: frozenset[str],
+    external: frozenset[str],
+    optional: frozenset[str],
 ) -> set[str]:
-    owners = {module: name for name, each in found.items() for module in each.modules}
+    """The names of the needed ones, with all that these require."""
+    owners = {module: name for name, dependency in dependencies.items() for module in dependency.modules}
     if unknown := sorted(libraries - set(owners)):
         raise ValueError(f"nothing in {LOCK.relative_to(ROOT)} is imported as {', '.join(unknown)}")
     needed: set[str] = set()
-    waiting = [owners[library] for library in libraries | (perhaps & set(owners))]
-    waiting += named & set(found)
+    waiting = [owners[library] for library in libraries | (optional & set(owners))]
+    waiting += external & set(dependencies)
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
-            waiting += found[name].requires
+            waiting += dependencies[name].requires
     return needed
 
 
-def required(each: Distribution) -> list[str]:
-    """The normal names of what it requires without its extras."""
-    return list(_requires(each, frozenset()))
+def list_requirements(distribution: Distribution) -> list[str]:
+    """The normal names of what it requires, without what its extras add."""
+    return list(_requires(distribution, frozenset()))
 
 
-def _described(installed: Mapping[str, Distribution]) -> dict[str, Dependency]:
-    hashes, extras = locked(), _extras()
+def _describe(installed: Mapping[str, Distribution]) -> dict[str, Dependency]:
+    hashes, extras = read_lock(), _extras()
     return {
         name: Dependency(
             name,
-            each.version,
-            _licence(cast("Message", each.metadata)),
-            "License-Expression" in each.metadata,
-            tuple(sorted(set(_requires(each, extras.get(name, frozenset()))) & set(installed) - UNNEEDED)),
-            frozenset(_modules(each)),
+            distribution.version,
+            _licence(cast("Message", distribution.metadata)),
+            "License-Expression" in distribution.metadata,
+            tuple(sorted(set(_requires(distribution, extras.get(name, frozenset()))) & set(installed) - UNNEEDED)),
+            frozenset(_modules(distribution)),
             hashes.get(name, ()),
-            _texts(each),
+            licence_texts(distribution),
         )
-        for name, each in installed.items()
+        for name, distribution in installed.items()
     }
 
 
 def _extras() -> dict[str, frozenset[str]]:
     """The extras that this project asks for: `pyjwt[crypto]`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found = [re.match(r"([\w.-]+)\[([\w,-]+)\]", each) for each in project["dependencies"]]
-    return {normal(match[1]): frozenset(match[2].split(",")) for match in found if match}
+    matches = [re.match(r"([\w.-]+)\[([\w,-]+)\]", requirement) for requirement in project["dependencies"]]
+    return {normal(match[1]): frozenset(match[2].split(",")) for match in matches if match}
 
 
-def _requires(each: Distribution, extras: frozenset[str]) -> Iterator[str]:
-    for line in each.requires or ():
+def _requires(distribution: Distribution, extras: frozenset[str]) -> Iterator[str]:
+    for line in distribution.requires or ():
         requirement, _, marker = line.partition(";")
         optional = re.search(r"extra\s*==\s*[\"']([\w-]+)", marker)
         if optional is None or optional[1] in extras:
             yield normal(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
 
 
-def _modules(each: Distribution) -> Iterator[str]:
-    for file in each.files or ():
+def _modules(distribution: Distribution) -> Iterator[str]:
+    for file in distribution.files or ():
         first = file.parts[0]
         if not first.endswith(".dist-info") and (len(file.parts) > 1 or first.endswith((".py", ".so"))):
             yield first.partition(".")[0]
 
 
 def _licence(metadata: Message) -> str:
-    classified = [line.removeprefix(CLASSIFIER) for line in metadata.get_all("Classifier", []) if CLASSIFIER in line]
-    named = str(metadata.get("License") or "")
-    short = named if len(named) <= LONGEST_NAME and "\n" not in named else ""
-    return str(metadata.get("License-Expression") or short or ", ".join(classified))
+    classifiers = [line.removeprefix(CLASSIFIER) for line in metadata.get_all("Classifier", []) if CLASSIFIER in line]
+    text = str(metadata.get("License") or "")
+    name = text if len(text) <= LONGEST_NAME and "\n" not in text else ""
+    return str(metadata.get("License-Expression") or name or ", ".join(classifiers))
 
 
-def _texts(each: Distribution) -> dict[str, str]:
-    found = [file for file in each.files or () if ".dist-info/" in str(file) and LICENCES.search(_inside(str(file)))]
-    return {_inside(str(file)): file.read_text(encoding="utf-8") for file in found}
-
-
-def _inside(file: str) -> str:
-    return file.partition(".dist-info/")[2]
+def licence_texts(distribution: Distribution) -> dict[str, str]:
+    """The texts of the licence files in its `.dist-info`, by their path in it."""
+    paths = ((str(file).partition(".dist-info/")[2], file) for file in distribution.files or ())
+    return {path: file.read_text(encoding="utf-8") for path, file in paths if LICENCES.search(path)}

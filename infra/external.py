@@ -1,7 +1,7 @@
-"""The external providers that a function has, and the installed packages that these need in its package.
+"""The installed packages that a function's external providers need in its own package, and their spec files.
 
-What the lock has comes from the lock. What it has not is copied as it is installed here: that is said, and refused
-where it is machine code for another processor.
+What the lock has comes from the lock. The rest is copied as it is installed here: it is reported, and refused where it
+is machine code for another processor.
 """
 
 import ast
@@ -23,7 +23,7 @@ from core.resolution.external.code import missing_packages, requirement_name
 from core.resolution.external.packages import version_fault
 from core.resolution.external.spec_files import external_specs
 from core.resolution.provider_types import ProviderSpec
-from infra.dependencies import LICENCES, locked, normal, required
+from infra.dependencies import licence_texts, list_requirements, normal, read_lock
 from infra.trim import remove
 
 FOLDER: Final = "providers.d"  # in the package
@@ -33,8 +33,8 @@ NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "tests", ".gi
 
 
 @dataclass(frozen=True, slots=True)
-class Unlocked:
-    """A package that the lock has not; `version` is empty for a folder that nothing says the version of."""
+class UnlockedPackage:
+    """A package that is not in the lock; `version` is empty for a bare folder on the path, `modules` are top-level."""
 
     name: str
     version: str
@@ -46,14 +46,14 @@ class Unlocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Externals:
-    """`distributions` are all that the providers need, by their normal names; of these the lock has not the `unlocked`.
+class ExternalPackages:
+    """`distributions` are all that the providers need, by their normal names; `unlocked` are not in the lock.
 
-    `imports` are the full names of what the unlocked import; some of it may be optional, and not be there.
+    `imports` are the full names of what the unlocked ones import; some may be optional, and not be installed.
     """
 
     distributions: frozenset[str] = frozenset()
-    unlocked: tuple[Unlocked, ...] = ()
+    unlocked: tuple[UnlockedPackage, ...] = ()
     imports: frozenset[str] = frozenset()
 
     @property
@@ -62,32 +62,31 @@ class Externals:
         return frozenset(map(_top, self.imports))
 
 
-def externals(specs: Iterable[tuple[ProviderSpec, str | None]]) -> Externals:
+def find_external_packages(specs: Iterable[tuple[ProviderSpec, str | None]]) -> ExternalPackages:
     """What providers of these types need, each with the `module` of its entry.
 
     Raises:
         ValueError: something of it is not installed, or in another version.
     """
-    found = sorted(set(specs), key=lambda each: (each[0].api, each[0].provider_type))
-    faults = [fault for spec, module in found for fault in _faults(spec, module)]
+    entries = sorted(set(specs), key=lambda entry: (entry[0].api, entry[0].provider_type))
+    faults = [fault for spec, module in entries for fault in _faults(spec, module)]
     if faults:
         raise ValueError("; ".join(dict.fromkeys(faults)))
-    known = metadata.packages_distributions()
-    owners = {_top(name): _owner(_top(name), known) for spec, _ in found for name in _modules_named(spec)}
+    installed = metadata.packages_distributions()
+    owners = {_top(name): _owner(_top(name), installed) for spec, _ in entries for name in _list_modules(spec)}
     roots = {owner for owner in owners.values() if owner} | {
-        normal(requirement_name(each)) for spec, _ in found for each in spec.pip_packages if "://" not in each
+        normal(requirement_name(line)) for spec, _ in entries for line in spec.pip_packages if "://" not in line
     }
     needed = _closure(roots)
-    tops = owners | {top: normal(names[0]) for top, names in known.items() if top not in owners}
-    unlocked = [_unlocked(name, tops) for name in sorted(needed - set(locked()))]
-    loose = [Unlocked(top, "", (top,)) for top, owner in sorted(owners.items()) if not owner]
-    taken = (*unlocked, *loose)
-    imported = {name for each in taken for top in each.modules for name in _imported(_place(top))}
-    return Externals(frozenset(needed), taken, frozenset(imported))
+    tops = owners | {top: normal(names[0]) for top, names in installed.items() if top not in owners}
+    unlocked = [_describe_package(name, tops) for name in sorted(needed - set(read_lock()))]
+    unlocked += [UnlockedPackage(top, "", (top,)) for top, owner in sorted(owners.items()) if not owner]
+    imports = {name for package in unlocked for top in package.modules for name in _list_imports(_place(top))}
+    return ExternalPackages(frozenset(needed), tuple(unlocked), frozenset(imports))
 
 
-def with_directory(run_config: str) -> tuple[str | None, str]:
-    """`external_providers_dir` as this environment has it, and the run config with it; raises ValueError."""
+def resolve_directory(run_config: str) -> tuple[str | None, str]:
+    """`external_providers_dir` with the environment's variables, and the run config with that; raises ValueError."""
     document = json.loads(run_config)
     if not document.get("external_providers_dir"):
         return None, run_config
@@ -99,30 +98,30 @@ def with_directory(run_config: str) -> tuple[str | None, str]:
     return directory, json.dumps({**document, "external_providers_dir": directory}, ensure_ascii=False)
 
 
-def copy(wanted: Externals, architecture: str, out: Path) -> None:
-    """Put the unlocked packages into `out`, with what says who they are.
+def copy(packages: ExternalPackages, architecture: str, out: Path) -> None:
+    """Put the unlocked packages into `out`, with their metadata and licences.
 
     Raises:
         ValueError: one has machine code, and this machine is of another architecture.
     """
-    for each in wanted.unlocked:
-        for place in map(_place, each.modules):
+    for package in packages.unlocked:
+        for place in map(_place, package.modules):
             native = sorted(place.rglob("*.so")) if place.is_dir() else [place] if place.suffix == ".so" else []
             if native and platform.machine().lower() not in MACHINES[architecture]:
                 raise ValueError(
-                    f"{each.name} has machine code ({native[0].name}) for this machine and not for {architecture}; "
-                    "build on such a machine, or put it into locks/run.txt"
+                    f"{package.name} has machine code ({native[0].name}) for this machine and not for {architecture}; "
+                    "build on such a machine, or add it to locks/run.txt"
                 )
             if place.is_dir():
                 shutil.copytree(place, out / place.name, ignore=NOT_COPIED, dirs_exist_ok=True)
             else:
                 shutil.copy(place, out / place.name)
-        if each.version:
-            _copy_metadata(each, out)
+        if package.version:
+            _copy_metadata(package, out)
 
 
 def copy_specs(directory: str | None, run_config: str, out: Path) -> str:
-    """Put the spec files into `out` as JSON, and name their folder in the run config, which is returned.
+    """Put the spec files into `out` as JSON; returns the run config with their folder in it.
 
     Raises:
         ValueError: there are problems with them.
@@ -142,10 +141,10 @@ def copy_specs(directory: str | None, run_config: str, out: Path) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def drop_metadata(out: Path, kept: frozenset[str]) -> None:
-    """Remove what was installed beside the modules; of what is `kept` the METADATA stay, by which it is found there."""
+def drop_metadata(out: Path, external: frozenset[str]) -> None:
+    """Remove the `.dist-info` folders, but for the METADATA of `external`: their versions are checked at run time."""
     for info in sorted(out.glob("*.dist-info")):
-        if normal(info.name.partition("-")[0]) not in kept:
+        if normal(info.name.partition("-")[0]) not in external:
             remove(info)
             continue
         for path in list(info.iterdir()):
@@ -158,12 +157,13 @@ def _faults(spec: ProviderSpec, module: str | None) -> Iterator[str]:
         yield fault
     if missing := missing_packages(spec):
         yield f"{spec.provider_type} needs {', '.join(missing)}: pip install {' '.join(missing)}"
-    for name in _modules_named(spec):
+    for name in _list_modules(spec):
         if find_spec(_top(name)) is None:
-            yield f"{spec.provider_type} is in `{_top(name)}`, which is not installed: install it, as uv pip install -e ."
+            top = _top(name)
+            yield f"{spec.provider_type} is in `{top}`, which is not installed: install it, as uv pip install -e ."
 
 
-def _modules_named(spec: ProviderSpec) -> Iterator[str]:
+def _list_modules(spec: ProviderSpec) -> Iterator[str]:
     yield spec.module
     for dotted in (spec.config_class, spec.provider_data_validator):
         if dotted:
@@ -184,25 +184,28 @@ def _place(top: str) -> Path:
     return Path(spec.origin or "")
 
 
-def _owner(top: str, known: Mapping[str, list[str]]) -> str:
-    """The distribution that a module is from, by its normal name; "" where nothing says."""
-    if top in known:
-        return normal(known[top][0])
+def _owner(top: str, installed: Mapping[str, list[str]]) -> str:
+    """The distribution that a module is from, by its normal name; "" for a bare folder on the path."""
+    if top in installed:
+        return normal(installed[top][0])
     place = _place(top).resolve()
-    for each in metadata.distributions():
-        folder = _folder_of(each)
+    for distribution in metadata.distributions():
+        folder = _editable_folder(distribution)
         if folder is not None and place.is_relative_to(folder):
-            return normal(each.metadata["Name"])
+            return normal(distribution.metadata["Name"])
     return ""
 
 
-def _folder_of(each: metadata.Distribution) -> Path | None:
-    """Where an editable one is (https://packaging.python.org/en/latest/specifications/direct-url/)."""
-    text = each.read_text("direct_url.json")
-    said: dict[str, Any] = json.loads(text) if text else {}
-    if not said.get("dir_info", {}).get("editable"):
+def _editable_folder(distribution: metadata.Distribution) -> Path | None:
+    """The folder of an editable installation, None for another one.
+
+    Source: https://packaging.python.org/en/latest/specifications/direct-url/.
+    """
+    text = distribution.read_text("direct_url.json")
+    origin: dict[str, Any] = json.loads(text) if text else {}
+    if not origin.get("dir_info", {}).get("editable"):
         return None
-    return Path(unquote(urlparse(said["url"]).path)).resolve()
+    return Path(unquote(urlparse(origin["url"]).path)).resolve()
 
 
 def _distribution(name: str) -> metadata.Distribution | None:
@@ -214,43 +217,39 @@ def _distribution(name: str) -> metadata.Distribution | None:
 
 def _closure(roots: set[str]) -> set[str]:
     """With what they require, as far as it is installed; llambda itself is in the package anyway."""
-    found: set[str] = set()
+    needed: set[str] = set()
     waiting = sorted(roots)
     while waiting:
         name = waiting.pop()
-        each = _distribution(name)
-        if name not in found and name != SELF and each is not None:
-            found.add(name)
-            waiting += required(each)
-    return found
+        distribution = _distribution(name)
+        if name not in needed and name != SELF and distribution is not None:
+            needed.add(name)
+            waiting += list_requirements(distribution)
+    return needed
 
 
-def _unlocked(name: str, tops: Mapping[str, str]) -> Unlocked:
-    each = _distribution(name)
-    modules = (top for top, owner in tops.items() if owner == name and top.isidentifier())
-    found = sorted(top for top in modules if find_spec(top) is not None)
-    return Unlocked(name, each.version if each is not None else "", tuple(found))
+def _describe_package(name: str, tops: Mapping[str, str]) -> UnlockedPackage:
+    distribution = _distribution(name)
+    candidates = (top for top, owner in tops.items() if owner == name and top.isidentifier())
+    modules = sorted(top for top in candidates if find_spec(top) is not None)
+    return UnlockedPackage(name, distribution.version if distribution is not None else "", tuple(modules))
 
 
-def _copy_metadata(each: Unlocked, out: Path) -> None:
-    """As an installer leaves them, so that its terms are found, and it itself at run time."""
-    there = _distribution(each.name)
-    if there is None:
+def _copy_metadata(package: UnlockedPackage, out: Path) -> None:
+    """As an installer leaves them, so that its licences are found, and its version at run time."""
+    distribution = _distribution(package.name)
+    if distribution is None:
         return
-    info = out / f"{each.name.replace('-', '_')}-{each.version}.dist-info"
-    said = {"METADATA": there.read_text("METADATA") or ""}
-    for file in there.files or ():
-        inside = str(file).partition(".dist-info/")[2]
-        if LICENCES.search(inside):
-            said[inside] = file.read_text(encoding="utf-8")
-    for inside, text in said.items():
-        (info / inside).parent.mkdir(parents=True, exist_ok=True)
-        (info / inside).write_text(text, encoding="utf-8")
-    rows = [*(f"{top}/__init__.py" for top in each.modules), *(f"{info.name}/{inside}" for inside in said)]
+    info = out / f"{package.name.replace('-', '_')}-{package.version}.dist-info"
+    texts = {"METADATA": distribution.read_text("METADATA") or "", **licence_texts(distribution)}
+    for path, text in texts.items():
+        (info / path).parent.mkdir(parents=True, exist_ok=True)
+        (info / path).write_text(text, encoding="utf-8")
+    rows = [*(f"{top}/__init__.py" for top in package.modules), *(f"{info.name}/{path}" for path in texts)]
     (info / "RECORD").write_text("".join(f"{row},,\n" for row in rows), encoding="utf-8")
 
 
-def _imported(place: Path) -> Iterator[str]:
+def _list_imports(place: Path) -> Iterator[str]:
     for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
         for node in ast.walk(ast.parse(file.read_bytes())) if file.suffix == ".py" else ():
             if isinstance(node, ast.Import):

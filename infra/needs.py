@@ -1,7 +1,7 @@
-"""Which modules of core a function can load under a run config, and which libraries these import.
+"""The modules of core that a function can load under a run config, and the libraries that these import.
 
-It is read off the imports in the code itself, late ones too; what core loads by name (providers, stores, kinds of
-auth) comes from the tables that it is loaded by.
+They follow from the imports in the code, late ones too; what core loads by name (providers, stores, kinds of auth)
+comes from the tables that it is loaded by.
 """
 
 import ast
@@ -27,7 +27,7 @@ from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, REGISTRY
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
 ALWAYS: Final = ("core.runtime.stream",)  # which Lambda starts, and not the function
-LEFT_OUT: Final = frozenset({"yaml"})  # the run config is JSON by then
+NOT_PACKAGED: Final = frozenset({"yaml"})  # the run config is JSON by then
 UNKNOWN: Final = "anything"
 DOTTED: Final = re.compile(r"(core(?:\.\w+)+):\w+")
 
@@ -37,8 +37,8 @@ EXTERNAL: Final = ("core.resolution.external",)
 
 LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 
-# core.resolution names these, inside functions: they are loaded only where the run config has these keys.
-ASKED: Final[dict[str, Callable[[Document], object]]] = {
+# core.resolution imports these inside functions: they are loaded only where the run config has such keys.
+CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
     "core.quota": lambda document: _part(document, "server", "quota") or _part(document, "server", "idempotency"),
     "core.web.idempotency": lambda document: _part(document, "server", "idempotency"),
@@ -66,7 +66,7 @@ class Needs:
     external: frozenset[tuple[ProviderSpec, str | None]] = frozenset()
 
 
-class _Everywhere(dict[str, str]):
+class _EveryVariable(dict[str, str]):
     """An environment in which every variable is set, so that nothing is switched off."""
 
     @override
@@ -83,29 +83,36 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
 
     `also` are names that external providers import; those of core are followed.
     """
-    loaded = interpret(json.loads(run_config), _Everywhere())
+    loaded = interpret(json.loads(run_config), _EveryVariable())
     document = loaded.document
-    skipped = tuple(prefix for prefix, asked in ASKED.items() if not asked(document))
+    skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
     specs, problems = _available(document)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
-    roots = {f"functions.{function}", *ALWAYS, *manifests, *_named(function, loaded, specs), *filter(_is_ours, also)}
-    modules = _reached(roots, skipped)
+    roots = {
+        f"functions.{function}",
+        *ALWAYS,
+        *manifests,
+        *_load_by_name(function, loaded, specs),
+        *filter(_is_ours, also),
+    }
+    modules = _follow_imports(roots, skipped)
     libraries = frozenset(name for module in modules for name in _imports(module) if not _is_ours(name))
-    outside = frozenset(name.partition(".")[0] for name in libraries) - sys.stdlib_module_names - LEFT_OUT
+    outside = frozenset(name.partition(".")[0] for name in libraries) - sys.stdlib_module_names - NOT_PACKAGED
     return Needs(modules, outside, bool(problems), frozenset(_external(function, loaded, specs)))
 
 
-def provider_types(function: str, run_config: str, kept: frozenset[str]) -> list[str]:
-    """`api/type` of every provider type whose libraries are among `kept`: what a later run config may name too."""
-    loaded = interpret(json.loads(run_config), _Everywhere())
-    apis = _apis(function, loaded, built_in())
-    found: list[str] = []
+def provider_types(function: str, run_config: str, libraries: frozenset[str]) -> list[str]:
+    """`api/type` of every provider type whose libraries are among `libraries`: what a later run config may name too."""
+    loaded = interpret(json.loads(run_config), _EveryVariable())
+    apis = _provider_apis(function, loaded, built_in())
+    types: list[str] = []
     for (api, name), spec in built_in().items():
-        imports = {each for module in _reached({spec.module}, tuple(ASKED)) for each in _imports(module)}
-        outside = {each.partition(".")[0] for each in imports if not _is_ours(each)} - sys.stdlib_module_names
-        if api in apis and outside <= kept:
-            found.append(f"{api}/{name}")
-    return sorted(found)
+        modules = _follow_imports({spec.module}, tuple(CONDITIONS))
+        imports = {imported for module in modules for imported in _imports(module)}
+        outside = {imported.partition(".")[0] for imported in imports if not _is_ours(imported)}
+        if api in apis and outside - sys.stdlib_module_names <= libraries:
+            types.append(f"{api}/{name}")
+    return sorted(types)
 
 
 def _names_a_module(document: Document) -> bool:
@@ -121,63 +128,65 @@ def _available(document: Document) -> tuple[Specs, list[Problem]]:
 
 def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[ProviderSpec, str | None]]:
     """Those that the function has; where a variable chooses the type, all that it may be."""
-    apis = _apis(function, loaded, specs)
+    apis = _provider_apis(function, loaded, specs)
     for api, path, entry in loaded.provider_entries():
         if api not in apis:
             continue
         spec = find(specs, api, entry, path)[0]
-        of_api = [each for (of, _), each in specs.items() if of == api] if spec is None else [spec]
-        yield from ((each, entry.module) for each in of_api if each.factory is not None)
+        candidates = [other for (of, _), other in specs.items() if of == api] if spec is None else [spec]
+        yield from ((candidate, entry.module) for candidate in candidates if candidate.factory is not None)
 
 
-def _named(function: str, loaded: Loaded, specs: Specs) -> set[str]:
-    """What core loads by a name in the run config; where a variable chooses the name, all that it may be."""
+def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
+    """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
     stores = [(table, _part(document, *path)) for table, path in STORES]
     stores += [(CONFIGURATIONS.adapters, document.get("metadata_store"))] if "configurations" in document else []
-    found = {
-        module for table, store in stores if isinstance(store, Mapping) for module in _chosen(table, store.get("type"))
+    modules = {
+        module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))
     }
     for entry in _part(document, "server", "auth", "providers") or ():
-        found |= _chosen(TYPES, _part(entry, "type"))
-    for api in _apis(function, loaded, specs):
+        modules |= _choose(TYPES, _part(entry, "type"))
+    for api in _provider_apis(function, loaded, specs):
         table = {name: spec.module for (of, name), spec in specs.items() if of == api}
         types = [entry.provider_type for of, _, entry in loaded.provider_entries() if of == api and not entry.module]
-        found |= {module for name in types for module in _chosen(table, name)}
-    return found
+        modules |= {module for name in types for module in _choose(table, name)}
+    return modules
 
 
-def _chosen(table: Mapping[str, str], name: object) -> set[str]:
+def _choose(table: Mapping[str, str], name: object) -> set[str]:
     return {table[name]} if isinstance(name, str) and name in table else set(table.values())
 
 
-def _apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
-    """Those whose providers the function has: its own, those that it needs or depends on; an overview has all."""
+def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
+    """The APIs whose providers the function has: its own, those that it needs or depends on; an overview has all."""
     configured = {api for api, _, _ in loaded.provider_entries()}
     api = manifest(function)
     if api.overview:
         return configured & set(names())
     try:
         return set(dependency_order({function, *configured.intersection(api.depends)}, needs_of(loaded, specs)))
-    except DependencyCycle:  # which stops the function itself; it says so better
+    except DependencyCycle:  # the function itself stops at it, with a better message
         return configured
 
 
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
-    """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
+    """The APIs whose manifests are read: the function's, and those whose resources the run config has."""
     sections = _part(loaded.document, "resources") or {}
-    return ({function, *_apis(function, loaded, specs)} | {SECTIONS[name].api for name in sections}) & set(names())
+    return ({function, *_provider_apis(function, loaded, specs)} | {SECTIONS[name].api for name in sections}) & set(
+        names()
+    )
 
 
-def _reached(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:
-    found: set[str] = set()
+def _follow_imports(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:
+    modules: set[str] = set()
     waiting = [name for name in roots if _path(name) is not None]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += [each for each in _imports(name) if _is_ours(each) and not _is_in(each, skipped)]
-    return frozenset(found)
+        if name not in modules:
+            modules.add(name)
+            waiting += [other for other in _imports(name) if _is_ours(other) and not _is_in(other, skipped)]
+    return frozenset(modules)
 
 
 def _is_in(name: str, prefixes: Iterable[str]) -> bool:
@@ -190,27 +199,27 @@ def _is_ours(name: str) -> bool:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """The full names of the modules that it imports or names as `module:attribute`, but for those under TYPE_CHECKING."""
-    found: set[str] = set()
-    for node in _running(_tree(module)):
+    """The full names of the modules that it imports, but under TYPE_CHECKING, or names as `module:attribute`."""
+    imports: set[str] = set()
+    for node in _run_time_nodes(_tree(module)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {node.module, *(name for name in inner if _is_ours(name) and _path(name) is not None)}
+            imports |= {node.module, *(name for name in inner if _is_ours(name) and _path(name) is not None)}
         elif (
             isinstance(node, ast.Constant) and isinstance(node.value, str) and (dotted := DOTTED.fullmatch(node.value))
         ):
-            found.add(dotted[1])
-    return frozenset(name for name in found if not _is_ours(name) or _path(name) is not None)
+            imports.add(dotted[1])
+    return frozenset(name for name in imports if not _is_ours(name) or _path(name) is not None)
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
+def _run_time_nodes(node: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         yield child
-        yield from _running(child)
+        yield from _run_time_nodes(child)
 
 
 @cache

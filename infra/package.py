@@ -1,11 +1,11 @@
-"""A function's package with what goes beside it: its zip, its bill of materials, and what to say of it."""
+"""A function's package with what goes beside it, its zip and its bill of materials; and its description as JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infra.archive import Weight, zip_folder
-from infra.build import Build, build
+from infra.build import BuildRequest, build
 from infra.needs import provider_types
 from infra.sbom import bill
 
@@ -31,7 +31,7 @@ class Package:
         """CycloneDX."""
         return self.folder.with_suffix(".cdx.json")
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Sizes are in bytes."""
         return {
             "function": self.function,
@@ -48,17 +48,17 @@ class Package:
         }
 
 
-def package(wanted: Build) -> Package:
-    """Build, zip and describe; raises what `build` raises."""
-    built = build(wanted)
-    weight = zip_folder(wanted.out, wanted.out.with_suffix(".zip"))
-    made = Package(
-        wanted.module,
-        wanted.architecture,
-        wanted.out,
+def package(request: BuildRequest) -> Package:
+    """Build it, and write its zip and its bill of materials; raises what `build` raises."""
+    result = build(request)
+    weight = zip_folder(request.out, request.out.with_suffix(".zip"))
+    description = Package(
+        request.module,
+        request.architecture,
+        request.out,
         weight,
-        {each.name: each.version for each in built.dependencies},
-        provider_types(wanted.module, built.run_config, frozenset().union(*(d.modules for d in built.dependencies))),
+        {dependency.name: dependency.version for dependency in result.dependencies},
+        provider_types(request.module, result.run_config, frozenset().union(*(d.modules for d in result.dependencies))),
     )
-    made.sbom.write_text(bill(wanted.module, built.dependencies, built.needs.libraries), encoding="utf-8")
-    return made
+    description.sbom.write_text(bill(request.module, result.dependencies, result.needs.libraries), encoding="utf-8")
+    return description

@@ -1,7 +1,7 @@
 """`python infra/precompile.py FILE MODULE...`: what core/runtime/coldstart.py reads, for a function of these modules.
 
-It imports them, and writes down what is compiled meanwhile. The processor does not matter: neither byte code nor a
-compiled regular expression knows of it.
+It imports them, and records what is compiled meanwhile. The file fits any processor: neither byte code nor a compiled
+regular expression depends on it.
 """
 
 from importlib import import_module
@@ -20,33 +20,35 @@ type Patterns = dict[tuple[str | bytes, int], tuple[Any, ...]]
 type Methods = dict[str, CodeType]
 
 
-class Heard:
-    """Stands in for `_sre` where `re` compiles, and keeps what it is given."""
+class CompilationRecorder:
+    """Stands in for `_sre` where `re` compiles, and keeps the arguments of each call."""
 
     def __init__(self) -> None:
-        """Listen from now on."""
         self.patterns: Patterns = {}
         self.methods: Methods = {}
-        self._made: tuple[Any, ...] = ()
+        self._arguments: tuple[Any, ...] = ()
 
     def __getattr__(self, name: str) -> object:
-        """Whatever else `_sre` has."""
+        """`re` uses constants of `_sre` too."""
         return getattr(sre, name)
 
     def compile(self, text: object, flags: int, code: list[int], *more: object) -> object:
-        """As `_sre` does."""
-        self._made = (text, int(flags), [int(each) for each in code], *more)  # `re` has names for numbers, marshal none
-        return sre.compile(*self._made)
+        """As `_sre.compile`; plain numbers, since marshal cannot write the named constants that `re` uses."""
+        self._arguments = (text, int(flags), [int(number) for number in code], *more)
+        return sre.compile(*self._arguments)
 
-    def listen(self) -> None:
-        """Hear of every regular expression, and of every data class's methods."""
-        compiled, compiler.__dict__["_sre"] = compiler.compile, self
+    def install(self) -> None:
+        """Record every regular expression, and the methods of every data class.
+
+        Neither has a hook, but both look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`.
+        """
+        original, compiler.__dict__["_sre"] = compiler.compile, self
 
         def compile_(pattern: object, flags: int = 0) -> object:
-            made = compiled(pattern, flags)
+            expression = original(pattern, flags)
             if isinstance(pattern, str | bytes):
-                self.patterns[pattern, int(flags)] = self._made
-            return made
+                self.patterns[pattern, int(flags)] = self._arguments
+            return expression
 
         def run(source: str, *names: dict[str, Any]) -> None:
             self.methods[source] = compile(source, "<string>", "exec", dont_inherit=True)
@@ -57,21 +59,20 @@ class Heard:
 
 
 def main(file: Path, modules: list[str]) -> None:
-    """Import `modules`, and write what was compiled."""
     sys.path.insert(0, str(ROOT))
-    heard = Heard()
-    heard.listen()
+    recorder = CompilationRecorder()
+    recorder.install()
     for module in modules:
         import_module(module)
-    if "core.platform.aws_sdk" in modules:  # which imports these later
+    if "core.platform.aws_sdk" in modules:  # it imports these inside functions, at the first use
         from core.platform.aws_sdk import MODULES
 
         for module in MODULES:
             import_module(module)
     from core.runtime.coldstart import MADE_BY
 
-    made: Any = (MADE_BY, dict(sorted(heard.methods.items())), heard.patterns)
-    file.write_bytes(marshal.dumps(made))
+    content: Any = (MADE_BY, dict(sorted(recorder.methods.items())), recorder.patterns)
+    file.write_bytes(marshal.dumps(content))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What of dependencies is written otherwise in a package, where it only costs time at a cold start."""
+"""Sources of dependencies that a package has in another form, because the original only costs time at a cold start."""
 
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ PARTS: Final = {"pydantic_core/core_schema.py": ("    from typing import TypedDi
 
 
 def rewrite(out: Path) -> None:
-    """In the libraries that are in `out`; raises ValueError where one is no more what these tables are made for."""
+    """Rewrite the libraries that are in `out`; raises ValueError where a source is not what these tables expect."""
     for name, content in WHOLE.items():
         if (out / name.partition("/")[0]).exists():
             _source(out / name)
@@ -43,11 +43,11 @@ def rewrite(out: Path) -> None:
     for name, (before, after) in PARTS.items():
         source = _source(out / name)
         if source.count(before) != 1:
-            raise ValueError(f"{name} has no longer what infra/rewrite.py replaces: mend its PARTS")
+            raise ValueError(f"{name} no longer has the text that infra/rewrite.py replaces: correct its PARTS")
         (out / name).write_text(source.replace(before, after), encoding="utf-8")
 
 
 def _source(path: Path) -> str:
     if not path.exists():
-        raise ValueError(f"there is no {path.parent.name}/{path.name} to replace: mend infra/rewrite.py")
+        raise ValueError(f"there is no {path.parent.name}/{path.name} to replace: correct infra/rewrite.py")
     return path.read_text(encoding="utf-8")

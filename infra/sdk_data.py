@@ -1,7 +1,8 @@
-"""botocore's descriptions of AWS, cut to the operations in use.
+"""botocore's service models, endpoints, rules and paginators, reduced to the operations in use.
 
-A cold start parses them: whole, those of DynamoDB and Bedrock and the endpoints of 300 services are 30 ms of it. They
-are not gzipped, as the package is: to unzip twice takes time.
+A cold start parses them as JSON: the whole of DynamoDB, of Bedrock and of the endpoints of 300 services would take 30
+ms of it. They are written without botocore's gzip: the package is compressed already, and to decompress twice takes
+time.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,39 +25,41 @@ PROSE: Final = frozenset({"documentation", "examples"})
 type Json = dict[str, Any]
 
 
-def cut(data: Path) -> None:
-    """Leave in botocore's `data` what OPERATIONS need.
+def trim_sdk_data(data: Path) -> None:
+    """Leave in botocore's folder `data` what OPERATIONS need, and nothing of any other service.
 
     Raises:
-        ValueError: this botocore describes an operation otherwise than by this table.
+        ValueError: this botocore does not have an operation of the table.
     """
-    kept = {f"{service}/{part}": _part(data, service, part) for service in OPERATIONS for part in (MODEL, PAGES, RULES)}
-    endpoints = used_endpoints(_read(data / "endpoints.json"))
+    contents = {
+        f"{service}/{part}": _part(data, service, part) for service in OPERATIONS for part in (MODEL, PAGES, RULES)
+    }
+    endpoints = trim_endpoints(_read(data / "endpoints.json"))
     for path in sorted(data.rglob("*"), reverse=True):
         if path.parent != data:
             path.unlink() if path.is_file() else path.rmdir()
         elif path.is_dir():
             path.rmdir()
-    for name, content in kept.items():
+    for name, content in contents.items():
         _write(data / f"{name}.json", content)
     _write(data / "endpoints.json", endpoints)
 
 
-def used_model(model: Json, operations: Iterable[str]) -> Json:
+def trim_model(model: Json, operations: Iterable[str]) -> Json:
     """A service's model with these operations alone, and the shapes that they and their errors are made of."""
-    kept = {name: model["operations"][name] for name in operations}
+    selection = {name: model["operations"][name] for name in operations}
     shapes: Json = {}
-    waiting = sorted(set(_shapes(kept)))
+    waiting = sorted(set(_shapes(selection)))
     while waiting:
         name = waiting.pop()
         if name not in shapes:
             shapes[name] = model["shapes"][name]
             waiting += sorted(set(_shapes(shapes[name])))
-    ordered = {name: shape for name, shape in model["shapes"].items() if name in shapes}
-    return cast("Json", _without_prose(model | {"operations": kept, "shapes": ordered}))
+    ordered = {name: shape for name, shape in model["shapes"].items() if name in shapes}  # so that a build repeats
+    return cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
 
 
-def used_endpoints(endpoints: Json) -> Json:
+def trim_endpoints(endpoints: Json) -> Json:
     """The endpoints of the services in use, in every partition and region."""
     services = {name.partition("/")[0] for name in OPERATIONS}
     partitions = [
@@ -67,14 +70,16 @@ def used_endpoints(endpoints: Json) -> Json:
 
 
 def _part(data: Path, service: str, part: str) -> Json:
-    found = next((path for end in ("json", "json.gz") if (path := data / service / f"{part}.{end}").exists()), None)
-    if found is None:
-        raise ValueError(f"botocore has no {service}/{part}: mend OPERATIONS in infra/sdk_data.py")
-    content, operations = _read(found), OPERATIONS[service]
+    path = next((path for end in ("json", "json.gz") if (path := data / service / f"{part}.{end}").exists()), None)
+    if path is None:
+        raise ValueError(f"botocore has no {service}/{part}: correct OPERATIONS in infra/sdk_data.py")
+    content, operations = _read(path), OPERATIONS[service]
     if part == MODEL:
         if missing := sorted(set(operations) - set(content["operations"])):
-            raise ValueError(f"botocore's {service} has no {', '.join(missing)}: mend OPERATIONS in infra/sdk_data.py")
-        return used_model(content, operations)
+            raise ValueError(
+                f"botocore's {service} has no {', '.join(missing)}: correct OPERATIONS in infra/sdk_data.py"
+            )
+        return trim_model(content, operations)
     if part == PAGES:
         return content | {"pagination": {name: of for name, of in content["pagination"].items() if name in operations}}
     return content
@@ -89,17 +94,17 @@ def _shapes(part: object) -> Iterator[str]:
             else:
                 yield from _shapes(value)
     elif isinstance(part, list):
-        for each in cast("list[object]", part):
-            yield from _shapes(each)
+        for item in cast("list[object]", part):
+            yield from _shapes(item)
 
 
-def _without_prose(part: object) -> object:
-    """Without documentation, but with what is merely called so: a member is an object."""
+def _strip_prose(part: object) -> object:
+    """Without documentation; a shape may have a member of that name, which is an object and stays."""
     if isinstance(part, dict):
         items = cast("Json", part).items()
-        return {key: _without_prose(value) for key, value in items if key not in PROSE or isinstance(value, dict)}
+        return {key: _strip_prose(value) for key, value in items if key not in PROSE or isinstance(value, dict)}
     if isinstance(part, list):
-        return [_without_prose(each) for each in cast("list[object]", part)]
+        return [_strip_prose(item) for item in cast("list[object]", part)]
     return part
 
 

@@ -1,8 +1,7 @@
 """`python -m infra.template` writes the parts of template.yaml that follow from the code: functions, paths and outputs.
 
-A part stands between `# ---- NAME` and `# ---- end of NAME`; the rest is written by hand. The result is checked in, because
-SAM reads the file as it is, and a test says when it is stale. It is written, rather than compared, because a comparison
-needs the same rules, and leaves the writing to people.
+A part stands between `# ---- NAME` and `# ---- end of NAME`; the rest is written by hand. The result is checked in,
+because SAM reads the file as it is, and a test says when it is stale.
 """
 
 import ast
@@ -13,10 +12,10 @@ import json
 import re
 from typing import Final
 
-from core.apis.index import route_rows
+from core.apis.index import manifest, route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
-from core.frame.api import RouteRow
+from core.frame.api import Deployment, RouteRow
 from infra.build import ROOT, modules
 
 PATH: Final = ROOT / "template.yaml"
@@ -24,10 +23,16 @@ CATCH_ALL: Final = "admin"  # its app answers 404 where no function has a path
 SHARED: Final = re.compile(r"v\d\w*|openai")  # segments below which every function may have paths
 GREEDY: Final = "{proxy+}"
 ONE: Final = "{id}"
-# A provider is well if it lists what it has, perhaps in a role: every function may look.
-EVERY: Final = (table.LOGS, table.REGISTRY, table.QUOTA, table.LIST, table.ASSUME_ROLES, table.TRACES)
-MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.APPLY_GUARDRAILS)
-WIDTH: Final = 128  # beyond which a statement is not on one line
+EVERY: Final = (  # every function may list models: that is how a provider's health is found
+    table.LOGS,
+    table.REGISTRY,
+    table.QUOTA,
+    table.LIST,
+    table.ASSUME_ROLES,
+    table.TRACES,
+)
+RIGHTS: Final = {right.sid: right for right in vars(table).values() if isinstance(right, Right)}
+WIDTH: Final = 128  # of a statement on one line
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
 URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
 NONE: Final = "!Ref AWS::NoValue"
@@ -41,30 +46,14 @@ GUARDED: Final = "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Memory in MB; `seconds` are at most the 29 that API Gateway waits for an answer in one piece."""
-
-    memory: int = 1024
-    seconds: int = 29
-    streams: bool = False
-    rights: tuple[Right, ...] = ()  # beside those of every function
-
-
-SETTINGS: Final = {
-    "admin": Settings(memory=512, seconds=10),
-    "inference": Settings(streams=True, rights=(table.STATE, *MODELS)),
-    "safety": Settings(rights=MODELS),  # its shields ask models
-}
-
-
-@dataclass(frozen=True, slots=True)
 class Function:
     """`module` is that of functions/; `rows` are all that its app serves."""
 
     module: str
     description: str
     rows: tuple[RouteRow, ...]
-    settings: Settings = Settings()
+    deployment: Deployment = field(default_factory=Deployment)
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -83,7 +72,7 @@ class Group:
 
 @dataclass
 class Anchors:
-    """What YAML says once: in full at first, as an alias from then on."""
+    """YAML anchors: a text is written in full where it first occurs, and as an alias from then on."""
 
     _names: set[str] = field(default_factory=set[str])
 
@@ -96,20 +85,21 @@ class Anchors:
 
 
 def functions() -> list[Function]:
-    """Those of this checkout."""
+    """The functions of this checkout, in alphabetical order."""
     return [_function(module) for module in modules()]
 
 
 def _function(module: str) -> Function:
     docstring = ast.get_docstring(ast.parse((ROOT / "functions" / f"{module}.py").read_text("utf-8"))) or ""
-    return Function(module, docstring.partition("\n")[0], tuple(route_rows([module])), SETTINGS.get(module, Settings()))
+    api, rows = manifest(module), tuple(route_rows([module]))
+    return Function(module, docstring.partition("\n")[0], rows, api.deployment, api.streams)
 
 
 def groups(every: Iterable[Function]) -> list[Group]:
-    """The fewest paths that lead to each function what is its own, and every other path to one that knows none of it.
+    """The fewest paths that lead every route to its function, and everything else to CATCH_ALL, which answers 404.
 
-    API Gateway takes the most specific path (text before a parameter, a parameter before a greedy one) that has the method,
-    and every path here has every method.
+    API Gateway takes the most specific path (text before a parameter, a parameter before a greedy one) that has the
+    method, and every path here has every method.
 
     Raises:
         ValueError: two functions serve the same path, or API Gateway has no way to tell them apart.
@@ -123,7 +113,11 @@ def groups(every: Iterable[Function]) -> list[Group]:
 
 
 def _below(routes: Sequence[tuple[str, list[str]]], prefix: str = "") -> Iterator[Group]:
-    """`routes` are modules with the segments that follow on `prefix`."""
+    """The groups below `prefix`; `routes` are modules with the segments that follow it.
+
+    Where a segment leads to one function alone, a greedy path stands for all that follows; SHARED segments never do,
+    since the next API may have paths below them too.
+    """
     branches: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)
     for module, (segment, *rest) in routes:
         branches[_segment(segment)].append((module, rest))
@@ -156,8 +150,8 @@ def _functions(every: Sequence[Function]) -> str:
 
 
 def _stanza(function: Function, anchors: Anchors) -> str:
-    name, settings = function.name, function.settings
-    seconds = "!If [Streams, 900, 29] # as long as API Gateway waits" if settings.streams else settings.seconds
+    name, deployment = function.name, function.deployment
+    seconds = "!If [Streams, 900, 29] # as long as API Gateway waits" if function.streams else deployment.seconds
     wrapper = (
         f"      Environment: {{ Variables: {{ AWS_LAMBDA_EXEC_WRAPPER: !If [Streams, /var/task/stream, {NONE}] }} }}\n"
     )
@@ -168,12 +162,12 @@ def _stanza(function: Function, anchors: Anchors) -> str:
     Properties:
       Description: {json.dumps(function.description)}
       Handler: functions.{function.module}.handler
-      MemorySize: {settings.memory}
+      MemorySize: {deployment.memory_mb}
       Timeout: {seconds}
       Role: !GetAtt {name}Role.Arn
       LoggingConfig: {{ LogGroup: !Ref {name}LogGroup }}
       AutoPublishAliasAllProperties: true # else a changed parameter makes no new version
-{wrapper if settings.streams else ""}\
+{wrapper if function.streams else ""}\
   {name}Permission:
     Type: AWS::Lambda::Permission
     Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
@@ -191,7 +185,7 @@ def _stanza(function: Function, anchors: Anchors) -> str:
           PolicyDocument:
             Version: "2012-10-17"
             Statement:
-{"".join(_statement(right, name, anchors) for right in (*EVERY, *settings.rights))}"""
+{"".join(_statement(right, name, anchors) for right in [*EVERY, *(RIGHTS[sid] for sid in deployment.rights)])}"""
 
 
 def _statement(right: Right, name: str, anchors: Anchors) -> str:
@@ -210,9 +204,9 @@ def _statement(right: Right, name: str, anchors: Anchors) -> str:
 
 def _paths(every: Sequence[Function]) -> str:
     anchors = Anchors()
-    named = {function.module: function for function in every}
+    by_module = {function.module: function for function in every}
     return "".join(
-        f"          {group.path}: {_path_item(named[group.module], group, anchors)}\n" for group in groups(every)
+        f"          {group.path}: {_path_item(by_module[group.module], group, anchors)}\n" for group in groups(every)
     )
 
 
@@ -233,16 +227,11 @@ def _integration(function: Function) -> str:
     target = f"functions/${{{function.name}Function.Arn}}:{ALIAS}"
     whole = f'!Sub "{URI}/2015-03-31/{target}/invocations"'
     streamed = f'!Sub "{URI}/2021-11-15/{target}/response-streaming-invocations"'
-    lines = ["type: aws_proxy", "httpMethod: POST"]
-    if function.settings.streams:
-        lines += ["uri: !If", "  - Streams", f"  - {streamed}", f"  - {whole}"]
-        lines += [
-            "responseTransferMode: !If [Streams, STREAM, BUFFERED]",
-            "timeoutInMillis: !If [Streams, 900000, 29000]",
-        ]
-    else:
-        lines.append(f"uri: {whole}")
-    return "".join(f"\n{' ' * 16}{line}" for line in lines)
+    lines = ["", "type: aws_proxy", "httpMethod: POST"]
+    if not function.streams:
+        return f"\n{' ' * 16}".join([*lines, f"uri: {whole}"])
+    how = ["responseTransferMode: !If [Streams, STREAM, BUFFERED]", "timeoutInMillis: !If [Streams, 900000, 29000]"]
+    return f"\n{' ' * 16}".join([*lines, "uri: !If", "  - Streams", f"  - {streamed}", f"  - {whole}", *how])
 
 
 def _outputs(every: Sequence[Function]) -> str:
@@ -257,10 +246,10 @@ PARTS: Final = {"functions": _functions, "paths": _paths, "outputs": _outputs}
 
 
 def refresh(text: str, every: Sequence[Function]) -> str:
-    """The template with its parts written anew, as they follow from the functions.
+    """The template with its generated parts written anew.
 
     Raises:
-        ValueError: two functions serve the same path, or a part has no place.
+        ValueError: two functions serve the same path, or a part has not exactly one place.
     """
     for name, write in PARTS.items():
         places = list(re.finditer(rf"^ *# ---- {name}\b.*\n(?s:(.*?))^ *# ---- end of {name}\n", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What installed dependencies have that no deployed function ever loads."""
+"""Removes what installed dependencies have that no deployed function ever loads."""
 
 from pathlib import Path
 import shutil
@@ -43,7 +43,7 @@ SECTIONS_IN: Final = struct.Struct("<HHH")
 
 
 def trim(out: Path) -> None:
-    """Remove it, and from shared objects what only linkers and debuggers read."""
+    """Remove it from `out`, and from shared objects what only linkers and debuggers read."""
     for pattern in (*FOLDERS, *FILES, *UNUSED):
         for path in list(out.glob(pattern)):
             remove(path)
@@ -52,7 +52,7 @@ def trim(out: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """A file or a folder; it need not be there."""
+    """Remove a file or a folder, if there is one."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -62,14 +62,14 @@ def remove(path: Path) -> None:
 def loaded_part(content: bytes) -> bytes:
     """A shared object up to the end of its last segment: sections, symbols and debug information come after it.
 
-    What is no 64-bit ELF is left as it is.
+    Anything but a little-endian 64-bit ELF is returned as it is.
     """
     if not content.startswith(ELF):
         return content
     header = HEADER.unpack_from(content)
     first, size, count = header[4], header[8], header[9]
     segments = [SEGMENT.unpack_from(content, first + index * size) for index in range(count)]
-    kept = bytearray(content[: max(offset + length for _, _, offset, _, _, length in segments)])
-    SECTIONS_AT.pack_into(kept, 40, 0)
-    SECTIONS_IN.pack_into(kept, 58, 0, 0, 0)
-    return bytes(kept)
+    loaded = bytearray(content[: max(offset + length for _, _, offset, _, _, length in segments)])
+    SECTIONS_AT.pack_into(loaded, 40, 0)  # the header must not point to sections that are gone
+    SECTIONS_IN.pack_into(loaded, 58, 0, 0, 0)
+    return bytes(loaded)

@@ -1,4 +1,4 @@
-"""Where uv is: on the PATH, or where `make setup` puts it."""
+"""Finds uv: on the PATH, or where `make setup` puts it."""
 
 from pathlib import Path
 import shutil
@@ -9,12 +9,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def uv() -> str:
-    """A uv that works; a version manager's shim may be on the PATH and not.
+    """The path of a uv that runs; the first on the PATH may be a version manager's shim that does not.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    for found in (shutil.which("uv"), shutil.which(ROOT / ".uv" / "bin" / "uv")):
-        if found and subprocess.run([found, "--version"], check=False, capture_output=True).returncode == 0:
-            return found
+    for program in (shutil.which("uv"), shutil.which(ROOT / ".uv" / "bin" / "uv")):
+        if program and subprocess.run([program, "--version"], check=False, capture_output=True).returncode == 0:
+            return program
     raise FileNotFoundError("uv is neither on the PATH nor in .uv: make setup")

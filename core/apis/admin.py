@@ -34,11 +34,12 @@ class Admin(Protocol):
 
 
 class Quotas(Protocol):
-    """What is left of the caller's own quota; asking takes nothing of it."""
+    """The caller's own quota; looking at it uses none of it."""
 
     async def left(self) -> JsonObject:
-        """`{object: "quota", identity, period, resets_at, resets_in, shadow, requests, tokens}`, in Unix seconds and seconds.
+        """`{object: "quota", identity, period, resets_at, resets_in, shadow, requests, tokens}`.
 
-        `requests` and `tokens` are `{limit, used, remaining}`, or null where there is no limit.
+        `resets_at` is in Unix seconds, `resets_in` in seconds. `requests` and `tokens` are `{limit, used, remaining}`,
+        or null where there is no limit.
         """
         ...

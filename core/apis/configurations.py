@@ -1,4 +1,4 @@
-"""The Configuration API: what is registered over the run config of a running stack."""
+"""The Configuration API: versions of provider settings that are laid over the run config while the stack runs."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -14,8 +14,8 @@ type Name = Annotated[str, Field(min_length=1, max_length=256)]
 class Configuration:
     """One registered version, whole. `created` is in Unix seconds; the versions 1, 2, 3, ... are in total order.
 
-    `overlay` is `{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`: what lies over the run
-    config's providers. `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`.
+    `overlay` is `{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`: what lies over the
+    run config's providers. `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`.
     """
 
     version: int
@@ -26,7 +26,7 @@ class Configuration:
 
 
 class RegisterConfiguration(Wire):
-    """`config`, or the version to `revert_to`. A `dry_run` keeps nothing; `force` does not ask the changed providers."""
+    """`config`, or the version to `revert_to`. A `dry_run` stores nothing; `force` asks no provider."""
 
     config: Any = None
     revert_to: str | int | None = None
@@ -47,8 +47,8 @@ class RegisterProvider(Wire):
 class Configurations(Protocol):
     """Configurations are registered over the run config's providers, each a version over the one before.
 
-    Every method raises PermissionDenied where the access policy says no, and ProviderUnavailable when the store cannot be
-    reached; those that need the API to be on raise NotFound where it is not.
+    Every method raises PermissionDenied where the access policy says no, and ProviderUnavailable when the store cannot
+    be reached; those that need the API to be on raise NotFound where it is not.
     """
 
     async def inspect(self) -> JsonObject:
@@ -64,8 +64,8 @@ class Configurations(Protocol):
 
         Raises:
             InvalidRequest: everything that is wrong with it, by path.
-            Conflict: it says which version it is based on, and another is in force by now.
-            BodyTooLarge: what is to be kept is too large.
+            Conflict: the request says which version it is based on, and another is in force by now.
+            BodyTooLarge: the overlay would be too large to store.
         """
         ...
 
@@ -86,5 +86,5 @@ class Configurations(Protocol):
         ...
 
     async def unregister_provider(self, provider_id: str) -> None:
-        """Take a registered provider away, unless models or shields are registered with it."""
+        """Remove a registered provider; raises InvalidRequest while models or shields are registered with it."""
         ...

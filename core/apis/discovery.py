@@ -1,4 +1,4 @@
-"""Discovery: what the stack runs on, and what its upstreams offer."""
+"""The discovery API: the machine that the stack runs on, and what its upstreams offer."""
 
 from typing import Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
@@ -6,7 +6,7 @@ from core.apis.inference import ModelType
 
 
 class RunsOn(TypedDict):
-    """The machine; what is not known is null. Memory and storage in MB, of which a container may have a part.
+    """The machine; null is unknown. Memory and storage in MB, of which a container may have a part.
 
     On Lambda `vcpus` is the share that the memory buys, elsewhere how many there are; `open_files` is the most that
     one process may have open, sockets too.
@@ -25,7 +25,10 @@ class RunsOn(TypedDict):
 
 
 class OfferedModel(TypedDict):
-    """`context_length` in tokens. A LoRA adapter is `adapter_of` its base model, an inference profile `profile_of` its."""
+    """`context_length` is in tokens.
+
+    A LoRA adapter is `adapter_of` its base model, an inference profile `profile_of` the model that it leads to.
+    """
 
     id: str
     model_type: ModelType
@@ -73,12 +76,12 @@ class Describes(Protocol):
     """
 
     async def describe(self) -> Description:
-        """Ask the upstream now: nothing is remembered."""
+        """Asked now: nothing is cached."""
         ...
 
 
 class Discovery(Protocol):
-    """Answers whatever is down."""
+    """It answers whatever is down: an upstream's failure is its `error`."""
 
     async def environment(self) -> Environment:
         """`{version, runs_on, upstreams}`; asks every upstream, at the same time, for at most 2 seconds."""

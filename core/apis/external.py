@@ -1,4 +1,4 @@
-"""What authors of external providers may import beside the Protocols, requests and errors (docs/providers.md)."""
+"""The enum of API names, for authors of external providers (docs/providers.md)."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Which APIs this build has: one for each module of `core.apis.manifests`, named as the module is."""
+"""The APIs of this build: one for each module of `core.apis.manifests`, whose name it has."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -25,12 +25,12 @@ def manifest(name: str) -> Api:
 
 
 def all_manifests() -> list[Api]:
-    """Every API: for what answers few, or is about all of them. It imports every manifest."""
+    """Every API. It imports every manifest, so it is not for what happens at a cold start of one function."""
     return [manifest(name) for name in names()]
 
 
 @cache
-def routed_apis() -> tuple[str, ...]:
+def configurable_names() -> tuple[str, ...]:
     """The APIs that a run config can ask for, in alphabetical order."""
     return tuple(api.name for api in all_manifests() if not api.overview)
 

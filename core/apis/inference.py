@@ -70,7 +70,7 @@ class Inference(Protocol):
 
 
 class InferenceProvider(Inference, Protocol):
-    """What an inference provider offers beside the API itself."""
+    """A provider of inference: the API itself, and what the stack needs beside it."""
 
     async def list_models(self) -> list[ServedModel]:
         """What the provider serves now; raises ProviderUnavailable when it cannot be asked."""
@@ -81,29 +81,33 @@ class InferenceProvider(Inference, Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of connections; calls in flight fail."""
+        """Close the connections; calls in flight fail."""
         ...
 
 
 @runtime_checkable
 class TakesProviderData(Protocol):
-    """A provider that a caller may bring a key to, for its own calls alone."""
+    """A provider that may be called with a caller's own key, for that caller's calls alone."""
 
     def with_provider_data(self, data: Mapping[str, Any]) -> InferenceProvider:
-        """The provider as this caller gets it; raises InvalidRequest for what is no such key."""
+        """The provider with this caller's key; raises InvalidRequest for data that is not of its shape."""
         ...
 
 
 def most_tokens(request: ChatRequest | CompletionRequest) -> int:
     """How many tokens the request lets the model make, over all its choices; 0 if it sets no bound."""
-    given = request.model_extra or {}
-    bounds = [given.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    bound = max((each for each in bounds if isinstance(each, int)), default=0)
-    choices = [given.get(name) for name in ("n", "best_of")]
-    return max(bound, 0) * max([1, *(each for each in choices if isinstance(each, int))])
+    fields = request.model_extra or {}
+    bound = _greatest(fields, "max_completion_tokens", "max_tokens", default=0)
+    return bound * _greatest(fields, "n", "best_of", default=1)
+
+
+def _greatest(fields: Mapping[str, Any], *names: str, default: int) -> int:
+    """The greatest whole number under these names, at least `default`; other values are the provider's to refuse."""
+    values = (fields.get(name) for name in names)
+    return max([default, *(value for value in values if isinstance(value, int))])
 
 
 def no_bound(request: object) -> int:
-    """0: what such a request makes of tokens is its input alone, which the provider counts."""
+    """0: the only tokens of such a request are those of its input."""
     del request
     return 0

@@ -32,8 +32,8 @@ class RegisterModel(Wire):
     @model_validator(mode="after")
     def _shields(self) -> Self:
         for field in ("input_shields", "output_shields"):
-            given: object = (self.metadata or {}).get(field, [])
-            names = cast("list[object]", given) if isinstance(given, list) else [None]
+            value: object = (self.metadata or {}).get(field, [])
+            names = cast("list[object]", value) if isinstance(value, list) else [None]
             if not all(isinstance(name, str) and name for name in names):
                 raise ValueError(f"{field} in the metadata must be a list of shield ids")
         return self

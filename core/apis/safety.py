@@ -1,4 +1,4 @@
-"""The safety API: shields, what they make of a conversation, and OpenAI's moderations over them.
+"""The safety API: shields that judge conversations, and OpenAI's moderations over them.
 
 Sources: Safety and Shields of Llama Stack 0.2.12 and 0.7.3, https://platform.openai.com/docs/api-reference/moderations.
 """
@@ -13,7 +13,7 @@ from core.frame.types import Health, JsonObject, Wire
 
 
 class RegisterShield(Wire):
-    """`shield_id` and `provider_shield_id` stand for each other where one is missing; `provider_id` is the only one there is."""
+    """`shield_id` and `provider_shield_id` default to each other, `provider_id` to the only safety provider."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,7 +24,7 @@ class RegisterShield(Wire):
 
     @model_validator(mode="before")
     @classmethod
-    def _named_as_its_provider_does(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
+    def _default_shield_id(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
         match values:
             case {"provider_shield_id": str(name), **rest} if rest.get("shield_id") is None:
                 return {**rest, "provider_shield_id": name, "shield_id": name}
@@ -48,7 +48,7 @@ class ModerationRequest(Wire):
 
 
 class Violation(TypedDict):
-    """`user_message` is what the user may be told; `metadata` is the provider's, with `violation_type` where it has one."""
+    """`user_message` may be shown to the user; `metadata` is the provider's, with `violation_type` where it has one."""
 
     violation_level: Literal["info", "warn", "error"]
     user_message: str | None

@@ -1,4 +1,4 @@
-"""What `targets` in a model's metadata may say: where else the model is served."""
+"""Validates `targets` in a model's metadata: the other places that serve the model."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -38,16 +38,16 @@ def targets_fault(value: object) -> str | None:
         return f"targets in the metadata must be a list of at most {MOST_TARGETS} mappings"
     places: set[object] = set()
     for index, entry in enumerate(entries):
-        where = f"targets[{index}] in the metadata"
+        path = f"targets[{index}] in the metadata"
         if not isinstance(entry, Mapping):
-            return f"{where} must be a mapping"
-        given = cast("Mapping[str, object]", entry)
-        fault = _fault(given)
+            return f"{path} must be a mapping"
+        target = cast("Mapping[str, object]", entry)
+        fault = _fault(target)
         if fault is not None:
-            return f"{where}: {fault}"
-        place = tuple(given[name] for name in REQUIRED)
+            return f"{path}: {fault}"
+        place = tuple(target[name] for name in REQUIRED)
         if place in places:
-            return f"{where} names a provider and a model that an earlier one names"
+            return f"{path} names a provider and a model that an earlier one names"
         places.add(place)
     return None
 
@@ -60,7 +60,7 @@ def _fault(entry: Mapping[str, object]) -> str | None:
         if name not in entry:
             return f"{name} is required"
     for name, value in entry.items():
-        is_right, wish = FIELDS[name]
-        if not is_right(value):
-            return f"{name} must be {wish}"
+        is_valid, requirement = FIELDS[name]
+        if not is_valid(value):
+            return f"{name} must be {requirement}"
     return None

@@ -25,7 +25,7 @@ class Config(Record):
     tls_cafile: UserPath | None = None
 
 
-class Answer(BaseModel):
+class EndpointAnswer(BaseModel):
     """Either shape, or a mixture; `message` is ignored. A category without names may be null."""
 
     principal: Text = ""
@@ -59,7 +59,7 @@ class CustomVerifier:
         if reply.status != OK:
             raise unusable(self._url, f"answered {reply.status}")
         try:
-            answer = Answer.model_validate(reply.body)
+            answer = EndpointAnswer.model_validate(reply.body)
         except ValidationError:
             raise unusable(self._url, "gave an answer of another shape") from None  # the failure quotes the answer
         return _principal(answer, incoming.token)
@@ -73,7 +73,7 @@ def _question(incoming: Incoming) -> dict[str, Any]:
     return {"api_key": incoming.token, "request": request}
 
 
-def _principal(answer: Answer, token: str) -> Principal:
+def _principal(answer: EndpointAnswer, token: str) -> Principal:
     """Without access attributes the reference takes the token as namespace; here its hash, since a secret is no name."""
     digest = sha256(token.encode()).hexdigest()
     names = answer.names()

@@ -15,7 +15,7 @@ from core.frame.callers import Principal
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientCredentials:
     """This stack's own credentials at the authorization server."""
 
     id: str
@@ -43,7 +43,7 @@ class Expected:
 
 
 class IntrospectionVerifier:
-    def __init__(self, endpoint: Endpoint, url: str, client: Client, expected: Expected) -> None:
+    def __init__(self, endpoint: Endpoint, url: str, client: ClientCredentials, expected: Expected) -> None:
         self._endpoint = endpoint
         self._url = url
         self._client = client

@@ -88,9 +88,11 @@ def _accept(config: Config, claims: Claims) -> Principal:
 
 
 def _connect_introspection(config: Config, introspection: Introspection, services: Services) -> Verifier:
-    from core.auth.introspection import Client, Expected, IntrospectionVerifier
+    from core.auth.introspection import ClientCredentials, Expected, IntrospectionVerifier
 
-    client = Client(introspection.client_id, introspection.client_secret, in_body=introspection.send_secret_in_body)
+    client = ClientCredentials(
+        introspection.client_id, introspection.client_secret, in_body=introspection.send_secret_in_body
+    )
     audience = config.audience if "audience" in config.model_fields_set else None
     expected = Expected(config.issuer, audience, config.claims_mapping, config.vouched_by())
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)

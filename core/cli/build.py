@@ -58,7 +58,7 @@ def command(
     """
     packages = _build_packages(functions, distributions.find(config), architecture, out)
     if as_json:
-        print_json([package.as_json() for package in packages])
+        print_json([package.to_json() for package in packages])
         return
     for line in _table(packages):
         print(line)
@@ -80,14 +80,14 @@ def _build_packages(functions: Sequence[str], config: Path, architecture: str, o
 
 
 def _build_each(functions: Sequence[str], config: Path, architecture: str, out: Path) -> "list[Package]":
-    from infra.build import Build, module_of, modules
+    from infra.build import BuildRequest, module_of, modules
     from infra.package import package
 
     names = list(dict.fromkeys(module_of(name) for name in functions or modules()))
     packages: list[Package] = []
     for number, name in enumerate(names, 1):
         print(f"building {name} for {architecture} ({number} of {len(names)})", file=sys.stderr)
-        packages.append(package(Build(name, out / name, config, architecture)))
+        packages.append(package(BuildRequest(name, out / name, config, architecture)))
     return packages
 
 

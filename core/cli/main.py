@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("core.cli.serve", "Serve a run config on this machine."),
     "run": ("core.cli.run", "The same, as `llama stack run`."),
     "discover": ("core.cli.discover", "Show the machine, and the models of its upstreams."),
+    "apis": ("core.cli.apis", "List what is served of Llama Stack and OGX."),
     "configurations": ("core.cli.configurations.command", "Reconfigure a running stack, and undo it."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),

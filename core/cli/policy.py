@@ -43,7 +43,7 @@ class ExplainOptions(TypedDict):
     as_json: bool
 
 
-class Answer(NamedTuple):
+class Explanation(NamedTuple):
     """What the policy decides, and of each rule that does not match (kind, reason), in their order."""
 
     decision: "Decision"
@@ -114,7 +114,7 @@ def explain(**options: Unpack[ExplainOptions]) -> None:
 
 def _answer(
     options: ExplainOptions, user: Principal, owner: Principal, configured: Sequence[AccessRule] | None
-) -> Answer:
+) -> Explanation:
     from core.frame.resources import Resource
     from core.routing.policy import DEFAULT_POLICY, Policy, owner_of
 
@@ -125,10 +125,10 @@ def _answer(
     reasons = policy.mismatches(user, options["action"], resource, also)
     kinds = ("forbid" if rule.permit is None else "permit" for rule in rules)
     decision = policy.decide(user, options["action"], resource, also)
-    return Answer(decision, rules, list(zip(kinds, reasons, strict=False)))
+    return Explanation(decision, rules, list(zip(kinds, reasons, strict=False)))
 
 
-def _show(answer: Answer, source: str, user: Principal) -> None:
+def _show(answer: Explanation, source: str, user: Principal) -> None:
     print(_verdict(answer.decision, len(answer.rules)))
     print(f"policy: {source}")
     print(f"user: {_describe(user)}")
@@ -139,7 +139,7 @@ def _show(answer: Answer, source: str, user: Principal) -> None:
         print(f"rule {decision.index + 1}:\n{_to_yaml(decision.rule)}", end="")
 
 
-def _to_json(answer: Answer, source: str, user: Principal) -> dict[str, Any]:
+def _to_json(answer: Explanation, source: str, user: Principal) -> dict[str, Any]:
     """Rules are numbered from 1; `rule` is null where none decided."""
     decision = answer.decision
     return {

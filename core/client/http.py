@@ -24,7 +24,7 @@ class Transport:
         """Raises ValueError for what is no URL of a server, or no key; its message has neither key nor password."""
         self.url = _root(base_url)
         if api_key and not PRINTABLE.fullmatch(api_key):
-            raise ValueError("the API key has a blank or another character that no header carries")
+            raise ValueError("the API key has a blank or another character that a header cannot carry")
         self._api_key = api_key
         self._timeout = timeout
         self._opener = build_opener(_AsItComes)

@@ -69,7 +69,7 @@ def read_distribution(name: str, folders: Sequence[Path] = FOLDERS) -> tuple[Dis
     """The distribution of this name, never a file, and the text of its file.
 
     Raises:
-        ConfigInvalid: there is none; the message lists those that there are.
+        ConfigInvalid: there is none; the message lists those that exist.
     """
     files = _files(folders)
     if name not in files:

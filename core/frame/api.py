@@ -1,4 +1,4 @@
-"""The manifest of an API: all that the rest of the house is told of it, as data.
+"""The manifest of an API: everything that the other rooms know of it, as data.
 
 What a manifest names as `module:attribute` is imported when it is used (see `core.frame.dotted`).
 """
@@ -25,13 +25,27 @@ class Surface:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployment:
+    """What template.yaml gives the API's function: memory in MB, the timeout, and rights.
+
+    `seconds` are at most the 29 that API Gateway waits for an answer in one piece; streams have longer. `rights` are
+    `sid`s of core/cli/iam/table.py, beside those of every function.
+    """
+
+    memory_mb: int = 1024
+    seconds: int = 29
+    rights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """An API, which the module of the same name in `functions/` serves.
 
-    `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of `kinds`
-    are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
-    `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on each
-    other. An `overview` is made with every provider of the run config, and is always served.
+    `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of
+    `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
+    `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
+    each other. An `overview` is made with every provider of the run config, and is always served. Only what writes
+    template.yaml reads `deployment`.
     """
 
     name: str
@@ -41,6 +55,12 @@ class Api:
     provider: str | None = None
     depends: tuple[str, ...] = ()
     overview: bool = False
+    deployment: Deployment = Deployment()
+
+    @property
+    def streams(self) -> bool:
+        """Whether an answer may be a stream."""
+        return any(operation.stream for surface in self.surfaces for operation in surface.operations)
 
     @property
     def function(self) -> str:
@@ -61,12 +81,12 @@ class RouteRow:
 
     @property
     def many(self) -> bool:
-        """Whether it is about all resources of its kind, and not about one."""
+        """Whether it is about all resources of its kind rather than one."""
         return "{" not in self.path
 
     @property
     def name(self) -> str:
-        """What the operation is called where it is counted: that of its row, or as `list_models`, `register_model`."""
+        """The operation's name in logs and metrics: `chat_completion`, or for a registry `list_models`."""
         if self.operation is not None:
             return self.operation.call
         if self.kind is None:

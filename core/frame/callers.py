@@ -1,4 +1,4 @@
-"""Who calls, and the call under way: what every layer below HTTP needs to know of a request."""
+"""The verified caller and the call under way, as every layer below HTTP is given them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Principal:
 
     @property
     def anonymous(self) -> bool:
-        """True for the one caller there is where no auth is configured."""
+        """True where no auth is configured: then every caller is this one."""
         return not self.id
 
 
@@ -48,6 +48,6 @@ class Call:
     provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     observed: Observed = field(default_factory=Observed, repr=False, compare=False)
 
-    def used(self, tokens: int) -> None:
+    def add_tokens(self, tokens: int) -> None:
         """Add what a provider reports: prompt and completion tokens together."""
         self.tokens = (self.tokens or 0) + tokens

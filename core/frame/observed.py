@@ -1,4 +1,4 @@
-"""What a request turned out to be: noted by every layer on its way, read when its answer has ended."""
+"""What the log line and the metrics of a request are made from: filled in by every layer, read when its answer ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ USAGE: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens"}
 
 
 class Stopwatch:
-    """Seconds in which it was held by at least one: what several wait for at once is counted once."""
+    """Measures the seconds in which at least one holder is inside `with`; waits that overlap are counted once."""
 
     __slots__ = ("_holders", "_since", "seconds")
 
@@ -32,12 +32,12 @@ class Stopwatch:
 
 @dataclass(slots=True, eq=False)
 class Observed:
-    """Nothing of what was said, nor who said it: it is logged.
+    """It is logged, so it holds no content and no identity.
 
-    `model` is the id that the caller used, once it was found: what there is not is never noted, so that there are no more of
-    these than there are resources. `provider` was asked last, for its own `provider_model`. `upstream` is held while a
-    provider is waited for, in a stream between its chunks too. `failure` is the status of what ended a stream. `replayed`: it
-    was answered before, under the same Idempotency-Key.
+    `model` is the id that the caller used, noted once the model was found: metrics have it as a dimension, and names
+    that callers invent would make new ones without end. `provider` is the one asked last, for its own `provider_model`.
+    `upstream` runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the
+    error that ended a stream. `replayed`: the answer was stored before, under the same Idempotency-Key.
     """
 
     api: str = ""
@@ -50,8 +50,8 @@ class Observed:
     tokens: dict[str, int] = field(default_factory=dict[str, int])
     upstream: Stopwatch = field(default_factory=Stopwatch)
 
-    def used(self, usage: Mapping[str, object]) -> None:
-        """Add what a provider reports, in OpenAI's names; what is no count is ignored."""
+    def add_usage(self, usage: Mapping[str, object]) -> None:
+        """Add what a provider reports, in OpenAI's names; anything but a count is ignored."""
         for name, reported in USAGE.items():
             count = usage.get(reported)
             if isinstance(count, int) and count >= 0:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, from the same tables as the routes (https://spec.openapis.org/oas/v3.1.0)."""
+"""The OpenAPI 3.1 document of a deployment, from the same rows as its routes (https://spec.openapis.org/oas/v3.1.0)."""
 
 from collections.abc import Sequence
 import re
@@ -49,14 +49,14 @@ def _operation(row: RouteRow, schemas: JsonObject) -> JsonObject:
         "summary": row.summary,
         "operationId": _operation_id(row),
         "responses": {
-            "200": {"description": "Success.", "content": _answers(row)},
+            "200": {"description": "Success.", "content": _response_content(row)},
             "default": {"description": "An error.", "content": _json(REFERENCE.format(model="Error"))},
         },
     }
     if parameters := _parameters(row):
         operation["parameters"] = parameters
-    if (request := _request(row)) is not None:
-        operation["requestBody"] = {"required": True, "content": _json(_shared(request, schemas))}
+    if (request := _request_type(row)) is not None:
+        operation["requestBody"] = {"required": True, "content": _json(_component_reference(request, schemas))}
     return operation
 
 
@@ -73,13 +73,13 @@ def _operation_id(row: RouteRow) -> str:
     return f"{row.method.lower()}_" + re.sub(r"\W+", "_", PARAMETER.sub(r"\1", row.path)).strip("_")
 
 
-def _request(row: RouteRow) -> type[Wire] | None:
+def _request_type(row: RouteRow) -> type[Wire] | None:
     if row.operation is not None:
         return row.operation.request_type()
     return row.kind.body_type() if row.kind is not None and row.method == "POST" else None
 
 
-def _answers(row: RouteRow) -> JsonObject:
+def _response_content(row: RouteRow) -> JsonObject:
     content: JsonObject = {"application/json": {"schema": OBJECT}}
     if row.operation is not None and row.operation.stream is not None:
         content["text/event-stream"] = {"schema": {"type": "string"}}
@@ -92,7 +92,7 @@ def _json(reference: str) -> JsonObject:
     return {"application/json": {"schema": {"$ref": reference}}}
 
 
-def _shared(request: type[Wire], schemas: JsonObject) -> str:
+def _component_reference(request: type[Wire], schemas: JsonObject) -> str:
     schema: dict[str, Any] = request.model_json_schema(ref_template=REFERENCE)
     schemas.update(schema.pop("$defs", {}))
     schemas[request.__name__] = schema

@@ -1,4 +1,4 @@
-"""The shape of an operation's row; each manifest has its table."""
+"""Operations: the rows of which a manifest's tables, and so the routes, are made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ class Operation:
     """One operation: it yields an endpoint per path, a line in inspect/routes and an OpenAPI entry.
 
     `call` names the method of the surface's Protocol, `stream` the one used when the request has `stream: true`;
-    `request` names the body's type (see `core.frame.dotted`), and is None for an operation without one, whose method takes
-    the path parameters by name and, as None where they are absent, the `query` parameters.
+    `request` names the body's type (see `core.frame.dotted`), and is None for an operation without one, whose method
+    takes the path parameters by name and, as None where they are absent, the `query` parameters.
 
-    `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for what
-    makes tokens: it names the function from such a request to the bound that it sets itself, 0 where it sets none. What is
-    `idempotent` heeds an Idempotency-Key.
+    `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for
+    what makes tokens: it names the function from such a request to the bound that it sets itself, 0 where it sets none.
+    What is `idempotent` heeds an Idempotency-Key.
     """
 
     method: Method

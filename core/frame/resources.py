@@ -1,4 +1,4 @@
-"""The shape of a kind of resource; each row yields a registry (list, get, register, unregister)."""
+"""Resources, and the kinds that they are of: a kind yields a registry (list, get, register, unregister)."""
 
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
@@ -24,16 +24,16 @@ class Resource:
 
     @property
     def provider_name(self) -> str:
-        """What its provider's own name for it makes it: `provider_id/provider_resource_id`."""
+        """Its id where nobody gave it another: `provider_id/provider_resource_id`."""
         return f"{self.provider_id}/{self.provider_resource_id}"
 
     def content(self) -> tuple[object, ...]:
-        """What makes two registrations of one identifier the same."""
+        """All but owner and time: registering an identifier again with the same content is no conflict."""
         return (self.kind, self.identifier, self.provider_id, self.provider_resource_id, self.attributes)
 
 
 class Offer(TypedDict):
-    """What a provider says it has, by its own id; `created` in Unix seconds. The kind's own fields may be beside these."""
+    """What a provider says it has, by its own id; `created` in Unix seconds. A kind may add fields of its own."""
 
     id: str
     created: NotRequired[int]
@@ -56,13 +56,14 @@ class Kind:
     """A kind of resource that is registered with providers of one API.
 
     `body` names the type of the register request and of the run config's entry; `id_field` is what both call the
-    identifier, `provider_id_field` the name within the provider; `fields` are the kind's own attributes with their defaults.
+    identifier, `provider_id_field` the name within the provider; `fields` are the kind's own attributes with their
+    defaults.
 
-    The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without parameters:
-    that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource that it
-    cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more paths of list
-    and get. `alternates` names the function from a resource to what it would be at each of the other places that serve it:
-    whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
+    The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without
+    parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource
+    that it cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more
+    paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
+    places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys
@@ -86,9 +87,10 @@ class Kind:
         return body
 
     def show(self, resource: Resource) -> JsonObject:
-        shown: JsonObject = present(resource) if self.present is None else load(self.present)(resource)
-        return shown
+        """A resource of this kind on the wire."""
+        wire: JsonObject = present(resource) if self.present is None else load(self.present)(resource)
+        return wire
 
-    def elsewhere(self, resource: Resource) -> list[Resource]:
-        """`resource` as it would be at each of its other places."""
+    def list_alternates(self, resource: Resource) -> list[Resource]:
+        """`resource` as it would be registered at each of the other places that serve it."""
         return [] if self.alternates is None else list(load(self.alternates)(resource))

@@ -1,4 +1,4 @@
-"""The trace that a request is part of, for the requests that it makes of providers.
+"""The trace that a request is part of, read from its headers and handed on to providers.
 
 Sources: https://www.w3.org/TR/trace-context/ and
 https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader.
@@ -28,42 +28,46 @@ class Trace(NamedTuple):
 
 UNTRACED: Final = Trace("", {})
 TRACE: Final = ContextVar("trace", default=UNTRACED)
-"""The request's. A context variable, because no decision is made by it: as a parameter it would be in every method of every
-provider, also of those that others write. A task that is started on a request's behalf has it; the next request has not."""
+"""The request's trace.
+
+A context variable, because no decision is made by it: as a parameter it would be in every method of every provider,
+also of those that others write. A task that is started on a request's behalf has it; the next request has not.
+"""
 
 
 def trace_of(carriers: Mapping[str, str], segment: str = "") -> Trace:
     """The trace in `traceparent`, else in `segment`, which is what Lambda says of X-Ray, else in `x-amzn-trace-id`.
 
-    What is not valid is as if it were not there.
+    What is not valid counts as missing.
     """
     if not carriers and not segment:
         return UNTRACED
-    given = _of_w3c(carriers.get("traceparent", ""), carriers.get("tracestate", ""))
-    return given or _of_xray(segment) or _of_xray(carriers.get("x-amzn-trace-id", "")) or UNTRACED
+    w3c = _parse_w3c(carriers.get("traceparent", ""), carriers.get("tracestate", ""))
+    return w3c or _parse_xray(segment) or _parse_xray(carriers.get("x-amzn-trace-id", "")) or UNTRACED
 
 
-def _of_w3c(traceparent: str, tracestate: str) -> Trace | None:
-    found = re.fullmatch(TRACEPARENT, traceparent) if traceparent else None
-    if found is None:
+def _parse_w3c(traceparent: str, tracestate: str) -> Trace | None:
+    match = re.fullmatch(TRACEPARENT, traceparent) if traceparent else None
+    if match is None:
         return None
-    version, trace, parent, flags, more = found.groups()
+    version, trace, parent, flags, more = match.groups()
     if version == "ff" or (version == "00" and more):
         return None
-    known = flags if version == "00" else f"{int(flags, 16) & 1:02x}"  # of a later version, the first bit is understood
-    return _trace(trace, parent, known, _state(tracestate))
+    if version != "00":  # it is handed on as 00; of a later version only the first flag is sure to mean the same
+        flags = f"{int(flags, 16) & 1:02x}"
+    return _trace(trace, parent, flags, _state(tracestate))
 
 
 def _state(tracestate: str) -> str:
     """The list as it may be passed on; empty if any of it is wrong."""
     members = [member.strip(" \t") for member in tracestate.split(",") if member.strip(" \t")]
-    kept = ",".join(members)
-    valid = len(kept) <= MOST_STATE and len(members) <= MOST_MEMBERS and all(re.fullmatch(MEMBER, m) for m in members)
-    return kept if valid else ""
+    state = ",".join(members)
+    valid = len(state) <= MOST_STATE and len(members) <= MOST_MEMBERS and all(re.fullmatch(MEMBER, m) for m in members)
+    return state if valid else ""
 
 
-def _of_xray(header: str) -> Trace | None:
-    """Only with a parent: an id alone, as API Gateway gives what is not traced, is no place in a trace."""
+def _parse_xray(header: str) -> Trace | None:
+    """Only with a parent: API Gateway sends an id alone with requests that are not traced."""
     if "Parent=" not in header:
         return None
     parts = (part.strip().partition("=") for part in header.split(";"))

@@ -1,4 +1,4 @@
-"""What every API's wire types are built from."""
+"""Base types of the wire: JSON, streams of it, requests."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, Literal, TypedDict

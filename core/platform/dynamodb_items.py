@@ -79,7 +79,7 @@ class Items:
     def busy(self) -> ProviderUnavailable:
         """The failure to raise where the last try met other writes too."""
         return self.table.unavailable(
-            f"is busy: {self.backoff.tries} tries to write met other writes; try again in a moment"
+            f"is busy: other writes were in the way of {self.backoff.tries} tries; try again in a moment"
         )
 
     async def _once(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:

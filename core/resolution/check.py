@@ -9,7 +9,7 @@ from importlib import import_module
 
 from pydantic import BaseModel
 
-from core.apis.index import kinds, routed_apis
+from core.apis.index import configurable_names, kinds
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
@@ -46,10 +46,10 @@ def _api_problems(loaded: Loaded) -> list[Problem]:
     return [
         Problem(
             loaded.places.source_path(f"apis[{i}]"),
-            f"API `{api}` is not in this build, which serves: {', '.join(routed_apis())}",
+            f"API `{api}` is not in this build, which serves: {', '.join(configurable_names())}",
         )
         for i, api in enumerate(apis)
-        if isinstance(api, str) and api not in routed_apis() and api not in automatic
+        if isinstance(api, str) and api not in configurable_names() and api not in automatic
     ]
 
 

@@ -125,7 +125,7 @@ class GuardedRegistry:
         policy = self._enforcement.policy
         if not policy.allows(self._principal, action, resource, self._registry.other_names(resource)):
             return False
-        places = self.kind.elsewhere(resource)
+        places = self.kind.list_alternates(resource)
         return all(policy.allows(self._principal, action, place, (place.provider_name,)) for place in places)
 
     def _denial(self, action: Action, identifier: str) -> PermissionDenied:

@@ -153,7 +153,7 @@ class Registry:
             return declared
         self._check_identifier(resource)
         await self._check_offer(resource, may_see)
-        for place in self.kind.elsewhere(resource):
+        for place in self.kind.list_alternates(resource):
             await self._check_target(place, may_see)
         stored = await self._store.create(resource)
         self._unregistered.forget(stored.provider_name, stored.identifier)

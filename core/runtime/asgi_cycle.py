@@ -107,7 +107,7 @@ class Cycle:
         if self.stage is Stage.OVER and not self.client_gone.done():
             await self.while_client_reads(self._response.await_reply())
         if self.stage is not Stage.NOT_BEGUN and self.client_gone.done():
-            log.warning("nobody read the answer to its end")
+            log.warning("the client left before the end of the answer")
             await self._response.abandon()
 
     def _on_reply(self, _: object) -> None:

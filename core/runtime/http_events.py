@@ -49,7 +49,7 @@ class HttpRequest:
         try:
             return b64decode(body, validate=True)
         except ValueError as failure:
-            raise InvalidRequest("The body is marked as base64 and is not.") from failure
+            raise InvalidRequest("The body is marked as base64, but is not.") from failure
 
     def prelude(self, status: int, raw_headers: list[tuple[bytes, bytes]]) -> bytes:
         """What API Gateway and function URLs read before a streamed body: status, headers and cookies as JSON."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from core.web.observed import Record, Sink
+from core.web.observed import RequestRecord, Sink
 
 log = logging.getLogger("core.requests")
 
@@ -39,20 +39,20 @@ MOST_SHOWN: Final = 200  # characters of a method and a path
 def to_cloudwatch(function: str) -> Sink:
     """Lines on stdout, which Lambda hands on as they are: neither of its log formats wraps what is not logged."""
 
-    def tell(record: Record) -> None:
+    def tell(record: RequestRecord) -> None:
         sys.stdout.write(emf(record, function, datetime.now(UTC)))
         sys.stdout.flush()
 
     return tell
 
 
-def to_log(record: Record) -> None:
+def to_log(record: RequestRecord) -> None:
     """A `Sink`: the logger `core.requests`, at level info."""
     if log.isEnabledFor(logging.INFO):  # `log.info` would look for its caller, which takes longer than the line
         log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, readable(record), (), None))
 
 
-def emf(record: Record, function: str, now: datetime) -> str:
+def emf(record: RequestRecord, function: str, now: datetime) -> str:
     """The line with its end. Lambda filters by `level`, which it believes only beside a `timestamp`."""
     observed = record.observed
     metrics = _metrics(record)
@@ -79,7 +79,7 @@ def emf(record: Record, function: str, now: datetime) -> str:
     return f"{head}{to_json(fields | metrics).decode()[1:]}\n"
 
 
-def _metrics(record: Record) -> dict[str, float]:
+def _metrics(record: RequestRecord) -> dict[str, float]:
     """What there is none of is absent, so that it counts in no average."""
     observed = record.observed
     metrics: dict[str, float] = {
@@ -112,7 +112,7 @@ def _is_dimension(value: str) -> bool:
     return bool(value.strip()) and value.isascii() and value.isprintable() and not value.startswith(":")
 
 
-def readable(record: Record) -> str:
+def readable(record: RequestRecord) -> str:
     """As in `200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens req_1`."""
     observed = record.observed
     route = f" {_printable(observed.model)} -> {_printable(observed.provider or NOWHERE)}" if observed.model else ""

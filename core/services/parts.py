@@ -1,4 +1,4 @@
-"""What a service is made from."""
+"""The parts of a stack that a service is assembled from."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from core.routing.guard import RegistryFactory
 
 
 class Parts(Protocol):
-    """As much of a stack as a service may see: its API's providers and registries, and what other APIs answer."""
+    """The part of a stack that a service may use: providers and registries of its API, and the surfaces of others."""
 
     @property
     def registries(self) -> Mapping[str, RegistryFactory]:

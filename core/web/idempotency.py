@@ -201,7 +201,7 @@ def _replay(earlier: Earlier, request: Request, call: Call, keyed: KeyedRequest)
         raise KeyReused
     if earlier.answer is None:
         raise AnswerUnderWay(retry_after=RETRY_SECONDS)
-    call.used(0)
+    call.add_tokens(0)
     observed_of(request.scope).replayed = True
     answer = earlier.answer
     if answer.content_type != EVENTS["content-type"]:

@@ -23,7 +23,7 @@ RAW_CARRIERS: Final = {name.encode(): name for name in CARRIERS}
 
 
 @dataclass(slots=True, eq=False)
-class Record:
+class RequestRecord:
     """A request that is over. `path` is percent-encoded; all times are in seconds.
 
     `status` is what the caller got or, of a stream that failed, would have got; 499 if it left before the end. `own` is
@@ -44,7 +44,7 @@ class Record:
     observed: Observed
 
 
-type Sink = Callable[[Record], None]
+type Sink = Callable[[RequestRecord], None]
 """Gets each record; it must not raise."""
 
 
@@ -115,10 +115,10 @@ class _Exchange:
             self._streamed |= more
             self._ended = not more
 
-    def record(self, trace: Trace, *, cold: bool) -> Record:
+    def record(self, trace: Trace, *, cold: bool) -> RequestRecord:
         seconds = perf_counter() - self._begun
         observed = observed_of(self._scope)
-        return Record(
+        return RequestRecord(
             request_id=self._request_id,
             trace_id=trace.id,
             method=self._scope["method"],

@@ -19,15 +19,15 @@ def names() -> list[str]:
 
 
 def python_of(name: str) -> Path:
-    """The interpreter of a client's environment, which is made when it is missing or its lock has changed."""
+    """The interpreter of a client's environment, which is made first where it is missing or its lock has changed."""
     folder, lock = ENVIRONMENTS / name, (LOCKS / f"{name}.txt").read_text("utf-8")
     ENVIRONMENTS.mkdir(exist_ok=True)
     with (ENVIRONMENTS / f"{name}.lock").open("w") as alone:
         flock(alone, LOCK_EX)  # until it is closed: another process may want the same
-        return _made(folder, lock)
+        return _prepare(folder, lock)
 
 
-def _made(folder: Path, lock: str) -> Path:
+def _prepare(folder: Path, lock: str) -> Path:
     python, stamp = folder / "bin" / "python", folder / "lock.txt"
     if not stamp.exists() or stamp.read_text("utf-8") != lock:
         subprocess.run([uv(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)

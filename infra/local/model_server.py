@@ -15,17 +15,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from typing import IO, Any, Final
 
 from infra.local.ports import free_port
+from infra.local.processes import stop, wait_until
 
 CHAT_MODEL: Final = "smollm2-135m-instruct"
 EMBEDDING_MODEL: Final = "smollm2-135m-embedding"
 DIMENSION: Final = 576  # of the model's embeddings
 CONTEXT: Final = 4096  # tokens, shared by the slots
 SLOTS: Final = 2
-READY_SECONDS: Final = 60.0
 
 
 def model_file() -> Path:
@@ -57,21 +56,22 @@ def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # loading holds the interpreter: no handler would run
     server = xllamacpp.Server(params)
     print(f"{EMBEDDING_MODEL if embedding else CHAT_MODEL} on port {port}", flush=True)
-    _wait_for_the_end(leashed=leashed)
+    _wait_for_end(leashed=leashed)
     del server
 
 
-def _wait_for_the_end(*, leashed: bool) -> None:
-    """Until a signal; if `leashed`, also until whoever holds the other end of standard input is gone."""
-    told, telling = socket.socketpair()
-    telling.settimeout(0)
-    signal.set_wakeup_fd(telling.fileno())  # the server's threads get signals too, and would not wake this one
-    for wanted in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(wanted, lambda *_: None)
-    select.select([told, *([sys.stdin] if leashed else [])], [], [])
+def _wait_for_end(*, leashed: bool) -> None:
+    """Return at a signal; if `leashed`, also when standard input ends, as it does when the parent is gone."""
+    reading, writing = socket.socketpair()
+    writing.settimeout(0)
+    # The server's threads get signals too, and would not wake this one: Python writes to the socket whichever gets it.
+    signal.set_wakeup_fd(writing.fileno())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    select.select([reading, *([sys.stdin] if leashed else [])], [], [])
     signal.set_wakeup_fd(-1)
-    told.close()
-    telling.close()
+    reading.close()
+    writing.close()
 
 
 def start(port: int, *, embedding: bool = False, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
@@ -91,22 +91,11 @@ def start(port: int, *, embedding: bool = False, log: IO[bytes] | None = None) -
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    """Return when it has loaded its model.
-
-    Raises:
-        RuntimeError: it ended, or was not ready in 60 s.
-    """
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise RuntimeError(f"the model server ended with exit code {process.returncode}")
-        if _healthy(port):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"the model server was not ready in {READY_SECONDS:.0f} s")
+    """Return when it has loaded its model; raises RuntimeError when it ended, or was not ready in 60 s."""
+    wait_until(process, "the model server", lambda: _is_healthy(port))
 
 
-def _healthy(port: int) -> bool:
+def _is_healthy(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/health")
@@ -115,18 +104,6 @@ def _healthy(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End it, and wait for its end."""
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 @contextmanager

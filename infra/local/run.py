@@ -13,7 +13,7 @@ from typing import Final
 
 STATE: Final = Path(__file__).resolve().parents[2] / ".state"
 SERVERS: Final = {"chat": False, "embedding": True}  # name -> is it for embeddings
-CURL: Final = """
+OPEN_TEXT: Final = """
 Base URL:  {url}
 
 Try it:
@@ -25,7 +25,7 @@ Try it:
 Your registrations are kept in {state}/registry.db
 Ctrl-C stops everything.
 """
-GUARDED: Final = """
+GUARDED_TEXT: Final = """
 Base URL:  {url}
 
 Nobody may call it without a key. Make one, in another terminal:
@@ -49,19 +49,19 @@ def main() -> int:
     options.add_argument("--port", type=int, default=8321, help="where the stack listens")
     options.add_argument("--config", default="starter", help="the distribution to serve: starter or guarded")
     options.add_argument("--state", type=Path, default=STATE, help="the folder for the registry and the logs")
-    given = options.parse_args()
-    port: int = given.port
+    arguments = options.parse_args()
+    port: int = arguments.port
     signal.signal(signal.SIGTERM, _interrupt)
     with suppress(KeyboardInterrupt), ExitStack() as stopping:
         from click import ClickException
 
         from core.config.problems import ConfigInvalid
 
-        if not _free(port):
+        if not _is_free(port):
             print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
             return 1
         try:
-            return _run(given.config, port, given.state.resolve(), stopping)
+            return _run(arguments.config, port, arguments.state.resolve(), stopping)
         except (RuntimeError, OSError, ConfigInvalid, ClickException) as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -72,7 +72,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     from core.runtime.server import listen
 
     try:
@@ -98,16 +98,16 @@ def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
         "EMBEDDING_MODEL": model_server.EMBEDDING_MODEL,
         "SQLITE_STORE_DIR": str(state),
     }
-    told = (GUARDED if config == "guarded" else CURL).replace("{model}", model_server.CHAT_MODEL)
-    told = told.replace("{state}", str(_shown(state)))
+    text = (GUARDED_TEXT if config == "guarded" else OPEN_TEXT).replace("{model}", model_server.CHAT_MODEL)
+    text = text.replace("{state}", str(_relative_path(state)))
     serve.run(
-        config, tuple(variables.items()), port=port, ready=lambda url: print(told.replace("{url}", url), flush=True)
+        config, tuple(variables.items()), port=port, ready=lambda url: print(text.replace("{url}", url), flush=True)
     )
     print("stopping ...", flush=True)
     return 0
 
 
-def _shown(state: Path) -> Path:
+def _relative_path(state: Path) -> Path:
     here = Path.cwd()
     return state.relative_to(here) if state.is_relative_to(here) else state
 
@@ -115,11 +115,12 @@ def _shown(state: Path) -> Path:
 def _start(name: str, log: Path, stopping: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
     from infra.local import model_server
     from infra.local.ports import free_port
+    from infra.local.processes import stop
 
     port = free_port()
     print(f"starting the local {name} model ...", flush=True)
     process = model_server.start(port, embedding=SERVERS[name], log=stopping.enter_context(log.open("wb")))
-    stopping.callback(model_server.stop, process)
+    stopping.callback(stop, process)
     ending = threading.Event()
     stopping.callback(ending.set)
     threading.Thread(target=_watch, args=(process, ending, log), daemon=True).start()

@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from core.apis.index import manifest
 from core.frame.api import RouteRow
 from infra import template
-from infra.template import Function, Settings
+from infra.template import Function
 
 OPENAI: Final = ("/v1", "/v1/openai/v1")
 NEW: Final[dict[str, tuple[str, ...]]] = {  # beside the functions of this checkout
@@ -84,9 +85,15 @@ NEW: Final[dict[str, tuple[str, ...]]] = {  # beside the functions of this check
 
 def functions() -> list[Function]:
     """All fifteen, each of the new ones with what the greediest of today has: streams, and every right."""
-    greedy = Settings(streams=True, rights=template.SETTINGS["inference"].rights)
+    greedy = manifest("inference").deployment
     new = [
-        Function(module, f"The {module} API.", tuple(RouteRow(module, "GET", path, "") for path in paths), greedy)
+        Function(
+            module,
+            f"The {module} API.",
+            tuple(RouteRow(module, "GET", path, "") for path in paths),
+            greedy,
+            streams=True,
+        )
         for module, paths in NEW.items()
     ]
     return [*template.functions(), *new]

@@ -108,11 +108,16 @@ def test_its_package_has_what_it_can_import(checkout: Path) -> None:
     assert "core.apis.manifests.inference" not in modules
 
 
-def test_its_function_and_its_paths_are_written_into_the_template(checkout: Path) -> None:
+def test_its_manifest_says_how_its_function_is_deployed(checkout: Path) -> None:
     shutil.copy(ROOT / "template.yaml", checkout)
     run(checkout, "-m", "infra.template")
-    lines = (checkout / "template.yaml").read_text().splitlines()
-    assert {"  HoroscopesFunction:", "  HoroscopesRole:", "          /v1/signs/{proxy+}: *Horoscopes"} <= set(lines)
+    stanza = (
+        (checkout / "template.yaml").read_text().partition("  HoroscopesFunction:\n")[2].partition("Function:\n")[0]
+    )
+    assert "Handler: functions.horoscopes.handler" in stanza
+    assert "MemorySize: 256" in stanza
+    assert "Timeout: 29" in stanza
+    assert "*ApplyGuardrails" in stanza or "&ApplyGuardrails" in stanza
 
 
 def test_a_wrong_entry_of_its_section_is_found(checkout: Path) -> None:

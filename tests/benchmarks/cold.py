@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from infra.archive import zip_folder
-from infra.build import MB, Build, build
+from infra.build import MB, BuildRequest, build
 from infra.local import dynamodb as local
 from tests.benchmarks.drip import BEDROCK, VLLM, provider
 from tests.benchmarks.issuer import AUDIENCE
@@ -149,8 +149,8 @@ def open_cases(folder: Path, upstream: int) -> dict[str, Case]:
 def guarded_cases(folder: Path, upstream: int, endpoint: str, cases: dict[str, Case]) -> dict[str, Case]:
     """As it is deployed: API keys and a quota in DynamoDB."""
     os.environ.update(local.CREDENTIALS)
-    local.create_registry_table(endpoint, "registry")
-    local.create_quota_table(endpoint, "quota")
+    local.create_table(endpoint, "registry", range_key="sk")
+    local.create_table(endpoint, "quota")
     store = {"type": "dynamodb", "region": local.REGION, "endpoint_url": endpoint}
     server = {"auth": {"providers": [{"type": "api_key"}]}, "quota": {"kvstore": {**store, "table": "quota"}}}
     guards = {"server": server, "metadata_store": {**store, "table": "registry"}}
@@ -178,7 +178,7 @@ def token_case(folder: Path, upstream: int, endpoint: str, issuer: int) -> dict[
     guards = {"image_name": "tokens", "server": server, "metadata_store": {**store, "table": "registry"}}
     config = configured(folder, BEDROCK, upstream, guards)
     package = folder / "inference-tokens"
-    build(Build("inference", package, config, architecture()))
+    build(BuildRequest("inference", package, config, architecture()))
     chat = event("POST", "/v1/chat/completions", CHAT)
     chat["headers"] |= {"authorization": f"Bearer {(folder / 'token').read_text('utf-8')}"}
     return {"inference, Bedrock, JWT and quota": Case(package, config, chat, "bare", "<= 3.0x")}
@@ -210,7 +210,7 @@ def imports(case: Case) -> None:
 def built(folder: Path) -> dict[str, Path]:
     """The packages as they are deployed, and the floor with the same libraries and byte code."""
     for module in ("inference", "admin"):
-        build(Build(module, folder / module, architecture=architecture()))
+        build(BuildRequest(module, folder / module, architecture=architecture()))
     bare(folder / "bare", like=folder / "admin")
     return {module: folder / module for module in ("bare", "inference", "admin")}
 

@@ -68,7 +68,7 @@ def on_dynamodb() -> list[Row]:
         stores: dict[int, str] = {}
         for count in (FEW, MANY):
             table = f"registry-{count}"
-            local.create_registry_table(endpoint, table)
+            local.create_table(endpoint, table, range_key="sk")
             asyncio.run(
                 fill(partial(dynamodb, table, region=local.REGION, endpoint_url=endpoint, namespace=None), count)
             )

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import time
 from typing import Any
 
-from infra.build import Build, build
+from infra.build import BuildRequest, build
 from tests.benchmarks.cold import CHAT, bare, event
 from tests.benchmarks.drip import BEDROCK, LETTER, VLLM, named, provider
 from tests.benchmarks.processes import ROOT, started
@@ -39,7 +39,7 @@ def runtimes() -> list[Row]:
         configs = {kind: configured(folder, kind, upstream.port) for kind in (VLLM, BEDROCK)}
         inference, admin = folder / "inference", folder / "admin"
         for package in (inference, admin):
-            build(Build(package.name, package, architecture=architecture()))
+            build(BuildRequest(package.name, package, architecture=architecture()))
         bare(folder / "bare", like=admin)
         rows = warm(folder, upstream, configs[VLLM])
         floor = stack.enter_context(relay(folder / "relay", upstream, like=inference))

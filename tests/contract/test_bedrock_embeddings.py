@@ -217,7 +217,7 @@ async def test_models_of_another_body_are_refused_and_multimodal_cohere_embeds_t
     ):
         fake.replies["invoke"] = embedded({"embeddings": {"float": [[1]]}}, 1)
         for name in ("amazon.pictures", "marengo.films"):
-            with pytest.raises(InvalidRequest, match="another body") as refused:
+            with pytest.raises(InvalidRequest, match="a request format") as refused:
                 await bedrock.embeddings(embeddings(name, "a"))
             assert refused.value.param == "model"
         for name in ("cohere.v4", "us.v4"):

@@ -155,7 +155,7 @@ async def test_the_seeds_json_text_and_the_inspected_view_can_be_registered(worl
     assert (await world.post(REGISTER, {"config": view})).json()["identifier"] == "2"
     stale = await world.post(REGISTER, {"config": view})
     assert stale.status_code == 409
-    assert "based on version 1; 2 is in force" in message(stale)
+    assert "based on version 1, but 2 is in force" in message(stale)
 
 
 async def test_what_a_user_may_not_set_is_dropped_and_named(world: World) -> None:
@@ -228,7 +228,7 @@ async def test_no_variable_of_the_environment_is_read_for_a_user(plain: dict[str
         ({"providers": [], "x": 1}, "x: unknown key"),
         ("{", "is not valid JSON"),
         ("[]", "must be a mapping of APIs"),
-        (None, "Give `config`, or `revert_to`"),
+        (None, "Give either `config`, or `revert_to`"),
         ("[" * 100_000, "recursion limit exceeded"),
     ],
 )
@@ -382,7 +382,7 @@ async def test_a_provider_can_be_registered_used_and_unregistered(stored: World)
         ({"api": "safety", "provider_type": "remote::bedrock", "config": {}}, 400, "does not serve API `safety`"),
         ({"config": {}}, 400, "give `url`"),
         ({"config": {"url": "http://x", "wrong": 1}}, 400, "unknown key `wrong`"),
-        ({"provider_id": "local"}, 409, "is there already"),
+        ({"provider_id": "local"}, 409, "already"),
         ({"provider_id": ""}, 400, "provider_id"),
         ({"config": []}, 400, "config"),
     ],
@@ -398,7 +398,7 @@ async def test_a_provider_that_does_not_fit_is_refused(
 
 async def test_a_provider_of_the_run_config_stays(world: World) -> None:
     answer = await world.client.delete("/v1/providers/local")
-    assert (answer.status_code, "take it out there" in message(answer)) == (409, True)
+    assert (answer.status_code, "remove it there" in message(answer)) == (409, True)
     assert (await world.client.delete("/v1/providers/none")).status_code == 404
 
 

@@ -148,7 +148,7 @@ async def test_tidying_that_fails_takes_no_call_with_it(
     clock.now = 200
     assert (await take(store)).admitted
     await store.close()
-    assert "ended windows stay" in caplog.text
+    assert "expired counters stay" in caplog.text
 
 
 async def test_a_file_that_is_not_a_database_is_unavailable_and_untouched(tmp_path: Path, opened: Open) -> None:

@@ -114,7 +114,7 @@ async def test_a_server_that_is_down_is_a_failure_that_says_so() -> None:
 
 async def test_without_a_key_that_is_needed_nobody_is_asked() -> None:
     provider = OpenAICompatible("here", config_of("remote::openai").model_validate({"url": "http://127.0.0.1:1"}))
-    with pytest.raises(ProviderUnavailable, match="Only callers bring a key"):
+    with pytest.raises(ProviderUnavailable, match="It has no key of its own"):
         await provider.describe()
     await provider.close()
 

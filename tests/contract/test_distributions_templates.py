@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from core.apis.index import routed_apis
+from core.apis.index import configurable_names
 from core.cli.init.take_over import take_over
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid
@@ -65,12 +65,12 @@ def test_validation_names_every_api_and_provider_that_is_not_here_at_once(name: 
     loaded = load(source(name), variables(source(name).read_text("utf-8")))
     problems = {problem.path: problem.message for problem in loaded.problems + check(loaded)}
     for index, api in enumerate(raw["apis"]):
-        assert (f"apis[{index}]" in problems) == (api in ROUTED_APIS and api not in routed_apis())
+        assert (f"apis[{index}]" in problems) == (api in ROUTED_APIS and api not in configurable_names())
     for api, entries in raw["providers"].items():
         for index, entry in enumerate(entries):
             inline = entry["provider_type"].startswith("inline::") and entry["provider_type"] != "inline::llama-guard"
             off = entry["provider_id"].startswith("${")
-            if (api not in routed_apis() or inline) and not off:
+            if (api not in configurable_names() or inline) and not off:
                 assert entry["provider_type"] in problems[f"providers.{api}[{index}].provider_type"]
 
 
@@ -89,9 +89,9 @@ def test_what_is_taken_over_is_valid_and_loses_nothing_that_is_served(name: str)
     loaded = interpret(yaml.safe_load(taken.text), variables(taken.text))
     assert loaded.problems + check(loaded) == []
     assert loaded.config is not None
-    assert set(loaded.config.apis) == set(raw["apis"]) & set(routed_apis())
+    assert set(loaded.config.apis) == set(raw["apis"]) & set(configurable_names())
     lost = " ".join(taken.notes)
-    for api in routed_apis():
+    for api in configurable_names():
         kept = {entry.provider_id for entry in loaded.config.providers.get(api, ())}
         for entry in raw["providers"].get(api, ()):
             assert (entry["provider_id"] in kept) != (f"({entry['provider_id']}): " in lost)

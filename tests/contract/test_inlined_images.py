@@ -228,7 +228,7 @@ async def test_no_more_images_than_the_bound_are_fetched(
 ) -> None:
     upstream.replies |= {f"/{number}": raw(PNG) for number in range(MOST_IMAGES + 1)}
     parts = [image(f"{upstream.url}/{number if different else 0}") for number in range(MOST_IMAGES + 1)]
-    assert "more than 20 images" in (await refused(chat(*([part] for part in parts)), fetcher)).message
+    assert "more than 20 remote images" in (await refused(chat(*([part] for part in parts)), fetcher)).message
     assert not upstream.seen
     await with_inlined_images(chat(parts[1:]), fetcher)
 

@@ -19,7 +19,7 @@ from core.providers.llama_guard.safety import CATEGORIES, Config, LlamaGuard
 from core.resolution.check import check
 from core.resolution.resolve import resolve
 from core.runtime.function import app_of_stack
-from core.services.safety.router import result_of
+from core.services.safety.router import build_result
 from core.web.app import union
 from tests.fakes import FakeProvider
 from tests.parts import upstream as upstreams
@@ -271,7 +271,7 @@ async def test_a_shield_whose_own_model_is_guarded_by_it_does_not_go_round_in_ci
 
 
 def test_a_violation_without_categories_is_flagged() -> None:
-    found = result_of(Violation(violation_level="warn", user_message=None, metadata={}))
+    found = build_result(Violation(violation_level="warn", user_message=None, metadata={}))
     assert (found["flagged"], found["categories"]) == (True, {})
 
 

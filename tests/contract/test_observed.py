@@ -17,7 +17,7 @@ from core.resolution.resolve import resolve
 from core.runtime.function import app_of_stack
 from core.runtime.log_lines import emf, readable
 from core.web.app import union
-from core.web.observed import Record
+from core.web.observed import RequestRecord
 from tests.contract.test_serve import write
 from tests.parts import upstream as upstreams
 from tests.parts.secrets import plant
@@ -44,13 +44,13 @@ class World:
     upstream: FakeUpstream
     second: FakeUpstream
     client: httpx.AsyncClient
-    records: list[Record] = field(default_factory=list[Record])
+    records: list[RequestRecord] = field(default_factory=list[RequestRecord])
 
-    async def chat(self, model: str = "mine", **more: Any) -> Record:
+    async def chat(self, model: str = "mine", **more: Any) -> RequestRecord:
         body = {"model": model, "messages": [{"role": "user", "content": PROMPT}], **more}
         return await self.ask("POST", CHAT, json=body)
 
-    async def ask(self, method: str, path: str, **more: Any) -> Record:
+    async def ask(self, method: str, path: str, **more: Any) -> RequestRecord:
         """The record, of a request with all that must not be logged."""
         brought = {"X-LlamaStack-Provider-Data": json.dumps({"vllm_api_token": BROUGHT})}
         headers = {"authorization": f"Bearer {TOKEN}", "x-strange": STRANGE, **brought, **more.pop("headers", {})}
@@ -98,7 +98,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
         for _, stack in stacks:
             opened.push_async_callback(stack.close)
-        records = list[Record]()
+        records = list[RequestRecord]()
         transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks], records.append))
         client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
         yield World(first, second, client, records)
@@ -107,7 +107,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     assert not [line for line in lines for secret in SECRETS if secret in line]
 
 
-def facts(record: Record) -> tuple[Any, ...]:
+def facts(record: RequestRecord) -> tuple[Any, ...]:
     observed = record.observed
     return record.status, observed.operation, observed.model, observed.provider, observed.provider_model
 

@@ -36,7 +36,7 @@ def built(architecture: str) -> Generator[dict[str, Path]]:
     with TemporaryDirectory() as name:
         packages = {module: Path(name) / module for module in FUNCTIONS}
         for module, folder in packages.items():
-            build.build(build.Build(module, folder, architecture=architecture))
+            build.build(build.BuildRequest(module, folder, architecture=architecture))
         yield packages
 
 

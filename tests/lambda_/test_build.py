@@ -14,7 +14,7 @@ import pytest
 
 from infra import build
 from infra.archive import zip_folder
-from infra.bytecode import READ
+from infra.bytecode import READ_AS_SOURCE
 from infra.sdk_data import MODEL, OPERATIONS, PAGES, RULES
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import FUNCTIONS, needs
@@ -73,7 +73,7 @@ def test_it_imports_what_the_checkout_does_and_no_more(packages: dict[str, Path]
 @every_function
 def test_nothing_is_compiled_at_a_cold_start(packages: dict[str, Path], module: str) -> None:
     before = files(packages[module])
-    assert {file for file in before if file.endswith(".py")} == READ
+    assert {file for file in before if file.endswith(".py")} == READ_AS_SOURCE
     assert sum(file.endswith(".pyc") for file in before) > 100
     imported(packages[module], module)
     assert files(packages[module]) == before
@@ -115,7 +115,7 @@ def test_terms_of_every_part_are_in_the_package(packages: dict[str, Path], modul
 @every_function
 def test_package_is_within_the_budget_and_says_its_size(packages: dict[str, Path], module: str, tmp_path: Path) -> None:
     assert build.size_mb(packages[module]) <= build.BUDGET_MB
-    said = build.report(build.Build(module, packages[module], architecture="x86_64"))
+    said = build.report(build.BuildRequest(module, packages[module], architecture="x86_64"))
     assert said.startswith(f"functions.{module} (x86_64): ")
     assert "WARNING" not in said
     assert zip_folder(packages[module], tmp_path / "a.zip").zipped <= ZIPPED_MB[module] * build.MB
@@ -124,8 +124,8 @@ def test_package_is_within_the_budget_and_says_its_size(packages: dict[str, Path
 def test_report_warns_when_the_budget_is_exceeded(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
         file.truncate(int((build.BUDGET_MB + 1) * build.MB))
-    assert f"{build.BUDGET_MB + 1:.1f} MB" in build.report(build.Build("admin", tmp_path))
-    assert "WARNING" in build.report(build.Build("admin", tmp_path))
+    assert f"{build.BUDGET_MB + 1:.1f} MB" in build.report(build.BuildRequest("admin", tmp_path))
+    assert "WARNING" in build.report(build.BuildRequest("admin", tmp_path))
 
 
 @every_function
@@ -138,7 +138,7 @@ def test_run_config_is_compiled_with_its_variables_left_to_the_function(packages
 def test_files_have_one_time_and_can_be_read_by_lambdas_user(packages: dict[str, Path], module: str) -> None:
     for path in packages[module].rglob("*"):
         status = path.stat()
-        assert status.st_mtime == build.BUILT, path
+        assert status.st_mtime == build.BUILD_TIME, path
         assert status.st_mode & 0o444 == 0o444, path
     wrapper = packages[module] / build.WRAPPER.name
     assert wrapper.stat().st_mode & 0o777 == 0o755
@@ -161,7 +161,7 @@ def test_build_replaces_what_was_there_by_code_for_the_architecture(architecture
     out = tmp_path / "out"
     out.mkdir()
     (out / "stale.so").touch()
-    build.build(build.Build("admin", out, architecture=architecture))
+    build.build(build.BuildRequest("admin", out, architecture=architecture))
     machines = {int.from_bytes(file.read_bytes()[18:20], "little") for file in out.rglob("*.so")}
     assert machines == {ELF_MACHINE[architecture]}
 

@@ -45,7 +45,7 @@ def both(config: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     needs(emulator.uv)
     folder = tmp_path_factory.mktemp("packages")
     for module in ("inference", "admin"):
-        build.build(build.Build(module, folder / module, config, architecture))
+        build.build(build.BuildRequest(module, folder / module, config, architecture))
     return {module: folder / module for module in ("inference", "admin")}
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from core.cli.providers.new import NewPackage, files, write
-from infra.build import Build
+from infra.build import BuildRequest
 from infra.package import package
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
@@ -57,7 +57,9 @@ def test_it_answers_from_the_package_alone_and_is_built_the_same_twice(
 ) -> None:
     architecture = needs(emulator.architecture)
     needs(emulator.uv)
-    made = [package(Build("inference", tmp_path / n / "inference", run_config, architecture)) for n in ("one", "two")]
+    made = [
+        package(BuildRequest("inference", tmp_path / n / "inference", run_config, architecture)) for n in ("one", "two")
+    ]
     assert "unlocked: llambda-provider-echo-it==0.1.0, taken as installed" in capfd.readouterr().err
     assert made[0].weight.sha256 == made[1].weight.sha256
     assert made[0].dependencies["llambda-provider-echo-it"] == "0.1.0"

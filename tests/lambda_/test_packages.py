@@ -72,7 +72,7 @@ def built(folder: Path, module: str, document: dict[str, Any]) -> Path:
     needs(emulator.uv)
     config = folder / "config.json"
     config.write_text(json.dumps(document), encoding="utf-8")
-    build.build(build.Build(module, folder / module, config, architecture))
+    build.build(build.BuildRequest(module, folder / module, config, architecture))
     return folder / module
 
 

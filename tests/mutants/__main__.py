@@ -5,6 +5,7 @@ nothing; read it before you believe either.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 import os
@@ -39,10 +40,10 @@ def test(row: Row, options: argparse.Namespace, threads: ThreadPoolExecutor) -> 
     if untouched is not Fate.SURVIVED:
         sys.exit(f"{row.module} as it is: {untouched.value}; its tests are {' '.join(row.tests)}")
     chosen = sample(row, options.seed, options.most)
-    fates = threads.map(lambda each: fate(row.module, each[0], row.tests, options.seconds), chosen)
-    survivors = [mutation for (_, mutation), end in zip(chosen, fates, strict=True) if end is Fate.SURVIVED]
-    print(f"{row.module}: {len(chosen)} broken, {len(survivors)} survived", flush=True)
-    for mutation in survivors:
+    fates = [*threads.map(lambda each: fate(row.module, each[0], row.tests, options.seconds), chosen)]
+    counts = Counter(each.value for each in fates)
+    print(f"{row.module}: {', '.join(f'{count} {name}' for name, count in sorted(counts.items()))}", flush=True)
+    for mutation in (mutation for (_, mutation), end in zip(chosen, fates, strict=True) if end is Fate.SURVIVED):
         yield f"survived: {file_of(row.module)}:{mutation.line} {mutation.original} -> {mutation.mutated}"
 
 

@@ -35,7 +35,7 @@ CONTEXT.set_forkserver_preload([*LIBRARIES, "tests.mutants.mutations"])
 
 class Fate(Enum):
     CAUGHT = "caught"
-    OUT_OF_TIME = "caught, out of time"
+    OUT_OF_TIME = "out of time"
     SURVIVED = "survived"
     NOT_IMPORTED = "not imported by its tests"
 

@@ -33,7 +33,7 @@ def registry_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> st
     """The name of a fresh, empty registry table, with the credentials to use it."""
     request.getfixturevalue("aws_credentials")
     name = f"registry-{uuid.uuid4().hex}"
-    dynamodb.create_registry_table(dynamodb_endpoint, name)
+    dynamodb.create_table(dynamodb_endpoint, name, range_key="sk")
     return name
 
 
@@ -42,7 +42,7 @@ def quota_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> str:
     """The name of a fresh, empty table of counters, with the credentials to use it."""
     request.getfixturevalue("aws_credentials")
     name = f"quota-{uuid.uuid4().hex}"
-    dynamodb.create_quota_table(dynamodb_endpoint, name)
+    dynamodb.create_table(dynamodb_endpoint, name)
     return name
 
 
@@ -51,5 +51,5 @@ def state_table(request: pytest.FixtureRequest, dynamodb_endpoint: str) -> str:
     """The name of a fresh, empty table of answers, with the credentials to use it."""
     request.getfixturevalue("aws_credentials")
     name = f"state-{uuid.uuid4().hex}"
-    dynamodb.create_state_table(dynamodb_endpoint, name)
+    dynamodb.create_table(dynamodb_endpoint, name, range_key="sk")
     return name

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.frame.api import Api, Surface
+from core.frame.api import Api, Deployment, Surface
 from core.frame.operations import Operation
 
 
@@ -66,4 +66,5 @@ API: Final = Api(
     ),
     assemble="core.resolution.admin:assemble",
     overview=True,
+    deployment=Deployment(memory_mb=512, seconds=10),
 )

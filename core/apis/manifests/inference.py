@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.frame.api import Api, Surface
+from core.frame.api import Api, Deployment, Surface
 from core.frame.operations import Operation, openai_paths
 from core.frame.resources import Kind
 
@@ -114,4 +114,5 @@ API: Final = Api(
     kinds=(MODEL,),
     provider="core.apis.inference:InferenceProvider",
     depends=("safety",),  # models are guarded by shields
+    deployment=Deployment(rights=("State", "CallModels", "CallModelsBehindProfiles", "ApplyGuardrails")),
 )

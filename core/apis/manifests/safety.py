@@ -1,8 +1,8 @@
-"""Safety: shields, what they make of a conversation, and OpenAI's moderations over them."""
+"""Safety: shields that judge conversations, and OpenAI's moderations over them."""
 
 from typing import Final
 
-from core.frame.api import Api, Surface
+from core.frame.api import Api, Deployment, Surface
 from core.frame.operations import Operation, openai_paths
 from core.frame.resources import Kind
 
@@ -41,4 +41,5 @@ API: Final = Api(
     assemble="core.services.safety.assemble:assemble",
     kinds=(SHIELD,),
     provider="core.apis.safety:SafetyProvider",
+    deployment=Deployment(rights=("CallModels", "CallModelsBehindProfiles", "ApplyGuardrails")),  # shields ask models
 )

@@ -10,7 +10,7 @@ import click
 
 from core.cli.deploy import sam as deploy_sam
 from core.cli.deploy import template as deploy_template
-from core.cli.deploy.stack import REVIEWED, Described, Stack
+from core.cli.deploy.stack import REVIEWED, DeployedStack, Described
 from core.cli.deploy.template import Template, Values
 from core.cli.options import Pairs
 from core.config import distributions
@@ -66,7 +66,7 @@ class Plan:
     path: Path
     config: RunConfig
     template: Template
-    stack: Stack
+    stack: DeployedStack
     before: Described | None
     chosen: dict[str, str]
     values: dict[str, str]
@@ -104,7 +104,7 @@ def make_plan(options: DeployOptions) -> Plan:
     """
     checkout = _checkout()
     template = deploy_template.read(checkout / "template.yaml")
-    stack = Stack(options.stack, options.region or environment.environ().get("AWS_REGION"))
+    stack = DeployedStack(options.stack, options.region or environment.environ().get("AWS_REGION"))
     sam = deploy_sam.find(checkout)
     chosen, problems = parameters(options, template)
     problems += [*template.problems(chosen), *_surroundings(options, stack, sam)]
@@ -168,7 +168,7 @@ def _not_passed_on(variable: str, template: Template) -> str:
     return f"template.yaml makes it of a parameter; use {' or '.join(f'--param {name}=...' for name in names)}"
 
 
-def _surroundings(options: DeployOptions, stack: Stack, sam: list[str] | None) -> Iterator[Problem]:
+def _surroundings(options: DeployOptions, stack: DeployedStack, sam: list[str] | None) -> Iterator[Problem]:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", options.stack):
         yield Problem("--stack-name", "must be letters, digits and hyphens, a letter first, at most 128")
     if not stack.region:
@@ -187,17 +187,17 @@ def _unaskable(problems: list[Problem]) -> bool:
     return any(problem.path in {"--stack-name", "--region", "credentials"} for problem in problems)
 
 
-def _deployable(stack: Stack) -> Described | None:
+def _deployable(stack: DeployedStack) -> Described | None:
     """The stack; None if it is still to be made."""
     before = stack.describe()
     if before is None or before.status in {REVIEWED, "DELETE_COMPLETE"}:
         return None
     which = f"--stack-name {stack.name} --region {stack.region}"
     if before.status in BROKEN:
-        message = f"Stack {stack.name} is in {before.status} and takes no changes. Delete it, and deploy again:"
+        message = f"DeployedStack {stack.name} is in {before.status} and takes no changes. Delete it, and deploy again:"
         raise click.ClickException(f"{message}\n  aws cloudformation delete-stack {which}")
     if before.status.endswith("_IN_PROGRESS"):
-        message = f"Stack {stack.name} is being changed ({before.status}). When that has ended, deploy again:"
+        message = f"DeployedStack {stack.name} is being changed ({before.status}). When that has ended, deploy again:"
         raise click.ClickException(f"{message}\n  aws cloudformation describe-stack-events {which} --max-items 5")
     return before
 

@@ -12,7 +12,7 @@ from core.cli.options import CONFIG_HELP, ConfigName, Pairs, env_option, json_op
 
 if TYPE_CHECKING:
     from core.cli.deploy.checks import Plan
-    from core.cli.deploy.stack import Change, Event, Proposal
+    from core.cli.deploy.stack import Event, Proposal, ResourceChange
 
 EXAMPLES: Final = """\
 \b
@@ -129,7 +129,7 @@ def _propose(plan: "Plan") -> Generator["Proposal"]:
                 _say(f"note: a change set may be left in {stack.name}: {failed}")
 
 
-def _show(plan: "Plan", changes: "list[Change]", *, as_json: bool) -> None:
+def _show(plan: "Plan", changes: "list[ResourceChange]", *, as_json: bool) -> None:
     """To the standard error where the standard output is for JSON."""
     from core.cli.deploy import output as shown
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from core.cli.deploy.checks import Plan
-from core.cli.deploy.stack import Change, Event
+from core.cli.deploy.stack import Event, ResourceChange
 from core.config.redact import MASK, redact_text
 
 TITLES: Final = ("ACTION", "RESOURCE", "TYPE", "REPLACED")
@@ -15,11 +15,11 @@ NARROWEST: Final = 8
 BODY: Final = '{"model": "\'"$MODEL"\'", "messages": [{"role": "user", "content": "Say hello."}]}'
 
 
-def changes(changes: Sequence[Change], width: int) -> str:
+def changes(changes: Sequence[ResourceChange], width: int) -> str:
     """What is lost comes first; no line is wider than `width`, from 50 on. One line for all that let the API call."""
     items = [item for item in changes if item.type != PERMISSION]
     actions = [item.action for item in changes if item.type == PERMISSION]
-    items += [Change(item, f"({actions.count(item)} of them)", PERMISSION, "") for item in sorted(set(actions))]
+    items += [ResourceChange(item, f"({actions.count(item)} of them)", PERMISSION, "") for item in sorted(set(actions))]
     rows = [
         (item.action, item.resource, item.type.removeprefix("AWS::"), REPLACED.get(item.replacement, ""))
         for item in sorted(items, key=_weight)
@@ -27,12 +27,12 @@ def changes(changes: Sequence[Change], width: int) -> str:
     return _table([TITLES, *rows], width)
 
 
-def _weight(change: Change) -> tuple[bool, int, bool, str]:
+def _weight(change: ResourceChange) -> tuple[bool, int, bool, str]:
     rank = ACTIONS.index(change.action) if change.action in ACTIONS else len(ACTIONS)
     return change.replacement != "True", rank, change.type == PERMISSION, change.resource
 
 
-def summarize_changes(changes: Sequence[Change]) -> str:
+def summarize_changes(changes: Sequence[ResourceChange]) -> str:
     """`2 to add, 1 to modify`."""
     actions = [change.action for change in changes]
     return ", ".join(f"{actions.count(action)} to {action.lower()}" for action in sorted(set(actions)))
@@ -72,7 +72,7 @@ def failure(stack: str, events: Sequence[Event]) -> str:
     return f"{stack} is not deployed ({events[-1].status}). {first.resource} ({first.type}) failed:\n  {reason}"
 
 
-def as_json(plan: Plan, changes: Sequence[Change], outputs: Mapping[str, str] | None) -> dict[str, Any]:
+def as_json(plan: Plan, changes: Sequence[ResourceChange], outputs: Mapping[str, str] | None) -> dict[str, Any]:
     """`outputs` are those of the deployed stack; None if it was not deployed."""
     return {
         "stack": plan.stack.name,

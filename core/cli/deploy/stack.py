@@ -29,7 +29,7 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ResourceChange:
     """`replacement` is True, False, Conditional, or "" where the resource is new or removed."""
 
     action: str
@@ -62,11 +62,11 @@ class Proposal:
     """A change set; `executed` from the moment on at which AWS has been told so."""
 
     change_set: str
-    changes: list[Change]
+    changes: list[ResourceChange]
     executed: bool = False
 
 
-class Stack:
+class DeployedStack:
     """Of the AWS SDK's own credentials; its endpoint is that of AWS_ENDPOINT_URL, if that is set."""
 
     def __init__(self, name: str, region: str | None) -> None:
@@ -190,6 +190,6 @@ class Stack:
         return answer
 
 
-def _change(change: dict[str, Any]) -> Change:
+def _change(change: dict[str, Any]) -> ResourceChange:
     replacement = change.get("Replacement", "") if change["Action"] == "Modify" else ""
-    return Change(change["Action"], change["LogicalResourceId"], change["ResourceType"], replacement)
+    return ResourceChange(change["Action"], change["LogicalResourceId"], change["ResourceType"], replacement)

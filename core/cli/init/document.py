@@ -37,7 +37,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteChoice:
     """What serves the models; `key` is the line of its config that has the key, out of the environment."""
 
     provider_id: str
@@ -46,10 +46,12 @@ class Remote:
 
 
 REMOTES: Final = {
-    "local": Remote("local", "remote::vllm"),
-    "vllm": Remote("vllm", "remote::vllm", "api_token: ${env.VLLM_API_TOKEN:=fake} # unset: a server without a key"),
-    "openai-compatible": Remote("upstream", "remote::openai-compatible", "api_key: ${env.UPSTREAM_API_KEY}"),
-    "bedrock": Remote("bedrock", "remote::bedrock"),
+    "local": RemoteChoice("local", "remote::vllm"),
+    "vllm": RemoteChoice(
+        "vllm", "remote::vllm", "api_token: ${env.VLLM_API_TOKEN:=fake} # unset: a server without a key"
+    ),
+    "openai-compatible": RemoteChoice("upstream", "remote::openai-compatible", "api_key: ${env.UPSTREAM_API_KEY}"),
+    "bedrock": RemoteChoice("bedrock", "remote::bedrock"),
 }
 AUTH: Final = {
     "none": "",

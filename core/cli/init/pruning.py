@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import re
 from typing import Final, cast
 
-from core.apis.index import routed_apis
+from core.apis.index import configurable_names
 from core.config.places import Value, join, to_list, to_mapping
 from core.config.problems import Problem
 from core.config.sections import AUTOMATIC_APIS, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
@@ -65,7 +65,7 @@ class Pruning:
         apis: list[Value] = []
         for index, api in enumerate(to_list(entries)):
             path = f"apis[{index}]"
-            if isinstance(api, str) and api in known_apis and api not in routed_apis():
+            if isinstance(api, str) and api in known_apis and api not in configurable_names():
                 self._leave_out(path, self.not_here.get(path, f"API `{api}` is not in this build"))
             else:
                 self.origins[f"apis[{len(apis)}]"] = path
@@ -78,7 +78,7 @@ class Pruning:
         usable: dict[str, Value] = {}
         for api, entries in cast("Mapping[str, Value]", providers).items():
             path = join("providers", api)
-            if api in routed_apis() or api in AUTOMATIC_APIS or api not in (*ROUTED_APIS, *RENAMED_APIS):
+            if api in configurable_names() or api in AUTOMATIC_APIS or api not in (*ROUTED_APIS, *RENAMED_APIS):
                 usable[api] = list(self._entries(api, to_list(entries), path)) if isinstance(entries, list) else entries
             elif entries:
                 ids = ", ".join(_ids(entries, "provider_id"))
@@ -116,10 +116,12 @@ class Pruning:
             if not isinstance(entries, list):
                 continue
             place = join(path, name)
-            if entries and section.api not in routed_apis():
+            if entries and section.api not in configurable_names():
                 ids = ", ".join(_ids(entries, section.id_field))
                 self._leave_out(place, f"API `{section.api}` is not in this build ({ids})")
-            usable = list(self._resources(to_list(entries), section, place)) if section.api in routed_apis() else []
+            usable = (
+                list(self._resources(to_list(entries), section, place)) if section.api in configurable_names() else []
+            )
             if usable:
                 holder[name] = usable
             else:

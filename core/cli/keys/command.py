@@ -13,7 +13,7 @@ from core.cli.options import config_option, env_option, json_option, print_json
 from core.cli.terminal import fixed_table
 
 if TYPE_CHECKING:
-    from core.cli.keys.target import StoreOptions, Target
+    from core.cli.keys.target import KeyStore, StoreOptions
     from core.frame.resources import Resource
     from core.stores.registry.port import RegistryStore
 
@@ -39,7 +39,7 @@ It is of no use until {source} has this auth provider:
 COLUMNS: Final = (("ID", 12), ("NAME", 15), ("ROLES", 12), ("CREATED", 10), ("EXPIRES", 10), ("LAST USED", 10))
 PAGE: Final = 100
 
-type Work = Callable[["RegistryStore", "Target"], Awaitable[None]]
+type Work = Callable[["RegistryStore", "KeyStore"], Awaitable[None]]
 
 
 def _store_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +90,7 @@ def create(
     It is printed once, alone on the standard output. Only a salted hash of it is stored, in the run config's registry.
     """
 
-    async def work(store: "RegistryStore", target: "Target") -> None:
+    async def work(store: "RegistryStore", target: "KeyStore") -> None:
         from core.auth.key_format import issue
 
         now = int(datetime.now(UTC).timestamp())
@@ -114,7 +114,7 @@ def create(
 def list_keys(*, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
     """List the keys: what is known of each, not the key itself."""
 
-    async def work(store: "RegistryStore", _: "Target") -> None:
+    async def work(store: "RegistryStore", _: "KeyStore") -> None:
         from core.auth.key_format import KIND
 
         keys: list[Resource] = []
@@ -138,7 +138,7 @@ def list_keys(*, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
 def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
     """Remove a key from the registry, for good."""
 
-    async def work(store: "RegistryStore", target: "Target") -> None:
+    async def work(store: "RegistryStore", target: "KeyStore") -> None:
         from core.auth.key_format import KIND
 
         if not await store.delete(KIND, id_):

@@ -33,7 +33,7 @@ class KeySettings(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class KeyStore:
     """`opens`: whether an auth provider of the run config, `source`, takes API keys; None if that is not known."""
 
     settings: KeySettings
@@ -41,7 +41,7 @@ class Target:
     opens: bool | None = None
 
 
-def target_of(options: StoreOptions) -> Target:
+def target_of(options: StoreOptions) -> KeyStore:
     """The store that the options name; nothing is opened.
 
     Raises:
@@ -50,11 +50,11 @@ def target_of(options: StoreOptions) -> Target:
     if options["table"] is not None:
         environment.set_variables(dict(options["env"]))
         store = DynamoStore(table=options["table"], region=options["region"] or None)
-        return Target(KeySettings(metadata_store=store))
+        return KeyStore(KeySettings(metadata_store=store))
     if options["region"] is not None:
         raise ConfigInvalid("--region", [Problem("", "is for --table; a run config names its own region")])
     path, loaded = load_config(options["config"], options["env"])
-    return Target(_settings(str(path), loaded), str(path), _opens(loaded.document))
+    return KeyStore(_settings(str(path), loaded), str(path), _opens(loaded.document))
 
 
 def _settings(source: str, loaded: Loaded) -> KeySettings:

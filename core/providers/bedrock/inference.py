@@ -163,7 +163,7 @@ class Bedrock:
             raise NotFound(f"Provider `{self._provider_id}` lists no embedding model `{model}`.", param="model")
         family = family_of(self._embedding_models[model])
         if family is None:
-            raise InvalidRequest(f"`{model}` takes another body than Bedrock's text embeddings do.", param="model")
+            raise InvalidRequest(f"`{model}` has a request format that this provider does not know.", param="model")
         return family
 
     async def _embed(self, model: str, family: Family, body: JsonObject) -> tuple[Vectors, int]:

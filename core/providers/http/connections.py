@@ -25,8 +25,8 @@ def most_connections(on: Machine) -> int:
 MOST_CONNECTIONS: Final[Any] = Field(
     default_factory=lambda: most_connections(machine()),
     ge=1,
-    description="How many connections the provider has at most; a stream holds one until its end, and calls above "
-    f"wait. Without it {ON_LAMBDA} on Lambda, where one request at a time is served, and elsewhere half as many as a "
-    "process may have files open.",
+    description="The most connections that the provider has; a stream holds one until its end, and further calls wait. "
+    f"Default: {ON_LAMBDA} on Lambda, where one request at a time is served; elsewhere half as many as a process may have "
+    "files open.",
     json_schema_extra={"user_field": True, "discovered": "open_files"},
 )

@@ -85,7 +85,7 @@ class GuardedFetcher:
 
     async def _read(self, answer: "ClientResponse", param: str) -> Fetched:
         most = self._config.max_bytes
-        too_large = invalid_field(param, f"holds more than {most} bytes, the most that is fetched.")
+        too_large = invalid_field(param, f"holds more than {most} bytes, which is the limit.")
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - RFC 9110: the successes
             raise invalid_field(param, f"was answered with HTTP status {answer.status}.")
         if answer.headers.get("content-encoding", "identity").lower() != "identity":

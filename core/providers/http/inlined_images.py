@@ -34,7 +34,7 @@ async def with_inlined_images(request: ChatRequest, fetcher: GuardedFetcher) -> 
     if not images:
         return request
     if sum(map(len, images.values())) > MOST_IMAGES:
-        raise invalid_field("messages", f"must not have more than {MOST_IMAGES} images that are remote.")
+        raise invalid_field("messages", f"must not have more than {MOST_IMAGES} remote images.")
     data_urls = await _fetch_all(images, fetcher)
     return request.model_copy(update={"messages": [_inline(message, data_urls) for message in request.messages]})
 

@@ -25,4 +25,4 @@ def _part(part: object, image: str | None) -> str:
         case None:
             return ""
         case _:
-            raise InvalidRequest("A message has a content that a shield cannot judge.", param="messages")
+            raise InvalidRequest("A message has content that a shield cannot judge.", param="messages")

@@ -105,7 +105,7 @@ class UpstreamClient:
         except aiohttp.ClientError as failure:
             log.warning("provider %s: %s", self._remote.provider_id, type(failure).__name__)
             reason = (
-                "could not be reached; check that it is up and its url right"
+                "could not be reached; check that it is up and that its url is right"
                 if isinstance(failure, aiohttp.ClientConnectorError)
                 else "broke off its answer"
             )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
-NO_KEY: Final = "Only callers bring a key; there is none to ask with."
+NO_KEY: Final = "It has no key of its own; callers bring theirs."
 
 
 class OpenAICompatible:

@@ -44,7 +44,7 @@ class Settings(BaseModel):
         if len(keys) > 1:
             raise ValueError(f"give {_either(self.row.keys)}, not both")
         if self.credential() and not KEY.fullmatch(self.credential()):
-            raise ValueError(f"{_either(self.row.keys)} has a space or another character that no header carries")
+            raise ValueError(f"{_either(self.row.keys)} has a space or another character that a header cannot carry")
         return self
 
     def credential(self) -> str:

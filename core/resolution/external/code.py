@@ -15,7 +15,7 @@ from core.resolution.provider_types import ProviderSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class ProviderCode:
     """`factory(config, deps)` is to be awaited; `validator` is of what callers bring in the provider data header."""
 
     config: type[BaseModel]
@@ -23,7 +23,7 @@ class Code:
     validator: type[BaseModel] | None
 
 
-def code_of(spec: ProviderSpec) -> Code:
+def code_of(spec: ProviderSpec) -> ProviderCode:
     """Raises Unusable with everything that is wrong; says nothing of `pip_packages`, which may be imported later."""
     parts: dict[str, Any] = {}
     reasons: list[str] = []
@@ -34,7 +34,7 @@ def code_of(spec: ProviderSpec) -> Code:
             reasons += [text for text in reason.reasons if text not in reasons]
     if reasons:
         raise Unusable(*reasons)
-    return Code(**parts)
+    return ProviderCode(**parts)
 
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:

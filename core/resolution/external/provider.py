@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from core.errors import InvalidRequest
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.resolution.external.boundary import MOST_SECONDS, Foreign, Unusable
-from core.resolution.external.code import Code, secrets_of
+from core.resolution.external.code import ProviderCode, secrets_of
 from core.resolution.external.compliance import check_compliance
 from core.resolution.provider_types import ProviderSpec
 
@@ -89,7 +89,7 @@ def _refusal(kind: str) -> str:
 
 
 async def make(
-    provider_id: str, spec: ProviderSpec, code: Code, config: BaseModel, deps: Mapping[str, Any], protocol: type
+    provider_id: str, spec: ProviderSpec, code: ProviderCode, config: BaseModel, deps: Mapping[str, Any], protocol: type
 ) -> ExternalProvider:
     """What the factory makes of its config and of what it depends on.
 
@@ -113,7 +113,7 @@ async def make(
     return (ForCallersKeys if takes_data else ExternalProvider)(provider_id, provider, code.validator)
 
 
-async def _call_factory(name: str, code: Code, config: BaseModel, deps: Deps) -> Any:  # noqa: ANN401 - somebody else's object
+async def _call_factory(name: str, code: ProviderCode, config: BaseModel, deps: Deps) -> Any:  # noqa: ANN401 - somebody else's object
     with Foreign(name, secrets_of(config)):
         coming = code.factory(config, deps)
         if not isawaitable(coming):

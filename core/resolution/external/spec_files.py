@@ -58,7 +58,7 @@ type ApiName = Annotated[str, AfterValidator(_api)]
 type Apis = tuple[ApiName, ...]
 
 
-class Code(BaseModel):
+class CodeFields(BaseModel):
     """What every form says of a provider's code."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,7 +69,7 @@ class Code(BaseModel):
     provider_data_validator: Class | None = None
 
 
-class Adapter(Code):
+class Adapter(CodeFields):
     adapter_type: Text
     description: str | None = None
 
@@ -86,7 +86,7 @@ class RemoteFile(BaseModel):
     optional_api_dependencies: Apis = ()
 
 
-class FlatFile(Code):
+class FlatFile(CodeFields):
     """Llama Stack 0.2's of an inline provider, and OGX 1.5's of both."""
 
     api: ApiName

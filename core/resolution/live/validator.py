@@ -16,7 +16,7 @@ from core.resolution.check import available, check, checked_config, find
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.instances import connect, spec_of
 from core.resolution.stack import close_all
-from core.services.configurations.overrides import Viewed
+from core.services.configurations.overrides import ConfiguredProvider
 from core.stores.registry.port import RegistryStore
 
 PATIENCE: Final = 5.0  # seconds that a provider has to say what it serves
@@ -42,21 +42,21 @@ class RunConfigValidator:
         self._specs = available(directory)[0]
         self._known = {str(problem) for problem in check(loaded)}  # what the stack runs with all the same
 
-    def view_providers(self, overlay: Overlay) -> list[Viewed]:
+    def list_providers(self, overlay: Overlay) -> list[ConfiguredProvider]:
         """The providers under `overlay`; those of the run config alone where it does not fit that."""
         merged = apply_overlay(self._loaded, overlay)
         if merged.config is None:
             merged, overlay = self._loaded, {}
-        views: list[Viewed] = []
+        views: list[ConfiguredProvider] = []
         for (api, name), (path, entry) in _entries(merged).items():
             spec = find(self._specs, api, entry, path)[0]
             config = None if spec is None else checked_config(merged, path, entry, spec)[0]
             if config is not None:
                 registered = overlay.get(api, {}).get(name, {}).get("registered", False)
-                views.append(Viewed(api, name, entry.provider_type, config, registered))
+                views.append(ConfiguredProvider(api, name, entry.provider_type, config, registered))
         return views
 
-    async def objections(self, before: Overlay, after: Overlay, *, ask: bool) -> list[Problem]:
+    async def find_problems(self, before: Overlay, after: Overlay, *, ask: bool) -> list[Problem]:
         """What is wrong with `after` as a run config; then, with `ask`, what would no longer be served."""
         merged = apply_overlay(self._loaded, after)
         if merged.config is None:
@@ -158,4 +158,4 @@ def _entries(loaded: Loaded) -> Entries:
 
 
 def _places(kind: Kind, resource: Resource) -> list[Resource]:
-    return [resource, *kind.elsewhere(resource)]
+    return [resource, *kind.list_alternates(resource)]

@@ -1,4 +1,4 @@
-"""Discovery: the machine and every upstream, asked at the same time."""
+"""The discovery service: describes the machine and, all at the same time, every upstream."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class DiscoveryRouter:
         *,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """Keep whom to ask; `machine` may run programs, and is called in a thread."""
+        """`machine` may run programs, and is called in a thread; `patience` is in seconds, for each upstream."""
         self._version = version
         self._machine = machine
         self._describers = tuple(describers)
@@ -46,28 +46,30 @@ class DiscoveryRouter:
     async def environment(self) -> Environment:
         async with asyncio.TaskGroup() as group:
             machine = group.create_task(asyncio.to_thread(self._machine))
-            upstreams = [group.create_task(self._upstream(each)) for each in self._describers]
+            upstreams = [group.create_task(self._upstream(describer)) for describer in self._describers]
         return Environment(
             version=self._version,
-            runs_on=_shown(machine.result()),
+            runs_on=_to_wire(machine.result()),
             upstreams=[upstream.result() for upstream in upstreams],
         )
 
     async def _upstream(self, provider: Describer) -> Upstream:
-        is_ = {"api": provider.api, "provider_id": provider.provider_id, "provider_type": provider.provider_type}
-        said: Mapping[str, Any] = (
-            {} if provider.describe is None else await self._said(provider.provider_id, provider.describe)
+        identity = {"api": provider.api, "provider_id": provider.provider_id, "provider_type": provider.provider_type}
+        description: Mapping[str, Any] = (
+            {} if provider.describe is None else await self._ask(provider.provider_id, provider.describe)
         )
-        return cast("Upstream", {**is_, **said, **is_})
+        # The first gives the order of the keys; the last keeps an external provider from naming itself otherwise.
+        return cast("Upstream", {**identity, **description, **identity})
 
-    async def _said(self, provider_id: str, describe: Callable[[], Awaitable[object]]) -> Mapping[str, Any]:
+    async def _ask(self, provider_id: str, describe: Callable[[], Awaitable[object]]) -> Mapping[str, Any]:
         """Its description, or an error: an external provider may raise and return anything."""
 
-        async def asked() -> object:
+        async def describe_in_time() -> object:
             async with asyncio.timeout(self._patience):
                 return await describe()
 
-        answer = (await asyncio.gather(asked(), return_exceptions=True))[0]
+        # Gathered, so that whatever is raised becomes a value; a cancellation of this task itself still cancels it.
+        answer = (await asyncio.gather(describe_in_time(), return_exceptions=True))[0]
         if isinstance(answer, dict):
             return cast("Mapping[str, Any]", answer)
         match answer:
@@ -81,5 +83,5 @@ class DiscoveryRouter:
                 return {"error": BROKEN}
 
 
-def _shown(machine: Machine) -> RunsOn:
+def _to_wire(machine: Machine) -> RunsOn:
     return cast("RunsOn", asdict(machine) | {"gpus": list(machine.gpus)})

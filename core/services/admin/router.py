@@ -1,4 +1,4 @@
-"""The admin API: what is configured, the providers' health, which routes there are."""
+"""The admin service: the configured providers and their health, the routes, and the caller's quota."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +28,7 @@ class ProviderView:
 
 
 class AdminRouter:
-    """Answers the admin API from what was resolved."""
+    """Answers `core.apis.admin.Admin` from the resolved stack."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class AdminRouter:
         *,
         patience: float = HEALTH_SECONDS,
     ) -> None:
-        """`routes` are asked for when they are shown; `patience` is how many seconds a provider has to report its health."""
+        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take."""
         self._patience = patience
         self._version = version
         self._providers = tuple(providers)
@@ -51,14 +51,14 @@ class AdminRouter:
         return {"version": self._version}
 
     async def list_providers(self) -> JsonObject:
-        return {"data": await asyncio.gather(*(self._shown(provider) for provider in self._providers))}
+        return {"data": await asyncio.gather(*(self._show(provider) for provider in self._providers))}
 
     async def get_provider(self, provider_id: str) -> JsonObject:
         for provider in self._providers:
             if provider.provider_id == provider_id:
-                return await self._shown(provider)
-        known = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
-        raise NotFound(f"Provider `{provider_id}` is not configured. Known: {known}.", param="provider_id")
+                return await self._show(provider)
+        ids = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
+        raise NotFound(f"Provider `{provider_id}` is not configured. Known: {ids}.", param="provider_id")
 
     async def list_routes(self, api_filter: str | None = None) -> JsonObject:
         prefix = f"/{api_filter}/" if api_filter else "/"
@@ -74,11 +74,11 @@ class AdminRouter:
         return {"data": rows}
 
     async def openapi(self) -> JsonObject:
-        from core.frame.openapi import document
+        from core.frame.openapi import document  # late: few ask for it, and every cold start would pay
 
         return document(self._version, self._routes())
 
-    async def _shown(self, provider: ProviderView) -> JsonObject:
+    async def _show(self, provider: ProviderView) -> JsonObject:
         return {
             "api": provider.api,
             "provider_id": provider.provider_id,
@@ -111,9 +111,10 @@ UNLIMITED: Final[JsonObject] = {
 
 
 class QuotaRouter:
-    """The `Quotas` of one caller, over what counts it; None where nothing does."""
+    """The `Quotas` of one caller."""
 
     def __init__(self, left: Callable[[], Awaitable[JsonObject]] | None) -> None:
+        """`left` reads the caller's counters; it is None where the run config sets no quota."""
         self._left = left
 
     async def left(self) -> JsonObject:

@@ -1,4 +1,4 @@
-"""From what a user sends to what is laid over the providers: pure decisions about fields."""
+"""A user's request merged into the overlay: which fields change, and which secrets a change takes away. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Viewed:
+class ConfiguredProvider:
     """A provider as it is configured under some overlay."""
 
     api: str
@@ -28,8 +28,11 @@ class Viewed:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """An overlay that is wanted. `dropped` are paths of what may not be set, `withheld` of keys that stay where they are."""
+class ProposedOverlay:
+    """The overlay that a request leads to.
+
+    `dropped` are the paths of fields that users may not set, `withheld` of secrets that do not follow a changed URL.
+    """
 
     overlay: Overlay
     note: str = "registered"
@@ -38,73 +41,95 @@ class Change:
     withheld: tuple[str, ...] = ()
 
 
-def overridden(given: OverlayRequest, overlay: Overlay, now: Iterable[Viewed], alone: Iterable[Viewed]) -> Change:
-    """`overlay` with what was sent merged into it; `now` are the providers under it, `alone` those without it.
+def apply_overrides(
+    request: OverlayRequest,
+    overlay: Overlay,
+    current: Iterable[ConfiguredProvider],
+    original: Iterable[ConfiguredProvider],
+) -> ProposedOverlay:
+    """`overlay` with the request merged into it.
 
-    What is already so is not kept: an override of nothing would hide a later change of the run config.
+    `current` are the providers under it, `original` those of the run config.
+
+    A field that has the value already is not overridden: that would hide a later change of the run config.
     """
-    there = {(each.api, each.provider_id): each for each in now}
-    own = {(each.api, each.provider_id): each for each in alone}
-    problems, dropped, withheld = list(given.problems), list[str](), list[str]()
-    for wish in given.changes:
-        viewed = there.get((wish.api, wish.provider_id))
-        fault = _unfit(wish, viewed, there)
-        if viewed is None or fault is not None:
+    providers = {(provider.api, provider.provider_id): provider for provider in current}
+    originals = {(provider.api, provider.provider_id): provider for provider in original}
+    problems, dropped, withheld = list(request.problems), list[str](), list[str]()
+    for change in request.changes:
+        provider = providers.get((change.api, change.provider_id))
+        fault = _find_fault(change, provider, providers)
+        if provider is None or fault is not None:
             problems += [] if fault is None else [fault]
             continue
-        fields, others = select_user_fields(type(viewed.config), wish.config)
-        dropped += [f"{wish.path}.config.{name}" for name in others]
-        earlier = overlay.get(wish.api, {}).get(wish.provider_id, {}).get("config", {})
-        shown = view(viewed.config)
-        news = {name: value for name, value in fields.items() if value is None or value != shown.get(name)}
-        base = own.get((wish.api, wish.provider_id), viewed).config
-        config, held = _without_keys_for_others(merge_patch(earlier, news), news, base, viewed.config)
-        withheld += [f"{wish.path}.config.{name}" for name in held]
-        override: JsonObject = {"provider_type": viewed.provider_type, "config": config}
-        overlay = with_override(overlay, wish.api, wish.provider_id, override | {"registered": viewed.registered})
-    return Change(overlay, "registered", tuple(problems), tuple(dropped), tuple(withheld))
+        fields, others = select_user_fields(type(provider.config), change.config)
+        dropped += [f"{change.path}.config.{name}" for name in others]
+        earlier = overlay.get(change.api, {}).get(change.provider_id, {}).get("config", {})
+        values = view(provider.config)
+        news = {name: value for name, value in fields.items() if value is None or value != values.get(name)}
+        base = originals.get((change.api, change.provider_id), provider).config
+        config, lost = _withhold_secrets(merge_patch(earlier, news), news, base, provider.config)
+        withheld += [f"{change.path}.config.{name}" for name in lost]
+        override: JsonObject = {"provider_type": provider.provider_type, "config": config}
+        overlay = with_override(overlay, change.api, change.provider_id, override | {"registered": provider.registered})
+    return ProposedOverlay(overlay, "registered", tuple(problems), tuple(dropped), tuple(withheld))
 
 
-def _unfit(wish: OverlayChange, viewed: Viewed | None, there: Mapping[tuple[str, str], Viewed]) -> Problem | None:
-    if viewed is None:
-        names = [name for api, name in there if api == wish.api]
-        known = f"known: {', '.join(names) or 'none'}{did_you_mean(wish.provider_id, names)}"
-        return Problem(f"{wish.path}.provider_id", f"there is no {wish.api} provider `{wish.provider_id}`; {known}")
-    if wish.provider_type not in (None, viewed.provider_type):
-        message = f"`{wish.provider_id}` is of type {viewed.provider_type}, which a configuration cannot change"
-        return Problem(f"{wish.path}.provider_type", message)
+def _find_fault(
+    change: OverlayChange,
+    provider: ConfiguredProvider | None,
+    providers: Iterable[tuple[str, str]],
+) -> Problem | None:
+    """Why the change fits no provider; `providers` are those that there are, by API and id."""
+    if provider is None:
+        ids = [name for api, name in providers if api == change.api]
+        message = (
+            f"there is no {change.api} provider `{change.provider_id}`; "
+            f"known: {', '.join(ids) or 'none'}{did_you_mean(change.provider_id, ids)}"
+        )
+        return Problem(f"{change.path}.provider_id", message)
+    if change.provider_type not in (None, provider.provider_type):
+        message = f"`{change.provider_id}` is of type {provider.provider_type}, which a configuration cannot change"
+        return Problem(f"{change.path}.provider_type", message)
     return None
 
 
-def _without_keys_for_others(
-    override: JsonObject, news: Mapping[str, Any], base: BaseModel, now: BaseModel
+def _withhold_secrets(
+    override: JsonObject, news: Mapping[str, Any], base: BaseModel, current: BaseModel
 ) -> tuple[JsonObject, list[str]]:
-    """The override, and the secrets that a change of URL takes away: a key goes only to the host that it was given for.
+    """The override without the secrets that its URL must not get, and the names of those that this request takes away.
 
-    Those of `base` go to its hosts alone, and those that users gave to the hosts that they gave them with.
+    Whoever may change a URL must not be able to have a key sent to a host of their own. A secret of the run config
+    (`base`) goes to the hosts of the run config alone; one that a user set goes to the host that was set at the time.
     """
     secrets = secret_fields(type(base))
-    given = base.model_dump(mode="json")
-    home, before, after = (_origins(values) for values in (given, now.model_dump(mode="json"), given | override))
+    original = base.model_dump(mode="json")
+    allowed, before, after = (
+        _origins(values) for values in (original, current.model_dump(mode="json"), original | override)
+    )
     moved = before != after
+    # A secret that came with this very request was meant for the new host; an earlier one was not.
     config = {k: v for k, v in override.items() if k not in secrets or (v is not None and (k in news or not moved))}
-    gone = sorted(secrets - config.keys()) if not set(after.values()) <= set(home.values()) else []
-    lost = {name for name in secrets - config.keys() if override.get(name) or (name in gone and getattr(base, name))}
-    return config | dict.fromkeys(gone), sorted(lost) if moved else []
+    # On a host that the run config does not name, its own secrets would show through wherever the overlay sets none: an
+    # explicit null covers them. On the run config's hosts leaving the null out brings the operator's key back.
+    foreign = not set(after.values()) <= set(allowed.values())
+    nulls = sorted(secrets - config.keys()) if foreign else []
+    lost = {name for name in secrets - config.keys() if override.get(name) or (name in nulls and getattr(base, name))}
+    return config | dict.fromkeys(nulls), sorted(lost) if moved else []
 
 
 def _origins(values: Mapping[str, Any]) -> dict[str, object]:
     """By field: scheme, host and port of the URL that it has."""
-    found = {name: _origin(value) for name, value in values.items()}
-    return {name: origin for name, origin in found.items() if origin is not None}
+    origins = {name: _origin(value) for name, value in values.items()}
+    return {name: origin for name, origin in origins.items() if origin is not None}
 
 
 def _origin(value: object) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port of a URL; None for what is none."""
+    """Scheme, host and port of a URL; None for a value that is no URL."""
     if not isinstance(value, str) or "://" not in value:
         return None
     try:
         parts = urlsplit(value)
         return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
-    except ValueError:
+    except ValueError:  # a port that is no number: an origin of its own, so that it never equals an allowed one
         return (value, None, None)

@@ -1,4 +1,4 @@
-"""Versions of the configuration, one after the other: what is wanted is validated, then stored over a head that still holds."""
+"""The versions of the configuration: a change is validated, then stored if its base is still in force."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from core.config.problems import Problem
 from core.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound
 from core.frame.types import JsonObject
 from core.platform.retry import Backoff
-from core.services.configurations.overrides import Change, Viewed
+from core.services.configurations.overrides import ConfiguredProvider, ProposedOverlay
 from core.stores.configurations.port import ConfigurationStore, Head
 
 LARGEST: Final = 256 * 1024  # bytes of a stored overlay; DynamoDB takes items of 400 KB
@@ -25,20 +25,24 @@ OFF: Final = "The Configuration API is not on here: the run config has no `confi
 class ConfigurationValidator(Protocol):
     """Knows the run config and the provider types of this build."""
 
-    def view_providers(self, overlay: Overlay) -> list[Viewed]:
-        """The providers under this overlay; those of the run config alone where it does not fit that any more."""
+    def list_providers(self, overlay: Overlay) -> list[ConfiguredProvider]:
+        """The providers under this overlay; those of the run config alone where the overlay no longer fits it."""
         ...
 
-    async def objections(self, before: Overlay, after: Overlay, *, ask: bool) -> list[Problem]:
-        """What speaks against `after`; with `ask`, the providers that differ are asked for the models they serve."""
+    async def find_problems(self, before: Overlay, after: Overlay, *, ask: bool) -> list[Problem]:
+        """What is wrong with `after`; with `ask`, the providers that differ from `before` must list their models."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A change, made of the overlay in force; `based_on` is the version that must still be in force, if any."""
+class ChangeRequest:
+    """`propose` makes the new overlay from the one in force.
 
-    change: Callable[[Overlay], Change]
+    `based_on` is the version that must still be in force, if any. `force` does not ask the changed providers, `dry_run`
+    stores nothing.
+    """
+
+    propose: Callable[[Overlay], ProposedOverlay]
     owner: JsonObject | None
     based_on: int | None = None
     force: bool = False
@@ -47,7 +51,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What all callers of a process share. `note_head` is called with each new head; without a `store` the API is off."""
+    """Shared by all callers of a process. `note_head` is called with each new head; without a store the API is off."""
 
     validator: ConfigurationValidator
     opened_store: ConfigurationStore | None
@@ -63,63 +67,71 @@ class Versions:
         return self.opened_store
 
     async def head(self) -> Head:
-        """The head as of now; that of an empty store where the API is off."""
+        """Read from the store now; the head of an empty one where the API is off."""
         return Head() if self.opened_store is None else await self.opened_store.head()
 
     async def overlay(self, version: int) -> Overlay:
-        """What that version lays over the run config; nothing for 0 and for one that is gone."""
-        found = await self.store.get(version) if version else None
-        return {} if found is None else found.overlay
+        """The overlay of a version; empty for 0, which is the run config alone, and for a version that was removed."""
+        configuration = await self.store.get(version) if version else None
+        return {} if configuration is None else configuration.overlay
 
-    async def put(self, wanted: Wanted) -> tuple[Configuration, Change]:
-        """Store the change as the next version and put it in force, however often others come first.
+    async def put(self, request: ChangeRequest) -> tuple[Configuration, ProposedOverlay]:
+        """Store the change as the next version and put it in force.
 
-        What changes nothing makes no version: then it is the one in force.
+        Where another came first, it is made again over that. A change of nothing makes no version: the one in force is
+        returned.
 
         Raises:
-            InvalidRequest: everything that speaks against it.
-            Conflict: another version than `based_on` is in force.
+            InvalidRequest: everything that is wrong with it.
+            Conflict: another version than `based_on` is in force, or others came first for too long.
             BodyTooLarge: the overlay would be larger than LARGEST.
         """
         async with self.turn:
             for pause in BACKOFF.pauses():
                 await asyncio.sleep(pause)
                 head = await self.store.head()
-                if wanted.based_on is not None and wanted.based_on != head.active:
+                if request.based_on is not None and request.based_on != head.active:
                     raise Conflict(
-                        f"It is based on version {wanted.based_on}; {head.active} is in force. Inspect again."
+                        f"It is based on version {request.based_on}, but {head.active} is in force. Inspect again."
                     )
                 before = await self.overlay(head.active)
-                change = wanted.change(before)
-                await self._judged(before, change, ask=not (wanted.force or pause))  # the first time only
-                made = Configuration(
-                    head.latest + 1, change.overlay, int(self.clock()), owner=wanted.owner, note=change.note
+                change = request.propose(before)
+                ask = not (request.force or pause)  # at the first try only
+                await self._validate(before, change, ask=ask)
+                proposal = Configuration(
+                    head.latest + 1, change.overlay, int(self.clock()), owner=request.owner, note=change.note
                 )
                 same = await self.store.get(head.active) if head.active and change.overlay == before else None
-                if same is not None or wanted.dry_run:
-                    return same or made, change
-                if await self.store.append(made, after=head):
-                    self.note_head(Head(made.version, made.version))
-                    return made, change
+                if same is not None or request.dry_run:
+                    return same or proposal, change
+                if await self.store.append(proposal, after=head):  # false: another process was first
+                    self.note_head(Head(proposal.version, proposal.version))
+                    return proposal, change
         raise _busy()
 
     async def remove(self, configuration: Configuration) -> None:
-        """Remove it; what falls back to the run config alone is validated before. Raises InvalidRequest, NotFound."""
+        """Remove a version; without the active one the run config holds alone, which is validated before that.
+
+        Raises:
+            InvalidRequest: resources need what only this version has.
+            NotFound: it was removed meanwhile.
+            Conflict: others came first for too long.
+        """
         for pause in BACKOFF.pauses():
             await asyncio.sleep(pause)
             head = await self.store.head()
             if head.active == configuration.version:
-                refuse(await self.validator.objections(configuration.overlay, {}, ask=False))
+                refuse(await self.validator.find_problems(configuration.overlay, {}, ask=False))
             if await self.store.remove(configuration.version, after=head):
                 self.note_head(Head(head.latest, 0 if head.active == configuration.version else head.active))
                 return
         raise _busy()
 
-    async def _judged(self, before: Overlay, change: Change, *, ask: bool) -> None:
+    async def _validate(self, before: Overlay, change: ProposedOverlay, *, ask: bool) -> None:
         refuse(change.problems)
         if len(to_json(change.overlay)) > LARGEST:
             raise BodyTooLarge(LARGEST)
-        refuse(await self.validator.objections(before, change.overlay, ask=ask))
+        refuse(await self.validator.find_problems(before, change.overlay, ask=ask))
 
 
 def refuse(problems: Sequence[Problem]) -> None:

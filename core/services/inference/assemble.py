@@ -1,4 +1,4 @@
-"""Inference, put together: the router, the shields around it, and the API of 0.2 over both."""
+"""Assembles the inference service: the router, the shields around it, and the API of 0.2 over both."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     providers, circuits = parts.providers("inference"), parts.circuits
 
     def inference(call: Call | None) -> Inference:
-        """For the stack itself, as which shields ask their models, without shields."""
+        """The stack itself gets no shields: they call their own guard models so, and would judge themselves forever."""
         models = parts.registries["model"](call)
         router = InferenceRouter(models, providers, call, circuits)
         return router if call is None else ShieldedInference(router, models, surface_for(parts, "safety", None), call)
@@ -27,6 +27,6 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
 
 def _native(inference: Inference) -> "NativeInference":
-    from core.services.inference.native.router import NativeRouter  # few ask for it
+    from core.services.inference.native.router import NativeRouter  # late: few calls are 0.2's
 
     return NativeRouter(inference)

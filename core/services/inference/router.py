@@ -1,4 +1,4 @@
-"""The inference router: finds a request's model, hands it to one of the model's targets, puts the names right."""
+"""The inference router: sends a request to one of its model's targets, and answers under the caller's model id."""
 
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -34,67 +34,69 @@ class InferenceRouter:
         call: Call | None = None,
         circuits: CircuitBreaker | None = None,
     ) -> None:
-        """Route by `models` to `providers`, by provider id; `call` is told what they report as used."""
+        """`providers` are by provider id; the tokens that they report are counted on `call`."""
         self._models = models
         self._call = call or Call(ANONYMOUS)
         self._attempts = Failover(providers, circuits, self._call)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         targets = await self._route(request.model, "llm", "chat completions")
-        reply = await self._attempts.answer(targets, lambda at, name: at.chat_completion(_as(request, name)))
-        return self._answered(request, reply)
+        reply = await self._attempts.answer(targets, lambda at, name: at.chat_completion(_rename_model(request, name)))
+        return self._relabel(request, reply)
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         targets = await self._route(request.model, "llm", "chat completions")
         chunks = await self._attempts.stream(
-            targets, lambda at, name: at.stream_chat_completion(_with_usage(request, name))
+            targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
         )
-        return self._named(request, chunks)
+        return self._relabel_stream(request, chunks)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
         targets = await self._route(request.model, "llm", "completions")
-        reply = await self._attempts.answer(targets, lambda at, name: at.completion(_as(request, name)))
-        return self._answered(request, reply)
+        reply = await self._attempts.answer(targets, lambda at, name: at.completion(_rename_model(request, name)))
+        return self._relabel(request, reply)
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request.model, "llm", "completions")
-        chunks = await self._attempts.stream(targets, lambda at, name: at.stream_completion(_with_usage(request, name)))
-        return self._named(request, chunks)
+        chunks = await self._attempts.stream(
+            targets, lambda at, name: at.stream_completion(_request_usage(request, name))
+        )
+        return self._relabel_stream(request, chunks)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request.model, "embedding", "embeddings")
-        reply = await self._attempts.answer(targets, lambda at, name: at.embeddings(_as(request, name)))
-        return self._answered(request, reply)
+        reply = await self._attempts.answer(targets, lambda at, name: at.embeddings(_rename_model(request, name)))
+        return self._relabel(request, reply)
 
-    async def _route(self, model: str, wanted: ModelType, operation: str) -> list[Target]:
+    async def _route(self, model: str, model_type: ModelType, operation: str) -> list[Target]:
         try:
             resource = await self._models.get(model)
         except NotFound as unknown:
             raise NotFound(unknown.message, param="model") from None
         self._call.observed.model = model
         kind: ModelType = resource.attributes["model_type"]
-        if kind != wanted:
+        if kind != model_type:
             raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
         return targets_of(resource)
 
-    def _answered(self, request: ModelRequest, reply: JsonObject) -> JsonObject:
+    def _relabel(self, request: ModelRequest, reply: JsonObject) -> JsonObject:
         self._count(reply.get("usage"))
         reply["model"] = request.model
         return reply
 
-    async def _named(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
+    async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
         """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
-        asked = bool((request.stream_options or {}).get("include_usage"))
+        include_usage = bool((request.stream_options or {}).get("include_usage"))
         usage: object = None
         try:
             async with aclosing(chunks):
                 while (chunk := await self._next(chunks)) is not None:
                     usage = chunk.get("usage") or usage
-                    if not asked and _drop_usage(chunk):
+                    if not include_usage and _drop_usage(chunk):
                         continue
                     chunk["model"] = request.model
                     yield chunk
-        finally:  # the last one counts: some providers report the sum so far with every chunk
+        finally:  # once, by the last usage: some providers report the sum so far with every chunk
             self._count(usage)
 
     async def _next(self, chunks: JsonStream) -> JsonObject | None:
@@ -105,15 +107,16 @@ class InferenceRouter:
         counts = cast("JsonObject", usage) if isinstance(usage, dict) else {}
         total = counts.get("total_tokens")
         if isinstance(total, int) and total >= 0:
-            self._call.used(total)
-        self._call.observed.used(counts)
+            self._call.add_tokens(total)
+        self._call.observed.add_usage(counts)
 
 
-def _as[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:
+def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:
     return request.model_copy(update={"model": name})
 
 
-def _with_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
+def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
+    """Whether the caller wants the usage or not: quotas are charged by it."""
     options = {**(request.stream_options or {}), "include_usage": True}
     return request.model_copy(update={"model": name, "stream_options": options})
 

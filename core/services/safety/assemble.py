@@ -1,4 +1,4 @@
-"""Safety, put together."""
+"""Assembles the safety service."""
 
 from core.frame.api import SurfaceFactory
 from core.services.parts import Parts

@@ -1,4 +1,4 @@
-"""The safety router: finds the shield, hands the conversation to the shield's provider, and moderates by shields."""
+"""The safety router: a conversation or a text is judged by the provider of its shield."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,7 +20,7 @@ class SafetyRouter:
     def __init__(
         self, shields: GuardedRegistry, providers: Mapping[str, SafetyProvider], call: Call | None = None
     ) -> None:
-        """Route by `shields` to `providers`, by provider id; who was asked, and for how long, is noted on `call`."""
+        """`providers` are by provider id; which one judged, and for how long, is noted on `call`."""
         self._shields = shields
         self._providers = providers
         self._observed = (call or Call(ANONYMOUS)).observed
@@ -32,16 +32,16 @@ class SafetyRouter:
             return {"violation": await provider.run_shield(shield, request.messages, request.params or {})}
 
     async def moderate(self, request: ModerationRequest) -> JsonObject:
-        shield = await self._shield(request.model, "model") if request.model is not None else await self._only()
+        shield = await self._shield(request.model, "model") if request.model is not None else await self._sole_shield()
         provider = self._provider(shield)
         inputs = [request.input] if isinstance(request.input, str) else request.input
         if not 1 <= len(inputs) <= MOST_INPUTS:
             raise InvalidRequest(f"input must have 1 to {MOST_INPUTS} entries.", param="input")
         with self._observed.upstream:
-            found = [
+            violations = [
                 await provider.run_shield(shield, [{"role": "user", "content": _content(part)}], {}) for part in inputs
             ]
-        results = [result_of(violation) for violation in found]
+        results = [build_result(violation) for violation in violations]
         return {"id": f"modr-{uuid4().hex}", "model": request.model or shield.identifier, "results": results}
 
     async def _shield(self, identifier: str, param: str) -> Resource:
@@ -50,19 +50,20 @@ class SafetyRouter:
         except NotFound as unknown:
             raise NotFound(unknown.message, param=param) from None
 
-    async def _only(self) -> Resource:
-        found = (await self._shields.page(after="", limit=2)).resources
-        if len(found) != 1:
+    async def _sole_shield(self) -> Resource:
+        shields = (await self._shields.page(after="", limit=2)).resources
+        if len(shields) != 1:
             raise InvalidRequest(
-                "Name a shield as `model`: there is not exactly one. GET /v1/shields lists them.", param="model"
+                "`model` must name a shield, unless there is exactly one. GET /v1/shields lists them.", param="model"
             )
-        return found[0]
+        return shields[0]
 
     def _provider(self, shield: Resource) -> SafetyProvider:
         provider = self._providers.get(shield.provider_id)
         if provider is None:
             raise ProviderUnavailable(
-                f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, which this stack does not configure."
+                f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, "
+                "which this stack does not configure."
             )
         observed = self._observed
         observed.model, observed.provider = shield.identifier, shield.provider_id
@@ -78,10 +79,10 @@ def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's mul
     raise InvalidRequest("Each entry of input must be a text or a content part.", param="input")
 
 
-def result_of(violation: Violation | None) -> JsonObject:
-    """OpenAI's result. Shields give no scores: 1 stands for what was found, and nothing for what was not."""
-    named = violation["metadata"].get("violation_type") if violation is not None else None
-    categories = str(named).split(",") if named else []
+def build_result(violation: Violation | None) -> JsonObject:
+    """OpenAI's result of one input. Shields have no scores: categories of a violation get 1, others are left out."""
+    violation_type = violation["metadata"].get("violation_type") if violation is not None else None
+    categories = str(violation_type).split(",") if violation_type else []
     return {
         "flagged": violation is not None,
         "categories": dict.fromkeys(categories, True),

@@ -38,4 +38,4 @@ def decode(body: str) -> Configuration:
 
 def not_found(version: int) -> NotFound:
     """The failure to raise where there is no such version."""
-    return NotFound(f"There is no configuration `{version}`. GET /v1/configurations lists those that there are.")
+    return NotFound(f"There is no configuration `{version}`. GET /v1/configurations lists those that exist.")

@@ -130,7 +130,7 @@ class SqliteCounters:
                 while connection.execute(TIDY, (now,)).rowcount == TIDY_ROWS:
                     pass
         except (sqlite3.Error, OSError) as failure:
-            log.warning("ended windows stay in the quota's SQLite file %s for now: %s", self._path, failure)
+            log.warning("expired counters stay in the quota's SQLite file %s for now: %s", self._path, failure)
 
 
 def _bound(below: int | None) -> int:

@@ -55,7 +55,7 @@ def settle(new: Resource, stored: Resource) -> Resource:
     if stored.content() != new.content():
         raise Conflict(
             f"{_title(stored)} is registered with other content: as `{stored.provider_resource_id}` of provider "
-            f"`{stored.provider_id}`, with attributes of its own. Unregister it first, or choose another identifier."
+            f"`{stored.provider_id}`, with its own attributes. Unregister it first, or choose another identifier."
         )
     return stored
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 import pytest
 
-from core.auth.custom import Answer, Config, connect
+from core.auth.custom import Config, EndpointAnswer, connect
 from core.auth.http import Http
 from core.auth.verifier import Fit, Services
 from tests.fakes import MemoryStore
@@ -43,13 +43,13 @@ def test_a_config_that_cannot_be_meant_is_refused(config: dict[str, object]) -> 
 def test_the_two_shapes_say_the_same_and_mixed_the_newer_decides(
     older: dict[str, list[str]], newer: dict[str, list[str]]
 ) -> None:
-    assert Answer.model_validate({"access_attributes": older}).names() == older
-    assert Answer.model_validate({"principal": "ada", "attributes": newer}).names() == newer
-    both = Answer.model_validate({"principal": "ada", "attributes": newer, "access_attributes": older})
+    assert EndpointAnswer.model_validate({"access_attributes": older}).names() == older
+    assert EndpointAnswer.model_validate({"principal": "ada", "attributes": newer}).names() == newer
+    both = EndpointAnswer.model_validate({"principal": "ada", "attributes": newer, "access_attributes": older})
     assert both.names() == older | newer
 
 
 @pytest.mark.parametrize("nothing", [None, {}, {"roles": []}, {"roles": None, "teams": []}])
 def test_no_names_are_no_attributes(nothing: object) -> None:
-    assert Answer.model_validate({"access_attributes": nothing, "message": "hello"}).names() == {}
-    assert Answer.model_validate({"principal": "ada", "attributes": nothing}).names() == {}
+    assert EndpointAnswer.model_validate({"access_attributes": nothing, "message": "hello"}).names() == {}
+    assert EndpointAnswer.model_validate({"principal": "ada", "attributes": nothing}).names() == {}

@@ -10,16 +10,16 @@ import pytest
 from core.cli.main import main
 from infra import package as packages
 from infra.archive import Weight
-from infra.build import Build
+from infra.build import BuildRequest
 from infra.package import Package
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[Build]:
+def built(monkeypatch: pytest.MonkeyPatch) -> list[BuildRequest]:
     """What is asked for; nothing is built."""
-    asked: list[Build] = []
+    asked: list[BuildRequest] = []
 
-    def package(wanted: Build) -> Package:
+    def package(wanted: BuildRequest) -> Package:
         asked.append(wanted)
         weight = Weight(2_000_000, 1_000_000, "ab" * 32, {"core": 1_500_000, "run.json": 500_000})
         types = ["inference/remote::vllm", "inference/remote::groq"]
@@ -29,7 +29,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Build]:
     return asked
 
 
-def test_every_function_is_built_unless_some_are_named(built: list[Build], tmp_path: Path) -> None:
+def test_every_function_is_built_unless_some_are_named(built: list[BuildRequest], tmp_path: Path) -> None:
     assert main(["build", "--out", str(tmp_path)]) == 0
     assert {each.module for each in built} >= {"admin", "inference", "safety"}
     assert {each.architecture for each in built} == {"arm64"}
@@ -96,7 +96,7 @@ def test_a_mistake_is_one_that_is_said(
 def test_dependencies_that_cannot_be_had_are_no_mistake_of_the_callers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def package(_: Build) -> Package:
+    def package(_: BuildRequest) -> Package:
         raise subprocess.CalledProcessError(2, ["uv"])
 
     monkeypatch.setattr(packages, "package", package)

@@ -6,7 +6,7 @@ import pytest
 
 from core.cli.deploy import output as deploy_shown
 from core.cli.deploy.checks import Plan
-from core.cli.deploy.stack import Change, Described, Event, Stack
+from core.cli.deploy.stack import DeployedStack, Described, Event, ResourceChange
 from core.cli.deploy.template import Template, read
 from core.config.document import RunConfig
 from core.config.load import interpret
@@ -16,13 +16,15 @@ ROOT = Path(__file__).resolve().parents[3]
 SECRET = plant("secret-value-of-a-parameter")
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/1"
 CHANGES = [
-    Change("Add", "InferenceFunctionUnregisterModelPermissionStage", "AWS::Lambda::Permission", ""),
-    Change("Modify", "QuotaTable", "AWS::DynamoDB::Table", "True"),
-    Change("Modify", "InferenceFunction", "AWS::Lambda::Function", "False"),
-    Change("Modify", "ApiDeployment0123456789", "AWS::ApiGateway::Deployment", "Conditional"),
-    Change("Remove", "UserPool", "AWS::Cognito::UserPool", ""),
+    ResourceChange("Add", "InferenceFunctionUnregisterModelPermissionStage", "AWS::Lambda::Permission", ""),
+    ResourceChange("Modify", "QuotaTable", "AWS::DynamoDB::Table", "True"),
+    ResourceChange("Modify", "InferenceFunction", "AWS::Lambda::Function", "False"),
+    ResourceChange("Modify", "ApiDeployment0123456789", "AWS::ApiGateway::Deployment", "Conditional"),
+    ResourceChange("Remove", "UserPool", "AWS::Cognito::UserPool", ""),
 ]
-ROUTES = [Change("Add", f"AdminFunctionRoute{i}PermissionStage", "AWS::Lambda::Permission", "") for i in range(40)]
+ROUTES = [
+    ResourceChange("Add", f"AdminFunctionRoute{i}PermissionStage", "AWS::Lambda::Permission", "") for i in range(40)
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def plan(template: Template, before: Described | None, **given: str) -> Plan:
     ).config
     assert config is not None
     kept = before.parameters if before else {}
-    stack = Stack("chat", "eu-west-1")
+    stack = DeployedStack("chat", "eu-west-1")
     return Plan(
         ROOT, [], ROOT / "lambda.yaml", config, template, stack, before, given, template.defaults() | kept | given
     )
@@ -99,7 +101,7 @@ def test_a_failure_names_the_resource_that_failed_first() -> None:
         Event("Role", "AWS::IAM::Role", "CREATE_COMPLETE", "", of_stack=False),
         Event("Table", "AWS::DynamoDB::Table", "CREATE_FAILED", "no such key", of_stack=False),
         Event("Api", "AWS::ApiGateway::RestApi", "CREATE_FAILED", "Resource creation cancelled", of_stack=False),
-        Event("chat", "AWS::CloudFormation::Stack", "ROLLBACK_COMPLETE", "", of_stack=True),
+        Event("chat", "AWS::CloudFormation::DeployedStack", "ROLLBACK_COMPLETE", "", of_stack=True),
     ]
     text = deploy_shown.failure("chat", seen)
     assert "chat is not deployed (ROLLBACK_COMPLETE). Table (AWS::DynamoDB::Table) failed:\n  no such key" in text

@@ -7,18 +7,18 @@ import pytest
 from core.cli.main import main
 from infra import package as packages
 from infra.archive import Weight
-from infra.build import Build
+from infra.build import BuildRequest
 from infra.package import Package
 
 type Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Build]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[BuildRequest]:
     """What is to be built; nothing is."""
-    found: list[Build] = []
+    found: list[BuildRequest] = []
 
-    def package(wanted: Build) -> Package:
+    def package(wanted: BuildRequest) -> Package:
         found.append(wanted)
         weight = Weight(2_000_000, 1_000_000, "ab" * 32, {})
         return Package(wanted.module, wanted.architecture, wanted.out, weight, {}, [])
@@ -65,7 +65,7 @@ def test_without_a_config_it_is_the_environments(
     assert "mine.yaml: 1 problem" in capsys.readouterr().err
 
 
-def test_a_template_is_a_distribution_to_build(asked: list[Build], tmp_path: Path, capsys: Output) -> None:
+def test_a_template_is_a_distribution_to_build(asked: list[BuildRequest], tmp_path: Path, capsys: Output) -> None:
     out = ["--function", "admin", "--out", str(tmp_path)]
     assert main(["stack", "build", "--template", "starter", "--image-type", "container", *out]) == 0
     assert "note: --image-type has no effect here" in capsys.readouterr().err

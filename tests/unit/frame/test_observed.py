@@ -52,7 +52,7 @@ def test_it_is_let_go_by_what_fails() -> None:
 def test_usages_are_added_and_what_is_no_count_is_ignored(usages: list[dict[str, Any]], tokens: dict[str, int]) -> None:
     observed = Observed()
     for usage in usages:
-        observed.used(usage)
+        observed.add_usage(usage)
     assert observed.tokens == tokens
 
 

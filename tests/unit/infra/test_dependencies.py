@@ -1,4 +1,4 @@
-"""Of what is installed in a package, what is not needed goes, and what stays is named with its terms."""
+"""Of what is installed in a package, what is not needed goes, and what stays is external with its terms."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.frame.version import VERSION
-from infra.dependencies import Dependency, keep, licences, locked, normal
+from infra.dependencies import Dependency, licences, normal, prune, read_lock
 from infra.sbom import bill
 
 
@@ -47,54 +47,54 @@ def left(out: Path) -> set[str]:
 
 
 def test_what_a_library_requires_stays_and_the_rest_goes(out: Path) -> None:
-    kept = keep(out, frozenset({"jwt"}), everything=False)
-    assert [each.name for each in kept] == ["cffi", "cryptography", "pyjwt"]
+    dependencies = prune(out, frozenset({"jwt"}), everything=False)
+    assert [each.name for each in dependencies] == ["cffi", "cryptography", "pyjwt"]
     assert left(out) == {"cffi", "cryptography", "jwt"}
-    assert {each.name: each.requires for each in kept}["pyjwt"] == ("cryptography",)
+    assert {each.name: each.requires for each in dependencies}["pyjwt"] == ("cryptography",)
 
 
 def test_what_an_external_provider_names_or_imports_stays_with_what_that_requires(out: Path) -> None:
-    kept = keep(
+    dependencies = prune(
         out,
         frozenset(),
         everything=False,
-        named=frozenset({"six", "not-there"}),
-        perhaps=frozenset({"cryptography", "x"}),
+        external=frozenset({"six", "not-there"}),
+        optional=frozenset({"cryptography", "x"}),
     )
-    assert [each.name for each in kept] == ["cffi", "cryptography", "six"]
+    assert [each.name for each in dependencies] == ["cffi", "cryptography", "six"]
 
 
 def test_where_it_cannot_be_known_everything_stays(out: Path) -> None:
-    assert len(keep(out, frozenset(), everything=True)) == 7
+    assert len(prune(out, frozenset(), everything=True)) == 7
     assert "sphinx" in left(out)
 
 
 def test_nothing_stays_when_nothing_is_imported(out: Path) -> None:
-    assert keep(out, frozenset(), everything=False) == []
+    assert prune(out, frozenset(), everything=False) == []
     assert not left(out)
 
 
 def test_a_library_that_is_not_locked_stops_the_build(out: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing in locks/run\.txt is imported as numpy, torch"):
-        keep(out, frozenset({"numpy", "jwt", "torch"}), everything=False)
+        prune(out, frozenset({"numpy", "jwt", "torch"}), everything=False)
 
 
 def test_licences_are_what_the_metadata_say_and_their_texts_are_all_there(out: Path) -> None:
-    kept = keep(out, frozenset(), everything=True)
-    said = {each.name: (each.licence, each.is_spdx) for each in kept}
+    dependencies = prune(out, frozenset(), everything=True)
+    said = {each.name: (each.licence, each.is_spdx) for each in dependencies}
     assert said["cryptography"] == ("MIT", True)
     assert said["typing-extensions"] == ("PSF", False)
     assert said["six"] == ("MIT License", False)
     assert said["cffi"] == ("", False)
-    text = licences(kept)
+    text = licences(dependencies)
     assert all(f"\n{name} 1.0: " in text for name in said)
     assert text.count("The terms of") == 7
 
 
 def test_every_locked_dependency_has_hashes() -> None:
-    found = locked()
-    assert {"aiobotocore", "pydantic-core", "pyjwt"} <= set(found)
-    for name, hashes in found.items():
+    lock = read_lock()
+    assert {"aiobotocore", "pydantic-core", "pyjwt"} <= set(lock)
+    for name, hashes in lock.items():
         assert name == normal(name)
         assert hashes
         assert all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes)

@@ -8,7 +8,7 @@ import platform
 import pytest
 
 from core.resolution.provider_types import ProviderSpec
-from infra.external import copy, copy_specs, drop_metadata, externals, with_directory
+from infra.external import copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
 from tests.unit.infra.test_dependencies import install
 
 OTHER = "x86_64" if platform.machine().lower() in {"aarch64", "arm64"} else "arm64"
@@ -42,7 +42,7 @@ def test_a_package_comes_with_what_it_requires_and_says_what_the_lock_has_not(si
         "import yaml\nfrom core.providers.http.upstream import UpstreamClient\n"
     )
     invalidate_caches()
-    found = externals([(spec("acme_provider", "idna"), None)])
+    found = find_external_packages([(spec("acme_provider", "idna"), None)])
     assert {"acme-provider", "acme-client", "aiohttp", "idna", "multidict"} <= found.distributions
     assert "llambda" not in found.distributions
     assert [str(each) for each in found.unlocked] == [
@@ -75,14 +75,14 @@ def test_an_editable_package_is_taken_from_its_folder(
     said = {"url": source.as_uri(), "dir_info": {"editable": True}}
     (info / "direct_url.json").write_text(json.dumps(said))
     invalidate_caches()
-    [taken] = externals([(spec("acme_edited"), None)]).unlocked
+    [taken] = find_external_packages([(spec("acme_edited"), None)]).unlocked
     assert (taken.name, taken.version, taken.modules) == ("its-name", "1.0", ("acme_edited",))
 
 
 def test_a_folder_on_the_path_alone_is_taken_without_a_version(site: Path) -> None:
     (site / "acme_loose.py").write_text("import json\n")
     invalidate_caches()
-    [taken] = externals([(spec("acme_loose"), None)]).unlocked
+    [taken] = find_external_packages([(spec("acme_loose"), None)]).unlocked
     assert str(taken) == "unlocked: acme_loose, taken as installed"
 
 
@@ -90,7 +90,7 @@ def test_machine_code_of_another_processor_is_refused(site: Path, tmp_path: Path
     install(site, "acme-native")
     (site / "acme_native" / "fast.so").write_text("")
     invalidate_caches()
-    found = externals([(spec("acme_native"), None)])
+    found = find_external_packages([(spec("acme_native"), None)])
     (tmp_path / "here").mkdir()
     copy(found, HERE, tmp_path / "here")
     with pytest.raises(
@@ -109,12 +109,12 @@ def test_machine_code_of_another_processor_is_refused(site: Path, tmp_path: Path
 )
 def test_what_is_not_installed_stops_the_build(wanted: ProviderSpec, module: str | None, words: str) -> None:
     with pytest.raises(ValueError, match="install") as refusal:
-        externals([(wanted, module)])
+        find_external_packages([(wanted, module)])
     assert words in str(refusal.value)
 
 
 def test_nothing_external_needs_nothing() -> None:
-    found = externals([])
+    found = find_external_packages([])
     assert not found.distributions | found.imports
     assert not found.unlocked
 
@@ -125,7 +125,7 @@ def test_spec_files_travel_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     place.mkdir(parents=True)
     (place / "a.yaml").write_text(json.dumps({"adapter": code}))
     monkeypatch.setenv("SPECS", str(tmp_path / "mine"))
-    directory, run_config = with_directory('{"version":2,"image_name":"t","external_providers_dir":"${env.SPECS}"}')
+    directory, run_config = resolve_directory('{"version":2,"image_name":"t","external_providers_dir":"${env.SPECS}"}')
     assert directory == str(tmp_path / "mine")
     written = json.loads(copy_specs(directory, run_config, tmp_path))
     assert written == {"version": 2, "image_name": "t", "external_providers_dir": "providers.d"}
@@ -135,5 +135,5 @@ def test_spec_files_travel_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         copy_specs(directory, run_config, tmp_path)
     monkeypatch.delenv("SPECS")
     with pytest.raises(ValueError, match="SPECS"):
-        with_directory('{"version":2,"image_name":"t","external_providers_dir":"${env.SPECS}"}')
-    assert with_directory("{}") == (None, "{}")
+        resolve_directory('{"version":2,"image_name":"t","external_providers_dir":"${env.SPECS}"}')
+    assert resolve_directory("{}") == (None, "{}")

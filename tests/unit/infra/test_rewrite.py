@@ -39,7 +39,7 @@ def test_a_library_that_is_not_in_the_package_is_left_out(package: Path) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_gone_stops_the_build(package: Path, name: str) -> None:
     (package / name).unlink()
-    with pytest.raises(ValueError, match=r"there is no .* to replace: mend infra/rewrite\.py"):
+    with pytest.raises(ValueError, match=r"there is no .* to replace: correct infra/rewrite\.py"):
         rewrite(package)
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_is_gone_stops_the_build(package: Path, name: str) -> None:
 @pytest.mark.parametrize("times", [0, 2])
 def test_a_file_that_is_another_stops_the_build(package: Path, name: str, times: int) -> None:
     (package / name).write_text(PARTS[name][0] * times)
-    with pytest.raises(ValueError, match=f"{name} has no longer what"):
+    with pytest.raises(ValueError, match=f"{name} no longer has the text that"):
         rewrite(package)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from infra.sdk_data import MODEL, OPERATIONS, cut, used_endpoints, used_model
+from infra.sdk_data import MODEL, OPERATIONS, trim_endpoints, trim_model, trim_sdk_data
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(botocore.__file__).parent / "data"
@@ -59,7 +59,7 @@ def test_the_services_are_those_that_core_makes_clients_of() -> None:
 @every_service
 def test_what_is_left_of_an_operation_is_all_of_it(service: str) -> None:
     before, after = (
-        ServiceModel(model, service) for model in (whole(service), used_model(whole(service), OPERATIONS[service]))
+        ServiceModel(model, service) for model in (whole(service), trim_model(whole(service), OPERATIONS[service]))
     )
     assert sorted(after.operation_names) == sorted(OPERATIONS[service])
     assert after.metadata == before.metadata
@@ -83,7 +83,7 @@ def members(shape: Any, above: tuple[str, ...] = ()) -> Any:
 
 @every_service
 def test_there_is_no_prose_in_what_is_left(service: str) -> None:
-    text = json.dumps(used_model(whole(service), OPERATIONS[service]))
+    text = json.dumps(trim_model(whole(service), OPERATIONS[service]))
     assert "<p>" not in text
     assert len(text) < len(json.dumps(whole(service))) / 3
 
@@ -96,7 +96,7 @@ SHAPES = st.dictionaries(NAMES, st.lists(NAMES, max_size=3), min_size=8)
 def test_shapes_are_kept_just_when_they_can_be_reached(refers: dict[str, list[str]], inputs: list[str]) -> None:
     shapes = {name: {"members": {str(i): {"shape": to} for i, to in enumerate(of)}} for name, of in refers.items()}
     model = {"operations": {f"Op{name}": {"input": {"shape": name}} for name in refers}, "shapes": shapes}
-    left = used_model(model, [f"Op{name}" for name in inputs])["shapes"]
+    left = trim_model(model, [f"Op{name}" for name in inputs])["shapes"]
     reached: set[str] = set()
     waiting = list(inputs)
     while waiting:
@@ -109,12 +109,12 @@ def test_shapes_are_kept_just_when_they_can_be_reached(refers: dict[str, list[st
 def test_members_that_are_called_like_a_keyword_are_kept() -> None:
     shapes = {"A": {"documentation": "prose", "members": {"documentation": {"shape": "B"}, "shape": {"shape": "B"}}}}
     model = {"operations": {"Op": {"input": {"shape": "A"}}}, "shapes": {**shapes, "B": {"type": "string"}}}
-    assert used_model(model, ["Op"])["shapes"]["A"] == {"members": shapes["A"]["members"]}
+    assert trim_model(model, ["Op"])["shapes"]["A"] == {"members": shapes["A"]["members"]}
 
 
 def test_every_region_of_the_services_is_left() -> None:
     before = json.loads((DATA / "endpoints.json").read_text(encoding="utf-8"))
-    after = used_endpoints(before)
+    after = trim_endpoints(before)
     for old, new in zip(before["partitions"], after["partitions"], strict=True):
         assert (old["regions"], old["defaults"]) == (new["regions"], new["defaults"])
         assert new["services"] == {name: old["services"][name] for name in SERVICES if name in old["services"]}
@@ -132,7 +132,7 @@ def copied(folder: Path) -> Path:
 
 def test_a_cut_loader_knows_the_services_in_use_and_no_other(tmp_path: Path) -> None:
     data = copied(tmp_path)
-    cut(data)
+    trim_sdk_data(data)
     loader = botocore.loaders.Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
     assert sorted(loader.list_available_services(MODEL)) == sorted(SERVICES)
     assert set(loader.load_service_model("dynamodb", MODEL)["operations"]) == set(OPERATIONS["dynamodb/2012-08-10"])
@@ -149,10 +149,10 @@ def test_an_operation_that_botocore_has_no_more_stops_the_build(
 ) -> None:
     monkeypatch.setitem(OPERATIONS, "sts/2011-06-15", ("AssumeRole", "AssumeNothing"))
     with pytest.raises(ValueError, match=r"sts/2011-06-15 has no AssumeNothing.*infra/sdk_data\.py"):
-        cut(copied(tmp_path))
+        trim_sdk_data(copied(tmp_path))
 
 
 def test_a_version_that_botocore_has_no_more_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OPERATIONS, "sts/1999-01-01", ("AssumeRole",))
     with pytest.raises(ValueError, match="botocore has no sts/1999-01-01"):
-        cut(copied(tmp_path))
+        trim_sdk_data(copied(tmp_path))

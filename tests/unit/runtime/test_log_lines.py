@@ -12,13 +12,13 @@ import pytest
 
 from core.frame.observed import Observed
 from core.runtime.log_lines import COARSE, FINE, UNITS, emf, readable, to_cloudwatch, to_log
-from core.web.observed import Record
+from core.web.observed import RequestRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
 ALWAYS = {"Requests", "Errors", "Throttles", "ColdStart", "OwnMilliseconds"}
 
 
-def record(observed: Observed | None = None, **more: Any) -> Record:
+def record(observed: Observed | None = None, **more: Any) -> RequestRecord:
     given_ones: dict[str, Any] = {
         "request_id": "req_1",
         "trace_id": "",
@@ -31,7 +31,7 @@ def record(observed: Observed | None = None, **more: Any) -> Record:
         "own": 0.0011,
         "first_byte": 0.41,
     }
-    return Record(**given_ones | more, observed=observed or Observed())
+    return RequestRecord(**given_ones | more, observed=observed or Observed())
 
 
 def chat(model: str = "small", provider: str = "local") -> Observed:
@@ -40,7 +40,7 @@ def chat(model: str = "small", provider: str = "local") -> Observed:
     return observed
 
 
-def parsed(told: Record) -> dict[str, Any]:
+def parsed(told: RequestRecord) -> dict[str, Any]:
     """The line, which is one and keeps the specification's rules."""
     text = emf(told, "f-Inference", NOW)
     assert text.endswith("}\n")

@@ -8,7 +8,7 @@ import pytest
 
 from core.config.overlay import Overlay, parse_overlay_request
 from core.providers.openai.config import config_of
-from core.services.configurations.overrides import Viewed, overridden
+from core.services.configurations.overrides import ConfiguredProvider, apply_overrides
 
 VLLM = config_of("remote::vllm")
 HOSTS = ("http://home/v1", "http://b:1/v1", "https://b/v1", "http://c")
@@ -24,17 +24,17 @@ STEP = st.fixed_dictionaries(
 )
 
 
-def viewed(overlay: Overlay, base: dict[str, Any], *, registered: bool) -> Viewed:
+def configured(overlay: Overlay, base: dict[str, Any], *, registered: bool) -> ConfiguredProvider:
     config = overlay.get("inference", {}).get("p", {}).get("config", {})
-    return Viewed("inference", "p", "remote::vllm", VLLM.model_validate(base | config), registered)
+    return ConfiguredProvider("inference", "p", "remote::vllm", VLLM.model_validate(base | config), registered)
 
 
 def step(overlay: Overlay, config: dict[str, Any], *, registered: bool) -> Overlay:
-    now, alone = viewed(overlay, BASE, registered=registered), viewed({}, BASE, registered=registered)
-    wish = parse_overlay_request({"inference": [{"provider_id": "p", "config": config}]})
-    change = overridden(wish, overlay, [now], [] if registered else [alone])
-    assert not change.problems
-    return change.overlay
+    now, alone = configured(overlay, BASE, registered=registered), configured({}, BASE, registered=registered)
+    request = parse_overlay_request({"inference": [{"provider_id": "p", "config": config}]})
+    proposal = apply_overrides(request, overlay, [now], [] if registered else [alone])
+    assert not proposal.problems
+    return proposal.overlay
 
 
 def key(config: Any) -> str | None:
@@ -51,36 +51,36 @@ def test_a_key_goes_to_the_host_that_it_was_given_for_and_to_no_other(
         overlay = {"inference": {"p": {"provider_type": "remote::vllm", "config": dict(BASE), "registered": True}}}
     allowed: dict[str, set[str | None]] = {host: {None} for host in HOSTS}
     allowed[HOSTS[0]].add("operators")
-    for each in steps:
-        if registered and "url" in each and each["url"] is None:
+    for change in steps:
+        if registered and "url" in change and change["url"] is None:
             continue  # nothing is left of it then, and it is refused
-        overlay = step(overlay, each, registered=registered)
-        config: Any = viewed(overlay, BASE if not registered else {}, registered=registered).config
+        overlay = step(overlay, change, registered=registered)
+        config: Any = configured(overlay, BASE if not registered else {}, registered=registered).config
         url = str(config.url)
-        if each.get("api_token"):
-            assert key(config) == each["api_token"]
-            allowed[url].add(each["api_token"])
+        if change.get("api_token"):
+            assert key(config) == change["api_token"]
+            allowed[url].add(change["api_token"])
         assert key(config) in allowed[url]
 
 
 def test_going_home_brings_the_operators_key_back() -> None:
     away = step({}, {"url": HOSTS[1], "api_token": "k1"}, registered=False)
-    assert key(viewed(away, BASE, registered=False).config) == "k1"
+    assert key(configured(away, BASE, registered=False).config) == "k1"
     for home in (None, HOSTS[0]):
         back = step(away, {"url": home}, registered=False)
-        assert key(viewed(back, BASE, registered=False).config) == "operators"
+        assert key(configured(back, BASE, registered=False).config) == "operators"
 
 
 def test_the_same_host_under_another_path_keeps_the_key() -> None:
     overlay = step({}, {"url": "http://home:80/other"}, registered=False)
-    assert key(viewed(overlay, BASE, registered=False).config) == "operators"
+    assert key(configured(overlay, BASE, registered=False).config) == "operators"
 
 
 def test_what_takes_a_key_away_is_said_once() -> None:
-    now = viewed({}, BASE, registered=False)
-    wish = parse_overlay_request({"inference": [{"provider_id": "p", "config": {"url": HOSTS[1]}}]})
-    change = overridden(wish, {}, [now], [now])
-    assert change.withheld == ("providers.inference[0].config.api_token",)
+    now = configured({}, BASE, registered=False)
+    request = parse_overlay_request({"inference": [{"provider_id": "p", "config": {"url": HOSTS[1]}}]})
+    proposal = apply_overrides(request, {}, [now], [now])
+    assert proposal.withheld == ("providers.inference[0].config.api_token",)
     later = parse_overlay_request({"inference": [{"provider_id": "p", "config": {"timeout": 3}}]})
-    away = viewed(change.overlay, BASE, registered=False)
-    assert overridden(later, change.overlay, [away], [now]).withheld == ()
+    away = configured(proposal.overlay, BASE, registered=False)
+    assert apply_overrides(later, proposal.overlay, [away], [now]).withheld == ()

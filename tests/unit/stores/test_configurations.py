@@ -56,4 +56,4 @@ def test_versions_are_whole_numbers_from_one(version: int, *, is_one: bool) -> N
 
 
 def test_what_is_missing_says_where_to_look() -> None:
-    assert str(not_found(7)) == "There is no configuration `7`. GET /v1/configurations lists those that there are."
+    assert str(not_found(7)) == "There is no configuration `7`. GET /v1/configurations lists those that exist."

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.errors import UpstreamThrottled
 from core.frame.tracing import TRACE, UNTRACED
 from core.frame.types import JsonStream
-from core.web.observed import LONGEST_ID, Observer, Record, observed_of, request_id
+from core.web.observed import LONGEST_ID, Observer, RequestRecord, observed_of, request_id
 from core.web.sse import EventStream
 
 OWN = re.compile("req_[0-9a-f]{32}")
@@ -52,11 +52,13 @@ class World:
     """An app behind an observer; `records` and `sent` are what came of it."""
 
     def __init__(self, app: App) -> None:
-        self.records: list[Record] = []
+        self.records: list[RequestRecord] = []
         self.sent: list[Message] = []
         self.observer = Observer(app, self.records.append)
 
-    async def ask(self, asked: dict[str, Any] | None = None, receive: Receive = waits, pause: float = 0) -> Record:
+    async def ask(
+        self, asked: dict[str, Any] | None = None, receive: Receive = waits, pause: float = 0
+    ) -> RequestRecord:
         async def send(message: Message) -> None:
             await asyncio.sleep(pause)
             self.sent.append(message)

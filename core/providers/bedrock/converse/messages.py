@@ -33,7 +33,7 @@ def to_converse_messages(messages: Sequence[JsonObject]) -> tuple[list[JsonObjec
         elif blocks:
             turns.append({"role": role, "content": blocks})
     if not turns:
-        raise invalid_field("messages", "there must be a message, beside the system's, that is not blank.")
+        raise invalid_field("messages", "must have a message, other than the system's, that is not blank.")
     tell_apart(_documents([block for turn in turns for block in turn["content"]]))
     return system, turns
 
@@ -71,7 +71,7 @@ def _tool(message: JsonObject, path: str) -> list[JsonObject]:
 def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
     """What it thought, said and called, in this order."""
     if message.get("function_call") is not None:
-        raise invalid_field(f"{path}.function_call", "is not offered; use tool_calls.")
+        raise invalid_field(f"{path}.function_call", "is not supported; use tool_calls.")
     thoughts = objects_at(message.get("thinking_blocks"), f"{path}.thinking_blocks")
     calls = objects_at(message.get("tool_calls"), f"{path}.tool_calls")
     texts = [(message.get(name), f"{path}.{name}") for name in ("content", "refusal")]

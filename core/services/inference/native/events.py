@@ -20,7 +20,7 @@ from core.services.inference.native.reply import (
 
 
 class Events(Protocol):
-    """What both kinds of stream are."""
+    """The translation of one stream: `begin`, then `feed` for each chunk, then `end`."""
 
     def begin(self) -> list[JsonObject]:
         """The events before the first chunk."""
@@ -77,8 +77,8 @@ class ChatEvents:
         if logprobs and not deltas:
             deltas = [_text("")]
         return [
-            _event("progress", each, logprobs=logprobs if position == 0 else None)
-            for position, each in enumerate(deltas)
+            _event("progress", part_delta, logprobs=logprobs if position == 0 else None)
+            for position, part_delta in enumerate(deltas)
         ]
 
     def end(self) -> list[JsonObject]:
@@ -104,10 +104,10 @@ class ChatEvents:
             deltas.append(_tool(text, "in_progress"))
         return deltas
 
-    def _index(self, given: object, *, begins: bool) -> int:
-        """Some providers leave the index out; then an id begins the next call."""
-        if isinstance(given, int):
-            return given
+    def _index(self, reported: object, *, begins: bool) -> int:
+        """The call's index; some providers leave it out, then an id begins the next call."""
+        if isinstance(reported, int):
+            return reported
         return self._last_begun + 1 if begins else max(self._last_begun, 0)
 
 

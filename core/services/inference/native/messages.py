@@ -10,7 +10,8 @@ from core.apis.native import Message, ToolCall
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 
-# The formats that OpenAI's image inputs have, by their first bytes (https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm).
+# The formats that OpenAI's image inputs have, by their first bytes. Source:
+# https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm.
 SIGNATURES: Final = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
@@ -34,8 +35,8 @@ def text_of(content: object, path: str) -> str:
         return parts
     for position, part in enumerate(parts):
         if part["type"] != "text":
-            where = f"{path}[{position}]" if isinstance(content, list) else path
-            raise InvalidRequest(f"{where}: an image cannot be used here, only text.", param=where)
+            item_path = f"{path}[{position}]" if isinstance(content, list) else path
+            raise InvalidRequest(f"{item_path}: an image cannot be used here, only text.", param=item_path)
     return "".join(part["text"] for part in parts)
 
 
@@ -54,7 +55,7 @@ def _message(message: Message, path: str) -> JsonObject:
             return {"role": "user", "content": _with_context(message, path)}
         case "tool":
             if message.call_id is None:
-                raise InvalidRequest(f"{path}.call_id: a tool's message needs it.", param=f"{path}.call_id")
+                raise InvalidRequest(f"{path}.call_id: is required in a message of a tool.", param=f"{path}.call_id")
             content = to_openai_content(message.content, f"{path}.content")
             return {"role": "tool", "tool_call_id": message.call_id, "content": content}
         case "assistant":
@@ -114,8 +115,8 @@ def _part(item: Any, path: str) -> JsonObject:  # noqa: ANN401 - whatever a call
         case {"type": "image", "image": {}}:
             return {"type": "image_url", "image_url": {"url": _image_url(item["image"], f"{path}.image")}}
         case _:
-            wanted = "a string, {type: text, text}, or {type: image, image: {url: {uri}} or {data}}"
-            raise InvalidRequest(f"{path}: must be {wanted}.", param=path)
+            shape = "a string, {type: text, text}, or {type: image, image: {url: {uri}} or {data}}"
+            raise InvalidRequest(f"{path}: must be {shape}.", param=path)
 
 
 def _image_url(image: JsonObject, path: str) -> str:

@@ -18,7 +18,7 @@ def from_openai_chat(reply: JsonObject) -> JsonObject:
     """A `chat.completion` as 0.2's ChatCompletionResponse: its first choice."""
     choice = first_choice(reply)
     if choice.get("message") is None:
-        raise unexpected("a choice without a message")
+        raise build_shape_error("a choice without a message")
     message = object_at(choice, "message")
     completion_message: JsonObject = {
         "role": "assistant",
@@ -51,21 +51,21 @@ def from_openai_embeddings(reply: JsonObject) -> JsonObject:
 
 
 def first_choice(reply: JsonObject) -> JsonObject:
-    """The only choice, since the native shapes have room for one."""
+    """The first of `choices`: 0.2's shapes have room for one."""
     match reply:
         case {"choices": [{}, *_]}:
             return cast("JsonObject", reply["choices"][0])
         case _:
-            raise unexpected("no choice")
+            raise build_shape_error("no choice")
 
 
 def stop_reason_of(finish_reason: object) -> str:
-    """0.2's word for OpenAI's; what is not known ended the turn."""
+    """0.2's stop reason for OpenAI's `finish_reason`; an unknown one ended the turn."""
     return STOP_REASONS.get(str(finish_reason), "end_of_turn")
 
 
 def metrics_of(usage: object) -> list[JsonObject] | None:
-    """Token counts, or None if the provider told none."""
+    """Token counts as 0.2's metrics, or None where the provider reported none."""
     if not isinstance(usage, dict):
         return None
     counts = cast("JsonObject", usage)
@@ -78,7 +78,10 @@ def metrics_of(usage: object) -> list[JsonObject] | None:
 
 
 def native_tool_call(call_id: str, name: str, raw: str) -> JsonObject:
-    """A ToolCall: `arguments` parsed, their JSON beside them; what is no JSON object stays a string, without."""
+    """A ToolCall of 0.2: `arguments` parsed, with their JSON in `arguments_json`.
+
+    Models write invalid JSON at times: then `arguments` is the text as it came, and `arguments_json` null.
+    """
     raw = raw or "{}"
     try:
         arguments = read_object(raw)
@@ -97,11 +100,11 @@ def logprobs_of(choice: JsonObject) -> list[JsonObject] | None:
     """One `{logprobs_by_token}` per token, the token itself first; chat's form and the older one of completions."""
     match choice.get("logprobs"):
         case {"content": [*_]}:
-            return [_of_token(token) for token in objects_at(choice["logprobs"], "content")]
+            return [_token_logprobs(token) for token in objects_at(choice["logprobs"], "content")]
         case {"tokens": [*tokens], "token_logprobs": [*chosen]}:
             others: list[Any] = choice["logprobs"].get("top_logprobs") or [None] * len(tokens)
             return [
-                _by_token({token: value} | (other or {}))
+                _logprobs_entry({token: value} | (other or {}))
                 for token, value, other in zip(tokens, chosen, others, strict=False)
             ]
         case _:
@@ -116,7 +119,7 @@ def object_at(holder: JsonObject, name: str) -> JsonObject:
         case {}:
             return cast("JsonObject", holder[name])
         case _:
-            raise unexpected(f"`{name}` that is no object")
+            raise build_shape_error(f"a `{name}` that is not an object")
 
 
 def text_at(holder: JsonObject, name: str) -> str:
@@ -127,7 +130,7 @@ def text_at(holder: JsonObject, name: str) -> str:
         case str(text):
             return text
         case _:
-            raise unexpected(f"`{name}` that is no string")
+            raise build_shape_error(f"a `{name}` that is not a string")
 
 
 def objects_at(holder: JsonObject, name: str) -> list[JsonObject]:
@@ -138,20 +141,20 @@ def objects_at(holder: JsonObject, name: str) -> list[JsonObject]:
         case [*items] if all(isinstance(item, dict) for item in items):
             return cast("list[JsonObject]", items)
         case _:
-            raise unexpected(f"`{name}` that is no list of objects")
+            raise build_shape_error(f"a `{name}` that is not a list of objects")
 
 
-def unexpected(what: str) -> UpstreamFailed:
+def build_shape_error(fault: str) -> UpstreamFailed:
     """The failure of a provider that does not keep to OpenAI's shapes."""
-    return UpstreamFailed(f"The provider's answer is not of OpenAI's shape: it has {what}.")
+    return UpstreamFailed(f"The provider's answer is not of OpenAI's shape: it has {fault}.")
 
 
-def _of_token(token: JsonObject) -> JsonObject:
+def _token_logprobs(token: JsonObject) -> JsonObject:
     tokens = [token, *objects_at(token, "top_logprobs")]
-    return _by_token({text_at(each, "token"): each.get("logprob") for each in tokens})
+    return _logprobs_entry({text_at(alternative, "token"): alternative.get("logprob") for alternative in tokens})
 
 
-def _by_token(values: dict[str, float | None]) -> JsonObject:
+def _logprobs_entry(values: dict[str, float | None]) -> JsonObject:
     return {"logprobs_by_token": {token: value for token, value in values.items() if value is not None}}
 
 
@@ -163,5 +166,5 @@ def _tool_call(call: JsonObject) -> JsonObject:
 def _vector(entry: JsonObject, position: int) -> tuple[int, list[float]]:
     index, vector = entry.get("index"), entry.get("embedding")
     if not isinstance(vector, list):
-        raise unexpected("an embedding that is no list of numbers")
+        raise build_shape_error("an embedding that is not a list of numbers")
     return (index if isinstance(index, int) else position), cast("list[float]", vector)

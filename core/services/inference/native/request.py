@@ -22,9 +22,9 @@ from core.services.inference.native.messages import text_of, to_openai_messages
 from core.services.inference.native.tools import to_openai_tools
 
 GREEDY: Final[JsonObject] = {"temperature": 0.0}
-STREAMED: Final[JsonObject] = {"stream": True, "stream_options": {"include_usage": True}}
+STREAM: Final[JsonObject] = {"stream": True, "stream_options": {"include_usage": True}}
 # These would change the shape of the provider's answer, which the native shapes have no room for.
-KEPT_BACK: Final = frozenset({"stream", "stream_options", "n", "encoding_format"})
+NOT_FORWARDED: Final = frozenset({"stream", "stream_options", "n", "encoding_format"})
 NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]+")
 MOST_NAME: Final = 64  # characters, OpenAI's limit
 
@@ -32,7 +32,7 @@ MOST_NAME: Final = 64  # characters, OpenAI's limit
 def to_openai_chat(request: NativeChatRequest, *, stream: bool = False) -> ChatRequest:
     """The same conversation; `stream` asks for chunks with the usage at their end."""
     messages = to_openai_messages(request.messages, "messages")
-    body = _conversation(request) | {"messages": messages} | (STREAMED if stream else {})
+    body = _conversation(request) | {"messages": messages} | (STREAM if stream else {})
     return ChatRequest.model_validate(body)
 
 
@@ -47,7 +47,7 @@ def to_openai_chats(request: NativeChatBatchRequest) -> list[ChatRequest]:
 
 def to_openai_completion(request: NativeCompletionRequest, *, stream: bool = False) -> CompletionRequest:
     """The content as a prompt; `stream` asks for chunks with the usage at their end."""
-    body = _completion(request) | {"prompt": text_of(request.content, "content")} | (STREAMED if stream else {})
+    body = _completion(request) | {"prompt": text_of(request.content, "content")} | (STREAM if stream else {})
     return CompletionRequest.model_validate(body)
 
 
@@ -62,7 +62,7 @@ def to_openai_completions(request: NativeCompletionBatchRequest) -> list[Complet
 
 def to_openai_embeddings(request: NativeEmbeddingsRequest) -> EmbeddingsRequest:
     """The contents as a list of texts, even if there is one; vectors are asked for as numbers."""
-    body = _unread(request) | {
+    body = _extra_fields(request) | {
         "model": request.model_id,
         "input": [text_of(item, f"contents[{position}]") for position, item in enumerate(request.contents)],
     }
@@ -93,11 +93,11 @@ def _completion(request: Generation) -> JsonObject:
 
 def _generation(request: Generation) -> JsonObject:
     sampling = GREEDY if request.sampling_params is None else _sampling(request.sampling_params)
-    return sampling | _unread(request) | _response_format(request.response_format) | {"model": request.model_id}
+    return sampling | _extra_fields(request) | _response_format(request.response_format) | {"model": request.model_id}
 
 
-def _unread(request: Wire) -> JsonObject:
-    return {name: value for name, value in (request.model_extra or {}).items() if name not in KEPT_BACK}
+def _extra_fields(request: Wire) -> JsonObject:
+    return {name: value for name, value in (request.model_extra or {}).items() if name not in NOT_FORWARDED}
 
 
 def _sampling(params: SamplingParams) -> JsonObject:
@@ -121,20 +121,20 @@ def _strategy(strategy: SamplingStrategy) -> JsonObject:
         case "top_k":
             if strategy.top_k is None:
                 path = "sampling_params.strategy.top_k"
-                raise InvalidRequest(f"{path}: the strategy top_k needs it.", param=path)
+                raise InvalidRequest(f"{path}: is required by the strategy top_k.", param=path)
             return {"top_k": strategy.top_k}
 
 
-def _response_format(wanted: ResponseFormat | None) -> JsonObject:
-    if wanted is None:
+def _response_format(response_format: ResponseFormat | None) -> JsonObject:
+    if response_format is None:
         return {}
-    if wanted.type == "grammar":
+    if response_format.type == "grammar":
         message = "response_format: a grammar is not offered by OpenAI-compatible remotes; use a json_schema."
         raise InvalidRequest(message, param="response_format")
-    if wanted.json_schema is None:
+    if response_format.json_schema is None:
         path = "response_format.json_schema"
-        raise InvalidRequest(f"{path}: the response format json_schema needs it.", param=path)
-    title = wanted.json_schema.get("title")
+        raise InvalidRequest(f"{path}: is required by the response format json_schema.", param=path)
+    title = response_format.json_schema.get("title")
     name = NOT_IN_NAMES.sub("_", title)[:MOST_NAME] if isinstance(title, str) else ""
-    schema = {"name": name or "response", "schema": wanted.json_schema, "strict": True}
+    schema = {"name": name or "response", "schema": response_format.json_schema, "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}

@@ -1,4 +1,4 @@
-"""The native inference router: translates to OpenAI's words, asks the inference router, translates back."""
+"""Llama Stack 0.2's inference API over OpenAI's: requests are translated, then answers and streams back."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Sequence
@@ -41,7 +41,7 @@ class NativeRouter:
     async def native_stream_chat_completion(self, request: NativeChatRequest) -> JsonStream:
         with _native_names():
             chunks = await self._inference.stream_chat_completion(to_openai_chat(request, stream=True))
-        return _translated(chunks, ChatEvents())
+        return _translate_stream(chunks, ChatEvents())
 
     async def native_completion(self, request: NativeCompletionRequest) -> JsonObject:
         with _native_names():
@@ -50,7 +50,7 @@ class NativeRouter:
     async def native_stream_completion(self, request: NativeCompletionRequest) -> JsonStream:
         with _native_names():
             chunks = await self._inference.stream_completion(to_openai_completion(request, stream=True))
-        return _translated(chunks, CompletionEvents())
+        return _translate_stream(chunks, CompletionEvents())
 
     async def native_embeddings(self, request: NativeEmbeddingsRequest) -> JsonObject:
         with _native_names():
@@ -58,16 +58,16 @@ class NativeRouter:
 
     async def native_batch_chat_completion(self, request: NativeChatBatchRequest) -> JsonObject:
         with _native_names():
-            replies = await _each(self._inference.chat_completion, to_openai_chats(request))
+            replies = await _run_batch(self._inference.chat_completion, to_openai_chats(request))
             return {"batch": [from_openai_chat(reply) for reply in replies]}
 
     async def native_batch_completion(self, request: NativeCompletionBatchRequest) -> JsonObject:
         with _native_names():
-            replies = await _each(self._inference.completion, to_openai_completions(request))
+            replies = await _run_batch(self._inference.completion, to_openai_completions(request))
             return {"batch": [from_openai_completion(reply) for reply in replies]}
 
 
-async def _each[R](ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests: Sequence[R]) -> list[JsonObject]:
+async def _run_batch[R](ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests: Sequence[R]) -> list[JsonObject]:
     """The answers in the requests' order; the first failure cancels what is under way, and is raised."""
     places = asyncio.Semaphore(BATCH_AT_ONCE)
 
@@ -83,7 +83,7 @@ async def _each[R](ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests
     return [task.result() for task in tasks]
 
 
-async def _translated(chunks: JsonStream, events: Events) -> JsonStream:
+async def _translate_stream(chunks: JsonStream, events: Events) -> JsonStream:
     async with aclosing(chunks):
         for event in events.begin():
             yield event

@@ -38,8 +38,8 @@ def to_openai_tools(request: Conversation) -> JsonObject:
         return tools | {"tool_choice": choice}
     names = [tool.tool_name for tool in request.tools or ()]
     if choice not in names:
-        known = ", ".join(f"`{name}`" for name in names) or "none were given"
-        raise InvalidRequest(f"{path}: `{choice}` needs a tool to choose. The tools: {known}.", param=path)
+        choices = ", ".join(f"`{name}`" for name in names) or "none were given"
+        raise InvalidRequest(f"{path}: `{choice}` needs a tool to choose. The tools: {choices}.", param=path)
     return tools | {"tool_choice": {"type": "function", "function": {"name": choice}}}
 
 
@@ -82,8 +82,8 @@ def _schema(param_type: str, path: str) -> JsonObject:
     match = GENERIC.fullmatch(param_type)
     outer = TYPES.get(match["outer"].lower()) if match else None
     if match is None or outer is None:
-        known = ", ".join(name for name in TYPES)
-        raise InvalidRequest(f"{path}: `{param_type}` is not a type. The types: {known}.", param=path)
+        types = ", ".join(TYPES)
+        raise InvalidRequest(f"{path}: `{param_type}` is not a type. The types: {types}.", param=path)
     schema: JsonObject = {"type": outer} if outer else {}
     if outer == "array" and match["inner"] and match["outer"].lower() != "tuple":
         schema["items"] = _schema(match["inner"], path)
