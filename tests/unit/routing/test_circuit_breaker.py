@@ -44,6 +44,14 @@ def test_failures_in_a_row_open_it_and_others_do_not(circuits: CircuitBreaker) -
     assert circuits.describe_failures("a") == [{"model": "m", "state": "open", "failures": 3, "retry_in": 30.0}]
 
 
+def test_a_provider_that_is_configured_otherwise_begins_anew_and_no_other_does(circuits: CircuitBreaker) -> None:
+    for key in (KEY, ("m", "a")):
+        for _ in range(3):
+            circuits.record_failure(Permit(key))
+    circuits.forget("a")
+    assert (circuits.admit(KEY) is not None, circuits.admit(("m", "a"))) == (True, None)
+
+
 def test_each_target_has_its_own(circuits: CircuitBreaker) -> None:
     fail(circuits, 3)
     assert circuits.admit(("a", "n"))
