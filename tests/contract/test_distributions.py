@@ -18,6 +18,7 @@ from infra.local.dynamodb import CREDENTIALS
 from infra.local.model_server import CHAT_MODEL
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import GUARDRAIL, KEYS, MODEL, REGION, FakeBedrock
+from tests.parts.guardrails import judging, listing
 from tests.parts.secrets import plant
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import FakeUpstream, status
@@ -179,21 +180,17 @@ async def test_the_federated_model_falls_back_to_bedrock_and_the_circuit_opens(w
         assert sum(seen.path == "/v1/chat/completions" for seen in world.vllm.seen[before:]) == 5
 
 
-async def test_the_key_goes_to_the_upstream_and_nowhere_else(world: World) -> None:
-    async with await world.start("openai-compatible") as client:
-        assert (await chat(client, "m")).status_code == 200
-        assert world.vllm.seen[-1].headers["authorization"] == f"Bearer {UPSTREAM_KEY}"
-        assert UPSTREAM_KEY not in (await client.get("/v1/providers")).text
-
-
-async def test_a_copy_of_a_distribution_is_served_too(world: World, tmp_path: Path) -> None:
-    out = tmp_path / "mine.yaml"
-    made = await _llambda("distributions", "init", "remote-vllm", "--out", str(out))
-    assert f"llambda serve {out}" in made
-    variables = {"VLLM_URL": world.vllm.url, "SQLITE_STORE_DIR": str(tmp_path)}
-    url = await asyncio.to_thread(world.opened.enter_context, serving(out, tmp_path / "log", env=variables))
-    async with httpx.AsyncClient(base_url=url) as client:
-        assert (await chat(client, "vllm/m")).status_code == 200
+async def test_the_shield_of_bedrock_judges_and_both_its_providers_are_well(world: World) -> None:
+    world.bedrock.replies |= {"list-guardrails": listing("DRAFT", "1"), "apply-guardrail": judging("bad")}
+    async with await world.start("bedrock") as client:
+        [shield] = (await client.get("/v1/shields")).json()["data"]
+        assert (shield["identifier"], shield["params"]) == (GUARDRAIL, {"guardrailVersion": 1})
+        for said, level in (("good", None), ("bad", "error")):
+            asked = {"shield_id": GUARDRAIL, "messages": [{"role": "user", "content": said}], "params": {}}
+            violation = (await client.post("/v1/safety/run-shield", json=asked)).json()["violation"]
+            assert (violation and violation["violation_level"]) == level
+        providers = (await client.get("/v1/providers")).json()["data"]
+        assert {each["api"]: each["health"]["status"] for each in providers} == {"inference": "OK", "safety": "OK"}
 
 
 async def test_what_init_writes_is_served_with_its_keys_and_its_quota(world: World, tmp_path: Path) -> None:
@@ -206,16 +203,3 @@ async def test_what_init_writes_is_served_with_its_keys_and_its_quota(world: Wor
         assert (await chat(client, "m")).status_code == 401
         client.headers.update(headers)
         assert [(await chat(client, "m")).status_code for _ in range(3)] == [200, 200, 429]
-
-
-async def test_the_llama_guard_of_init_judges_what_is_said(world: World, tmp_path: Path) -> None:
-    out = tmp_path / "mine.yaml"
-    flags = ("--inference", "vllm", "--url", world.vllm.url, "--model", "m", "--guardrail", "llama-guard:guard")
-    await _llambda("init", "--yes", *flags, "--db-path", str(tmp_path / "registry.db"), "--out", str(out))
-    unsafe = {**upstreams.CHAT, "choices": [{"index": 0, "message": {"role": "assistant", "content": "unsafe\nS1"}}]}
-    world.vllm.replies["/v1/chat/completions"] = status(200, unsafe)
-    url = await asyncio.to_thread(world.opened.enter_context, serving(out, tmp_path / "log"))
-    async with httpx.AsyncClient(base_url=url) as client:
-        answer = await chat(client, "m")
-        assert answer.json()["choices"][0]["finish_reason"] == "content_filter", answer.text
-    assert [seen.body["model"] for seen in world.vllm.seen if seen.body] == ["guard"]

@@ -1,12 +1,9 @@
 """The templates of Llama Stack 0.2.12: what `config validate` says of each, and what `init --from` makes of it serves."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 import re
-import subprocess
-import sys
 from typing import Any, override
 
 from aiohttp import web
@@ -26,7 +23,6 @@ from core.runtime.function import app_of_stack
 from core.web.app import union
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import KEYS, REGION, FakeBedrock
-from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import FakeUpstream
 
 TEMPLATES = Path(__file__).parents[1] / "parts" / "templates"
@@ -150,26 +146,3 @@ class AnyRoot(FakeUpstream):
     async def reply(self, request: web.Request) -> web.StreamResponse:
         listed = {"object": "list", "data": self.models}
         return web.json_response(listed if request.path.endswith("/models") else upstreams.CHAT)
-
-
-async def test_a_migrating_user_gets_from_the_old_file_to_a_chat(tmp_path: Path) -> None:
-    async with upstreams.running() as upstream:
-        out = tmp_path / "new.yaml"
-        command = [
-            sys.executable,
-            "-m",
-            "core.cli.main",
-            "init",
-            "--from",
-            str(source("remote-vllm")),
-            "--out",
-            str(out),
-        ]
-        made = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=True)
-        assert "providers.vector_io: API `vector_io` is not in this build (faiss)" in made.stdout
-        assert "\n  INFERENCE_MODEL\n" in made.stdout
-        variables = {"VLLM_URL": upstream.url, "INFERENCE_MODEL": "m", "SQLITE_STORE_DIR": str(tmp_path)}
-        with serving(out, tmp_path / "log", env=variables) as url:
-            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-                answer = await client.post("/v1/openai/v1/chat/completions", json={"model": "m", "messages": HELLO})
-                assert answer.json()["choices"][0]["message"]["content"] == "Hello"
