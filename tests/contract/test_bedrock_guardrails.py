@@ -1,7 +1,6 @@
 """Shields of `remote::bedrock` in a whole stack: the real SDK over a fake of Bedrock's wire, and chat behind them."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -11,11 +10,7 @@ import httpx
 import pytest
 
 from core.config.load import load
-from core.resolution.check import check
-from core.resolution.resolve import resolve
-from core.runtime.function import app_of_stack
 from core.services.inference.shielded import WINDOW
-from core.web.app import union
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import GUARDRAIL, KEYS, REGION, FakeBedrock, refusal
 from tests.parts.guardrails import (
@@ -28,6 +23,7 @@ from tests.parts.guardrails import (
     listing,
     passed,
 )
+from tests.parts.live_stack import client_over
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, chunk, status, stream
 
@@ -96,7 +92,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     bedrock, model = FakeBedrock(replies={"list-guardrails": listing("DRAFT", "1", "2")}), FakeUpstream()
     (tmp_path / "run.yaml").write_text(CONFIG, "utf-8")
     plant(KEYS["aws_secret_access_key"])
-    async with upstreams.running(bedrock), upstreams.running(model), AsyncExitStack() as opened:
+    async with upstreams.running(bedrock), upstreams.running(model):
         environ = {
             "VLLM_URL": model.url,
             "BEDROCK_URL": bedrock.url,
@@ -106,14 +102,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "FOLDER": str(tmp_path),
             **{name.upper(): value for name, value in KEYS.items()},
         }
-        loaded = load(tmp_path / "run.yaml", environ)
-        assert not loaded.problems + check(loaded)
-        stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
-        for _, stack in stacks:
-            opened.push_async_callback(stack.close)
-        transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
-        client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
-        yield World(client, bedrock, model)
+        async with client_over(load(tmp_path / "run.yaml", environ)) as client:
+            yield World(client, bedrock, model)
 
 
 async def test_what_passes_has_no_violation(world: World) -> None:

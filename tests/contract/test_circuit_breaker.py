@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-import httpx
 import pytest
 
 from core.config.load import interpret
@@ -15,8 +14,6 @@ from core.errors import ApiError, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Call, Principal
 from core.resolution.resolve import resolve
 from core.routing.circuit_breaker import CircuitBreaker
-from core.runtime.function import app_of_stack
-from core.web.app import union
 from tests.contract.targets import (
     MINE,
     OPERATIONS,
@@ -29,6 +26,7 @@ from tests.contract.targets import (
     two_targets,
     until,
 )
+from tests.parts.live_stack import client_of
 from tests.parts.upstream import CHAT, CHUNKS, chunk, hang, status, stream
 
 
@@ -188,24 +186,15 @@ def document(world: World, folder: Path, **more: Any) -> dict[str, Any]:
     }
 
 
-async def client_of(world: World, folder: Path, opened: AsyncExitStack, **more: Any) -> httpx.AsyncClient:
-    """Of a server whose functions each have a stack of their own, as those of `llambda serve`."""
-    loaded = interpret(document(world, folder, **more), {})
-    stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "admin")]
-    for _, stack in stacks:
-        opened.push_async_callback(stack.close)
-    transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
-    return await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
-
-
 BODY = {"model": "mine", "messages": [{"role": "user", "content": "Hi"}]}
 CHAT_PATH = "/v1/chat/completions"
 
 
 async def test_an_open_circuit_is_told_by_the_list_of_providers(world: World, tmp_path: Path) -> None:
     world.first(status(500))
-    async with AsyncExitStack() as opened:
-        client = await client_of(world, tmp_path, opened, routing={"circuit": {"failures": 2, "open_seconds": 600}})
+    async with client_of(
+        document(world, tmp_path, routing={"circuit": {"failures": 2, "open_seconds": 600}})
+    ) as client:
         for _ in range(3):
             answer = await client.post(CHAT_PATH, json=BODY)
             assert (answer.status_code, answer.json()["model"]) == (200, "mine")
@@ -222,8 +211,7 @@ async def test_an_open_circuit_is_told_by_the_list_of_providers(world: World, tm
 
 async def test_without_circuits_nothing_changes_for_clients(world: World, tmp_path: Path) -> None:
     world.first(status(500))
-    async with AsyncExitStack() as opened:
-        client = await client_of(world, tmp_path, opened)
+    async with client_of(document(world, tmp_path)) as client:
         for _ in range(10):
             assert (await client.post(CHAT_PATH, json=BODY)).status_code == 200
         rows = (await client.get("/v1/providers")).json()["data"]
@@ -234,8 +222,7 @@ async def test_without_circuits_nothing_changes_for_clients(world: World, tmp_pa
 async def test_targets_can_be_registered_and_are_shown_with_the_model(world: World, tmp_path: Path) -> None:
     world.b.models = [{"id": "n"}]
     wanted = {"model_id": "new", "provider_id": "a", "provider_model_id": "m"}
-    async with AsyncExitStack() as opened:
-        client = await client_of(world, tmp_path, opened)
+    async with client_of(document(world, tmp_path)) as client:
         for targets, code in (([MINE | {"weight": 0}], 400), ([MINE | {"provider_id": "c"}], 400), ([MINE], 200)):
             answer = await client.post("/v1/models", json=wanted | {"metadata": {"targets": targets}})
             assert answer.status_code == code, answer.text

@@ -7,7 +7,6 @@ import re
 from typing import Any, override
 
 from aiohttp import web
-import httpx
 import pytest
 import yaml
 
@@ -18,11 +17,9 @@ from core.config.problems import ConfigInvalid
 from core.config.sections import ROUTED_APIS
 from core.providers.openai.rows import ROWS
 from core.resolution.check import check
-from core.resolution.resolve import resolve
-from core.runtime.function import app_of_stack
-from core.web.app import union
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import KEYS, REGION, FakeBedrock
+from tests.parts.live_stack import client_over
 from tests.parts.upstream import FakeUpstream
 
 TEMPLATES = Path(__file__).parents[1] / "parts" / "templates"
@@ -121,12 +118,7 @@ async def test_what_is_taken_over_serves_its_models(name: str, tmp_path: Path, o
     assert isinstance(bedrock, FakeBedrock)
     text = take_over(source(name)).text
     loaded = interpret(redirected(yaml.safe_load(text), upstream, bedrock, tmp_path), variables(text))
-    assert loaded.problems + check(loaded) == []
-    stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "admin")]
-    for _, stack in stacks:
-        opened.push_async_callback(stack.close)
-    transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
-    client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
+    client = await opened.enter_async_context(client_over(loaded))
     assert loaded.config is not None
     first = loaded.config.providers["inference"][0].provider_id
     declared = loaded.config.resources.get("models") or [{"model_id": f"{first}/m", "provider_model_id": "m"}]

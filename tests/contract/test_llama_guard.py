@@ -1,7 +1,6 @@
 """The distribution `llama-guard` as it is shipped, over two upstreams: one is guarded, the other one judges."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,10 @@ from core.config.distributions import find
 from core.config.load import load
 from core.errors import InvalidRequest, UpstreamFailed
 from core.providers.llama_guard.safety import CATEGORIES, Config, LlamaGuard
-from core.resolution.check import check
-from core.resolution.resolve import resolve
-from core.runtime.function import app_of_stack
 from core.services.safety.router import build_result
-from core.web.app import union
 from tests.fakes import FakeProvider
 from tests.parts import upstream as upstreams
+from tests.parts.live_stack import client_over
 from tests.parts.upstream import CHAT, FakeUpstream, status
 
 UPSTREAM_CHAT = "/v1/chat/completions"
@@ -57,7 +53,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     chat, guard = FakeUpstream(models=[{"id": "llama"}]), FakeUpstream(models=[{"id": GUARD}])
-    async with upstreams.running(chat), upstreams.running(guard), AsyncExitStack() as opened:
+    async with upstreams.running(chat), upstreams.running(guard):
         environ = {
             "VLLM_URL": chat.url,
             "SAFETY_VLLM_URL": guard.url,
@@ -65,14 +61,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "SAFETY_MODEL": GUARD,
             "SQLITE_STORE_DIR": str(tmp_path),
         }
-        loaded = load(find("llama-guard"), environ)
-        assert not loaded.problems + check(loaded)
-        stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
-        for _, stack in stacks:
-            opened.push_async_callback(stack.close)
-        transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks]))
-        client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
-        yield World(client, guard)
+        async with client_over(load(find("llama-guard"), environ)) as client:
+            yield World(client, guard)
 
 
 async def test_what_is_safe_has_no_violation(world: World) -> None:

@@ -1,7 +1,7 @@
 """What a whole stack says of its requests, over a real upstream: who served them, how it ended; never what was said, nor a secret."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 import json
@@ -13,13 +13,11 @@ import httpx
 import pytest
 
 from core.config.load import interpret
-from core.resolution.resolve import resolve
-from core.runtime.function import app_of_stack
 from core.runtime.log_lines import emf, readable
-from core.web.app import union
 from core.web.observed import RequestRecord
 from tests.contract.test_serve import write
 from tests.parts import upstream as upstreams
+from tests.parts.live_stack import client_over
 from tests.parts.secrets import plant
 from tests.parts.stack import serving
 from tests.parts.upstream import CHUNKS, FakeUpstream, chunk, hang, raw, status, stream
@@ -92,16 +90,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     vouched = {"principal": CALLER, "attributes": {"roles": ["admin"]}}
     said = {CHAT: status(200, {"choices": [SAID], "usage": USED}), "/auth": status(200, vouched)}
     first, second = FakeUpstream(replies=said), FakeUpstream(models=[{"id": "n"}, {"id": "g"}])
-    async with upstreams.running(first), upstreams.running(second), AsyncExitStack() as opened:
-        loaded = interpret(document(first, second, tmp_path), {})
-        assert not loaded.problems
-        stacks = [(api, await resolve(loaded, [api], version="1")) for api in ("inference", "safety", "admin")]
-        for _, stack in stacks:
-            opened.push_async_callback(stack.close)
+    async with upstreams.running(first), upstreams.running(second):
         records = list[RequestRecord]()
-        transport = httpx.ASGITransport(union([app_of_stack(stack, [api]) for api, stack in stacks], records.append))
-        client = await opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
-        yield World(first, second, client, records)
+        async with client_over(interpret(document(first, second, tmp_path), {}), records.append) as client:
+            yield World(first, second, client, records)
     lines = [emf(each, "f", datetime.now(UTC)) + readable(each) for each in records]
     assert lines
     assert not [line for line in lines for secret in SECRETS if secret in line]

@@ -9,15 +9,13 @@ import httpx
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, TakesProviderData
-from core.config.load import interpret
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.callers import ANONYMOUS, Call
 from core.frame.types import JsonObject
 from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
 from core.providers.openai.rows import ROWS, Row
-from core.resolution.resolve import resolve
-from core.runtime.function import app_of_stack
+from tests.parts.live_stack import client_of
 from tests.parts.secrets import plant
 from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, running, status, stream
 
@@ -256,11 +254,8 @@ async def client(upstream: FakeUpstream, tmp_path: Path) -> AsyncIterator[httpx.
         "metadata_store": {"type": "sqlite", "db_path": str(tmp_path / "registry.db")},
     }
     upstream.replies["/openai/v1/models"] = status(200, {"data": [{"id": "m"}]})
-    stack = await resolve(interpret(document, {}), ["inference"], version="1")
-    transport = httpx.ASGITransport(app_of_stack(stack, ["inference"]))
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    async with client_of(document) as client:
         yield client
-    await stack.close()
 
 
 def asked(model: str) -> dict[str, Any]:

@@ -14,10 +14,8 @@ import httpx
 import pytest
 
 from core.config.load import interpret
-from core.resolution.resolve import resolve
-from core.runtime.function import app_of_stack
-from core.web.app import union
 from tests.parts import upstream as upstreams
+from tests.parts.live_stack import client_over
 from tests.parts.upstream import CHAT, CHUNKS, USAGE, FakeUpstream, chunk, status, stream
 
 CHAT_PATH = "/v1/chat/completions"
@@ -49,12 +47,7 @@ class World:
             "metadata_store": {"type": "sqlite", "db_path": str(self.folder / "registry.db")},
             "server": server,
         }
-        stacks = [(api, await resolve(interpret(document, {}), [api], version="1")) for api in ("inference", "admin")]
-        for _, stack in stacks:
-            self.opened.push_async_callback(stack.close)
-        app = union([app_of_stack(stack, [api]) for api, stack in stacks])
-        transport = httpx.ASGITransport(app, client=("198.51.100.7", 1))
-        return await self.opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
+        return await self.opened.enter_async_context(client_over(interpret(document, {}), address="198.51.100.7"))
 
     def calls(self, path: str) -> int:
         return sum(seen.path == path for seen in self.upstream.seen)

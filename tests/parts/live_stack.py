@@ -1,16 +1,18 @@
-"""A stack with the Configuration API on, in this process: its apps over real upstreams and a real store."""
+"""A whole stack in this process: its functions' apps over real upstreams and a real store."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import json
 from typing import Any
 
 import httpx
 
-from core.config.load import interpret
+from core.config.load import Loaded, interpret
+from core.resolution.check import check
 from core.resolution.resolve import resolve
 from core.runtime.function import app_of_stack
 from core.web.app import union
+from core.web.observed import Sink
 
 CHAT: dict[str, Any] = {"model": "local/m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -23,18 +25,20 @@ def run_config(url: str, store: dict[str, Any], **more: Any) -> dict[str, Any]:
     return common | {"providers": {"inference": [entry]}, "configurations": {"refresh_seconds": 5}} | more
 
 
+def client_of(document: dict[str, Any], **environ: str) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    return client_over(interpret(document, environ))
+
+
 @asynccontextmanager
-async def client_of(document: dict[str, Any], **environ: str) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of the stack that this run config makes: its functions' apps, as `serve` joins them."""
-    loaded = interpret(document, environ)
-    assert not loaded.problems, loaded.problems
-    apps = [
-        app_of_stack(await resolve(loaded, [api], version="1"), [api])
-        for api in ("inference", "safety", "admin")
-        if api == "admin" or document["providers"].get(api)
-    ]
-    app = union(apps)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+async def client_over(
+    loaded: Loaded, sink: Sink | None = None, address: str = "127.0.0.1"
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client, at `address`, of the stack that a run config makes; each function has its own, as in `llambda serve`."""
+    assert not loaded.problems + check(loaded)
+    assert loaded.config is not None
+    apis = [api for api in ("inference", "safety") if loaded.config.providers.get(api)]
+    app = union([app_of_stack(await resolve(loaded, [api], version="1"), [api]) for api in (*apis, "admin")], sink)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         try:
             yield client
