@@ -1,19 +1,16 @@
 """What the contract suite of AnswerStore runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 import os
-from pathlib import Path
-
-import pytest
+from typing import override
 
 from core.platform.dynamodb_table import Table
 from core.stores.answers import sqlite as answers_sqlite
 from core.stores.answers.dynamodb import MOST_PART, DynamoAnswers
 from core.stores.answers.port import AnswerStore, Lease
 from tests.contract.crew import together
+from tests.contract.places import Place
 
 PATIENCE = 60.0  # seconds: a slow machine is no failure
 KINDS = ("sqlite", "dynamodb")
@@ -22,33 +19,13 @@ UNTIL = NOW + 900
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
-    """Where answers are; `place` is a file, or a table at `endpoint`."""
-
-    place: str
-    endpoint: str | None = None
-
+class Answering(Place[AnswerStore]):
+    @override
     def connect(self, namespace: str | None = None, most_part: int = MOST_PART) -> AnswerStore:
         if self.endpoint is None:
             return answers_sqlite.connect(self.place, namespace=namespace, patience=PATIENCE)
         table = Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=PATIENCE)
         return DynamoAnswers(table, namespace=namespace or "", patience=PATIENCE, most_part=most_part)
-
-    @asynccontextmanager
-    async def opened(self, namespace: str | None = None, most_part: int = MOST_PART) -> AsyncGenerator[AnswerStore]:
-        store = self.connect(namespace, most_part)
-        try:
-            yield store
-        finally:
-            await store.close()
-
-
-def fresh_answers(request: pytest.FixtureRequest, kind: str, folder: Path) -> Answering:
-    if kind == "sqlite":
-        return Answering(str(folder / "answers.db"))
-    table: str = request.getfixturevalue("state_table")
-    endpoint: str = request.getfixturevalue("dynamodb_endpoint")
-    return Answering(table, endpoint)
 
 
 def rush(answering: Answering, keys: list[str], now: int) -> list[str]:

@@ -1,15 +1,10 @@
 """What the contract suite of ConfigurationStore runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 import os
-from pathlib import Path
 import signal
-from typing import Any
-
-import pytest
+from typing import Any, override
 
 from core.apis.configurations import Configuration
 from core.stores.configurations import dynamodb as configurations_dynamodb
@@ -17,38 +12,19 @@ from core.stores.configurations import sqlite as configurations_sqlite
 from core.stores.configurations.port import ConfigurationStore, Head
 from core.stores.configurations.sqlite import SqliteConfigurations
 from tests.contract.crew import together
+from tests.contract.places import Place
 
 KINDS = ("sqlite", "dynamodb")
 PATIENCE = 60.0  # seconds: a slow machine is no failure
 
 
 @dataclass(frozen=True, slots=True)
-class Configuring:
-    """Where configurations are; `place` is a file, or a table at `endpoint`."""
-
-    place: str
-    endpoint: str | None = None
-
+class Configuring(Place[ConfigurationStore]):
+    @override
     def connect(self, namespace: str | None = None) -> ConfigurationStore:
         if self.endpoint is None:
             return configurations_sqlite.connect(self.place, namespace=namespace, patience=PATIENCE)
         return configurations_dynamodb.connect(self.place, region=None, endpoint_url=self.endpoint, namespace=namespace)
-
-    @asynccontextmanager
-    async def opened(self, namespace: str | None = None) -> AsyncGenerator[ConfigurationStore]:
-        store = self.connect(namespace)
-        try:
-            yield store
-        finally:
-            await store.close()
-
-
-def fresh_configurations(request: pytest.FixtureRequest, kind: str, folder: Path) -> Configuring:
-    if kind == "sqlite":
-        return Configuring(str(folder / "registry.db"))
-    table: str = request.getfixturevalue("registry_table")
-    endpoint: str = request.getfixturevalue("dynamodb_endpoint")
-    return Configuring(table, endpoint)
 
 
 def configuration(version: int = 1, note: str = "registered", **config: Any) -> Configuration:

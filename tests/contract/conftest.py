@@ -48,8 +48,4 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
 
 def fresh(request: pytest.FixtureRequest, kind: str, folder: Path) -> Backend:
     cached = kind.startswith("cached-")
-    if kind.endswith("sqlite"):
-        return Backend(str(folder / "registry.db"), cached=cached)
-    table: str = request.getfixturevalue("registry_table")
-    endpoint: str = request.getfixturevalue("dynamodb_endpoint")
-    return Backend(table, endpoint, cached=cached)
+    return Backend.fresh(request, kind.removeprefix("cached-"), folder, "registry_table", cached=cached)

@@ -1,13 +1,8 @@
 """What the counters' contract suite runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import Any, override
 
 from core.errors import QuotaExceeded
 from core.platform.dynamodb_table import Table
@@ -16,6 +11,7 @@ from core.stores.counters import sqlite as counters_sqlite
 from core.stores.counters.dynamodb import DynamoCounters
 from core.stores.counters.port import CounterStore
 from tests.contract.crew import together
+from tests.contract.places import Place
 from tests.unit.quota.fakes import quota_config, user
 
 CALLERS = 64  # of each process
@@ -25,33 +21,13 @@ LATER = 4_000_000_000  # 2096
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
-    """Where counters are; `place` is a file, or a table at `endpoint`."""
-
-    place: str
-    endpoint: str | None = None
-
+class Counting(Place[CounterStore]):
+    @override
     def connect(self, namespace: str | None = None, patience: float = PATIENCE) -> CounterStore:
         if self.endpoint is None:
             return counters_sqlite.connect(self.place, namespace=namespace, patience=patience)
         table = Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=patience)
         return DynamoCounters(table, namespace=namespace or "", patience=patience)
-
-    @asynccontextmanager
-    async def opened(self, namespace: str | None = None) -> AsyncGenerator[CounterStore]:
-        store = self.connect(namespace)
-        try:
-            yield store
-        finally:
-            await store.close()
-
-
-def fresh_counters(request: pytest.FixtureRequest, kind: str, folder: Path) -> Counting:
-    if kind == "sqlite":
-        return Counting(str(folder / "quota.db"))
-    table: str = request.getfixturevalue("quota_table")
-    endpoint: str = request.getfixturevalue("dynamodb_endpoint")
-    return Counting(table, endpoint)
 
 
 def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any]) -> int:

@@ -1,10 +1,8 @@
 """What the registry's contract suite runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, override
 
 from core.errors import Conflict
 from core.frame.resources import Resource
@@ -12,30 +10,20 @@ from core.stores.registry import dynamodb, sqlite
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
 from tests.contract.crew import together
+from tests.contract.places import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """Where a registry is; `place` is a file, or a table at `endpoint`."""
-
-    place: str
-    endpoint: str | None = None
+class Backend(Place[RegistryStore]):
     cached: bool = False
 
+    @override
     def connect(self, namespace: str | None = None) -> RegistryStore:
         if self.endpoint is None:
             store = sqlite.connect(self.place, namespace=namespace)
         else:
             store = dynamodb.connect(self.place, region=None, endpoint_url=self.endpoint, namespace=namespace)
         return CachedRegistry(store, seconds=30) if self.cached else store
-
-    @asynccontextmanager
-    async def opened(self, namespace: str | None = None) -> AsyncGenerator[RegistryStore]:
-        store = self.connect(namespace)
-        try:
-            yield store
-        finally:
-            await store.close()
 
 
 def model(identifier: str = "llama", name: str | None = None, *, provider: str = "vllm", **metadata: Any) -> Resource:

@@ -16,7 +16,7 @@ import pytest
 
 from core.errors import IdempotencyUnavailable
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
-from tests.contract.answers import KINDS, NOW, UNTIL, Answering, crash, fresh_answers, rush
+from tests.contract.answers import KINDS, NOW, UNTIL, Answering, crash, rush
 from tests.contract.crew import Crew
 from tests.unit.web.fakes import MemoryAnswers
 
@@ -35,7 +35,7 @@ type Step = tuple[str, str, str, int]
 
 @pytest.fixture(params=KINDS)
 def answering(request: pytest.FixtureRequest, tmp_path: Path) -> Answering:
-    return fresh_answers(request, request.param, tmp_path)
+    return Answering.fresh(request, request.param, tmp_path, "state_table")
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from tests.contract.configurations import (
     consistent,
     crowd,
     everything,
-    fresh_configurations,
 )
 from tests.contract.crew import Crew
 
@@ -40,7 +39,7 @@ type Step = tuple[str, int, bool]
 
 @pytest.fixture(params=KINDS)
 def configuring(request: pytest.FixtureRequest, tmp_path: Path) -> Configuring:
-    return fresh_configurations(request, request.param, tmp_path)
+    return Configuring.fresh(request, request.param, tmp_path, "registry_table")
 
 
 @pytest.fixture

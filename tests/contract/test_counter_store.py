@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import QuotaUnavailable
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
-from tests.contract.counters import KINDS, LATER, Counting, fresh_counters
+from tests.contract.counters import KINDS, LATER, Counting
 from tests.unit.quota.fakes import MemoryCounters
 
 BOUNDS = st.none() | st.integers(-1, 12)
@@ -30,7 +30,7 @@ type Step = tuple[str, str, int, Limit]
 
 @pytest.fixture(params=KINDS)
 def counting(request: pytest.FixtureRequest, tmp_path: Path) -> Counting:
-    return fresh_counters(request, request.param, tmp_path)
+    return Counting.fresh(request, request.param, tmp_path, "quota_table")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.quota.quota import Quota
-from tests.contract.counters import CALLERS, KINDS, LATER, Counting, crowd, fresh_counters
+from tests.contract.counters import CALLERS, KINDS, LATER, Counting, crowd
 from tests.contract.crew import Crew
 from tests.unit.quota.fakes import quota_config, user
 
@@ -15,7 +15,7 @@ LIMIT = 51
 
 @pytest.fixture(params=KINDS)
 def counting(request: pytest.FixtureRequest, tmp_path: Path) -> Counting:
-    return fresh_counters(request, request.param, tmp_path)
+    return Counting.fresh(request, request.param, tmp_path, "quota_table")
 
 
 async def rushed(counting: Counting, crew: Crew, tokens: int | None, settings: dict[str, Any]) -> int:
