@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from infra.local.ports import free_port
-from tests.parts.signals import interruptible
+from tests.parts.processes import interruptible
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90

@@ -13,17 +13,16 @@ import os
 from pathlib import Path
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 from tempfile import mkdtemp
-import time
 from typing import Any, Final
 
 import httpx
 
 from infra.local.ports import free_port
 from infra.uv import uv as find_uv
+from tests.parts.processes import answering
 from tests.parts.secrets import hear_file
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -96,36 +95,8 @@ def running(package: Path, handler: str, environment: Mapping[str, str], log: Pa
     url, runtime_api = (f"127.0.0.1:{free_port()}" for _ in range(2))
     command = [str(emulator()), "--runtime-interface-emulator-address", url, "--runtime-api-address", runtime_api]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, str(PYTHON), "-m", "awslambdaric", handler],
-            cwd=package,
-            env={**kept, "PYTHONPATH": str(runtimes_own()), "LAMBDA_TASK_ROOT": str(package), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that the runtime ends with the emulator
-        )
-        try:
-            _wait_until_ready(process, url, log)
-            yield Function(f"http://{url}{PATH}", log)
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            hear_file(log)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            httpx.get(f"http://{address}/", timeout=1)
-        except httpx.TransportError:
-            time.sleep(0.02)
-        else:
-            return
-    raise RuntimeError(f"the emulator did not start:\n{log.read_text(encoding='utf-8')}")
+    env = {**kept, "PYTHONPATH": str(runtimes_own()), "LAMBDA_TASK_ROOT": str(package), **environment}
+    whole = [*command, str(PYTHON), "-m", "awslambdaric", handler]
+    with answering(whole, f"http://{url}/", log, cwd=package, env=env):
+        yield Function(f"http://{url}{PATH}", log)
+    hear_file(log)

@@ -16,21 +16,19 @@ import hashlib
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
-import time
 from typing import Any, Final
 
 import botocore.session
-import httpx
 
 from core.apis.index import names, route_rows
 from core.cli.deploy.template import read
 from infra.local.ports import free_port
 from tests.architecture.template import ANY
 from tests.lambda_.emulator import ROOT, SAM, Missing, uv
+from tests.parts.processes import answering
 
 LOCK: Final = ROOT / "locks" / "ministack.txt"
 HOME: Final = ROOT / ".venv-ministack"
@@ -139,36 +137,8 @@ def running() -> Iterator[Cloud]:
     port = free_port()
     own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LLAMBDA_"))}
-    with TemporaryDirectory() as name, (Path(name) / "log").open("wb") as output:
-        process = subprocess.Popen(
-            [str(installed())],
-            cwd=name,
-            env={**kept, **own, "TMPDIR": name},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that the functions end with it
-        )
-        try:
-            cloud = Cloud(f"http://127.0.0.1:{port}")
-            _wait_until_ready(process, cloud.endpoint, Path(output.name))
+    cloud = Cloud(f"http://127.0.0.1:{port}")
+    with TemporaryDirectory() as name:
+        env = {**kept, **own, "TMPDIR": name}
+        with answering([str(installed())], cloud.endpoint, Path(name) / "log", cwd=name, env=env):
             yield cloud
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            httpx.get(endpoint, timeout=1)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"ministack did not start:\n{log.read_text(encoding='utf-8')}")

@@ -5,20 +5,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-import socket
-import subprocess
 import sys
-import time
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from infra.local.ports import free_port
+from tests.parts.processes import answering
 from tests.parts.shared import SharedParts
 
 REGION = "eu-central-1"
 PASSWORD = "Correct-Horse-8"
-SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -32,29 +30,14 @@ class Pool:
     id_token: str
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"moto_server ended with {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError("moto_server did not start")
-
-
 @contextmanager
 def moto() -> Generator[str]:
     """The URL of a ready moto server."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait(port, process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    url = f"http://127.0.0.1:{port}"
+    with TemporaryDirectory() as folder, answering(command, url, Path(folder) / "log"):
+        yield url
 
 
 @pytest.fixture(scope="session")
