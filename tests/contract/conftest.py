@@ -1,10 +1,13 @@
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 import pytest
 
 from core.stores.registry.port import RegistryStore
 from tests.contract.crew import Crew, hired
+from tests.contract.dynamodb_script import Scripted
 from tests.contract.registries import Backend
 
 BACKENDS = ("sqlite", "dynamodb")
@@ -14,6 +17,20 @@ BACKENDS = ("sqlite", "dynamodb")
 def crew(request: pytest.FixtureRequest) -> Generator[Crew]:
     with hired(request.param) as crew:
         yield crew
+
+
+@pytest.fixture
+def script() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+async def script_url(script: Scripted) -> AsyncGenerator[str]:
+    app = web.Application(client_max_size=10**8)
+    app.router.add_post("/", script.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url(""))
+        script.over.set()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -5,11 +5,9 @@ from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 import sqlite3
-import stat
 
 import pytest
 
-from core.errors import IdempotencyUnavailable
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 from core.stores.answers.sqlite import GRACE, connect
 from core.stores.counters import sqlite as counters_sqlite
@@ -25,31 +23,9 @@ async def store(tmp_path: Path) -> AsyncGenerator[AnswerStore]:
     await store.close()
 
 
-def made(folder: Path) -> list[Path]:
-    return list(folder.rglob("*"))
-
-
 def keys(folder: Path) -> set[str]:
     with closing(sqlite3.connect(folder / "new" / "answers.db")) as connection:
         return {key for (key,) in connection.execute("SELECT key FROM answers")}
-
-
-async def test_nothing_is_made_before_the_first_call_and_the_files_are_for_their_owner_alone(
-    store: AnswerStore, tmp_path: Path
-) -> None:
-    assert made(tmp_path) == []
-    await store.begin("k", "f", now=0, until=9)
-    files = made(tmp_path)
-    assert len(files) == 4  # the folder, the database, its -wal and its -shm
-    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
-
-
-async def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    store = connect("~/answers.db")
-    await store.begin("k", "f", now=0, until=9)
-    await store.close()
-    assert (tmp_path / "answers.db").exists()
 
 
 async def test_what_expired_long_ago_goes_with_the_calls_that_come(store: AnswerStore, tmp_path: Path) -> None:
@@ -82,18 +58,6 @@ async def test_a_key_that_is_freed_between_refusal_and_reading_is_tried_again(
 
     assert sum(await asyncio.gather(*(often(each) for each in (store, other) * 2))) > 0
     await other.close()
-
-
-async def test_a_file_that_stays_locked_is_unavailable_and_works_again_later(tmp_path: Path) -> None:
-    store = connect(str(tmp_path / "answers.db"), patience=0.1)
-    lease = await store.begin("k", "f", now=0, until=9)
-    assert isinstance(lease, Lease)
-    with closing(sqlite3.connect(tmp_path / "answers.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(IdempotencyUnavailable, match=r"`answers.db` cannot be used: database is locked"):
-            await store.finish(lease, ANSWER, expires=9)
-    assert await store.finish(lease, ANSWER, expires=9)
-    await store.close()
 
 
 async def test_answers_and_counters_may_share_a_file(store: AnswerStore, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import multiprocessing
 from pathlib import Path
 import signal
 import sqlite3
-import stat
 
 import pytest
 
@@ -26,28 +25,6 @@ async def store(tmp_path: Path) -> AsyncGenerator[ConfigurationStore]:
     store = connect(str(tmp_path / "new" / "registry.db"))
     yield store
     await store.close()
-
-
-def made(folder: Path) -> list[Path]:
-    return list(folder.rglob("*"))
-
-
-async def test_nothing_is_made_before_the_first_call_and_the_files_are_for_their_owner_alone(
-    store: ConfigurationStore, tmp_path: Path
-) -> None:
-    assert made(tmp_path) == []
-    await store.head()
-    files = made(tmp_path)
-    assert len(files) == 4  # the folder, the database, its -wal and its -shm
-    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
-
-
-async def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    store = connect("~/registry.db")
-    await store.head()
-    await store.close()
-    assert (tmp_path / "registry.db").exists()
 
 
 async def test_configurations_and_resources_share_a_file(store: ConfigurationStore, tmp_path: Path) -> None:

@@ -1,58 +1,18 @@
 """What DynamoDB Local never answers: silence, lost answers, refusals; and what each call costs."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-import json
-from typing import Any
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 import pytest
 
 from core.errors import QuotaUnavailable
 from core.platform.dynamodb_table import Table
 from core.stores.counters.dynamodb import DynamoCounters
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
+from tests.contract.dynamodb_script import Answer, Scripted, failure
 
-type Answer = tuple[int, dict[str, Any]] | None
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 
 ITEM = {"requests": {"N": "4"}, "tokens": {"N": "70"}}
-
-
-def failure(code: str, status: int = 400, **more: Any) -> Answer:
-    return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "arn:aws:secret", **more}
-
-
-class Scripted:
-    """A DynamoDB that gives the answers it was told to, the last one for ever; None is silence."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.over = asyncio.Event()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append((request.headers["x-amz-target"].partition(".")[2], json.loads(await request.text())))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if answer is None:
-            await self.over.wait()
-            return web.Response()
-        return web.json_response(answer[1], status=answer[0], content_type="application/x-amz-json-1.0")
-
-
-@pytest.fixture
-def script() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-async def endpoint(script: Scripted) -> AsyncGenerator[str]:
-    app = web.Application()
-    app.router.add_post("/", script.answer)
-    async with TestServer(app) as server:
-        yield str(server.make_url(""))
-        script.over.set()
 
 
 def connect(endpoint: str, *, patience: float = 60, answer_seconds: float = 60) -> DynamoCounters:
@@ -61,8 +21,8 @@ def connect(endpoint: str, *, patience: float = 60, answer_seconds: float = 60) 
 
 
 @pytest.fixture
-async def store(endpoint: str) -> AsyncGenerator[DynamoCounters]:
-    store = connect(endpoint)
+async def store(script_url: str) -> AsyncGenerator[DynamoCounters]:
+    store = connect(script_url)
     yield store
     await store.close()
 
@@ -113,35 +73,18 @@ async def test_a_passing_trouble_is_tried_again(store: DynamoCounters, script: S
     assert (await take(store)).admitted
 
 
-async def test_a_lost_answer_is_asked_for_again_within_the_patience(endpoint: str, script: Scripted) -> None:
-    store = connect(endpoint, answer_seconds=0.1, patience=4)
+async def test_a_lost_answer_is_asked_for_again_within_the_patience(script_url: str, script: Scripted) -> None:
+    store = connect(script_url, answer_seconds=0.1, patience=4)
     script.answers = [None, (200, {"Attributes": ITEM})]
     assert (await take(store)).admitted
     assert len(script.asked) == 2
     await store.close()
 
 
-async def test_silence_is_unavailable_for_every_call(endpoint: str, script: Scripted) -> None:
-    store = connect(endpoint, patience=0.1)
+async def test_silence_is_unavailable_for_every_call(script_url: str, script: Scripted) -> None:
+    store = connect(script_url, patience=0.1)
     script.answers = [None]
     for work in (take(store), take(store, Limit(0)), store.adjust("k", tokens=1), store.read("k")):
         with pytest.raises(QuotaUnavailable, match=r"`counters` did not answer in 0.1 s"):
             await work
     await store.close()
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("ResourceNotFoundException", "does not exist"),
-        ("AccessDeniedException", "permissions"),
-        ("ValidationException", "answered with an error"),
-    ],
-)
-async def test_a_refusal_of_the_store_is_unavailable_and_tells_nothing_of_the_account(
-    store: DynamoCounters, script: Scripted, code: str, said: str
-) -> None:
-    script.answers = [failure(code)]
-    with pytest.raises(QuotaUnavailable, match=said) as raised:
-        await take(store)
-    assert "secret" not in raised.value.message

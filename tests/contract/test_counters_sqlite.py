@@ -5,13 +5,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import closing
 from pathlib import Path
 import sqlite3
-import stat
 
 import pytest
 
 from core.errors import QuotaUnavailable
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
-from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters, connect
+from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters
 from tests.fakes import Clock
 
 type Open = Callable[..., SqliteCounters]
@@ -39,29 +38,6 @@ def rows(path: Path) -> list[str]:
         return [key for (key,) in connection.execute("SELECT key FROM counters ORDER BY key")]
 
 
-def made(folder: Path) -> list[Path]:
-    return list(folder.rglob("*"))
-
-
-async def test_nothing_is_made_before_the_first_call_and_the_files_are_for_their_owner_alone(
-    tmp_path: Path, opened: Open
-) -> None:
-    store = opened(tmp_path / "new" / "quota.db")
-    assert made(tmp_path) == []
-    await take(store)
-    files = made(tmp_path)
-    assert len(files) == 4  # the folder, the database, its -wal and its -shm
-    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
-
-
-async def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    store = connect("~/quota.db")
-    await take(store)
-    await store.close()
-    assert (tmp_path / "quota.db").exists()
-
-
 async def test_while_another_writes_a_call_waits_and_the_loop_goes_on(tmp_path: Path, opened: Open) -> None:
     store = opened(tmp_path / "quota.db")
     await take(store)
@@ -85,15 +61,6 @@ async def test_a_file_that_stays_locked_is_unavailable_and_works_again_later(tmp
             with pytest.raises(QuotaUnavailable, match=r"`quota.db` cannot be used: database is locked"):
                 await work
     assert (await take(store)).counts == Counts(2, 2)
-
-
-async def test_a_new_file_that_another_holds_is_unavailable_after_the_same_patience(
-    tmp_path: Path, opened: Open
-) -> None:
-    with closing(sqlite3.connect(tmp_path / "quota.db", isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(QuotaUnavailable):
-            await take(opened(tmp_path / "quota.db", patience=0.1))
 
 
 async def test_counters_go_when_they_have_expired(tmp_path: Path, opened: Open) -> None:
@@ -149,21 +116,3 @@ async def test_tidying_that_fails_takes_no_call_with_it(
     assert (await take(store)).admitted
     await store.close()
     assert "expired counters stay" in caplog.text
-
-
-async def test_a_file_that_is_not_a_database_is_unavailable_and_untouched(tmp_path: Path, opened: Open) -> None:
-    path = tmp_path / "quota.db"
-    path.write_text("my diary, " * 200)
-    with pytest.raises(QuotaUnavailable, match=r"`quota.db` cannot be used: file is not a database") as raised:
-        await take(opened(path))
-    assert str(tmp_path) not in raised.value.message
-    assert path.read_text() == "my diary, " * 200
-
-
-async def test_it_works_again_when_the_fault_is_gone(tmp_path: Path, opened: Open) -> None:
-    store = opened(tmp_path / "state" / "quota.db")
-    (tmp_path / "state").touch()
-    with pytest.raises(QuotaUnavailable, match=r"its folder cannot be written \("):
-        await take(store)
-    (tmp_path / "state").unlink()
-    assert (await take(store)).admitted

@@ -1,69 +1,31 @@
 """What DynamoDB Local never answers: conflicts between transactions, throttling, refusals, silence."""
 
 from collections.abc import AsyncGenerator
-import json
 from typing import Any
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 import pytest
 
 from core.errors import Conflict, ProviderUnavailable
 from core.platform.dynamodb_table import Table
-from core.platform.retry import Backoff
 from core.stores.registry.codec import encode
 from core.stores.registry.dynamodb import DynamoRegistry, connect
+from tests.contract.dynamodb_script import AT_ONCE, TRIES, Scripted, cancelled, failure
 from tests.contract.registries import model
 
-type Answer = tuple[int, dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("aws_credentials")
-TRIES = 10
-AT_ONCE = Backoff(0, 0, TRIES)
-
-
-def failure(code: str, status: int = 400, **more: Any) -> Answer:
-    return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "arn:aws:secret", **more}
-
-
-def cancelled(*codes: str, item: dict[str, Any] | None = None) -> Answer:
-    reasons = [{"Code": code, "Message": "secret"} for code in codes]
-    return failure(
-        "TransactionCanceledException",
-        CancellationReasons=[reasons[0] | ({"Item": item} if item else {}), *reasons[1:]],
-    )
 
 
 def stored(body: str) -> dict[str, Any]:
     return {"pk": {"S": "model"}, "sk": {"S": "llama"}, "body": {"S": body}}
 
 
-class Scripted:
-    """A DynamoDB that gives the answers it was told to, the last one for ever, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append((request.headers["x-amz-target"].partition(".")[2], json.loads(await request.text())))
-        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return web.json_response(body, status=status, content_type="application/x-amz-json-1.0")
-
-
 @pytest.fixture
-def script() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-async def registry(script: Scripted) -> AsyncGenerator[DynamoRegistry]:
-    app = web.Application()
-    app.router.add_post("/", script.answer)
-    async with TestServer(app) as server:
-        table = Table("models", region=None, endpoint_url=str(server.make_url("")))
-        registry = DynamoRegistry(table, namespace="", backoff=AT_ONCE)
-        yield registry
-        await registry.close()
+async def registry(script_url: str) -> AsyncGenerator[DynamoRegistry]:
+    table = Table("models", region=None, endpoint_url=script_url)
+    registry = DynamoRegistry(table, namespace="", backoff=AT_ONCE)
+    yield registry
+    await registry.close()
 
 
 @pytest.mark.parametrize("reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
@@ -147,7 +109,7 @@ async def test_removal_of_what_another_removed_meanwhile_is_false(registry: Dyna
 
 async def test_removal_of_what_changes_all_the_time_is_given_up(registry: DynamoRegistry, script: Scripted) -> None:
     round_trip = [(200, {"Item": stored(encode(model()))}), cancelled("ConditionalCheckFailed", "None")]
-    script.answers = round_trip * TRIES
+    script.answers = [*round_trip * TRIES]
     with pytest.raises(ProviderUnavailable, match="is busy"):
         await registry.delete("model", "llama")
     assert len(script.asked) == 2 * TRIES

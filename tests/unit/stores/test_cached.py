@@ -123,18 +123,6 @@ async def test_what_another_removed_is_gone_when_the_time_is_over(
     assert await cached.find("model", "vllm", "llama-3") is None
 
 
-async def test_the_time_counts_from_before_the_read(store: Counting, cached: CachedRegistry, clock: Clock) -> None:
-    store.gate.clear()
-    reading = asyncio.create_task(cached.get("model", "llama"))
-    await under_way()
-    clock.now += 20
-    store.gate.set()
-    await reading
-    clock.now += 10
-    await cached.get("model", "llama")
-    assert store.calls["get"] == 2
-
-
 async def test_what_is_not_there_is_asked_each_time(store: Counting, cached: CachedRegistry) -> None:
     assert await cached.get("model", "other") is None
     assert await cached.find("model", "vllm", "x") is None
@@ -224,32 +212,6 @@ async def test_a_removal_is_checked_against_what_is_stored_not_what_is_remembere
     seen: list[Resource] = []
     assert await cached.delete("model", "llama", seen.append) is True
     assert seen == [CHANGED]
-
-
-async def test_the_oldest_goes_when_there_are_too_many(store: Counting, cached: CachedRegistry) -> None:
-    names = ["a", "b", "c", "d"]
-    store.rows = {name: Resource("model", name, "vllm", name, {}) for name in names}
-    for name in names:
-        await cached.get("model", name)
-    store.calls.clear()
-    for name in ("b", "c", "d"):
-        await cached.get("model", name)
-    assert store.calls["get"] == 0
-    await cached.get("model", "a")
-    assert store.calls["get"] == 1
-
-
-async def test_what_was_read_again_is_not_the_oldest(store: Counting, cached: CachedRegistry, clock: Clock) -> None:
-    names = ["a", "b", "c", "d"]
-    store.rows = {name: Resource("model", name, "vllm", name, {}) for name in names}
-    for name in ("a", "b", "c"):
-        await cached.get("model", name)
-    clock.now += 30
-    for name in ("a", "d"):
-        await cached.get("model", name)
-    store.calls.clear()
-    await cached.get("model", "a")
-    assert store.calls["get"] == 0
 
 
 async def test_gets_of_one_name_at_a_time_make_one_read(store: Counting, cached: CachedRegistry) -> None:
