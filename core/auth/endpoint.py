@@ -3,7 +3,7 @@
 from functools import cached_property
 import logging
 import ssl
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from core.auth.http import UNAVAILABLE, Http, Reply, tls_context
@@ -16,11 +16,6 @@ def unusable(url: str, why: str) -> AuthUnavailable:
     """Log `why`, which must hold nothing that was sent, and make the error that tells the caller to retry."""
     log.warning("auth: %s %s", urlsplit(url).hostname, why)
     return AuthUnavailable(UNAVAILABLE)
-
-
-def to_object(body: object) -> dict[str, Any]:
-    """A JSON object; an empty one for all else."""
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
 
 class Endpoint:

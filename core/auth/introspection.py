@@ -8,10 +8,11 @@ from urllib.parse import quote_plus
 from pydantic import SecretStr
 
 from core.auth.claims import Claims, check_audience, check_issuer, check_times, principal
-from core.auth.endpoint import Endpoint, to_object, unusable
+from core.auth.endpoint import Endpoint, unusable
 from core.auth.verifier import Fit, Incoming
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
+from core.platform.json_values import to_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ Sources: RFC 7517, 5 (JWKS), OpenID Connect Discovery 1.0, 4.
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from core.auth.endpoint import Endpoint, to_object, unusable
+from core.auth.endpoint import Endpoint, unusable
 from core.auth.keys import Key, parse_keys
 from core.auth.urls import checked_url
+from core.platform.json_values import to_object
 
 DISCOVERY = "/.well-known/openid-configuration"
 

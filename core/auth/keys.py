@@ -3,7 +3,6 @@
 Sources: RFC 7517 (JWK), RFC 7518, 3 (algorithms, 2048 bits), RFC 8725, 3.1 (the key fits one algorithm, not the token).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -14,10 +13,11 @@ from jwt.api_jwk import PyJWK
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 
-from core.auth.endpoint import to_object
 from core.auth.http import UNAVAILABLE
 from core.errors import AuthUnavailable, Unauthenticated
 from core.frame.types import JsonObject
+from core.platform.json_values import to_object
+from core.platform.ttl_cache import TtlCache
 
 PAUSE: Final = 30.0
 """Seconds after an unknown kid in which no other unknown kid makes us ask."""
@@ -75,13 +75,10 @@ class KeySet:
     ) -> None:
         """`publish` raises AuthUnavailable."""
         self._publish = publish
-        self._recheck = recheck
         self._clock = clock
-        self._keys: Sequence[Key] = ()
-        self._stale_at = -inf
+        self._keys: TtlCache[None, Sequence[Key]] = TtlCache(recheck, clock=clock)
         self._paused_until = -inf
         self._answered = False
-        self._flight: asyncio.Task[Sequence[Key]] | None = None
 
     async def find(self, kid: str | None, algorithm: str) -> list[Key]:
         """The keys that may have signed a token with this header, at least one.
@@ -90,8 +87,9 @@ class KeySet:
             Unauthenticated: the issuer has no such key.
             AuthUnavailable: the issuer does not say.
         """
-        fresh = self._clock() >= self._stale_at
-        keys = await self._share_fetch() if fresh else self._keys
+        remembered = self._keys.peek(None)
+        fresh = remembered is None
+        keys = await self._keys.refresh(None, self._fetch) if remembered is None else remembered
         if kid is None:
             return _only_fit(keys, algorithm)
         candidates = _with_kid(keys, kid) or _with_kid(await self._look_again(fresh=fresh), kid)
@@ -110,36 +108,17 @@ class KeySet:
         due = self._clock() >= self._paused_until
         if due:
             self._paused_until = self._clock() + PAUSE
-        if not fresh and (due or self._is_fetching()):
-            return await self._share_fetch()
+        if not fresh and (due or self._keys.is_reading(None)):
+            return await self._keys.refresh(None, self._fetch)
         if not self._answered:
             raise AuthUnavailable(UNAVAILABLE)
         return ()
 
-    async def _share_fetch(self) -> Sequence[Key]:
-        """One request for all who wait; a caller that leaves does not end it for the others."""
-        if self._flight is None or not self._is_fetching():
-            self._flight = asyncio.create_task(self._fetch())
-            self._flight.add_done_callback(_retrieve_failure)
-        return await asyncio.shield(self._flight)  # cancelling one caller must not cancel the request
-
-    def _is_fetching(self) -> bool:
-        # A Lambda process may run one event loop after another: a task of an earlier one never ends.
-        flight = self._flight
-        return flight is not None and not flight.done() and flight.get_loop() is asyncio.get_running_loop()
-
     async def _fetch(self) -> Sequence[Key]:
         self._answered = False
-        asked_at = self._clock()
-        self._keys = await self._publish()
-        self._stale_at = asked_at + self._recheck
+        keys = await self._publish()
         self._answered = True
-        return self._keys
-
-
-def _retrieve_failure(flight: asyncio.Task[Sequence[Key]]) -> None:
-    if not flight.cancelled():
-        flight.exception()  # else asyncio logs it when everybody who waited has left
+        return keys
 
 
 def _with_kid(keys: Sequence[Key], kid: str) -> list[Key]:

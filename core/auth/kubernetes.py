@@ -9,12 +9,13 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AliasChoices, Field, model_validator
 
 from core.auth.claims import Claims, ClaimsMapping, attributes, check_audience, principal
-from core.auth.endpoint import Endpoint, to_object, unusable
+from core.auth.endpoint import Endpoint, unusable
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record, Text, UserPath, Whole
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
+from core.platform.json_values import to_object
 
 PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from core.apis.index import manifest
+from core.apis.index import manifest, names
 from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
@@ -54,8 +54,9 @@ def _needs(loaded: Loaded, config: RunConfig, specs: Specs, apis: set[str]) -> t
     overviews = {name for name in apis if manifest(name).overview}
     everything = routed_apis(config) if overviews else []
     depended = {other for name in apis for other in manifest(name).depends if can_serve(other, config)}
-    needs = needs_of(loaded, specs) | {name: set(everything) for name in overviews}
-    return sorted(apis | depended), needs
+    # What a provider would like of an API that this build has not, it does not get.
+    needs = {name: needed & set(names()) for name, needed in needs_of(loaded, specs).items()}
+    return sorted(apis | depended), needs | {name: set(everything) for name in overviews}
 
 
 async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:

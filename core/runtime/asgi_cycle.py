@@ -15,14 +15,13 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message
 
 from core.errors import ApiError, UpstreamTimeout
-from core.runtime.connection import HungUp
+from core.runtime.connection import NO_BODY, HungUp
 from core.runtime.http_events import HttpRequest
 from core.runtime.invocations import Failure, ResponseStream, RuntimeApi
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 1.0  # for an app to end after its client has left, or once it is cancelled
-NO_BODY: Final = frozenset({204, 304})  # RFC 9110, 6.4.1
 OUT_OF_TIME: Final = "There was no answer before the function's time was up."
 INCOMPLETE: Final = Failure("IncompleteAnswer", "The answer is incomplete. The function's log says why.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 LONGEST_HEAD: Final = 1024 * 1024  # bytes; Lambda sends a client's context as a header
-NO_BODY: Final = frozenset({204, 304})
+NO_BODY: Final = frozenset({204, 304})  # statuses: RFC 9110, 6.4.1
 
 
 class HungUp(Exception):

@@ -220,6 +220,18 @@ async def test_an_inline_provider_gets_what_it_depends_on_with_its_protocol(fold
     await stack.close()
 
 
+async def test_a_configured_api_that_this_build_has_not_is_no_dependency(folder: Path) -> None:
+    put(folder, ADAPTER + FACTORY)
+    put(folder, JUDGE, "safety", "inline", api_dependencies=["inference"], optional_api_dependencies=["vector_io"])
+    vectors = {"provider_id": "v", "provider_type": "inline::faiss"}
+    found = loaded(
+        folder, inference=[entry()], safety=[{**entry("inline"), "provider_id": "judge"}], vector_io=[vectors]
+    )
+    stack = await resolve(found, ["safety"], version="1")
+    assert {instance.api for instance in stack.instances} == {"inference", "safety"}
+    await stack.close()
+
+
 def test_dependencies_are_found_by_name_and_by_enum() -> None:
     deps = Deps({"inference": 1})
     assert deps["inference"] == deps[Api.inference] == deps.get(Api.inference) == 1

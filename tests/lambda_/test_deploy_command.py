@@ -283,7 +283,7 @@ def test_an_interrupt_says_that_the_deployment_goes_on(small: Small, monkeypatch
     def interrupted(_: Event) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploy_shown, "told", interrupted)
+    monkeypatch.setattr(deploy_shown, "is_progress", interrupted)
     result = small.deploy("--yes")
     assert result.exit_code == 1  # of click alone; `llambda` makes it 130
     assert "The deployment of small goes on without this command" in out(result)

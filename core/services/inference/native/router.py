@@ -1,8 +1,8 @@
 """Llama Stack 0.2's inference API over OpenAI's: requests are translated, then answers and streams back."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from typing import Any, Final
 
 from core.apis.inference import Inference
@@ -15,6 +15,7 @@ from core.apis.native import (
 )
 from core.errors import ApiError
 from core.frame.types import JsonObject, JsonStream
+from core.platform.concurrency import run_all
 from core.services.inference.native.events import ChatEvents, CompletionEvents, Events
 from core.services.inference.native.reply import from_openai_chat, from_openai_completion, from_openai_embeddings
 from core.services.inference.native.request import (
@@ -69,18 +70,7 @@ class NativeRouter:
 
 async def _run_batch[R](ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests: Sequence[R]) -> list[JsonObject]:
     """The answers in the requests' order; the first failure cancels what is under way, and is raised."""
-    places = asyncio.Semaphore(BATCH_AT_ONCE)
-
-    async def one(request: R) -> JsonObject:
-        async with places:
-            return await ask(request)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(request)) for request in requests]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return await run_all([partial(ask, request) for request in requests], at_once=BATCH_AT_ONCE)
 
 
 async def _translate_stream(chunks: JsonStream, events: Events) -> JsonStream:
