@@ -13,7 +13,14 @@ class Row:
 TABLE: Final = (
     Row("core.routing.policy", ("tests/unit/routing/test_policy.py", "tests/unit/routing/test_guard.py")),
     Row("core.routing.guard", ("tests/unit/routing/test_guard.py", "tests/contract/test_protected_stack.py")),
-    Row("core.routing.failover", ("tests/contract/test_failover.py", "tests/contract/test_circuit_breaker.py")),
+    Row(
+        "core.routing.failover",
+        (
+            "tests/unit/services/test_inference_router.py",
+            "tests/contract/test_failover.py",
+            "tests/contract/test_circuit_breaker.py",
+        ),
+    ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
     Row("core.quota.quota", ("tests/unit/quota",)),
