@@ -29,8 +29,8 @@ def results(client: str, script: str, *arguments: str, **variables: str) -> dict
     env = os.environ | variables
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    found: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    results: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
+    return results
 
 
 def check(client: str, script: str, *arguments: str, **variables: str) -> None:

@@ -6,7 +6,7 @@ from aiohttp.test_utils import TestServer
 import pytest
 
 from core.stores.registry.port import RegistryStore
-from tests.contract.crew import Crew, hired
+from tests.contract.crew import Crew, hiring
 from tests.contract.dynamodb_script import Scripted
 from tests.contract.registries import Backend
 
@@ -15,7 +15,7 @@ BACKENDS = ("sqlite", "dynamodb")
 
 @pytest.fixture(params=[2, pytest.param(5, marks=pytest.mark.exact)], ids="{} processes".format)
 def crew(request: pytest.FixtureRequest) -> Generator[Crew]:
-    with hired(request.param) as crew:
+    with hiring(request.param) as crew:
         yield crew
 
 

@@ -37,7 +37,7 @@ def _start(barrier: Barrier) -> None:
 
 
 @contextmanager
-def hired(size: int) -> Generator[Crew]:
+def hiring(size: int) -> Generator[Crew]:
     spawning = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(size, spawning, _start, (spawning.Barrier(size),)) as pool:
         yield Crew(pool, size)

@@ -32,7 +32,7 @@ def needs[T](part: Callable[[], T]) -> T:
 
 
 @contextmanager
-def built(architecture: str) -> Generator[dict[str, Path]]:
+def build_all(architecture: str) -> Generator[dict[str, Path]]:
     with TemporaryDirectory() as name:
         packages = {module: Path(name) / module for module in FUNCTIONS}
         for module, folder in packages.items():
@@ -45,7 +45,7 @@ def packages(parts: SharedParts) -> dict[str, Path]:
     """Each function's package by its module's name, built for this machine with the `lambda` distribution."""
     architecture = needs(emulator.architecture)
     needs(emulator.uv)
-    return parts.get(built, architecture)
+    return parts.get(build_all, architecture)
 
 
 @pytest.fixture(scope="session")

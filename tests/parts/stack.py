@@ -64,7 +64,7 @@ def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 @contextmanager
-def over(chat: str, embed: str) -> Generator[str]:
+def stack_over(chat: str, embed: str) -> Generator[str]:
     """The address, without /v1, of a stack over model servers."""
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -77,4 +77,4 @@ def over(chat: str, embed: str) -> Generator[str]:
 @pytest.fixture(scope="session")
 def stack_url(parts: SharedParts, model_server: str, embedding_server: str) -> str:
     """The address, without /v1, of a stack with the providers `chat` and `embed`."""
-    return parts.get(over, model_server, embedding_server)
+    return parts.get(stack_over, model_server, embedding_server)
