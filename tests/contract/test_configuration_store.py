@@ -190,18 +190,6 @@ async def test_a_closed_store_opens_again(store: ConfigurationStore) -> None:
     assert await everything(store) == rows
 
 
-def test_one_store_serves_one_event_loop_after_another(configuring: Configuring) -> None:
-    store = configuring.connect()
-
-    async def used() -> int:
-        try:
-            return await added(store, "again")
-        finally:
-            await store.close()
-
-    assert [asyncio.run(used()), asyncio.run(used())] == [1, 2]
-
-
 async def test_of_many_at_once_after_one_head_one_is_appended(store: ConfigurationStore) -> None:
     await filled(store, 1)
     rows = [configuration(2, f"contender {number}") for number in range(20)]

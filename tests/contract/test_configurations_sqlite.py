@@ -36,20 +36,6 @@ async def test_configurations_and_resources_share_a_file(store: ConfigurationSto
     await registry.close()
 
 
-async def test_a_file_that_stays_locked_is_unavailable_and_works_again_later(tmp_path: Path) -> None:
-    store = connect(str(tmp_path / "registry.db"), patience=0.1)
-    assert await store.append(FIRST, after=Head())
-    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        assert await store.head() == Head(1, 1)
-        with pytest.raises(ProviderUnavailable, match=r"`registry.db` cannot be used: database is locked"):
-            await store.append(configuration(2), after=Head(1, 1))
-        with pytest.raises(ProviderUnavailable, match="database is locked"):
-            await store.remove(1, after=Head(1, 1))
-    assert await store.append(configuration(2), after=Head(1, 1))
-    await store.close()
-
-
 async def test_a_table_of_another_shape_is_unavailable_and_a_write_leaves_nothing_of_itself(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "registry.db")) as other:
         other.execute("CREATE TABLE configuration_heads (namespace, latest, active, one_more NOT NULL)")

@@ -165,18 +165,6 @@ async def test_a_closed_store_opens_again_and_has_kept_everything(counting: Coun
     await store.close()
 
 
-def test_one_store_serves_one_event_loop_after_another(counting: Counting) -> None:
-    store = counting.connect()
-
-    async def used() -> Counts:
-        try:
-            return (await take(store)).counts
-        finally:
-            await store.close()
-
-    assert [asyncio.run(used()) for _ in range(2)] == [Counts(1, 0), Counts(2, 0)]
-
-
 async def outcome(store: CounterStore, step: Step) -> object:
     name, key, tokens, below = step
     if name == "take":

@@ -8,7 +8,6 @@ import sqlite3
 
 import pytest
 
-from core.errors import QuotaUnavailable
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters
 from tests.fakes import Clock
@@ -50,17 +49,6 @@ async def test_while_another_writes_a_call_waits_and_the_loop_goes_on(tmp_path: 
         other.execute("COMMIT")
         await asyncio.gather(*taking)
     assert await store.read("k") == Counts(21, 21)
-
-
-async def test_a_file_that_stays_locked_is_unavailable_and_works_again_later(tmp_path: Path, opened: Open) -> None:
-    store = opened(tmp_path / "quota.db", patience=0.1)
-    await take(store)
-    with closing(sqlite3.connect(tmp_path / "quota.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        for work in (take(store), store.adjust("k", tokens=1)):
-            with pytest.raises(QuotaUnavailable, match=r"`quota.db` cannot be used: database is locked"):
-                await work
-    assert (await take(store)).counts == Counts(2, 2)
 
 
 async def test_counters_go_when_they_have_expired(tmp_path: Path, opened: Open) -> None:

@@ -250,13 +250,6 @@ async def test_event_that_is_no_http_request_is_an_error_and_the_runtime_lives_o
     assert refused.error["errorMessage"]
 
 
-async def test_body_that_is_not_base64_as_marked_is_400() -> None:
-    async with serving(hello) as double:
-        outcome = await double.invoke(GET | {"body": "§", "isBase64Encoded": True}).whole()
-    assert outcome.prelude["statusCode"] == 400
-    assert error_of(outcome.body)["code"] == "invalid_request"
-
-
 @pytest.mark.parametrize("chunked", [True, False])
 async def test_body_of_6_megabytes_arrives(*, chunked: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

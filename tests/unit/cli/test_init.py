@@ -209,13 +209,6 @@ def test_what_would_not_be_valid_is_not_written(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_file_is_not_replaced_unless_that_is_wished(tmp_path: Path) -> None:
-    (tmp_path / "run.yaml").write_text("mine")
-    assert run(tmp_path, "--yes").exit_code == 2
-    assert (tmp_path / "run.yaml").read_text() == "mine"
-    assert run(tmp_path, "--yes", "--force").exit_code == 0
-
-
 def test_every_question_has_a_flag_with_help_and_every_flag_a_question() -> None:
     assert {question.name for question in QUESTIONS} == set(HELP)
     shown = CliRunner().invoke(command, ["--help"]).output

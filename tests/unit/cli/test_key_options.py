@@ -12,40 +12,30 @@ type Output = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    "server",
+    ("server", "useful"),
     [
-        "",
-        "server: {port: 9000}\n",
-        "server: {auth: {provider_type: custom, config: {endpoint: 'https://a.example'}}}\n",
-        "server: {auth: {providers: [{type: custom, endpoint: 'https://a.example'}, api_key]}}\n",
-        "server: nonsense\n",
-        "server: {auth: {providers: {type: api_key}}}\n",
+        ("", False),
+        ("server: {port: 9000}\n", False),
+        ("server: {auth: {provider_type: custom, config: {endpoint: 'https://a.example'}}}\n", False),
+        ("server: {auth: {providers: [{type: custom, endpoint: 'https://a.example'}, api_key]}}\n", False),
+        ("server: nonsense\n", False),
+        ("server: {auth: {providers: {type: api_key}}}\n", False),
+        ("server: {auth: {provider_type: api_key}}\n", True),
+        ("server: {auth: {provider_config: {type: api_key}}}\n", True),
+        ("server: {auth: {providers: [{type: custom, endpoint: 'https://a.example'}, {type: api_key}]}}\n", True),
+        ("server: {auth: {providers: [{type: api_key}], access_policy: 7}}\n", True),
     ],
 )
-def test_a_key_that_opens_nothing_comes_with_what_to_add(keys: Keys, config: Path, capsys: Output, server: str) -> None:
+def test_a_key_that_opens_nothing_comes_with_what_to_add(
+    keys: Keys, config: Path, capsys: Output, server: str, *, useful: bool
+) -> None:
     config.write_text(config.read_text().replace(AUTH, server))
     assert keys("create", "--name", "demo") == 0
     said = capsys.readouterr()
     plant(said.out.strip())
-    assert f"of no use until {config} has this auth provider:" in said.err
-    assert "server:\n    auth:\n      providers:\n        - type: api_key\n" in said.err
-
-
-@pytest.mark.parametrize(
-    "server",
-    [
-        "server: {auth: {provider_type: api_key}}\n",
-        "server: {auth: {provider_config: {type: api_key}}}\n",
-        "server: {auth: {providers: [{type: custom, endpoint: 'https://a.example'}, {type: api_key}]}}\n",
-        "server: {auth: {providers: [{type: api_key}], access_policy: 7}}\n",
-    ],
-)
-def test_a_key_that_opens_something_comes_without_it(keys: Keys, config: Path, capsys: Output, server: str) -> None:
-    config.write_text(config.read_text().replace(AUTH, server))
-    assert keys("create", "--name", "demo") == 0
-    said = capsys.readouterr()
-    plant(said.out.strip())
-    assert "of no use" not in said.err
+    assert (f"of no use until {config} has this auth provider:" not in said.err) == useful
+    assert ("server:\n    auth:\n      providers:\n        - type: api_key\n" not in said.err) == useful
+    assert ("of no use" not in said.err) == useful
 
 
 @pytest.mark.parametrize(
