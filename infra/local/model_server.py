@@ -50,6 +50,7 @@ def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:
     params.port = port
     params.n_ctx, params.n_parallel = CONTEXT, SLOTS
     params.verbosity = 0
+    params.cpuparams.n_threads = 1  # of so small a model: a second one waits as much as it works, and nothing is sooner
     if embedding:
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
