@@ -6,6 +6,7 @@ from ipaddress import ip_address
 import json
 from pathlib import Path
 import ssl
+from time import time
 from typing import Any
 
 from aiohttp import web
@@ -65,6 +66,15 @@ async def test_rotation_is_followed_by_one_request_and_the_old_key_ends(
     clock.now = RECHECK
     assert "not one of the issuer's" in (await refused(timed, old, caplog)).message
     assert (await timed.verify(Incoming(by_b(issuer)))).id == "ada"
+
+
+async def test_a_token_that_was_verified_before_expires_all_the_same(
+    issuer: Issuer, timed: Verifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = issuer.mint()
+    assert await timed.verify(Incoming(token)) == await timed.verify(Incoming(token))
+    monkeypatch.setattr("core.auth.jwt_verifier.time", lambda: time() + 86_400)
+    assert "has expired" in (await refused(timed, token, caplog)).message
 
 
 async def test_unknown_kids_ask_the_issuer_once_in_thirty_seconds(
