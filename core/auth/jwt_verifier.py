@@ -80,7 +80,7 @@ class JwtVerifier:
     def fit(self, token: str) -> Fit:
         """MINE if the token says that the configured issuer issued it."""
         try:
-            issuer = self._decode(token).claims.get("iss")
+            issuer = (self._decoded.peek(_digest(token)) or parse(token)).claims.get("iss")
         except Unauthenticated:
             return Fit.NO
         if self._issuer is None or issuer is None:
@@ -88,7 +88,11 @@ class JwtVerifier:
         return Fit.MINE if issuer == self._issuer else Fit.NO
 
     async def verify(self, incoming: Incoming) -> Principal:
-        token = self._decode(incoming.token)
+        # Callers send one token many times, and PyJWT's decoding costs more than the check of an RSA signature. Only what
+        # a key has signed is remembered, so that nobody else can push it out; it is verified every time.
+        digest = _digest(incoming.token)
+        remembered = self._decoded.peek(digest)
+        token = remembered or parse(incoming.token)
         algorithm = token.header["alg"]
         if algorithm not in self._algorithms:
             raise Unauthenticated(
@@ -98,17 +102,11 @@ class JwtVerifier:
         signer = next((key for key in keys if key.verifies(algorithm, token.content, token.signature)), None)
         if signer is None:
             raise Unauthenticated("The token's signature is not valid.")
-        self._decoded.put(_digest(incoming.token), token)
+        if remembered is None:
+            self._decoded.put(digest, token)
         check_issuer(token.claims, self._issuer or signer.issuer)
         check_times(token.claims, time())
         return self._accept(token.claims)
-
-    def _decode(self, token: str) -> UnverifiedToken:
-        """As `parse`. Callers send one token many times, and PyJWT's decoding costs more than an RSA signature's check.
-
-        Only what a key has signed is remembered, so that nobody else can push it out; it is verified every time.
-        """
-        return self._decoded.peek(_digest(token)) or parse(token)
 
 
 def _digest(token: str) -> bytes:

@@ -5,8 +5,11 @@ from typing import Any, Final
 
 import pytest
 
+from core.apis.index import all_manifests
 from core.apis.manifests.admin import ADMIN
+from core.cli.iam.table import STATE
 from core.config.security import QuotaConfig
+from core.frame.api import Api
 from core.stores.counters.dynamodb import NAMES
 from tests.architecture.template import (
     ANY,
@@ -24,15 +27,11 @@ VLLM: Final = {"VllmUrl": "https://models.example.com/v1"}
 CREATED: Final = {"CreateUserPool": "true"}
 NAMED: Final = {"UserPoolId": "us-east-1_Own", "UserPoolClientIds": "first,second"}
 IN_FRONT: Final = {"GatewayAuthorizer": "true"}
-RIGHTS: Final = {
-    ("InferenceRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
-    ("InferenceRole", "QuotaTable"): {"GetItem", "UpdateItem"},
-    ("InferenceRole", "StateTable"): {"GetItem", "PutItem", "UpdateItem", "DeleteItem"},
-    ("SafetyRole", "RegistryTable"): {"GetItem", "Query", "PutItem", "DeleteItem"},
-    ("SafetyRole", "QuotaTable"): {"GetItem", "UpdateItem"},
-    ("AdminRole", "RegistryTable"): {"DeleteItem", "GetItem", "PutItem", "Query"},
-    ("AdminRole", "QuotaTable"): {"GetItem", "UpdateItem"},
+RIGHTS: Final = {  # of every function's role, on each table
+    "RegistryTable": {"GetItem", "Query", "PutItem", "DeleteItem"},
+    "QuotaTable": {"GetItem", "UpdateItem"},
 }
+STATE_RIGHTS: Final = {"GetItem", "PutItem", "UpdateItem", "DeleteItem"}  # of those whose manifest names them
 
 every_choice = pytest.mark.parametrize("chosen", [{}, CREATED, NAMED], ids=["none", "created", "named"])
 
@@ -62,7 +61,16 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
             if action.startswith("dynamodb:"):
                 table = statement["Resource"]["Fn::GetAtt"][0]
                 found.setdefault((role, table), set()).add(action.removeprefix("dynamodb:"))
-    assert found == RIGHTS
+    stateful = {template_name(api) for api in all_manifests() if STATE.sid in api.deployment.rights}
+    assert "Inference" in stateful
+    expected = {
+        (f"{template_name(api)}Role", table): rights for api in all_manifests() for table, rights in RIGHTS.items()
+    }
+    assert found == expected | {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
+
+
+def template_name(api: Api) -> str:
+    return "".join(word.capitalize() for word in api.name.split("_"))
 
 
 def test_quota_table_has_the_key_and_the_expiry_that_the_counters_write() -> None:

@@ -77,6 +77,16 @@ async def test_a_token_that_was_verified_before_expires_all_the_same(
     assert "has expired" in (await refused(timed, token, caplog)).message
 
 
+async def test_a_token_that_was_verified_before_needs_its_key_all_the_same(
+    issuer: Issuer, timed: Verifier, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = issuer.mint()
+    await timed.verify(Incoming(token))
+    issuer.keys = [jwk(rsa_key("b"), "a")]  # another key under the same kid
+    clock.now = RECHECK
+    assert "signature is not valid" in (await refused(timed, token, caplog)).message
+
+
 async def test_unknown_kids_ask_the_issuer_once_in_thirty_seconds(
     issuer: Issuer, timed: Verifier, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
