@@ -7,8 +7,10 @@ ApiError
 ├── NotFound              404
 ├── MethodNotAllowed      405   carries Allow
 ├── Conflict              409   a registration that is there with other content
+├── StaleRevision         409   a write over a revision that is no longer the newest; has the newest
 ├── AnswerUnderWay        409   carries Retry-After, seconds: an earlier call with the same Idempotency-Key
 ├── BodyTooLarge          413
+├── DocumentTooLarge      413
 ├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
@@ -17,6 +19,7 @@ ApiError
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
+├── StateUnavailable      503   carries Retry-After, seconds: documents, blobs, jobs or the queue could not be reached
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
@@ -24,9 +27,11 @@ raises the right exception class: `type` and `code` come with the class, `param`
 """
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, override
+from typing import Any, ClassVar, Final, override
 
-type JsonBody = dict[str, dict[str, str | None]]
+STATE_RETRY_SECONDS: Final = 5
+
+type JsonBody = dict[str, dict[str, Any]]
 
 
 class ApiError(Exception):
@@ -98,6 +103,25 @@ class Conflict(ApiError):
     code = "conflict"
 
 
+class StaleRevision(Conflict):
+    code = "stale_revision"
+
+    def __init__(self, name: str, current: Mapping[str, Any] | None = None) -> None:
+        """`name` says of what; `current` is what the caller may see of the newest revision, None where it is gone."""
+        super().__init__(
+            f"{name} is gone."
+            if current is None
+            else f"{name} was changed since it was read. Read it again; `current` has what is there."
+        )
+        self.current = current
+
+    @override
+    def body(self) -> JsonBody:
+        body = super().body()
+        body["error"]["current"] = self.current
+        return body
+
+
 class AnswerUnderWay(ApiError):
     status = 409
     type = "invalid_request_error"
@@ -117,6 +141,16 @@ class BodyTooLarge(ApiError):
     def __init__(self, limit: int) -> None:
         """Say the limit, in bytes."""
         super().__init__(f"The request body is larger than {limit} bytes, the most that this endpoint takes.")
+
+
+class DocumentTooLarge(ApiError):
+    status = 413
+    type = "invalid_request_error"
+    code = "document_too_large"
+
+    def __init__(self, limit: int) -> None:
+        """Say the limit, in bytes."""
+        super().__init__(f"It has more than {limit} bytes as JSON, the most that is kept in one piece.")
 
 
 class KeyReused(ApiError):
@@ -172,6 +206,15 @@ class QuotaUnavailable(ApiError):
 class IdempotencyUnavailable(ApiError):
     status = 503
     code = "idempotency_unavailable"
+
+
+class StateUnavailable(ApiError):
+    status = 503
+    code = "state_unavailable"
+
+    def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
+        """`retry_after` is in seconds."""
+        super().__init__(message, headers={"retry-after": str(retry_after)})
 
 
 class UpstreamTimeout(ApiError):

@@ -38,13 +38,22 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRow:
+    """A kind of job: `kind` names the function from a stack's parts to the JobKind of `core.services.jobs.kind`."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """An API, which the module of the same name in `functions/` serves.
 
     `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of
     `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
     `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
-    each other. An `overview` is made with every provider of the run config, and is always served. Only what writes
+    each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`; `jobs`
+    the kinds of job that it has. An `overview` is made with every provider of the run config, and is always served. Only what writes
     template.yaml reads `deployment`.
     """
 
@@ -54,6 +63,8 @@ class Api:
     kinds: tuple[Kind, ...] = ()
     provider: str | None = None
     depends: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    jobs: tuple[JobRow, ...] = ()
     overview: bool = False
     deployment: Deployment = Deployment()
 

@@ -1,6 +1,7 @@
 """The verified caller and the call under way, as every layer below HTTP is given them."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -51,3 +52,7 @@ class Call:
     def add_tokens(self, tokens: int) -> None:
         """Add what a provider reports: prompt and completion tokens together."""
         self.tokens = (self.tokens or 0) + tokens
+
+
+CURRENT_CALL: Final[ContextVar[Call | None]] = ContextVar("llambda_current_call", default=None)
+"""The call under way; None outside of any, where the stack itself acts."""
