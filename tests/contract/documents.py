@@ -227,12 +227,15 @@ async def retry_put(
     raise AssertionError("it is gone")
 
 
-def write_often(documenting: Documenting, writers: int, times: int, size: int) -> int:
-    """In a process of a crew: so many writers count the document up, so many times each; how many tries were stale."""
-    return asyncio.run(_write_often(documenting, writers, times, size))
+def share_document(documenting: Documenting, writers: int, readers: int, times: int, size: int) -> int:
+    """In a process of a crew: writers count the document up, so many times each, and readers read it, until it is at its end.
+
+    A reader sees it whole each time, and never an older one after a newer. Returns how many tries of a write were stale.
+    """
+    return asyncio.run(_share_document(documenting, writers, readers, times, size))
 
 
-async def _write_often(documenting: Documenting, writers: int, times: int, size: int) -> int:
+async def _share_document(documenting: Documenting, writers: int, readers: int, times: int, size: int) -> int:
     async with documenting.opened() as store:
         await store.get("notes", "warm")
         await together()
@@ -242,30 +245,18 @@ async def _write_often(documenting: Documenting, writers: int, times: int, size:
                 [await retry_put(store, "notes", "n", lambda number: body_of(number, size)) for _ in range(times)]
             )
 
-        return sum(await asyncio.gather(*(write() for _ in range(writers))))
-
-
-def read_often(documenting: Documenting, readers: int, last: int) -> int:
-    """In a process of a crew: read the document, whole each time and never an older one, until its number is `last`."""
-    return asyncio.run(_read_often(documenting, readers, last))
-
-
-async def _read_often(documenting: Documenting, readers: int, last: int) -> int:
-    async with documenting.opened() as store:
-        await store.get("notes", "warm")
-        await together()
-
         async def read() -> int:
-            number = reads = 0
+            number, last = 0, (await store.get("notes", "last") or Document("", "", {"number": 0})).body["number"]
             while number < last:
                 document = await store.get("notes", "n")
                 assert document is not None
                 before, number = number, check_whole(document)
                 assert number >= before
-                reads += 1
-            return reads
+                assert document.revision == number + 1
+            return 0
 
-        return sum(await asyncio.gather(*(read() for _ in range(readers))))
+        work = [write() for _ in range(writers)] + [read() for _ in range(readers)]
+        return sum(await asyncio.gather(*work))
 
 
 def write_for_ever(documenting: Documenting, seed: int, size: int) -> None:
