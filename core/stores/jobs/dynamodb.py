@@ -71,7 +71,7 @@ CONSTANTS: Final = {name: name for name in ("queued", "running", "stopping", "fi
     "one": 1,
 }
 MOST_WRITES: Final = 100  # of a transaction
-MOST_BYTES: Final = 3_000_000
+MOST_BYTES: Final = 900_000  # what aiohttp sends in one piece without a warning is 1 MiB
 MOST_ITEMS: Final = 100  # of a job without its shards: attempts to end it leave some
 
 

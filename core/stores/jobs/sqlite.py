@@ -105,9 +105,9 @@ class SqliteJobs:
 
     async def create(self, job: Job, *, key: str = "") -> Job:
         codec.check_id(job)
-        owner = codec.digest(job.owner)
-        row = (self._namespace, owner, key or None, *_to_row(job))
-        values = self._values(job.id, owner=owner, key=key)
+        owner, digest = codec.digest(job.owner), codec.digest(key) if key else ""
+        row = (self._namespace, owner, digest or None, *_to_row(job))
+        values = self._values(job.id, owner=owner, key=digest)
 
         def creating(connection: sqlite3.Connection) -> Job:
             connection.execute(REMOVE_EXPIRED, values)
