@@ -40,7 +40,8 @@ def session_class() -> type:
 
 
 @cache
-def _shared_context(verify: bool | str | None) -> ssl.SSLContext:  # noqa: FBT001 - as the SDK has it: a path, or whether to verify
+def _shared_context(verify: Any) -> ssl.SSLContext:
+    """`verify` is the path of a bundle, or whether to verify at all."""
     from botocore.httpsession import create_urllib3_context, get_cert_path
 
     context = make_lazy(create_urllib3_context())

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from typing import Any
 
 import botocore
 from botocore.exceptions import ParamValidationError
@@ -38,7 +39,7 @@ from tests.parts.bedrock import (
 from tests.parts.upstream import hang, in_turn, raw, status
 
 STREAM_OF = "converse-stream"
-CONVERSE = Session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
+CONVERSE: Any = Session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
 DOCUMENTED = [
     (400, "ValidationException", InvalidRequest),
     (403, "AccessDeniedException", UpstreamFailed),
