@@ -1,10 +1,12 @@
 """Resources, and the kinds that they are of: a kind yields a registry (list, get, register, unregister)."""
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from pydantic import Field
 
 from core.frame.dotted import load
-from core.frame.types import JsonObject, Wire
+from core.frame.types import JsonObject, Query, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,24 @@ class Offer(TypedDict):
 
     id: str
     created: NotRequired[int]
+
+
+class ListQuery(Query):
+    """Which page of a kind's resources; both names of the last one before it are OpenAI's and Llama Stack's."""
+
+    after_id: str = ""
+    after: str = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+
+
+class ResourceList(TypedDict):
+    """A page of a kind's resources; `first_id` and `last_id` are null where it is empty."""
+
+    object: Literal["list"]
+    data: list[JsonObject]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 def present(resource: Resource) -> JsonObject:

@@ -14,6 +14,7 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
 from core.stores.answers.port import AnswerStore
+from core.stores.blobs.port import BlobStore
 from core.stores.connect import REGISTRY
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
@@ -30,7 +31,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `answers`, `blobs`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -44,6 +45,7 @@ class Stack:
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
     answers: AnswerStore | None = None
+    blobs: BlobStore | None = None
     circuits: CircuitBreaker | None = None
     poller: "ConfigurationPoller | None" = None
     configuration_service: "Callable[[], ConfigurationService] | None" = None

@@ -15,7 +15,9 @@ ADMIN: Final = (
     Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
     Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
     Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
-    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
+    Operation(
+        "GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query="core.apis.admin:RoutesQuery"
+    ),
     Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
 )
 
@@ -38,7 +40,11 @@ CONFIGURATIONS: Final = (
         request="core.apis.configurations:RegisterConfiguration",
     ),
     Operation(
-        "GET", ("/v1/configurations",), "index", "List the registered configurations.", query=("before", "limit")
+        "GET",
+        ("/v1/configurations",),
+        "index",
+        "List the registered configurations.",
+        query="core.apis.configurations:ListConfigurationsQuery",
     ),
     Operation("GET", ONE_CONFIGURATION, "get", "Show one registered configuration."),
     Operation("DELETE", ONE_CONFIGURATION, "unregister", "Unregister a configuration."),
