@@ -49,6 +49,16 @@ class ListQuery(Query):
     limit: Annotated[int, Field(ge=1, le=1000)] = 1000
 
 
+class ShownResource(TypedDict):
+    """A resource on the wire, beside its kind's own fields; `owner` is the id of whoever registered it."""
+
+    identifier: str
+    provider_resource_id: str
+    provider_id: str
+    type: str
+    owner: NotRequired[str]
+
+
 class ResourceList(TypedDict):
     """A page of a kind's resources; `first_id` and `last_id` are null where it is empty."""
 
@@ -81,7 +91,8 @@ class Kind:
 
     The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without
     parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource
-    that it cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more
+    that it cannot serve. `present` names the function from a resource to its shape on the wire, `response` that
+    shape's type; `aliases` are more
     paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
     places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
     """
@@ -97,6 +108,7 @@ class Kind:
     listing: str | None = None
     check: str | None = None
     present: str | None = None
+    response: str | None = None
     aliases: tuple[str, ...] = ()
     alternates: str | None = None
     alike: tuple[str, ...] = ()
