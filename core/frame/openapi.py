@@ -14,6 +14,8 @@ from core.frame.types import JsonObject
 
 type Mode = Literal["validation", "serialization"]
 
+REQUEST: Final[Mode] = "validation"
+ANSWER: Final[Mode] = "serialization"
 ERROR: Final[JsonObject] = {
     "type": "object",
     "required": ["error"],
@@ -72,7 +74,7 @@ class _Schemas:
     def __init__(self, rows: Sequence[RouteRow]) -> None:
         types = {(id(kind), mode): kind for row in rows for kind, mode in _types(row)}
         adapters = [(key, key[1], TypeAdapter[Any](kind)) for key, kind in types.items()]
-        self._schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)  # type: ignore[var-annotated]
+        self._schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
         self.shared: JsonObject = definitions.get("$defs", {})
 
     def of(self, kind: object, mode: Mode) -> JsonObject:
@@ -82,7 +84,7 @@ class _Schemas:
 
     def query_fields(self, kind: object) -> Iterator[JsonObject]:
         """The parameters of a query."""
-        schema = self.shared[self.of(kind, "validation")["$ref"].rpartition("/")[2]]
+        schema = self.shared[self.of(kind, REQUEST)["$ref"].rpartition("/")[2]]
         for name, field in schema.get("properties", {}).items():
             yield {"name": name, "in": "query", "schema": field}
 
@@ -90,19 +92,17 @@ class _Schemas:
 def _types(row: RouteRow) -> Iterator[tuple[Any, Mode]]:
     operation, kind = row.operation, row.kind
     if operation is not None:
-        for name, mode in ((operation.request, "validation"), (operation.query, "validation")):
-            if name is not None:
-                yield load(name), mode
-        for name in (operation.response, operation.event):
-            if name is not None:
-                yield load(name), "serialization"
+        requests, answers = (operation.request, operation.query), (operation.response, operation.event)
+        yield from ((load(name), REQUEST) for name in requests if name is not None)
+        yield from ((load(name), ANSWER) for name in answers if name is not None)
     if kind is not None:
-        yield kind.body_type(), "validation"
-        yield ListQuery, "validation"
-        yield from ((ResourceList, "serialization"), (_shown(row), "serialization"))
+        yield kind.body_type(), REQUEST
+        yield ListQuery, REQUEST
+        yield ResourceList, ANSWER
+        yield _resource_type(row), ANSWER
 
 
-def _shown(row: RouteRow) -> Any:  # noqa: ANN401 - a type of the wire
+def _resource_type(row: RouteRow) -> Any:  # noqa: ANN401 - a type of the wire
     name = None if row.kind is None else row.kind.response
     return ShownResource if name is None else load(name)
 
@@ -140,8 +140,8 @@ def _request_content(row: RouteRow, schemas: _Schemas) -> JsonObject | None:
     operation = row.operation
     if operation is None:
         is_body = row.kind is not None and row.method == "POST"
-        return _json(schemas.of(row.kind.body_type(), "validation")) if row.kind is not None and is_body else None
-    body = None if operation.request is None else schemas.of(load(operation.request), "validation")
+        return _json(schemas.of(row.kind.body_type(), REQUEST)) if row.kind is not None and is_body else None
+    body = None if operation.request is None else schemas.of(load(operation.request), REQUEST)
     if operation.upload is not None:
         return {"multipart/form-data": {"schema": _form(operation.upload, body)}}
     return None if body is None else _json(body)
@@ -191,23 +191,23 @@ def _content(row: RouteRow, schemas: _Schemas) -> JsonObject:
         return {}
     if operation.reply == "bytes":
         return {"*/*": {"schema": BYTES}}
-    schema = {} if operation.response is None else schemas.of(load(operation.response), "serialization")
+    schema = {} if operation.response is None else schemas.of(load(operation.response), ANSWER)
     content = _json(schema)
     if operation.stream is not None:
         # What a client gets of each event is no schema of the whole text, and 3.1 has no other word for it.
-        item = {} if operation.event is None else schemas.of(load(operation.event), "serialization")
+        item = {} if operation.event is None else schemas.of(load(operation.event), ANSWER)
         content["text/event-stream"] = {"schema": TEXT, "x-frames": operation.frames, "x-item-schema": item}
     return content
 
 
 def _kind_schema(row: RouteRow, schemas: _Schemas) -> JsonObject:
-    shown = schemas.of(_shown(row), "serialization")
+    resource = schemas.of(_resource_type(row), ANSWER)
     if row.method == "DELETE":
         return {"type": "null"}
     if row.method == "GET" and row.many:
-        items = {"type": "object", "properties": {"data": {"type": "array", "items": shown}}}
-        return {"allOf": [schemas.of(ResourceList, "serialization"), items]}
-    return shown
+        items = {"type": "object", "properties": {"data": {"type": "array", "items": resource}}}
+        return {"allOf": [schemas.of(ResourceList, ANSWER), items]}
+    return resource
 
 
 def _json(schema: JsonObject) -> JsonObject:

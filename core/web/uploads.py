@@ -54,11 +54,11 @@ class UploadReceiver:
         if self.blobs is None:
             raise StateUnavailable("This stack keeps no files: its run config names no store for them.")
         form = _Form(self, self.blobs, cleanup)
-        chunks = _bounded(request, self.limit + MOST_FORM, self.limit)
+        chunks = _read_up_to(request, self.limit + MOST_FORM, self.limit)
         await form.read(parts(boundary, chunks))
         kind = self.body_type()
         body = None if kind is None else parse_texts(kind, form.fields)
-        return body, self._uploaded(form.files)
+        return body, self._check_number(form.files)
 
     def _boundary(self, request: Request) -> bytes:
         header = request.headers.get("content-type", "")
@@ -67,7 +67,7 @@ class UploadReceiver:
             raise UnsupportedMediaType(f"Send multipart/form-data, with the file as its part `{name}`.")
         return boundary_of(header)
 
-    def _uploaded(self, files: list[UploadedFile]) -> Uploaded:
+    def _check_number(self, files: list[UploadedFile]) -> Uploaded:
         name = self.upload.field
         if not files and self.upload.required:
             raise InvalidRequest(f"There is no file: send one as the part `{name}`.", param=name)
@@ -142,15 +142,15 @@ async def _data(events: AsyncIterator[Part | bytes | End]) -> AsyncGenerator[byt
         yield event
 
 
-async def _bounded(request: Request, most: int, limit: int) -> AsyncGenerator[bytes]:
+async def _read_up_to(request: Request, most: int, limit: int) -> AsyncGenerator[bytes]:
     """The body as it arrives, refused at once where its own word on its length is too much."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
         raise BodyTooLarge(limit)
-    left = most
+    remaining = most
     async for chunk in request.stream():
-        left -= len(chunk)
-        if left < 0:
+        remaining -= len(chunk)
+        if remaining < 0:
             raise BodyTooLarge(limit)
         if chunk:
             yield chunk

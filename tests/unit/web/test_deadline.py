@@ -142,7 +142,7 @@ STUCK: Any = Stuck()
     ids=["who calls", "what they ask", "how much is left", "the work"],
 )
 async def test_every_step_of_an_answer_is_bounded(handler: Any, middleware: Middleware) -> None:
-    scope = {"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))}
+    scope: dict[str, Any] = {"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))}
     answers = endpoint(chain(handler, [middleware]), lambda: Wire)
     async with asyncio.timeout(10):
         answer = await answers(Request(scope, STUCK))
