@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import ApiError, InvalidRequest
-from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
+from core.frame.callers import ANONYMOUS, CURRENT_CALL, PROVIDER_DATA_HEADERS, Call
 from core.platform.json_reader import read_object
 from core.web.failures import ClientLeft, Endpoint, attempt, deadline, error_response
 from core.web.observed import observed_of
@@ -57,6 +57,7 @@ class AccessMiddleware:
             call = await attempt(_call(authenticator, request), until)
             if isinstance(call, ApiError):
                 return error_response(call)
+            CURRENT_CALL.set(call)  # until the Observer, which is around the whole answer, ends it
             body = await attempt(steps.prepare(request), until) if steps.prepare else None
             if quota is None:
                 return await _perform(steps, request, call, body, until)
@@ -101,17 +102,14 @@ async def _perform(steps: Steps, request: Request, call: Call, body: object, unt
 
 
 async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
-    """Say what is left in the headers, and put the reservation right before the answer is whole.
-
-    A failure gives back what no provider reported as used. Of an answer that nobody waited for, or that says nothing of
-    its usage, the reservation stays: leaving early must not be a way to get tokens for nothing.
-    """
+    """Say what is left in the headers, and put the reservation right before the answer is whole."""
     response.raw_headers.extend((name.encode(), value.encode()) for name, value in ticket.headers.items())
 
     async def settle() -> None:
         failed = response.failed if isinstance(response, EventStream) else response.status_code >= LOWEST_FAILURE
         abandoned = response.status_code == ClientLeft.status
-        await ticket.settle(call.tokens if abandoned or not failed else call.tokens or 0)
+        charge = call.end(failed=failed and not abandoned)
+        await ticket.settle(charge.tokens, charge.further)
 
     if isinstance(response, EventStream):
         response.closing = settle

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import ApiError
+from core.frame.callers import CURRENT_CALL
 from core.frame.observed import Observed, Stopwatch
 from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
 from core.web.failures import error_response
@@ -71,11 +72,14 @@ class Observer:
         trace = _trace(scope)
         exchange = _Exchange(scope, send)
         cold, self._cold = self._cold, False
-        token = TRACE.set(trace)
+        token, outside = TRACE.set(trace), CURRENT_CALL.set(None)
         try:
             await self._app(scope, receive, exchange.send)
         finally:
             TRACE.reset(token)
+            if (call := CURRENT_CALL.get()) is not None:
+                call.end()
+            CURRENT_CALL.reset(outside)
             if self._sink is not None:
                 self._sink(exchange.record(trace, cold=cold))
 

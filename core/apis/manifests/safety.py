@@ -25,6 +25,7 @@ OPERATIONS: Final = (
         "run_shield",
         "Judge a conversation by a shield.",
         request="core.apis.safety:RunShieldRequest",
+        tokens="core.apis.safety:most_tokens",
     ),
     Operation(
         "POST",
@@ -32,6 +33,7 @@ OPERATIONS: Final = (
         "moderate",
         "Classify texts.",
         request="core.apis.safety:ModerationRequest",
+        tokens="core.apis.safety:most_tokens",
     ),
 )
 

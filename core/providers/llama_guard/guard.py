@@ -9,7 +9,7 @@ import re
 from typing import Any, Final, cast
 
 from core.apis.inference import ChatRequest, Inference
-from core.apis.safety import Violation
+from core.apis.safety import MOST_VERDICT_TOKENS, Violation
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
@@ -34,7 +34,6 @@ CATEGORIES: Final = {
 ROLES: Final = {"user": "User", "assistant": "Agent"}
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
 ANSWER: Final = re.compile(r"\s*(?:(safe)|unsafe\s*\n\s*(S\d+(?:\s*,\s*S\d+)*))\s*")
-MOST_ANSWER_TOKENS: Final = 64
 PROMPT: Final = """\
 Task: Check if there is unsafe content in '{agent}' messages in our conversations according our safety policy with the \
 below categories.
@@ -80,7 +79,7 @@ class LlamaGuard:
                 "model": shield.provider_resource_id,
                 "messages": [{"role": "user", "content": self._question(messages)}],
                 "temperature": 0,
-                "max_tokens": MOST_ANSWER_TOKENS,
+                "max_tokens": MOST_VERDICT_TOKENS,
             }
         )
         names = self._parse_verdict(_text_of(await self._inference.chat_completion(request)))

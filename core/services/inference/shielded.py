@@ -1,7 +1,8 @@
 """Chat completions of models that are guarded by shields: a violation is answered by a refusal.
 
-A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run as the stack
-itself: a caller who may use the model need not be able to see its shields. Source of the refusal's shape:
+A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run for the caller, who
+is charged for them, but without the access policy: whoever may use the model need not be able to see its shields. Source of
+the refusal's shape:
 https://platform.openai.com/docs/api-reference/chat/object.
 """
 
@@ -30,7 +31,7 @@ class ShieldedInference:
     """An `Inference` for one caller; a model without shields is answered as by `inference` alone."""
 
     def __init__(self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call) -> None:
-        """`safety` runs the shields; it is None where the stack has no safety provider."""
+        """`safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
         self._inference = inference
         self._models = models
         self._safety = safety
@@ -95,8 +96,7 @@ class ShieldedInference:
                 raise ProviderUnavailable("The model is guarded by shields, but this stack has no safety provider.")
             request = RunShieldRequest(shield_id=shield, messages=list(messages), params={"source": source})
             try:
-                with self._call.observed.upstream:
-                    violation = (await self._safety.run_shield(request))["violation"]
+                violation = (await self._safety.run_shield(request))["violation"]
             except NotFound as unknown:
                 raise ProviderUnavailable(
                     f"The model is guarded by shield `{shield}`, which does not exist."
