@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 import logging
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from core.frame.observed import Observed
 
@@ -109,6 +109,13 @@ class Call:
             ledger.further += tokens
         else:
             ledger.own = (ledger.own or 0) + tokens
+
+    def add_usage(self, usage: object) -> None:
+        """Add what a provider's answer says it used, in OpenAI's names; None where it says nothing."""
+        counts: Mapping[str, object] = cast("Mapping[str, object]", usage) if isinstance(usage, dict) else {}
+        total = counts.get("total_tokens")
+        self.add_tokens(total if isinstance(total, int) and total >= 0 else None)
+        self.observed.add_usage(counts)
 
     def cause(self, *, internal: bool = False) -> "Call":
         """A further call on this one's behalf: charged to it, and waited for in it, but it keeps its name in the request log.

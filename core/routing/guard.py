@@ -5,7 +5,7 @@ Source: the effects of AccessRule in Llama Stack 0.2.12 and 0.7.3 (404 for what 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
@@ -112,6 +112,10 @@ class GuardedRegistry:
         except NotFound:
             await self._pause(start)
             raise
+
+    def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What the operator declares for a provider's own name, whoever may see it: its shields hold for every name."""
+        return self._registry.declared_at(provider_id, provider_resource_id)
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""

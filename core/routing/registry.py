@@ -69,7 +69,9 @@ class Registry:
         self._store = store
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
-        self._declared_at = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
+        self._declared_at: dict[tuple[str, str], list[Resource]] = {}
+        for row in declared:
+            self._declared_at.setdefault((row.provider_id, row.provider_resource_id), []).append(row)
         self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
         self._check = check
 
@@ -93,8 +95,12 @@ class Registry:
         """What else means it, besides its identifier: the name within its provider, and the one it is declared as."""
         if resource.identifier != resource.provider_name:
             return (resource.provider_name,)
-        declared = self._declared_at.get((resource.provider_id, resource.provider_resource_id))
-        return (declared.identifier,) if declared is not None else ()
+        declared = self.declared_at(resource.provider_id, resource.provider_resource_id)
+        return (declared[0].identifier,) if declared else ()
+
+    def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What the run config declares for a provider's own name, in its order."""
+        return self._declared_at.get((provider_id, provider_resource_id), ())
 
     async def _get_by_provider_name(self, identifier: str) -> Resource | None:
         names = split_identifier(identifier, self.provider_ids)
@@ -113,8 +119,8 @@ class Registry:
 
     async def _find_registered(self, provider_id: str, name: str) -> Resource | None:
         """What is declared, or else in the store, for a provider's own name."""
-        declared = self._declared_at.get((provider_id, name))
-        return declared or await self._store.find(self.kind.name, provider_id, name)
+        declared = self.declared_at(provider_id, name)
+        return declared[0] if declared else await self._store.find(self.kind.name, provider_id, name)
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
@@ -132,7 +138,7 @@ class Registry:
             for name, offers in everything.items()
             for offer in offers.values()
         ]
-        declared = [self._declared_at.get((row.provider_id, row.provider_resource_id), row) for row in rows]
+        declared = [(*self.declared_at(row.provider_id, row.provider_resource_id), row)[0] for row in rows]
         return [replace(best, identifier=row.identifier) for best, row in zip(declared, rows, strict=True)]
 
     async def register(self, resource: Resource, may_see: MaySee = lambda _: True) -> Resource:
@@ -153,8 +159,11 @@ class Registry:
             return declared
         self._check_identifier(resource)
         await self._check_offer(resource, may_see)
-        for place in self.kind.list_alternates(resource):
+        places = self.kind.list_alternates(resource)
+        for place in places:
             await self._check_target(place, may_see)
+        for place in (resource, *places) if self.kind.beside else ():
+            await self._check_beside(resource, place)
         stored = await self._store.create(resource)
         self._unregistered.forget(stored.provider_name, stored.identifier)
         return stored
@@ -206,6 +215,16 @@ class Registry:
                     f"Target `{target.identifier}` is of {field} `{value}`, not `{place.attributes[field]}`.",
                     param="metadata",
                 )
+
+    async def _check_beside(self, resource: Resource, place: Resource) -> None:
+        other = await self._store.find(self.kind.name, place.provider_id, place.provider_resource_id)
+        fault = (
+            None
+            if other is None or other.identifier == resource.identifier
+            else self.kind.fault_beside(resource, other)
+        )
+        if fault is not None:
+            raise InvalidRequest(fault, param="metadata")
 
     async def _attribute_at(self, place: Resource, field: str) -> object:
         """What is known of it there; None where only a listing says the default, as those do that cannot tell."""

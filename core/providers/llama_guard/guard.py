@@ -6,9 +6,9 @@ prompt, the categories S1 to S14 and the two lines of the answer.
 
 from collections.abc import Mapping, Sequence
 import re
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from core.apis.inference import ChatRequest, Inference
+from core.apis.inference import ChatRequest
 from core.apis.safety import MOST_VERDICT_TOKENS, Violation
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
@@ -53,10 +53,16 @@ Provide your safety assessment for ONLY THE LAST {agent} message in the above co
  - If unsafe, a second line must include a comma-separated list of violated categories."""
 
 
+class Chat(Protocol):
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        """As Inference has it."""
+        ...
+
+
 class LlamaGuard:
     """A shield's name within its provider is the id that `inference` knows a Llama Guard by."""
 
-    def __init__(self, inference: Inference, excluded: Sequence[str]) -> None:
+    def __init__(self, inference: Chat, excluded: Sequence[str]) -> None:
         self._inference = inference
         self._excluded = frozenset(excluded)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from core.apis.inference import (
     ChatRequest,
@@ -83,7 +83,7 @@ class InferenceRouter:
         except asyncio.CancelledError:  # somebody left; what the provider made until then it will never say
             self._call.add_tokens(None)
             raise
-        self._count(reply.get("usage"))
+        self._call.add_usage(reply.get("usage"))
         reply["model"] = request.model
         return reply
 
@@ -99,19 +99,13 @@ class InferenceRouter:
                 chunk["model"] = request.model
                 yield chunk
         finally:  # once, by the last usage: some providers report the sum so far with every chunk
-            self._count(usage)
+            self._call.add_usage(usage)
             with ActingFor(self._caller):
                 await chunks.aclose()
 
     async def _next(self, chunks: JsonStream) -> JsonObject | None:
         with self._call.observed.upstream, ActingFor(self._caller):
             return await anext(chunks, None)
-
-    def _count(self, usage: object) -> None:
-        counts = cast("JsonObject", usage) if isinstance(usage, dict) else {}
-        total = counts.get("total_tokens")
-        self._call.add_tokens(total if isinstance(total, int) and total >= 0 else None)
-        self._call.observed.add_usage(counts)
 
 
 def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:

@@ -16,8 +16,10 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.safety import RunShieldRequest, Safety
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import Call
+from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
+from core.routing.targets import targets_of
 
 WINDOW: Final = 240  # characters of text that a stream holds back until the shields have judged them
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
@@ -72,12 +74,20 @@ class ShieldedInference:
         return await self._inference.embeddings(request)
 
     async def _shields(self, model: str) -> tuple[list[str], list[str]]:
-        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers."""
+        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers.
+
+        They are the model's own, and those of whatever the run config declares at a place that serves it: what guards a
+        model guards every name of it.
+        """
         try:
-            metadata = (await self._models.get(model)).attributes["metadata"]
+            resource = await self._models.get(model)
         except NotFound:
             return [], []
-        return metadata.get("input_shields") or [], metadata.get("output_shields") or []
+        self._call.observed.model = model  # a refusal names it too
+        rows = [resource]
+        for target in targets_of(resource):
+            rows += self._models.declared_at(*target.place)
+        return _union(rows, "input_shields"), _union(rows, "output_shields")
 
     async def _require_no_shields(self, model: str) -> None:
         """Raise InvalidRequest for a guarded model: shields judge messages, and prompts would be a way around."""
@@ -141,6 +151,11 @@ class ShieldedInference:
             if refusal is not None:
                 return refusal
         return None
+
+
+def _union(rows: Sequence[Resource], name: str) -> list[str]:
+    """Each shield once, in order."""
+    return list(dict.fromkeys(shield for row in rows for shield in row.attributes["metadata"].get(name) or ()))
 
 
 def _collect_text(chunk: JsonObject, texts: dict[int, str]) -> int:
