@@ -114,7 +114,7 @@ class GuardedRegistry:
             raise
 
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
-        """What the operator declares for a provider's own name, whoever may see it: its shields hold for every name."""
+        """What the run config declares that is served there, whoever may see it: its shields hold for other names too."""
         return self._registry.declared_at(provider_id, provider_resource_id)
 
     def provider_of(self, body: dict[str, Any]) -> str:

@@ -69,9 +69,11 @@ class Registry:
         self._store = store
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
-        self._declared_at: dict[tuple[str, str], list[Resource]] = {}
+        self._declared_at = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
+        self._served_at: dict[tuple[str, str], list[Resource]] = {}
         for row in declared:
-            self._declared_at.setdefault((row.provider_id, row.provider_resource_id), []).append(row)
+            for place in (row, *kind.list_alternates(row)):
+                self._served_at.setdefault((place.provider_id, place.provider_resource_id), []).append(row)
         self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
         self._check = check
 
@@ -95,12 +97,12 @@ class Registry:
         """What else means it, besides its identifier: the name within its provider, and the one it is declared as."""
         if resource.identifier != resource.provider_name:
             return (resource.provider_name,)
-        declared = self.declared_at(resource.provider_id, resource.provider_resource_id)
-        return (declared[0].identifier,) if declared else ()
+        declared = self._declared_at.get((resource.provider_id, resource.provider_resource_id))
+        return (declared.identifier,) if declared is not None else ()
 
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
-        """What the run config declares for a provider's own name, in its order."""
-        return self._declared_at.get((provider_id, provider_resource_id), ())
+        """What the run config declares that is served there, in its order, perhaps beside other places."""
+        return self._served_at.get((provider_id, provider_resource_id), ())
 
     async def _get_by_provider_name(self, identifier: str) -> Resource | None:
         names = split_identifier(identifier, self.provider_ids)
@@ -119,8 +121,8 @@ class Registry:
 
     async def _find_registered(self, provider_id: str, name: str) -> Resource | None:
         """What is declared, or else in the store, for a provider's own name."""
-        declared = self.declared_at(provider_id, name)
-        return declared[0] if declared else await self._store.find(self.kind.name, provider_id, name)
+        declared = self._declared_at.get((provider_id, name))
+        return declared or await self._store.find(self.kind.name, provider_id, name)
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
@@ -138,7 +140,7 @@ class Registry:
             for name, offers in everything.items()
             for offer in offers.values()
         ]
-        declared = [(*self.declared_at(row.provider_id, row.provider_resource_id), row)[0] for row in rows]
+        declared = [self._declared_at.get((row.provider_id, row.provider_resource_id), row) for row in rows]
         return [replace(best, identifier=row.identifier) for best, row in zip(declared, rows, strict=True)]
 
     async def register(self, resource: Resource, may_see: MaySee = lambda _: True) -> Resource:

@@ -76,17 +76,17 @@ class ShieldedInference:
     async def _shields(self, model: str) -> tuple[list[str], list[str]]:
         """The ids of the input and of the output shields; none for an unknown model, which `inference` answers.
 
-        They are the model's own, and those of whatever the run config declares at a place that serves it: what guards a
-        model guards every name of it.
+        What guards a model guards every name of it: where the run config declares a guarded model, its provider's own name
+        and what others register for the same place have its shields too. Another name in the run config is the operator's
+        word, and has its own alone.
         """
         try:
             resource = await self._models.get(model)
         except NotFound:
             return [], []
         self._call.observed.model = model  # a refusal names it too
-        rows = [resource]
-        for target in targets_of(resource):
-            rows += self._models.declared_at(*target.place)
+        declared = [row for target in targets_of(resource) for row in self._models.declared_at(*target.place)]
+        rows = [resource, *(declared if resource not in declared else ())]
         return _union(rows, "input_shields"), _union(rows, "output_shields")
 
     async def _require_no_shields(self, model: str) -> None:
