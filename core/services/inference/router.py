@@ -115,7 +115,7 @@ def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](reques
 def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     """Whether the caller wants the usage or not: quotas are charged by it."""
     options = {**(request.stream_options or {}), "include_usage": True}
-    return request.model_copy(update={"model": name, "stream_options": options})
+    return request.model_copy(update={"model": name, "stream": True, "stream_options": options})
 
 
 def _drop_usage(chunk: dict[str, Any]) -> bool:
