@@ -15,11 +15,11 @@ import pytest
 
 from core.apis.inference import ChatRequest, Inference
 from core.apis.safety import RunShieldRequest
-from core.frame.callers import CURRENT_CALL, Call, CallEnded, Principal
+from core.frame.callers import CURRENT_CALL, ActingFor, Call, CallEnded, Principal
 from core.resolution.external.compliance import check_compliance
 from core.resolution.resolve import resolve
 from core.web.observed import RequestRecord
-from tests.contract.external import loaded, put
+from tests.contract.external import ADAPTER, loaded, put
 from tests.parts import upstream as upstreams
 from tests.parts.live_stack import client_over
 from tests.parts.secrets import plant
@@ -36,7 +36,8 @@ import asyncio
 from pydantic import BaseModel
 from core.apis.inference import ChatRequest
 late = []
-class Config(BaseModel): pass
+class Config(BaseModel):
+    first: str | None = None
 class Judge:
     def __init__(self, inference): self.inference = inference
     async def run_shield(self, shield, messages, params):
@@ -53,10 +54,21 @@ class Judge:
             await asyncio.sleep(0.2)
             await self.chat(request)
         late.append(asyncio.create_task(later()))
-    async def check_shield(self, shield): pass
+    async def check_shield(self, shield):
+        if "ask" in shield.attributes["params"]: await self.run_shield(shield, [{}], shield.attributes["params"])
     async def health(self): return {"status": "OK"}
 async def get_provider_impl(config, deps):
+    await Judge(deps["inference"]).chat(ChatRequest(model=config.first, messages=[{}])) if config.first else None
     return Judge(deps["inference"])
+"""
+LISTED = """
+from core.frame.callers import CURRENT_CALL
+for_whom = []
+class Listed(Parrot):
+    async def list_models(self):
+        for_whom.append(CURRENT_CALL.get())
+        return await super().list_models()
+async def get_adapter_impl(config, deps): return Listed(config)
 """
 
 
@@ -78,7 +90,9 @@ class World:
     opened: AsyncExitStack
     records: list[RequestRecord] = field(default_factory=list[RequestRecord])
 
-    def document(self, rules: list[dict[str, Any]] | None = None, **quota: Any) -> Any:
+    def document(
+        self, rules: list[dict[str, Any]] | None = None, *, limited: bool = True, first: str | None = None, **quota: Any
+    ) -> Any:
         def provider(name: str, upstream: FakeUpstream) -> dict[str, Any]:
             config = {"url": f"{upstream.url}/v1", "api_token": OPERATORS}
             return {"provider_id": name, "provider_type": "remote::vllm", "config": config}
@@ -90,7 +104,7 @@ class World:
             auth["access_policy"] = rules
         counters = {"type": "sqlite", "db_path": str(self.folder / "quota.db")}
         other = {"provider_id": "q", "provider_model_id": "copy", "priority": 1}
-        more = {
+        more: dict[str, Any] = {
             "models": [
                 {"model_id": "plain", **at_p},
                 {"model_id": "guarded", **at_p, "metadata": shields | {"targets": [other]}},
@@ -102,11 +116,13 @@ class World:
                 {"shield_id": "judge", "provider_shield_id": "plain", "provider_id": "external"},
                 {"shield_id": "round", "provider_shield_id": "circular", "provider_id": "external"},
             ],
-            "server": {"auth": auth, "quota": {"kvstore": counters, "max_tokens": 100_000, **quota}},
+            "server": {"auth": auth},
         }
+        if limited:
+            more["server"]["quota"] = {"kvstore": counters, "max_tokens": 100_000, **quota}
         safety = [
             {"provider_id": "llama", "provider_type": "inline::llama-guard", "config": {}},
-            {"provider_id": "external", "provider_type": "inline::parrot", "config": {}},
+            {"provider_id": "external", "provider_type": "inline::parrot", "config": {"first": first}},
         ]
         return loaded(
             self.folder, more, inference=[provider("p", self.first), provider("q", self.second)], safety=safety
@@ -295,13 +311,15 @@ async def test_tasks_that_a_provider_starts_and_waits_for_are_the_callers(world:
     assert await used(client) == 6
 
 
-async def test_a_task_that_outlives_its_call_is_refused_before_it_uses_anything(world: World) -> None:
-    client = await world.client()
+@pytest.mark.parametrize("limited", [True, False])
+async def test_a_task_that_outlives_its_call_is_refused_before_it_uses_anything(world: World, *, limited: bool) -> None:
+    client = await world.client(limited=limited)
     assert (await judge(client, how="outlive")).status_code == 200
     (task,) = sys.modules[world.module].late
     with pytest.raises(CallEnded, match="nobody could be charged"):
         await task
-    assert (world.asked(world.first), await used(client)) == (0, 0)
+    assert not world.asked(world.first)
+    assert not limited or await used(client) == 0
     assert CURRENT_CALL.get() is None
 
 
@@ -393,3 +411,34 @@ async def test_no_second_name_is_registered_around_the_shields_of_the_first(worl
         assert "`q/g` is guarded by `guard`; name the same in input_shields" in refused.text
     assert (await register("second", shields)).status_code == 200
     assert (await register("first", shields)).status_code == 200
+
+
+async def test_what_checking_a_shield_uses_is_charged_to_whoever_registers_it(world: World) -> None:
+    client = await world.client(HIDDEN)
+
+    async def register(ask: str) -> int:
+        body = {"shield_id": "new", "provider_shield_id": "x", "provider_id": "external", "params": {"ask": ask}}
+        return (await client.post("/v1/shields", json=body, headers=by("bob"))).status_code
+
+    assert (await register("judges"), await used(client, "bob")) == (404, 0)
+    assert (await register("plain"), await used(client, "bob")) == (200, 2)
+
+
+async def test_a_provider_that_is_made_during_a_call_is_made_for_everyone(world: World) -> None:
+    caller = Call(Principal("ada", {}))
+    with ActingFor(caller):
+        stack = await resolve(world.document([], first="judges"), ["safety"], version="1")
+    assert (world.asked(world.second), caller.tokens) == (1, None)
+    await stack.close()
+
+
+async def test_what_is_listed_is_listed_for_everyone(tmp_path: Path, world: World) -> None:
+    module = put(tmp_path, ADAPTER + LISTED)
+    inference = [{"provider_id": "x", "provider_type": "remote::parrot", "config": {}}]
+    stack = await resolve(loaded(tmp_path, inference=inference), ["inference"], version="1")
+    caller = Call(Principal("ada", {}))
+    with ActingFor(caller):
+        assert (await stack.registries["model"](caller).page(after="", limit=9)).resources
+    assert sys.modules[module].for_whom == [None]
+    assert world.module != module
+    await stack.close()
