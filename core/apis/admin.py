@@ -20,8 +20,11 @@ class Admin(Protocol):
         """`{"data": [{api, provider_id, provider_type, config, health}]}`; config is redacted."""
         ...
 
-    async def get_provider(self, provider_id: str) -> JsonObject:
-        """One of the above; raises NotFound."""
+    async def get_provider(self, provider_id: str, api: str | None = None) -> JsonObject:
+        """One of the above, that of `api` or else the first of the list; raises NotFound.
+
+        Where other APIs have a provider of this id too, `other_apis` names them.
+        """
         ...
 
     async def list_routes(self, api_filter: str | None = None) -> JsonObject:

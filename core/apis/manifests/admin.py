@@ -14,7 +14,7 @@ ADMIN: Final = (
     Operation("GET", _admin_paths("/health"), "health", "Is the service up?", open=True),
     Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
     Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
-    Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider."),
+    Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider.", query=("api",)),
     Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
     Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
 )

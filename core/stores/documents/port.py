@@ -50,8 +50,10 @@ class StaleDocument(StaleRevision):
     """`document` is the one that is there now, to present or to try again with; None where it is gone."""
 
     def __init__(self, stale: Document, document: Document | None) -> None:
-        current = document and {"id": document.id, "revision": document.revision, "body": document.body}
-        super().__init__(f"`{stale.id}`", current)
+        super().__init__(
+            f"`{stale.id}`",
+            None if document is None else {"id": document.id, "revision": document.revision, "body": document.body},
+        )
         self.document = document
 
 

@@ -51,6 +51,19 @@ async def test_one_that_cannot_be_asked_says_so_and_a_stranger_is_not_found() ->
         await admin.get_provider("z")
 
 
+async def test_one_id_in_two_apis_is_one_object_that_names_the_other() -> None:
+    views = [replace(view("bedrock", None), api=api, provider_type=f"remote::{api}") for api in ("inference", "safety")]
+    admin = AdminRouter("1", [view("a", None), *views], list)
+    first, second = await admin.get_provider("bedrock"), await admin.get_provider("bedrock", "safety")
+    assert (first["api"], first["provider_type"], first["other_apis"]) == ("inference", "remote::inference", ["safety"])
+    assert (second["api"], second["provider_type"], second["other_apis"]) == ("safety", "remote::safety", ["inference"])
+    assert await admin.get_provider("bedrock", "inference") == first
+    assert "other_apis" not in await admin.get_provider("a", "inference")
+    with pytest.raises(NotFound, match="`bedrock` is not configured for `eval`, but for: inference, safety") as refusal:
+        await admin.get_provider("bedrock", "eval")
+    assert refusal.value.param == "api"
+
+
 async def test_circuits_are_shown_where_there_are_some_and_absent_elsewhere() -> None:
     circuits = CircuitBreaker(1, 30.0, Clock())
     permit = circuits.admit(("a", "m"))
