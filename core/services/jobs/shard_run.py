@@ -1,0 +1,194 @@
+"""A shard that this worker has: what is recorded of it, the checkpoints that keep it, and why work on it should end.
+
+A part goes to the blobs under a name with the holder in it, then one conditional write names it, says which rows are done
+and renews the lease. What was written and not named is never read; what was named is never done again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+import logging
+from typing import Final, Literal
+
+from core.errors import StateUnavailable
+from core.frame.callers import Call
+from core.services.jobs.parts import encode, part_key
+from core.services.jobs.timing import Timing, Turn
+from core.stores.blobs.port import BlobStore
+from core.stores.jobs.port import Counts, Job, JobStore, Shard
+
+log = logging.getLogger(__name__)
+
+type Reason = Literal["deadline", "quota", "stopping", "lost"]
+
+WEIGHT: Final[dict[Reason, int]] = {"deadline": 1, "quota": 2, "stopping": 3, "lost": 4}
+RETRY_SECONDS: Final = 1.0  # after a checkpoint that could not be kept
+
+
+@dataclass(slots=True)
+class Halt:
+    """Why no new row may begin: of several reasons the weightiest, None as long as it may.
+
+    `until` (the clock's seconds) is when what is in flight is cancelled; `seconds` is how long a quota asks to wait.
+    `changed` wakes whoever waits for rows.
+    """
+
+    reason: Reason | None = None
+    until: float = float("inf")
+    seconds: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def set(self, reason: Reason, until: float, seconds: int = 0) -> None:
+        if self.reason is None or WEIGHT[reason] > WEIGHT[self.reason]:
+            self.reason = reason
+        self.until = min(self.until, until)
+        self.seconds = max(self.seconds, seconds)
+        self.changed.set()
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """What a run works with; `clock` gives Unix seconds."""
+
+    jobs: JobStore
+    blobs: BlobStore
+    timing: Timing
+    clock: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    line: bytes
+    counts: Counts
+
+
+class ShardRun:
+    """`job` and `call`, the owner's, as known when the run began; `shard` as the last checkpoint left it.
+
+    `holding` while checkpoints fail: what could not be kept had better not be asked.
+    """
+
+    def __init__(self, parts: RunParts, job: Job, call: Call, shard: Shard, turn: Turn) -> None:
+        """`shard` is leased: its holder is this run."""
+        self.job = job
+        self.call = call
+        self.shard = shard
+        self.halt = Halt()
+        self.holding = False
+        self.clock = parts.clock
+        self.blobs = parts.blobs
+        self._jobs = parts.jobs
+        self._timing = parts.timing
+        self._turn = turn
+        self._records: dict[int, _Record] = {}
+        self._extra = Counts()
+        self._written = 0
+        self._lock = asyncio.Lock()
+
+    def record(self, position: int, line: bytes, *, ok: bool, tokens: Mapping[str, int]) -> None:
+        """A row has ended: the next checkpoint keeps it. The line has no line break."""
+        self._records[position] = _Record(line, Counts(int(ok), int(not ok), tokens))
+
+    def count(self, counts: Counts) -> None:
+        """Add to the counts, of work that has no rows; the next checkpoint or `save` keeps it."""
+        self._extra += counts
+
+    async def checkpoint(self) -> bool:
+        """Keep what was recorded, and the lease; False, and all is forgotten, if the shard is another's by now.
+
+        Raises:
+            StateUnavailable: it may not be kept yet; the next checkpoint tries again.
+        """
+        return await self._keep(self._jobs.checkpoint)
+
+    async def release(self) -> bool:
+        """As `checkpoint`, and let the shard wait for whoever comes next."""
+        return await self._keep(self._jobs.release_shard)
+
+    async def finish(self) -> int | None:
+        """As `checkpoint`, and make the shard done: how many are left of the job, None if the shard is another's."""
+        left: int | None = None
+
+        async def finish(shard: Shard) -> bool:
+            nonlocal left
+            left = await self._jobs.finish_shard(shard)
+            return left is not None
+
+        await self._keep(finish)
+        return left
+
+    async def save(self, content: bytes) -> bool:
+        """As `checkpoint`, of work that has no rows: keep its state, in the place of what was saved before."""
+        return await self._keep(self._jobs.checkpoint, content)
+
+    async def saved(self) -> bytes | None:
+        """What was saved last, by whichever worker; None before the first."""
+        if not self.shard.parts:
+            return None
+        return b"".join([chunk async for chunk in self.blobs.read(self.shard.parts[-1])])
+
+    async def keep(self) -> None:
+        """Until it is cancelled or the shard is lost: checkpoints, and looks at whether the work may go on."""
+        while self.halt.reason != "lost":
+            await self._pause()
+            now = self.clock()
+            if self._turn.stopping.is_set() or now >= self._turn.deadline - self._timing.margin:
+                self.halt.set("deadline", self._turn.deadline - self._timing.reserve)
+            try:
+                await self.checkpoint()
+                job = await self._jobs.get(self.job.id)
+            except StateUnavailable as failure:
+                log.warning("job %s, shard %d: no checkpoint: %s", self.job.id, self.shard.number, failure)
+                self.holding = True
+                continue
+            self.holding = False
+            self.halt.changed.set()
+            if job is None or job.status != "running":
+                self.halt.set("stopping", now + self._timing.grace)
+
+    async def _pause(self) -> None:
+        seconds = RETRY_SECONDS if self.holding else self._timing.checkpoint
+        if self.halt.reason is None:
+            seconds = min(seconds, max(0.0, self._turn.deadline - self._timing.margin - self.clock()))
+        if self._turn.stopping.is_set():
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._turn.stopping.wait()
+
+    async def _keep(self, commit: Callable[[Shard], Awaitable[bool]], content: bytes | None = None) -> bool:
+        """One at a time; what is recorded meanwhile is the next one's."""
+        async with self._lock:
+            if self.halt.reason == "lost":
+                return False
+            records, self._records = self._records, {}
+            extra, self._extra = self._extra, Counts()
+            after: Shard | None = None
+            try:
+                shard = await self._with_part(records, extra, content)
+                after = shard if await commit(shard) else None
+                if after is None:
+                    self.halt.set("lost", self.clock())
+                else:
+                    self.shard = after
+            finally:
+                if after is None:
+                    self._records, self._extra = records | self._records, extra + self._extra
+            return after is not None
+
+    async def _with_part(self, records: Mapping[int, _Record], extra: Counts, content: bytes | None) -> Shard:
+        """The shard as it is to be, with its part written; raises StateUnavailable."""
+        shard, parts, done, counts = self.shard, self.shard.parts, self.shard.done, self.shard.counts + extra
+        for position, record in records.items():
+            done |= 1 << position
+            counts += record.counts
+        part = encode({position: record.line for position, record in records.items()}) if content is None else content
+        if part:
+            self._written += 1  # not twice under one name: the first may be named although its write seemed to fail
+            key = part_key(shard, self._written)
+            await self.blobs.put(key, part)
+            parts = (key,) if content is not None else (*parts, key)
+        until = self.clock() + self._timing.lease
+        return replace(shard, done=done, parts=parts, counts=counts, until=until)
