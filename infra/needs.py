@@ -22,7 +22,7 @@ from core.config.sections import SECTIONS
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
-from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, REGISTRY
+from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, NEEDS, REGISTRY, STATE, StoreKind
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -46,11 +46,7 @@ CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     **dict.fromkeys(LIVE, lambda document: "configurations" in document),
 }
 
-STORES: Final[tuple[tuple[Mapping[str, str], tuple[str, ...]], ...]] = (
-    (REGISTRY.adapters, ("metadata_store",)),
-    (COUNTERS.adapters, ("server", "quota", "kvstore")),
-    (ANSWERS.adapters, ("server", "idempotency", "kvstore")),
-)
+STORES: Final[tuple[StoreKind[Any], ...]] = (REGISTRY, COUNTERS, ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +136,10 @@ def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[Pro
 def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
-    stores = [(table, _part(document, *path)) for table, path in STORES]
-    stores += [(CONFIGURATIONS.adapters, document.get("metadata_store"))] if "configurations" in document else []
+    state = {STATE[name] for api in _manifests(function, loaded, specs) for name in manifest(api).stores}
+    state |= {STATE[other] for kind in state for other in NEEDS.get(kind.name, ())}
+    kinds = [*STORES, *([CONFIGURATIONS] if "configurations" in document else []), *state]
+    stores = [(kind.adapters, _part(document, *kind.path)) for kind in kinds]
     modules = {
         module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))
     }

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = (
     "tests.parts.shared",
+    "tests.parts.moto",  # before those that import it
     "tests.parts.cognito",
     "tests.parts.dynamodb",
     "tests.parts.issuer",

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from core.config.records import DynamoStore, Record, Seconds, SqliteStore, Text, UserPath, Whole
+from core.config.records import Database, Record, Seconds, StateConfig, Text, UserPath, Whole
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
+from core.config.storage import default_stores
 
 
 def _lower(value: object) -> object:
@@ -92,10 +93,17 @@ class LoggingConfig(Record):
     category_levels: dict[str, Level] = {}
 
 
+def _state_beside(fields: dict[str, Any]) -> StateConfig:
+    """For records that are made by hand: a document that was read has its state."""
+    metadata = fields["metadata_store"].model_dump(exclude_none=True)
+    return StateConfig.model_validate(default_stores(metadata, {}))
+
+
 class RunConfig(Record):
     """A validated run config. `resources` is keyed by section (`models`, `shields`, ...).
 
-    `unused` has the keys of the reference that are understood and have no effect here (`core.config.sections.UNUSED`).
+    `state` is what `storage.stores` says, with its defaults (`core.config.storage`). `unused` has the keys of the
+    reference that are understood and have no effect here (`core.config.sections.UNUSED`).
     """
 
     version: Annotated[Literal[2], BeforeValidator(_version)] = 2
@@ -104,7 +112,8 @@ class RunConfig(Record):
     providers: dict[str, tuple[ProviderEntry, ...]] = {}
     resources: dict[str, tuple[dict[str, Any], ...]] = {}
     server: ServerConfig = Field(default_factory=ServerConfig)
-    metadata_store: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    metadata_store: Database
+    state: StateConfig = Field(default_factory=_state_beside)
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     configurations: ConfigurationsConfig | None = None

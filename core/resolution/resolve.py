@@ -23,6 +23,7 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
+from core.stores.connect import Stores
 
 
 async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
@@ -73,10 +74,10 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
 
 def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Stack:
     auth = config.server.auth
-    stack = Stack(loaded, config, _enforcement(auth), circuits=_circuits(config), version=version)
+    stack = Stack(loaded, config, _enforcement(auth), Stores(config), circuits=_circuits(config), version=version)
     stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
-    stack.quota = connect_quota(config.server.quota, authenticated=stack.authenticator is not None)
-    stack.answers = connect_idempotency(config.server.idempotency, apis)
+    stack.quota = connect_quota(config.server.quota, stack.stores, authenticated=stack.authenticator is not None)
+    stack.answers = connect_idempotency(stack.stores, apis)
     if config.configurations is not None:
         from core.resolution.live.poller import poller_of
 

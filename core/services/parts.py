@@ -7,6 +7,7 @@ from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import RegistryFactory
+from core.stores.connect import Stores
 
 
 class Parts(Protocol):
@@ -25,6 +26,11 @@ class Parts(Protocol):
     @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
+        ...
+
+    @property
+    def stores(self) -> Stores:
+        """Where state is kept; a store is connected by who asks for it first."""
         ...
 
     def providers(self, api: str) -> Mapping[str, Any]:

@@ -1,19 +1,12 @@
-"""moto's Cognito as a process: a user pool whose tokens are really signed, and whose keys are served over HTTP."""
+"""moto's Cognito: a user pool whose tokens are really signed, and whose keys are served over HTTP."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-import sys
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
-from infra.local.ports import free_port
-from tests.parts.processes import answering
-from tests.parts.shared import SharedParts
+from tests.parts.moto import aws_client
 
 REGION = "eu-central-1"
 PASSWORD = "Correct-Horse-8"
@@ -30,28 +23,13 @@ class Pool:
     id_token: str
 
 
-@contextmanager
-def moto() -> Generator[str]:
-    """The URL of a ready moto server."""
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    url = f"http://127.0.0.1:{port}"
-    with TemporaryDirectory() as folder, answering(command, url, Path(folder) / "log"):
-        yield url
-
-
 @pytest.fixture(scope="session")
-def make_pool(parts: SharedParts) -> Callable[[], Pool]:
-    return partial(_pool, parts.get(moto))
+def make_pool(moto_endpoint: str) -> Callable[[], Pool]:
+    return partial(_pool, moto_endpoint)
 
 
 def _pool(endpoint: str) -> Pool:
-    from botocore.session import Session
-
-    session = Session()
-    session.set_credentials("test", "test")
-    client: Any = session.create_client("cognito-idp", region_name=REGION, endpoint_url=endpoint)
-    try:
+    with aws_client("cognito-idp", endpoint, REGION) as client:
         pool_id = client.create_user_pool(PoolName="p")["UserPool"]["Id"]
         made = client.create_user_pool_client(
             UserPoolId=pool_id, ClientName="c", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
@@ -68,7 +46,5 @@ def _pool(endpoint: str) -> Pool:
             AuthFlow="USER_PASSWORD_AUTH",
             AuthParameters={"USERNAME": "ada", "PASSWORD": PASSWORD},
         )["AuthenticationResult"]
-    finally:
-        client.close()
     keys = f"{endpoint}/{pool_id}/.well-known/jwks.json"
     return Pool(pool_id, client_id, keys, result["AccessToken"], result["IdToken"])

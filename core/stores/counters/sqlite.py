@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from core.errors import QuotaUnavailable
 from core.platform.sqlite_file import BACKOFF, is_busy, open_file, translate_errors
+from core.platform.sqlite_schema import Schema
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 PATIENCE: Final = 2.0  # seconds
@@ -25,12 +26,13 @@ MOST: Final = 2**63 - 1  # SQLite's greatest integer
 TIDY_SECONDS: Final = 60
 TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
 
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS counters (
         namespace TEXT NOT NULL, key TEXT NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,
         expires INTEGER NOT NULL, PRIMARY KEY (namespace, key)) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires)",
 )
+SCHEMA: Final = Schema("counters", (VERSION_1,))
 TAKE: Final = """INSERT INTO counters VALUES (?, ?, 1, ?, ?)
     ON CONFLICT DO UPDATE SET requests = requests + 1, tokens = tokens + excluded.tokens
     WHERE requests < ? AND tokens < ? RETURNING requests, tokens"""
@@ -126,7 +128,7 @@ class SqliteCounters:
     def _tidy(self, now: int) -> None:
         """Delete what has expired, over a connection of its own, which may wait."""
         try:
-            with closing(open_file(self._path, ())) as connection:
+            with closing(open_file(self._path, SCHEMA)) as connection:
                 while connection.execute(TIDY, (now,)).rowcount == TIDY_ROWS:
                     pass
         except (sqlite3.Error, OSError) as failure:

@@ -25,6 +25,7 @@ from core.runtime.function import app_of_stack
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.router import InferenceRouter
+from core.stores.connect import Stores
 from core.web.app import union
 from tests.fakes import FakeProvider, MemoryStore
 
@@ -64,11 +65,15 @@ def app(provider: FakeProvider) -> Starlette:
         "inference": router,
         "native_inference": lambda call: NativeRouter(router(call)),
     }
-    inference = Stack(loaded, config, enforcement, surfaces, {"model": guarded})
+    inference = Stack(loaded, config, enforcement, Stores(config), surfaces, {"model": guarded})
     shown = AdminRouter("1.2.3", [view], lambda: list(route_rows(["admin"])))
     others: dict[str, SurfaceFactory] = {"configurations": lambda _: None, "discovery": lambda _: None}
     admin = Stack(
-        loaded, config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others}
+        loaded,
+        config,
+        enforcement,
+        Stores(config),
+        {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others},
     )
     return union([app_of_stack(inference, ["inference"]), app_of_stack(admin, ["admin"])])
 
