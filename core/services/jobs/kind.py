@@ -79,8 +79,6 @@ class FinishRun:
         return ordered_lines(self.files.blobs, self.shards)
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class JobKind:
     """`prepare` splits a job; `work` does a shard, from where the last one left it; `finish` gives the job's result.
@@ -98,22 +96,6 @@ class JobKind:
     abandon: Callable[[ShardRun, ApiError], Awaitable[None]] | None = None
 
 
-class Ticket(Protocol):
-    """One admitted call; see `core.quota.quota.Ticket`."""
-
-    async def settle(self, tokens: int | None) -> None:
-        """Correct what was reserved to the tokens used; None leaves it as it is."""
-        ...
-
-
-class Admission(Protocol):
-    """The owner's quota, which a row takes from as a request does; see `core.quota.quota.Quota`."""
-
-    async def admit(self, call: Call, tokens: int | None) -> Ticket:
-        """Raises QuotaExceeded, after which the shard pauses until the window ends, or QuotaUnavailable."""
-        ...
-
-
 class Owners(Protocol):
     """Who an owner is by now."""
 
@@ -124,18 +106,6 @@ class Owners(Protocol):
             ApiError: it cannot be told now (503).
         """
         ...
-
-
-class Unlimited:
-    """The admission of a stack without quota."""
-
-    class _Ticket:
-        async def settle(self, tokens: int | None) -> None:
-            del tokens
-
-    async def admit(self, call: Call, tokens: int | None) -> Ticket:
-        del call, tokens
-        return self._Ticket()
 
 
 @dataclass(frozen=True, slots=True)

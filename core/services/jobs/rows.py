@@ -5,16 +5,18 @@ A row that is refused (4xx), or that breaks whatever reads it, ends with an erro
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 import heapq
 import json
 import logging
 from random import uniform
 from typing import Final
 
-from core.errors import ApiError, QuotaExceeded, QuotaUnavailable, RowFailed
+from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, RowFailed
 from core.frame.callers import CURRENT_CALL, Call
-from core.services.jobs.kind import Admission, Result, Row, Ticket, Unlimited
+from core.services.jobs.admission import Ticket
+from core.services.jobs.kind import Result, Row
 from core.services.jobs.pace import Pace
 from core.services.jobs.shard_run import ShardRun
 
@@ -29,6 +31,7 @@ ROW_SECONDS: Final = 600.0  # for one try of a row
 QUOTA_DOWN_SECONDS: Final = 30
 THROTTLED: Final = 429
 SERVER_ERROR: Final = 500
+UNREACHABLE: Final = "Whatever serves this row could not be reached, or did not answer in time."
 
 type Read = Callable[[ShardRun], Awaitable[Sequence[Row]]]
 type Ask = Callable[[Row, Call], Awaitable[Result]]
@@ -57,7 +60,6 @@ class RowWork:
     ask: Ask
     fail: Fail = error_line
     bound: Callable[[Row], int | None] = no_bound
-    admission: Admission = field(default_factory=Unlimited)
     at_once: int = AT_ONCE
 
     async def work(self, run: ShardRun) -> None:
@@ -108,14 +110,12 @@ class _Rows:
         self._running: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
-        """Until every row has ended, or the run halts and what is in flight has ended or is cancelled."""
+        """Until every row has ended, or the run halts and what is in flight has ended; cancelled, so is that."""
         halt = self._run.halt
         try:
             while self._running or (halt.reason is None and (self._fresh or self._later)):
                 halt.changed.clear()
                 self._begin()
-                if halt.reason == "lost" or self._run.clock() >= halt.until:
-                    return
                 await self._wait()
         finally:
             for task in self._running:
@@ -145,14 +145,10 @@ class _Rows:
 
     async def _wait(self) -> None:
         """For a row that ends, one whose wait is over, or news of the run."""
-        seconds = max(0.0, self._run.halt.until - self._run.clock())
-        if self._later and self._may_begin():
-            seconds = min(seconds, max(0.0, self._later[0][0] - self._now()))
-        try:
-            async with asyncio.timeout(None if seconds == float("inf") else seconds):
+        due = self._later[0][0] if self._later and self._may_begin() else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
                 await self._run.halt.changed.wait()
-        except TimeoutError:
-            return
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -167,13 +163,13 @@ class _Rows:
             await self._settle(attempt, attempt.call.tokens)
             return
         if isinstance(outcome, QuotaExceeded | QuotaUnavailable) and attempt.ticket is None:
-            self._run.halt.set("quota", float("inf"), _wait_of(outcome, QUOTA_DOWN_SECONDS))
+            self._run.halt.set("quota", pause=_wait_of(outcome, QUOTA_DOWN_SECONDS))
             return
         await self._failed(attempt, outcome)
 
     async def _ask(self, attempt: _Try) -> Result:
         if attempt.ticket is None:
-            attempt.ticket = await self._work.admission.admit(attempt.call, self._work.bound(attempt.row))
+            attempt.ticket = await self._run.admission.admit(attempt.call, self._work.bound(attempt.row))
         async with asyncio.timeout(ROW_SECONDS):
             return await self._work.ask(attempt.row, attempt.call)
 
@@ -190,14 +186,19 @@ class _Rows:
         if not isinstance(failure, ApiError | OSError):
             trace = failure if isinstance(failure, BaseException) else None
             log.error("job %s: row %d broke", self._run.job.id, attempt.row.index, exc_info=trace)
-        error = failure if isinstance(failure, ApiError) else RowFailed()
-        line = self._work.spell(attempt.row, error)
+        line = self._work.spell(attempt.row, _error_of(failure))
         self._run.record(attempt.position, line, ok=False, tokens={})
         await self._settle(attempt, attempt.call.tokens or 0)
 
     async def _settle(self, attempt: _Try, tokens: int | None) -> None:
         if attempt.ticket is not None:
             await attempt.ticket.settle(tokens)
+
+
+def _error_of(failure: object) -> ApiError:
+    if isinstance(failure, ApiError):
+        return failure
+    return ProviderUnavailable(UNREACHABLE) if isinstance(failure, OSError) else RowFailed()
 
 
 def _pause(tries: int, failure: object) -> float:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from core.errors import StateUnavailable
 from core.frame.callers import Call
+from core.services.jobs.admission import Admission
 from core.services.jobs.parts import encode, part_key
 from core.services.jobs.timing import Timing, Turn
 from core.stores.blobs.port import BlobStore
@@ -30,21 +31,23 @@ RETRY_SECONDS: Final = 1.0  # after a checkpoint that could not be kept
 class Halt:
     """Why no new row may begin: of several reasons the weightiest, None as long as it may.
 
-    `until` (the clock's seconds) is when what is in flight is cancelled; `seconds` is how long a quota asks to wait.
+    `over` is set when what is in flight is to be cancelled; `pause` is how many seconds a quota asks to wait.
     `changed` wakes whoever waits for rows.
     """
 
     reason: Reason | None = None
-    until: float = float("inf")
-    seconds: int = 0
+    pause: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def set(self, reason: Reason, until: float, seconds: int = 0) -> None:
+    def set(self, reason: Reason, *, in_flight: float | None = None, pause: int = 0) -> None:
+        """What is in flight may take `in_flight` seconds; None: as long as it needs."""
         if self.reason is None or WEIGHT[reason] > WEIGHT[self.reason]:
             self.reason = reason
-        self.until = min(self.until, until)
-        self.seconds = max(self.seconds, seconds)
+        self.pause = max(self.pause, pause)
         self.changed.set()
+        if in_flight is not None:
+            asyncio.get_running_loop().call_later(max(0.0, in_flight), self.over.set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class RunParts:
 
     jobs: JobStore
     blobs: BlobStore
+    admission: Admission
     timing: Timing
     clock: Callable[[], float]
 
@@ -78,6 +82,7 @@ class ShardRun:
         self.holding = False
         self.clock = parts.clock
         self.blobs = parts.blobs
+        self.admission = parts.admission
         self._jobs = parts.jobs
         self._timing = parts.timing
         self._turn = turn
@@ -134,7 +139,7 @@ class ShardRun:
             await self._pause()
             now = self.clock()
             if self._turn.stopping.is_set() or now >= self._turn.deadline - self._timing.margin:
-                self.halt.set("deadline", self._turn.deadline - self._timing.reserve)
+                self.halt.set("deadline", in_flight=self._turn.deadline - self._timing.reserve - now)
             try:
                 await self.checkpoint()
                 job = await self._jobs.get(self.job.id)
@@ -145,7 +150,7 @@ class ShardRun:
             self.holding = False
             self.halt.changed.set()
             if job is None or job.status != "running":
-                self.halt.set("stopping", now + self._timing.grace)
+                self.halt.set("stopping", in_flight=self._timing.grace)
 
     async def _pause(self) -> None:
         seconds = RETRY_SECONDS if self.holding else self._timing.checkpoint
@@ -170,7 +175,7 @@ class ShardRun:
                 shard = await self._with_part(records, extra, content)
                 after = shard if await commit(shard) else None
                 if after is None:
-                    self.halt.set("lost", self.clock())
+                    self.halt.set("lost", in_flight=0)
                 else:
                     self.shard = after
             finally:
