@@ -1,0 +1,85 @@
+"""The worker of a run config: the stack of every API that it serves, which moves with its configuration."""
+
+from collections.abc import Callable
+from typing import Any
+
+from core.config.load import Loaded
+from core.config.problems import ConfigInvalid, Problem
+from core.errors import ApiError
+from core.frame.version import VERSION
+from core.resolution.jobs import engine_of, has_jobs
+from core.resolution.resolve import resolve
+from core.resolution.stack import Stack, routed_apis
+from core.runtime import coldstart, snapshot
+from core.runtime.function import load_config
+from core.runtime.loop import process_loop
+from core.runtime.worker import handle_event
+from core.services.jobs.messages import GiveBack, Outcome
+from core.services.jobs.timing import Turn
+from core.stores.connect import QUEUE
+from core.stores.queue.port import Delivery, WorkQueue
+
+type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+class JobRunner:
+    """Runs messages over the stack in force: a message goes to its end by what held when it began."""
+
+    def __init__(self, stack: Stack) -> None:
+        """`stack` is what the run config alone was resolved to."""
+        self.queue: WorkQueue = stack.stores.get(QUEUE)
+        self._stack = stack
+        self._engine = engine_of(stack)
+        self._reloader: Any = None
+        if stack.poller is not None:
+            from core.resolution.live.reloader import StackReloader
+
+            self._reloader = StackReloader(routed_apis(stack.config), stack, stack.poller, engine_of)
+
+    async def run(self, delivery: Delivery, turn: Turn) -> Outcome:
+        """As Engine.run_message; the message is given back where nobody can tell which configuration is in force."""
+        if self._reloader is None:
+            return await self._engine.run_message(delivery, turn)
+        try:
+            current = await self._reloader.acquire()
+        except ApiError:
+            return GiveBack()
+        try:
+            outcome: Outcome = await current.endpoints.run_message(delivery, turn)
+            return outcome
+        finally:
+            await self._reloader.release(current)
+
+    async def close(self) -> None:
+        await (self._stack if self._reloader is None else self._reloader).close()
+
+
+async def make_runner(loaded: Loaded) -> JobRunner:
+    """For every API with jobs that the run config serves.
+
+    Raises:
+        ConfigInvalid: the run config has problems, or no jobs.
+    """
+    if loaded.config is None or not has_jobs(loaded.config):
+        problem = Problem(
+            "apis",
+            "no API that is served has jobs, or storage.stores has no place for jobs, queue and blobs:"
+            " there is nothing to work on",
+        )
+        raise ConfigInvalid("run config", [*loaded.problems, *([] if loaded.problems else [problem])])
+    stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
+    stack.warm()
+    return JobRunner(stack)
+
+
+def lambda_worker() -> Handler:
+    """The handler of functions/worker.py, for AWS's own runtime; raises ConfigInvalid."""
+    loop = process_loop()
+    runner = loop.run_until_complete(make_runner(load_config()))
+    snapshot.keep_apart()
+    coldstart.end()
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        return loop.run_until_complete(handle_event(runner.queue, runner.run, event, context))
+
+    return handler
