@@ -93,6 +93,8 @@ def select_stores(storage: Value) -> tuple[dict[str, StoreSelection], list[Probl
         place = join(STORES, name)
         selection = selections[name] = StoreSelection(_target(name))
         reference = selection.mapping(stores[name], place)
+        if reference.get("backend", "") is None:  # a variable that is not set: there is no such store
+            continue
         if name in COLLECTIONS:
             _use_collection(selection, reference, place, backends)
         else:

@@ -16,11 +16,12 @@ from core.errors import InvalidRequest, NotFound, StateUnavailable
 from core.frame.types import JsonObject
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
+from core.platform.sqlite_schema import Schema
 from core.stores.jobs import codec
 from core.stores.jobs.port import Counts, Job, JobPage, JobStore, Outcome, Shard
 
 OWNER: Final = "The jobs'"
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS jobs (
         namespace TEXT NOT NULL, owner TEXT NOT NULL, key TEXT,
         id TEXT NOT NULL, kind TEXT NOT NULL, principal TEXT NOT NULL, request TEXT NOT NULL, created REAL NOT NULL,
@@ -38,6 +39,7 @@ SCHEMA: Final = (
         parts TEXT NOT NULL, counts TEXT NOT NULL, PRIMARY KEY (namespace, job, plan, number))""",
     "CREATE INDEX IF NOT EXISTS job_shards_by_expiry ON job_shards (expires)",
 )
+SCHEMA: Final = Schema("jobs", (VERSION_1,))
 JOB_FIELDS: Final = tuple(field.name for field in fields(Job))
 SHARD_FIELDS: Final = tuple(field.name for field in fields(Shard))
 JOB: Final = ", ".join(JOB_FIELDS).replace("left", "remaining")  # which is a word of SQL

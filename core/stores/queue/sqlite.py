@@ -15,6 +15,7 @@ from uuid import uuid4
 from core.errors import StateUnavailable
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
+from core.platform.sqlite_schema import Schema
 from core.stores.queue.codec import decode, encode
 from core.stores.queue.port import MOST_RECEIVES, Delivery, Message, WorkQueue
 
@@ -22,7 +23,7 @@ FIRST_PAUSE: Final = 0.05  # seconds, between two looks at an empty queue
 LONGEST_PAUSE: Final = 0.5
 DEAD_SECONDS: Final = 14 * 24 * 3600
 OWNER: Final = "The work queue's"
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS queue_messages (
         id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, tenant TEXT NOT NULL, body TEXT NOT NULL,
         visible_at REAL NOT NULL, receives INTEGER NOT NULL DEFAULT 0, receipt TEXT UNIQUE)""",
@@ -36,6 +37,7 @@ SCHEMA: Final = (
         receives INTEGER NOT NULL, died REAL NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS queue_dead_letters_by_time ON queue_dead_letters (died)",
 )
+SCHEMA: Final = Schema("queue", (VERSION_1,))
 SEND: Final = "INSERT INTO queue_messages (namespace, tenant, body, visible_at) VALUES (?, ?, ?, ?)"
 NEXT_TURN: Final = "(SELECT coalesce(max(turn), 0) + 1 FROM queue_turns WHERE namespace = :namespace)"
 # Last in line even if it was served and emptied before: who sends one message after another gets no more than a turn.

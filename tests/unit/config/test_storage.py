@@ -64,6 +64,11 @@ def test_storage_names_each_store_and_the_rest_is_beside_those() -> None:
     assert (state.jobs, state.queue) == (DynamoStore(table="state"), SqsQueue(url=BACKENDS["sqs"]["url"]))
 
 
+def test_a_variable_that_is_not_set_leaves_a_store_out() -> None:
+    state = state_of(storage=storage(blobs={"backend": "${env.OFF:+s3}"}, documents={"backend": "kv"}))
+    assert (state.documents, state.blobs) == (DynamoStore(table="state"), None)
+
+
 def test_the_stores_of_the_reference_choose_where_their_documents_are() -> None:
     conversations = {"backend": "sql", "table_name": "openai_conversations"}
     inference = {"backend": "sql", "table_name": "t", "max_write_queue_size": 10, "num_writers": 4}
