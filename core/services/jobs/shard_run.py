@@ -25,6 +25,7 @@ type Reason = Literal["deadline", "quota", "stopping", "lost"]
 
 WEIGHT: Final[dict[Reason, int]] = {"deadline": 1, "quota": 2, "stopping": 3, "lost": 4}
 RETRY_SECONDS: Final = 1.0  # after a checkpoint that could not be kept
+PATIENCE_SECONDS: Final = 300.0  # for the last checkpoint of a run
 
 
 @dataclass(slots=True)
@@ -108,11 +109,11 @@ class ShardRun:
         return await self._keep(self._jobs.checkpoint)
 
     async def release(self) -> bool:
-        """As `checkpoint`, and let the shard wait for whoever comes next."""
-        return await self._keep(self._jobs.release_shard)
+        """As `checkpoint`, tried for a while, and let the shard wait for whoever comes next."""
+        return await self._insist(self._jobs.release_shard)
 
     async def finish(self) -> int | None:
-        """As `checkpoint`, and make the shard done: how many are left of the job, None if the shard is another's."""
+        """As `release`, but make the shard done: how many are left of the job, None if the shard is another's."""
         left: int | None = None
 
         async def finish(shard: Shard) -> bool:
@@ -120,7 +121,7 @@ class ShardRun:
             left = await self._jobs.finish_shard(shard)
             return left is not None
 
-        await self._keep(finish)
+        await self._insist(finish)
         return left
 
     async def save(self, content: bytes) -> bool:
@@ -151,6 +152,17 @@ class ShardRun:
             self.halt.changed.set()
             if job is None or job.status != "running":
                 self.halt.set("stopping", in_flight=self._timing.grace)
+
+    async def _insist(self, commit: Callable[[Shard], Awaitable[bool]]) -> bool:
+        """What was paid for is not given up because a store is down for a moment; raises StateUnavailable in the end."""
+        last = min(self._turn.deadline, self.clock() + PATIENCE_SECONDS)
+        while True:
+            try:
+                return await self._keep(commit)
+            except StateUnavailable:
+                if self.clock() + RETRY_SECONDS >= min(last, self._turn.deadline):
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _pause(self) -> None:
         seconds = RETRY_SECONDS if self.holding else self._timing.checkpoint
