@@ -654,7 +654,10 @@ async def test_what_fails_for_a_while_is_tried_again_later_each_time(tmp_path: P
 @pytest.mark.parametrize("at", ["prepare", "work", "finish"])
 @pytest.mark.parametrize(
     ("failure", "reason"),
-    [(RuntimeError("internals"), "_failed: the operator's log has more."), (JobFailed("no_input: none."), "no_input: none.")],
+    [
+        (RuntimeError("internals"), "_failed: the operator's log has more."),
+        (JobFailed("no_input: none."), "no_input: none."),
+    ],
 )
 async def test_what_fails_for_good_fails_the_job_with_its_reason(
     tmp_path: Path, at: str, failure: Exception, reason: str
@@ -709,5 +712,3 @@ async def test_a_message_that_is_none_goes_and_a_kind_that_nobody_knows_waits_fo
     assert await bench.run({"job": "j", "do": "shard", "number": "x"}) == DONE
     job = await bench.service.create("other", Call(ANONYMOUS), {})
     assert isinstance(await bench.run({"job": job.id, "do": "prepare"}), GiveBack)
-
-

@@ -20,7 +20,6 @@ from core.stores.queue.port import Delivery, Message
 from tests.fakes import Clock
 from tests.parts.toy_jobs import OUTPUT, FolderBlobs
 
-
 OPEN: list[JobStore] = []
 """The stores of all benches, which `close_all` closes."""
 

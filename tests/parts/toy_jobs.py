@@ -36,9 +36,7 @@ def row_kind(ask: Ask = answer, *, name: str = "toy", per_shard: int = 100, at_o
 
     async def prepare(run: PrepareRun) -> Sequence[Slice]:
         rows: int = run.job.request["rows"]
-        return [
-            Slice({"first": first}, min(per_shard, rows - first)) for first in range(0, rows, per_shard)
-        ]
+        return [Slice({"first": first}, min(per_shard, rows - first)) for first in range(0, rows, per_shard)]
 
     return JobKind(name, prepare, work.work, finish, work.abandon)
 
