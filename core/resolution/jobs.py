@@ -6,11 +6,12 @@ from typing import Final
 
 from core.apis.index import manifest, names
 from core.config.document import RunConfig
-from core.frame.callers import Principal
+from core.frame.callers import Call, Principal
 from core.frame.dotted import load
 from core.resolution.stack import Stack, routed_apis
 from core.services.jobs.admission import Unlimited
 from core.services.jobs.engine import Engine
+from core.services.jobs.router import JobsRouter
 from core.services.jobs.service import JobService
 from core.services.jobs.timing import Timing
 from core.stores.connect import BLOBS, JOBS, QUEUE
@@ -30,9 +31,11 @@ def job_kinds(config: RunConfig) -> list[str]:
     return [row.name for name in routed_apis(config) for row in manifest(name).jobs]
 
 
-def job_service(stack: Stack) -> JobService:
-    """What makes, reads and stops jobs; raises StateUnavailable where the run config has no place for them."""
-    return JobService(stack.stores.get(JOBS), stack.stores.get(QUEUE))
+def jobs_router(stack: Stack, call: Call | None) -> JobsRouter:
+    """The jobs as a caller sees them; None is the stack itself."""
+    jobs, queue = stack.stores.find(JOBS), stack.stores.find(QUEUE)
+    service = None if jobs is None or queue is None else JobService(jobs, queue, stack.enforcement)
+    return JobsRouter(service, job_kinds(stack.config), call)
 
 
 def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:

@@ -1,6 +1,12 @@
 """The worker of a run config: the stack of every API that it serves, which moves with its configuration."""
 
+from core.runtime import coldstart  # first: it shortens what follows
+
+# isort: split
+
+import asyncio
 from collections.abc import Callable
+import signal
 from typing import Any
 
 from core.config.load import Loaded
@@ -10,10 +16,10 @@ from core.frame.version import VERSION
 from core.resolution.jobs import engine_of, has_jobs
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, routed_apis
-from core.runtime import coldstart, snapshot
+from core.runtime import snapshot
 from core.runtime.function import load_config
 from core.runtime.loop import process_loop
-from core.runtime.worker import handle_event
+from core.runtime.worker import Worker, handle_event
 from core.services.jobs.messages import GiveBack, Outcome
 from core.services.jobs.timing import Turn
 from core.stores.connect import QUEUE
@@ -70,6 +76,42 @@ async def make_runner(loaded: Loaded) -> JobRunner:
     stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
     stack.warm()
     return JobRunner(stack)
+
+
+class JobTasks:
+    """The worker as tasks of a process that does something else too, on its loop."""
+
+    def __init__(self, runner: JobRunner, *, at_once: int = 2) -> None:
+        """Nothing is taken before `start`; `at_once` is how many messages are worked on together."""
+        self._runner = runner
+        self._worker = Worker(runner.queue, runner.run, at_once=at_once)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._worker.work())
+
+    async def close(self) -> None:
+        """Leave what is under way to others, within some seconds."""
+        self._worker.stop()
+        if self._task is not None:
+            await self._task
+        await self._runner.close()
+
+
+def work_alone(*, at_once: int, ready: Callable[[], None]) -> None:
+    """Work on the jobs of the run config that LLAMBDA_CONFIG names, until SIGINT or SIGTERM; raises ConfigInvalid."""
+    loop = process_loop()
+
+    async def work() -> None:
+        runner = await make_runner(load_config())
+        worker = Worker(runner.queue, runner.run, at_once=at_once)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, worker.stop)
+        ready()
+        await worker.work()
+        await runner.close()
+
+    loop.run_until_complete(work())
 
 
 def lambda_worker() -> Handler:

@@ -10,9 +10,10 @@ from contextlib import suppress
 import json
 import logging
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from core.errors import StateUnavailable
+from core.platform.json_values import to_object
 from core.services.jobs.messages import Again, GiveBack, Outcome
 from core.services.jobs.timing import Turn
 from core.stores.queue.port import Delivery, WorkQueue
@@ -54,7 +55,7 @@ class Worker:
         """Until `stop` was called and what was under way is done, or left to others."""
         while not self._stopping.is_set():
             await self._places.acquire()
-            deliveries = [] if self._stopping.is_set() else await self._take()
+            deliveries = () if self._stopping.is_set() else await self._take()
             if not deliveries:
                 self._places.release()
             for delivery in deliveries:
@@ -150,12 +151,11 @@ async def handle_event(queue: WorkQueue, run: Run, event: dict[str, Any], contex
     records = event.get("Records")
     if not isinstance(records, list):
         raise ValueError("the worker is invoked by its queue alone")  # noqa: TRY004 - one kind for what is no such event
+    deliveries = [to_object(record) for record in cast("list[object]", records)]
     deadline = time.time() + context.get_remaining_time_in_millis() / 1000
-    failed = await asyncio.gather(*(_handle_record(queue, run, record, Turn(deadline)) for record in records))
-    failures = [
-        {"itemIdentifier": record["messageId"]} for record, failure in zip(records, failed, strict=True) if failure
-    ]
-    return {"batchItemFailures": failures}
+    failed = await asyncio.gather(*(_handle_record(queue, run, record, Turn(deadline)) for record in deliveries))
+    ids = [record["messageId"] for record, failure in zip(deliveries, failed, strict=True) if failure]
+    return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}
 
 
 async def _handle_record(queue: WorkQueue, run: Run, record: dict[str, Any], turn: Turn) -> bool:
@@ -176,8 +176,8 @@ async def _handle_record(queue: WorkQueue, run: Run, record: dict[str, Any], tur
 def delivery_of(record: dict[str, Any]) -> Delivery:
     """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html; what is no message of ours has an empty body."""
     try:
-        body = json.loads(record["body"])
+        body = to_object(json.loads(record["body"]))
     except (ValueError, RecursionError):
         body = {}
     receives = record.get("attributes", {}).get("ApproximateReceiveCount", "1")
-    return Delivery(body if isinstance(body, dict) else {}, record["receiptHandle"], int(receives))
+    return Delivery(body, record["receiptHandle"], int(receives))

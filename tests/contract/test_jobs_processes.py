@@ -14,6 +14,8 @@ import time
 import pytest
 
 from core.frame.callers import ANONYMOUS, Call
+from core.routing.guard import Enforcement
+from core.routing.policy import DEFAULT_POLICY, Policy
 from core.services.jobs.service import JobService
 from core.services.jobs.timing import Timing
 from core.stores.blobs.port import BlobStore
@@ -89,7 +91,7 @@ class House:
 async def opened(place: JobPlace) -> AsyncGenerator[House]:
     jobs, queue, blobs = place.connect()
     try:
-        yield House(place, jobs, JobService(jobs, queue, Timing(tick=5)), blobs)
+        yield House(place, jobs, JobService(jobs, queue, Enforcement(Policy(DEFAULT_POLICY)), Timing(tick=5)), blobs)
     finally:
         for store in (jobs, queue, blobs):
             await store.close()

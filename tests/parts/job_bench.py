@@ -9,6 +9,8 @@ import time
 from typing import Any
 
 from core.frame.callers import ANONYMOUS, Call
+from core.routing.guard import Enforcement
+from core.routing.policy import DEFAULT_POLICY, Policy
 from core.services.jobs.engine import Engine
 from core.services.jobs.kind import JobKind
 from core.services.jobs.messages import Again, Done, GiveBack, Outcome
@@ -92,7 +94,7 @@ class Bench:
         self.engine = Engine(
             self.store, self.queue, self.blobs, {kind.name: kind}, timing=self.timing, clock=self.clock, **parts
         )
-        self.service = JobService(self.store, self.queue, self.timing, self.clock)
+        self.service = JobService(self.store, self.queue, Enforcement(Policy(DEFAULT_POLICY)), self.timing, self.clock)
 
     async def create(self, rows: int, *, call: Call | None = None, **how: Any) -> Job:
         return await self.service.create("toy", call or Call(ANONYMOUS), {"rows": rows}, **how)

@@ -1,4 +1,4 @@
-"""Admin: health, version, the configured providers, the routes, quotas, configurations and discovery."""
+"""Admin: health, version, the configured providers, the routes, quotas, configurations, discovery and jobs."""
 
 from typing import Final
 
@@ -56,6 +56,16 @@ DISCOVERY: Final = (
     Operation("GET", ("/v1/inspect/environment",), "environment", "What does this stack run on and reach?"),
 )
 
+ONE_JOB: Final = ("/v1/jobs/{job_id}",)
+JOBS: Final = (
+    Operation(
+        "GET", ("/v1/jobs",), "index", "List your jobs, newest first.", query=("kind", "after", "limit"), counted=False
+    ),
+    Operation("GET", ONE_JOB, "get", "Show a job, and how far it is.", counted=False),
+    Operation("POST", ("/v1/jobs/{job_id}/cancel",), "cancel", "Stop a job, and keep what was done.", counted=False),
+    Operation("POST", ("/v1/jobs/{job_id}/retry",), "retry", "Make a job that has ended once more."),
+)
+
 API: Final = Api(
     "admin",
     surfaces=(
@@ -63,6 +73,7 @@ API: Final = Api(
         Surface("quota", "core.apis.admin:Quotas", QUOTA),
         Surface("configurations", "core.apis.configurations:Configurations", CONFIGURATIONS),
         Surface("discovery", "core.apis.discovery:Discovery", DISCOVERY),
+        Surface("jobs", "core.apis.jobs:Jobs", JOBS),
     ),
     assemble="core.resolution.admin:assemble",
     overview=True,

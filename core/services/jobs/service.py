@@ -8,12 +8,16 @@ import time
 from typing import Final
 from uuid import uuid4
 
-from core.errors import Conflict, InvalidRequest
-from core.frame.callers import PROVIDER_DATA_HEADERS, Call
+from core.config.policy import Action
+from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
+from core.frame.callers import PROVIDER_DATA_HEADERS, Call, Principal
+from core.frame.resources import Resource
 from core.frame.types import JsonObject
+from core.routing.guard import Enforcement
+from core.routing.policy import owner_of
 from core.services.jobs import messages
 from core.services.jobs.timing import Timing
-from core.stores.jobs.port import ENDED, Counts, Job, JobStore, Shard
+from core.stores.jobs.port import ENDED, Counts, Job, JobPage, JobStore, Shard
 from core.stores.queue.port import WorkQueue
 
 DAY: Final = 24 * 3600
@@ -28,6 +32,7 @@ class JobService:
 
     jobs: JobStore
     queue: WorkQueue
+    enforcement: Enforcement
     timing: Timing = field(default_factory=Timing)
     clock: Callable[[], float] = time.time
 
@@ -44,6 +49,7 @@ class JobService:
         """A new job of the caller, which ends in `seconds` at the latest; with a `key` of before, the job of then.
 
         Raises:
+            PermissionDenied: the access policy does not let the caller make one.
             Conflict: the key came with another request.
             InvalidRequest: the call has provider data, which would have to be kept, or the request is too large.
             StateUnavailable: there is no job, or there is one that will be done; the same key tells.
@@ -61,6 +67,8 @@ class JobService:
             deadline=now + seconds,
             expires=int(now + seconds + KEPT),
         )
+        if not self._may(call.principal, "create", job):
+            raise PermissionDenied(f"The access policy does not let you create the job `{kind}`.")
         # First the tick, which finds a job that was made just before a crash, and sends what was not sent.
         await self.queue.send([messages.tick(job, 0).to_message(job.owner)], delay=self.timing.first_tick)
         stored = await self.jobs.create(job, key=key)
@@ -68,6 +76,41 @@ class JobService:
             return _same(stored, job)
         await self.queue.send([messages.prepare(job).to_message(job.owner)])
         return stored
+
+    async def readable(self, job_id: str, principal: Principal | None) -> Job:
+        """The job; raises NotFound also for one that may not be read, in no less time than for none."""
+        start = self.enforcement.clock()
+        job = await self.jobs.get(job_id)
+        if job is None or not self._may(principal, "read", job):
+            remaining = self.enforcement.not_found_floor_seconds - (self.enforcement.clock() - start)
+            await self.enforcement.sleep(max(0.0, remaining))
+            raise NotFound(f"There is no job `{job_id}`.", param="job_id")
+        return job
+
+    async def changeable(self, job_id: str, principal: Principal | None) -> Job:
+        """As `readable`; raises PermissionDenied for one that may be read alone."""
+        job = await self.readable(job_id, principal)
+        if not self._may(principal, "update", job):
+            raise PermissionDenied(f"The access policy does not let you update the job `{job_id}`.")
+        return job
+
+    async def page(self, kind: str, principal: Principal | None, *, after: str | None, limit: int) -> JobPage:
+        """At most `limit` of the caller's own jobs of a kind, newest first; for the stack itself everybody's."""
+        owner = None if principal is None else principal.id
+        page = await self.jobs.page(kind, owner=owner, after=after, limit=limit)
+        return JobPage([job for job in page.jobs if self._is_own(principal, job)], page.has_more)
+
+    def _is_own(self, principal: Principal | None, job: Job) -> bool:
+        """Ids are unique among those whom one auth provider vouches for."""
+        if principal is not None and principal.vouched_by != job.principal.vouched_by:
+            return False
+        return self._may(principal, "read", job)
+
+    def _may(self, principal: Principal | None, action: Action, job: Job) -> bool:
+        """Rules are about `job::ID` or `job::KIND/ID`."""
+        owner = owner_of(job.principal)
+        resource = Resource("job", job.id, "", "", {}, int(job.created), owner)
+        return self.enforcement.policy.allows(principal, action, resource, (f"{job.kind}/{job.id}",))
 
     async def cancel(self, job: Job) -> Job:
         """Stop it, and keep what was done; a job that has ended, or is stopping, stays as it is."""
