@@ -7,7 +7,7 @@ from core.runtime import coldstart  # first: it shortens what follows
 import asyncio
 from collections.abc import Callable
 import signal
-from typing import Any
+from typing import Any, Final
 
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
@@ -24,6 +24,11 @@ from core.services.jobs.messages import GiveBack, Outcome
 from core.services.jobs.timing import Turn
 from core.stores.connect import QUEUE
 from core.stores.queue.port import Delivery, WorkQueue
+
+NO_JOBS: Final = Problem(
+    "apis",
+    "no API that is served has jobs, or storage.stores has no place for jobs, queue and blobs: there is nothing to do",
+)
 
 type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -67,12 +72,7 @@ async def make_runner(loaded: Loaded) -> JobRunner:
         ConfigInvalid: the run config has problems, or no jobs.
     """
     if loaded.config is None or not has_jobs(loaded.config):
-        problem = Problem(
-            "apis",
-            "no API that is served has jobs, or storage.stores has no place for jobs, queue and blobs:"
-            " there is nothing to work on",
-        )
-        raise ConfigInvalid("run config", [*loaded.problems, *([] if loaded.problems else [problem])])
+        raise ConfigInvalid("run config", loaded.problems or [NO_JOBS])
     stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
     stack.warm()
     return JobRunner(stack)
@@ -115,13 +115,21 @@ def work_alone(*, at_once: int, ready: Callable[[], None]) -> None:
 
 
 def lambda_worker() -> Handler:
-    """The handler of functions/worker.py, for AWS's own runtime; raises ConfigInvalid."""
-    loop = process_loop()
-    runner = loop.run_until_complete(make_runner(load_config()))
+    """The handler of functions/worker.py, for AWS's own runtime.
+
+    Raises:
+        ConfigInvalid: the run config has problems. That it has no jobs, its first message tells: nobody sends one.
+    """
+    loop, loaded = process_loop(), load_config()
+    runner = None
+    if loaded.config is not None and has_jobs(loaded.config):
+        runner = loop.run_until_complete(make_runner(loaded))
     snapshot.keep_apart()
     coldstart.end()
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        if runner is None:
+            raise ConfigInvalid("run config", [NO_JOBS])
         return loop.run_until_complete(handle_event(runner.queue, runner.run, event, context))
 
     return handler

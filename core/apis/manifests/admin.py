@@ -76,6 +76,7 @@ API: Final = Api(
         Surface("jobs", "core.apis.jobs:Jobs", JOBS),
     ),
     assemble="core.resolution.admin:assemble",
+    stores=("jobs", "queue"),
     overview=True,
     deployment=Deployment(memory_mb=512, seconds=10),
 )
