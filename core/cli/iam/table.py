@@ -59,7 +59,7 @@ APPLY_GUARDRAILS: Final = Right(
 )
 
 # What the stores of `Api.stores` need, by the kind of store.
-DOCUMENTS: Final = Right("Documents", (*STATE.actions, "dynamodb:Query", "dynamodb:BatchWriteItem"), "StateTable")
+DOCUMENTS: Final = Right("Documents", (*STATE.actions, "dynamodb:Query", "dynamodb:BatchGetItem"), "StateTable")
 JOBS: Final = Right("Jobs", DOCUMENTS.actions, "StateTable", condition="HasJobs")
 SEND_JOBS: Final = Right("SendJobs", ("sqs:SendMessage",), "JobsQueue", condition="HasJobs")
 BLOBS: Final = Right(
