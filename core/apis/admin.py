@@ -2,7 +2,13 @@
 
 from typing import Protocol
 
-from core.frame.types import JsonObject
+from core.frame.types import JsonObject, Query
+
+
+class RoutesQuery(Query):
+    """`api_filter` is the first part of a path, as `v1alpha`; without it every route is listed."""
+
+    api_filter: str = ""
 
 
 class Admin(Protocol):
@@ -24,7 +30,7 @@ class Admin(Protocol):
         """One of the above; raises NotFound."""
         ...
 
-    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
+    async def list_routes(self, *, query: RoutesQuery) -> JsonObject:
         """`{"data": [{route, method, provider_types}]}` of what this deployment serves; all, or those of `v1alpha`."""
         ...
 

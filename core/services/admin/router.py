@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.apis.admin import RoutesQuery
 from core.errors import NotFound
 from core.frame.api import RouteRow
 from core.frame.types import Health, JsonObject
@@ -60,8 +61,8 @@ class AdminRouter:
         ids = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
         raise NotFound(f"Provider `{provider_id}` is not configured. Known: {ids}.", param="provider_id")
 
-    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
-        prefix = f"/{api_filter}/" if api_filter else "/"
+    async def list_routes(self, *, query: RoutesQuery) -> JsonObject:
+        prefix = f"/{query.api_filter}/" if query.api_filter else "/"
         types: dict[str, list[str]] = {}
         for provider in self._providers:
             if provider.provider_type not in types.setdefault(provider.api, []):
