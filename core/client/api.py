@@ -24,8 +24,8 @@ from core.client.http import Transport
 from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
+    from core.apis.answers.jobs import JobList, JobView
     from core.apis.discovery import Environment
-    from core.apis.jobs import JobList, JobView
 
 SECONDS = 30.0
 
@@ -125,7 +125,7 @@ class Jobs:
 
     def list(self, *, kind: str | None = None, after: str | None = None, limit: int | None = None) -> "JobList":
         """At most `limit` of the caller's jobs (100 at the most), newest first; those after another are of its kind."""
-        from core.apis.jobs import JobList
+        from core.apis.answers.jobs import JobList
 
         query = {"kind": kind, "after": after, "limit": limit}
         return _check_shape(self._transport.send("GET", "/v1/jobs", query=query), JobList)
@@ -142,7 +142,7 @@ class Jobs:
         return self._view("POST", f"{_one('jobs', job_id)}/retry")
 
     def _view(self, method: str, path: str) -> "JobView":
-        from core.apis.jobs import JobView
+        from core.apis.answers.jobs import JobView
 
         return _check_shape(self._transport.send(method, path), JobView)
 

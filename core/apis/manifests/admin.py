@@ -139,11 +139,37 @@ DISCOVERY: Final = (
 ONE_JOB: Final = ("/v1/jobs/{job_id}",)
 JOBS: Final = (
     Operation(
-        "GET", ("/v1/jobs",), "index", "List your jobs, newest first.", query=("kind", "after", "limit"), counted=False
+        "GET",
+        ("/v1/jobs",),
+        "index",
+        "List your jobs, newest first.",
+        response="core.apis.answers.jobs:JobList",
+        query="core.apis.jobs:ListJobsQuery",
+        counted=False,
     ),
-    Operation("GET", ONE_JOB, "get", "Show a job, and how far it is.", counted=False),
-    Operation("POST", ("/v1/jobs/{job_id}/cancel",), "cancel", "Stop a job, and keep what was done.", counted=False),
-    Operation("POST", ("/v1/jobs/{job_id}/retry",), "retry", "Make a job that has ended once more."),
+    Operation(
+        "GET",
+        ONE_JOB,
+        "get",
+        "Show a job, and how far it is.",
+        response="core.apis.answers.jobs:JobView",
+        counted=False,
+    ),
+    Operation(
+        "POST",
+        ("/v1/jobs/{job_id}/cancel",),
+        "cancel",
+        "Stop a job, and keep what was done.",
+        response="core.apis.answers.jobs:JobView",
+        counted=False,
+    ),
+    Operation(
+        "POST",
+        ("/v1/jobs/{job_id}/retry",),
+        "retry",
+        "Make a job that has ended once more.",
+        response="core.apis.answers.jobs:JobView",
+    ),
 )
 
 API: Final = Api(

@@ -13,7 +13,7 @@ from core.cli.remote import api_key_option, open_client, url_option
 from core.cli.terminal import fixed_table
 
 if TYPE_CHECKING:
-    from core.apis.jobs import JobView
+    from core.apis.answers.jobs import JobView
     from core.client.api import Client
 
 PAGE: Final = 100

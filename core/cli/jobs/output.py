@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from core.cli.terminal import Columns, clean, shorten
 
 if TYPE_CHECKING:
-    from core.apis.jobs import JobView
+    from core.apis.answers.jobs import JobView
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired"})
 LIST: Final[Columns] = (("JOB", 38), ("KIND", 9), ("STATUS", 9), ("ROWS", 9), ("CREATED", 11))

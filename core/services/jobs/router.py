@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
-from core.apis.jobs import JobError, JobList, JobView
+from core.apis.answers.jobs import JobError, JobList, JobView
+from core.apis.jobs import ListJobsQuery
 from core.errors import InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, Call
 from core.services.jobs.service import RETRIED_FROM, JobService
 from core.stores.jobs.port import Counts, Job
 
-MOST_LISTED: Final = 100
-LISTED: Final = 20
 NO_JOBS: Final = "This stack has no jobs: no API that it serves makes any, or storage.stores has no place for them."
 
 
@@ -30,8 +29,8 @@ class JobsRouter:
             raise NotFound(NO_JOBS)
         return self._maybe
 
-    async def index(self, kind: str | None = None, after: str | None = None, limit: str | None = None) -> JobList:
-        most = _limit(limit)
+    async def index(self, *, query: ListJobsQuery) -> JobList:
+        kind, after, most = query.kind, query.after, query.limit
         if kind is not None and kind not in self._kinds:
             raise InvalidRequest(
                 f"`{kind}` is no kind of job here; {', '.join(self._kinds) or 'none'} are.", param="kind"
@@ -86,11 +85,3 @@ def _error(reason: str) -> JobError | None:
     """Reasons are `code: message`."""
     code, _, message = reason.partition(": ")
     return {"code": code, "message": message} if reason else None
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return LISTED
-    if not text.isdecimal() or len(text) > len(str(MOST_LISTED)) or not 1 <= int(text) <= MOST_LISTED:
-        raise InvalidRequest(f"limit must be a whole number from 1 to {MOST_LISTED}.", param="limit")
-    return int(text)
