@@ -11,6 +11,12 @@ class RoutesQuery(Query):
     api_filter: str = ""
 
 
+class ProviderQuery(Query):
+    """`api` chooses, where several have a provider of the same id."""
+
+    api: str = ""
+
+
 class Admin(Protocol):
     """`health` and `version` touch no provider and need no token."""
 
@@ -26,8 +32,11 @@ class Admin(Protocol):
         """`{"data": [{api, provider_id, provider_type, config, health}]}`; config is redacted."""
         ...
 
-    async def get_provider(self, provider_id: str) -> JsonObject:
-        """One of the above; raises NotFound."""
+    async def get_provider(self, provider_id: str, *, query: ProviderQuery) -> JsonObject:
+        """One of the above, that of `query.api` or else the first of the list; raises NotFound.
+
+        Where other APIs have a provider of this id too, `other_apis` names them.
+        """
         ...
 
     async def list_routes(self, *, query: RoutesQuery) -> JsonObject:

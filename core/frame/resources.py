@@ -95,6 +95,8 @@ class Kind:
     shape's type; `aliases` are more
     paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
     places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
+    `beside` names the function from a resource, and one that is registered for the same name within a provider, to why it
+    cannot be, or None.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys
@@ -112,6 +114,7 @@ class Kind:
     aliases: tuple[str, ...] = ()
     alternates: str | None = None
     alike: tuple[str, ...] = ()
+    beside: str | None = None
 
     def body_type(self) -> type[Wire]:
         """The type of the register request, imported now."""
@@ -126,3 +129,8 @@ class Kind:
     def list_alternates(self, resource: Resource) -> list[Resource]:
         """`resource` as it would be registered at each of the other places that serve it."""
         return [] if self.alternates is None else list(load(self.alternates)(resource))
+
+    def fault_beside(self, resource: Resource, other: Resource) -> str | None:
+        """Why `resource` cannot be registered beside `other`, which stands for the same name within a provider."""
+        fault: str | None = None if self.beside is None else load(self.beside)(resource, other)
+        return fault

@@ -11,7 +11,7 @@ from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
 from core.platform.json_reader import read_object
 from core.web.exchange import Exchange, Handler
 from core.web.failures import attempt, error_response
-from core.web.observed import observed_of
+from core.web.observed import CALL, observed_of
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
@@ -30,7 +30,7 @@ class AuthenticationMiddleware:
         call = await attempt(self._identify(exchange.request), exchange.until)
         if isinstance(call, ApiError):
             return error_response(call)
-        exchange.call = call
+        exchange.call = exchange.request.scope[CALL] = call
         return await handle(exchange)
 
     async def _identify(self, request: Request) -> Call:

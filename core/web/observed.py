@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.web.exchange import Exchange, Handler
 
 KEY: Final = "llambda.observed"
+CALL: Final = "llambda.call"  # of a scope: the call, which ends with its answer
 CLIENT_LEFT: Final = 499  # nginx's number in logs for a client that did not wait
 FAILED: Final = 500
 LONGEST_ID: Final = 128
@@ -94,6 +95,8 @@ class Observer:
             await self._app(scope, receive, recording.send)
         finally:
             TRACE.reset(token)
+            if (call := scope.get(CALL)) is not None:
+                call.end()
             if self._sink is not None:
                 self._sink(recording.record(trace, cold=cold))
 

@@ -48,17 +48,14 @@ class QuotaMiddleware:
 
 
 async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
-    """Say what is left in the headers, and put the reservation right before the answer is whole.
-
-    A failure gives back what no provider reported as used. Of an answer that nobody waited for, or that says nothing of
-    its usage, the reservation stays: leaving early must not be a way to get tokens for nothing.
-    """
+    """Say what is left in the headers, and put the reservation right before the answer is whole."""
     response.raw_headers.extend((name.encode(), value.encode()) for name, value in ticket.headers.items())
 
     async def settle() -> None:
         failed = response.failed if isinstance(response, StreamedResponse) else response.status_code >= LOWEST_FAILURE
         abandoned = response.status_code == ClientLeft.status
-        await ticket.settle(call.tokens if abandoned or not failed else call.tokens or 0)
+        charge = call.end(failed=failed and not abandoned)
+        await ticket.settle(charge.tokens, charge.further)
 
     if isinstance(response, StreamedResponse):
         response.closing = settle

@@ -77,6 +77,7 @@ class ListedProvider(Provider):
     api: str
     health: dict[str, str]
     circuits: NotRequired[list[Circuit]]
+    other_apis: NotRequired[list[str]]
 
 
 class ProviderPage(TypedDict):

@@ -39,6 +39,7 @@ ADMIN: Final = (
         _admin_paths("/providers/{provider_id}"),
         "get_provider",
         "Show one provider.",
+        query="core.apis.admin:ProviderQuery",
         response="core.apis.answers.configurations:ListedProvider",
     ),
     Operation(

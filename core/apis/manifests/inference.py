@@ -21,6 +21,7 @@ MODEL: Final = Kind(
     aliases=("/v1/openai/v1/models",),
     alternates="core.routing.targets:alternates",
     alike=("model_type",),
+    beside="core.apis.models:missing_guards",
 )
 
 OPENAI: Final = (

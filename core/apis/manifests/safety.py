@@ -27,6 +27,7 @@ OPERATIONS: Final = (
         "Judge a conversation by a shield.",
         response="core.apis.answers.safety:ShieldReport",
         request="core.apis.safety:RunShieldRequest",
+        tokens="core.apis.safety:most_tokens",
     ),
     Operation(
         "POST",
@@ -35,6 +36,7 @@ OPERATIONS: Final = (
         "Classify texts.",
         response="core.apis.answers.safety:Moderation",
         request="core.apis.safety:ModerationRequest",
+        tokens="core.apis.safety:most_tokens",
     ),
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.apis.admin import RoutesQuery
+from core.apis.admin import ProviderQuery, RoutesQuery
 from core.apis.inference import ChatRequest
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid
@@ -136,7 +136,7 @@ async def test_an_external_provider_that_does_not_keep_the_protocol_is_refused(f
 
 async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -> None:
     stack = await resolved(folder, vllm("a", api_token="s3cret"), apis=("admin",))
-    shown = await stack.surfaces["admin"](None).get_provider("a")
+    shown = await stack.surfaces["admin"](None).get_provider("a", query=ProviderQuery())
     assert shown["config"]["api_token"] == "********"
     assert shown["health"]["status"] == "Error"
     routes = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery()))["data"]
