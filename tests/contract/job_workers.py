@@ -159,7 +159,7 @@ async def _settle(queue: WorkQueue, delivery: Any) -> None:
 async def kill_in_turn(
     target: Callable[..., None], arguments: tuple[Any, ...], size: int, over: Callable[[], Any]
 ) -> int:
-    """Keep `size` processes at work, and kill one every half second, until `over` says so (after 100 s it fails); how many."""
+    """Keep `size` processes at work, and kill one every 1.5 s, until `over` says so (after 100 s it fails); how many."""
     spawning = multiprocessing.get_context("spawn")
 
     def start() -> BaseProcess:
@@ -173,7 +173,7 @@ async def kill_in_turn(
         await asyncio.sleep(2)
         while not await over():
             assert time.monotonic() < until
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.5)
             victim = _random.randrange(size)
             processes[victim].kill()
             processes[victim].join()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator
+from contextlib import closing
 import json
 from pathlib import Path
 import sqlite3
@@ -115,5 +116,5 @@ async def test_a_file_whose_writers_are_killed_is_whole(tmp_path: Path) -> None:
     async with queue.opened() as store:
         await store.send([Message({"n": number}) for number in range(400)])
         await workers.kill_in_turn(workers.take_for_ever, (queue, str(log)), 3, over)
-    with sqlite3.connect(queue.place) as connection:
+    with closing(sqlite3.connect(queue.place)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
