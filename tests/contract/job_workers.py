@@ -110,7 +110,7 @@ async def _work(store: JobStore, one: Job, number: int, parts: Path) -> None:
         return
     while missing := [row for row in range(ROWS) if not shard.done >> row & 1]:
         rows = missing[: _random.randint(1, 4)]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
         shard = _checked(shard, rows, parts)
         if len(rows) < len(missing) and not await store.checkpoint(shard):
             return
@@ -157,9 +157,10 @@ async def _settle(queue: WorkQueue, delivery: Any) -> None:
 
 
 async def kill_in_turn(
-    target: Callable[..., None], arguments: tuple[Any, ...], size: int, over: Callable[[], Any]
+    target: Callable[..., None], arguments: tuple[Any, ...], over: Callable[[], Any], *, pause: float
 ) -> int:
-    """Keep `size` processes at work, and kill one every 1.5 s, until `over` says so (after 100 s it fails); how many."""
+    """Keep three processes at work, and kill one each `pause` seconds, until `over` (after 100 s it fails); how many."""
+    size = 3
     spawning = multiprocessing.get_context("spawn")
 
     def start() -> BaseProcess:
@@ -173,7 +174,7 @@ async def kill_in_turn(
         await asyncio.sleep(2)
         while not await over():
             assert time.monotonic() < until
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(pause)
             victim = _random.randrange(size)
             processes[victim].kill()
             processes[victim].join()
