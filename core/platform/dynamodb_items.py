@@ -1,17 +1,19 @@
 """The items of one DynamoDB table: read strongly consistent, and written in transactions.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html (conflicts).
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html (conflicts),
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html (16 MB an answer, the rest unprocessed).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ApiError
-from core.platform.dynamodb_table import Table
+from core.platform.aws_errors import Fault
+from core.platform.dynamodb_table import REASONS, Table
 from core.platform.dynamodb_values import to_attributes
 from core.platform.retry import Backoff
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 BACKOFF: Final = Backoff(0.04, 1.0, tries=10)  # of a write that lost against another
 CONDITION_FAILED: Final = "ConditionalCheckFailed"
+MOST_KEYS: Final = 100  # of a BatchGetItem
 TRANSIENT: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 type Key = dict[str, Any]
@@ -81,6 +84,27 @@ class Items:
                 if "LastEvaluatedKey" not in answer:
                     break
                 request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return items
+
+    async def get_all(self, keys: Sequence[Key]) -> list[Item]:
+        """Those of the items that are there, in any order.
+
+        Raises:
+            ProviderUnavailable: of some there was no answer in any try.
+        """
+        items: list[Item] = []
+        for start in range(0, len(keys), MOST_KEYS):
+            unread: Any = {self.table.name: {"Keys": keys[start : start + MOST_KEYS], "ConsistentRead": True}}
+            for pause in self.backoff.pauses():
+                await asyncio.sleep(pause)
+                async with self.table.client() as client:
+                    answer = await client.batch_get_item(RequestItems=unread)
+                items += (item for responses in answer["Responses"].values() for item in responses)
+                unread = answer.get("UnprocessedKeys")
+                if not unread:
+                    break
+            else:
+                raise self.table.unavailable(REASONS[Fault.THROTTLED])
         return items
 
     async def transact(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:

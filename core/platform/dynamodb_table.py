@@ -1,10 +1,10 @@
 """One DynamoDB table: a client per event loop, connected at the first call; what the SDK raises is translated."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
@@ -78,6 +78,18 @@ class Table:
     def unavailable(self, reason: str) -> ApiError:
         """The failure to raise, as a sentence about this table; of an ARN, callers see the name alone."""
         return self._failure(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
+
+    def check_version(self, item: Mapping[str, Any], newest: int, kind: str, failure: type[ApiError]) -> int:
+        """The schema version of an item of this kind of store: its attribute `v`, which those of version 1 do not have.
+
+        Raises:
+            failure: it is newer than `newest`.
+        """
+        version = int(item["v"]["N"]) if "v" in item else 1
+        if version > newest:
+            reason = f"was written by a newer llambda, whose {kind} have version {version}; this one knows {newest}"
+            raise failure(self.unavailable(reason).message)
+        return version
 
     def warm(self) -> None:
         """Import the SDK and read its description of DynamoDB, which the first call would wait for."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from core.apis.index import manifest, route_rows
 from core.config.redact import redact
 from core.frame.api import RouteRow, SurfaceFactory
-from core.frame.callers import Call
+from core.frame.callers import Call, principal_of
 from core.frame.resources import Resource
 from core.platform.environment import reachable
 from core.resolution.instances import Instance
@@ -61,7 +61,7 @@ def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
 def _configurations(service: "ConfigurationService", call: Call | None) -> "ConfigurationsRouter":
     from core.services.configurations.router import ConfigurationsRouter
 
-    return ConfigurationsRouter(service, call.principal if call is not None else None)
+    return ConfigurationsRouter(service, principal_of(call))
 
 
 def _discovery(stack: Stack) -> "DiscoveryRouter":
@@ -94,7 +94,7 @@ def _service(stack: Stack) -> "ConfigurationService":
             None if poller is None else poller.store,
             lambda head: None if poller is None else poller.note_head(head),
         ),
-        stack.enforcement.policy,
+        stack.enforcement,
         denial,
         None if settings is None else settings.refresh_seconds,
     )
