@@ -139,7 +139,7 @@ class Items:
                     return False, response.get("Item")
                 except client.exceptions.TransactionConflictException:
                     continue
-            return True, answer["Attributes"]
+            return True, answer.get("Attributes")
         raise self.busy()
 
     def update(self, key: Key, change: Change, values: Mapping[str, Any]) -> "UpdateTypeDef":
