@@ -49,3 +49,28 @@ class DynamoStore(Record):
     region: Text | None = None
     endpoint_url: Text | None = None
     namespace: Text | None = None
+
+
+class LocalBlobs(Record):
+    """One directory. `path` has its `~` expanded; `namespace` separates stacks that share the directory."""
+
+    type: Literal["local"] = "local"
+    path: UserPath
+    namespace: Text | None = None
+
+
+class S3Blobs(Record):
+    """One bucket, under `prefix` if there is one. Region and endpoint are the SDK's own unless given.
+
+    With `kms_key_id`, a key's id or ARN, what is written is encrypted with it; else as the bucket says.
+    """
+
+    type: Literal["s3"] = "s3"
+    bucket: Annotated[str, StringConstraints(min_length=3, max_length=1024)]
+    prefix: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*/?$", max_length=60)] | None
+    ) = None
+    region: Text | None = None
+    endpoint_url: Text | None = None
+    kms_key_id: Text | None = None
+    namespace: Text | None = None
