@@ -72,8 +72,10 @@ class _Schemas:
     """The schemas of all types that the rows name; `shared` are those with a name."""
 
     def __init__(self, rows: Sequence[RouteRow]) -> None:
-        types = {(id(kind), mode): (kind, mode) for row in rows for kind, mode in _types(row)}
-        adapters = list[tuple[Any, Mode, TypeAdapter[Any]]]()
+        types: dict[tuple[int, Mode], tuple[Any, Mode]] = {}
+        for row in rows:
+            types |= {(id(kind), mode): (kind, mode) for kind, mode in _types(row)}
+        adapters: list[tuple[Any, Mode, TypeAdapter[Any]]] = []
         for key, (kind, mode) in types.items():
             adapters.append((key, mode, TypeAdapter(kind)))
         self._schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
