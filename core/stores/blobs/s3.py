@@ -56,7 +56,10 @@ log = logging.getLogger(__name__)
 
 
 class S3Blobs:
-    """`bucket` may have a `prefix`, without a `/` at its end; `seconds` bound the wait for a connection and for each byte."""
+    """`bucket` may have a `prefix`, without a `/` at its end.
+
+    `seconds` bound the wait for a connection, and for more of an answer; `at_once` is how many keys are listed, or removed.
+    """
 
     def __init__(
         self,
@@ -67,12 +70,14 @@ class S3Blobs:
         endpoint_url: str | None = None,
         kms_key_id: str | None = None,
         seconds: float = READ_SECONDS,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._place = {"region_name": region, "endpoint_url": endpoint_url}
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         self._seconds = seconds
+        self._at_once = at_once
         self._clients: PerLoop[S3Client] = PerLoop(self._connect)
         self._has_answered = False
 
@@ -146,7 +151,7 @@ class S3Blobs:
     async def delete_below(self, prefix: str) -> int:
         check_prefix(prefix)
         count = 0
-        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "MaxKeys": self._at_once}
         with self._translate_errors():
             client = await self._clients.get()
             while True:
@@ -201,7 +206,7 @@ class S3Blobs:
         return PresignedRequest(method, url, expires, dict(headers or {}))
 
     async def _delete(self, client: "S3Client", names: Iterable[str]) -> None:
-        for batch in batched(names, AT_ONCE, strict=False):
+        for batch in batched(names, self._at_once, strict=False):
             answer = await client.delete_objects(
                 Bucket=self._bucket, Delete={"Objects": [{"Key": name} for name in batch], "Quiet": True}
             )
