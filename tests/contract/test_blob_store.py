@@ -331,7 +331,7 @@ async def test_a_store_that_is_down_says_so_and_when_to_try_again(tmp_path: Path
     down: tuple[tuple[BlobStore, str], ...] = (
         (local.connect(str(tmp_path / "file")), "The directory of blobs `file` cannot be used: Not a directory."),
         (
-            s3.S3Blobs("bucket", endpoint_url=f"http://127.0.0.1:{free_port()}", seconds=1),
+            s3.S3Blobs("bucket", endpoint_url=f"http://127.0.0.1:{free_port()}", limits=s3.Limits(seconds=1)),
             "The S3 bucket `bucket` cannot be reached.",
         ),
     )

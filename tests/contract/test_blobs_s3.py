@@ -16,7 +16,7 @@ from core.config.records import S3Blobs as Record
 from core.errors import NotFound, StateUnavailable
 from core.stores.blobs import s3
 from core.stores.blobs.port import PresignedRequest
-from core.stores.blobs.s3 import S3Blobs
+from core.stores.blobs.s3 import Limits, S3Blobs
 from tests.contract.blobs import MIB, content_of, read, streamed
 from tests.parts.moto import aws_client
 
@@ -272,7 +272,7 @@ async def test_what_is_not_removed_is_said(store: S3Blobs, between: Between) -> 
 
 
 async def test_more_blobs_than_a_page_or_a_request_has_are_removed(between: Between, bucket: str) -> None:
-    async with opened(bucket, between.url, at_once=3) as store:
+    async with opened(bucket, between.url, limits=Limits(at_once=3)) as store:
         for number in range(7):
             await store.put(f"a/{number}", b"")
         between.seen.clear()
