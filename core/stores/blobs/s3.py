@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html, ShareObj
 
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import batched
 import logging
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 CONNECT_SECONDS: Final = 2.0
-READ_SECONDS: Final = 20.0  # between two bytes of an answer
 ATTEMPTS: Final = 3  # of one request, by the SDK
 CONNECTIONS: Final = 50
-AT_ONCE: Final = 1000  # keys of one DeleteObjects
 MOST_SECONDS: Final = 7 * 86_400  # of a presigned URL
 REGION: Final = "`region` of the blobs' bucket"
 ELSEWHERE: Final = "is in another region, or `region` is not that of its endpoint"
@@ -55,8 +54,19 @@ NO_RANGE: Final = "InvalidRange"
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`seconds` bound the wait for a connection, and for more of an answer; so many keys are listed or removed `at_once`."""
+
+    seconds: float = 20.0
+    at_once: int = 1000  # the most that S3 takes
+
+
+LIMITS: Final = Limits()
+
+
 class S3Blobs:
-    """`bucket` may have a `prefix`, without a `/` at its end; `seconds` bound the wait for a connection and for each byte."""
+    """`bucket` may have a `prefix`, without a `/` at its end."""
 
     def __init__(
         self,
@@ -66,13 +76,13 @@ class S3Blobs:
         region: str | None = None,
         endpoint_url: str | None = None,
         kms_key_id: str | None = None,
-        seconds: float = READ_SECONDS,
+        limits: Limits = LIMITS,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._place = {"region_name": region, "endpoint_url": endpoint_url}
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
-        self._seconds = seconds
+        self._limits = limits
         self._clients: PerLoop[S3Client] = PerLoop(self._connect)
         self._has_answered = False
 
@@ -146,7 +156,11 @@ class S3Blobs:
     async def delete_below(self, prefix: str) -> int:
         check_prefix(prefix)
         count = 0
-        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        page: dict[str, Any] = {
+            "Bucket": self._bucket,
+            "Prefix": self._prefix + prefix,
+            "MaxKeys": self._limits.at_once,
+        }
         with self._translate_errors():
             client = await self._clients.get()
             while True:
@@ -201,7 +215,7 @@ class S3Blobs:
         return PresignedRequest(method, url, expires, dict(headers or {}))
 
     async def _delete(self, client: "S3Client", names: Iterable[str]) -> None:
-        for batch in batched(names, AT_ONCE, strict=False):
+        for batch in batched(names, self._limits.at_once, strict=False):
             answer = await client.delete_objects(
                 Bucket=self._bucket, Delete={"Objects": [{"Key": name} for name in batch], "Quiet": True}
             )
@@ -257,8 +271,8 @@ class S3Blobs:
 
     def _connect(self, _: str) -> AbstractAsyncContextManager["S3Client"]:
         config = sdk.config(
-            connect_timeout=min(CONNECT_SECONDS, self._seconds),
-            read_timeout=self._seconds,
+            connect_timeout=min(CONNECT_SECONDS, self._limits.seconds),
+            read_timeout=self._limits.seconds,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             max_pool_connections=CONNECTIONS,
             signature_version="s3v4",  # of presigned URLs too, which else are signed as S3 did before 2014
