@@ -59,7 +59,7 @@ class JobService:
             raise InvalidRequest(f"A job keeps no secrets: send it without {names}. The stack's providers serve it.")
         now = self.clock()
         job = Job(
-            id=f"{prefix}_{uuid4().hex}",
+            id=f"{prefix}_{uuid4().hex[:24]}",
             kind=kind,
             principal=call.principal,
             request=request,
