@@ -533,7 +533,8 @@ class OneAtATime:
         self.left -= 1
         return self
 
-    async def settle(self, tokens: int | None) -> None:
+    async def settle(self, tokens: int | None, further: int = 0) -> None:
+        assert not further
         self.settled.append(tokens)
 
 

@@ -84,6 +84,7 @@ class House:
             if kill_every is not None and time.monotonic() - killed >= kill_every:
                 await asyncio.to_thread(crew.kill_one)
                 killed = time.monotonic()
+        assert current is not None
         raise AssertionError(f"{current}\n{await self.jobs.shards(current)}\n{crew.log.read_text()[-5000:]}")
 
 
@@ -97,9 +98,19 @@ async def opened(place: JobPlace) -> AsyncGenerator[House]:
             await store.close()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "aws"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> JobPlace:
-    return JobPlace(str(tmp_path))
+    """A file and a folder, or DynamoDB, SQS and S3 as DynamoDB Local and moto have them."""
+    if request.param == "sqlite":
+        return JobPlace(str(tmp_path))
+    return JobPlace(
+        str(tmp_path),
+        table=request.getfixturevalue("state_table"),
+        dynamodb=request.getfixturevalue("dynamodb_endpoint"),
+        queue=request.getfixturevalue("sqs_queue").url,
+        bucket=request.getfixturevalue("bucket"),
+        moto=request.getfixturevalue("moto_endpoint"),
+    )
 
 
 async def run_job(
@@ -133,7 +144,7 @@ async def run_job(
 async def test_a_job_survives_the_death_of_its_workers(place: JobPlace) -> None:
     with serving(RowUpstream(0.05, 0.15)) as upstream:
         settings = [Settings(place, upstream.url, per_shard=20)] * 2
-        _, crew = await run_job(place, upstream, settings, 200, kill_every=2)
+        _, crew = await run_job(place, upstream, settings, 240, kill_every=3)
         assert upstream.again <= 15 * crew.kills
 
 

@@ -48,7 +48,13 @@ class JobPlace:
 
             file = str(Path(self.folder) / "jobs.db")
             return connect_jobs(file), connect_queue(file), FolderBlobs(Path(self.folder))
-        raise NotImplementedError
+        from core.stores.jobs.dynamodb import connect as connect_table
+        from core.stores.queue.sqs import connect as connect_sqs
+
+        where: dict[str, Any] = {"region": None, "namespace": None}
+        jobs = connect_table(self.table, endpoint_url=self.dynamodb, **where)
+        queue = connect_sqs(self.queue, endpoint_url=self.moto, **where)
+        return jobs, queue, FolderBlobs(Path(self.folder))
 
 
 @dataclass(frozen=True, slots=True)

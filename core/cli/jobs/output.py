@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from core.apis.answers.jobs import JobView
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired"})
-LIST: Final[Columns] = (("JOB", 38), ("KIND", 9), ("STATUS", 9), ("ROWS", 9), ("CREATED", 11))
+LIST: Final[Columns] = (("JOB", 30), ("KIND", 9), ("STATUS", 9), ("ROWS", 11), ("CREATED", 11))
 WIDTH: Final = 80
 BAR: Final = 30
 

@@ -6,7 +6,7 @@ from typing import Final
 from core.apis.answers.jobs import JobError, JobList, JobView
 from core.apis.jobs import ListJobsQuery
 from core.errors import InvalidRequest, NotFound
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, Call, principal_of
 from core.services.jobs.service import RETRIED_FROM, JobService
 from core.stores.jobs.port import Counts, Job
 
@@ -21,7 +21,7 @@ class JobsRouter:
         self._maybe = service
         self._kinds = tuple(kinds)
         self._call = call
-        self._principal = None if call is None else call.principal
+        self._principal = principal_of(call)
 
     @property
     def _service(self) -> JobService:

@@ -160,7 +160,7 @@ class _Rows:
         if isinstance(outcome, Result) and b"\n" not in outcome.line:
             self._pace.succeeded()
             self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=outcome.tokens)
-            await self._settle(attempt, attempt.call.tokens)
+            await self._settle(attempt, failed=False)
             return
         if isinstance(outcome, QuotaExceeded | QuotaUnavailable) and attempt.ticket is None:
             self._run.halt.set("quota", pause=_wait_of(outcome, QUOTA_DOWN_SECONDS))
@@ -188,11 +188,12 @@ class _Rows:
             log.error("job %s: row %d broke", self._run.job.id, attempt.row.index, exc_info=trace)
         line = self._work.spell(attempt.row, _error_of(failure))
         self._run.record(attempt.position, line, ok=False, tokens={})
-        await self._settle(attempt, attempt.call.tokens or 0)
+        await self._settle(attempt, failed=True)
 
-    async def _settle(self, attempt: _Try, tokens: int | None) -> None:
+    async def _settle(self, attempt: _Try, *, failed: bool) -> None:
+        charge = attempt.call.end(failed=failed)
         if attempt.ticket is not None:
-            await attempt.ticket.settle(tokens)
+            await attempt.ticket.settle(charge.tokens, charge.further)
 
 
 def _error_of(failure: object) -> ApiError:

@@ -8,15 +8,15 @@ import time
 from typing import Final
 from uuid import uuid4
 
-from core.config.policy import Action
-from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
-from core.frame.callers import PROVIDER_DATA_HEADERS, Call, Principal
-from core.frame.resources import Resource
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.frame.callers import PROVIDER_DATA_HEADERS, Call, Principal, principal_of
 from core.frame.types import JsonObject
-from core.routing.guard import Enforcement
+from core.routing.guard import Enforcement, Guard, Item
 from core.routing.policy import owner_of
 from core.services.jobs import messages
 from core.services.jobs.timing import Timing
+from core.services.parts import Parts
+from core.stores.connect import JOBS, QUEUE
 from core.stores.jobs.port import ENDED, Counts, Job, JobPage, JobStore, Shard
 from core.stores.queue.port import WorkQueue
 
@@ -59,7 +59,7 @@ class JobService:
             raise InvalidRequest(f"A job keeps no secrets: send it without {names}. The stack's providers serve it.")
         now = self.clock()
         job = Job(
-            id=f"{prefix}_{uuid4().hex}",
+            id=f"{prefix}_{uuid4().hex[:24]}",
             kind=kind,
             principal=call.principal,
             request=request,
@@ -67,8 +67,7 @@ class JobService:
             deadline=now + seconds,
             expires=int(now + seconds + KEPT),
         )
-        if not self._may(call.principal, "create", job):
-            raise PermissionDenied(f"The access policy does not let you create the job `{kind}`.")
+        Guard(self.enforcement, principal_of(call)).require("create", *_entity(job))
         # First the tick, which finds a job that was made just before a crash, and sends what was not sent.
         await self.queue.send([messages.tick(job, 0).to_message(job.owner)], delay=self.timing.first_tick)
         stored = await self.jobs.create(job, key=key)
@@ -78,39 +77,30 @@ class JobService:
         return stored
 
     async def readable(self, job_id: str, principal: Principal | None) -> Job:
-        """The job; raises NotFound also for one that may not be read, in no less time than for none."""
-        start = self.enforcement.clock()
+        """The job; raises NotFound also for one that may not be read, after the same time."""
+        guard = Guard(self.enforcement, principal)
+        asked_at = guard.now()
         job = await self.jobs.get(job_id)
-        if job is None or not self._may(principal, "read", job):
-            remaining = self.enforcement.not_found_floor_seconds - (self.enforcement.clock() - start)
-            await self.enforcement.sleep(max(0.0, remaining))
+        if job is None or not guard.allows("read", *_entity(job)):
+            await guard.pause(asked_at)
             raise NotFound(f"There is no job `{job_id}`.", param="job_id")
         return job
 
     async def changeable(self, job_id: str, principal: Principal | None) -> Job:
         """As `readable`; raises PermissionDenied for one that may be read alone."""
         job = await self.readable(job_id, principal)
-        if not self._may(principal, "update", job):
-            raise PermissionDenied(f"The access policy does not let you update the job `{job_id}`.")
+        Guard(self.enforcement, principal).require("update", *_entity(job))
         return job
 
     async def page(self, kind: str, principal: Principal | None, *, after: str | None, limit: int) -> JobPage:
         """At most `limit` of the caller's own jobs of a kind, newest first; for the stack itself everybody's."""
-        owner = None if principal is None else principal.id
-        page = await self.jobs.page(kind, owner=owner, after=after, limit=limit)
-        return JobPage([job for job in page.jobs if self._is_own(principal, job)], page.has_more)
-
-    def _is_own(self, principal: Principal | None, job: Job) -> bool:
-        """Ids are unique among those whom one auth provider vouches for."""
-        if principal is not None and principal.vouched_by != job.principal.vouched_by:
-            return False
-        return self._may(principal, "read", job)
-
-    def _may(self, principal: Principal | None, action: Action, job: Job) -> bool:
-        """Rules are about `job::ID` or `job::KIND/ID`."""
-        owner = owner_of(job.principal)
-        resource = Resource("job", job.id, "", "", {}, int(job.created), owner)
-        return self.enforcement.policy.allows(principal, action, resource, (f"{job.kind}/{job.id}",))
+        if principal is None:
+            return await self.jobs.page(kind, owner=None, after=after, limit=limit)
+        guard = Guard(self.enforcement, principal)
+        page = await self.jobs.page(kind, owner=principal.id, after=after, limit=limit)
+        # Ids are unique among those whom one auth provider vouches for.
+        own = [job for job in page.jobs if job.principal.vouched_by == principal.vouched_by]
+        return JobPage([job for job in own if guard.allows("read", *_entity(job))], page.has_more)
 
     async def cancel(self, job: Job) -> Job:
         """Stop it, and keep what was done; a job that has ended, or is stopping, stays as it is."""
@@ -151,6 +141,16 @@ class JobService:
         leases = [job.until] if job.holder else []
         leases += [shard.until for shard in shards if shard.state == "leased"]
         return late > job.deadline or (job.status == "queued" and late > job.created) or any(u < late for u in leases)
+
+
+def job_service(parts: Parts) -> JobService:
+    """For an API that has jobs; raises StateUnavailable where the run config has no place for them."""
+    return JobService(parts.stores.get(JOBS), parts.stores.get(QUEUE), parts.enforcement)
+
+
+def _entity(job: Job) -> tuple[Item, tuple[str, ...]]:
+    """As rules see it: `job::ID`, or `job::KIND/ID`."""
+    return Item("job", job.id, owner_of(job.principal)), (f"{job.kind}/{job.id}",)
 
 
 def _same(stored: Job, job: Job) -> Job:
