@@ -11,6 +11,8 @@ ApiError
 ├── AnswerUnderWay        409   carries Retry-After, seconds: an earlier call with the same Idempotency-Key
 ├── BodyTooLarge          413
 ├── DocumentTooLarge      413
+├── UnsupportedMediaType  415
+├── RangeNotSatisfiable   416   carries Content-Range
 ├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
@@ -151,6 +153,23 @@ class DocumentTooLarge(ApiError):
     def __init__(self, limit: int) -> None:
         """Say the limit, in bytes."""
         super().__init__(f"It has more than {limit} bytes as JSON, the most that is kept in one piece.")
+
+
+class UnsupportedMediaType(ApiError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class RangeNotSatisfiable(ApiError):
+    status = 416
+    type = "invalid_request_error"
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        """`size` is how many bytes there are."""
+        message = f"There are no such bytes: it has {size}."
+        super().__init__(message, headers={"content-range": f"bytes */{size}"})
 
 
 class KeyReused(ApiError):

@@ -37,6 +37,8 @@ EXTERNAL: Final = ("core.resolution.external",)
 
 LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 
+UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
+
 # core.resolution imports these inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
@@ -82,6 +84,7 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     loaded = interpret(json.loads(run_config), _EveryVariable())
     document = loaded.document
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
+    skipped += () if manifest(function).takes_uploads else UPLOADS
     specs, problems = _available(document)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
     roots = {

@@ -62,12 +62,10 @@ def run(
 
     Raises:
         ConfigInvalid: the run config, or its TLS files.
-        click.ClickException: the server is not installed, or cannot listen there.
+        click.ClickException: the server cannot listen there.
     """
-    try:
-        from core.runtime.server import fast_loop, listen, serve, url_of
-    except ModuleNotFoundError as missing:
-        raise click.ClickException(f"`llambda serve` needs {missing.name}: pip install 'llambda[local]'") from missing
+    from core.runtime.server import fast_loop, listen, serve, url_of
+
     start_logging()
     path, checked = load_valid_config(config, env)
     apply_logging(checked.logging)

@@ -74,6 +74,11 @@ class Api:
         return any(operation.stream for surface in self.surfaces for operation in surface.operations)
 
     @property
+    def takes_uploads(self) -> bool:
+        """Whether a request may have a file."""
+        return any(operation.upload for surface in self.surfaces for operation in surface.operations)
+
+    @property
     def function(self) -> str:
         return f"functions.{self.name}"
 

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 """
 
 from enum import Enum, auto
+import re
 from typing import Final
 
 
@@ -78,6 +79,10 @@ SETUP: Final = {
     "EndpointInvalid": "its endpoint_url is not a URL",
 }
 
+NEWEST_BOTOCORE: Final = "1.43"
+"""Of the locks, which knows every field that is sent; a plain `pip install llambda` has an older one (docs/adr/0033)."""
+UNKNOWN_FIELD: Final = re.compile(r'^Unknown parameter in (\S+): "([^"]+)"', re.MULTILINE)
+
 
 def fault_of(failure: Exception) -> Fault:
     """Of what the SDK raises, its HTTP client, its parser, or a timeout around it."""
@@ -115,3 +120,18 @@ def describe_setup(failure: Exception, *, region: str) -> str:
     if name == "NoRegionError":
         return f"cannot be used: no AWS region is set ({region}, or AWS_DEFAULT_REGION)"
     return f"cannot be used: {SETUP.get(name, name)}"
+
+
+def describe_missing_fields(failure: Exception) -> str:
+    """What to install where the SDK refused to send fields because it is too old to know them; else empty text."""
+    import botocore
+    from botocore.exceptions import ParamValidationError
+
+    report = str(failure.kwargs["report"]) if isinstance(failure, ParamValidationError) else ""
+    fields = [name if path == "input" else f"{path}.{name}" for path, name in UNKNOWN_FIELD.findall(report)]
+    if not fields:
+        return ""
+    return (
+        f"The request uses {', '.join(f'`{field}`' for field in fields)}, which needs botocore {NEWEST_BOTOCORE} or newer; "
+        f"this installation has {botocore.__version__}: pip install -U aiobotocore boto3"
+    )

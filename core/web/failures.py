@@ -1,7 +1,7 @@
 """Exceptions as responses: the one place where anything that can go wrong gets its wire form."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 import logging
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from core.errors import ApiError, MethodNotAllowed, NotFound, UpstreamTimeout
 
@@ -75,6 +75,27 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
             return UpstreamTimeout("There was no answer before the function's time was up.")
         log.exception("a request failed")
         return Bug()
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has left; for a Lambda function, which cannot know, that is at the end."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def while_there[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled if the client leaves before it is done; raises ClientDisconnect then."""
+    task = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(wait_for_disconnect(request.receive))
+    try:
+        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        leaving.cancel()
+        task.cancel()
+        await asyncio.wait((task, leaving))
 
 
 async def no_route(request: Request, failure: Exception) -> Response:

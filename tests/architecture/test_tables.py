@@ -15,6 +15,7 @@ from core.frame.api import Surface
 from core.frame.dotted import load
 from core.frame.openapi import document
 from core.frame.operations import Operation
+from core.frame.types import Query
 from core.resolution.provider_types import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
@@ -31,10 +32,27 @@ def test_an_operation_names_methods_of_its_protocol(surface: Surface, operation:
     for name in filter(None, (operation.call, operation.stream)):
         signature = inspect.signature(getattr(load(surface.protocol), name))
         path_parameters = [part.strip("{}") for part in operation.paths[0].split("/") if "{" in part]
-        expected = ["request"] if operation.request else path_parameters
-        assert list(signature.parameters)[1:] == [*expected, *operation.query]
+        expected = ["request"] if operation.request else []
+        named = [name for name in ("query", "upload") if getattr(operation, name)]
+        assert list(signature.parameters)[1:] == [*expected, *path_parameters, *named]
         if operation.request is not None:
             assert signature.parameters["request"].annotation is operation.request_type()
+        if operation.query is not None:
+            assert signature.parameters["query"].annotation is load(operation.query)
+
+
+@pytest.mark.parametrize(("surface", "operation"), OPERATIONS)
+def test_an_operation_says_what_it_answers_and_promises_nothing_that_cannot_be(
+    surface: Surface, operation: Operation
+) -> None:
+    assert operation.response is not None or operation.reply != "json", surface.name
+    assert operation.event is not None or operation.stream is None
+    kinds = [load(name) for name in (operation.query,) if name is not None]
+    assert all(issubclass(kind, Query) for kind in kinds)
+    if operation.idempotent:  # its body is read whole, and its answer kept whole
+        assert operation.request is not None
+        assert operation.upload is None
+        assert operation.reply != "bytes"
 
 
 @pytest.mark.parametrize("name", names())
@@ -42,7 +60,10 @@ def test_what_a_manifest_names_is_there(name: str) -> None:
     api = manifest(name)
     assert api.name == name
     dotted = [api.assemble, api.provider, *(operation.tokens for s in api.surfaces for operation in s.operations)]
-    dotted += [text for kind in api.kinds for text in (kind.body, kind.present, kind.alternates, kind.beside)]
+    dotted += [operation.failure for s in api.surfaces for operation in s.operations]
+    dotted += [
+        text for kind in api.kinds for text in (kind.body, kind.present, kind.response, kind.alternates, kind.beside)
+    ]
     assert all(callable(load(text)) for text in dotted if text)
     methods = [text for kind in api.kinds for text in (kind.listing, kind.check) if text]
     assert api.provider is not None or not methods

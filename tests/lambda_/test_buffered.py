@@ -18,7 +18,7 @@ from core.runtime.buffered import buffered_handler
 from core.runtime.invocations import RuntimeApi
 from core.runtime.loop import process_loop
 from core.runtime.stream import ExecutionEnvironment
-from core.web.access import AccessMiddleware, Steps
+from core.web.exchange import chain, endpoint
 from tests.lambda_.events import SHAPES, SOURCE_IP, Call, event
 from tests.lambda_.runtime_api import listening
 
@@ -184,6 +184,6 @@ def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
         await asyncio.sleep(3600)
         raise AssertionError
 
-    app = Starlette(routes=[Route("/v1/models", AccessMiddleware().wrap(Steps(stuck)))])
+    app = Starlette(routes=[Route("/v1/models", endpoint(chain(stuck, [])))])
     answer = buffered_handler(app)(event(shape, Call()), Context())
     assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (504, "upstream_timeout")

@@ -11,15 +11,64 @@ def _admin_paths(path: str) -> tuple[str, str]:
 
 
 ADMIN: Final = (
-    Operation("GET", _admin_paths("/health"), "health", "Is the service up?", open=True),
-    Operation("GET", _admin_paths("/version"), "version", "Which version is it?", open=True),
-    Operation("GET", _admin_paths("/providers"), "list_providers", "List the providers and their health."),
-    Operation("GET", _admin_paths("/providers/{provider_id}"), "get_provider", "Show one provider.", query=("api",)),
-    Operation("GET", _admin_paths("/inspect/routes"), "list_routes", "List the routes.", query=("api_filter",)),
-    Operation("GET", ("/openapi.json",), "openapi", "This API as an OpenAPI document."),
+    Operation(
+        "GET",
+        _admin_paths("/health"),
+        "health",
+        "Is the service up?",
+        response="core.apis.answers.admin:ServiceHealth",
+        open=True,
+    ),
+    Operation(
+        "GET",
+        _admin_paths("/version"),
+        "version",
+        "Which version is it?",
+        response="core.apis.answers.admin:Version",
+        open=True,
+    ),
+    Operation(
+        "GET",
+        _admin_paths("/providers"),
+        "list_providers",
+        "List the providers and their health.",
+        response="core.apis.answers.configurations:ProviderPage",
+    ),
+    Operation(
+        "GET",
+        _admin_paths("/providers/{provider_id}"),
+        "get_provider",
+        "Show one provider.",
+        query="core.apis.admin:ProviderQuery",
+        response="core.apis.answers.configurations:ListedProvider",
+    ),
+    Operation(
+        "GET",
+        _admin_paths("/inspect/routes"),
+        "list_routes",
+        "List the routes.",
+        response="core.apis.answers.admin:RouteList",
+        query="core.apis.admin:RoutesQuery",
+    ),
+    Operation(
+        "GET",
+        ("/openapi.json",),
+        "openapi",
+        "This API as an OpenAPI document.",
+        response="core.apis.answers.admin:OpenApiDocument",
+    ),
 )
 
-QUOTA: Final = (Operation("GET", ("/v1/quota",), "left", "What is left of your quota?", counted=False),)
+QUOTA: Final = (
+    Operation(
+        "GET",
+        ("/v1/quota",),
+        "left",
+        "What is left of your quota?",
+        response="core.apis.answers.admin:QuotaLeft",
+        counted=False,
+    ),
+)
 
 ONE_CONFIGURATION: Final = ("/v1/configurations/{configuration_id}",)
 CONFIGURATIONS: Final = (
@@ -28,6 +77,7 @@ CONFIGURATIONS: Final = (
         ("/v1/inspect/configurations",),
         "inspect",
         "What is in force, as far as users may set it.",
+        response="core.apis.answers.configurations:Inspected",
         counted=False,
     ),
     Operation(
@@ -35,25 +85,56 @@ CONFIGURATIONS: Final = (
         ("/v1/configurations", "/v1/configurations/register"),
         "register",
         "Register a configuration over the running one.",
+        response="core.apis.answers.configurations:Registered",
         request="core.apis.configurations:RegisterConfiguration",
     ),
     Operation(
-        "GET", ("/v1/configurations",), "index", "List the registered configurations.", query=("before", "limit")
+        "GET",
+        ("/v1/configurations",),
+        "index",
+        "List the registered configurations.",
+        response="core.apis.answers.configurations:ConfigurationPage",
+        query="core.apis.configurations:ListConfigurationsQuery",
     ),
-    Operation("GET", ONE_CONFIGURATION, "get", "Show one registered configuration."),
-    Operation("DELETE", ONE_CONFIGURATION, "unregister", "Unregister a configuration."),
+    Operation(
+        "GET",
+        ONE_CONFIGURATION,
+        "get",
+        "Show one registered configuration.",
+        response="core.apis.answers.configurations:Configuration",
+    ),
+    Operation(
+        "DELETE",
+        ONE_CONFIGURATION,
+        "unregister",
+        "Unregister a configuration.",
+        response="core.apis.answers.admin:Nothing",
+    ),
     Operation(
         "POST",
         ("/v1/providers",),
         "register_provider",
         "Register a provider.",
+        response="core.apis.answers.configurations:RegisteredProvider",
         request="core.apis.configurations:RegisterProvider",
     ),
-    Operation("DELETE", ("/v1/providers/{provider_id}",), "unregister_provider", "Unregister a provider."),
+    Operation(
+        "DELETE",
+        ("/v1/providers/{provider_id}",),
+        "unregister_provider",
+        "Unregister a provider.",
+        response="core.apis.answers.admin:Nothing",
+    ),
 )
 
 DISCOVERY: Final = (
-    Operation("GET", ("/v1/inspect/environment",), "environment", "What does this stack run on and reach?"),
+    Operation(
+        "GET",
+        ("/v1/inspect/environment",),
+        "environment",
+        "What does this stack run on and reach?",
+        response="core.apis.discovery:Environment",
+    ),
 )
 
 API: Final = Api(

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 import logging
 from typing import Final, Literal
 
-from core.apis.configurations import Configuration, RegisterConfiguration, RegisterProvider
+from core.apis.configurations import (
+    Configuration,
+    ListConfigurationsQuery,
+    RegisterConfiguration,
+    RegisterProvider,
+)
 from core.config.overlay import Overlay, parse_overlay_request, with_override
 from core.config.policy import Action
 from core.config.redact import MASK, redact
@@ -19,7 +24,6 @@ from core.stores.configurations.port import Head
 
 log = logging.getLogger(__name__)
 
-MOST_LISTED: Final = 100
 DIGITS: Final = 15  # of a version
 NO_RULE: Final = (
     "No rule of server.auth.access_policy says who may. Add one, as "
@@ -78,9 +82,8 @@ class ConfigurationsRouter:
         report = {"dropped": list(proposed.dropped), "withheld": list(proposed.withheld), "dry_run": request.dry_run}
         return self._to_wire(version, head) | report
 
-    async def index(self, before: str | None = None, limit: str | None = None) -> JsonObject:
-        most = _number(limit or str(MOST_LISTED), "limit", MOST_LISTED)
-        cursor = None if before is None else _number(before, "before")
+    async def index(self, *, query: ListConfigurationsQuery) -> JsonObject:
+        most, cursor = query.limit, query.before
         head = await self._versions.store.head()
         rows, more = list[Configuration](), True
         while more and len(rows) <= most:  # a page may have few that the caller may read
@@ -194,9 +197,3 @@ def _entry(name: str, override: JsonObject, provider: ConfiguredProvider | None)
     config = {k: MASK if v and k in secrets else v for k, v in values.items()}
     flag = {"registered": True} if override["registered"] else {}
     return {"provider_id": name, "provider_type": override["provider_type"], "config": config, **flag}
-
-
-def _number(text: str, param: str, most: int = 10**DIGITS) -> int:
-    if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
-        raise InvalidRequest(f"{param} must be a whole number from 1 to {most}.", param=param)
-    return int(text)

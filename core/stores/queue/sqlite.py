@@ -71,7 +71,7 @@ class SqliteQueue:
         self._namespace = namespace
 
     async def send(self, messages: Sequence[Message], *, delay: int = 0) -> None:
-        bodies = [(message.group, encode(message.body)) for message in messages]
+        bodies = [(ascii(message.group), encode(message.body)) for message in messages]
         visible_at = time.time() + delay
 
         def sending(connection: sqlite3.Connection) -> None:

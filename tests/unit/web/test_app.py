@@ -28,6 +28,7 @@ from core.services.inference.router import InferenceRouter
 from core.stores.connect import Stores
 from core.web.app import union
 from tests.fakes import FakeProvider, MemoryStore
+from tests.parts.described import hold_to_document
 
 CHAT = "/v1/chat/completions"
 LIMIT = 10_000
@@ -81,7 +82,9 @@ def app(provider: FakeProvider) -> Starlette:
 @pytest.fixture
 async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+    ) as client:
         yield client
 
 
