@@ -115,7 +115,7 @@ def _select(
 
 def list_requirements(distribution: Distribution) -> list[str]:
     """The normal names of what it requires, without what its extras add."""
-    return list(_requires(distribution, frozenset()))
+    return list(_requires(distribution, frozenset(), {}))
 
 
 def _describe(installed: Mapping[str, Distribution]) -> dict[str, Dependency]:
@@ -126,7 +126,11 @@ def _describe(installed: Mapping[str, Distribution]) -> dict[str, Dependency]:
             distribution.version,
             _licence(cast("Message", distribution.metadata)),
             "License-Expression" in distribution.metadata,
-            tuple(sorted(set(_requires(distribution, extras.get(name, frozenset()))) & set(installed) - UNNEEDED)),
+            tuple(
+                sorted(
+                    set(_requires(distribution, extras.get(name, frozenset()), installed)) & set(installed) - UNNEEDED
+                )
+            ),
             frozenset(_modules(distribution)),
             hashes.get(name, ()),
             licence_texts(distribution),
@@ -142,12 +146,19 @@ def _extras() -> dict[str, frozenset[str]]:
     return {normal(match[1]): frozenset(match[2].split(",")) for match in matches if match}
 
 
-def _requires(distribution: Distribution, extras: frozenset[str]) -> Iterator[str]:
+def _requires(
+    distribution: Distribution, extras: frozenset[str], installed: Mapping[str, Distribution]
+) -> Iterator[str]:
+    """What it requires, and what the extras add that it requires of others: aioboto3 wants `aiobotocore[boto3]`."""
     for line in distribution.requires or ():
         requirement, _, marker = line.partition(";")
         optional = re.search(r"extra\s*==\s*[\"']([\w-]+)", marker)
         if optional is None or optional[1] in extras:
-            yield normal(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
+            name = normal(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
+            yield name
+            more = re.match(r"[\w.-]+\s*\[([\w\s,-]+)\]", requirement.strip())
+            if more is not None and name in installed:
+                yield from _requires(installed[name], frozenset(re.split(r"[\s,]+", more[1])), installed)
 
 
 def _modules(distribution: Distribution) -> Iterator[str]:

@@ -26,7 +26,19 @@ class ClientMethodDocstring(str):
 
 PaginatorDocstring = WaiterDocstring = ClientMethodDocstring
 """
+NO_RESOURCE_DOCSTRINGS: Final = """\
+class ActionDocstring(str):
+    def __new__(cls, *of, **what):
+        return super().__new__(cls)
+
+
+AttributeDocstring = BatchActionDocstring = CollectionDocstring = CollectionMethodDocstring = ActionDocstring
+IdentifierDocstring = LoadReloadDocstring = ReferenceDocstring = ResourceWaiterDocstring = ActionDocstring
+SubResourceDocstring = ActionDocstring
+"""
 WHOLE: Final = {
+    "boto3/docs/__init__.py": "",
+    "boto3/docs/docstring.py": NO_RESOURCE_DOCSTRINGS,
     "botocore/docs/__init__.py": "",
     "botocore/docs/docstring.py": NO_DOCSTRINGS,
     "pydantic/plugin/_loader.py": NO_PLUGINS,

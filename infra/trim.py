@@ -26,6 +26,8 @@ UNUSED: Final = (  # what is larger than it is worth
     "aiohttp/worker.py",
     "anyio/_backends/_trio.py",
     "anyio/pytest_plugin.py",
+    "boto3/data",  # what resources are made of, and no client
+    "boto3/examples",
     "cffi",  # cryptography was made with it, and needs its _cffi_backend alone
     "dateutil/rrule.py",
     "dateutil/zoneinfo",

@@ -1,6 +1,6 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
-Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`,
+Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
 `server.idempotency`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
@@ -41,7 +41,10 @@ class ProviderEntry(Record):
 
 
 class ServerConfig(Record):
-    """Where `serve` listens, who may call and how much; `max_body_bytes` is 6 MiB, what Lambda takes, unless it is set."""
+    """Where `serve` listens, who may call and how much; `max_body_bytes` is 6 MiB, what Lambda takes, unless it is set.
+
+    `max_upload_bytes`, 512 MiB, bounds the files of an upload, which are not held in memory.
+    """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8321
     host: Text | None = None
@@ -52,6 +55,7 @@ class ServerConfig(Record):
     quota: QuotaConfig | None = None
     idempotency: IdempotencyConfig | None = None
     max_body_bytes: Annotated[Whole, Field(ge=1024, le=104_857_600)] = 6_291_456
+    max_upload_bytes: Annotated[Whole, Field(ge=1024, le=1_099_511_627_776)] = 536_870_912
 
     @model_validator(mode="after")
     def _whole_tls(self) -> Self:

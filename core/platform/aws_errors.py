@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 """
 
 from enum import Enum, auto
+import re
 from typing import Final
 
 
@@ -25,6 +26,17 @@ class Fault(Enum):
     UNREADABLE = auto()  # an answer that the SDK cannot parse, or not to its end
 
 
+REASONS: Final = {
+    Fault.MISSING: "does not exist in this account and region",
+    Fault.PERMISSION: "may not be used with this deployment's permissions",
+    Fault.CREDENTIALS: "refused this deployment's credentials",
+    Fault.THROTTLED: "is throttling; try again in a moment",
+    Fault.UNREACHABLE: "cannot be reached",
+    Fault.SLOW: "cannot be reached",
+}
+"""Of a table, a bucket or a queue, as the end of a sentence."""
+
+
 class EndpointInvalid(Exception):
     """`endpoint_url` is no URL, which the SDK says with a bare ValueError."""
 
@@ -34,24 +46,30 @@ CODES: Final = {
     "AccessDeniedException": Fault.PERMISSION,
     "NotAuthorized": Fault.PERMISSION,
     "OptInRequired": Fault.PERMISSION,
+    "AllAccessDisabled": Fault.PERMISSION,
     "ExpiredToken": Fault.CREDENTIALS,
     "ExpiredTokenException": Fault.CREDENTIALS,
     "IncompleteSignature": Fault.CREDENTIALS,
+    "InvalidAccessKeyId": Fault.CREDENTIALS,  # as S3 spells it
     "InvalidClientTokenId": Fault.CREDENTIALS,
     "InvalidSignatureException": Fault.CREDENTIALS,
+    "InvalidToken": Fault.CREDENTIALS,
     "MissingAuthenticationTokenException": Fault.CREDENTIALS,
     "SignatureDoesNotMatch": Fault.CREDENTIALS,
     "UnrecognizedClientException": Fault.CREDENTIALS,
     "ValidationError": Fault.REQUEST,
     "ValidationException": Fault.REQUEST,
+    "NoSuchBucket": Fault.MISSING,
     "ResourceNotFoundException": Fault.MISSING,
     "ModelNotReadyException": Fault.THROTTLED,
     "ProvisionedThroughputExceededException": Fault.THROTTLED,
     "RequestLimitExceeded": Fault.THROTTLED,
     "ServiceQuotaExceededException": Fault.THROTTLED,
+    "SlowDown": Fault.THROTTLED,
     "Throttling": Fault.THROTTLED,  # as STS spells it
     "ThrottlingException": Fault.THROTTLED,
     "ModelTimeoutException": Fault.SLOW,
+    "RequestTimeout": Fault.SLOW,
     "InternalFailure": Fault.BROKEN,
     "InternalServerException": Fault.BROKEN,
     "ModelErrorException": Fault.BROKEN,
@@ -77,6 +95,10 @@ SETUP: Final = {
     "ProfileNotFound": "there is no AWS profile of its `profile_name`",
     "EndpointInvalid": "its endpoint_url is not a URL",
 }
+
+NEWEST_BOTOCORE: Final = "1.43"
+"""Of the locks, which knows every field that is sent; a plain `pip install llambda` has an older one (docs/adr/0033)."""
+UNKNOWN_FIELD: Final = re.compile(r'^Unknown parameter in (\S+): "([^"]+)"', re.MULTILINE)
 
 
 def fault_of(failure: Exception) -> Fault:
@@ -115,3 +137,26 @@ def describe_setup(failure: Exception, *, region: str) -> str:
     if name == "NoRegionError":
         return f"cannot be used: no AWS region is set ({region}, or AWS_DEFAULT_REGION)"
     return f"cannot be used: {SETUP.get(name, name)}"
+
+
+def describe_failure(failure: Exception, *, region: str) -> str:
+    """What is wrong with a table, a bucket or a queue, as the end of a sentence; `region` as of `describe_setup`."""
+    fault = fault_of(failure)
+    if fault is Fault.UNUSABLE:
+        return describe_setup(failure, region=region)
+    return REASONS.get(fault, f"answered with an error: {code_of(failure)}")
+
+
+def describe_missing_fields(failure: Exception) -> str:
+    """What to install where the SDK refused to send fields because it is too old to know them; else empty text."""
+    import botocore
+    from botocore.exceptions import ParamValidationError
+
+    report = str(failure.kwargs["report"]) if isinstance(failure, ParamValidationError) else ""
+    fields = [name if path == "input" else f"{path}.{name}" for path, name in UNKNOWN_FIELD.findall(report)]
+    if not fields:
+        return ""
+    return (
+        f"The request uses {', '.join(f'`{field}`' for field in fields)}, which needs botocore {NEWEST_BOTOCORE} or newer; "
+        f"this installation has {botocore.__version__}: pip install -U aiobotocore boto3"
+    )

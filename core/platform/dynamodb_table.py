@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
 from core.platform import aws_sdk as sdk
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_setup, fault_of
+from core.platform.aws_errors import EndpointInvalid, describe_failure
 from core.platform.per_loop import PerLoop
 
 if TYPE_CHECKING:
@@ -19,25 +19,27 @@ CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3  # of one request, by the SDK
 REGION: Final = "`region` in metadata_store"
-REASONS: Final = {
-    Fault.MISSING: "does not exist in this account and region",
-    Fault.PERMISSION: "may not be used with this deployment's permissions",
-    Fault.CREDENTIALS: "refused this deployment's credentials",
-    Fault.THROTTLED: "is throttling; try again in a moment",
-    Fault.UNREACHABLE: "cannot be reached",
-    Fault.SLOW: "cannot be reached",
-}
 
 log = logging.getLogger(__name__)
 
 
 class Table:
-    """`region` and `endpoint_url` default to what the AWS environment says; `answer_seconds` bound one attempt of the SDK."""
+    """`region` and `endpoint_url` default to what the AWS environment says; `answer_seconds` bound one attempt of the SDK.
+
+    What goes wrong leaves as a `failure`.
+    """
 
     def __init__(
-        self, name: str, *, region: str | None, endpoint_url: str | None, answer_seconds: float = READ_SECONDS
+        self,
+        name: str,
+        *,
+        region: str | None,
+        endpoint_url: str | None,
+        answer_seconds: float = READ_SECONDS,
+        failure: type[ApiError] = ProviderUnavailable,
     ) -> None:
         self.name = name
+        self._failure = failure
         self._region = region
         self._endpoint_url = endpoint_url
         self._answer_seconds = answer_seconds
@@ -45,14 +47,14 @@ class Table:
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator["DynamoDBClient"]:
-        """The client of this event loop; what the SDK raises inside leaves as ProviderUnavailable."""
+        """The client of this event loop; what the SDK raises inside leaves as the table's `failure`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield await self._clients.get()
         except (BotoCoreError, ClientError, EndpointInvalid) as failure:
             log.warning("DynamoDB table %s: %s", self.name, failure)
-            raise self.unavailable(_reason(failure)) from failure
+            raise self.unavailable(describe_failure(failure, region=REGION)) from failure
 
     @asynccontextmanager
     async def timed_client(self, seconds: float, failure: type[ApiError]) -> AsyncGenerator["DynamoDBClient"]:
@@ -60,14 +62,14 @@ class Table:
         try:
             async with self.client() as client, asyncio.timeout(seconds):
                 yield client
-        except ProviderUnavailable as unavailable:
+        except self._failure as unavailable:
             raise failure(unavailable.message) from unavailable
         except TimeoutError as slow:
             raise failure(self.unavailable(f"did not answer in {seconds:g} s").message) from slow
 
-    def unavailable(self, reason: str) -> ProviderUnavailable:
+    def unavailable(self, reason: str) -> ApiError:
         """The failure to raise, as a sentence about this table; of an ARN, callers see the name alone."""
-        return ProviderUnavailable(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
+        return self._failure(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
 
     def check_version(self, item: Mapping[str, Any], newest: int, kind: str, failure: type[ApiError]) -> int:
         """The schema version of an item of this kind of store: its attribute `v`, which those of version 1 do not have.
@@ -107,10 +109,3 @@ def namespace_prefix(namespace: str) -> str:
 
 def number_value(value: int) -> dict[str, str]:
     return {"N": str(value)}
-
-
-def _reason(failure: Exception) -> str:
-    fault = fault_of(failure)
-    if fault is Fault.UNUSABLE:
-        return describe_setup(failure, region=REGION)
-    return REASONS.get(fault, f"answered with an error: {code_of(failure)}")

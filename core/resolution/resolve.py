@@ -1,6 +1,6 @@
 """A run config and the wanted APIs, as a resolved stack: what a function serves, and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,15 +10,16 @@ from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
+from core.frame.callers import ActingFor, principal_of
 from core.frame.dotted import load
-from core.frame.resources import Kind, Resource
+from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
-from core.routing.catalog import Catalog
+from core.routing.catalog import Ask, Catalog
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
 from core.routing.policy import DEFAULT_POLICY, Policy
@@ -112,7 +113,7 @@ def _enforcement(auth: AuthConfig | None) -> Enforcement:
 def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
     providers = stack.providers(kind.api)
     settings = stack.config.registry
-    listings = {name: _method(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
+    listings = {name: _listing(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
 
     async def check(resource: Resource) -> None:
         if kind.check is not None:
@@ -127,7 +128,18 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
-    return lambda call: GuardedRegistry(registry, stack.enforcement, call.principal if call is not None else None)
+    return lambda call: GuardedRegistry(registry, stack.enforcement, principal_of(call))
+
+
+def _listing(provider: object, name: str) -> Ask:
+    """What the method lists, as the stack itself: it is remembered for every caller, whoever asked first."""
+    ask: Ask = _method(provider, name)
+
+    async def listing() -> Sequence[Offer]:
+        with ActingFor(None):
+            return await ask()
+
+    return listing
 
 
 def _method(provider: object, name: str) -> Any:  # noqa: ANN401 - a row names a method of its API's Protocol

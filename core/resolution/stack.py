@@ -14,7 +14,8 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
 from core.stores.answers.port import AnswerStore
-from core.stores.connect import REGISTRY, Stores
+from core.stores.blobs.port import BlobStore
+from core.stores.connect import BLOBS, REGISTRY, Stores
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
 
@@ -49,6 +50,11 @@ class Stack:
     poller: "ConfigurationPoller | None" = None
     configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
+
+    @property
+    def blobs(self) -> BlobStore | None:
+        """None where the run config names no store of them; connected for the first that asks."""
+        return self.stores.find(BLOBS)
 
     def providers(self, api: str) -> Mapping[str, Any]:
         """The providers of an API, by provider id."""

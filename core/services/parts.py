@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
 from core.routing.circuit_breaker import CircuitBreaker
-from core.routing.guard import RegistryFactory
+from core.routing.guard import Enforcement, RegistryFactory
 from core.stores.connect import Stores
 
 
@@ -21,6 +21,11 @@ class Parts(Protocol):
     @property
     def surfaces(self) -> Mapping[str, SurfaceFactory]:
         """By their names; look one up while a call is answered, since what an API `depends` on may be made later."""
+        ...
+
+    @property
+    def enforcement(self) -> Enforcement:
+        """The access policy; `Guard(parts.enforcement, principal_of(call))` asks it."""
         ...
 
     @property

@@ -18,6 +18,7 @@ CONFIG = {
 }
 NEVER = (
     "boto3",
+    "aioboto3",
     "aiobotocore",
     "botocore",
     "yaml",

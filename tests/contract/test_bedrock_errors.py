@@ -2,8 +2,12 @@
 
 import logging
 import socket
+from typing import Any
 
+import botocore
 from botocore.exceptions import ParamValidationError
+from botocore.session import Session
+from botocore.validate import validate_parameters
 import pytest
 
 from core.errors import (
@@ -15,7 +19,9 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
+from core.platform.aws_errors import NEWEST_BOTOCORE
 from core.providers.bedrock.errors import translate_errors
+from infra.dependencies import LOCK
 from tests.parts.bedrock import (
     EVENTS,
     HELLO,
@@ -33,6 +39,7 @@ from tests.parts.bedrock import (
 from tests.parts.upstream import hang, in_turn, raw, status
 
 STREAM_OF = "converse-stream"
+CONVERSE: Any = Session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
 DOCUMENTED = [
     (400, "ValidationException", InvalidRequest),
     (403, "AccessDeniedException", UpstreamFailed),
@@ -168,6 +175,21 @@ async def test_a_message_of_bedrocks_is_quoted_in_bounds() -> None:
 def test_what_the_sdk_refuses_to_send_is_the_callers_mistake() -> None:
     with pytest.raises(InvalidRequest, match="modelId"), translate_errors("b"):
         raise ParamValidationError(report="Invalid length for parameter modelId")
+
+
+def test_a_field_that_this_sdk_is_too_old_for_is_a_400_that_says_what_to_install() -> None:
+    body = {"modelId": "m", "messages": [], "futureConfig": {}, "toolConfig": {"tools": [{"toolSpec": {"lazy": True}}]}}
+    with pytest.raises(InvalidRequest) as failure, translate_errors("b"):
+        validate_parameters(body, CONVERSE)
+    message = (
+        "The request uses `futureConfig`, `toolConfig.tools[0].toolSpec.lazy`, which needs botocore 1.43 or newer; "
+        f"this installation has {botocore.__version__}: pip install -U aiobotocore boto3"
+    )
+    assert failure.value.message == message
+
+
+def test_the_version_to_install_is_the_one_of_the_locks() -> None:
+    assert f"botocore=={NEWEST_BOTOCORE}." in LOCK.read_text("utf-8")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"{}", b"\xff\xfe", b"<html>"])

@@ -1,6 +1,6 @@
 """A running `llambda serve` over the local models: a process of its own, one for a run."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -39,9 +39,15 @@ metadata_store: {{type: sqlite, db_path: "${{env.FOLDER}}/registry.db"}}
 
 
 @contextmanager
-def serving(config: Path, log: Path, *arguments: str, env: dict[str, str] | None = None) -> Generator[str]:
+def serving(
+    config: Path | str,
+    log: Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    llambda: Sequence[str] = (sys.executable, "-m", "core.cli.main"),
+) -> Generator[str]:
     """The address of `llambda serve CONFIG` on a free port; stopped as Ctrl-C would."""
-    command = [sys.executable, "-m", "core.cli.main", "serve", str(config), "--port", "0", *arguments]
+    command = [*llambda, "serve", str(config), "--port", "0", *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), stdout=output, stderr=output)
     try:

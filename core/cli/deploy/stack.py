@@ -3,10 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import sleep
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from botocore.session import Session
+from typing import Any, Final
 
 POLL_SECONDS: Final = 2.0
 REVIEWED: Final = "REVIEW_IN_PROGRESS"  # of a stack that is nothing but a change set
@@ -75,13 +72,13 @@ class DeployedStack:
         Raises:
             AwsFailed: the profile of the environment is not there.
         """
+        from boto3.session import Session
         from botocore.exceptions import BotoCoreError
-        from botocore.session import get_session
 
         self.name = name
-        self._session: Session = get_session()
         try:
-            configured: str | None = self._session.get_config_variable("region")
+            self._session = Session()
+            configured: str | None = self._session.region_name
             self.has_credentials = self._session.get_credentials() is not None
         except BotoCoreError as failure:
             raise AwsFailed(str(failure)) from failure
@@ -182,7 +179,7 @@ class DeployedStack:
 
         try:
             if self._client is None:
-                create: Any = self._session.create_client  # typed for the services whose stubs are installed
+                create: Any = self._session.client  # its stubs are not installed
                 self._client = create("cloudformation", region_name=self.region)
             answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
         except (BotoCoreError, ClientError) as failure:

@@ -1,15 +1,12 @@
 """What Bedrock's control plane says of the models that a run config names, asked with the caller's own AWS credentials."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from core.cli.iam.rights import Known
 from core.cli.iam.statements import PROFILES, Arn, Model
 from core.cli.iam.uses import Source, Used
 from core.config.problems import ConfigInvalid, Problem
-
-if TYPE_CHECKING:
-    from botocore.session import Session
 
 NOT_THERE: Final = ("ResourceNotFoundException", "ValidationException")
 
@@ -23,9 +20,9 @@ class Lookup:
 
     def __init__(self) -> None:
         """Import the SDK; nothing is called yet."""
-        from botocore.session import get_session
+        from boto3.session import Session
 
-        self._session: Session = get_session()
+        self._session = Session()
         self._clients: dict[tuple[str, str], Any] = {}
 
     def partition(self, region: str) -> str:
@@ -98,7 +95,7 @@ class Lookup:
 
         try:
             if (service, region) not in self._clients:
-                create: Any = self._session.create_client  # typed for the services whose stubs are installed
+                create: Any = self._session.client  # its stubs are not installed
                 self._clients[service, region] = create(service, region_name=region or None)
             answer: dict[str, Any] = getattr(self._clients[service, region], operation)(**arguments)
         except (BotoCoreError, ClientError) as failure:

@@ -14,7 +14,7 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_setup, fault_of
+from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
     message = f"Provider `{provider_id}` {reason}."
     if fault is Fault.REQUEST:
         quoted = str(failure) if refusal is None else refusal.response.get("Error", {}).get("Message", "")
-        message = quoted[:MOST_QUOTED] or message
+        message = describe_missing_fields(failure) or quoted[:MOST_QUOTED] or message
     headers = {} if refusal is None else refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     after = headers.get("retry-after") if fault is Fault.THROTTLED else None
     return kind(message, headers={"retry-after": after} if after else None)

@@ -8,10 +8,10 @@ import hashlib
 import json
 from typing import Any, Final
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, NotFound
 from core.frame.callers import Principal
 from core.frame.types import JsonObject
-from core.stores.jobs.port import Counts, Job
+from core.stores.jobs.port import Counts, Job, Shard
 
 MOST_BODY: Final = 300_000
 """Bytes as JSON of a request, of a result, and of a shard's source."""
@@ -22,6 +22,18 @@ MOST_REASON: Final = 2_000
 def is_possible(job_id: str) -> bool:
     """Whether a job could have this id: 1 to 512 printable ASCII characters. No other id is in a store."""
     return 0 < len(job_id) <= MOST_ID and job_id.isascii() and job_id.isprintable()
+
+
+def check_id(job: Job) -> None:
+    """Raises InvalidRequest."""
+    if not is_possible(job.id):
+        raise InvalidRequest("A job's id must be 1 to 512 printable ASCII characters.")
+
+
+def check_cursor(after: str | None, last: Job | None, kind: str, owner: str | None) -> None:
+    """`last` is the job `after`, or None where there is none; raises NotFound if it is not in the list."""
+    if after is not None and (last is None or last.kind != kind or owner not in (None, last.owner)):
+        raise NotFound(f"There is no job `{after}` in this list.", param="after")
 
 
 def encode(title: str, value: JsonObject) -> str:
@@ -76,6 +88,11 @@ def clean_reason(reason: str) -> str:
 def digest(text: str) -> str:
     """What stands in a key for a text of any length, as an owner's name."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def is_released(there: Shard | None, shard: Shard) -> bool:
+    """Whether `there` is what `release_shard` made of it: parts have the names of those who wrote them."""
+    return there is not None and there.state == "waiting" and (there.done, there.parts) == (shard.done, shard.parts)
 
 
 def is_started(job: Job | None, plan: str, now: float) -> bool:

@@ -105,8 +105,8 @@ class JobPage:
 class JobStore(Protocol):
     """Jobs and their shards, shared by every process that names the same table or file.
 
-    What is past its `expires` is as if it were not there. A call that is made again with the same arguments, as after an
-    answer that was lost, answers the same, and changes nothing twice: holders are new for each lease. A job is `finishing`
+    What is past its `expires` is as if it were not there. What a holder calls again with the same arguments, as after
+    an answer that was lost, answers the same, and changes nothing twice: holders and plans are new each time. A job is `finishing`
     from the very write that makes nothing left of it; whoever was told so may be gone by then, so that its tick sends it on.
     Every method raises StateUnavailable when the store cannot be reached.
     """

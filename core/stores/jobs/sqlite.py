@@ -12,7 +12,7 @@ import sqlite3
 import time
 from typing import Any, Final
 
-from core.errors import InvalidRequest, NotFound, StateUnavailable
+from core.errors import StateUnavailable
 from core.frame.types import JsonObject
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
@@ -104,11 +104,10 @@ class SqliteJobs:
         self._clock = clock
 
     async def create(self, job: Job, *, key: str = "") -> Job:
-        if not codec.is_possible(job.id):
-            raise InvalidRequest("A job's id must be 1 to 512 printable ASCII characters.")
-        owner = codec.digest(job.owner)
-        row = (self._namespace, owner, key or None, *_to_row(job))
-        values = self._values(job.id, owner=owner, key=key)
+        codec.check_id(job)
+        owner, digest = codec.digest(job.owner), codec.digest(key) if key else ""
+        row = (self._namespace, owner, digest or None, *_to_row(job))
+        values = self._values(job.id, owner=owner, key=digest)
 
         def creating(connection: sqlite3.Connection) -> Job:
             connection.execute(REMOVE_EXPIRED, values)
@@ -128,8 +127,7 @@ class SqliteJobs:
 
     async def page(self, kind: str, *, owner: str | None, after: str | None, limit: int) -> JobPage:
         last = None if after is None else await self.get(after)
-        if after is not None and (last is None or last.kind != kind or owner not in (None, last.owner)):
-            raise NotFound(f"There is no job `{after}` in this list.", param="after")
+        codec.check_cursor(after, last, kind, owner)
         statement = PAGE + ("" if owner is None else " AND owner = :owner") + NEWEST_FIRST
         values = self._values(
             "",
@@ -207,7 +205,13 @@ class SqliteJobs:
         return await self._change(CHECKPOINT, self._work_values(shard))
 
     async def release_shard(self, shard: Shard) -> bool:
-        return await self._change(RELEASE_SHARD, self._work_values(shard))
+        values = self._work_values(shard)
+
+        def releasing(connection: sqlite3.Connection) -> bool:
+            released = connection.execute(RELEASE_SHARD, values).rowcount
+            return bool(released) or codec.is_released(_fetch_shard(connection, values), shard)
+
+        return await self._write(releasing)
 
     async def finish_shard(self, shard: Shard) -> int | None:
         values = self._work_values(shard)

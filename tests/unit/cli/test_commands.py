@@ -20,7 +20,9 @@ HEAVY: Final = (
     "core.web",
     "functions",
     "aiohttp",
+    "aioboto3",
     "aiobotocore",
+    "boto3",
     "botocore",
     "yaml",
 )

@@ -64,6 +64,25 @@ def test_what_an_external_provider_names_or_imports_stays_with_what_that_require
     assert [each.name for each in dependencies] == ["cffi", "cryptography", "six"]
 
 
+def test_an_extra_that_a_library_asks_for_comes_with_that_library_alone(out: Path) -> None:
+    install(out, "aiobotocore", 'boto3<2; extra == "boto3"', 'awscli; extra == "awscli"')
+    install(out, "aioboto3", "aiobotocore[boto3]==1.0")
+    install(out, "boto3")
+    install(out, "awscli")
+    assert [each.name for each in prune(out, frozenset({"aioboto3"}), everything=False)] == [
+        "aioboto3",
+        "aiobotocore",
+        "boto3",
+    ]
+
+
+def test_a_session_without_its_extra_comes_alone(out: Path) -> None:
+    install(out, "aiobotocore", 'boto3<2; extra == "boto3"')
+    install(out, "aioboto3", "aiobotocore[boto3]==1.0")
+    install(out, "boto3")
+    assert [each.name for each in prune(out, frozenset({"aiobotocore"}), everything=False)] == ["aiobotocore"]
+
+
 def test_where_it_cannot_be_known_everything_stays(out: Path) -> None:
     assert len(prune(out, frozenset(), everything=True)) == 7
     assert "sphinx" in left(out)
@@ -93,7 +112,7 @@ def test_licences_are_what_the_metadata_say_and_their_texts_are_all_there(out: P
 
 def test_every_locked_dependency_has_hashes() -> None:
     lock = read_lock()
-    assert {"aiobotocore", "pydantic-core", "pyjwt"} <= set(lock)
+    assert {"aioboto3", "aiobotocore", "pydantic-core", "pyjwt"} <= set(lock)
     for name, hashes in lock.items():
         assert name == normal(name)
         assert hashes

@@ -28,6 +28,7 @@ from core.services.inference.router import InferenceRouter
 from core.stores.connect import Stores
 from core.web.app import union
 from tests.fakes import FakeProvider, MemoryStore
+from tests.parts.described import hold_to_document
 
 CHAT = "/v1/chat/completions"
 LIMIT = 10_000
@@ -81,7 +82,9 @@ def app(provider: FakeProvider) -> Starlette:
 @pytest.fixture
 async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+    ) as client:
         yield client
 
 
@@ -145,6 +148,10 @@ async def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: htt
         answer = await client.post(CHAT, content=content)
         assert (answer.status_code, error(answer)["code"]) == (413, "body_too_large")
         assert str(LIMIT) in error(answer)["message"]
+
+
+async def test_a_length_that_no_machine_can_hold_is_413(client: httpx.AsyncClient) -> None:
+    assert (await client.post(CHAT, content=b"{}", headers={"content-length": "9" * 5000})).status_code == 413
 
 
 async def test_an_unknown_route_says_where_the_routes_are(client: httpx.AsyncClient) -> None:
