@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ApiError
-from core.platform.aws_errors import Fault
-from core.platform.dynamodb_table import REASONS, Table
+from core.platform.aws_errors import REASONS, Fault
+from core.platform.dynamodb_table import Table
 from core.platform.dynamodb_values import to_attributes
 from core.platform.retry import Backoff
 

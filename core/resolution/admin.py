@@ -20,6 +20,7 @@ from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 if TYPE_CHECKING:
     from core.services.admin.discovery import DiscoveryRouter
     from core.services.configurations.router import ConfigurationService, ConfigurationsRouter
+    from core.services.jobs.router import JobsRouter
 
 NO_AUTH: Final = (
     "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
@@ -27,19 +28,27 @@ NO_AUTH: Final = (
 
 
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
-    """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ...}`."""
-    admin = AdminRouter(stack.version, [_view(stack, instance) for instance in stack.instances], partial(_rows, stack))
+    """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
+    views = [_view(stack, instance) for instance in _in_order(stack)]
+    admin = AdminRouter(stack.version, views, partial(_rows, stack))
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
     return {
         "admin": lambda _: admin,
         "quota": lambda call: _quota(stack, call),
         "configurations": lambda call: _configurations(service(), call),
         "discovery": lambda _: _discovery(stack),
+        "jobs": lambda call: _jobs(stack, call),
     }
 
 
 def _rows(stack: Stack) -> list[RouteRow]:
     return list(route_rows([*routed_apis(stack.config), "admin"]))
+
+
+def _in_order(stack: Stack) -> list[Instance]:
+    """As the run config lists them: they were made in the order of what they need."""
+    places = [(api, entry.provider_id) for api, entries in stack.config.providers.items() for entry in entries]
+    return sorted(stack.instances, key=lambda instance: places.index((instance.api, instance.entry.provider_id)))
 
 
 def _view(stack: Stack, instance: Instance) -> ProviderView:
@@ -73,6 +82,12 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
         for i in stack.instances
     ]
     return DiscoveryRouter(stack.version, whole_machine, describers)
+
+
+def _jobs(stack: Stack, call: Call | None) -> "JobsRouter":
+    from core.resolution.jobs import jobs_router
+
+    return jobs_router(stack, call)
 
 
 def _service(stack: Stack) -> "ConfigurationService":
