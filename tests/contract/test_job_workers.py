@@ -85,7 +85,8 @@ class House:
                 await asyncio.to_thread(crew.kill_one)
                 killed = time.monotonic()
         assert current is not None
-        raise AssertionError(f"{current}\n{await self.jobs.shards(current)}\n{crew.log.read_text()[-5000:]}")
+        open_ = [shard for shard in await self.jobs.shards(current) if shard.state != "done"]
+        raise AssertionError(f"{current}\n{open_}\n{crew.log.read_text()[-9000:]}")
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 import json
+import logging
 from pathlib import Path
 import random
 import resource
@@ -127,6 +128,7 @@ class HttpAsk:
 
 
 async def main(settings: Settings) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(message)s")
     jobs, queue, blobs = settings.place.connect()
     ask = HttpAsk(settings.upstream)
     kind = row_kind(ask, per_shard=settings.per_shard, at_once=settings.at_once)
