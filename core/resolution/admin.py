@@ -29,7 +29,8 @@ NO_AUTH: Final = (
 
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
     """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
-    admin = AdminRouter(stack.version, [_view(stack, instance) for instance in stack.instances], partial(_rows, stack))
+    views = [_view(stack, instance) for instance in _in_order(stack)]
+    admin = AdminRouter(stack.version, views, partial(_rows, stack))
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
     return {
         "admin": lambda _: admin,
@@ -42,6 +43,12 @@ def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
 
 def _rows(stack: Stack) -> list[RouteRow]:
     return list(route_rows([*routed_apis(stack.config), "admin"]))
+
+
+def _in_order(stack: Stack) -> list[Instance]:
+    """As the run config lists them: they were made in the order of what they need."""
+    places = [(api, entry.provider_id) for api, entries in stack.config.providers.items() for entry in entries]
+    return sorted(stack.instances, key=lambda instance: places.index((instance.api, instance.entry.provider_id)))
 
 
 def _view(stack: Stack, instance: Instance) -> ProviderView:

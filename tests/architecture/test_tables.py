@@ -62,7 +62,8 @@ def test_what_a_manifest_names_is_there(name: str) -> None:
     assert api.name == name
     dotted = [api.assemble, api.provider, *(operation.tokens for s in api.surfaces for operation in s.operations)]
     dotted += [operation.failure for s in api.surfaces for operation in s.operations]
-    dotted += [text for kind in api.kinds for text in (kind.body, kind.present, kind.response, kind.alternates)]
+    names = ("body", "present", "response", "alternates", "beside")
+    dotted += [getattr(kind, text) for kind in api.kinds for text in names]
     assert all(callable(load(text)) for text in dotted if text)
     methods = [text for kind in api.kinds for text in (kind.listing, kind.check) if text]
     assert api.provider is not None or not methods
@@ -79,6 +80,16 @@ def test_an_api_is_a_manifest_and_a_function_and_its_kinds_are_what_the_referenc
     for kind in kinds():
         section = SECTIONS[kind.section]
         assert (section.api, section.id_field) == (kind.api, kind.id_field)
+
+
+def test_the_guard_alone_asks_the_policy() -> None:
+    """Others have it decide; `llambda policy` explains a policy, and resolution makes one."""
+    importing = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "core").rglob("*.py")
+        if "core.routing.policy import" in path.read_text("utf-8")
+    }
+    assert importing == {"core/cli/policy.py", "core/resolution/resolve.py", "core/routing/guard.py"}
 
 
 def test_no_two_rows_answer_the_same_request() -> None:
