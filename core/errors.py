@@ -16,6 +16,8 @@ ApiError
 ├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
+├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
+├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
@@ -200,6 +202,20 @@ class UpstreamThrottled(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "upstream_rate_limit_exceeded"
+
+
+class RowFailed(ApiError):
+    code = "row_failed"
+
+    def __init__(self) -> None:
+        super().__init__("This row could not be processed. Look at its form and its size; the operator's log has more.")
+
+
+class WorkerLost(ApiError):
+    code = "worker_lost"
+
+    def __init__(self) -> None:
+        super().__init__("Several workers ended without a word while they had this row.")
 
 
 class UpstreamFailed(ApiError):

@@ -19,10 +19,11 @@ from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
 from core.config.problems import Problem
 from core.config.sections import SECTIONS
+from core.frame.api import WORKER
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
-from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, NEEDS, REGISTRY, STATE, StoreKind
+from core.stores.connect import ANSWERS, BLOBS, CONFIGURATIONS, COUNTERS, JOBS, NEEDS, QUEUE, REGISTRY, STATE, StoreKind
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -139,9 +140,10 @@ def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[Pro
 def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
-    state = {STATE[name] for api in _manifests(function, loaded, specs) for name in manifest(api).stores}
-    state |= {STATE[other] for kind in state for other in NEEDS.get(kind.name, ())}
-    kinds = [*STORES, *([CONFIGURATIONS] if "configurations" in document else []), *state]
+    state = {name for api in _manifests(function, loaded, specs) for name in manifest(api).stores}
+    state |= {JOBS.name, QUEUE.name, BLOBS.name} if function == WORKER else set[str]()
+    state |= {other for name in state for other in NEEDS.get(name, ())}
+    kinds = [*STORES, *([CONFIGURATIONS] if "configurations" in document else []), *(STATE[name] for name in state)]
     stores = [(kind.adapters, _part(document, *kind.path)) for kind in kinds]
     modules = {
         module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))
@@ -162,9 +164,9 @@ def _choose(table: Mapping[str, str], name: object) -> set[str]:
 def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose providers the function has: its own, those that it needs or depends on; an overview has all."""
     configured = {api for api, _, _ in loaded.provider_entries()}
-    api = manifest(function)
-    if api.overview:
+    if function == WORKER or manifest(function).overview:
         return configured & set(names())
+    api = manifest(function)
     try:
         return set(dependency_order({function, *configured.intersection(api.depends)}, needs_of(loaded, specs)))
     except DependencyCycle:  # the function itself stops at it, with a better message
@@ -174,9 +176,9 @@ def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose manifests are read: the function's, and those whose resources the run config has."""
     sections = _part(loaded.document, "resources") or {}
-    return ({function, *_provider_apis(function, loaded, specs)} | {SECTIONS[name].api for name in sections}) & set(
-        names()
-    )
+    served = set(_part(loaded.document, "apis") or ()) if function == WORKER else {function}
+    apis = served | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
+    return apis & set(names())
 
 
 def _follow_imports(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:

@@ -52,7 +52,7 @@ class DynamoStore(Record):
 
 
 class LocalBlobs(Record):
-    """A folder. `path` has its `~` expanded; `namespace` separates stacks that share it."""
+    """One directory. `path` has its `~` expanded; `namespace` separates stacks that share the directory."""
 
     type: Literal["local"] = "local"
     path: UserPath
@@ -60,11 +60,16 @@ class LocalBlobs(Record):
 
 
 class S3Blobs(Record):
-    """A bucket, below `prefix`; region and endpoint are the SDK's own unless given, and so is the key of encryption."""
+    """One bucket, under `prefix` if there is one. Region and endpoint are the SDK's own unless given.
+
+    With `kms_key_id`, a key's id or ARN, what is written is encrypted with it; else as the bucket says.
+    """
 
     type: Literal["s3"] = "s3"
-    bucket: Annotated[str, StringConstraints(min_length=3, max_length=255)]
-    prefix: str = ""
+    bucket: Annotated[str, StringConstraints(min_length=3, max_length=1024)]
+    prefix: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*/?$", max_length=60)] | None
+    ) = None
     region: Text | None = None
     endpoint_url: Text | None = None
     kms_key_id: Text | None = None

@@ -5,11 +5,14 @@ What a manifest names as `module:attribute` is imported when it is used (see `co
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from core.frame.callers import Call
 from core.frame.operations import Operation
 from core.frame.resources import Kind
+
+WORKER: Final = "worker"
+"""The one module of functions/ that serves no API: it works on the jobs of all of them."""
 
 type SurfaceFactory = Callable[[Call | None], Any]
 """Makes the object that keeps a surface's Protocol for one call; None is the stack itself, which may do everything."""

@@ -72,8 +72,12 @@ class _Schemas:
     """The schemas of all types that the rows name; `shared` are those with a name."""
 
     def __init__(self, rows: Sequence[RouteRow]) -> None:
-        types = {(id(kind), mode): kind for row in rows for kind, mode in _types(row)}
-        adapters = [(key, key[1], TypeAdapter[Any](kind)) for key, kind in types.items()]
+        types: dict[tuple[int, Mode], tuple[Any, Mode]] = {}
+        for row in rows:
+            types |= {(id(kind), mode): (kind, mode) for kind, mode in _types(row)}
+        adapters: list[tuple[Any, Mode, TypeAdapter[Any]]] = []
+        for key, (kind, mode) in types.items():
+            adapters.append((key, mode, TypeAdapter(kind)))
         self._schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
         self.shared: JsonObject = definitions.get("$defs", {})
 
@@ -92,14 +96,15 @@ class _Schemas:
 def _types(row: RouteRow) -> Iterator[tuple[Any, Mode]]:
     operation, kind = row.operation, row.kind
     if operation is not None:
-        requests, answers = (operation.request, operation.query), (operation.response, operation.event)
-        yield from ((load(name), REQUEST) for name in requests if name is not None)
-        yield from ((load(name), ANSWER) for name in answers if name is not None)
+        for name in filter(None, (operation.request, operation.query)):
+            yield load(name), "validation"
+        for name in filter(None, (operation.response, operation.event)):
+            yield load(name), "serialization"
     if kind is not None:
-        yield kind.body_type(), REQUEST
-        yield ListQuery, REQUEST
-        yield ResourceList, ANSWER
-        yield _resource_type(row), ANSWER
+        yield kind.body_type(), "validation"
+        yield ListQuery, "validation"
+        yield ResourceList, "serialization"
+        yield _resource_type(row), "serialization"
 
 
 def _resource_type(row: RouteRow) -> Any:  # noqa: ANN401 - a type of the wire

@@ -26,6 +26,17 @@ class Fault(Enum):
     UNREADABLE = auto()  # an answer that the SDK cannot parse, or not to its end
 
 
+REASONS: Final = {
+    Fault.MISSING: "does not exist in this account and region",
+    Fault.PERMISSION: "may not be used with this deployment's permissions",
+    Fault.CREDENTIALS: "refused this deployment's credentials",
+    Fault.THROTTLED: "is throttling; try again in a moment",
+    Fault.UNREACHABLE: "cannot be reached",
+    Fault.SLOW: "cannot be reached",
+}
+"""Of a table, a bucket or a queue, as the end of a sentence."""
+
+
 class EndpointInvalid(Exception):
     """`endpoint_url` is no URL, which the SDK says with a bare ValueError."""
 
@@ -35,24 +46,30 @@ CODES: Final = {
     "AccessDeniedException": Fault.PERMISSION,
     "NotAuthorized": Fault.PERMISSION,
     "OptInRequired": Fault.PERMISSION,
+    "AllAccessDisabled": Fault.PERMISSION,
     "ExpiredToken": Fault.CREDENTIALS,
     "ExpiredTokenException": Fault.CREDENTIALS,
     "IncompleteSignature": Fault.CREDENTIALS,
+    "InvalidAccessKeyId": Fault.CREDENTIALS,  # as S3 spells it
     "InvalidClientTokenId": Fault.CREDENTIALS,
     "InvalidSignatureException": Fault.CREDENTIALS,
+    "InvalidToken": Fault.CREDENTIALS,
     "MissingAuthenticationTokenException": Fault.CREDENTIALS,
     "SignatureDoesNotMatch": Fault.CREDENTIALS,
     "UnrecognizedClientException": Fault.CREDENTIALS,
     "ValidationError": Fault.REQUEST,
     "ValidationException": Fault.REQUEST,
+    "NoSuchBucket": Fault.MISSING,
     "ResourceNotFoundException": Fault.MISSING,
     "ModelNotReadyException": Fault.THROTTLED,
     "ProvisionedThroughputExceededException": Fault.THROTTLED,
     "RequestLimitExceeded": Fault.THROTTLED,
     "ServiceQuotaExceededException": Fault.THROTTLED,
+    "SlowDown": Fault.THROTTLED,
     "Throttling": Fault.THROTTLED,  # as STS spells it
     "ThrottlingException": Fault.THROTTLED,
     "ModelTimeoutException": Fault.SLOW,
+    "RequestTimeout": Fault.SLOW,
     "InternalFailure": Fault.BROKEN,
     "InternalServerException": Fault.BROKEN,
     "ModelErrorException": Fault.BROKEN,
@@ -120,6 +137,14 @@ def describe_setup(failure: Exception, *, region: str) -> str:
     if name == "NoRegionError":
         return f"cannot be used: no AWS region is set ({region}, or AWS_DEFAULT_REGION)"
     return f"cannot be used: {SETUP.get(name, name)}"
+
+
+def describe_failure(failure: Exception, *, region: str) -> str:
+    """What is wrong with a table, a bucket or a queue, as the end of a sentence; `region` as of `describe_setup`."""
+    fault = fault_of(failure)
+    if fault is Fault.UNUSABLE:
+        return describe_setup(failure, region=region)
+    return REASONS.get(fault, f"answered with an error: {code_of(failure)}")
 
 
 def describe_missing_fields(failure: Exception) -> str:

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ApiError
-from core.platform.aws_errors import Fault
-from core.platform.dynamodb_table import REASONS, Table
+from core.platform.aws_errors import REASONS, Fault
+from core.platform.dynamodb_table import Table
 from core.platform.dynamodb_values import to_attributes
 from core.platform.retry import Backoff
 
@@ -139,7 +139,7 @@ class Items:
                     return False, response.get("Item")
                 except client.exceptions.TransactionConflictException:
                     continue
-            return True, answer["Attributes"]
+            return True, answer.get("Attributes")
         raise self.busy()
 
     def update(self, key: Key, change: Change, values: Mapping[str, Any]) -> "UpdateTypeDef":

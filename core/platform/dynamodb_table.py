@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
 from core.platform import aws_sdk as sdk
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_setup, fault_of
+from core.platform.aws_errors import EndpointInvalid, describe_failure
 from core.platform.per_loop import PerLoop
 
 if TYPE_CHECKING:
@@ -19,14 +19,6 @@ CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 5.0
 ATTEMPTS: Final = 3  # of one request, by the SDK
 REGION: Final = "`region` in metadata_store"
-REASONS: Final = {
-    Fault.MISSING: "does not exist in this account and region",
-    Fault.PERMISSION: "may not be used with this deployment's permissions",
-    Fault.CREDENTIALS: "refused this deployment's credentials",
-    Fault.THROTTLED: "is throttling; try again in a moment",
-    Fault.UNREACHABLE: "cannot be reached",
-    Fault.SLOW: "cannot be reached",
-}
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +54,7 @@ class Table:
             yield await self._clients.get()
         except (BotoCoreError, ClientError, EndpointInvalid) as failure:
             log.warning("DynamoDB table %s: %s", self.name, failure)
-            raise self.unavailable(_reason(failure)) from failure
+            raise self.unavailable(describe_failure(failure, region=REGION)) from failure
 
     @asynccontextmanager
     async def timed_client(self, seconds: float, failure: type[ApiError]) -> AsyncGenerator["DynamoDBClient"]:
@@ -117,10 +109,3 @@ def namespace_prefix(namespace: str) -> str:
 
 def number_value(value: int) -> dict[str, str]:
     return {"N": str(value)}
-
-
-def _reason(failure: Exception) -> str:
-    fault = fault_of(failure)
-    if fault is Fault.UNUSABLE:
-        return describe_setup(failure, region=REGION)
-    return REASONS.get(fault, f"answered with an error: {code_of(failure)}")

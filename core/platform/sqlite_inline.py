@@ -9,11 +9,13 @@ from pathlib import Path
 import sqlite3
 import threading
 import time
-from typing import Any
+from typing import Any, Final
 
 from core.errors import ApiError
 from core.platform.sqlite_file import BACKOFF, BUSY_SECONDS, is_busy, open_file, translate_errors
 from core.platform.sqlite_schema import Schema
+
+TURN: Final = 32  # statements: after as many, others on the event loop have theirs
 
 
 class InlineConnection:
@@ -38,9 +40,31 @@ class InlineConnection:
         self._patience = patience
         self._opening = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._statements = 0
 
     async def execute(self, statement: str, *values: str | int | bytes | None) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
+        self._statements += 1
+        if self._statements % TURN == 0:
+            await asyncio.sleep(0)
+        if self._connection is not None:
+            # While all goes well there is nothing but the statement: what is around it below takes as long as it does.
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.Error:  # which it meets again below
+                pass
+        return await self._execute_patiently(statement, values)
+
+    def close(self) -> None:
+        """Close the connection, on the event loop, so that no statement is under way; a later call opens another."""
+        with self._opening, translate_errors(self._path, self._owner, self._unavailable):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    async def _execute_patiently(
+        self, statement: str, values: tuple[str | int | bytes | None, ...]
+    ) -> list[tuple[Any, ...]]:
         pauses, until = BACKOFF.pauses(), 0.0
         while True:
             if pause := next(pauses):
@@ -56,13 +80,6 @@ class InlineConnection:
                     until = until or now + self._patience
                     if not is_busy(failure) or now >= until:
                         raise
-
-    def close(self) -> None:
-        """Close the connection, on the event loop, so that no statement is under way; a later call opens another."""
-        with self._opening, translate_errors(self._path, self._owner, self._unavailable):
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
 
     def _open(self) -> sqlite3.Connection:
         with self._opening:

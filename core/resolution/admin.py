@@ -20,6 +20,7 @@ from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 if TYPE_CHECKING:
     from core.services.admin.discovery import DiscoveryRouter
     from core.services.configurations.router import ConfigurationService, ConfigurationsRouter
+    from core.services.jobs.router import JobsRouter
 
 NO_AUTH: Final = (
     "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
@@ -27,7 +28,7 @@ NO_AUTH: Final = (
 
 
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
-    """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ...}`."""
+    """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
     views = [_view(stack, instance) for instance in _in_order(stack)]
     admin = AdminRouter(stack.version, views, partial(_rows, stack))
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
@@ -36,6 +37,7 @@ def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
         "quota": lambda call: _quota(stack, call),
         "configurations": lambda call: _configurations(service(), call),
         "discovery": lambda _: _discovery(stack),
+        "jobs": lambda call: _jobs(stack, call),
     }
 
 
@@ -80,6 +82,12 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
         for i in stack.instances
     ]
     return DiscoveryRouter(stack.version, whole_machine, describers)
+
+
+def _jobs(stack: Stack, call: Call | None) -> "JobsRouter":
+    from core.resolution.jobs import jobs_router
+
+    return jobs_router(stack, call)
 
 
 def _service(stack: Stack) -> "ConfigurationService":

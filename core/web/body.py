@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 from starlette.requests import Request
 
 from core.errors import BodyTooLarge, InvalidRequest
 from core.frame.types import Wire
+
+LONGEST_LENGTH: Final = 18  # digits
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -17,8 +19,7 @@ async def read(request: Request, limit: int) -> bytes:
     Raises:
         BodyTooLarge: it has, or says it has, more than `limit` bytes.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declares_more(request, limit):
         raise BodyTooLarge(limit)
     body = b""
     async for chunk in request.stream():
@@ -26,6 +27,12 @@ async def read(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise BodyTooLarge(limit)
     return body
+
+
+def declares_more(request: Request, limit: int) -> bool:
+    """Whether the request's own word on its length is more than `limit` bytes; that it is less is not believed."""
+    declared = request.headers.get("content-length", "")
+    return declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > limit)
 
 
 def parse[W: Wire](kind: type[W], body: bytes) -> W:

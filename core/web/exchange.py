@@ -1,14 +1,13 @@
 """One request on its way to its answer, and the middlewares that it goes through."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.errors import ApiError
-from core.frame.callers import ANONYMOUS, CURRENT_CALL, Call
+from core.frame.callers import CURRENT_CALL, Call
 from core.frame.operations import Operation
 from core.frame.types import Wire
 from core.web.body import parse, read
@@ -22,9 +21,11 @@ LIMIT: Final = 6_291_456  # bytes, what Lambda takes
 
 
 class Exchange:
-    """`call` is anonymous until the caller was authenticated; `until` is when the answer must leave, in the loop's time."""
+    """`until` is when the answer must leave, in the loop's time; there is a `call` once the caller was authenticated."""
 
     __slots__ = ("_body", "_body_type", "_content", "_limit", "call", "operation", "request", "until")
+
+    call: Call
 
     def __init__(
         self,
@@ -36,12 +37,11 @@ class Exchange:
         """`body_type` is asked when the body is read, which has at most `limit` bytes."""
         self.request = request
         self.operation = operation
-        self.call = Call(ANONYMOUS)
         self.until = deadline(request.scope)
         self._body_type = body_type
         self._limit = limit
         self._content: bytes | None = None
-        self._body: Wire | ApiError | None = None
+        self._body: Wire | ApiError | ClientDisconnect | None = None
 
     async def content(self) -> bytes:
         """The body as it came, read once; raises BodyTooLarge."""
@@ -50,18 +50,28 @@ class Exchange:
         return self._content
 
     async def body(self) -> Any:  # noqa: ANN401 - of the type that its row names
-        """The body, read and checked once; raises ApiError, each time it is asked for."""
+        """The body, read and checked once.
+
+        Raises:
+            ApiError: it is wrong; each time that it is asked for.
+            ClientDisconnect: it never came whole; the same.
+        """
         if self._body is None:
-            self._body = await attempt(self._parse(), self.until)
-        if isinstance(self._body, ApiError):
+            try:
+                if self._content is None:
+                    self._content = await read(self.request, self._limit)
+                self._body = parse(self._load_type(), self._content)
+            except (ApiError, ClientDisconnect) as failure:
+                self._body = failure
+        if isinstance(self._body, Exception):
             raise self._body
         return self._body
 
-    async def _parse(self) -> Wire:
+    def _load_type(self) -> type[Wire]:
         kind = None if self._body_type is None else self._body_type()
         if kind is None:
             raise LookupError(self.request.url.path)
-        return parse(kind, await self.content())
+        return kind
 
 
 def chain(handler: Handler, middlewares: Sequence[Middleware]) -> Handler:
@@ -98,11 +108,16 @@ def endpoint(
     return answer
 
 
-@contextmanager
-def current_call(call: Call | None) -> Generator[None]:
+class CurrentCall:
     """`call` is the one under way inside; tasks that begin there have it too."""
-    token = CURRENT_CALL.set(call)
-    try:
-        yield
-    finally:
-        CURRENT_CALL.reset(token)
+
+    __slots__ = ("_call", "_token")
+
+    def __init__(self, call: Call | None) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._token = CURRENT_CALL.set(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        CURRENT_CALL.reset(self._token)

@@ -1,9 +1,9 @@
 """Exceptions as responses: the one place where anything that can go wrong gets its wire form."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 import logging
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
@@ -83,19 +83,29 @@ async def wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-async def while_there[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def while_there[T](request: Request, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled if the client leaves before it is done; raises ClientDisconnect then."""
-    task = asyncio.ensure_future(work)
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    cancelling = task.cancelling()
+    has_left = False
+
+    def cancel(_: object) -> None:
+        nonlocal has_left
+        has_left = task.cancel()
+
     leaving = asyncio.ensure_future(wait_for_disconnect(request.receive))
+    leaving.add_done_callback(cancel)
     try:
-        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if has_left and task.cancelling() == cancelling + 1:  # nobody else cancels it
+            raise ClientDisconnect from None
+        raise
     finally:
+        leaving.remove_done_callback(cancel)
         leaving.cancel()
-        task.cancel()
-        await asyncio.wait((task, leaving))
+        if has_left:
+            task.uncancel()
 
 
 async def no_route(request: Request, failure: Exception) -> Response:

@@ -13,7 +13,7 @@ from core.frame.dotted import load
 from core.frame.operations import Operation
 from core.frame.types import Query
 from core.web.body import parse_texts
-from core.web.exchange import Exchange, current_call
+from core.web.exchange import CurrentCall, Exchange
 from core.web.failures import JSON, while_there
 from core.web.sse import EventStream, frames_of
 
@@ -49,7 +49,7 @@ class OperationHandler:
         operation = self.operation
         streams = operation.stream is not None and _wants_stream(exchange, body, arguments.get("query"))
         method = getattr(self.surface(exchange.call), operation.stream or "" if streams else operation.call)
-        with current_call(exchange.call):
+        with CurrentCall(exchange.call):
             work: Coroutine[Any, Any, Any] = method(**arguments) if body is None else method(body, **arguments)
             # What neither streams nor has a body is short, and is not cut off half-way.
             cancels = streams or operation.request is not None or operation.upload is not None
@@ -58,18 +58,13 @@ class OperationHandler:
                 response = EventStream(result, frames_of(exchange))
                 response.call = exchange.call
                 return response
-            return await self._reply(exchange, result)
-
-    async def _reply(self, exchange: Exchange, result: Any) -> Response:  # noqa: ANN401 - what the method returns
-        match self.operation.reply:
-            case "json":
-                return Response(to_json(result), self.operation.success, media_type=JSON)
-            case "none":
-                return Response(status_code=self.operation.success)
-            case "bytes":
+            if operation.reply == "bytes":
                 from core.web.byte_answers import respond
 
                 return await respond(result, exchange)
+        if operation.reply == "none":
+            return Response(status_code=operation.success)
+        return Response(to_json(result), operation.success, media_type=JSON)
 
 
 def _wants_stream(exchange: Exchange, body: object, query: object) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from core.errors import ApiError
@@ -43,7 +44,7 @@ class QuotaMiddleware:
             return None
         try:
             return self.tokens(await exchange.body())
-        except ApiError:  # the handler answers it
+        except (ApiError, ClientDisconnect):  # the handler answers it
             return None
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from core.frame.callers import Call
-from core.web.exchange import current_call
+from core.web.exchange import CurrentCall
 from core.web.failures import deadline, wait_for_disconnect
 from core.web.observed import observed_of
 
@@ -36,7 +36,7 @@ class StreamedResponse(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._observed = observed_of(scope)
-        with current_call(self.call):  # the tasks below, in which the source runs, copy it
+        with CurrentCall(self.call):  # the tasks below, in which the source runs, copy it
             sending = asyncio.ensure_future(self._send(send, deadline(scope)))
             leaving = asyncio.ensure_future(wait_for_disconnect(receive))
             try:

@@ -20,7 +20,7 @@ from core.frame.content import UploadedFile
 from core.frame.operations import Upload
 from core.frame.types import Wire
 from core.stores.blobs.port import BlobStore
-from core.web.body import parse_texts
+from core.web.body import declares_more, parse_texts
 from core.web.multipart import End, Part, boundary_of, parts
 
 MOST_FORM: Final = 1024 * 1024  # bytes of all parts that are no file, and of everything between the parts
@@ -144,8 +144,7 @@ async def _data(events: AsyncIterator[Part | bytes | End]) -> AsyncGenerator[byt
 
 async def _read_up_to(request: Request, most: int, limit: int) -> AsyncGenerator[bytes]:
     """The body as it arrives, refused at once where its own word on its length is too much."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > most:
+    if declares_more(request, most):
         raise BodyTooLarge(limit)
     remaining = most
     async for chunk in request.stream():

@@ -36,7 +36,8 @@ PATIENCE = 60.0  # seconds: a slow machine is no failure
 BACKOFF = Backoff(0.002, 0.1, tries=1000)
 KINDS = ("sqlite", "dynamodb")
 NOW = 1_800_000_000
-LARGE = 600_000  # bytes that do not deflate, more than an item takes
+LARGE = 1_200_000  # characters of a body that deflates to half of it, more than an item takes
+LEAST, BEYOND = 10_000, 60_000  # what goes to the blobs where it need not take long, and a body that does
 
 
 class Clock:
@@ -50,6 +51,7 @@ class Clock:
 @dataclass(frozen=True, slots=True)
 class Documenting(Place[DocumentStore]):
     blobs: str = ""
+    least: int = MOST_ITEM
 
     @override
     def connect(
@@ -57,12 +59,11 @@ class Documenting(Place[DocumentStore]):
         namespace: str = "",
         *,
         clock: Callable[[], float] = Clock(),  # noqa: B008 - never moved
-        least: int = MOST_ITEM,
     ) -> DocumentStore:
         if self.endpoint is None:
             return documents_sqlite.connect(self.place, namespace=namespace, patience=PATIENCE, clock=clock)
         items = Items(Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=PATIENCE), BACKOFF)
-        bodies = LargeBodies(DirectoryBlobs(self.blobs), least=least)
+        bodies = LargeBodies(DirectoryBlobs(self.blobs), least=self.least)
         return DynamoDocuments(items, bodies, namespace=namespace, patience=PATIENCE, clock=clock)
 
 

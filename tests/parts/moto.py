@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 import uuid
 
+from botocore.loaders import create_loader
 from botocore.session import Session
 import pytest
 
@@ -18,6 +19,8 @@ from infra.local.dynamodb import CREDENTIALS, REGION
 from infra.local.ports import free_port
 from tests.parts.processes import answering
 from tests.parts.shared import SharedParts
+
+LOADER = create_loader()  # which remembers what it has read of a service
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def moto_endpoint(parts: SharedParts) -> str:
 def aws_client(service: str, endpoint: str, region: str = REGION) -> Generator[Any]:
     """The SDK's synchronous client, to look at what is there past our own code."""
     session = Session()
+    session.register_component("data_loader", LOADER)
     session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
     create: Any = session.create_client  # typed for the services alone whose stubs are installed
     with closing(create(service, region_name=region, endpoint_url=endpoint)) as client:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+import sys
 from typing import Annotated, Any, Literal, Protocol, TypedDict
 
 from pydantic import Field
@@ -263,6 +264,8 @@ class Notebook:
         await self._step()
         if file_id.startswith("elsewhere"):
             return Redirect("https://elsewhere.example/a b?signature=secret&x=%2F")
+        if file_id == "short":
+            return Bytes(lambda *_: self.blobs.read("short"), 1_000_000)
         blob = await self.blobs.head(file_id)
         if blob is None:
             raise NotFound(file_id)
@@ -336,3 +339,18 @@ def served_notebook(folder: Path, **more: Any) -> ServedNotebook:
     folder.mkdir(exist_ok=True)
     blobs = FolderBlobs(folder)
     return ServedNotebook(Notebook(blobs), blobs, **more)
+
+
+def main(folder: str, upload_limit: str) -> None:
+    """Serve it, as `llambda serve` would, with what is on the command line; its address is the first line."""
+    from core.config.document import ServerConfig
+    from core.runtime.server import fast_loop, listen, serve, url_of
+
+    fast_loop()
+    app = notebook_app(served_notebook(Path(folder), server={"max_upload_bytes": int(upload_limit)}))
+    listener = listen("127.0.0.1", 0)
+    serve(app, ServerConfig(), listener, lambda: print(url_of(listener, tls=False), flush=True))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

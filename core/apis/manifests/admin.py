@@ -1,4 +1,4 @@
-"""Admin: health, version, the configured providers, the routes, quotas, configurations and discovery."""
+"""Admin: health, version, the configured providers, the routes, quotas, configurations, discovery and jobs."""
 
 from typing import Final
 
@@ -137,6 +137,42 @@ DISCOVERY: Final = (
     ),
 )
 
+ONE_JOB: Final = ("/v1/jobs/{job_id}",)
+JOBS: Final = (
+    Operation(
+        "GET",
+        ("/v1/jobs",),
+        "index",
+        "List your jobs, newest first.",
+        response="core.apis.answers.jobs:JobList",
+        query="core.apis.jobs:ListJobsQuery",
+        counted=False,
+    ),
+    Operation(
+        "GET",
+        ONE_JOB,
+        "get",
+        "Show a job, and how far it is.",
+        response="core.apis.answers.jobs:JobView",
+        counted=False,
+    ),
+    Operation(
+        "POST",
+        ("/v1/jobs/{job_id}/cancel",),
+        "cancel",
+        "Stop a job, and keep what was done.",
+        response="core.apis.answers.jobs:JobView",
+        counted=False,
+    ),
+    Operation(
+        "POST",
+        ("/v1/jobs/{job_id}/retry",),
+        "retry",
+        "Make a job that has ended once more.",
+        response="core.apis.answers.jobs:JobView",
+    ),
+)
+
 API: Final = Api(
     "admin",
     surfaces=(
@@ -144,8 +180,10 @@ API: Final = Api(
         Surface("quota", "core.apis.admin:Quotas", QUOTA),
         Surface("configurations", "core.apis.configurations:Configurations", CONFIGURATIONS),
         Surface("discovery", "core.apis.discovery:Discovery", DISCOVERY),
+        Surface("jobs", "core.apis.jobs:Jobs", JOBS),
     ),
     assemble="core.resolution.admin:assemble",
+    stores=("jobs", "queue"),
     overview=True,
     deployment=Deployment(memory_mb=512, seconds=10),
 )

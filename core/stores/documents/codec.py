@@ -6,7 +6,7 @@ A body is its JSON, deflated where that is shorter. JSON of an object begins wit
 import asyncio
 import json
 import re
-from typing import Any, Final, cast
+from typing import Any, Final
 import zlib
 
 from pydantic_core import from_json, to_json
@@ -17,7 +17,6 @@ from core.stores.documents.port import MOST_BODY, Document
 
 MOST_ID: Final = 512  # characters
 MOST_CREATED: Final = 10**12 - 1  # seconds: the digits of DynamoDB's sort keys
-LEAST_DEFLATED: Final = 512  # bytes: an item is billed by the kilobyte, and a page of SQLite has four
 LARGE: Final = 64 * 1024  # bytes: what would hold up the event loop is worked on in a thread
 FASTEST: Final = 1  # of zlib's levels
 ID: Final = re.compile(rf"[ -~]{{1,{MOST_ID}}}")
@@ -50,8 +49,8 @@ def not_in_list(identifier: str) -> NotFound:
     return NotFound(f"There is no `{identifier[:MOST_ID]}` in this list.", param="after")
 
 
-async def pack(body: JsonObject) -> bytes:
-    """The body as a store keeps it.
+async def pack(body: JsonObject, *, deflate: int) -> bytes:
+    """The body as a store keeps it, deflated from so many bytes on.
 
     Raises:
         DocumentTooLarge: it has more than MOST_BODY bytes as JSON.
@@ -63,7 +62,7 @@ async def pack(body: JsonObject) -> bytes:
         raise InvalidRequest(f"It cannot be stored as JSON: {failure}.") from failure
     if len(content) > MOST_BODY:
         raise DocumentTooLarge(MOST_BODY)
-    if len(content) < LEAST_DEFLATED:
+    if len(content) < deflate:
         return content
     deflated = zlib.compress(content, FASTEST) if len(content) < LARGE else await asyncio.to_thread(_deflate, content)
     return min(content, deflated, key=len)
@@ -71,16 +70,20 @@ async def pack(body: JsonObject) -> bytes:
 
 async def unpack(content: bytes) -> JsonObject:
     """The body that `pack` made this of."""
+    if len(content) < LARGE:
+        return unpack_small(content)
+    return unpack_small(content if content.startswith(b"{") else await asyncio.to_thread(zlib.decompress, content))
+
+
+def unpack_small(content: bytes) -> JsonObject:
+    """The same, at once."""
     if not content.startswith(b"{"):
-        if len(content) < LARGE:
-            content = zlib.decompress(content)
-        else:
-            content = await asyncio.to_thread(zlib.decompress, content)
+        content = zlib.decompress(content)
     try:
-        body: Any = from_json(content, allow_inf_nan=True)
+        body: JsonObject = from_json(content, allow_inf_nan=True)
     except ValueError:  # over 200 levels, which it writes but does not read
         body = json.loads(content)
-    return cast("JsonObject", body)
+    return body
 
 
 def encode_owner(document: Document) -> str | None:
@@ -89,6 +92,13 @@ def encode_owner(document: Document) -> str | None:
 
 def decode_owner(text: str | None) -> dict[str, Any] | None:
     return None if text is None else from_json(text)
+
+
+def renew(document: Document, body: JsonObject, expires: int | None, tag: str) -> Document:
+    """Its next revision; `dataclasses.replace` would take as long as a statement of SQLite."""
+    revision = document.revision + 1
+    place = document.collection, document.id, body, document.parent
+    return Document(*place, document.owner, document.created, revision, expires, tag)
 
 
 def _deflate(content: bytes) -> bytes:

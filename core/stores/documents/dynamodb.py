@@ -53,6 +53,7 @@ VERSION: Final = 1
 PATIENCE: Final = 5.0  # seconds
 ANSWER_SECONDS: Final = 2.0  # of one attempt, so that `PATIENCE` has room for a second
 MOST_ITEM: Final = 350_000  # bytes of body and owner, of an item of at most 400 KB
+DEFLATE: Final = 512  # bytes: an item is billed by the kilobyte
 MOST_ENTRIES: Final = 1000  # of a query
 AT_ONCE: Final = 8  # of a page's documents, whose blobs are read
 FREE: Final = "attribute_not_exists(pk) OR #until <= :now"
@@ -158,7 +159,7 @@ class DynamoDocuments:
 
     async def _prepare(self, document: Document, body: JsonObject, until: int | None) -> Writing:
         """The body as its item will have it; a large one is in its blob by then."""
-        content = await pack(body)
+        content = await pack(body, deflate=DEFLATE)
         if len(content) + len(encode_owner(document) or "") < self._bodies.least:
             return Writing.of(content)
         seconds = None if until is None else until - self._now()

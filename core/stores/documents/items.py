@@ -8,7 +8,7 @@ from uuid import uuid4
 from core.frame.types import JsonObject
 from core.platform.dynamodb_items import Item, Key
 from core.platform.dynamodb_table import namespace_prefix, number_value
-from core.stores.documents.codec import MOST_CREATED, decode_owner, encode_owner
+from core.stores.documents.codec import MOST_CREATED, decode_owner, encode_owner, renew
 from core.stores.documents.large_bodies import Pointer
 from core.stores.documents.port import GRACE, Document
 
@@ -72,8 +72,7 @@ class Writing:
 
     def revise(self, document: Document, body: JsonObject, expires: int | None) -> Document:
         """`document` as this writing leaves it."""
-        tag = _tag(birth_of(document), self.pointer)
-        return replace(document, body=body, revision=document.revision + 1, expires=expires, tag=tag)
+        return renew(document, body, expires, _tag(birth_of(document), self.pointer))
 
     def begin(self, document: Document) -> Document:
         """`document` as this writing makes it."""

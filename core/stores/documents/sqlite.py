@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from core.errors import StateUnavailable
+from core.frame.types import JsonObject
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
 from core.platform.sqlite_inline import InlineConnection
@@ -28,7 +29,9 @@ from core.stores.documents.codec import (
     is_storable,
     not_in_list,
     pack,
+    renew,
     unpack,
+    unpack_small,
 )
 from core.stores.documents.port import (
     GRACE,
@@ -42,6 +45,7 @@ from core.stores.documents.port import (
 )
 
 OWNER: Final = "The documents'"
+DEFLATE: Final = 8192  # bytes: below, it takes longer than the statement, and saves a page
 TIDY_WRITES: Final = 8  # after as many of one process it tidies, more rows than it has made since
 VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS documents (
@@ -61,9 +65,9 @@ CREATE: Final = """INSERT INTO documents VALUES (?1, ?2, ?3, ?5, ?6, 1, ?7, ?8, 
 # The length of a blob is known without reading it.
 GET: Final = f"SELECT {COLUMNS}, CASE WHEN length(body) < {LARGE} THEN body END FROM documents WHERE {THIS} AND {ALIVE}"  # noqa: S608 - constants, as below
 GET_LARGE: Final = f"SELECT {COLUMNS}, body FROM documents WHERE {THIS} AND {ALIVE}"  # noqa: S608
-PUT: Final = f"""UPDATE documents SET body = ?7, revision = revision + 1, until = ?8, forget = ?9
+PUT: Final = f"""UPDATE documents SET body = ?9, revision = revision + 1, until = ?7, forget = ?8
     WHERE {THIS} AND {ALIVE} AND birth = ?5 AND revision = ?6 RETURNING 1"""  # noqa: S608
-DELETE: Final = f"""UPDATE documents SET body = x'', owner = NULL, until = 0, forget = ?7
+DELETE: Final = f"""UPDATE documents SET body = ?8, owner = NULL, until = 0, forget = ?7
     WHERE {THIS} AND {ALIVE} AND birth = ?5 AND (?6 IS NULL OR revision = ?6) RETURNING 1"""  # noqa: S608
 PLACE: Final = f"SELECT created FROM documents WHERE {THIS} AND parent = ?5 AND (forget IS NULL OR forget > ?4)"  # noqa: S608
 PAGE: Final = """SELECT {columns}, body FROM documents
@@ -74,6 +78,7 @@ PAGES: Final[dict[Order, str]] = {
     "desc": PAGE.format(columns=COLUMNS, alive=ALIVE, after="<", order="DESC"),
 }
 ENDS: Final[dict[Order, tuple[int, str]]] = {"asc": (-1, ""), "desc": (2**63 - 1, "")}
+UNTIDY: Final = "SELECT 1 FROM documents WHERE forget <= ? LIMIT 1"
 TIDY: Final = "DELETE FROM documents WHERE rowid IN (SELECT rowid FROM documents WHERE forget <= ? LIMIT 20)"
 
 
@@ -96,10 +101,10 @@ class SqliteDocuments:
 
     async def create(self, document: Document) -> Document:
         check_names(document)
-        body, birth = await pack(document.body), uuid4().hex
+        body, birth = await pack(document.body, deflate=DEFLATE), uuid4().hex
         place = document.parent, document.created, birth
-        values = (*place, document.expires, _forget(document.expires), encode_owner(document), body)
-        if not await self._write(CREATE, document, *values):
+        values = *place, document.expires, _forget(document.expires), encode_owner(document)
+        if not await self._write(CREATE, document, *values, body=body):
             raise conflict(document)
         return replace(document, revision=1, tag=birth)
 
@@ -110,17 +115,18 @@ class SqliteDocuments:
         rows = await self._small.execute(GET, *key)
         if rows and rows[0][-1] is None:
             rows = await self._large.execute(GET_LARGE, *key)
-        return await _document(collection, rows[0]) if rows else None
+            return _document(collection, rows[0], await unpack(rows[0][-1])) if rows else None
+        return _document(collection, rows[0], unpack_small(rows[0][-1])) if rows else None
 
     async def put(
-        self, document: Document, body: dict[str, Any], *, expires: int | Unchanged | None = UNCHANGED
+        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
     ) -> Document:
         until = document.expires if isinstance(expires, Unchanged) else expires
-        content = await pack(body)
-        values = document.tag, document.revision, content, until, _forget(until)
-        if not await self._write(PUT, document, *values):
+        content = await pack(body, deflate=DEFLATE)
+        values = document.tag, document.revision, until, _forget(until)
+        if not await self._write(PUT, document, *values, body=content):
             raise StaleDocument(document, await self.get(document.collection, document.id))
-        return replace(document, body=body, revision=document.revision + 1, expires=until)
+        return renew(document, body, until, document.tag)
 
     async def delete(self, document: Document, *, expect: int | None = None) -> bool:
         if await self._write(DELETE, document, document.tag, expect, self._now() + GRACE):
@@ -142,7 +148,7 @@ class SqliteDocuments:
             start = places[0][0], after
         values = self._namespace, collection, parent, self._now(), *start, limit + 1
         rows = await self._large.execute(PAGES[order], *values)
-        documents = [await _document(collection, row) for row in rows[:limit]]
+        documents = [_document(collection, row, await unpack(row[-1])) for row in rows[:limit]]
         return DocumentPage(documents, has_more=len(rows) > limit)
 
     def warm(self) -> None:
@@ -152,17 +158,20 @@ class SqliteDocuments:
         self._small.close()
         await self._large.close()
 
-    async def _write(self, statement: str, document: Document, *values: str | int | bytes | None) -> bool:
+    async def _write(self, statement: str, document: Document, *values: str | int | None, body: bytes = b"") -> bool:
         """Whether the statement's condition held."""
-        size = max(len(value) if isinstance(value, bytes) else 0 for value in values)
-        connection = self._small if size < LARGE else self._large
+        connection = self._small if len(body) < LARGE else self._large
         key = self._namespace, document.collection, document.id, self._now()
-        rows = await connection.execute(statement, *key, *values)
+        rows = await connection.execute(statement, *key, *values, body)
         self._writes += 1
         if self._writes % TIDY_WRITES == 0:
-            with suppress(StateUnavailable):  # which is none of this call's
-                await self._large.execute(TIDY, self._now())
+            await self._tidy()
         return bool(rows)
+
+    async def _tidy(self) -> None:
+        with suppress(StateUnavailable):  # which is none of the call's that it is done in
+            if await self._small.execute(UNTIDY, self._now()):
+                await self._large.execute(TIDY, self._now())
 
     def _now(self) -> int:
         return int(self._clock())
@@ -172,10 +181,9 @@ def _forget(until: int | None) -> int | None:
     return None if until is None else until + GRACE
 
 
-async def _document(collection: str, row: tuple[Any, ...]) -> Document:
-    id_, parent, created, revision, birth, until, owner, body = row
-    content = await unpack(body)
-    return Document(collection, id_, content, parent, decode_owner(owner), created, revision, until, birth)
+def _document(collection: str, row: tuple[Any, ...], body: JsonObject) -> Document:
+    id_, parent, created, revision, birth, until, owner, _ = row
+    return Document(collection, id_, body, parent, decode_owner(owner), created, revision, until, birth)
 
 
 def connect(

@@ -6,6 +6,7 @@ letters stay in a table of their own for two weeks, the longest that SQS keeps a
 
 import asyncio
 from collections.abc import Sequence
+from math import inf, nextafter
 from pathlib import Path
 import sqlite3
 import time
@@ -121,7 +122,8 @@ class SqliteQueue:
         now = time.time()
         if not connection.execute(IS_WAITING, (self._namespace, now)).fetchone():
             return []  # whoever waits for work keeps no writer waiting
-        values = {"namespace": self._namespace, "now": now, "until": now + visibility, "most": MOST_RECEIVES}
+        until = max(now + visibility, nextafter(now, inf))  # with no visibility too a message is taken once by a call
+        values = {"namespace": self._namespace, "now": now, "until": until, "most": MOST_RECEIVES}
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             if connection.execute(BURY, values).rowcount:

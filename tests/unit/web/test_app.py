@@ -150,6 +150,10 @@ async def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: htt
         assert str(LIMIT) in error(answer)["message"]
 
 
+async def test_a_length_that_no_machine_can_hold_is_413(client: httpx.AsyncClient) -> None:
+    assert (await client.post(CHAT, content=b"{}", headers={"content-length": "9" * 5000})).status_code == 413
+
+
 async def test_an_unknown_route_says_where_the_routes_are(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/nope")
     assert answer.status_code == 404

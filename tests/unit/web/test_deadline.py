@@ -143,7 +143,7 @@ STUCK: Any = Stuck()
 )
 async def test_every_step_of_an_answer_is_bounded(handler: Any, middleware: Middleware) -> None:
     scope: dict[str, Any] = {"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))}
-    answers = endpoint(chain(handler, [middleware]), lambda: Wire)
+    answers = endpoint(chain(handler, [AuthenticationMiddleware(), middleware]), lambda: Wire)
     async with asyncio.timeout(10):
         answer = await answers(Request(scope, STUCK))
     assert answer.status_code == 504

@@ -1,0 +1,288 @@
+"""Blobs in a directory, which several processes may share.
+
+    directory/[@namespace/]segment/last~    a line of JSON: media_type, etag (and v, its version, when it is not 1); then
+                                            the content
+    directory/~partial/uuid                 what is being written: moved to its place once it is whole and on the disk,
+                                            and swept when nothing was written to it for a day
+
+Keys have no `~`, `@`, `+` or `%`. So no blob has the name of a directory, `+a` is the letter A, because some file systems
+do not tell it from a, and a segment that is too long for a name goes on in a directory: `part%/%part`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+import json
+import logging
+import os
+from pathlib import Path
+import re
+import time
+from typing import BinaryIO, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+from core.errors import StateUnavailable
+from core.stores.blobs.keys import (
+    VERSION,
+    check_key,
+    check_media_type,
+    check_prefix,
+    check_range,
+    check_version,
+    missing,
+)
+from core.stores.blobs.port import CHUNK, Blob, BlobStore, PresignedRequest
+
+PARTIAL: Final = "~partial"
+BLOB: Final = "~"
+DAY: Final = 86_400.0  # seconds
+SWEEP_SECONDS: Final = 3600.0  # between two looks at what was left behind
+BUFFER: Final = 16 * CHUNK  # bytes that are read or written at once, in a thread
+MOST_NAME: Final = 200  # characters of a name, of at most 255 that file systems take
+MOST_HEAD: Final = 4096  # bytes
+TRIES: Final = 20  # while another removes directories that are empty
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Partial:
+    """A blob that is being written."""
+
+    path: Path
+    file: BinaryIO
+    media_type: str
+    etag: str = field(default_factory=lambda: uuid4().hex)
+    size: int = 0
+
+    def write(self, content: bytes | bytearray) -> None:
+        self.file.write(content)
+        self.size += len(content)
+
+    def sync(self) -> None:
+        """The content is on the disk afterwards."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def discard(self) -> None:
+        """Close it, and remove it unless it was moved to its place."""
+        with suppress(OSError):  # whatever it is, it was said already
+            self.file.close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A blob that is being read; one that takes its place meanwhile does not change it."""
+
+    blob: Blob
+    file: BinaryIO
+    head: int  # bytes before the content
+
+
+class LocalBlobs:
+    """`directory` is made at the first write, with mode 0700, as all below it; files have 0600."""
+
+    def __init__(self, directory: Path, *, namespace: str = "") -> None:
+        self._directory = directory
+        self._root = directory / f"@{quote(namespace, safe='')}" if namespace else directory
+        self._swept = -SWEEP_SECONDS
+
+    async def put(
+        self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
+    ) -> Blob:
+        check_key(key)
+        check_media_type(media_type)
+        with ExitStack() as files:
+            part = await self._run(self._begin, files, media_type)
+            if isinstance(content, bytes):
+                await self._run(part.write, content)
+            else:
+                await self._copy(content, part)
+            await self._run(self._finish, part, key)
+        return Blob(key, part.size, media_type, part.etag)
+
+    async def head(self, key: str) -> Blob | None:
+        check_key(key)
+        with ExitStack() as files:
+            content = await self._run(self._open, files, key)
+        return None if content is None else content.blob
+
+    async def read(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        check_key(key)
+        check_range(start, stop)
+        with ExitStack() as files:
+            content = await self._run(self._open, files, key)
+            if content is None:
+                raise missing(key)
+            content.file.seek(content.head + start)
+            left = (content.blob.size if stop is None else min(stop, content.blob.size)) - start
+            while left > 0 and (buffer := await self._run(content.file.read, min(left, BUFFER))):
+                left -= len(buffer)
+                for at in range(0, len(buffer), CHUNK):
+                    yield buffer[at : at + CHUNK]
+
+    async def delete(self, *keys: str) -> None:
+        for key in keys:
+            check_key(key)
+        await self._run(self._delete, [self._path(key) for key in keys])
+
+    async def delete_below(self, prefix: str) -> int:
+        check_prefix(prefix)
+        return await self._run(self._delete_below, self._root.joinpath(*_names(prefix[:-1])))
+
+    async def download_url(
+        self, key: str, *, seconds: int, filename: str = "", media_type: str = ""
+    ) -> PresignedRequest | None:
+        del seconds, filename, media_type
+        check_key(key)
+        return None
+
+    async def upload_url(self, key: str, *, seconds: int, size: int, media_type: str) -> PresignedRequest | None:
+        del seconds, size, media_type
+        check_key(key)
+        return None
+
+    def warm(self) -> None:
+        """Nothing is imported late."""
+
+    async def close(self) -> None:
+        """Nothing stays open."""
+
+    async def _copy(self, content: AsyncIterator[bytes], part: _Partial) -> None:
+        buffer = bytearray()
+        async for chunk in content:
+            buffer += chunk
+            if len(buffer) >= BUFFER:
+                await self._run(part.write, buffer)
+                buffer = bytearray()
+        await self._run(part.write, buffer)
+
+    async def _run[*Arguments, T](self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """In a thread, whose end is waited for when this is cancelled: it may be using the file."""
+        task = asyncio.create_task(asyncio.to_thread(work, *arguments))
+        try:
+            with self._translate_errors():
+                return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
+
+    @contextmanager
+    def _translate_errors(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as failure:
+            log.warning("directory of blobs %s: %s", self._directory, failure)
+            reason = failure.strerror or type(failure).__name__
+            message = f"The directory of blobs `{self._directory.name}` cannot be used: {reason}."
+            raise StateUnavailable(message) from failure
+
+    def _begin(self, files: ExitStack, media_type: str) -> _Partial:
+        directory = self._directory / PARTIAL
+        _make_directory(directory)
+        if time.monotonic() - self._swept >= SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            _sweep(directory, time.time() - DAY)
+        path = directory / uuid4().hex
+        part = _Partial(path, os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"), media_type)
+        files.callback(part.discard)
+        part.file.write(json.dumps({"media_type": media_type, "etag": part.etag}).encode() + b"\n")
+        return part
+
+    def _open(self, files: ExitStack, key: str) -> _Content | None:
+        try:
+            file = files.enter_context(self._path(key).open("rb"))
+        except FileNotFoundError:
+            return None
+        line = file.readline(MOST_HEAD)
+        values = json.loads(line)
+        check_version(key, values.get("v", VERSION))
+        size = os.fstat(file.fileno()).st_size - len(line)
+        return _Content(Blob(key, size, values["media_type"], values["etag"]), file, len(line))
+
+    def _finish(self, part: _Partial, key: str) -> None:
+        part.sync()
+        path = self._path(key)
+        for left in reversed(range(TRIES)):
+            try:
+                _make_directory(path.parent)
+                part.path.replace(path)
+                break
+            except FileNotFoundError:  # another has removed the directory, which was empty
+                if not left:
+                    raise
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)  # else the new name may not outlive a loss of power
+        finally:
+            os.close(directory)
+
+    def _delete(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
+
+    def _delete_below(self, directory: Path) -> int:
+        count = 0
+        for folder, _, files in os.walk(directory, topdown=False, onerror=_raise_unless_gone):
+            for name in files:
+                with suppress(FileNotFoundError):  # another was faster
+                    Path(folder, name).unlink()
+                    count += 1
+            with suppress(OSError):  # another has put something there
+                Path(folder).rmdir()
+        self._remove_empty(directory.parent)
+        return count
+
+    def _remove_empty(self, directory: Path) -> None:
+        with suppress(OSError):  # it is not empty, or gone
+            while directory != self._directory:
+                directory.rmdir()
+                directory = directory.parent
+
+    def _path(self, key: str) -> Path:
+        *above, last = _names(key)
+        return self._root.joinpath(*above, last + BLOB)
+
+
+def _names(key: str) -> list[str]:
+    names: list[str] = []
+    for segment in key.split("/"):
+        text = re.sub("[A-Z]", lambda letter: f"+{letter[0].lower()}", segment)
+        parts = [text[at : at + MOST_NAME] for at in range(0, len(text), MOST_NAME)]
+        names += [
+            f"{'%' if number else ''}{part}{'%' if number + 1 < len(parts) else ''}"
+            for number, part in enumerate(parts)
+        ]
+    return names
+
+
+def _make_directory(path: Path) -> None:
+    """With mode 0700, as those above it that are made too."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        _make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _sweep(directory: Path, before: float) -> None:
+    """Remove the files of the directory that were last written to before then."""
+    for path in directory.iterdir():
+        with suppress(FileNotFoundError):  # another sweeps too, or has finished it
+            if path.stat().st_mtime < before:
+                path.unlink()
+
+
+def _raise_unless_gone(failure: OSError) -> None:
+    if not isinstance(failure, FileNotFoundError):
+        raise failure
+
+
+def connect(path: str, *, namespace: str | None = None) -> BlobStore:
+    """The blobs in the directory at `path`."""
+    return LocalBlobs(Path(path), namespace=namespace or "")
