@@ -72,7 +72,10 @@ def trim_model(model: Json, operations: Iterable[str]) -> Json:
             shapes[name] = model["shapes"][name]
             waiting += sorted(set(_shapes(shapes[name])))
     ordered = {name: shape for name, shape in model["shapes"].items() if name in shapes}  # so that a build repeats
-    return cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
+    trimmed = cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
+    for parameter in trimmed.get("clientContextParams", {}).values():
+        parameter["documentation"] = ""  # which the SDK reads, of S3's
+    return trimmed
 
 
 def trim_endpoints(endpoints: Json, operations: Iterable[str]) -> Json:
