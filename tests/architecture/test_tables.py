@@ -62,8 +62,8 @@ def test_what_a_manifest_names_is_there(name: str) -> None:
     assert api.name == name
     dotted = [api.assemble, api.provider, *(operation.tokens for s in api.surfaces for operation in s.operations)]
     dotted += [operation.failure for s in api.surfaces for operation in s.operations]
-    hooks = ("body", "present", "response", "alternates", "beside")
-    dotted += [getattr(kind, text) for kind in api.kinds for text in hooks]
+    fields = ("body", "present", "response", "alternates", "beside")
+    dotted += [getattr(kind, text) for kind in api.kinds for text in fields]
     assert all(callable(load(text)) for text in dotted if text)
     methods = [text for kind in api.kinds for text in (kind.listing, kind.check) if text]
     assert api.provider is not None or not methods

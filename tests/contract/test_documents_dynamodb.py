@@ -245,10 +245,12 @@ async def test_a_large_body_is_there_before_the_item_names_it_and_stays_if_no_an
 ) -> None:
     """A write of which nobody knows may have been carried out: the item may name the blob."""
     store = opened(script_url, tmp_path, patience=0.1)
+    (tmp_path / "old").touch()
     script.answers = [None]
     with pytest.raises(StateUnavailable):
-        await store.put(READ, body_of(1, LARGE))
-    (blob,) = named(tmp_path)
+        await store.put(replace(READ, tag="b old"), body_of(1, LARGE))
+    (blob,) = (path for path in named(tmp_path) if path.name != "old")
+    assert (tmp_path / "old").exists()
     values = script.asked[0][1]["ExpressionAttributeValues"]
     assert values[":blob"]["S"] == str(blob.relative_to(tmp_path))
     assert int(values[":size"]["N"]) == blob.stat().st_size

@@ -114,7 +114,7 @@ def test_members_that_are_called_like_a_keyword_are_kept() -> None:
 
 def test_every_region_of_the_services_is_left() -> None:
     before = json.loads((DATA / "endpoints.json").read_text(encoding="utf-8"))
-    after = trim_endpoints(before)
+    after = trim_endpoints(before, OPERATIONS)
     for old, new in zip(before["partitions"], after["partitions"], strict=True):
         assert (old["regions"], old["defaults"]) == (new["regions"], new["defaults"])
         assert new["services"] == {name: old["services"][name] for name in SERVICES if name in old["services"]}
@@ -142,6 +142,13 @@ def test_a_cut_loader_knows_the_services_in_use_and_no_other(tmp_path: Path) -> 
     }
     assert loader.load_data("partitions")["partitions"]
     assert not list(data.rglob("*.gz"))
+
+
+def test_a_package_without_blobs_has_no_description_of_s3(tmp_path: Path) -> None:
+    data = copied(tmp_path)
+    trim_sdk_data(data, {"core.stores.answers.dynamodb"})
+    loader = botocore.loaders.Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
+    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3"})
 
 
 def test_an_operation_that_botocore_has_no_more_stops_the_build(
