@@ -344,6 +344,8 @@ async def test_a_shard_is_leased_by_one_and_taken_over_when_the_lease_has_ended(
     assert await store.checkpoint(worked(mine))
     yours = await leased_shard(store, one, 0, "you", now=UNTIL + 1)
     assert yours == worked(mine, holder="you", until=UNTIL + 61, attempts=1)
+    assert await store.checkpoint(replace(yours, attempts=0))
+    assert (await store.shards(one))[0].attempts == 0
     assert await store.lease_shard(one, 2, "me", now=NOW, until=UNTIL) is None
 
 
