@@ -23,7 +23,7 @@ from infra.dependencies import LOCK, Dependency, licences, prune
 from infra.external import ExternalPackages, copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
 from infra.needs import Needs, needs
 from infra.rewrite import rewrite
-from infra.sdk_data import trim_sdk_data
+from infra.sdk_data import ONLY_WITH, trim_sdk_data
 from infra.trim import remove, trim
 from infra.uv import uv
 
@@ -107,7 +107,7 @@ def build(request: BuildRequest) -> BuildResult:
     trim(request.out)
     rewrite(request.out)
     if (data := request.out / "botocore" / "data").exists():
-        trim_sdk_data(data)
+        trim_sdk_data(data, ONLY_WITH.values() if needed.everything else needed.modules)
     _copy_sources(request)
     run_config = copy_specs(directory, run_config, request.out)
     drop_metadata(request.out, external.distributions)

@@ -5,7 +5,7 @@ ms of it. They are written without botocore's gzip: the package is compressed al
 time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 import gzip
 import json
 from pathlib import Path
@@ -15,8 +15,23 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
     "bedrock/2023-04-20": ("ListFoundationModels", "ListGuardrails", "ListInferenceProfiles"),
     "bedrock-runtime/2023-09-30": ("ApplyGuardrail", "Converse", "ConverseStream", "InvokeModel"),
     "dynamodb/2012-08-10": ("DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "s3/2006-03-01": (
+        "AbortMultipartUpload",
+        "CompleteMultipartUpload",
+        "CreateMultipartUpload",
+        "DeleteObject",
+        "DeleteObjects",
+        "GetObject",
+        "HeadBucket",
+        "HeadObject",
+        "ListObjectsV2",
+        "PutObject",
+        "UploadPart",
+    ),
     "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # the latter by the SDK's own chain of credentials
 }
+ONLY_WITH: Final = {"s3/2006-03-01": "core.stores.blobs.s3"}
+"""The module that a package has where it needs the description of this service; those of all others are in every package."""
 MODEL: Final = "service-2"
 PAGES: Final = "paginators-1"
 RULES: Final = "endpoint-rule-set-1"
@@ -25,16 +40,17 @@ PROSE: Final = frozenset({"documentation", "examples"})
 type Json = dict[str, Any]
 
 
-def trim_sdk_data(data: Path) -> None:
-    """Leave in botocore's folder `data` what OPERATIONS need, and nothing of any other service.
+def trim_sdk_data(data: Path, modules: Collection[str] = frozenset(ONLY_WITH.values())) -> None:
+    """Leave in botocore's folder `data` what OPERATIONS need in a package with these modules, and nothing more.
 
     Raises:
         ValueError: this botocore does not have an operation of the table.
     """
+    services = [name for name in OPERATIONS if name not in ONLY_WITH or ONLY_WITH[name] in modules]
     contents = {
-        f"{service}/{part}": _part(data, service, part) for service in OPERATIONS for part in (MODEL, PAGES, RULES)
+        f"{service}/{part}": _part(data, service, part) for service in services for part in (MODEL, PAGES, RULES)
     }
-    endpoints = trim_endpoints(_read(data / "endpoints.json"))
+    endpoints = trim_endpoints(_read(data / "endpoints.json"), services)
     for path in sorted(data.rglob("*"), reverse=True):
         if path.parent != data:
             path.unlink() if path.is_file() else path.rmdir()
@@ -56,12 +72,15 @@ def trim_model(model: Json, operations: Iterable[str]) -> Json:
             shapes[name] = model["shapes"][name]
             waiting += sorted(set(_shapes(shapes[name])))
     ordered = {name: shape for name, shape in model["shapes"].items() if name in shapes}  # so that a build repeats
-    return cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
+    trimmed = cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
+    for parameter in trimmed.get("clientContextParams", {}).values():
+        parameter["documentation"] = ""  # which the SDK reads, of S3's
+    return trimmed
 
 
-def trim_endpoints(endpoints: Json) -> Json:
-    """The endpoints of the services in use, in every partition and region."""
-    services = {name.partition("/")[0] for name in OPERATIONS}
+def trim_endpoints(endpoints: Json, operations: Iterable[str]) -> Json:
+    """The endpoints of these services, by their names in OPERATIONS, in every partition and region."""
+    services = {name.partition("/")[0] for name in operations}
     partitions = [
         partition | {"services": {name: of for name, of in partition["services"].items() if name in services}}
         for partition in endpoints["partitions"]

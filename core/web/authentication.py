@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import ApiError, InvalidRequest
-from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, Call
+from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, ActingFor, Call
 from core.platform.json_reader import read_object
 from core.web.exchange import Exchange, Handler
 from core.web.failures import attempt, error_response
@@ -31,7 +31,8 @@ class AuthenticationMiddleware:
         if isinstance(call, ApiError):
             return error_response(call)
         exchange.call = exchange.request.scope[CALL] = call
-        return await handle(exchange)
+        with ActingFor(call):
+            return await handle(exchange)
 
     async def _identify(self, request: Request) -> Call:
         source = request.client.host if request.client is not None else ""

@@ -38,13 +38,17 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Jobs(Place[JobStore]):
+    """`space` begins the namespaces: tests share a table, as one takes long to make."""
+
+    space: str = ""
+
     @override
     def connect(self, namespace: str = "", clock: Callable[[], float] = time.time) -> JobStore:
         if self.endpoint is None:
             connection = SqliteConnection(
                 Path(self.place), SCHEMA, owner=OWNER, unavailable=StateUnavailable, patience=PATIENCE
             )
-            return SqliteJobs(connection, namespace=namespace, clock=clock)
+            return SqliteJobs(connection, namespace=self.space + namespace, clock=clock)
         table = Table(
             self.place,
             region=None,
@@ -52,7 +56,7 @@ class Jobs(Place[JobStore]):
             answer_seconds=PATIENCE,
             failure=StateUnavailable,
         )
-        return DynamoJobs(table, namespace=namespace, backoff=PATIENT, clock=clock)
+        return DynamoJobs(table, namespace=self.space + namespace, backoff=PATIENT, clock=clock)
 
 
 def job(number: int = 1, **fields: Any) -> Job:

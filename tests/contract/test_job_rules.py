@@ -21,7 +21,7 @@ from core.errors import (
 from core.frame.callers import ANONYMOUS, CURRENT_CALL, Call, Principal
 from core.frame.types import JsonObject
 from core.services.jobs.kind import FinishRun, JobFailed, JobKind, PrepareRun, Result, Row, Slice
-from core.services.jobs.messages import DONE, Again, GiveBack
+from core.services.jobs.messages import DONE, Again, GiveBack, Task
 from core.services.jobs.shard_run import ShardRun
 from core.services.jobs.timing import Timing, Turn
 from core.stores.jobs.port import Counts
@@ -56,6 +56,10 @@ async def closing() -> AsyncGenerator[None]:
     await close_all()
 
 
+def parts_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("parts/**/*") if path.is_file()]
+
+
 def rows_of(count: int) -> list[dict[str, int]]:
     return [{"row": number} for number in range(count)]
 
@@ -68,8 +72,8 @@ async def test_a_job_is_prepared_worked_on_and_finished_in_the_order_of_its_rows
     assert (done.status, done.shards, done.left, done.rows) == ("completed", 5, 0, 30)
     assert done.counts == Counts(30, 0, {"m": 60})
     assert done.result == {"lines": 30, "file": "output.jsonl"}
-    assert bench.output(job) == rows_of(30)
-    assert not [path for path in tmp_path.rglob("parts/**/*") if path.is_file()]
+    assert await bench.output(job) == rows_of(30)
+    assert parts_in(tmp_path) == []
 
 
 async def test_a_job_without_rows_completes(tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ async def test_a_job_without_rows_completes(tmp_path: Path) -> None:
     job = await bench.create(0)
     await bench.until_idle()
     assert (await bench.job(job)).status == "completed"
-    assert bench.output(job) == []
+    assert await bench.output(job) == []
 
 
 # ---- 1 and 2: leases, and parts that are named after they are written
@@ -117,7 +121,7 @@ async def test_a_lapsed_lease_is_taken_over_and_only_rows_without_a_checkpoint_a
     await bench.until_idle()
     assert upstream.asked == dict.fromkeys(range(8), 1) | {8: 2, 9: 2}
     assert (await bench.job(job)).counts == Counts(10, 0, {"m": 20})
-    assert bench.output(job) == rows_of(10)
+    assert await bench.output(job) == rows_of(10)
 
 
 async def test_what_a_worker_writes_after_it_lost_its_lease_is_never_read(tmp_path: Path) -> None:
@@ -130,14 +134,14 @@ async def test_what_a_worker_writes_after_it_lost_its_lease_is_never_read(tmp_pa
     bench.clock.now += 61
     fast = await begun(bench, body)
     upstream.release.set()
-    assert await asyncio.gather(slow, fast) == [DONE, DONE]
+    outcomes = [*(await asyncio.gather(slow, fast))]
+    assert outcomes == [DONE, DONE]
     [shard] = await bench.shards(job)
     assert len(shard.parts) == 1
-    parts = [path for path in tmp_path.rglob("parts/**/*") if path.is_file()]
-    assert len(parts) == 2
+    assert len(parts_in(tmp_path)) == 2
     await bench.until_idle()
     assert (await bench.job(job)).counts == Counts(3, 0, {"m": 6})
-    assert bench.output(job) == rows_of(3)
+    assert await bench.output(job) == rows_of(3)
     assert upstream.asked == {0: 2, 1: 2, 2: 2}
 
 
@@ -209,8 +213,22 @@ async def test_a_store_that_is_down_for_a_while_loses_no_row_and_asks_none_that_
     monkeypatch.setattr(bench.blobs, "put", put)
     assert await shard == DONE
     await bench.until_idle()
-    assert bench.output(job) == rows_of(4)
+    assert await bench.output(job) == rows_of(4)
     assert set(upstream.asked.values()) == {1}
+
+
+async def test_a_store_that_is_down_for_long_uses_up_no_deliveries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, row_kind())
+
+    async def fails(*_: object) -> Any:
+        raise StateUnavailable("down")
+
+    monkeypatch.setattr(bench.store, "get", fails)
+    outcomes = [await bench.run({"job": "job_1", "do": "tick", "number": 7}, receives=n) for n in (1, 2, 3, 4, 5)]
+    assert outcomes[:3] == [GiveBack(5), GiveBack(15), GiveBack(45)]
+    assert outcomes[3:] == [Again(Task("job_1", "tick", 7), "", 120)] * 2
 
 
 async def test_a_message_is_given_back_where_the_store_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,16 +256,10 @@ async def test_before_its_deadline_a_worker_begins_no_row_and_sends_the_shard_on
     bench.clock.now += 50  # less than the margin is left
     await asyncio.sleep(0.1)
     upstream.release.set()
-    assert await shard == Again((await bench_task(bench, job.id)), "", 0)
+    assert await shard == Again(Task(job.id, "shard", 0), "", 0)
     assert upstream.asked == {0: 1, 1: 1}
     [left] = await bench.shards(job)
     assert (left.state, left.done, left.attempts) == ("waiting", 0b11, 0)
-
-
-async def bench_task(bench: Bench, job_id: str, number: int = 0) -> Any:
-    from core.services.jobs.messages import Task
-
-    return Task(job_id, "shard", number)
 
 
 async def test_a_row_that_outlasts_the_worker_is_cancelled_and_asked_by_the_next(tmp_path: Path) -> None:
@@ -284,7 +296,7 @@ async def test_after_five_takeovers_the_rows_left_are_errors(tmp_path: Path) -> 
     assert await bench.run(body) == DONE
     await bench.until_idle()
     assert upstream.asked == {0: 1, 1: 1, 2: 5}
-    assert bench.output(job) == [{"row": 0}, {"row": 1}, {"row": 2, "error": "worker_lost"}]
+    assert await bench.output(job) == [{"row": 0}, {"row": 1}, {"row": 2, "error": "worker_lost"}]
     assert (await bench.job(job)).counts == Counts(2, 1, {"m": 4})
 
 
@@ -390,7 +402,7 @@ async def test_a_job_ends_at_its_deadline_and_keeps_what_was_done(tmp_path: Path
     expired = await bench.job(job)
     assert (expired.status, expired.outcome) == ("expired", "expired")
     assert expired.counts == Counts(3, 0, {"m": 6})
-    assert bench.output(job) == [{"row": 0}, {"row": 1}, {"row": 3}]
+    assert await bench.output(job) == [{"row": 0}, {"row": 1}, {"row": 3}]
 
 
 async def test_looking_at_a_job_that_is_overdue_makes_it_tick_again(tmp_path: Path) -> None:
@@ -425,7 +437,7 @@ async def test_cancelling_keeps_what_was_done_and_asks_nothing_more(tmp_path: Pa
     await bench.until_idle()
     cancelled = await bench.job(job)
     assert cancelled.status == "cancelled"
-    assert bench.output(job) == [{"row": 0}, {"row": 2}]
+    assert await bench.output(job) == [{"row": 0}, {"row": 2}]
     assert cancelled.counts == Counts(2, 0, {"m": 4})
 
 
@@ -477,7 +489,7 @@ async def test_a_row_that_fails_fails_alone(
     job = await bench.create(3)
     await bench.until_idle()
     assert upstream.asked == {0: 1, 1: asked, 2: 1}
-    assert bench.output(job) == [{"row": 0}, {"row": 1, "error": code}, {"row": 2}]
+    assert await bench.output(job) == [{"row": 0}, {"row": 1, "error": code}, {"row": 2}]
     assert (await bench.job(job)).counts == Counts(2, 1, {"m": 4})
 
 
@@ -489,12 +501,12 @@ async def test_a_row_that_is_refused_for_a_while_is_asked_again_after_as_long_as
     before = asyncio.get_running_loop().time()
     await bench.until_idle()
     assert asyncio.get_running_loop().time() - before >= 1
-    assert bench.output(job) == rows_of(2)
+    assert await bench.output(job) == rows_of(2)
     assert upstream.asked == {0: 2, 1: 1}
 
 
 async def test_a_line_with_a_break_or_of_ten_megabytes_stays_a_line(tmp_path: Path) -> None:
-    async def ask(row: Row, call: Call) -> Result:
+    async def ask(row: Row, _: Call) -> Result:
         if row.index == 1:
             return Result(b'{"row":\n1}')
         return Result(json.dumps({"row": "x" * 10_000_000 if row.index == 0 else row.index}).encode())
@@ -502,7 +514,7 @@ async def test_a_line_with_a_break_or_of_ten_megabytes_stays_a_line(tmp_path: Pa
     bench = Bench(tmp_path, row_kind(ask))
     job = await bench.create(3)
     await bench.until_idle()
-    first, second, third = bench.output(job)
+    first, second, third = await bench.output(job)
     assert (len(first["row"]), second["error"], third["row"]) == (10_000_000, "row_failed", 2)
 
 
@@ -514,7 +526,7 @@ async def test_rows_run_as_their_owner(tmp_path: Path) -> None:
     bench = Bench(tmp_path, row_kind(ask))
     job = await bench.create(1, call=Call(ADA))
     await bench.until_idle()
-    assert bench.output(job) == [{"row": 0, "by": "ada"}]
+    assert await bench.output(job) == [{"row": 0, "by": "ada"}]
 
 
 # ---- quota, owners
@@ -528,6 +540,7 @@ class OneAtATime:
         self.settled: list[int | None] = []
 
     async def admit(self, call: Call, tokens: int | None) -> "OneAtATime":
+        assert (call.principal, tokens) == (ANONYMOUS, 0)
         if not self.left:
             raise QuotaExceeded(retry_after=3000)
         self.left -= 1
@@ -551,7 +564,7 @@ async def test_a_quota_that_is_used_up_pauses_the_shard_and_fails_nothing(tmp_pa
     assert quota.settled == [2, 2]
     quota.left = 10
     await bench.until_idle()
-    assert bench.output(job) == rows_of(3)
+    assert await bench.output(job) == rows_of(3)
     assert upstream.asked == {0: 1, 1: 1, 2: 1}
 
 
@@ -582,7 +595,7 @@ async def test_an_owner_that_is_revoked_ends_its_job_and_what_was_paid_for_is_ke
     assert failed.status == "failed"
     assert failed.reason.startswith("owner_revoked")
     assert failed.counts == Counts(2, 0, {"m": 4})
-    assert bench.output(job) == rows_of(2)
+    assert await bench.output(job) == rows_of(2)
 
 
 # ---- making jobs
@@ -649,7 +662,7 @@ async def test_what_fails_for_a_while_is_tried_again_later_each_time(tmp_path: P
     await bench.until_idle()
     assert (await bench.job(job)).status == "completed"
     assert (await bench.job(job)).attempts == 0
-    assert bench.output(job) == rows_of(3)
+    assert await bench.output(job) == rows_of(3)
 
 
 @pytest.mark.parametrize("at", ["prepare", "work", "finish"])
@@ -687,7 +700,7 @@ async def test_a_step_of_work_without_rows_is_not_done_twice(tmp_path: Path) -> 
             await run.save(b"%d" % (number + 1))
         run.count(Counts(completed=1))
 
-    async def prepare(run: PrepareRun) -> Sequence[Slice]:
+    async def prepare(_: PrepareRun) -> Sequence[Slice]:
         return [Slice({}, 1)]
 
     async def end(run: FinishRun) -> JsonObject:

@@ -16,15 +16,24 @@ from core.errors import InvalidRequest, NotFound, StateUnavailable
 from core.frame.callers import ANONYMOUS, Principal
 from core.stores.jobs.codec import MOST_BODY
 from core.stores.jobs.port import ENDED, Counts, Job, JobStore, Outcome, Shard, Status
+from infra.local import dynamodb
 from tests.contract.jobs import EXPIRES, KINDS, NOW, UNTIL, Clock, Jobs, Model, job, running, shards_of
 
 COUNTS = Counts(5, 2, {"llama/ü": 1234, "b": 0})
 BOB = Principal("bob", {})
 
 
+@pytest.fixture(scope="module")
+def jobs_table(dynamodb_endpoint: str) -> str:
+    name = f"jobs-{uuid.uuid4().hex}"
+    dynamodb.create_table(dynamodb_endpoint, name, range_key="sk")
+    return name
+
+
 @pytest.fixture(params=KINDS)
 def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Jobs:
-    return Jobs.fresh(request, request.param, tmp_path, "state_table")
+    request.getfixturevalue("aws_credentials")
+    return Jobs.fresh(request, request.param, tmp_path, "jobs_table", space=uuid.uuid4().hex)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-import json
 from pathlib import Path
 import random
 import signal
@@ -22,7 +21,7 @@ from core.stores.blobs.port import BlobStore
 from core.stores.jobs.port import ENDED, Counts, Job, JobStore
 from tests.parts.job_process import JobPlace, Settings
 from tests.parts.row_upstream import RowUpstream, serving
-from tests.parts.toy_jobs import OUTPUT
+from tests.parts.toy_jobs import output_of
 
 SECONDS = 240  # a slow machine is no failure
 
@@ -40,7 +39,7 @@ class Crew:
         self.processes = [settings.start(self.log) for settings in self.settings]
 
     def kill_one(self) -> None:
-        number = random.randrange(len(self.processes))
+        number = random.randrange(len(self.processes))  # noqa: S311 - no secret
         self.processes[number].kill()
         self.processes[number].wait()
         self.processes[number] = self.settings[number].start(self.log)
@@ -64,10 +63,6 @@ class House:
     async def create(self, rows: int) -> Job:
         return await self.service.create("toy", Call(ANONYMOUS), {"rows": rows})
 
-    async def output(self, job: Job) -> list[dict[str, int]]:
-        content = b"".join([chunk async for chunk in self.blobs.read(f"jobs/{job.id}/{OUTPUT}")])
-        return [json.loads(line) for line in content.splitlines()]
-
     async def wait(self, job: Job, crew: Crew, *, kill_every: float | None = None) -> Job:
         """The job once it has ended; meanwhile workers die, and its counts only grow."""
         started = killed = time.monotonic()
@@ -85,7 +80,8 @@ class House:
                 await asyncio.to_thread(crew.kill_one)
                 killed = time.monotonic()
         assert current is not None
-        raise AssertionError(f"{current}\n{await self.jobs.shards(current)}\n{crew.log.read_text()[-5000:]}")
+        open_ = [shard for shard in await self.jobs.shards(current) if shard.state != "done"]
+        raise AssertionError(f"{current}\n{open_}\n{crew.log.read_text()[-9000:]}")
 
 
 @asynccontextmanager
@@ -127,7 +123,7 @@ async def run_job(
         finally:
             codes = crew.stop()
         seconds = time.monotonic() - started
-        lines = await house.output(job)
+        lines = await output_of(house.blobs, job.id)
         print(
             f"\n{rows} rows in {seconds:.0f} s, {crew.kills} kills: {len(lines)} lines, {len({r['row'] for r in lines})} distinct,"
             f" in order: {lines == [{'row': n} for n in range(rows)]}; counts {ended.counts};"

@@ -16,11 +16,12 @@ from core.services.jobs.kind import JobKind
 from core.services.jobs.messages import Again, Done, GiveBack, Outcome
 from core.services.jobs.service import JobService
 from core.services.jobs.timing import Timing, Turn
+from core.stores.blobs.local import connect as connect_blobs
 from core.stores.jobs.port import Job, JobStore, Shard
 from core.stores.jobs.sqlite import connect
 from core.stores.queue.port import Delivery, Message
 from tests.fakes import Clock
-from tests.parts.toy_jobs import OUTPUT, FolderBlobs
+from tests.parts.toy_jobs import output_of
 
 OPEN: list[JobStore] = []
 """The stores of all benches, which `close_all` closes."""
@@ -60,10 +61,10 @@ class MemoryQueue:
         raise NotImplementedError
 
     async def extend(self, delivery: Delivery, *, seconds: int) -> bool:
-        return True
+        raise NotImplementedError
 
     async def done(self, delivery: Delivery) -> None:
-        return None
+        raise NotImplementedError
 
     def warm(self) -> None:
         return None
@@ -89,7 +90,7 @@ class Bench:
         self.queue = MemoryQueue(self.clock)
         self.store: JobStore = parts.pop("jobs", None) or connect(str(folder / "jobs.db"))
         OPEN.append(self.store)
-        self.blobs = FolderBlobs(folder)
+        self.blobs = connect_blobs(str(folder / "blobs"))
         self.timing = timing or Timing(checkpoint=0.05, grace=0.1)
         self.engine = Engine(
             self.store, self.queue, self.blobs, {kind.name: kind}, timing=self.timing, clock=self.clock, **parts
@@ -139,9 +140,8 @@ class Bench:
             await self.deliver()
         raise AssertionError(f"still waiting: {self.queue.waiting[:5]}")
 
-    def output(self, job: Job) -> list[dict[str, Any]]:
-        text = (self.blobs.folder / "jobs" / job.id / OUTPUT).read_text()
-        return [json.loads(line) for line in text.splitlines()]
+    async def output(self, job: Job) -> list[dict[str, Any]]:
+        return await output_of(self.blobs, job.id)
 
 
 async def begun(bench: Bench, body: dict[str, Any], turn: Turn | None = None) -> "asyncio.Task[Outcome]":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 import json
+import logging
 from pathlib import Path
 import random
 import resource
@@ -25,7 +26,7 @@ from core.services.jobs.timing import Timing
 from core.stores.blobs.port import BlobStore
 from core.stores.jobs.port import JobStore
 from core.stores.queue.port import Delivery, Message, WorkQueue
-from tests.parts.toy_jobs import FolderBlobs, row_kind
+from tests.parts.toy_jobs import row_kind
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,18 +44,20 @@ class JobPlace:
 
     def connect(self) -> tuple[JobStore, WorkQueue, BlobStore]:
         if not self.table:
+            from core.stores.blobs.local import connect as connect_folder
             from core.stores.jobs.sqlite import connect as connect_jobs
             from core.stores.queue.sqlite import connect as connect_queue
 
             file = str(Path(self.folder) / "jobs.db")
-            return connect_jobs(file), connect_queue(file), FolderBlobs(Path(self.folder))
+            return connect_jobs(file), connect_queue(file), connect_folder(str(Path(self.folder) / "blobs"))
+        from core.stores.blobs.s3 import connect as connect_bucket
         from core.stores.jobs.dynamodb import connect as connect_table
         from core.stores.queue.sqs import connect as connect_sqs
 
         where: dict[str, Any] = {"region": None, "namespace": None}
         jobs = connect_table(self.table, endpoint_url=self.dynamodb, **where)
         queue = connect_sqs(self.queue, endpoint_url=self.moto, **where)
-        return jobs, queue, FolderBlobs(Path(self.folder))
+        return jobs, queue, connect_bucket(self.bucket, endpoint_url=self.moto)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Settings:
     unreliable: bool = False
     timing: dict[str, float] = field(default_factory=lambda: {"lease": 6.0, "checkpoint": 0.5, "tick": 5, "sweep": 2})
 
-    def start(self, log: Path, **environment: str) -> "subprocess.Popen[bytes]":
+    def start(self, log: Path) -> "subprocess.Popen[bytes]":
         with log.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.parts.job_process", json.dumps(asdict(self))],
@@ -81,6 +84,9 @@ class Settings:
             )
 
 
+CHANCE = random.Random()  # noqa: S311 - no secret
+
+
 class UnreliableQueue:
     """A queue as the worst of all standard queues would be."""
 
@@ -88,12 +94,12 @@ class UnreliableQueue:
         self._queue = queue
 
     async def send(self, messages: Sequence[Message], *, delay: int = 0) -> None:
-        await self._queue.send(messages, delay=min(900, delay + random.randrange(4)))
-        if random.random() < 0.5:
-            await self._queue.send(messages, delay=min(900, delay + random.randrange(8)))
+        await self._queue.send(messages, delay=min(900, delay + CHANCE.randrange(4)))
+        if CHANCE.random() < 0.5:
+            await self._queue.send(messages, delay=min(900, delay + CHANCE.randrange(8)))
 
     async def done(self, delivery: Delivery) -> None:
-        if random.random() < 0.8:  # else it is delivered again
+        if CHANCE.random() < 0.8:  # else it is delivered again
             await self._queue.done(delivery)
 
     def __getattr__(self, name: str) -> Any:
@@ -127,6 +133,7 @@ class HttpAsk:
 
 
 async def main(settings: Settings) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(message)s")
     jobs, queue, blobs = settings.place.connect()
     ask = HttpAsk(settings.upstream)
     kind = row_kind(ask, per_shard=settings.per_shard, at_once=settings.at_once)

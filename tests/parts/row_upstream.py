@@ -10,6 +10,8 @@ import threading
 
 from aiohttp import web
 
+CHANCE = random.Random()  # noqa: S311 - no secret
+
 
 @dataclass
 class RowUpstream:
@@ -26,14 +28,14 @@ class RowUpstream:
 
     async def answer(self, request: web.Request) -> web.Response:
         row = (await request.json())["row"]
-        if random.random() < self.share_throttled:
+        if CHANCE.random() < self.share_throttled:
             self.throttled += 1
             return web.json_response({}, status=429)
         self.asked[row] += 1
         self.now += 1
         self.peak = max(self.peak, self.now)
         try:
-            await asyncio.sleep(random.uniform(self.fastest, self.slowest))
+            await asyncio.sleep(CHANCE.uniform(self.fastest, self.slowest))
         finally:
             self.now -= 1
         return web.json_response({"row": row})

@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import json
-from pathlib import Path
 
-from core.errors import ApiError, NotFound
+from core.errors import ApiError
 from core.frame.callers import Call
 from core.frame.types import JsonObject
 from core.services.jobs.kind import FinishRun, JobKind, PrepareRun, Result, Row, Slice
 from core.services.jobs.rows import RowWork
 from core.services.jobs.shard_run import ShardRun
-from core.stores.blobs.port import Blob, PresignedRequest
+from core.stores.blobs.port import BlobStore
 
 type Ask = Callable[[Row, Call], Awaitable[Result]]
 
@@ -59,58 +58,7 @@ async def finish(run: FinishRun) -> JsonObject:
     return {"lines": lines, "file": OUTPUT}
 
 
-class FolderBlobs:
-    """A BlobStore in a folder, without what jobs make no use of."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    async def put(
-        self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
-    ) -> Blob:
-        path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{id(content)}~")
-        with part.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                async for chunk in content:
-                    file.write(chunk)
-        part.rename(path)
-        return Blob(key, path.stat().st_size, media_type)
-
-    async def head(self, key: str) -> Blob | None:
-        path = self.folder / key
-        return Blob(key, path.stat().st_size) if path.exists() else None
-
-    async def read(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        try:
-            content = (self.folder / key).read_bytes()
-        except FileNotFoundError:
-            raise NotFound(key) from None
-        yield content[start:stop]
-
-    async def delete(self, *keys: str) -> None:
-        for key in keys:
-            (self.folder / key).unlink(missing_ok=True)
-
-    async def delete_below(self, prefix: str) -> int:
-        paths = [path for path in (self.folder / prefix).rglob("*") if path.is_file()]
-        for path in paths:
-            path.unlink()
-        return len(paths)
-
-    async def download_url(
-        self, key: str, *, seconds: int, filename: str = "", media_type: str = ""
-    ) -> PresignedRequest | None:
-        return None
-
-    async def upload_url(self, key: str, *, seconds: int, size: int, media_type: str) -> PresignedRequest | None:
-        return None
-
-    def warm(self) -> None:
-        return None
-
-    async def close(self) -> None:
-        return None
+async def output_of(blobs: BlobStore, job_id: str) -> list[JsonObject]:
+    """The lines of the result, in their order."""
+    content = b"".join([chunk async for chunk in blobs.read(f"jobs/{job_id}/{OUTPUT}")])
+    return [json.loads(line) for line in content.splitlines()]

@@ -22,12 +22,14 @@ from core.services.jobs.timing import Timing, Turn
 from core.stores.blobs.port import BlobStore
 from core.stores.jobs.port import Job, JobStore
 from core.stores.jobs.port import Outcome as JobOutcome
-from core.stores.queue.port import MOST_DELAY, Delivery, WorkQueue
+from core.stores.queue.port import MOST_DELAY, MOST_RECEIVES, Delivery, WorkQueue
 
 log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 10  # messages of one request
 OWNER_REVOKED: Final = "owner_revoked: whoever made this job may no longer call."
+FIRST_PAUSE: Final = 5  # seconds, while a store cannot be reached
+LONG_PAUSE: Final = 120
 SOURCE: Final = "job"  # of the calls of an anonymous owner: all of them share one quota
 
 
@@ -65,7 +67,7 @@ class Engine:
             return await self._run(task, delivery, turn or Turn())
         except StateUnavailable as failure:
             log.warning("job %s, %s: %s", task.job, task.do, failure)
-            return GiveBack()
+            return _postpone(task, delivery.receives)
 
     async def _run(self, task: Task, delivery: Delivery, turn: Turn) -> Outcome:
         from core.services.jobs import ends, shards, ticks
@@ -144,6 +146,13 @@ class Engine:
             return None
         seconds = min(MOST_DELAY, self.timing.retry * 2**task.tries)
         return Again(task.again(), job.owner, round(seconds))
+
+
+def _postpone(task: Task, receives: int) -> Outcome:
+    """Later each time; before its deliveries are used up, which are for crashes, by another message."""
+    if receives >= MOST_RECEIVES - 1:
+        return Again(task, "", LONG_PAUSE)
+    return GiveBack(FIRST_PAUSE * 3 ** (receives - 1))
 
 
 def new_holder() -> str:

@@ -158,11 +158,7 @@ class _Requests:
         return await self._client.create_multipart_upload(**request)
 
     async def upload_part(self, **request: Any) -> Any:  # noqa: ANN401
-        try:
-            answer = await self._ask(self._client.upload_part(**_as_file(request)))
-        except Exception as failure:
-            self._pipe.fail(failure)  # else aioboto3 would go on to read
-            raise
+        answer = await self._ask(self._client.upload_part(**_as_file(request)))
         self._pipe.note_sent(len(request["Body"]))
         return answer
 
@@ -186,8 +182,10 @@ class _Requests:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait({task})
-        if task.cancelled():
-            raise UploadStopped
+        failure = UploadStopped() if task.cancelled() else task.exception()
+        if failure is not None:
+            self._pipe.fail(failure)  # else aioboto3 would go on to read
+            raise failure
         return task.result()
 
 
