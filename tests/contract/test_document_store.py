@@ -160,6 +160,8 @@ async def test_what_has_expired_is_gone_for_every_call_at_once(
         for one in (store, other):
             assert await one.get("notes", "n-1") == made
             assert await ids(one, "book") == ["n-1", "n-2"]
+            with pytest.raises(Conflict):
+                await one.create(NOTE)
         clock.now = NOW + 100
         for one in (store, other):
             assert await one.get("notes", "n-1") is None
