@@ -38,7 +38,7 @@ from core.stores.blobs.port import CHUNK, Blob, BlobStore, PresignedRequest
 PARTIAL: Final = "~partial"
 BLOB: Final = "~"
 DAY: Final = 86_400.0  # seconds
-SWEEP_SECONDS: Final = 3600.0  # between two looks at what was left behind
+SWEEP_SECONDS: Final = 3600.0  # between two looks at what was remaining behind
 BUFFER: Final = 16 * CHUNK  # bytes that are read or written at once, in a thread
 MOST_NAME: Final = 200  # characters of a name, of at most 255 that file systems take
 MOST_HEAD: Final = 4096  # bytes
@@ -119,9 +119,9 @@ class LocalBlobs:
             if content is None:
                 raise missing(key)
             content.file.seek(content.head + start)
-            left = (content.blob.size if stop is None else min(stop, content.blob.size)) - start
-            while left > 0 and (buffer := await self._run(content.file.read, min(left, BUFFER))):
-                left -= len(buffer)
+            remaining = (content.blob.size if stop is None else min(stop, content.blob.size)) - start
+            while remaining > 0 and (buffer := await self._run(content.file.read, min(remaining, BUFFER))):
+                remaining -= len(buffer)
                 for at in range(0, len(buffer), CHUNK):
                     yield buffer[at : at + CHUNK]
 
@@ -207,13 +207,13 @@ class LocalBlobs:
     def _finish(self, part: _Partial, key: str) -> None:
         part.sync()
         path = self._path(key)
-        for left in reversed(range(TRIES)):
+        for remaining in reversed(range(TRIES)):
             try:
                 _make_directory(path.parent)
                 part.path.replace(path)
                 break
             except FileNotFoundError:  # another has removed the directory, which was empty
-                if not left:
+                if not remaining:
                     raise
         directory = os.open(path.parent, os.O_RDONLY)
         try:
