@@ -11,9 +11,13 @@ ApiError
 ├── AnswerUnderWay        409   carries Retry-After, seconds: an earlier call with the same Idempotency-Key
 ├── BodyTooLarge          413
 ├── DocumentTooLarge      413
+├── UnsupportedMediaType  415
+├── RangeNotSatisfiable   416   carries Content-Range
 ├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
+├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
+├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
@@ -153,6 +157,23 @@ class DocumentTooLarge(ApiError):
         super().__init__(f"It has more than {limit} bytes as JSON, the most that is kept in one piece.")
 
 
+class UnsupportedMediaType(ApiError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class RangeNotSatisfiable(ApiError):
+    status = 416
+    type = "invalid_request_error"
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        """`size` is how many bytes there are."""
+        message = f"There are no such bytes: it has {size}."
+        super().__init__(message, headers={"content-range": f"bytes */{size}"})
+
+
 class KeyReused(ApiError):
     status = 422
     type = "invalid_request_error"
@@ -181,6 +202,20 @@ class UpstreamThrottled(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "upstream_rate_limit_exceeded"
+
+
+class RowFailed(ApiError):
+    code = "row_failed"
+
+    def __init__(self) -> None:
+        super().__init__("This row could not be processed. Look at its form and its size; the operator's log has more.")
+
+
+class WorkerLost(ApiError):
+    code = "worker_lost"
+
+    def __init__(self) -> None:
+        super().__init__("Several workers ended without a word while they had this row.")
 
 
 class UpstreamFailed(ApiError):

@@ -19,10 +19,11 @@ from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
 from core.config.problems import Problem
 from core.config.sections import SECTIONS
+from core.frame.api import WORKER
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
-from core.stores.connect import ANSWERS, CONFIGURATIONS, COUNTERS, REGISTRY
+from core.stores.connect import ANSWERS, BLOBS, CONFIGURATIONS, COUNTERS, JOBS, NEEDS, QUEUE, REGISTRY, STATE, StoreKind
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -37,6 +38,8 @@ EXTERNAL: Final = ("core.resolution.external",)
 
 LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 
+UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
+
 # core.resolution imports these inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
@@ -46,11 +49,7 @@ CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     **dict.fromkeys(LIVE, lambda document: "configurations" in document),
 }
 
-STORES: Final[tuple[tuple[Mapping[str, str], tuple[str, ...]], ...]] = (
-    (REGISTRY.adapters, ("metadata_store",)),
-    (COUNTERS.adapters, ("server", "quota", "kvstore")),
-    (ANSWERS.adapters, ("server", "idempotency", "kvstore")),
-)
+STORES: Final[tuple[StoreKind[Any], ...]] = (REGISTRY, COUNTERS, ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,7 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     loaded = interpret(json.loads(run_config), _EveryVariable())
     document = loaded.document
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
+    skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
     specs, problems = _available(document)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
     roots = {
@@ -140,8 +140,11 @@ def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[Pro
 def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
-    stores = [(table, _part(document, *path)) for table, path in STORES]
-    stores += [(CONFIGURATIONS.adapters, document.get("metadata_store"))] if "configurations" in document else []
+    state = {name for api in _manifests(function, loaded, specs) for name in manifest(api).stores}
+    state |= {JOBS.name, QUEUE.name, BLOBS.name} if function == WORKER else set[str]()
+    state |= {other for name in state for other in NEEDS.get(name, ())}
+    kinds = [*STORES, *([CONFIGURATIONS] if "configurations" in document else []), *(STATE[name] for name in state)]
+    stores = [(kind.adapters, _part(document, *kind.path)) for kind in kinds]
     modules = {
         module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))
     }
@@ -161,9 +164,9 @@ def _choose(table: Mapping[str, str], name: object) -> set[str]:
 def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose providers the function has: its own, those that it needs or depends on; an overview has all."""
     configured = {api for api, _, _ in loaded.provider_entries()}
-    api = manifest(function)
-    if api.overview:
+    if function == WORKER or manifest(function).overview:
         return configured & set(names())
+    api = manifest(function)
     try:
         return set(dependency_order({function, *configured.intersection(api.depends)}, needs_of(loaded, specs)))
     except DependencyCycle:  # the function itself stops at it, with a better message
@@ -173,9 +176,9 @@ def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose manifests are read: the function's, and those whose resources the run config has."""
     sections = _part(loaded.document, "resources") or {}
-    return ({function, *_provider_apis(function, loaded, specs)} | {SECTIONS[name].api for name in sections}) & set(
-        names()
-    )
+    served = set(_part(loaded.document, "apis") or ()) if function == WORKER else {function}
+    apis = served | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
+    return apis & set(names())
 
 
 def _follow_imports(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:

@@ -28,9 +28,10 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
         "PutObject",
         "UploadPart",
     ),
+    "sqs/2012-11-05": ("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessageBatch"),
     "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # the latter by the SDK's own chain of credentials
 }
-ONLY_WITH: Final = {"s3/2006-03-01": "core.stores.blobs.s3"}
+ONLY_WITH: Final = {"s3/2006-03-01": "core.stores.blobs.s3", "sqs/2012-11-05": "core.stores.queue.sqs"}
 """The module that a package has where it needs the description of this service; those of all others are in every package."""
 MODEL: Final = "service-2"
 PAGES: Final = "paginators-1"

@@ -12,10 +12,10 @@ import json
 import re
 from typing import Final
 
-from core.apis.index import manifest, route_rows
+from core.apis.index import all_manifests, manifest, route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
-from core.frame.api import Deployment, RouteRow
+from core.frame.api import WORKER, Api, Deployment, RouteRow
 from infra.build import ROOT, modules
 
 PATH: Final = ROOT / "template.yaml"
@@ -36,6 +36,7 @@ WIDTH: Final = 128  # of a statement on one line
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
 URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
 NONE: Final = "!Ref AWS::NoValue"
+HAS_JOBS: Final = table.SEND_JOBS.condition
 BOUNDARY: Final = f"!If [HasBoundary, !Ref PermissionsBoundaryArn, {NONE}]"
 BY_LAMBDA: Final = """
         Version: "2012-10-17"
@@ -47,13 +48,14 @@ GUARDED: Final = "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`module` is that of functions/; `rows` are all that its app serves."""
+    """`module` is that of functions/; `rows` are all that its app serves; `rights` are those beside EVERY."""
 
     module: str
     description: str
     rows: tuple[RouteRow, ...]
     deployment: Deployment = field(default_factory=Deployment)
     streams: bool = False
+    rights: tuple[Right, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,14 +87,31 @@ class Anchors:
 
 
 def functions() -> list[Function]:
-    """The functions of this checkout, in alphabetical order."""
-    return [_function(module) for module in modules()]
+    """The functions of this checkout that serve an API, in alphabetical order."""
+    return [_function(module) for module in modules() if module != WORKER]
 
 
 def _function(module: str) -> Function:
-    docstring = ast.get_docstring(ast.parse((ROOT / "functions" / f"{module}.py").read_text("utf-8"))) or ""
     api, rows = manifest(module), tuple(route_rows([module]))
-    return Function(module, docstring.partition("\n")[0], rows, api.deployment, api.streams)
+    return Function(module, _description(module), rows, api.deployment, api.streams, _rights(api))
+
+
+def _description(module: str) -> str:
+    docstring = ast.get_docstring(ast.parse((ROOT / "functions" / f"{module}.py").read_text("utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+def _rights(api: Api) -> tuple[Right, ...]:
+    """Those that its manifest names, and those of the stores that it keeps state in."""
+    stores = [right for store in api.stores for right in table.OF_STORES[store]]
+    return tuple(dict.fromkeys([*(RIGHTS[sid] for sid in api.deployment.rights), *stores]))
+
+
+def _worker() -> Function:
+    """It acts for every API that has jobs, with the rights of all of them."""
+    rights = [right for api in all_manifests() for right in _rights(api)]
+    own = [right for right in rights if right.condition != HAS_JOBS]
+    return Function(WORKER, _description(WORKER), (), rights=tuple(dict.fromkeys([*own, *table.OF_WORKER])))
 
 
 def groups(every: Iterable[Function]) -> list[Group]:
@@ -146,7 +165,7 @@ def _segment(segment: str) -> str:
 
 def _functions(every: Sequence[Function]) -> str:
     anchors = Anchors()
-    return "\n".join(_stanza(function, anchors) for function in every)
+    return "\n".join([*(_stanza(function, anchors) for function in every), _worker_stanza(_worker(), anchors)])
 
 
 def _stanza(function: Function, anchors: Anchors) -> str:
@@ -172,10 +191,43 @@ def _stanza(function: Function, anchors: Anchors) -> str:
     Type: AWS::Lambda::Permission
     Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
       SourceArn: {anchors("TheApi", THE_API)} }}
+{_log_group_and_role(function, anchors)}"""
+
+
+def _worker_stanza(function: Function, anchors: Anchors) -> str:
+    """Batches of one message, of which a failure is one; a failure of the function itself is all of them."""
+    return f"""\
+  WorkerFunction: # its queue invokes it, and nobody else
+    Condition: {HAS_JOBS}
+    Type: AWS::Serverless::Function
+    Metadata: {{ BuildMethod: makefile }}
+    Properties:
+      Description: {json.dumps(function.description)}
+      Handler: functions.{function.module}.handler
+      MemorySize: {function.deployment.memory_mb}
+      Timeout: 900
+      Role: !GetAtt WorkerRole.Arn
+      LoggingConfig: {{ LogGroup: !Ref WorkerLogGroup }}
+      AutoPublishAliasAllProperties: true # else a changed parameter makes no new version
+      RecursiveLoop: Allow # a shard is sent on to the same queue, as often as it takes
+      Events:
+        Jobs:
+          Type: SQS
+          Properties: {{ Queue: !GetAtt JobsQueue.Arn, BatchSize: 1, FunctionResponseTypes: [ReportBatchItemFailures],
+            ScalingConfig: {{ MaximumConcurrency: !Ref JobsConcurrency }} }}
+{_log_group_and_role(function, anchors, condition=HAS_JOBS)}"""
+
+
+def _log_group_and_role(function: Function, anchors: Anchors, *, condition: str = "") -> str:
+    name = function.name
+    only = f"    Condition: {condition}\n" if condition else ""
+    return f"""\
   {name}LogGroup:
+{only}\
     Type: AWS::Logs::LogGroup
     Properties: {{ LogGroupName: !Sub "/aws/lambda/${{AWS::StackName}}-{function.module}", RetentionInDays: !Ref LogRetentionDays }}
   {name}Role:
+{only}\
     Type: AWS::IAM::Role
     Properties:
       PermissionsBoundary: {anchors("Boundary", BOUNDARY)}
@@ -185,11 +237,13 @@ def _stanza(function: Function, anchors: Anchors) -> str:
           PolicyDocument:
             Version: "2012-10-17"
             Statement:
-{"".join(_statement(right, name, anchors) for right in [*EVERY, *(RIGHTS[sid] for sid in deployment.rights)])}"""
+{"".join(_statement(right, name, anchors) for right in [*EVERY, *function.rights])}"""
 
 
 def _statement(right: Right, name: str, anchors: Anchors) -> str:
-    resource = f"!GetAtt {right.resource.format(name)}.Arn" if right.resource else '"*"'
+    arn = f"{right.resource.format(name)}.Arn"
+    resource = f"!GetAtt {arn}" if right.resource else '"*"'
+    resource = f'!Sub "${{{arn}}}/*"' if right.below else resource
     resource = f"!Ref {right.parameter}" if right.parameter else resource
     grant = f"Sid: {right.sid}, Effect: Allow, Resource: {resource}"
     clauses = [f"Action: {json.dumps(right.actions)}"]
@@ -235,10 +289,15 @@ def _integration(function: Function) -> str:
 
 
 def _outputs(every: Sequence[Function]) -> str:
-    return "".join(
-        f"  {function.name}FunctionArn: {{ Description: {json.dumps(function.description)},"
-        f" Value: !GetAtt {function.name}Function.Arn }}\n"
-        for function in every
+    worker = f"  WorkerFunctionArn: {{ Condition: {HAS_JOBS}, Description: {json.dumps(_description(WORKER))},"
+    return (
+        worker
+        + " Value: !GetAtt WorkerFunction.Arn }\n"
+        + "".join(
+            f"  {function.name}FunctionArn: {{ Description: {json.dumps(function.description)},"
+            f" Value: !GetAtt {function.name}Function.Arn }}\n"
+            for function in every
+        )
     )
 
 

@@ -2,7 +2,19 @@
 
 from typing import Protocol
 
-from core.frame.types import JsonObject
+from core.frame.types import JsonObject, Query
+
+
+class RoutesQuery(Query):
+    """`api_filter` is the first part of a path, as `v1alpha`; without it every route is listed."""
+
+    api_filter: str = ""
+
+
+class ProviderQuery(Query):
+    """`api` chooses, where several have a provider of the same id."""
+
+    api: str = ""
 
 
 class Admin(Protocol):
@@ -20,11 +32,14 @@ class Admin(Protocol):
         """`{"data": [{api, provider_id, provider_type, config, health}]}`; config is redacted."""
         ...
 
-    async def get_provider(self, provider_id: str) -> JsonObject:
-        """One of the above; raises NotFound."""
+    async def get_provider(self, provider_id: str, *, query: ProviderQuery) -> JsonObject:
+        """One of the above, that of `query.api` or else the first of the list; raises NotFound.
+
+        Where other APIs have a provider of this id too, `other_apis` names them.
+        """
         ...
 
-    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
+    async def list_routes(self, *, query: RoutesQuery) -> JsonObject:
         """`{"data": [{route, method, provider_types}]}` of what this deployment serves; all, or those of `v1alpha`."""
         ...
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from core.frame.types import JsonObject, Wire
+from core.frame.types import JsonObject, Query, Wire
 
 type Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -44,6 +44,13 @@ class RegisterProvider(Wire):
     force: bool = False
 
 
+class ListConfigurationsQuery(Query):
+    """At most `limit` versions, older than the version `before`."""
+
+    before: Annotated[int, Field(ge=1, le=10**15)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 100
+
+
 class Configurations(Protocol):
     """Configurations are registered over the run config's providers, each a version over the one before.
 
@@ -69,7 +76,7 @@ class Configurations(Protocol):
         """
         ...
 
-    async def index(self, before: str | None = None, limit: str | None = None) -> JsonObject:
+    async def index(self, *, query: ListConfigurationsQuery) -> JsonObject:
         """An OpenAI list of versions, newest first, with the `active` one's identifier, null where there is none."""
         ...
 

@@ -1,6 +1,6 @@
 """The model resource: what is registered, and how it looks to every generation of clients."""
 
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -8,6 +8,9 @@ from core.apis.inference import ModelType, Name
 from core.apis.targets import targets_fault
 from core.frame.resources import Resource, present
 from core.frame.types import JsonObject, Wire
+
+SHIELDS: Final = ("input_shields", "output_shields")
+"""The lists of a model's metadata that name what judges requests and replies."""
 
 
 class RegisterModel(Wire):
@@ -31,7 +34,7 @@ class RegisterModel(Wire):
 
     @model_validator(mode="after")
     def _shields(self) -> Self:
-        for field in ("input_shields", "output_shields"):
+        for field in SHIELDS:
             value: object = (self.metadata or {}).get(field, [])
             names = cast("list[object]", value) if isinstance(value, list) else [None]
             if not all(isinstance(name, str) and name for name in names):
@@ -47,6 +50,17 @@ class RegisterModel(Wire):
         if targets and self.model_id == f"{self.provider_id}/{self.provider_model_id}":
             raise ValueError("a model with targets needs an id of its own: this one means its provider alone")
         return self
+
+
+def missing_guards(resource: Resource, other: Resource) -> str | None:
+    """What guards a model guards every name of it: another name is no way around the shields of the first."""
+    own, others = resource.attributes["metadata"], other.attributes["metadata"]
+    for field in SHIELDS:
+        missing = [f"`{name}`" for name in others.get(field) or () if name not in (own.get(field) or ())]
+        if missing:
+            guarded = f"`{other.provider_name}` is guarded by {', '.join(missing)}"
+            return f"{guarded}; name the same in {field} of the metadata."
+    return None
 
 
 def present_model(resource: Resource) -> JsonObject:

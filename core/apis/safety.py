@@ -3,7 +3,7 @@
 Sources: Safety and Shields of Llama Stack 0.2.12 and 0.7.3, https://platform.openai.com/docs/api-reference/moderations.
 """
 
-from typing import Annotated, Any, Literal, Protocol, TypedDict
+from typing import Annotated, Any, Final, Literal, Protocol, TypedDict
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -45,6 +45,15 @@ class ModerationRequest(Wire):
 
     input: str | list[Any]
     model: Name | None = None
+
+
+MOST_VERDICT_TOKENS: Final = 64  # that a guard model may make of one conversation
+
+
+def most_tokens(request: RunShieldRequest | ModerationRequest) -> int:
+    """How many tokens a guard model may make of the request, whether or not its shield asks one."""
+    inputs = request.input if isinstance(request, ModerationRequest) else ""
+    return MOST_VERDICT_TOKENS * (1 if isinstance(inputs, str) else max(1, len(inputs)))
 
 
 class Violation(TypedDict):

@@ -82,7 +82,13 @@ def run(
     url = url_of(listener, tls=checked.server.tls_certfile is not None)
     fast_loop()
     app = _app(path, checked)
-    serve(app, checked.server, listener, lambda: ready(f"{url}/v1"))
+    work = _jobs(app, checked)
+
+    def begin() -> None:
+        work()
+        ready(f"{url}/v1")
+
+    serve(app, checked.server, listener, begin)
 
 
 def _warn_if_open(config: "RunConfig", host: str) -> None:
@@ -100,6 +106,21 @@ def _app(path: Path, config: "RunConfig") -> "App":
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
     modules = [api.function for api in all_manifests() if _needs_function(config, api)]
     return union((import_module(module).app for module in modules), to_log)
+
+
+def _jobs(app: "App", config: "RunConfig") -> Callable[[], None]:
+    """What starts the worker of this run config's jobs, which the app closes at its end; nothing where it has none."""
+    from core.resolution.jobs import has_jobs
+
+    if not has_jobs(config):
+        return lambda: None
+    from core.runtime.function import load_config
+    from core.runtime.job_worker import JobTasks, make_runner
+    from core.runtime.loop import process_loop
+
+    tasks = JobTasks(process_loop().run_until_complete(make_runner(load_config())))
+    app.state.stacks.append(tasks)
+    return tasks.start
 
 
 def _needs_function(config: "RunConfig", api: "Api") -> bool:

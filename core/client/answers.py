@@ -1,82 +1,25 @@
 """What a running stack answers, as `core.client.api` hands it on."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from core.apis.answers.configurations import (
+    Configuration,
+    ConfigurationPage,
+    Inspected,
+    ListedProvider,
+    Provider,
+    ProviderPage,
+    Providers,
+    Registered,
+    RegisteredProvider,
+)
 
-
-class Provider(TypedDict):
-    """A provider, with the fields of its config that a user may set; secrets are "********".
-
-    `discovered` names those that nobody set and the machine decides; `registered`: it is none of the run config's.
-    """
-
-    provider_id: str
-    provider_type: str
-    config: dict[str, Any]
-    discovered: NotRequired[list[str]]
-    registered: NotRequired[bool]
-
-
-class Inspected(TypedDict):
-    """What is in force: `version` 0 is the run config's file alone; `refresh_seconds` is null where the API is off."""
-
-    version: int
-    refresh_seconds: float | None
-    providers: dict[str, list[Provider]]
-
-
-class Providers(TypedDict):
-    """By API."""
-
-    providers: dict[str, list[Provider]]
-
-
-class Configuration(TypedDict):
-    """One version, with all that it lays over the run config; `created` is in Unix seconds."""
-
-    identifier: str
-    version: int
-    type: Literal["configuration"]
-    active: bool
-    config: Providers
-    created: int
-    owner: NotRequired[str]
-    note: str
-
-
-class Registered(Configuration):
-    """`dropped` are the paths of fields that a user may not set, `withheld` of keys that stay with the host they are for."""
-
-    dropped: list[str]
-    withheld: NotRequired[list[str]]
-    dry_run: NotRequired[bool]
-
-
-class ConfigurationPage(TypedDict):
-    """Versions, newest first; the next page is `before` the `last_id`. `active` is null where none is in force."""
-
-    object: Literal["list"]
-    data: list[Configuration]
-    has_more: bool
-    first_id: str | None
-    last_id: str | None
-    active: str | None
-
-
-class ListedProvider(Provider):
-    """A provider of the stack; `config` is all of it, without secrets, and `health` has a `status`."""
-
-    api: str
-    health: dict[str, str]
-
-
-class ProviderPage(TypedDict):
-    """All of them."""
-
-    data: list[ListedProvider]
-
-
-class RegisteredProvider(Provider):
-    """The `version` is the configuration's that has it."""
-
-    api: str
-    version: int
+__all__ = [
+    "Configuration",
+    "ConfigurationPage",
+    "Inspected",
+    "ListedProvider",
+    "Provider",
+    "ProviderPage",
+    "Providers",
+    "Registered",
+    "RegisteredProvider",
+]

@@ -1,4 +1,4 @@
-"""A client of the routes that no OpenAI client has: configurations, inspection and providers.
+"""A client of the routes that no OpenAI client has: configurations, inspection, providers and jobs.
 
     client = Client("http://127.0.0.1:8321")
     config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
@@ -24,6 +24,7 @@ from core.client.http import Transport
 from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
+    from core.apis.answers.jobs import JobList, JobView
     from core.apis.discovery import Environment
 
 SECONDS = 30.0
@@ -38,6 +39,7 @@ class Client:
         self.configurations = Configurations(self._transport)
         self.inspect = Inspection(self._transport)
         self.providers = Providers(self._transport)
+        self.jobs = Jobs(self._transport)
 
     @override
     def __repr__(self) -> str:
@@ -113,6 +115,36 @@ class Providers:
 
     def unregister(self, provider_id: str) -> None:
         self._transport.send("DELETE", _one("providers", provider_id))
+
+
+class Jobs:
+    """Work that outlives the request that made it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, kind: str | None = None, after: str | None = None, limit: int | None = None) -> "JobList":
+        """At most `limit` of the caller's jobs (100 at the most), newest first; those after another are of its kind."""
+        from core.apis.answers.jobs import JobList
+
+        query = {"kind": kind, "after": after, "limit": limit}
+        return _check_shape(self._transport.send("GET", "/v1/jobs", query=query), JobList)
+
+    def get(self, job_id: str) -> "JobView":
+        return self._view("GET", _one("jobs", job_id))
+
+    def cancel(self, job_id: str) -> "JobView":
+        """Stop it; what was done is kept."""
+        return self._view("POST", f"{_one('jobs', job_id)}/cancel")
+
+    def retry(self, job_id: str) -> "JobView":
+        """A new job with the same request, of one that has ended."""
+        return self._view("POST", f"{_one('jobs', job_id)}/retry")
+
+    def _view(self, method: str, path: str) -> "JobView":
+        from core.apis.answers.jobs import JobView
+
+        return _check_shape(self._transport.send(method, path), JobView)
 
 
 def _one(collection: str, identifier: str | int) -> str:

@@ -1,6 +1,6 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
-Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`,
+Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
 `server.idempotency`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from core.config.records import DynamoStore, Record, Seconds, SqliteStore, Text, UserPath, Whole
+from core.config.records import Database, Record, Seconds, StateConfig, Text, UserPath, Whole
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
+from core.config.storage import default_stores
 
 
 def _lower(value: object) -> object:
@@ -40,7 +41,10 @@ class ProviderEntry(Record):
 
 
 class ServerConfig(Record):
-    """Where `serve` listens, who may call and how much; `max_body_bytes` is 6 MiB, what Lambda takes, unless it is set."""
+    """Where `serve` listens, who may call and how much; `max_body_bytes` is 6 MiB, what Lambda takes, unless it is set.
+
+    `max_upload_bytes`, 512 MiB, bounds the files of an upload, which are not held in memory.
+    """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8321
     host: Text | None = None
@@ -51,6 +55,7 @@ class ServerConfig(Record):
     quota: QuotaConfig | None = None
     idempotency: IdempotencyConfig | None = None
     max_body_bytes: Annotated[Whole, Field(ge=1024, le=104_857_600)] = 6_291_456
+    max_upload_bytes: Annotated[Whole, Field(ge=1024, le=1_099_511_627_776)] = 536_870_912
 
     @model_validator(mode="after")
     def _whole_tls(self) -> Self:
@@ -92,10 +97,17 @@ class LoggingConfig(Record):
     category_levels: dict[str, Level] = {}
 
 
+def _state_beside(fields: dict[str, Any]) -> StateConfig:
+    """For records that are made by hand: a document that was read has its state."""
+    metadata = fields["metadata_store"].model_dump(exclude_none=True)
+    return StateConfig.model_validate(default_stores(metadata, {}))
+
+
 class RunConfig(Record):
     """A validated run config. `resources` is keyed by section (`models`, `shields`, ...).
 
-    `unused` has the keys of the reference that are understood and have no effect here (`core.config.sections.UNUSED`).
+    `state` is what `storage.stores` says, with its defaults (`core.config.storage`). `unused` has the keys of the
+    reference that are understood and have no effect here (`core.config.sections.UNUSED`).
     """
 
     version: Annotated[Literal[2], BeforeValidator(_version)] = 2
@@ -104,7 +116,8 @@ class RunConfig(Record):
     providers: dict[str, tuple[ProviderEntry, ...]] = {}
     resources: dict[str, tuple[dict[str, Any], ...]] = {}
     server: ServerConfig = Field(default_factory=ServerConfig)
-    metadata_store: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    metadata_store: Database
+    state: StateConfig = Field(default_factory=_state_beside)
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     configurations: ConfigurationsConfig | None = None

@@ -5,6 +5,8 @@
 | `image_name`, `distro_name`, `conda_env`, `name`   | `name`                             |
 | `models: [...]`, `registered_resources.models`     | `resources.models`, and so on      |
 | `storage.stores.metadata` and the backend it names | `metadata_store`                   |
+| the other `storage.stores`, or nothing             | `state`                            |
+| `kvstore`, `persistence_store`, ... of a provider that names a backend | the store that it is |
 | no `apis`, or an empty list                        | every API that has providers       |
 | the spellings of `server.auth`                     | `server.auth.providers`            |
 | `kvstore` of `server.quota` or `.idempotency` that names a backend | the store that it is |
@@ -20,7 +22,7 @@ from core.config.places import Places, Value, join, to_mapping
 from core.config.problems import Problem
 from core.config.protection import normalise_protection
 from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED
-from core.config.storage import metadata_store
+from core.config.storage import COLLECTIONS, DEFAULTS, default_stores, resolve_references, select_stores
 from core.platform.suggestions import did_you_mean
 
 NAMES: Final = ("image_name", "distro_name", "conda_env", "name")
@@ -69,7 +71,7 @@ def normalise(source: Mapping[str, Value], places: Places) -> NormalDocument:
     _resources(draft)
     _set_aside(draft)
     normalise_protection(draft)
-    _store(draft)
+    _stores(draft)
     return NormalDocument(draft.document, Places(draft.origins, places.texts), draft.problems)
 
 
@@ -98,8 +100,25 @@ def _providers(draft: Draft) -> None:
         elif api not in ROUTED_APIS:
             draft.blame(join("providers", api), _unknown_api(api))
         elif entries is not None:
-            routed[api] = entries
+            routed[api] = _with_stores(draft, api, entries)
     draft.document["providers"] = routed
+
+
+def _with_stores(draft: Draft, api: str, entries: Value) -> Value:
+    """The entries, whose configs name stores rather than backends; an external provider's is its own affair."""
+    storage = draft.source.get("storage")
+    if storage is None or not isinstance(entries, list):
+        return entries
+    resolved: list[Value] = []
+    for index, entry in enumerate(cast("Sequence[Value]", entries)):
+        values = to_mapping(entry)
+        if "config" not in values or values.get("module") is not None:
+            resolved.append(entry)
+            continue
+        config, origins = resolve_references(values["config"], storage, f"providers.{api}[{index}].config")
+        draft.origins.update(origins)
+        resolved.append({**values, "config": config})
+    return resolved
 
 
 def _unknown_api(api: str) -> str:
@@ -194,18 +213,22 @@ def _set_aside(draft: Draft) -> None:
     draft.document["unused"] = unused
 
 
-def _store(draft: Draft) -> None:
-    storage = draft.source.get("storage")
-    if storage is not None:
-        draft.document["unused"]["storage"] = storage
-        selection = metadata_store(storage)
-        for problem in selection.problems:
-            draft.blame(problem.path, problem.message)
-        if selection.store is not None and "metadata_store" in draft.document:
-            draft.blame("storage.stores.metadata", "is set here and at `metadata_store`; keep one of them")
-        elif selection.store is not None:
-            draft.document["metadata_store"] = selection.store
-            draft.origins.update(selection.origins)
-    name = draft.document.get("name")
-    default = {"type": "sqlite", "db_path": f"~/.llambda/{name}/registry.db"}
-    draft.document.setdefault("metadata_store", default)
+def _stores(draft: Draft) -> None:
+    selections, problems = select_stores(draft.source.get("storage"))
+    for problem in [*problems, *(problem for selection in selections.values() for problem in selection.problems)]:
+        draft.blame(problem.path, problem.message)
+    chosen = {name: selection.store for name, selection in selections.items() if selection.store is not None}
+    for name in chosen:
+        draft.origins.update(selections[name].origins)
+    metadata_store = chosen.pop("metadata", None)
+    if metadata_store is not None and "metadata_store" in draft.document:
+        draft.blame("storage.stores.metadata", "is set here and at `metadata_store`; keep one of them")
+    elif metadata_store is not None:
+        draft.document["metadata_store"] = metadata_store
+    default = {"type": "sqlite", "db_path": f"~/.llambda/{draft.document.get('name')}/registry.db"}
+    beside = to_mapping(draft.document.setdefault("metadata_store", default))
+    collections = {name: chosen.pop(name) for name in COLLECTIONS if name in chosen}
+    for name, like in DEFAULTS.items():
+        if name not in chosen:  # what is wrong with it is wrong where it comes from
+            draft.origins[f"state.{name}"] = draft.origins.get(like, like)
+    draft.document["state"] = {**default_stores(beside, chosen), "collections": collections}

@@ -74,3 +74,29 @@ class S3Blobs(Record):
     endpoint_url: Text | None = None
     kms_key_id: Text | None = None
     namespace: Text | None = None
+
+
+class SqsQueue(Record):
+    """A standard queue, by its URL; region and endpoint are the SDK's own unless given."""
+
+    type: Literal["sqs"] = "sqs"
+    url: Text
+    region: Text | None = None
+    endpoint_url: Text | None = None
+    namespace: Text | None = None
+
+
+type Database = Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+
+
+class StateConfig(Record):
+    """Where state is kept that users make. None as `blobs` and `queue`: there is no such store.
+
+    `collections` has the documents that are kept elsewhere, by the name of the store that they have in the reference.
+    """
+
+    documents: Database
+    blobs: Annotated[LocalBlobs | S3Blobs | None, Field(discriminator="type")] = None
+    jobs: Database
+    queue: Annotated[SqliteStore | SqsQueue | None, Field(discriminator="type")] = None
+    collections: dict[str, Database] = {}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from core.config.policy import AccessRule
-from core.config.records import DynamoStore, Record, SqliteStore, Text, Whole
+from core.config.records import Database, Record, Text, Whole
 
 type Period = Literal["minute", "hour", "day", "month"]
 type Count = Annotated[Whole, Field(ge=0, le=1_000_000_000_000)]
@@ -43,7 +43,7 @@ class QuotaConfig(Record):
     less. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
     """
 
-    kvstore: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    kvstore: Database
     anonymous_max_requests: Count = 100
     authenticated_max_requests: Count = 1000
     max_tokens: Count | None = None
@@ -60,6 +60,6 @@ class QuotaConfig(Record):
 class IdempotencyConfig(Record):
     """Where answers are kept under their Idempotency-Key, and how long; one that is larger is not kept."""
 
-    kvstore: Annotated[SqliteStore | DynamoStore, Field(discriminator="type")]
+    kvstore: Database
     ttl_seconds: Annotated[Whole, Field(ge=1, le=2_592_000)] = 86_400
     max_answer_bytes: Annotated[Whole, Field(ge=1024, le=16_777_216)] = 1_048_576

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 import types
-from typing import Any, Final, TypeAliasType, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, TypeAliasType, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -172,6 +172,8 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(annotation.__value__)
     elif isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
         yield annotation
+    elif get_origin(annotation) is Annotated:
+        yield from _models_in(get_args(annotation)[0])
     elif get_origin(annotation) in {Union, types.UnionType, dict, tuple, list}:
         for part in get_args(annotation):
             yield from _models_in(part)

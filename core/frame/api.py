@@ -5,11 +5,14 @@ What a manifest names as `module:attribute` is imported when it is used (see `co
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from core.frame.callers import Call
 from core.frame.operations import Operation
 from core.frame.resources import Kind
+
+WORKER: Final = "worker"
+"""The one module of functions/ that serves no API: it works on the jobs of all of them."""
 
 type SurfaceFactory = Callable[[Call | None], Any]
 """Makes the object that keeps a surface's Protocol for one call; None is the stack itself, which may do everything."""
@@ -70,8 +73,14 @@ class Api:
 
     @property
     def streams(self) -> bool:
-        """Whether an answer may be a stream."""
-        return any(operation.stream for surface in self.surfaces for operation in surface.operations)
+        """Whether an answer may leave piece by piece, as events or as bytes: API Gateway hands on no others' bytes."""
+        operations = [operation for surface in self.surfaces for operation in surface.operations]
+        return any(operation.stream or operation.reply == "bytes" for operation in operations)
+
+    @property
+    def takes_uploads(self) -> bool:
+        """Whether a request may have a file."""
+        return any(operation.upload for surface in self.surfaces for operation in surface.operations)
 
     @property
     def function(self) -> str:

@@ -1,9 +1,10 @@
 """The verified caller and the call under way, as every layer below HTTP is given them."""
 
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, Final
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field, replace
+import logging
+from typing import Any, Final, cast
 
 from core.frame.observed import Observed
 
@@ -12,6 +13,8 @@ CATEGORIES: Final = ("roles", "teams", "projects", "namespaces")
 
 PROVIDER_DATA_HEADERS: Final = ("X-LlamaStack-Provider-Data", "X-OGX-Provider-Data")
 """Either holds a JSON object of what a caller brings for providers, as `{"openai_api_key": "..."}`."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +38,127 @@ class Principal:
 ANONYMOUS: Final = Principal("", {})
 
 
+class CallEnded(RuntimeError):
+    """Raised where work goes on for a call that was answered and charged: nobody would pay for it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the call that this work belongs to has ended, so that nobody could be charged for it; wait for the work while "
+            "the call is answered, or start it with asyncio.create_task(..., context=contextvars.Context()): then it is "
+            "the stack's own"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call used. `tokens` are those of its own models, None where that is not known; `further` those of others.
+
+    What is not known is charged by the reservation, which was made for the call's own models alone.
+    """
+
+    tokens: int | None
+    further: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class TokenLedger:
+    """What providers report as used, for a call and all that it caused: `own` by what was asked for, `further` by the rest.
+
+    `own` is None while nothing was reported. `silent` is an answer that did not say what it used, or was left before it
+    could.
+    """
+
+    own: int | None = None
+    further: int = 0
+    silent: bool = False
+    closed: bool = False
+
+
 @dataclass(slots=True)
 class Call:
     """One API call under way.
 
-    `source` is the address that the gateway or the socket vouches for, never a header's word. `tokens` is what
-    providers have reported as used so far, None while none did. `provider_data` holds secrets of the caller.
+    `source` is the address that the gateway or the socket vouches for, never a header's word. `provider_data` holds secrets
+    of the caller. A call that another one caused (see `cause`) has the same `ledger`; an `internal` one is not held to the
+    access policy. `judging` are the shields in whose judgement it was caused, by their providers' names.
     """
 
     principal: Principal
     source: str = ""
-    tokens: int | None = None
     provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     observed: Observed = field(default_factory=Observed, repr=False, compare=False)
+    ledger: TokenLedger = field(default_factory=TokenLedger, repr=False, compare=False)
+    caused: bool = False
+    internal: bool = False
+    judging: tuple[str, ...] = ()
 
-    def add_tokens(self, tokens: int) -> None:
-        """Add what a provider reports: prompt and completion tokens together."""
-        self.tokens = (self.tokens or 0) + tokens
+    @property
+    def tokens(self) -> int | None:
+        """What providers have reported so far, prompt and completion tokens together; None while none did."""
+        ledger = self.ledger
+        return None if ledger.own is None and not ledger.further else (ledger.own or 0) + ledger.further
+
+    def add_tokens(self, tokens: int | None) -> None:
+        """Add what a provider reports, prompt and completion tokens together; None for an answer that does not say."""
+        ledger = self.ledger
+        if ledger.closed and tokens != 0:
+            log.warning("%s tokens were used for a call that had ended; nobody is charged", tokens or "unknown")
+        if tokens is None:
+            ledger.silent = True
+        elif self.caused:
+            ledger.further += tokens
+        else:
+            ledger.own = (ledger.own or 0) + tokens
+
+    def add_usage(self, usage: object) -> None:
+        """Add what a provider's answer says it used, in OpenAI's names; None where it says nothing."""
+        counts: Mapping[str, object] = cast("Mapping[str, object]", usage) if isinstance(usage, dict) else {}
+        total = counts.get("total_tokens")
+        self.add_tokens(total if isinstance(total, int) and total >= 0 else None)
+        self.observed.add_usage(counts)
+
+    def cause(self, *, internal: bool = False) -> "Call":
+        """A further call on this one's behalf: charged to it, and waited for in it, but it keeps its name in the request log.
+
+        An `internal` one acts as the stack itself: it sees all there is, and takes nothing that the caller brings.
+        """
+        data: Mapping[str, Any] = {} if internal else self.provider_data
+        return replace(self, provider_data=data, observed=replace(self.observed), caused=True, internal=internal)
+
+    def end(self, *, failed: bool = False) -> Charge:
+        """What to charge, of a call that nothing may be done for from now on.
+
+        A failure is charged what was reported. Of an answer that nobody waited for, or that says nothing of its usage, the
+        reservation stays: leaving early must not be a way to get tokens for nothing.
+        """
+        ledger = self.ledger
+        ledger.closed = True
+        unknown = not failed and (ledger.own is None or ledger.silent)
+        return Charge(None if unknown else ledger.own or 0, ledger.further)
+
+
+def principal_of(call: Call | None) -> Principal | None:
+    """Whom the access policy is asked about; None is the stack itself, which may do everything."""
+    return None if call is None or call.internal else call.principal
 
 
 CURRENT_CALL: Final[ContextVar[Call | None]] = ContextVar("llambda_current_call", default=None)
-"""The call under way; None outside of any, where the stack itself acts."""
+"""The call under way; None outside of any, where the stack itself acts.
+
+Every layer is given its call; what crosses a provider, whose methods take none, finds it here (see `ActingFor`).
+"""
+
+
+class ActingFor:
+    """`with` it, the code of a provider runs for `call`; None is the stack itself."""
+
+    __slots__ = ("_call", "_token")
+
+    def __init__(self, call: Call | None) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._token: Token[Call | None] = CURRENT_CALL.set(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        CURRENT_CALL.reset(self._token)

@@ -2,21 +2,46 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from core.frame.dotted import load
-from core.frame.types import Wire
+from core.frame.types import NamedEvent, Wire
 
-type Method = Literal["GET", "POST", "DELETE"]
+type Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+type Reply = Literal["json", "bytes", "none"]
+type FrameStyle = Literal["data", "events"]
+
+OK: Final = 200
+NO_CONTENT: Final = 204
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body of multipart/form-data: the part `field` is a file, the others are the fields of `request`, in any order.
+
+    The file is kept as a blob, under `prefix` and a random name, before the method is called with it; the blob is
+    deleted unless the method returns. Where `most` is more than 1, the method gets a tuple of them.
+    """
+
+    prefix: str
+    field: str = "file"
+    most: int = 1
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation: it yields an endpoint per path, a line in inspect/routes and an OpenAPI entry.
 
-    `call` names the method of the surface's Protocol, `stream` the one used when the request has `stream: true`;
-    `request` names the body's type (see `core.frame.dotted`), and is None for an operation without one, whose method
-    takes the path parameters by name and, as None where they are absent, the `query` parameters.
+    `call` names the method of the surface's Protocol, `stream` the one used when the body or the query has `stream: true`.
+    Both get the body as their first argument, where `request` names its type (see `core.frame.dotted`), then by name the
+    path parameters, `query`, where that names a type of `core.frame.types.Query`, and `upload`: what was uploaded.
+
+    A method of `reply` "json" returns what `response` names the type of; of "bytes", a `core.frame.content.Bytes` or
+    `Redirect`; of "none", nothing. `status` is the answer's, if it is not 200, or 204 of an empty one.
+
+    A stream in `frames` "data" yields what `event` names the type of, and ends with `[DONE]`; in "events" it yields
+    NamedEvents, and `failure` names the function from an error and the last event to the one that tells of it.
 
     `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for
     what makes tokens: it names the function from such a request to the bound that it sets itself, 0 where it sets none.
@@ -28,12 +53,24 @@ class Operation:
     call: str
     summary: str
     request: str | None = None
+    query: str | None = None
+    upload: Upload | None = None
+    response: str | None = None
+    reply: Reply = "json"
+    status: int | None = None
     stream: str | None = None
-    query: tuple[str, ...] = ()
+    event: str | None = None
+    frames: FrameStyle = "data"
+    failure: str | None = None
     open: bool = False
     counted: bool = True
     tokens: str | None = None
     idempotent: bool = False
+
+    @property
+    def success(self) -> int:
+        """The status of an answer that is no failure."""
+        return self.status or (NO_CONTENT if self.reply == "none" else OK)
 
     def request_type(self) -> type[Wire] | None:
         """The body's type, imported now; None for an operation without a body."""
@@ -50,6 +87,10 @@ class Operation:
             return tokens
 
         return bound
+
+    def failure_event(self) -> "Callable[[Any, NamedEvent | None], NamedEvent] | None":
+        """What makes an error the last event of a stream; None is the usual one."""
+        return None if self.failure is None else load(self.failure)
 
 
 def openai_paths(path: str) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """Resources, and the kinds that they are of: a kind yields a registry (list, get, register, unregister)."""
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from pydantic import Field
 
 from core.frame.dotted import load
-from core.frame.types import JsonObject, Wire
+from core.frame.types import JsonObject, Query, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,34 @@ class Offer(TypedDict):
     created: NotRequired[int]
 
 
+class ListQuery(Query):
+    """Which page of a kind's resources; both names of the last one before it are OpenAI's and Llama Stack's."""
+
+    after_id: str = ""
+    after: str = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+
+
+class ShownResource(TypedDict):
+    """A resource on the wire, beside its kind's own fields; `owner` is the id of whoever registered it."""
+
+    identifier: str
+    provider_resource_id: str
+    provider_id: str
+    type: str
+    owner: NotRequired[str]
+
+
+class ResourceList(TypedDict):
+    """A page of a kind's resources; `first_id` and `last_id` are null where it is empty."""
+
+    object: Literal["list"]
+    data: list[JsonObject]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
 def present(resource: Resource) -> JsonObject:
     """The common shape of every kind on the wire; of an owner, the id alone."""
     return {
@@ -61,9 +91,12 @@ class Kind:
 
     The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without
     parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource
-    that it cannot serve. `present` names the function from a resource to its shape on the wire; `aliases` are more
+    that it cannot serve. `present` names the function from a resource to its shape on the wire, `response` that
+    shape's type; `aliases` are more
     paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
     places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
+    `beside` names the function from a resource, and one that is registered for the same name within a provider, to why it
+    cannot be, or None.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys
@@ -77,9 +110,11 @@ class Kind:
     listing: str | None = None
     check: str | None = None
     present: str | None = None
+    response: str | None = None
     aliases: tuple[str, ...] = ()
     alternates: str | None = None
     alike: tuple[str, ...] = ()
+    beside: str | None = None
 
     def body_type(self) -> type[Wire]:
         """The type of the register request, imported now."""
@@ -94,3 +129,8 @@ class Kind:
     def list_alternates(self, resource: Resource) -> list[Resource]:
         """`resource` as it would be registered at each of the other places that serve it."""
         return [] if self.alternates is None else list(load(self.alternates)(resource))
+
+    def fault_beside(self, resource: Resource, other: Resource) -> str | None:
+        """Why `resource` cannot be registered beside `other`, which stands for the same name within a provider."""
+        fault: str | None = None if self.beside is None else load(self.beside)(resource, other)
+        return fault

@@ -1,6 +1,7 @@
 """Base types of the wire: JSON, streams of it, requests."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict
@@ -10,12 +11,35 @@ type JsonStream = AsyncGenerator[JsonObject]
 """One JSON object per server-sent event, in order; closing it cancels the call upstream."""
 
 
+@dataclass(frozen=True, slots=True)
+class NamedEvent:
+    """A server-sent event with a name, and an id where a client may resume after it; `data` is JSON."""
+
+    name: str
+    data: Any
+    id: str = ""
+
+
+type EventSource = AsyncGenerator[NamedEvent]
+"""The named events of a stream, in order; closing it cancels the call upstream."""
+
+
 class Wire(BaseModel):
     """A request: what the stack reads is typed, what it does not read is kept and passed on."""
 
     # Built at the first request that has one: a function imports every table and answers mostly one operation.
     # NaN is no JSON, but some clients send it: it goes on as it came, for the provider to refuse.
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True, ser_json_inf_nan="constants")
+
+
+class Query(Wire):
+    """The parameters of a query that the stack knows; others are ignored.
+
+    A list is given by repeating its name, with or without `[]`. A field `last_event_id` is read from the header
+    Last-Event-ID, with which clients resume a stream, or from the query where there is no such header.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class Health(TypedDict, total=False):

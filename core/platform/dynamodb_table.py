@@ -1,10 +1,10 @@
 """One DynamoDB table: a client per event loop, connected at the first call; what the SDK raises is translated."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from core.errors import ApiError, ProviderUnavailable
@@ -24,12 +24,22 @@ log = logging.getLogger(__name__)
 
 
 class Table:
-    """`region` and `endpoint_url` default to what the AWS environment says; `answer_seconds` bound one attempt of the SDK."""
+    """`region` and `endpoint_url` default to what the AWS environment says; `answer_seconds` bound one attempt of the SDK.
+
+    What goes wrong leaves as a `failure`.
+    """
 
     def __init__(
-        self, name: str, *, region: str | None, endpoint_url: str | None, answer_seconds: float = READ_SECONDS
+        self,
+        name: str,
+        *,
+        region: str | None,
+        endpoint_url: str | None,
+        answer_seconds: float = READ_SECONDS,
+        failure: type[ApiError] = ProviderUnavailable,
     ) -> None:
         self.name = name
+        self._failure = failure
         self._region = region
         self._endpoint_url = endpoint_url
         self._answer_seconds = answer_seconds
@@ -37,7 +47,7 @@ class Table:
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator["DynamoDBClient"]:
-        """The client of this event loop; what the SDK raises inside leaves as ProviderUnavailable."""
+        """The client of this event loop; what the SDK raises inside leaves as the table's `failure`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -52,14 +62,26 @@ class Table:
         try:
             async with self.client() as client, asyncio.timeout(seconds):
                 yield client
-        except ProviderUnavailable as unavailable:
+        except self._failure as unavailable:
             raise failure(unavailable.message) from unavailable
         except TimeoutError as slow:
             raise failure(self.unavailable(f"did not answer in {seconds:g} s").message) from slow
 
-    def unavailable(self, reason: str) -> ProviderUnavailable:
+    def unavailable(self, reason: str) -> ApiError:
         """The failure to raise, as a sentence about this table; of an ARN, callers see the name alone."""
-        return ProviderUnavailable(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
+        return self._failure(f"The DynamoDB table `{self.name.rpartition('/')[2]}` {reason}.")
+
+    def check_version(self, item: Mapping[str, Any], newest: int, kind: str, failure: type[ApiError]) -> int:
+        """The schema version of an item of this kind of store: its attribute `v`, which those of version 1 do not have.
+
+        Raises:
+            failure: it is newer than `newest`.
+        """
+        version = int(item["v"]["N"]) if "v" in item else 1
+        if version > newest:
+            reason = f"was written by a newer llambda, whose {kind} have version {version}; this one knows {newest}"
+            raise failure(self.unavailable(reason).message)
+        return version
 
     def warm(self) -> None:
         """Import the SDK and read its description of DynamoDB, which the first call would wait for."""

@@ -1,7 +1,7 @@
 """What the stores of one SQLite file do alike: one connection, opened at the first call, used by one thread at a time."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 import sqlite3
 import threading
@@ -9,6 +9,7 @@ from typing import Any
 
 from core.errors import ApiError
 from core.platform.sqlite_file import BUSY_SECONDS, open_file, translate_errors
+from core.platform.sqlite_schema import Schema
 
 
 class SqliteConnection:
@@ -20,7 +21,7 @@ class SqliteConnection:
     def __init__(
         self,
         path: Path,
-        schema: Iterable[str],
+        schema: Schema,
         *,
         owner: str,
         unavailable: type[ApiError],

@@ -1,6 +1,6 @@
 """One SQLite file that several processes share: how it is made, opened and waited for, and how its failures are told."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 import logging
 import os
@@ -11,6 +11,7 @@ from typing import Final
 
 from core.errors import ApiError
 from core.platform.retry import Backoff
+from core.platform.sqlite_schema import Schema
 
 BUSY_SECONDS: Final = 5.0
 BACKOFF: Final = Backoff(0.001, 0.02)  # while another process has the file
@@ -18,8 +19,10 @@ BACKOFF: Final = Backoff(0.001, 0.02)  # while another process has the file
 log = logging.getLogger(__name__)
 
 
-def open_file(path: Path, schema: Iterable[str], *, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
+def open_file(path: Path, schema: Schema, *, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit and WAL mode, for any thread; the file is made with mode 0600, its folder with 0700.
+
+    Its tables are up to date with `schema`.
 
     `patience` is in seconds: how long opening, and then each statement, waits for another process's write.
 
@@ -33,8 +36,7 @@ def open_file(path: Path, schema: Iterable[str], *, patience: float = BUSY_SECON
     try:
         _write_ahead(connection, patience)
         connection.execute("BEGIN IMMEDIATE")
-        for statement in schema:
-            connection.execute(statement)
+        schema.upgrade(connection)
         connection.execute("COMMIT")
     except sqlite3.Error:
         connection.close()

@@ -36,21 +36,19 @@ class Ticket:
         self._key = key
         self._reserved = reserved
 
-    async def settle(self, tokens: int | None) -> None:
-        """Correct the reservation to the tokens used; None leaves it as it is. Only the first call counts.
+    async def settle(self, tokens: int | None, further: int = 0) -> None:
+        """Correct the reservation to the tokens used, which None leaves as it is, and add the `further` ones.
 
-        It never raises: where the store fails, the reservation stays, which only counts too much.
+        Only the first call counts. It never raises: where the store fails, the reservation stays.
         """
         store, self._store = self._store, None
-        if store is None or tokens is None:
-            return
-        tokens = max(0, min(tokens, MOST_TOKENS))
-        if tokens == self._reserved:
+        used = (self._reserved if tokens is None else _bounded(tokens)) + _bounded(further)
+        if store is None or used == self._reserved:
             return
         try:
-            await store.adjust(self._key, tokens=tokens - self._reserved)
+            await store.adjust(self._key, tokens=used - self._reserved)
         except QuotaUnavailable as failure:
-            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, tokens, failure)
+            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, used, failure)
 
 
 class Quota:
@@ -180,6 +178,10 @@ class Quota:
         if now - self._logged >= LOG_SECONDS:
             self._logged = now
             log.warning("quota: calls are allowed without being counted: %s", failure)
+
+
+def _bounded(tokens: int) -> int:
+    return max(0, min(tokens, MOST_TOKENS))
 
 
 def _use(limit: int, counts: Iterable[int]) -> JsonObject:

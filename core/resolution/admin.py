@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from core.apis.index import manifest, route_rows
 from core.config.redact import redact
 from core.frame.api import RouteRow, SurfaceFactory
-from core.frame.callers import Call
+from core.frame.callers import Call, principal_of
 from core.frame.resources import Resource
 from core.platform.environment import reachable
 from core.resolution.instances import Instance
@@ -20,6 +20,7 @@ from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 if TYPE_CHECKING:
     from core.services.admin.discovery import DiscoveryRouter
     from core.services.configurations.router import ConfigurationService, ConfigurationsRouter
+    from core.services.jobs.router import JobsRouter
 
 NO_AUTH: Final = (
     "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
@@ -27,19 +28,27 @@ NO_AUTH: Final = (
 
 
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
-    """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ...}`."""
-    admin = AdminRouter(stack.version, [_view(stack, instance) for instance in stack.instances], partial(_rows, stack))
+    """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
+    views = [_view(stack, instance) for instance in _in_order(stack)]
+    admin = AdminRouter(stack.version, views, partial(_rows, stack))
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
     return {
         "admin": lambda _: admin,
         "quota": lambda call: _quota(stack, call),
         "configurations": lambda call: _configurations(service(), call),
         "discovery": lambda _: _discovery(stack),
+        "jobs": lambda call: _jobs(stack, call),
     }
 
 
 def _rows(stack: Stack) -> list[RouteRow]:
     return list(route_rows([*routed_apis(stack.config), "admin"]))
+
+
+def _in_order(stack: Stack) -> list[Instance]:
+    """As the run config lists them: they were made in the order of what they need."""
+    places = [(api, entry.provider_id) for api, entries in stack.config.providers.items() for entry in entries]
+    return sorted(stack.instances, key=lambda instance: places.index((instance.api, instance.entry.provider_id)))
 
 
 def _view(stack: Stack, instance: Instance) -> ProviderView:
@@ -61,7 +70,7 @@ def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
 def _configurations(service: "ConfigurationService", call: Call | None) -> "ConfigurationsRouter":
     from core.services.configurations.router import ConfigurationsRouter
 
-    return ConfigurationsRouter(service, call.principal if call is not None else None)
+    return ConfigurationsRouter(service, principal_of(call))
 
 
 def _discovery(stack: Stack) -> "DiscoveryRouter":
@@ -73,6 +82,12 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
         for i in stack.instances
     ]
     return DiscoveryRouter(stack.version, whole_machine, describers)
+
+
+def _jobs(stack: Stack, call: Call | None) -> "JobsRouter":
+    from core.resolution.jobs import jobs_router
+
+    return jobs_router(stack, call)
 
 
 def _service(stack: Stack) -> "ConfigurationService":
@@ -94,7 +109,7 @@ def _service(stack: Stack) -> "ConfigurationService":
             None if poller is None else poller.store,
             lambda head: None if poller is None else poller.note_head(head),
         ),
-        stack.enforcement.policy,
+        stack.enforcement,
         denial,
         None if settings is None else settings.refresh_seconds,
     )

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from pydantic import BaseModel
 
-from core.apis.index import configurable_names, kinds
+from core.apis.index import configurable_names, kinds, manifest
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
@@ -17,6 +17,7 @@ from core.platform.suggestions import did_you_mean
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
+from core.stores.connect import STATE, unset
 
 
 def check(loaded: Loaded) -> list[Problem]:
@@ -25,7 +26,9 @@ def check(loaded: Loaded) -> list[Problem]:
     problems += _api_problems(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)
-    problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
+    problems += (
+        _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded) + _state_problems(loaded)
+    )
     reported_paths = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in reported_paths]
 
@@ -162,6 +165,17 @@ def _dependency_problems(loaded: Loaded, specs: Specs) -> list[Problem]:
     except DependencyCycle as cycle:
         problems.append(Problem("providers", str(cycle)))
     return problems
+
+
+def _state_problems(loaded: Loaded) -> list[Problem]:
+    """Kinds of store that an API keeps state in, and the run config has no place for."""
+    if loaded.config is None:
+        return []
+    apis = [name for name in loaded.config.apis if name in configurable_names()]
+    missing = {
+        kind: name for name in apis for kind in manifest(name).stores if STATE[kind].config_in(loaded.config) is None
+    }
+    return [Problem(f"storage.stores.{kind}", f"API `{api}` needs it: {unset(kind)}") for kind, api in missing.items()]
 
 
 def _ownerless(loaded: Loaded) -> list[Problem]:

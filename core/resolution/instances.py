@@ -12,7 +12,9 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.api import SurfaceFactory
+from core.frame.callers import ActingFor
 from core.frame.dotted import load
+from core.resolution.bound import bind
 from core.resolution.check import checked_config, find
 from core.resolution.provider_types import ProviderSpec, Specs
 
@@ -40,10 +42,11 @@ async def connect(
     if config is None:
         raise ConfigInvalid("run config", problems)
     names = (*spec.api_dependencies, *spec.optional_api_dependencies)
-    deps = {api: surfaces[api](None) for api in names if api in surfaces}
+    deps = {api: bind(surfaces[api], _surface(api), internal=spec.guards) for api in names if api in surfaces}
     if spec.factory is not None:
         place = loaded.places.source_path(f"{path}.provider_type")
-        return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
+        with ActingFor(None):  # it serves every caller, also where one's registration of a configuration has it made
+            return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
     provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
     return Instance(spec.api, entry, config, provider)
 
@@ -69,6 +72,12 @@ def spec_of(specs: Specs, api: str, path: str, entry: ProviderEntry) -> Provider
         message = f"provider type `{entry.provider_type}` is not available"
         raise ConfigInvalid("run config", problems or [Problem(f"{path}.provider_type", message)])
     return spec
+
+
+def _surface(api: str) -> type:
+    """The Protocol of the surface that other APIs see of this one, which has its name."""
+    protocol: type = load(next(surface.protocol for surface in manifest(api).surfaces if surface.name == api))
+    return protocol
 
 
 def _protocol(api: str) -> type:

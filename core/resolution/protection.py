@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from core.apis.index import route_rows
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
-from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
+from core.config.security import AuthConfig, QuotaConfig
 from core.platform.suggestions import did_you_mean
 from core.stores.answers.port import AnswerStore
+from core.stores.connect import ANSWERS, COUNTERS, Stores
 from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
@@ -62,27 +63,21 @@ def connect_auth(
     return Authenticator(verifiers, services)
 
 
-def connect_quota(quota: QuotaConfig | None, *, authenticated: bool) -> "Quota | None":
+def connect_quota(quota: QuotaConfig | None, stores: Stores, *, authenticated: bool) -> "Quota | None":
     """The quota over its own store, which opens at the first call; None without `server.quota`."""
     if quota is None:
         return None
     from core.quota.quota import Quota
-    from core.stores.connect import COUNTERS
 
     if not authenticated:
         log.warning(
             "server.quota is configured without server.auth: every client is anonymous, so that "
             "anonymous_max_requests applies to all and authenticated_max_requests to none"
         )
-    return Quota(quota, COUNTERS.connect(quota.kvstore))
+    return Quota(quota, stores.get(COUNTERS))
 
 
-def connect_idempotency(idempotency: IdempotencyConfig | None, apis: Collection[str]) -> AnswerStore | None:
+def connect_idempotency(stores: Stores, apis: Collection[str]) -> AnswerStore | None:
     """The answers' store, which opens at the first call; None without `server.idempotency`, and where no API heeds it."""
-    if idempotency is None or not any(
-        row.operation.idempotent for row in route_rows(apis) if row.operation is not None
-    ):
-        return None
-    from core.stores.connect import ANSWERS
-
-    return ANSWERS.connect(idempotency.kvstore)
+    heeded = any(row.operation.idempotent for row in route_rows(apis) if row.operation is not None)
+    return stores.find(ANSWERS) if heeded else None

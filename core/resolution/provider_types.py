@@ -13,7 +13,8 @@ class ProviderSpec:
     An external one has `config_class` (a dotted path) and `factory`, the async function of its
     module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline); `origin` says where it is from,
     a spec file or the `module` of an entry. Of a `row`, the module serves many types: its `config_of(provider_type)`
-    is in the place of `Config`.
+    is in the place of `Config`. One that `guards` asks models to judge for a shield: as the stack itself, since a caller who
+    may use a model need not see what guards it.
     """
 
     api: str
@@ -24,6 +25,7 @@ class ProviderSpec:
     config_class: str | None = None
     factory: str | None = None
     row: bool = False
+    guards: bool = False
     origin: str = ""
     pip_packages: tuple[str, ...] = ()
     provider_data_validator: str | None = None
@@ -32,7 +34,13 @@ class ProviderSpec:
 
 BUILT_IN: Final = (
     ProviderSpec("inference", "remote::bedrock", "core.providers.bedrock.inference"),
-    ProviderSpec("safety", "inline::llama-guard", "core.providers.llama_guard.safety", api_dependencies=("inference",)),
+    ProviderSpec(
+        "safety",
+        "inline::llama-guard",
+        "core.providers.llama_guard.safety",
+        api_dependencies=("inference",),
+        guards=True,
+    ),
     ProviderSpec("safety", "remote::bedrock", "core.providers.bedrock.safety"),
     ProviderSpec("safety", "remote::nvidia", "core.providers.nvidia.safety"),
     ProviderSpec("safety", "remote::sambanova", "core.providers.sambanova.safety"),

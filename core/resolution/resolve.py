@@ -1,6 +1,6 @@
 """A run config and the wanted APIs, as a resolved stack: what a function serves, and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,19 +10,21 @@ from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
+from core.frame.callers import ActingFor, principal_of
 from core.frame.dotted import load
-from core.frame.resources import Kind, Resource
+from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
-from core.routing.catalog import Catalog
+from core.routing.catalog import Ask, Catalog
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
+from core.stores.connect import Stores
 
 
 async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier: Stack | None = None) -> Stack:
@@ -73,10 +75,10 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
 
 def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Stack:
     auth = config.server.auth
-    stack = Stack(loaded, config, _enforcement(auth), circuits=_circuits(config), version=version)
+    stack = Stack(loaded, config, _enforcement(auth), Stores(config), circuits=_circuits(config), version=version)
     stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
-    stack.quota = connect_quota(config.server.quota, authenticated=stack.authenticator is not None)
-    stack.answers = connect_idempotency(config.server.idempotency, apis)
+    stack.quota = connect_quota(config.server.quota, stack.stores, authenticated=stack.authenticator is not None)
+    stack.answers = connect_idempotency(stack.stores, apis)
     if config.configurations is not None:
         from core.resolution.live.poller import poller_of
 
@@ -111,7 +113,7 @@ def _enforcement(auth: AuthConfig | None) -> Enforcement:
 def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
     providers = stack.providers(kind.api)
     settings = stack.config.registry
-    listings = {name: _method(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
+    listings = {name: _listing(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
 
     async def check(resource: Resource) -> None:
         if kind.check is not None:
@@ -126,7 +128,18 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
-    return lambda call: GuardedRegistry(registry, stack.enforcement, call.principal if call is not None else None)
+    return lambda call: GuardedRegistry(registry, stack.enforcement, principal_of(call))
+
+
+def _listing(provider: object, name: str) -> Ask:
+    """What the method lists, as the stack itself: it is remembered for every caller, whoever asked first."""
+    ask: Ask = _method(provider, name)
+
+    async def listing() -> Sequence[Offer]:
+        with ActingFor(None):
+            return await ask()
+
+    return listing
 
 
 def _method(provider: object, name: str) -> Any:  # noqa: ANN401 - a row names a method of its API's Protocol

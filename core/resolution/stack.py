@@ -14,7 +14,8 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
 from core.stores.answers.port import AnswerStore
-from core.stores.connect import REGISTRY
+from core.stores.blobs.port import BlobStore
+from core.stores.connect import BLOBS, REGISTRY, Stores
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
 
@@ -37,10 +38,11 @@ class Stack:
     loaded: Loaded
     config: RunConfig
     enforcement: Enforcement
+    stores: Stores
     surfaces: dict[str, SurfaceFactory] = field(default_factory=dict[str, SurfaceFactory])
     registries: dict[str, RegistryFactory] = field(default_factory=dict[str, RegistryFactory])
     instances: list[Instance] = field(default_factory=list[Instance])
-    store: RegistryStore | None = None
+    registry: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
     answers: AnswerStore | None = None
@@ -49,16 +51,21 @@ class Stack:
     configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
 
+    @property
+    def blobs(self) -> BlobStore | None:
+        """None where the run config names no store of them; connected for the first that asks."""
+        return self.stores.find(BLOBS)
+
     def providers(self, api: str) -> Mapping[str, Any]:
         """The providers of an API, by provider id."""
         return {i.entry.provider_id: i.provider for i in self.instances if i.api == api}
 
     def registry_store(self) -> RegistryStore:
         """The registry's store, cached; made for the first that needs it."""
-        if self.store is None:
-            store = REGISTRY.connect(self.config.metadata_store)
-            self.store = CachedRegistry(store, seconds=self.config.registry.cache_seconds)
-        return self.store
+        if self.registry is None:
+            seconds = self.config.registry.cache_seconds
+            self.registry = CachedRegistry(self.stores.get(REGISTRY), seconds=seconds)
+        return self.registry
 
     def warm(self) -> None:
         """Do at init what the first request would wait for; opens no connection."""
@@ -66,18 +73,14 @@ class Stack:
             warm: Callable[[], None] | None = getattr(instance.provider, "warm", None)
             if warm is not None:
                 warm()
-        for store in (self.quota, self.answers):
-            if store is not None:
-                store.warm()
+        self.stores.warm()
 
     async def close(self) -> None:
         """Close every connection; a provider without `close` has none."""
         await close_all(self.instances)
-        for part in (self.authenticator, self.quota, self.answers):
-            if part is not None:
-                await part.close()
-        if self.store is not None:
-            await self.store.close()
+        if self.authenticator is not None:
+            await self.authenticator.close()
+        await self.stores.close()
 
 
 async def close_all(instances: Iterable[Instance]) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from core.apis.inference import InferenceProvider, TakesProviderData
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker, Permit
 from core.routing.targets import Target, order_targets
@@ -31,6 +31,7 @@ class Failover:
     ) -> None:
         """Ask `providers`, by provider id, with what the caller brings, and note who was asked."""
         self._providers = providers
+        self._caller = call
         self._call = call or Call(ANONYMOUS)
         self._circuits = circuits
 
@@ -100,7 +101,7 @@ class Failover:
         if data and isinstance(provider, TakesProviderData):
             provider = provider.with_provider_data(data)
         observed.provider, observed.provider_model = target.provider_id, target.model
-        with observed.upstream:
+        with observed.upstream, ActingFor(self._caller):
             return await ask(provider, target.model)
 
 

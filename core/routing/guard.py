@@ -1,11 +1,11 @@
-"""A registry as one caller sees it: the one place where the access policy is enforced, for every kind.
+"""Who may do what: the one place where the access policy decides, for resources, configurations, documents and jobs alike.
 
 What a caller may not read does not exist for it: not in a list, not in a count, not by name, not as a conflict.
 Source: the effects of AccessRule in Llama Stack 0.2.12 and 0.7.3 (404 for what is hidden, 403 for what is denied).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
@@ -14,7 +14,7 @@ from core.config.policy import Action
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.frame.callers import Call, Principal
 from core.frame.resources import Kind, Resource
-from core.routing.policy import Policy, owner_of
+from core.routing.policy import Entity, Owner, Policy, owner_of
 from core.routing.registry import Page, Registry, at_provider
 
 NOT_FOUND_FLOOR_SECONDS: Final = 0.025
@@ -33,6 +33,53 @@ class Enforcement:
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is no Resource, as rules see it: `kind::identifier`, and whoever made it."""
+
+    kind: str
+    identifier: str
+    owner: Owner | None = None
+
+
+class Guard:
+    """What one caller may do; None is the stack itself, which may do everything."""
+
+    __slots__ = ("_enforcement", "principal")
+
+    def __init__(self, enforcement: Enforcement, principal: Principal | None) -> None:
+        self._enforcement = enforcement
+        self.principal = principal
+
+    @property
+    def owner(self) -> dict[str, Any] | None:
+        """What is kept of this caller with whatever it makes."""
+        return owner_of(self.principal)
+
+    def allows(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
+        """Whether the caller may; `also` are other identifiers of it."""
+        return self._enforcement.policy.allows(self.principal, action, entity, also)
+
+    def require(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> None:
+        """Raise PermissionDenied unless the caller may. What it may not read must be a NotFound before that."""
+        if not self.allows(action, entity, also):
+            raise denial(action, entity.kind, entity.identifier)
+
+    def now(self) -> float:
+        """When something was asked for, for `pause`."""
+        return self._enforcement.clock()
+
+    async def pause(self, asked_at: float) -> None:
+        """Wait before a NotFound leaves, so that what is hidden takes no longer than what is missing."""
+        remaining = self._enforcement.not_found_floor_seconds - (self._enforcement.clock() - asked_at)
+        if remaining > 0:
+            await self._enforcement.sleep(remaining)
+
+
+def denial(action: Action, kind: str, identifier: str) -> PermissionDenied:
+    return PermissionDenied(f"The access policy does not let you {action} the {kind.replace('_', ' ')} `{identifier}`.")
+
+
 type RegistryFactory = Callable[[Call | None], GuardedRegistry]
 """A registry as it is for one call; None is the stack itself."""
 
@@ -44,23 +91,22 @@ class GuardedRegistry:
         """Made for one call, of which each resource is resolved once: what it sees does not change under it."""
         self.kind: Kind = registry.kind
         self._registry = registry
-        self._enforcement = enforcement
-        self._principal = principal
+        self._guard = Guard(enforcement, principal)
         self._resolved: dict[str, Resource] = {}
 
     async def get(self, identifier: str) -> Resource:
         """The resource; raises NotFound also for one that may not be read."""
         if (resolved := self._resolved.get(identifier)) is not None:
             return resolved
-        start = self._enforcement.clock()
+        start = self._guard.now()
         try:
             resource = await self._registry.get(identifier)
             if not self._may("read", resource):
                 raise self._registry.missing_error(identifier)
         except NotFound:
-            await self._pause(start)
+            await self._guard.pause(start)
             raise
-        if self._principal is not None:  # the stack itself is not one call: it asks again
+        if self._guard.principal is not None:  # the stack itself is not one call: it asks again
             self._resolved[identifier] = resource
         return resource
 
@@ -83,9 +129,9 @@ class GuardedRegistry:
             PermissionDenied: it may not be created, or what it stands for may not be read.
             Conflict: the identifier is taken; of what the caller may not read nothing else is said.
         """
-        owned = replace(resource, owner=owner_of(self._principal))
+        owned = replace(resource, owner=self._guard.owner)
         if not self._may("read", at_provider(owned)) or not self._may("create", owned):
-            raise self._denial("create", resource.identifier)
+            raise denial("create", self.kind.name, resource.identifier)
         try:
             stored = await self._registry.register(owned, may_see=lambda other: self._may("read", other))
         except Conflict:
@@ -94,7 +140,7 @@ class GuardedRegistry:
                 raise
             raise conflict from None
         if not self._may("read", stored):
-            raise _conflict(resource.identifier)
+            raise conflict_over(resource.identifier)
         return stored
 
     async def unregister(self, identifier: str) -> None:
@@ -104,14 +150,18 @@ class GuardedRegistry:
             if not self._may("read", resource):
                 raise self._registry.missing_error(identifier, "registered")
             if not self._may("delete", resource):
-                raise self._denial("delete", identifier)
+                raise denial("delete", self.kind.name, identifier)
 
-        start = self._enforcement.clock()
+        start = self._guard.now()
         try:
             await self._registry.unregister(identifier, check)
         except NotFound:
-            await self._pause(start)
+            await self._guard.pause(start)
             raise
+
+    def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What the run config declares that is served there, whoever may see it: its shields hold for other names too."""
+        return self._registry.declared_at(provider_id, provider_resource_id)
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
@@ -122,28 +172,18 @@ class GuardedRegistry:
 
         A rule about its id decides for all of its places; a rule about one place, for that one alone.
         """
-        policy = self._enforcement.policy
-        if not policy.allows(self._principal, action, resource, self._registry.other_names(resource)):
+        if not self._guard.allows(action, resource, self._registry.other_names(resource)):
             return False
         places = self.kind.list_alternates(resource)
-        return all(policy.allows(self._principal, action, place, (place.provider_name,)) for place in places)
-
-    def _denial(self, action: Action, identifier: str) -> PermissionDenied:
-        name = self.kind.name.replace("_", " ")
-        return PermissionDenied(f"The access policy does not let you {action} the {name} `{identifier}`.")
+        return all(self._guard.allows(action, place, (place.provider_name,)) for place in places)
 
     async def _hidden(self, identifier: str) -> Conflict | None:
         try:
             await self.get(identifier)
         except NotFound:
-            return _conflict(identifier)
+            return conflict_over(identifier)
         return None
 
-    async def _pause(self, start: float) -> None:
-        remaining = self._enforcement.not_found_floor_seconds - (self._enforcement.clock() - start)
-        if remaining > 0:
-            await self._enforcement.sleep(remaining)
 
-
-def _conflict(identifier: str) -> Conflict:
+def conflict_over(identifier: str) -> Conflict:
     return Conflict(f"`{identifier}` is taken. Choose another identifier.")

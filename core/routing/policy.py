@@ -5,7 +5,7 @@ Source: is_action_allowed and the conditions of Llama Stack 0.2.12; `resource is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from core.config.policy import (
     ACTIONS,
@@ -18,7 +18,6 @@ from core.config.policy import (
     to_tuple,
 )
 from core.frame.callers import CATEGORIES, Principal
-from core.frame.resources import Resource
 
 # Constructed, not validated: that would build the records' validators a second time, at every import.
 DEFAULT_POLICY: Final = (
@@ -31,8 +30,23 @@ DEFAULT_POLICY: Final = (
 type Owner = Mapping[str, Any]
 
 
+class Entity(Protocol):
+    """What a rule may be about, as `kind::identifier`: a registered resource, a configuration, a document, a job."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def identifier(self) -> str: ...
+
+    @property
+    def owner(self) -> Owner | None:
+        """Whoever made it, as `owner_of` says."""
+        ...
+
+
 def owner_of(principal: Principal | None) -> dict[str, Any] | None:
-    """What a resource keeps of whoever registers it; None for the anonymous caller and for the stack itself."""
+    """What is kept of whoever makes something; None for the anonymous caller and for the stack itself."""
     if principal is None or principal.anonymous:
         return None
     shared = {name: list(principal.attributes[name]) for name in CATEGORIES if principal.attributes.get(name)}
@@ -60,31 +74,27 @@ class Policy:
             (_Matcher(rule), Decision(rule.permit is not None, rule, index)) for index, rule in enumerate(rules)
         ]
 
-    def decide(
-        self, principal: Principal | None, action: Action, resource: Resource, also: Sequence[str] = ()
-    ) -> Decision:
-        """What the policy says; `also` are other identifiers of the resource, and a rule about one is about all.
+    def decide(self, principal: Principal | None, action: Action, entity: Entity, also: Sequence[str] = ()) -> Decision:
+        """What the policy says; `also` are other identifiers of it, and a rule about one is about all.
 
         None as principal is the stack itself, which may do everything.
         """
         if principal is None:
             return BY_THE_STACK
         for matcher, decision in self._rules:
-            if matcher.mismatch(principal, action, resource, also) is None:
+            if matcher.mismatch(principal, action, entity, also) is None:
                 return decision
         return BY_NO_RULE
 
-    def allows(self, principal: Principal | None, action: Action, resource: Resource, also: Sequence[str] = ()) -> bool:
+    def allows(self, principal: Principal | None, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
         """The decision without its reason."""
-        return self.decide(principal, action, resource, also).allowed
+        return self.decide(principal, action, entity, also).allowed
 
-    def mismatches(
-        self, principal: Principal, action: Action, resource: Resource, also: Sequence[str] = ()
-    ) -> list[str]:
+    def mismatches(self, principal: Principal, action: Action, entity: Entity, also: Sequence[str] = ()) -> list[str]:
         """Why each of the rules before the one that decides does not match."""
         reasons: list[str] = []
         for matcher, _ in self._rules:
-            reason = matcher.mismatch(principal, action, resource, also)
+            reason = matcher.mismatch(principal, action, entity, also)
             if reason is None:
                 break
             reasons.append(reason)
@@ -101,27 +111,27 @@ class _Matcher:
         self._when = [(text, parse_condition(text)) for text in to_tuple(rule.when)]
         self._unless = [(text, parse_condition(text)) for text in to_tuple(rule.unless)]
 
-    def mismatch(self, principal: Principal, action: Action, resource: Resource, also: Sequence[str]) -> str | None:
+    def mismatch(self, principal: Principal, action: Action, entity: Entity, also: Sequence[str]) -> str | None:
         """Why the rule does not match, None if it does."""
         scope = self._scope
         if scope.principal is not None and scope.principal != principal.id:
             return f"it is for `{scope.principal}`"
         if action not in self._actions:
             return f"it is about {', '.join(to_tuple(scope.actions))}"
-        if not self._means(resource, also):
+        if not self._means(entity, also):
             return f"it is about `{scope.resource}`"
         for text, condition in self._when:
-            if not _holds(condition, principal, resource.owner):
+            if not _holds(condition, principal, entity.owner):
                 return f"`{text}` does not hold"
-        if self._unless and all(_holds(condition, principal, resource.owner) for _, condition in self._unless):
+        if self._unless and all(_holds(condition, principal, entity.owner) for _, condition in self._unless):
             return f"excepted by {' and '.join(f'`{text}`' for text, _ in self._unless)}"
         return None
 
-    def _means(self, resource: Resource, also: Sequence[str]) -> bool:
+    def _means(self, entity: Entity, also: Sequence[str]) -> bool:
         pattern = self._pattern
         if pattern is None:
             return True
-        return any(pattern.fullmatch(f"{resource.kind}::{name}") for name in (resource.identifier, *also))
+        return any(pattern.fullmatch(f"{entity.kind}::{name}") for name in (entity.identifier, *also))
 
 
 def _holds(condition: Condition, principal: Principal, owner: Owner | None) -> bool:

@@ -70,6 +70,10 @@ class Registry:
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
         self._declared_at = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
+        self._served_at: dict[tuple[str, str], list[Resource]] = {}
+        for row in declared:
+            for place in (row, *kind.list_alternates(row)):
+                self._served_at.setdefault((place.provider_id, place.provider_resource_id), []).append(row)
         self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
         self._check = check
 
@@ -95,6 +99,10 @@ class Registry:
             return (resource.provider_name,)
         declared = self._declared_at.get((resource.provider_id, resource.provider_resource_id))
         return (declared.identifier,) if declared is not None else ()
+
+    def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What the run config declares that is served there, in its order, perhaps beside other places."""
+        return self._served_at.get((provider_id, provider_resource_id), ())
 
     async def _get_by_provider_name(self, identifier: str) -> Resource | None:
         names = split_identifier(identifier, self.provider_ids)
@@ -153,8 +161,11 @@ class Registry:
             return declared
         self._check_identifier(resource)
         await self._check_offer(resource, may_see)
-        for place in self.kind.list_alternates(resource):
+        places = self.kind.list_alternates(resource)
+        for place in places:
             await self._check_target(place, may_see)
+        for place in (resource, *places) if self.kind.beside else ():
+            await self._check_beside(resource, place)
         stored = await self._store.create(resource)
         self._unregistered.forget(stored.provider_name, stored.identifier)
         return stored
@@ -206,6 +217,16 @@ class Registry:
                     f"Target `{target.identifier}` is of {field} `{value}`, not `{place.attributes[field]}`.",
                     param="metadata",
                 )
+
+    async def _check_beside(self, resource: Resource, place: Resource) -> None:
+        other = await self._store.find(self.kind.name, place.provider_id, place.provider_resource_id)
+        fault = (
+            None
+            if other is None or other.identifier == resource.identifier
+            else self.kind.fault_beside(resource, other)
+        )
+        if fault is not None:
+            raise InvalidRequest(fault, param="metadata")
 
     async def _attribute_at(self, place: Resource, field: str) -> object:
         """What is known of it there; None where only a listing says the default, as those do that cannot tell."""

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
 from core.routing.circuit_breaker import CircuitBreaker
-from core.routing.guard import RegistryFactory
+from core.routing.guard import Enforcement, RegistryFactory
+from core.stores.connect import Stores
 
 
 class Parts(Protocol):
@@ -23,8 +24,18 @@ class Parts(Protocol):
         ...
 
     @property
+    def enforcement(self) -> Enforcement:
+        """The access policy; `Guard(parts.enforcement, principal_of(call))` asks it."""
+        ...
+
+    @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
+        ...
+
+    @property
+    def stores(self) -> Stores:
+        """Where state is kept; a store is connected by who asks for it first."""
         ...
 
     def providers(self, api: str) -> Mapping[str, Any]:

@@ -1,43 +1,136 @@
-"""The kinds of state, and the way from a store that the run config names to the adapter that keeps it."""
+"""The kinds of store: a row for each, and the stores of one stack, which are connected at their first use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from core.config.records import DynamoStore, SqliteStore
+from core.config.document import RunConfig
+from core.config.records import Record
+from core.config.storage import SERVED
+from core.errors import StateUnavailable
 
 if TYPE_CHECKING:  # an adapter imports its own port, and nobody those of the others
     from core.stores.answers.port import AnswerStore
+    from core.stores.blobs.port import BlobStore
     from core.stores.configurations.port import ConfigurationStore
     from core.stores.counters.port import CounterStore
+    from core.stores.documents.port import DocumentStore
+    from core.stores.jobs.port import JobStore
+    from core.stores.queue.port import WorkQueue
     from core.stores.registry.port import RegistryStore
 
 
 @dataclass(frozen=True, slots=True)
 class StoreKind[Port]:
-    """A port and its `adapters`: modules by the type of a store in the run config.
+    """A port and its `adapters`: modules by the type of a store in the run config, where `path` leads to it.
 
-    Each has a `connect`, which takes the fields of that type and returns a `Port`.
+    Each has a `connect`, which takes the fields of that type and returns a `Port`. A `warm` one is prepared at init, since
+    the first call needs it.
     """
 
+    name: str
+    path: tuple[str, ...]
     adapters: Mapping[str, str]
+    warm: bool = True
 
-    def connect(self, config: SqliteStore | DynamoStore) -> Port:
+    def connect(self, config: Record, **more: object) -> Port:
         """The store that `config` names, which is not opened yet; only its own libraries are imported."""
-        store: Port = import_module(self.adapters[config.type]).connect(**config.model_dump(exclude={"type"}))
+        fields = config.model_dump(exclude={"type"})
+        kind: str = vars(config)["type"]
+        store: Port = import_module(self.adapters[kind]).connect(**fields, **more)
         return store
 
+    def config_in(self, config: RunConfig) -> Record | None:
+        """What the run config says of it."""
+        part: Any = config
+        for name in self.path:
+            part = getattr(part, name, None)
+        record: Record | None = part
+        return record
 
-REGISTRY: "Final[StoreKind[RegistryStore]]" = StoreKind(
-    {"sqlite": "core.stores.registry.sqlite", "dynamodb": "core.stores.registry.dynamodb"}
+
+def _databases(name: str) -> dict[str, str]:
+    return {kind: f"core.stores.{name}.{kind}" for kind in ("sqlite", "dynamodb")}
+
+
+REGISTRY: "StoreKind[RegistryStore]" = StoreKind("registry", ("metadata_store",), _databases("registry"), warm=False)
+CONFIGURATIONS: "StoreKind[ConfigurationStore]" = StoreKind(
+    "configurations", ("metadata_store",), _databases("configurations"), warm=False
 )
-COUNTERS: "Final[StoreKind[CounterStore]]" = StoreKind(
-    {"sqlite": "core.stores.counters.sqlite", "dynamodb": "core.stores.counters.dynamodb"}
+COUNTERS: "StoreKind[CounterStore]" = StoreKind("counters", ("server", "quota", "kvstore"), _databases("counters"))
+ANSWERS: "StoreKind[AnswerStore]" = StoreKind("answers", ("server", "idempotency", "kvstore"), _databases("answers"))
+DOCUMENTS: "StoreKind[DocumentStore]" = StoreKind("documents", ("state", "documents"), _databases("documents"))
+BLOBS: "StoreKind[BlobStore]" = StoreKind(
+    "blobs", ("state", "blobs"), {"local": "core.stores.blobs.local", "s3": "core.stores.blobs.s3"}
 )
-ANSWERS: "Final[StoreKind[AnswerStore]]" = StoreKind(
-    {"sqlite": "core.stores.answers.sqlite", "dynamodb": "core.stores.answers.dynamodb"}
+JOBS: "StoreKind[JobStore]" = StoreKind("jobs", ("state", "jobs"), _databases("jobs"))
+QUEUE: "StoreKind[WorkQueue]" = StoreKind(
+    "queue", ("state", "queue"), {"sqlite": "core.stores.queue.sqlite", "sqs": "core.stores.queue.sqs"}
 )
-CONFIGURATIONS: "Final[StoreKind[ConfigurationStore]]" = StoreKind(
-    {"sqlite": "core.stores.configurations.sqlite", "dynamodb": "core.stores.configurations.dynamodb"}
-)
+
+KINDS: Final[tuple[StoreKind[Any], ...]] = (
+    REGISTRY, CONFIGURATIONS, COUNTERS, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
+)  # fmt: skip
+STATE: Final[Mapping[str, StoreKind[Any]]] = {kind.name: kind for kind in (DOCUMENTS, BLOBS, JOBS, QUEUE)}
+"""Those that a manifest may name in its `stores`."""
+NEEDS: Final = {"documents": ("blobs",)}
+"""What a kind is connected with: documents put large bodies into blobs, where there are any."""
+
+
+def unset(name: str) -> str:
+    """What to do where a kind of STATE is kept nowhere."""
+    types = " or ".join(SERVED[name])
+    return f"{name} are kept nowhere; name a backend of type {types} at `storage.stores.{name}` of the run config"
+
+
+class Stores:
+    """The stores that a run config names: each is connected when it is first asked for, and closed with the others."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._stores: dict[str, Any] = {}
+        self._warm: list[Any] = []
+
+    def find[Port](self, kind: StoreKind[Port]) -> Port | None:
+        """The store of this kind; None where the run config names none."""
+        if kind.name not in self._stores:
+            config = kind.config_in(self._config)
+            if config is None:
+                return None
+            self._connect(kind, kind.name, config)
+        store: Port = self._stores[kind.name]
+        return store
+
+    def get[Port](self, kind: StoreKind[Port]) -> Port:
+        """The store of this kind; raises StateUnavailable where the run config names none."""
+        store = self.find(kind)
+        if store is None:
+            raise StateUnavailable(f"This stack cannot keep it: {unset(kind.name)}.")
+        return store
+
+    def collection(self, name: str) -> "DocumentStore":
+        """The documents that the reference keeps in the store of this name: elsewhere, where the run config says so."""
+        config = self._config.state.collections.get(name)
+        if config is None:
+            return self.get(DOCUMENTS)
+        if name not in self._stores:
+            self._connect(DOCUMENTS, name, config)
+        store: DocumentStore = self._stores[name]
+        return store
+
+    def _connect(self, kind: StoreKind[Any], name: str, config: Record) -> None:
+        needs = {other: self.find(STATE[other]) for other in NEEDS.get(kind.name, ())}
+        self._stores[name] = store = kind.connect(config, **needs)
+        if kind.warm:
+            self._warm.append(store)
+
+    def warm(self) -> None:
+        """Do at init what the first call would wait for, for what was connected by then; opens no connection."""
+        for store in self._warm:
+            store.warm()
+
+    async def close(self) -> None:
+        """Close the connections of all; a later call opens others."""
+        for store in self._stores.values():
+            await store.close()

@@ -1,10 +1,16 @@
-"""Request bodies: read up to a limit, then validated, with errors that name the field."""
+"""Request bodies, queries and forms: read up to a limit, then validated, with errors that name the field."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 from starlette.requests import Request
 
 from core.errors import BodyTooLarge, InvalidRequest
 from core.frame.types import Wire
+
+LONGEST_LENGTH: Final = 18  # digits
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -13,8 +19,7 @@ async def read(request: Request, limit: int) -> bytes:
     Raises:
         BodyTooLarge: it has, or says it has, more than `limit` bytes.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declares_more(request, limit):
         raise BodyTooLarge(limit)
     body = b""
     async for chunk in request.stream():
@@ -22,6 +27,12 @@ async def read(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise BodyTooLarge(limit)
     return body
+
+
+def declares_more(request: Request, limit: int) -> bool:
+    """Whether the request's own word on its length is more than `limit` bytes; that it is less is not believed."""
+    declared = request.headers.get("content-length", "")
+    return declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > limit)
 
 
 def parse[W: Wire](kind: type[W], body: bytes) -> W:
@@ -35,12 +46,49 @@ def parse[W: Wire](kind: type[W], body: bytes) -> W:
     try:
         return kind.model_validate_json(body)
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False, include_input=False)
+        raise _refusal(invalid) from None
+
+
+def parse_texts[W: Wire](kind: type[W], pairs: Iterable[tuple[str, str]]) -> W:
+    """The names and texts of a query or a form as `kind`: `name[]` and what is repeated as lists, `name[key]` as objects.
+
+    Of a name that is no list's, the last text counts. Raises InvalidRequest, as `parse` does.
+    """
+    lists = _list_fields(kind)
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        base, bracket, key = name.partition("[")
+        key = key.removesuffix("]")
+        if base in lists and not key:
+            values.setdefault(base, []).append(text)
+        elif bracket and key and isinstance(values.setdefault(base, {}), dict):
+            values[base][key] = text
+        else:
+            values[name] = text
+    try:
+        return kind.model_validate(values, strict=False)  # "10" is a whole number here
+    except ValidationError as invalid:
+        raise _refusal(invalid) from None
+
+
+@cache
+def _list_fields(kind: type[Wire]) -> frozenset[str]:
+    return frozenset(name for name, field in kind.model_fields.items() if _has_list(field.annotation))
+
+
+def _has_list(annotation: object) -> bool:
+    return get_origin(annotation) in {list, tuple} or (
+        get_origin(annotation) not in {dict, Literal} and any(map(_has_list, get_args(annotation)))
+    )
+
+
+def _refusal(invalid: ValidationError) -> InvalidRequest:
+    errors = invalid.errors(include_url=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
-        raise InvalidRequest(f"The body is not valid JSON: {errors[0]['msg'].removeprefix('Invalid JSON: ')}.")
+        return InvalidRequest(f"The body is not valid JSON: {errors[0]['msg'].removeprefix('Invalid JSON: ')}.")
     faults = {_path(error["loc"]): error["msg"].removeprefix("Value error, ") for error in errors}
     message = "; ".join(f"{path}: {text}" if path else text for path, text in faults.items())
-    raise InvalidRequest(message, param=next(iter(faults)) or None)
+    return InvalidRequest(message, param=next(iter(faults)) or None)
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 import logging
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from core.errors import ApiError, MethodNotAllowed, NotFound, UpstreamTimeout
 
@@ -75,6 +75,38 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
             return UpstreamTimeout("There was no answer before the function's time was up.")
         log.exception("a request failed")
         return Bug()
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has left; for a Lambda function, which cannot know, that is at the end."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def while_there[T](request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`, which is cancelled if the client leaves before it is done; raises ClientDisconnect then."""
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    cancelling = task.cancelling()
+    has_left = has_ended = False
+
+    def cancel(_: object) -> None:
+        nonlocal has_left
+        if not has_ended:  # a callback that is due cannot be removed any more
+            has_left = task.cancel()
+
+    leaving = asyncio.ensure_future(wait_for_disconnect(request.receive))
+    leaving.add_done_callback(cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if has_left and task.cancelling() == cancelling + 1:  # nobody else cancels it
+            raise ClientDisconnect from None
+        raise
+    finally:
+        has_ended = True
+        leaving.cancel()
+        if has_left:
+            task.uncancel()
 
 
 async def no_route(request: Request, failure: Exception) -> Response:

@@ -13,22 +13,20 @@ import logging
 from math import ceil
 import re
 import time
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from core.config.security import IdempotencyConfig
-from core.errors import AnswerUnderWay, IdempotencyUnavailable, InvalidRequest, KeyReused
-from core.frame.callers import Call
+from core.errors import AnswerUnderWay, ApiError, IdempotencyUnavailable, InvalidRequest, KeyReused
 from core.quota.identity import identity
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
-from core.web.access import Perform, Steps
-from core.web.body import read
-from core.web.failures import MARGIN_SECONDS, deadline
+from core.web.exchange import Exchange, Handler
+from core.web.failures import MARGIN_SECONDS, attempt, error_response
 from core.web.observed import observed_of
-from core.web.sse import DONE, HEADERS, EventStream, wants_done
+from core.web.sse import HEADERS, EventStream, frames_of
+from core.web.streamed import StreamedResponse
 
 HEADER: Final = "idempotency-key"
 REPLAYED: Final = {"idempotent-replayed": "true"}
@@ -45,15 +43,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedRequest:
-    """What `prepare` made of a body, and under which key it came; "" is none."""
-
-    body: Any
-    key: str = ""
-    fingerprint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class IdempotencyMiddleware:
     """`clock` gives Unix seconds."""
 
@@ -61,42 +50,38 @@ class IdempotencyMiddleware:
     config: IdempotencyConfig
     clock: Callable[[], float] = time.time
 
-    def wrap(self, steps: Steps, limit: int) -> Steps:
-        """`steps`, which have `prepare`, performed once for each key; a body has at most `limit` bytes."""
-        prepare, tokens = steps.prepare, steps.tokens
-        if prepare is None:
-            raise LookupError(HEADER)
-
-        async def ask(request: Request) -> KeyedRequest:
-            key = _key(request)
-            if not key:
-                return KeyedRequest(await prepare(request))
-            body = await read(request, limit)
-            return KeyedRequest(await prepare(_again(request, body)), key, _fingerprint(request, body))
-
-        async def answer(request: Request, call: Call, keyed: KeyedRequest) -> Response:
-            if not keyed.key:
-                return await steps.perform(request, call, keyed.body)
-            return await self._once(steps.perform, request, call, keyed)
-
-        return Steps(answer, ask, None if tokens is None else lambda keyed: tokens(keyed.body))
-
-    async def _once(self, perform: Perform, request: Request, call: Call, keyed: KeyedRequest) -> Response:
-        now, until = self.clock(), deadline(request.scope)
-        name = _digest(identity(call), request.scope["path"], keyed.key)
-        claim = await self.store.begin(name, keyed.fingerprint, now=int(now), until=ceil(now + _lease_seconds(until)))
-        if isinstance(claim, Earlier):
-            return _replay(claim, request, call, keyed)
-        holder = LeaseHolder(self, claim, until)
+    async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
+        """Hand on once for each key, and answer as then when it comes again."""
+        claim = await attempt(self._claim(exchange), exchange.until)
+        if claim is None:
+            return await handle(exchange)
+        if isinstance(claim, ApiError):
+            return error_response(claim)
+        if isinstance(claim, Response):
+            return claim
+        holder = LeaseHolder(self, claim, exchange.until)
         async with AsyncExitStack() as cleanup:
             cleanup.push_async_callback(holder.end, None)
-            response = await perform(request, call, keyed.body)
+            response = await handle(exchange)
             cleanup.pop_all()
         if isinstance(response, EventStream):
             response.recorder = holder
         else:
             await holder.end(_whole(response))
         return response
+
+    async def _claim(self, exchange: Exchange) -> Lease | Response | None:
+        """The key's lease, the answer that there is already, or None where the request has no key."""
+        key = _key(exchange.request)
+        if not key:
+            return None
+        await exchange.body()  # a body that is wrong takes no key
+        fingerprint = _fingerprint(exchange.request, await exchange.content())
+        now = self.clock()
+        name = _digest(identity(exchange.call), exchange.request.scope["path"], key)
+        until = ceil(now + _lease_seconds(exchange.until))
+        claim = await self.store.begin(name, fingerprint, now=int(now), until=until)
+        return _replay(claim, exchange, fingerprint) if isinstance(claim, Earlier) else claim
 
 
 class LeaseHolder:
@@ -159,15 +144,6 @@ def _key(request: Request) -> str:
     return keys[0]
 
 
-def _again(request: Request, body: bytes) -> Request:
-    """The request with its body yet to be read."""
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return Request(request.scope, receive)
-
-
 def _fingerprint(request: Request, body: bytes) -> str:
     return _digest(request.method, request.scope["path"], sha256(body).hexdigest())
 
@@ -185,25 +161,26 @@ def _lease_seconds(until: float | None) -> float:
 
 
 def _whole(response: Response) -> Answer | None:
-    if not 200 <= response.status_code < 300:  # noqa: PLR2004 - RFC 9110, 15.3
+    if isinstance(response, StreamedResponse) or not 200 <= response.status_code < 300:  # noqa: PLR2004 - RFC 9110, 15.3
         return None
-    return Answer(response.status_code, response.headers["content-type"], bytes(response.body))
+    return Answer(response.status_code, response.headers.get("content-type", ""), bytes(response.body))
 
 
-def _replay(earlier: Earlier, request: Request, call: Call, keyed: KeyedRequest) -> Response:
+def _replay(earlier: Earlier, exchange: Exchange, fingerprint: str) -> Response:
     """The answer again, which used no tokens.
 
     Raises:
         KeyReused: it was another request's.
         AnswerUnderWay: there is none yet.
     """
-    if earlier.fingerprint != keyed.fingerprint:
+    if earlier.fingerprint != fingerprint:
         raise KeyReused
     if earlier.answer is None:
         raise AnswerUnderWay(retry_after=RETRY_SECONDS)
-    call.add_tokens(0)
-    observed_of(request.scope).replayed = True
+    exchange.call.add_tokens(0)
+    observed_of(exchange.request.scope).replayed = True
     answer = earlier.answer
     if answer.content_type != EVENTS["content-type"]:
-        return Response(answer.body, answer.status, {"content-type": answer.content_type, **REPLAYED})
-    return Response(answer.body + (DONE if wants_done(request) else b""), answer.status, {**EVENTS, **REPLAYED})
+        kind = {"content-type": answer.content_type} if answer.content_type else {}
+        return Response(answer.body, answer.status, kind | REPLAYED)
+    return Response(answer.body + frames_of(exchange).end, answer.status, {**EVENTS, **REPLAYED})

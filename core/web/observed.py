@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import sys
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import ApiError
@@ -15,7 +16,11 @@ from core.frame.observed import Observed, Stopwatch
 from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
 from core.web.failures import error_response
 
+if TYPE_CHECKING:
+    from core.web.exchange import Exchange, Handler
+
 KEY: Final = "llambda.observed"
+CALL: Final = "llambda.call"  # of a scope: the call, which ends with its answer
 CLIENT_LEFT: Final = 499  # nginx's number in logs for a client that did not wait
 FAILED: Final = 500
 LONGEST_ID: Final = 128
@@ -54,6 +59,20 @@ def observed_of(scope: Scope) -> Observed:
     return Observed() if observed is None else observed
 
 
+@dataclass(frozen=True, slots=True)
+class ObservationMiddleware:
+    """Notes which operation of which API a request is for."""
+
+    api: str
+    operation: str
+
+    async def __call__(self, exchange: "Exchange", handle: "Handler") -> Response:
+        """Hand on."""
+        observed = observed_of(exchange.request.scope)
+        observed.api, observed.operation = self.api, self.operation
+        return await handle(exchange)
+
+
 class Observer:
     """ASGI middleware; without a sink it only gives ids and traces."""
 
@@ -69,15 +88,17 @@ class Observer:
             await self._app(scope, receive, send)
             return
         trace = _trace(scope)
-        exchange = _Exchange(scope, send)
+        recording = _Recording(scope, send)
         cold, self._cold = self._cold, False
         token = TRACE.set(trace)
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(scope, receive, recording.send)
         finally:
             TRACE.reset(token)
+            if (call := scope.get(CALL)) is not None:
+                call.end()
             if self._sink is not None:
-                self._sink(exchange.record(trace, cold=cold))
+                self._sink(recording.record(trace, cold=cold))
 
 
 def refusing(app: ASGIApp, failure: ApiError) -> Observer:
@@ -87,7 +108,7 @@ def refusing(app: ASGIApp, failure: ApiError) -> Observer:
     return Observer(error_response(failure), sink, cold=False)
 
 
-class _Exchange:
+class _Recording:
     __slots__ = ("_begun", "_client", "_ended", "_first_byte", "_request_id", "_scope", "_send", "_status", "_streamed")
 
     def __init__(self, scope: Scope, send: Send) -> None:

@@ -1,19 +1,19 @@
-"""Server-sent events: an answer that leaves chunk by chunk and is never cut silently."""
+"""Server-sent events: an answer that leaves event by event."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 import re
-from typing import Final, Protocol, override
+from typing import Any, Final, Protocol, override
 
 from pydantic_core import to_json
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from core.errors import ApiError
-from core.frame.types import JsonStream
-from core.web.failures import attempt, deadline
-from core.web.observed import observed_of
+from core.frame.types import EventSource, JsonObject, JsonStream, NamedEvent
+from core.web.exchange import Exchange
+from core.web.failures import attempt
+from core.web.streamed import StreamedResponse
 
 DONE: Final = b"data: [DONE]\n\n"
 HEADERS: Final = [
@@ -25,11 +25,76 @@ CLIENT_VERSION: Final = "x-llamastack-client-version"
 PING: Final = b": ping\n\n"  # a comment, which clients skip
 SILENCE_SECONDS: Final = 15.0  # after which it is sent: an edge-optimised API Gateway cuts what is idle for 30 s
 OLD_CLIENT: Final = re.compile(r"0\.[0-2](\.|$)")
+LINE_BREAKS: Final = str.maketrans("", "", "\r\n\0")  # which would end a field of an event
+
+type FailureEvent = Callable[[ApiError, NamedEvent | None], NamedEvent]
 
 
 def wants_done(request: Request) -> bool:
     """False for llama-stack-client before 0.3, which fails on `data: [DONE]`."""
     return OLD_CLIENT.match(request.headers.get(CLIENT_VERSION, "")) is None
+
+
+class Frames(Protocol):
+    """How the elements of a stream become events; `end` is what follows the last one."""
+
+    @property
+    def end(self) -> bytes: ...
+
+    def event(self, element: Any) -> bytes:  # noqa: ANN401 - what the stream yields
+        """One element, with its frame."""
+        ...
+
+    def failure(self, failure: ApiError) -> bytes:
+        """The last event of a stream that broke."""
+        ...
+
+
+class DataFrames:
+    """Each JSON object is the data of an event without a name; a failure is an error body in one."""
+
+    __slots__ = ("end",)
+
+    def __init__(self, *, done: bool) -> None:
+        """`done` ends it with `data: [DONE]`, as OpenAI does."""
+        self.end = DONE if done else b""
+
+    def event(self, element: JsonObject) -> bytes:
+        return b"data: %b\n\n" % to_json(element)
+
+    def failure(self, failure: ApiError) -> bytes:
+        return self.event(failure.body())
+
+
+class EventFrames:
+    """Each NamedEvent has its name, its id where it has one, and its data; nothing follows the last one."""
+
+    __slots__ = ("_failure_event", "_last", "end")
+
+    def __init__(self, failure_event: FailureEvent | None = None) -> None:
+        """None makes of a failure an event `error` with the error body."""
+        self.end = b""
+        self._failure_event = failure_event
+        self._last: NamedEvent | None = None
+
+    def event(self, element: NamedEvent) -> bytes:
+        self._last = element
+        name, identifier = (text.translate(LINE_BREAKS).encode() for text in (element.name, element.id))
+        line = b"id: %b\n" % identifier if identifier else b""
+        return b"event: %b\n%bdata: %b\n\n" % (name, line, to_json(element.data))
+
+    def failure(self, failure: ApiError) -> bytes:
+        if self._failure_event is None:
+            return self.event(NamedEvent("error", failure.body()))
+        return self.event(self._failure_event(failure, self._last))
+
+
+def frames_of(exchange: Exchange) -> Frames:
+    """How a stream of the exchange's operation is framed for its client."""
+    operation = exchange.operation
+    if operation is not None and operation.frames == "events":
+        return EventFrames(operation.failure_event())
+    return DataFrames(done=wants_done(exchange.request))
 
 
 class StreamRecorder(Protocol):
@@ -44,63 +109,36 @@ class StreamRecorder(Protocol):
         ...
 
 
-class EventStream(Response):
-    """Sends each object of `stream` as an event; a failure becomes one error event, then the end.
+class EventStream(StreamedResponse):
+    """Sends each element of a stream as an event; a failure becomes one event more, then the end.
 
-    So does a function's deadline. While there is nothing to send, a comment is sent now and then. When the client goes away
-    the stream is closed, which cancels the call upstream. `failed` tells of the first. `closing`, if it is set, is awaited
-    before the last bytes leave, or when the client has left: it must bear to be called twice.
+    So does a function's deadline. While there is nothing to send, a comment is sent now and then.
     """
 
-    closing: Callable[[], Awaitable[None]] | None = None
     recorder: StreamRecorder | None = None
 
-    def __init__(self, stream: JsonStream, *, done: bool) -> None:
-        """`done` ends it with `data: [DONE]`, as OpenAI does."""
-        self.status_code = 200
-        self.failed = False
-        self.ended = False
-        self.background = None
-        self.body = b""
-        self.raw_headers = list(HEADERS)
-        self._stream = stream
-        self._done = done
+    def __init__(self, stream: JsonStream | EventSource, frames: Frames) -> None:
+        super().__init__(stream, 200, list(HEADERS))
+        self._frames = frames
         self._sent_at = 0.0
 
     @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._observed = observed_of(scope)
-        sending = asyncio.ensure_future(self._send(send, deadline(scope)))
-        leaving = asyncio.ensure_future(wait_for_disconnect(receive))
-        try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            if not sending.done():
-                sending.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
-            await self._stream.aclose()
-            await self._close()
-        if not sending.cancelled():
-            sending.result()
-
     async def _send(self, send: Send, until: float | None) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         sending = asyncio.Lock()
         pinging = asyncio.ensure_future(self._ping(send, sending))
         try:
             async for event in self._events(until):
-                framed = b"data: %b\n\n" % event
                 async with sending:
-                    await self._chunk(send, framed)
+                    await self._chunk(send, event)
                 if self.recorder is not None:
-                    self.recorder.add(framed)
+                    self.recorder.add(event)
         finally:
             pinging.cancel()
             await asyncio.gather(pinging, return_exceptions=True)
         self.ended = True
         await self._close()
-        await send({"type": "http.response.body", "body": DONE if self._done else b"", "more_body": False})
+        await send({"type": "http.response.body", "body": self._frames.end, "more_body": False})
 
     async def _chunk(self, send: Send, body: bytes) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -116,27 +154,21 @@ class EventStream(Response):
                 async with sending:
                     await self._chunk(send, PING)
 
+    @override
     async def _close(self) -> None:
         if self.recorder is not None:
             await self.recorder.close(whole=self.ended and not self.failed)
-        if self.closing is not None:
-            await self.closing()
+        await super()._close()
 
     async def _events(self, until: float | None) -> AsyncGenerator[bytes]:
-        """Each object of the stream as JSON; a failure is the last one, as an error body."""
+        """Each element of the stream in its frame; a failure is the last one."""
         while True:
-            outcome = await attempt(anext(self._stream, None), until)
+            outcome = await attempt(anext(self._source, None), until)
             if outcome is None:
                 return
             if isinstance(outcome, ApiError):
                 self.failed = True
                 self._observed.failure = outcome.status
-                yield to_json(outcome.body())
+                yield self._frames.failure(outcome)
                 return
-            yield to_json(outcome)
-
-
-async def wait_for_disconnect(receive: Receive) -> None:
-    """Return when the client has left; for a Lambda function, which cannot know, that is at the end."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+            yield self._frames.event(outcome)

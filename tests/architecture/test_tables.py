@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 import inspect
 from pathlib import Path
+import re
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from core.apis.index import all_manifests, kinds, manifest, names, route_rows
 from core.config.sections import SECTIONS
 from core.errors import ApiError
-from core.frame.api import Surface
+from core.frame.api import WORKER, Surface
 from core.frame.dotted import load
 from core.frame.openapi import document
 from core.frame.operations import Operation
+from core.frame.types import Query
 from core.resolution.provider_types import BUILT_IN
+from core.stores.connect import STATE
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = [
@@ -31,10 +34,27 @@ def test_an_operation_names_methods_of_its_protocol(surface: Surface, operation:
     for name in filter(None, (operation.call, operation.stream)):
         signature = inspect.signature(getattr(load(surface.protocol), name))
         path_parameters = [part.strip("{}") for part in operation.paths[0].split("/") if "{" in part]
-        expected = ["request"] if operation.request else path_parameters
-        assert list(signature.parameters)[1:] == [*expected, *operation.query]
+        expected = ["request"] if operation.request else []
+        named = [name for name in ("query", "upload") if getattr(operation, name)]
+        assert list(signature.parameters)[1:] == [*expected, *path_parameters, *named]
         if operation.request is not None:
             assert signature.parameters["request"].annotation is operation.request_type()
+        if operation.query is not None:
+            assert signature.parameters["query"].annotation is load(operation.query)
+
+
+@pytest.mark.parametrize(("surface", "operation"), OPERATIONS)
+def test_an_operation_says_what_it_answers_and_promises_nothing_that_cannot_be(
+    surface: Surface, operation: Operation
+) -> None:
+    assert operation.response is not None or operation.reply != "json", surface.name
+    assert operation.event is not None or operation.stream is None
+    kinds = [load(name) for name in (operation.query,) if name is not None]
+    assert all(issubclass(kind, Query) for kind in kinds)
+    if operation.idempotent:  # its body is read whole, and its answer kept whole
+        assert operation.request is not None
+        assert operation.upload is None
+        assert operation.reply != "bytes"
 
 
 @pytest.mark.parametrize("name", names())
@@ -42,19 +62,35 @@ def test_what_a_manifest_names_is_there(name: str) -> None:
     api = manifest(name)
     assert api.name == name
     dotted = [api.assemble, api.provider, *(operation.tokens for s in api.surfaces for operation in s.operations)]
-    dotted += [text for kind in api.kinds for text in (kind.body, kind.present, kind.alternates)]
+    dotted += [operation.failure for s in api.surfaces for operation in s.operations]
+    fields = ("body", "present", "response", "alternates", "beside")
+    dotted += [getattr(kind, text) for kind in api.kinds for text in fields]
     assert all(callable(load(text)) for text in dotted if text)
     methods = [text for kind in api.kinds for text in (kind.listing, kind.check) if text]
     assert api.provider is not None or not methods
     assert all(callable(getattr(load(api.provider or ""), method)) for method in methods)
     assert all(other in names() for other in api.depends)
+    assert all(callable(load(row.kind)) for row in api.jobs)
+    assert set(api.stores) <= set(STATE)
+    assert not api.jobs or {"jobs", "queue"} <= set(api.stores)
 
 
 def test_an_api_is_a_manifest_and_a_function_and_its_kinds_are_what_the_reference_calls_them() -> None:
-    assert names() == tuple(sorted(path.stem for path in (ROOT / "functions").glob("[!_]*.py")))
+    modules = {path.stem for path in (ROOT / "functions").glob("[!_]*.py")}
+    assert names() == tuple(sorted(modules - {WORKER}))
     for kind in kinds():
         section = SECTIONS[kind.section]
         assert (section.api, section.id_field) == (kind.api, kind.id_field)
+
+
+def test_the_guard_alone_asks_the_policy() -> None:
+    """Others have it decide; `llambda policy` explains a policy, and resolution makes one."""
+    importing = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "core").rglob("*.py")
+        if re.search(r"from core\.routing\.policy import .*\bPolicy\b", path.read_text("utf-8"))
+    }
+    assert importing == {"core/cli/policy.py", "core/resolution/resolve.py", "core/routing/guard.py"}
 
 
 def test_no_two_rows_answer_the_same_request() -> None:

@@ -32,6 +32,7 @@ RIGHTS: Final = {  # of every function's role, on each table
     "QuotaTable": {"GetItem", "UpdateItem"},
 }
 STATE_RIGHTS: Final = {"GetItem", "PutItem", "UpdateItem", "DeleteItem"}  # of those whose manifest names them
+STORE_RIGHTS: Final = STATE_RIGHTS | {"Query", "BatchGetItem"}  # of those whose manifest names documents or jobs
 
 every_choice = pytest.mark.parametrize("chosen", [{}, CREATED, NAMED], ids=["none", "created", "named"])
 
@@ -63,10 +64,11 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
                 found.setdefault((role, table), set()).add(action.removeprefix("dynamodb:"))
     stateful = {template_name(api) for api in all_manifests() if STATE.sid in api.deployment.rights}
     assert "Inference" in stateful
-    expected = {
-        (f"{template_name(api)}Role", table): rights for api in all_manifests() for table, rights in RIGHTS.items()
-    }
-    assert found == expected | {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
+    roles = [*(template_name(api) for api in all_manifests()), "Worker"]
+    expected = {(f"{role}Role", table): rights for role in roles for table, rights in RIGHTS.items()}
+    expected |= {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
+    keepers = [template_name(api) for api in all_manifests() if {"documents", "jobs"} & set(api.stores)]
+    assert found == expected | {(f"{name}Role", "StateTable"): STORE_RIGHTS for name in [*keepers, "Worker"]}
 
 
 def template_name(api: Api) -> str:
@@ -97,8 +99,10 @@ def test_state_table_has_the_keys_and_the_expiry_that_answers_are_kept_under() -
 def test_every_variable_of_the_distribution_is_set_and_no_other() -> None:
     text = (ROOT / "infra" / "distributions" / "lambda.yaml").read_text(encoding="utf-8")
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    own = {"LLAMBDA_CONFIG", "LLAMBDA_BASE_PATH", "STATE_TABLE", "UPSTREAM_API_KEY"}  # the last two: other run configs'
-    assert set(re.findall(r"\$\{env\.([A-Z_]+)", text)) == set(variables) - own
+    own = {"LLAMBDA_CONFIG", "LLAMBDA_BASE_PATH"}
+    others = {"STATE_TABLE", "JOBS_QUEUE_URL", "BLOB_BUCKET", "UPSTREAM_API_KEY"}  # which run configs of their own name
+    named = set(re.findall(r"\$\{env\.([A-Z_]+)", text))
+    assert named | others == set(variables) - own
 
 
 def test_periods_are_those_of_the_run_config() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import shutil
 import subprocess
 import sys
+import time
 from typing import Any
 
 import httpx
@@ -96,9 +97,39 @@ def test_it_is_listed_described_and_healthy(client: httpx.Client) -> None:
     routes = client.get("/v1/inspect/routes").json()["data"]
     types = {row["route"]: row["provider_types"] for row in routes}
     assert types["/v1/horoscopes"] == types["/v1/signs"] == ["inline::oracle"]
-    assert "ForetellRequest" in client.get("/openapi.json").json()["components"]["schemas"]
+    described = client.get("/openapi.json").json()["components"]["schemas"]
+    assert {"ForetellRequest", "Horoscope", "Planet", "ShownResource"} <= set(described)
     [provider] = client.get("/v1/providers").json()["data"]
     assert (provider["api"], provider["health"]) == ("horoscopes", {"status": "OK"})
+
+
+def test_its_jobs_are_worked_on_as_whoever_made_them(client: httpx.Client, checkout: Path) -> None:
+    job = client.post("/v1/almanacs", json={"sign": "leo", "days": 7}).json()["job"]
+    done = run(checkout, "-m", "core.cli.main", "jobs", "watch", job, "--json", "--url", str(client.base_url))
+    view = json.loads(done)
+    assert (view["status"], view["progress"]) == ("completed", {"total": 7, "completed": 7, "failed": 0})
+    assert view["result"]["lines"] == [f"{day} leo: dark under sun" for day in range(7)]
+    assert [job["id"] for job in client.get("/v1/jobs").json()["data"]] == [job]
+    unknown = client.post("/v1/almanacs", json={"sign": "pluto", "days": 2}).json()["job"]
+    while (view := client.get(f"/v1/jobs/{unknown}").json())["ended_at"] is None:
+        pass
+    assert (view["status"], view["progress"]["failed"]) == ("completed", 2)
+
+
+def test_its_jobs_are_worked_on_by_workers_of_their_own(checkout: Path) -> None:
+    log = checkout / "worker.txt"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "core.cli.main", "worker", "run.json"]
+        process = subprocess.Popen(command, cwd=checkout, stdout=output, stderr=output, env=os.environ)
+    try:
+        deadline = time.monotonic() + 30
+        while "waiting for jobs" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "waiting for jobs" in log.read_text()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+    hear_file(log)
 
 
 def test_its_package_has_what_it_can_import(checkout: Path) -> None:

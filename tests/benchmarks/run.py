@@ -3,6 +3,7 @@
 import sys
 
 from tests.benchmarks.cold import cold
+from tests.benchmarks.documents import documents
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
 from tests.benchmarks.runtimes import runtimes
@@ -17,6 +18,7 @@ PARTS = {
     "cold": cold,
     "runtimes": runtimes,
     "registry": registry,
+    "documents": documents,
 }
 
 

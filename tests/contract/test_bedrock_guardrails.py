@@ -38,6 +38,7 @@ apis: [inference, safety]
 providers:
   inference:
     - {provider_id: vllm, provider_type: "remote::vllm", config: {url: "${env.VLLM_URL}"}}
+    - {provider_id: bedrock, provider_type: "remote::tgi", config: {url: "${env.VLLM_URL}"}}
   safety:
     - provider_id: bedrock
       provider_type: remote::bedrock
@@ -253,6 +254,17 @@ async def test_its_health_is_asked_of_one_guardrail(world: World) -> None:
     world.bedrock.replies["list-guardrails"] = refusal(403, "AccessDeniedException")
     found = {row["api"]: row for row in (await world.client.get("/v1/providers")).json()["data"]}["safety"]
     assert (found["health"]["status"], "credentials" in found["health"]["message"]) == ("Error", True)
+
+
+async def test_a_provider_whose_id_two_apis_have_is_named_by_its_api(world: World) -> None:
+    for path in ("/v1/providers/bedrock", "/v1alpha/admin/providers/bedrock"):
+        rows = [(await world.client.get(path, params=query)).json() for query in ({}, {"api": "safety"})]
+        assert [(row["api"], row["provider_type"], row["other_apis"]) for row in rows] == [
+            ("inference", "remote::tgi", ["safety"]),
+            ("safety", "remote::bedrock", ["inference"]),
+        ]
+    missing = await world.client.get("/v1/providers/bedrock", params={"api": "none"})
+    assert (missing.status_code, missing.json()["error"]["param"]) == (404, "api")
 
 
 async def test_moderations_name_what_intervened(world: World) -> None:

@@ -32,6 +32,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 GUARD = "llama-guard:3b"
 SAID = {"message": {"role": "assistant", "content": ANSWER}, "index": 0, "finish_reason": "stop"}
+SAFE = status(200, {"choices": [{"message": {"content": "safe"}}]})
 USED = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 
@@ -114,6 +115,7 @@ async def test_a_chat_is_told_of_with_who_served_it_and_what_it_took(world: Worl
 
 
 async def test_a_model_has_the_name_that_it_was_asked_for_by(world: World) -> None:
+    world.second.replies[CHAT] = SAFE  # `guarded` is a name of it too
     assert facts(await world.chat("p/m")) == (200, "chat_completion", "p/m", "p", "m")
 
 
@@ -162,8 +164,7 @@ async def test_embeddings_and_a_native_batch_are_counted_whole(world: World) -> 
 
 
 async def test_a_shield_is_told_of_and_judging_is_waiting_for_a_provider(world: World) -> None:
-    safe = status(200, {"choices": [{"message": {"content": "safe"}}]})
-    world.second.replies[CHAT] = safe
+    world.second.replies[CHAT] = SAFE
     body = {"shield_id": GUARD, "messages": [{"role": "user", "content": PROMPT}], "params": {}}
     told = await world.ask("POST", "/v1/safety/run-shield", json=body)
     assert facts(told) == (200, "run_shield", GUARD, "guard", GUARD)
@@ -174,7 +175,7 @@ async def test_a_shield_is_told_of_and_judging_is_waiting_for_a_provider(world: 
     assert facts(await world.chat("guarded")) == (200, "chat_completion", "guarded", "p", "m")
     world.second.replies[CHAT] = status(200, {"choices": [{"message": {"content": "unsafe\nS1"}}]})
     told = await world.chat("guarded")
-    assert facts(told) == (200, "chat_completion", "", "", "")
+    assert facts(told) == (200, "chat_completion", "guarded", "", "")
     assert told.observed.upstream.seconds > 0
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from core.apis.safety import Violation
 from core.errors import InvalidRequest, ProviderUnavailable, UpstreamFailed
+from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.providers.sambanova.safety import Config, SambaNovaGuard, connect
 from tests.parts.secrets import plant
@@ -49,6 +50,14 @@ async def test_the_model_is_asked_by_its_own_name_with_the_operators_key(world: 
     assert (seen.path, seen.body["model"], seen.body["temperature"]) == (CHATS, GUARD, 0)
     assert seen.headers["authorization"] == f"Bearer {KEY}"
     assert "User: Hello" in seen.body["messages"][0]["content"]
+
+
+async def test_what_the_model_uses_is_charged_to_whoever_has_it_judge(world: World) -> None:
+    call = Call(ANONYMOUS)
+    with ActingFor(call):
+        await world.judge("safe")
+    assert call.end().further == CHAT["usage"]["total_tokens"]  # type: ignore[index]
+    assert call.observed.tokens == {"prompt": 1, "completion": 1}
 
 
 async def test_what_is_unsafe_is_a_violation_with_its_categories(world: World) -> None:

@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
-from core.errors import ApiError, IdempotencyUnavailable, ProviderUnavailable, QuotaUnavailable
+from core.errors import ApiError, IdempotencyUnavailable, ProviderUnavailable, QuotaUnavailable, StateUnavailable
 from core.stores.answers import sqlite as answers
 from core.stores.configurations import sqlite as configurations
 from core.stores.counters import sqlite as counters
 from core.stores.counters.port import Limit
+from core.stores.jobs import sqlite as jobs
+from core.stores.queue import sqlite as queue
+from core.stores.queue.port import Message
 from core.stores.registry import sqlite as registry
 from tests.contract.configurations import added
+from tests.contract.jobs import job
 from tests.contract.registries import model
 
 
@@ -42,6 +46,8 @@ KINDS = {
         lambda store: store.take("k", tokens=1, below=Limit(), expires=4_000_000_000),
         QuotaUnavailable,
     ),
+    "jobs": Kind(jobs.connect, lambda store: store.create(job()), StateUnavailable),
+    "queue": Kind(queue.connect, lambda store: store.send([Message({})]), StateUnavailable),
 }  # fmt: skip
 only_registry = pytest.mark.parametrize("kind", [KINDS["registry"]])
 

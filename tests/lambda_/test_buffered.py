@@ -18,9 +18,9 @@ from core.runtime.buffered import buffered_handler
 from core.runtime.invocations import RuntimeApi
 from core.runtime.loop import process_loop
 from core.runtime.stream import ExecutionEnvironment
-from core.web.access import AccessMiddleware, Steps
+from core.web.exchange import chain, endpoint
 from tests.lambda_.events import SHAPES, SOURCE_IP, Call, event
-from tests.lambda_.runtime_api import listening
+from tests.lambda_.runtime_api import Outcome, listening
 
 type Answers = Callable[[ASGIApp, dict[str, Any], str], dict[str, Any]]
 
@@ -33,8 +33,12 @@ def in_one_piece(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dic
 
 def as_it_comes(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict[str, Any]:
     """The streamed answer in the form of the other."""
+    outcome = streamed(app, sent, base_path)
+    return outcome.prelude | {"body": outcome.body.decode()}
 
-    async def serve() -> dict[str, Any]:
+
+def streamed(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> Outcome:
+    async def serve() -> Outcome:
         async with listening() as double:
             api = RuntimeApi(double.address)
             running = asyncio.create_task(ExecutionEnvironment(app, api, {"LLAMBDA_BASE_PATH": base_path}).run())
@@ -42,7 +46,7 @@ def as_it_comes(app: ASGIApp, sent: dict[str, Any], base_path: str = "") -> dict
             os.kill(os.getpid(), signal.SIGTERM)
             await running
             await api.close()
-            return outcome.prelude | {"body": outcome.body.decode()}
+            return outcome
 
     try:
         return process_loop().run_until_complete(serve())
@@ -184,6 +188,6 @@ def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
         await asyncio.sleep(3600)
         raise AssertionError
 
-    app = Starlette(routes=[Route("/v1/models", AccessMiddleware().wrap(Steps(stuck)))])
+    app = Starlette(routes=[Route("/v1/models", endpoint(chain(stuck, [])))])
     answer = buffered_handler(app)(event(shape, Call()), Context())
     assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (504, "upstream_timeout")

@@ -13,6 +13,7 @@ from core.resolution.resolve import resolve
 from core.runtime.function import app_of_stack
 from core.web.app import union
 from core.web.observed import Sink
+from tests.parts.described import hold_to_document
 
 CHAT: dict[str, Any] = {"model": "local/m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -39,7 +40,9 @@ async def client_over(
     apis = [api for api in ("inference", "safety") if loaded.config.providers.get(api)]
     app = union([app_of_stack(await resolve(loaded, [api], version="1"), [api]) for api in (*apis, "admin")], sink)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+    ) as client:
         try:
             yield client
         finally:

@@ -20,6 +20,12 @@ CHAT = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
+EMBEDDINGS = {
+    "object": "list",
+    "model": "m",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+    "usage": CHAT["usage"],
+}
 USAGE: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
 
 
@@ -72,6 +78,8 @@ class FakeUpstream:
             return await self.replies[request.path](request)
         if request.path == "/v1/models":
             return web.json_response({"object": "list", "data": self.models})
+        if request.path == "/v1/embeddings":
+            return web.json_response(EMBEDDINGS)
         if self.seen[-1].body.get("stream"):
             return await stream(CHUNKS)(request)
         return web.json_response(CHAT)

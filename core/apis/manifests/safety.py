@@ -16,6 +16,7 @@ SHIELD: Final = Kind(
     body="core.apis.safety:RegisterShield",
     fields={"params": {}},
     check="check_shield",
+    response="core.apis.answers.safety:Shield",
 )
 
 OPERATIONS: Final = (
@@ -24,14 +25,18 @@ OPERATIONS: Final = (
         ("/v1/safety/run-shield",),
         "run_shield",
         "Judge a conversation by a shield.",
+        response="core.apis.answers.safety:ShieldReport",
         request="core.apis.safety:RunShieldRequest",
+        tokens="core.apis.safety:most_tokens",
     ),
     Operation(
         "POST",
         openai_paths("/moderations"),
         "moderate",
         "Classify texts.",
+        response="core.apis.answers.safety:Moderation",
         request="core.apis.safety:ModerationRequest",
+        tokens="core.apis.safety:most_tokens",
     ),
 )
 

@@ -24,18 +24,25 @@ NO_CREDENTIALS: Final = "no AWS credentials were found; set AWS_PROFILE, or sign
 NO_REGION: Final = "name one, or set AWS_REGION"
 NO_SAM: Final = "neither uv nor sam was found; `make setup` installs uv"
 NO_TERMINAL: Final = "there is no terminal to ask on; --yes deploys without asking, --dry-run shows the changes alone"
-NOT_SHARED: Final = "is SQLite, a file that no two functions share; write {type: dynamodb, table: ${env.%s}}"
 OPEN: Final = (
     "is missing, so that anybody on the internet may call; write {providers: [{type: api_key}]}, or use --open"
 )
 KEEP_OUT: Final = "it is a secret: name it UPSTREAM_API_KEY, which --param UpstreamApiKeySecretArn=... sets"
 RUN_CONFIG: Final = "RunConfig"  # the parameter
 UNSET: Final = re.compile(r"environment variable (\w+) is (?:not set|empty)")
-# where a run config may keep state, and which variable of the functions names the table for it
-STORES: Final = {
-    "metadata_store": "REGISTRY_TABLE",
-    "server.quota.kvstore": "QUOTA_TABLE",
-    "server.idempotency.kvstore": "STATE_TABLE",
+DATABASE: Final = "{{type: dynamodb, table: ${{env.{}}}}}"
+IN_DEPLOYMENT: Final = {  # by kind of store: how it is written for a deployment, whose template sets the variable
+    "registry": DATABASE.format("REGISTRY_TABLE"),
+    "counters": DATABASE.format("QUOTA_TABLE"),
+    "answers": DATABASE.format("STATE_TABLE"),
+    "documents": "a backend {type: kv_dynamodb, table: ${env.STATE_TABLE}}",
+    "blobs": "a backend {type: blob_s3, bucket: ${env.BLOB_BUCKET}}",
+    "jobs": "a backend {type: kv_dynamodb, table: ${env.STATE_TABLE}}",
+    "queue": "a backend {type: queue_sqs, url: ${env.JOBS_QUEUE_URL}}",
+}
+NOT_SHARED: Final = {
+    "sqlite": "is SQLite, a file that no two functions share; write {}",
+    "local": "is a folder, which no two functions share; write {}",
 }
 OF_LAMBDA: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")  # Lambda itself sets these
 BROKEN: Final = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
@@ -217,16 +224,28 @@ def _run_config(path: Path, values: Values, options: DeployOptions) -> tuple[Run
     variables = {**dict.fromkeys(OF_LAMBDA, "-"), "AWS_REGION": values.region, **values.variables()}
     loaded = load(path, variables)
     problems = [_explain(problem, values.template) for problem in loaded.problems + check(loaded)]
-    problems += [
-        Problem(place, NOT_SHARED % table)
-        for place, table in STORES.items()
-        if _at(loaded.document, f"{place}.type") == "sqlite"
-    ]
+    problems += _not_shared(loaded.document)
     if not options.to_all and _at(loaded.document, "server.auth") is None:
         problems.append(Problem("server.auth", OPEN))
     return loaded.config, [
         Problem(f"{path.name}: {problem.path}".removesuffix(": "), problem.message) for problem in problems
     ]
+
+
+def _not_shared(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """The stores that are used and are on one machine; those of state are used by the APIs whose manifests name them."""
+    from core.apis.index import manifest, names
+    from core.stores.connect import KINDS, STATE
+
+    apis = document.get("apis")
+    used = {store for api in names() if isinstance(apis, list) and api in apis for store in manifest(api).stores}
+    for kind in KINDS:
+        if kind.name not in IN_DEPLOYMENT or (kind.name in STATE and kind.name not in used):
+            continue
+        place = f"storage.stores.{kind.name}" if kind.name in STATE else ".".join(kind.path)
+        message = NOT_SHARED.get(str(_at(document, f"{'.'.join(kind.path)}.type")))
+        if message is not None:
+            yield Problem(place, message.format(IN_DEPLOYMENT[kind.name]))
 
 
 def _explain(problem: Problem, template: Template) -> Problem:

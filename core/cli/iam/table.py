@@ -4,7 +4,7 @@ Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 LISTS: Final = {  # what the providers of an API list; IAM knows no resource of a list of all
@@ -22,7 +22,7 @@ PROFILE: Final = "bedrock:InferenceProfileArn"  # IAM's key for the profile thro
 class Right:
     """Actions on a resource of template.yaml, or on the ARNs in a parameter of it, or else on `*`.
 
-    `{}` in `resource` is the function. `condition` is the template's: without it the statement is left out. `through` is
+    `{}` in `resource` is the function; `below`: on what is in the resource, a bucket. `condition` is the template's: without it the statement is left out. `through` is
     the parameter with the inference profiles by which alone the ARNs may be called.
     """
 
@@ -32,6 +32,7 @@ class Right:
     parameter: str = ""
     condition: str = ""
     through: str = ""
+    below: bool = False
 
 
 REGISTRY: Final = Right(  # a transaction is allowed by the actions of its parts
@@ -55,4 +56,42 @@ CALL_BEHIND_PROFILES: Final = Right(
 )
 APPLY_GUARDRAILS: Final = Right(
     "ApplyGuardrails", ("bedrock:ApplyGuardrail",), parameter="BedrockGuardrailArns", condition="AppliesGuardrails"
+)
+
+# What the stores of `Api.stores` need, by the kind of store.
+DOCUMENTS: Final = Right("Documents", (*STATE.actions, "dynamodb:Query", "dynamodb:BatchGetItem"), "StateTable")
+JOBS: Final = Right("Jobs", DOCUMENTS.actions, "StateTable", condition="HasJobs")
+SEND_JOBS: Final = Right("SendJobs", ("sqs:SendMessage",), "JobsQueue", condition="HasJobs")
+BLOBS: Final = Right(
+    "Blobs",
+    ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"),
+    "BlobBucket",
+    condition="HasJobs",
+    below=True,
+)
+LIST_BLOBS: Final = Right("ListBlobs", ("s3:ListBucket",), "BlobBucket", condition="HasJobs")
+OF_STORES: Final = {
+    "documents": (DOCUMENTS,),
+    "jobs": (JOBS,),
+    "queue": (SEND_JOBS,),
+    "blobs": (BLOBS, LIST_BLOBS),
+}
+
+# The worker's own, which is only there with its queue and bucket.
+WORK_ON_JOBS: Final = Right(  # the last is what Lambda itself asks, as the function's role
+    "WorkOnJobs",
+    (
+        "sqs:SendMessage",
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
+        "sqs:GetQueueAttributes",
+    ),
+    "JobsQueue",
+)
+OF_WORKER: Final = (
+    DOCUMENTS,
+    WORK_ON_JOBS,
+    replace(BLOBS, sid="WorkerBlobs", condition=""),
+    replace(LIST_BLOBS, sid="WorkerListsBlobs", condition=""),
 )

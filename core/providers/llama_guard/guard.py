@@ -6,10 +6,10 @@ prompt, the categories S1 to S14 and the two lines of the answer.
 
 from collections.abc import Mapping, Sequence
 import re
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from core.apis.inference import ChatRequest, Inference
-from core.apis.safety import Violation
+from core.apis.inference import ChatRequest
+from core.apis.safety import MOST_VERDICT_TOKENS, Violation
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
@@ -34,7 +34,6 @@ CATEGORIES: Final = {
 ROLES: Final = {"user": "User", "assistant": "Agent"}
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
 ANSWER: Final = re.compile(r"\s*(?:(safe)|unsafe\s*\n\s*(S\d+(?:\s*,\s*S\d+)*))\s*")
-MOST_ANSWER_TOKENS: Final = 64
 PROMPT: Final = """\
 Task: Check if there is unsafe content in '{agent}' messages in our conversations according our safety policy with the \
 below categories.
@@ -54,10 +53,16 @@ Provide your safety assessment for ONLY THE LAST {agent} message in the above co
  - If unsafe, a second line must include a comma-separated list of violated categories."""
 
 
+class Chat(Protocol):
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        """As Inference has it."""
+        ...
+
+
 class LlamaGuard:
     """A shield's name within its provider is the id that `inference` knows a Llama Guard by."""
 
-    def __init__(self, inference: Inference, excluded: Sequence[str]) -> None:
+    def __init__(self, inference: Chat, excluded: Sequence[str]) -> None:
         self._inference = inference
         self._excluded = frozenset(excluded)
 
@@ -80,7 +85,7 @@ class LlamaGuard:
                 "model": shield.provider_resource_id,
                 "messages": [{"role": "user", "content": self._question(messages)}],
                 "temperature": 0,
-                "max_tokens": MOST_ANSWER_TOKENS,
+                "max_tokens": MOST_VERDICT_TOKENS,
             }
         )
         names = self._parse_verdict(_text_of(await self._inference.chat_completion(request)))

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import SecretStr, model_validator
 
 from core.apis.discovery import Description
+from core.apis.inference import ChatRequest
 from core.apis.safety import SafetyProvider, Violation
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable
+from core.frame.callers import CURRENT_CALL
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.providers.llama_guard.guard import LlamaGuard
@@ -42,6 +44,19 @@ class Config(Settings):
         return self
 
 
+class _Charged:
+    """The chat of `remote`, whose tokens are charged to the call under way: no router is between, which would do so."""
+
+    def __init__(self, remote: OpenAICompatible) -> None:
+        self._remote = remote
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        reply = await self._remote.chat_completion(request)
+        if (call := CURRENT_CALL.get()) is not None:
+            call.cause().add_usage(reply.get("usage"))
+        return reply
+
+
 class SambaNovaGuard:
     """A shield's name within this provider is SambaNova's id of a Llama Guard."""
 
@@ -49,7 +64,7 @@ class SambaNovaGuard:
         """The HTTP client is imported and opened at the first call."""
         self._provider_id = provider_id
         self._remote = OpenAICompatible(provider_id, config)
-        self._guard = LlamaGuard(self._remote, ())
+        self._guard = LlamaGuard(_Charged(self._remote), ())
 
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterator
 import inspect
 from typing import Any
 
+from core.resolution.bound import protocol_methods
+
 
 class NotCompliant(Exception):
     """Raised when a provider does not keep its Protocol; the message lists everything that is wrong."""
@@ -22,7 +24,7 @@ def check_compliance(provider_id: str, provider: object, protocol: type, *, with
         NotCompliant: one is missing, not callable, no coroutine function, lacks a parameter or asks for one that nobody
             gives, or is only the Protocol's stub.
     """
-    methods = sorted(_methods(protocol) - set(without))
+    methods = sorted(protocol_methods(protocol).keys() - set(without))
     faults = [(name, fault) for name in methods if (fault := _fault(provider, name, protocol))]
     if faults:
         raise NotCompliant(provider_id, protocol, faults)
@@ -30,15 +32,6 @@ def check_compliance(provider_id: str, provider: object, protocol: type, *, with
 
 def _bases(protocol: type) -> Iterator[type]:
     return (base for base in protocol.__mro__ if getattr(base, "_is_protocol", False))
-
-
-def _methods(protocol: type) -> set[str]:
-    return {
-        name
-        for base in _bases(protocol)
-        for name, value in vars(base).items()
-        if inspect.isfunction(value) and not name.startswith("_")
-    }
 
 
 def _fault(provider: Any, name: str, protocol: type) -> str | None:  # noqa: ANN401 - somebody else's object

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.apis.admin import ProviderQuery, RoutesQuery
 from core.errors import NotFound
 from core.frame.api import RouteRow
 from core.frame.types import Health, JsonObject
@@ -53,15 +54,22 @@ class AdminRouter:
     async def list_providers(self) -> JsonObject:
         return {"data": await asyncio.gather(*(self._show(provider) for provider in self._providers))}
 
-    async def get_provider(self, provider_id: str) -> JsonObject:
-        for provider in self._providers:
-            if provider.provider_id == provider_id:
-                return await self._show(provider)
-        ids = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
-        raise NotFound(f"Provider `{provider_id}` is not configured. Known: {ids}.", param="provider_id")
+    async def get_provider(self, provider_id: str, *, query: ProviderQuery) -> JsonObject:
+        namesakes = [provider for provider in self._providers if provider.provider_id == provider_id]
+        if not namesakes:
+            ids = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
+            raise NotFound(f"Provider `{provider_id}` is not configured. Known: {ids}.", param="provider_id")
+        provider = next((namesake for namesake in namesakes if query.api in ("", namesake.api)), None)
+        if provider is None:
+            apis = ", ".join(namesake.api for namesake in namesakes)
+            raise NotFound(
+                f"Provider `{provider_id}` is not configured for `{query.api}`, but for: {apis}.", param="api"
+            )
+        others = [namesake.api for namesake in namesakes if namesake is not provider]
+        return await self._show(provider) | ({"other_apis": others} if others else {})
 
-    async def list_routes(self, api_filter: str | None = None) -> JsonObject:
-        prefix = f"/{api_filter}/" if api_filter else "/"
+    async def list_routes(self, *, query: RoutesQuery) -> JsonObject:
+        prefix = f"/{query.api_filter}/" if query.api_filter else "/"
         types: dict[str, list[str]] = {}
         for provider in self._providers:
             if provider.provider_type not in types.setdefault(provider.api, []):

@@ -4,23 +4,26 @@ from dataclasses import dataclass
 import logging
 from typing import Final, Literal
 
-from core.apis.configurations import Configuration, RegisterConfiguration, RegisterProvider
+from core.apis.configurations import (
+    Configuration,
+    ListConfigurationsQuery,
+    RegisterConfiguration,
+    RegisterProvider,
+)
 from core.config.overlay import Overlay, parse_overlay_request, with_override
 from core.config.policy import Action
 from core.config.redact import MASK, redact
 from core.config.user_fields import machine_defaults, secret_fields, view
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.callers import Principal
-from core.frame.resources import Resource
 from core.frame.types import JsonObject
-from core.routing.policy import Policy, owner_of
+from core.routing.guard import Enforcement, Guard, Item
 from core.services.configurations.overrides import ConfiguredProvider, ProposedOverlay, apply_overrides
 from core.services.configurations.versions import ChangeRequest, Versions
 from core.stores.configurations.port import Head
 
 log = logging.getLogger(__name__)
 
-MOST_LISTED: Final = 100
 DIGITS: Final = 15  # of a version
 NO_RULE: Final = (
     "No rule of server.auth.access_policy says who may. Add one, as "
@@ -32,10 +35,10 @@ type KindName = Literal["configuration", "provider"]
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationService:
-    """Shared by all callers. `denial` says why no caller may write; it is None where the `policy` decides."""
+    """Shared by all callers. `denial` says why no caller may write; it is None where the access policy decides."""
 
     versions: Versions
-    policy: Policy
+    enforcement: Enforcement
     denial: str | None
     refresh_seconds: float | None
 
@@ -46,11 +49,11 @@ class ConfigurationsRouter:
     def __init__(self, service: ConfigurationService, principal: Principal | None) -> None:
         self._service = service
         self._versions = service.versions
-        self._principal = principal
+        self._guard = Guard(service.enforcement, principal)
 
     async def inspect(self) -> JsonObject:
         head = await self._versions.head()
-        self._check("read", "configuration", str(head.active))
+        self._guard.require("read", Item("configuration", str(head.active)))
         providers: dict[str, list[JsonObject]] = {}
         for provider in self._versions.validator.list_providers(await self._versions.overlay(head.active)):
             entry: JsonObject = {"provider_id": provider.provider_id, "provider_type": provider.provider_type}
@@ -72,21 +75,20 @@ class ConfigurationsRouter:
                 return ProposedOverlay(earlier.overlay, f"reverted to {earlier.version}")
             return apply_overrides(changes, overlay, validator.list_providers(overlay), validator.list_providers({}))
 
-        owner = owner_of(self._principal)
+        owner = self._guard.owner
         change = ChangeRequest(propose, owner, changes.based_on, force=request.force, dry_run=request.dry_run)
         version, proposed = await self._versions.put(change)
         head = Head() if request.dry_run else Head(version.version, version.version)
         report = {"dropped": list(proposed.dropped), "withheld": list(proposed.withheld), "dry_run": request.dry_run}
         return self._to_wire(version, head) | report
 
-    async def index(self, before: str | None = None, limit: str | None = None) -> JsonObject:
-        most = _number(limit or str(MOST_LISTED), "limit", MOST_LISTED)
-        cursor = None if before is None else _number(before, "before")
+    async def index(self, *, query: ListConfigurationsQuery) -> JsonObject:
+        most, cursor = query.limit, query.before
         head = await self._versions.store.head()
         rows, more = list[Configuration](), True
         while more and len(rows) <= most:  # a page may have few that the caller may read
             page = await self._versions.store.page(before=cursor, limit=most + 1)
-            rows += [version for version in page if self._may("read", _to_resource(version))]
+            rows += [version for version in page if self._guard.allows("read", _to_item(version))]
             more, cursor = len(page) > most, page[-1].version if page else None
         data = [self._to_wire(version, head) for version in rows[:most]]
         first, last = (data[0]["identifier"], data[-1]["identifier"]) if data else (None, None)
@@ -113,7 +115,7 @@ class ConfigurationsRouter:
             added = with_override(overlay, request.api, request.provider_id, override)
             return ProposedOverlay(added, f"provider {request.provider_id} registered")
 
-        version, _ = await self._versions.put(ChangeRequest(propose, owner_of(self._principal), force=request.force))
+        version, _ = await self._versions.put(ChangeRequest(propose, self._guard.owner, force=request.force))
         providers = self._versions.validator.list_providers(version.overlay)
         provider = next(provider for provider in providers if provider.provider_id == request.provider_id)
         return {
@@ -139,16 +141,17 @@ class ConfigurationsRouter:
                 )
             raise NotFound(f"No provider `{provider_id}` is registered.", param="provider_id")
 
-        await self._versions.put(ChangeRequest(propose, owner_of(self._principal)))
+        await self._versions.put(ChangeRequest(propose, self._guard.owner))
 
     def _provider_ids(self, overlay: Overlay) -> set[str]:
         return {provider.provider_id for provider in self._versions.validator.list_providers(overlay)}
 
     async def _get_readable(self, identifier: str) -> Configuration:
         """Raises NotFound for one that the caller may not read too, so that nobody learns that it exists."""
-        store = self._versions.store
+        store, asked_at = self._versions.store, self._guard.now()
         version = await store.get(int(identifier)) if identifier.isdecimal() and len(identifier) <= DIGITS else None
-        if version is None or not self._may("read", _to_resource(version)):
+        if version is None or not self._guard.allows("read", _to_item(version)):
+            await self._guard.pause(asked_at)
             message = f"There is no configuration `{identifier}`. GET /v1/configurations lists them."
             raise NotFound(message, param="configuration_id")
         return version
@@ -170,28 +173,21 @@ class ConfigurationsRouter:
             "note": version.note,
         }
 
-    def _may(self, action: Action, resource: Resource) -> bool:
-        return self._service.policy.allows(self._principal, action, resource)
-
-    def _check(self, action: Action, kind: KindName, identifier: str, version: Configuration | None = None) -> None:
-        resource = Resource(kind, identifier, "", "", {}) if version is None else _to_resource(version)
-        if not self._may(action, resource):
-            raise PermissionDenied(f"The access policy does not let you {action} the {kind} `{identifier}`.")
-
     def _check_write(
         self, action: Action, kind: KindName, identifier: str, version: Configuration | None = None
     ) -> None:
         _ = self._versions.store  # raises NotFound where the API is off, which is said before anything of permissions
-        if self._service.denial is not None and self._principal is not None:
+        if self._service.denial is not None and self._guard.principal is not None:
             raise PermissionDenied(self._service.denial)
-        self._check(action, kind, identifier, version)
+        self._guard.require(action, Item(kind, identifier) if version is None else _to_item(version))
 
     def _name(self) -> str:
-        return "the stack" if self._principal is None else self._principal.id or "an anonymous caller"
+        principal = self._guard.principal
+        return "the stack" if principal is None else principal.id or "an anonymous caller"
 
 
-def _to_resource(version: Configuration) -> Resource:
-    return Resource("configuration", str(version.version), "", "", {}, version.created, version.owner)
+def _to_item(version: Configuration) -> Item:
+    return Item("configuration", str(version.version), version.owner)
 
 
 def _entry(name: str, override: JsonObject, provider: ConfiguredProvider | None) -> JsonObject:
@@ -201,9 +197,3 @@ def _entry(name: str, override: JsonObject, provider: ConfiguredProvider | None)
     config = {k: MASK if v and k in secrets else v for k, v in values.items()}
     flag = {"registered": True} if override["registered"] else {}
     return {"provider_id": name, "provider_type": override["provider_type"], "config": config, **flag}
-
-
-def _number(text: str, param: str, most: int = 10**DIGITS) -> int:
-    if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
-        raise InvalidRequest(f"{param} must be a whole number from 1 to {most}.", param=param)
-    return int(text)

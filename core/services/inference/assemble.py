@@ -18,10 +18,12 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     providers, circuits = parts.providers("inference"), parts.circuits
 
     def inference(call: Call | None) -> Inference:
-        """The stack itself gets no shields: they call their own guard models so, and would judge themselves forever."""
+        """The stack itself gets no shields, nor does a shield's own guard model: it would be judged by itself forever."""
         models = parts.registries["model"](call)
         router = InferenceRouter(models, providers, call, circuits)
-        return router if call is None else ShieldedInference(router, models, surface_for(parts, "safety", None), call)
+        if call is None or call.internal:
+            return router
+        return ShieldedInference(router, models, surface_for(parts, "safety", call.cause(internal=True)), call)
 
     return {"inference": inference, "native_inference": lambda call: _native(inference(call))}
 

@@ -1,8 +1,8 @@
 """The inference router: sends a request to one of its model's targets, and answers under the caller's model id."""
 
+import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from core.apis.inference import (
     ChatRequest,
@@ -12,10 +12,10 @@ from core.apis.inference import (
     ModelType,
 )
 from core.errors import InvalidRequest, NotFound
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker
-from core.routing.failover import Failover
+from core.routing.failover import Ask, Failover
 from core.routing.guard import GuardedRegistry
 from core.routing.targets import Target, targets_of
 
@@ -36,13 +36,13 @@ class InferenceRouter:
     ) -> None:
         """`providers` are by provider id; the tokens that they report are counted on `call`."""
         self._models = models
+        self._caller = call
         self._call = call or Call(ANONYMOUS)
-        self._attempts = Failover(providers, circuits, self._call)
+        self._attempts = Failover(providers, circuits, call)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         targets = await self._route(request.model, "llm", "chat completions")
-        reply = await self._attempts.answer(targets, lambda at, name: at.chat_completion(_rename_model(request, name)))
-        return self._relabel(request, reply)
+        return await self._answer(request, targets, lambda at, name: at.chat_completion(_rename_model(request, name)))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         targets = await self._route(request.model, "llm", "chat completions")
@@ -53,8 +53,7 @@ class InferenceRouter:
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
         targets = await self._route(request.model, "llm", "completions")
-        reply = await self._attempts.answer(targets, lambda at, name: at.completion(_rename_model(request, name)))
-        return self._relabel(request, reply)
+        return await self._answer(request, targets, lambda at, name: at.completion(_rename_model(request, name)))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request.model, "llm", "completions")
@@ -65,8 +64,7 @@ class InferenceRouter:
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request.model, "embedding", "embeddings")
-        reply = await self._attempts.answer(targets, lambda at, name: at.embeddings(_rename_model(request, name)))
-        return self._relabel(request, reply)
+        return await self._answer(request, targets, lambda at, name: at.embeddings(_rename_model(request, name)))
 
     async def _route(self, model: str, model_type: ModelType, operation: str) -> list[Target]:
         try:
@@ -79,8 +77,13 @@ class InferenceRouter:
             raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
         return targets_of(resource)
 
-    def _relabel(self, request: ModelRequest, reply: JsonObject) -> JsonObject:
-        self._count(reply.get("usage"))
+    async def _answer(self, request: ModelRequest, targets: list[Target], ask: Ask[JsonObject]) -> JsonObject:
+        try:
+            reply = await self._attempts.answer(targets, ask)
+        except asyncio.CancelledError:  # somebody left; what the provider made until then it will never say
+            self._call.add_tokens(None)
+            raise
+        self._call.add_usage(reply.get("usage"))
         reply["model"] = request.model
         return reply
 
@@ -89,26 +92,20 @@ class InferenceRouter:
         include_usage = bool((request.stream_options or {}).get("include_usage"))
         usage: object = None
         try:
-            async with aclosing(chunks):
-                while (chunk := await self._next(chunks)) is not None:
-                    usage = chunk.get("usage") or usage
-                    if not include_usage and _drop_usage(chunk):
-                        continue
-                    chunk["model"] = request.model
-                    yield chunk
+            while (chunk := await self._next(chunks)) is not None:
+                usage = chunk.get("usage") or usage
+                if not include_usage and _drop_usage(chunk):
+                    continue
+                chunk["model"] = request.model
+                yield chunk
         finally:  # once, by the last usage: some providers report the sum so far with every chunk
-            self._count(usage)
+            self._call.add_usage(usage)
+            with ActingFor(self._caller):
+                await chunks.aclose()
 
     async def _next(self, chunks: JsonStream) -> JsonObject | None:
-        with self._call.observed.upstream:
+        with self._call.observed.upstream, ActingFor(self._caller):
             return await anext(chunks, None)
-
-    def _count(self, usage: object) -> None:
-        counts = cast("JsonObject", usage) if isinstance(usage, dict) else {}
-        total = counts.get("total_tokens")
-        if isinstance(total, int) and total >= 0:
-            self._call.add_tokens(total)
-        self._call.observed.add_usage(counts)
 
 
 def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:
@@ -118,7 +115,7 @@ def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](reques
 def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     """Whether the caller wants the usage or not: quotas are charged by it."""
     options = {**(request.stream_options or {}), "include_usage": True}
-    return request.model_copy(update={"model": name, "stream_options": options})
+    return request.model_copy(update={"model": name, "stream": True, "stream_options": options})
 
 
 def _drop_usage(chunk: dict[str, Any]) -> bool:

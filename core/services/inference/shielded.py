@@ -1,7 +1,8 @@
 """Chat completions of models that are guarded by shields: a violation is answered by a refusal.
 
-A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run as the stack
-itself: a caller who may use the model need not be able to see its shields. Source of the refusal's shape:
+A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run for the caller, who
+is charged for them, but without the access policy: whoever may use the model need not be able to see its shields. Source of
+the refusal's shape:
 https://platform.openai.com/docs/api-reference/chat/object.
 """
 
@@ -15,8 +16,10 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.safety import RunShieldRequest, Safety
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import Call
+from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
+from core.routing.targets import targets_of
 
 WINDOW: Final = 240  # characters of text that a stream holds back until the shields have judged them
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
@@ -30,7 +33,7 @@ class ShieldedInference:
     """An `Inference` for one caller; a model without shields is answered as by `inference` alone."""
 
     def __init__(self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call) -> None:
-        """`safety` runs the shields; it is None where the stack has no safety provider."""
+        """`safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
         self._inference = inference
         self._models = models
         self._safety = safety
@@ -71,12 +74,20 @@ class ShieldedInference:
         return await self._inference.embeddings(request)
 
     async def _shields(self, model: str) -> tuple[list[str], list[str]]:
-        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers."""
+        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers.
+
+        What guards a model guards every name of it: where the run config declares a guarded model, its provider's own name
+        and what others register for the same place have its shields too. Another name in the run config is the operator's
+        word, and has its own alone.
+        """
         try:
-            metadata = (await self._models.get(model)).attributes["metadata"]
+            resource = await self._models.get(model)
         except NotFound:
             return [], []
-        return metadata.get("input_shields") or [], metadata.get("output_shields") or []
+        self._call.observed.model = model  # a refusal names it too
+        declared = [row for target in targets_of(resource) for row in self._models.declared_at(*target.place)]
+        rows = [resource, *(declared if resource not in declared else ())]
+        return _union(rows, "input_shields"), _union(rows, "output_shields")
 
     async def _require_no_shields(self, model: str) -> None:
         """Raise InvalidRequest for a guarded model: shields judge messages, and prompts would be a way around."""
@@ -95,8 +106,7 @@ class ShieldedInference:
                 raise ProviderUnavailable("The model is guarded by shields, but this stack has no safety provider.")
             request = RunShieldRequest(shield_id=shield, messages=list(messages), params={"source": source})
             try:
-                with self._call.observed.upstream:
-                    violation = (await self._safety.run_shield(request))["violation"]
+                violation = (await self._safety.run_shield(request))["violation"]
             except NotFound as unknown:
                 raise ProviderUnavailable(
                     f"The model is guarded by shield `{shield}`, which does not exist."
@@ -141,6 +151,11 @@ class ShieldedInference:
             if refusal is not None:
                 return refusal
         return None
+
+
+def _union(rows: Sequence[Resource], name: str) -> list[str]:
+    """Each shield once, in order."""
+    return list(dict.fromkeys(shield for row in rows for shield in row.attributes["metadata"].get(name) or ()))
 
 
 def _collect_text(chunk: JsonObject, texts: dict[int, str]) -> int:

@@ -1,17 +1,19 @@
 """The safety router: a conversation or a text is judged by the provider of its shield."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
 from core.apis.safety import ModerationRequest, RunShieldRequest, SafetyProvider, Violation
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import GuardedRegistry
 
 MOST_INPUTS: Final = 32  # each is a call of its own to the shield's provider
+MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
 
 
 class SafetyRouter:
@@ -23,26 +25,42 @@ class SafetyRouter:
         """`providers` are by provider id; which one judged, and for how long, is noted on `call`."""
         self._shields = shields
         self._providers = providers
-        self._observed = (call or Call(ANONYMOUS)).observed
+        self._caller = call
+        self._call = call or Call(ANONYMOUS)
 
     async def run_shield(self, request: RunShieldRequest) -> JsonObject:
         shield = await self._shield(request.shield_id, "shield_id")
-        provider = self._provider(shield)
-        with self._observed.upstream:
-            return {"violation": await provider.run_shield(shield, request.messages, request.params or {})}
+        (violation,) = await self._judge(shield, [request.messages], request.params or {})
+        return {"violation": violation}
 
     async def moderate(self, request: ModerationRequest) -> JsonObject:
         shield = await self._shield(request.model, "model") if request.model is not None else await self._sole_shield()
-        provider = self._provider(shield)
         inputs = [request.input] if isinstance(request.input, str) else request.input
         if not 1 <= len(inputs) <= MOST_INPUTS:
             raise InvalidRequest(f"input must have 1 to {MOST_INPUTS} entries.", param="input")
-        with self._observed.upstream:
-            violations = [
-                await provider.run_shield(shield, [{"role": "user", "content": _content(part)}], {}) for part in inputs
-            ]
+        violations = await self._judge(shield, [[{"role": "user", "content": _content(part)}] for part in inputs], {})
         results = [build_result(violation) for violation in violations]
         return {"id": f"modr-{uuid4().hex}", "model": request.model or shield.identifier, "results": results}
+
+    async def _judge(
+        self, shield: Resource, conversations: Sequence[list[dict[str, Any]]], params: JsonObject
+    ) -> list[Violation | None]:
+        """What the shield's provider finds in each; the models that it asks meanwhile are charged to the caller."""
+        provider, judged_for = self._provider(shield), self._caller and self._enter(self._caller, shield)
+        with self._call.observed.upstream, ActingFor(judged_for):
+            violations = [await provider.run_shield(shield, messages, params) for messages in conversations]
+        self._call.add_tokens(0)  # a shield has none of its own: its reservation is given back
+        return violations
+
+    @staticmethod
+    def _enter(call: Call, shield: Resource) -> Call:
+        """The call within this shield's judgement; raises ProviderUnavailable where that would never end."""
+        if shield.provider_name in call.judging or len(call.judging) == MOST_NESTED:
+            raise ProviderUnavailable(
+                f"Shield `{shield.identifier}` cannot judge here: its provider asks models that are guarded by shields, "
+                f"which in turn ask it ({' -> '.join((*call.judging, shield.provider_name))})."
+            )
+        return replace(call, judging=(*call.judging, shield.provider_name))
 
     async def _shield(self, identifier: str, param: str) -> Resource:
         try:
@@ -65,7 +83,7 @@ class SafetyRouter:
                 f"Shield `{shield.identifier}` belongs to provider `{shield.provider_id}`, "
                 "which this stack does not configure."
             )
-        observed = self._observed
+        observed = self._call.observed
         observed.model, observed.provider = shield.identifier, shield.provider_id
         observed.provider_model = shield.provider_resource_id
         return provider

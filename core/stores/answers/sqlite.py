@@ -10,16 +10,18 @@ from uuid import uuid4
 from core.errors import IdempotencyUnavailable
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
+from core.platform.sqlite_schema import Schema
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 
 GRACE: Final = 3600  # seconds that a row outlives its time: for a holder that is late, but whose key nobody took
 OWNER: Final = "The idempotency keys'"
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS answers (
         namespace TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
         expires INTEGER NOT NULL, status INTEGER, content_type TEXT, body BLOB, PRIMARY KEY (namespace, key))""",
     "CREATE INDEX IF NOT EXISTS answers_by_expiry ON answers (expires)",
 )
+SCHEMA: Final = Schema("answers", (VERSION_1,))
 BEGIN: Final = """INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, NULL)
     ON CONFLICT DO UPDATE SET fingerprint = ?3, holder = ?4, expires = ?5, status = NULL, content_type = NULL, body = NULL
     WHERE expires <= ?6 RETURNING 1"""

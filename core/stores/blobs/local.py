@@ -38,7 +38,7 @@ from core.stores.blobs.port import CHUNK, Blob, BlobStore, PresignedRequest
 PARTIAL: Final = "~partial"
 BLOB: Final = "~"
 DAY: Final = 86_400.0  # seconds
-SWEEP_SECONDS: Final = 3600.0  # between two looks at what was remaining behind
+SWEEP_SECONDS: Final = 3600.0  # between two looks at what was left behind
 BUFFER: Final = 16 * CHUNK  # bytes that are read or written at once, in a thread
 MOST_NAME: Final = 200  # characters of a name, of at most 255 that file systems take
 MOST_HEAD: Final = 4096  # bytes

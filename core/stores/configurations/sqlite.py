@@ -13,16 +13,18 @@ from core.apis.configurations import Configuration
 from core.errors import ProviderUnavailable
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
+from core.platform.sqlite_schema import Schema
 from core.stores.configurations.codec import MOST_VERSION, decode, encode, is_possible, not_found
 from core.stores.configurations.port import ConfigurationStore, Head
 
 OWNER: Final = "The registry's"
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS configurations (
         namespace TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (namespace, version))""",
     """CREATE TABLE IF NOT EXISTS configuration_heads (
         namespace TEXT NOT NULL PRIMARY KEY, latest INTEGER NOT NULL, active INTEGER NOT NULL) WITHOUT ROWID""",
 )
+SCHEMA: Final = Schema("configurations", (VERSION_1,))
 HEAD: Final = "SELECT latest, active FROM configuration_heads WHERE namespace = ?"
 MOVE: Final = "INSERT OR REPLACE INTO configuration_heads VALUES (?, ?, ?)"
 GET: Final = "SELECT body FROM configurations WHERE namespace = ? AND version = ?"

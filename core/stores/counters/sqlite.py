@@ -1,8 +1,6 @@
 """Counters in one SQLite file, shared by the processes of one machine.
 
-A statement runs on the event loop: it takes some 10 microseconds, less than handing it to a thread. It never waits
-there: while another process writes, the call sleeps and tries again. `synchronous` is NORMAL, so that no call waits
-for the disk: what a power cut may lose is the last counts, never the file (https://www.sqlite.org/wal.html).
+A statement takes some 10 microseconds.
 """
 
 import asyncio
@@ -11,12 +9,13 @@ from contextlib import closing
 import logging
 from pathlib import Path
 import sqlite3
-import threading
 import time
-from typing import Any, Final
+from typing import Final
 
 from core.errors import QuotaUnavailable
-from core.platform.sqlite_file import BACKOFF, is_busy, open_file, translate_errors
+from core.platform.sqlite_file import open_file
+from core.platform.sqlite_inline import InlineConnection
+from core.platform.sqlite_schema import Schema
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 
 PATIENCE: Final = 2.0  # seconds
@@ -25,12 +24,13 @@ MOST: Final = 2**63 - 1  # SQLite's greatest integer
 TIDY_SECONDS: Final = 60
 TIDY_ROWS: Final = 1000  # deleted at a time, so that others can write in between
 
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS counters (
         namespace TEXT NOT NULL, key TEXT NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,
         expires INTEGER NOT NULL, PRIMARY KEY (namespace, key)) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires)",
 )
+SCHEMA: Final = Schema("counters", (VERSION_1,))
 TAKE: Final = """INSERT INTO counters VALUES (?, ?, 1, ?, ?)
     ON CONFLICT DO UPDATE SET requests = requests + 1, tokens = tokens + excluded.tokens
     WHERE requests < ? AND tokens < ? RETURNING requests, tokens"""
@@ -49,11 +49,9 @@ class SqliteCounters:
         self, path: Path, *, namespace: str, patience: float = PATIENCE, clock: Callable[[], float] = time.time
     ) -> None:
         self._path = path
+        self._connection = InlineConnection(path, SCHEMA, owner=OWNER, unavailable=QuotaUnavailable, patience=patience)
         self._namespace = namespace
-        self._patience = patience
         self._clock = clock
-        self._opening = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
         self._tidy_minute = -1
         self._tidying: asyncio.Task[None] | None = None
 
@@ -62,17 +60,17 @@ class SqliteCounters:
         requests_below, tokens_below = _bound(below.requests), _bound(below.tokens)
         if requests_below > 0 and tokens_below > 0:
             values = (self._namespace, key, tokens, expires, requests_below, tokens_below)
-            rows = await self._execute(TAKE, *values)
+            rows = await self._connection.execute(TAKE, *values)
             self._tidy_once_a_minute()
             if rows:
                 return Admission(admitted=True, counts=Counts(*rows[0]))
         return Admission(admitted=False, counts=await self.read(key))
 
     async def adjust(self, key: str, *, tokens: int) -> None:
-        await self._execute(ADJUST, tokens, self._namespace, key)
+        await self._connection.execute(ADJUST, tokens, self._namespace, key)
 
     async def read(self, key: str) -> Counts:
-        rows = await self._execute(READ, self._namespace, key)
+        rows = await self._connection.execute(READ, self._namespace, key)
         return Counts(*rows[0]) if rows else Counts()
 
     def warm(self) -> None:
@@ -82,39 +80,7 @@ class SqliteCounters:
         tidying, self._tidying = self._tidying, None
         if tidying is not None and tidying.get_loop() is asyncio.get_running_loop():
             await tidying
-        self._close()  # here, so that no statement is under way
-
-    async def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
-        pauses, until = BACKOFF.pauses(), 0.0
-        while True:
-            if pause := next(pauses):
-                await asyncio.sleep(pause)
-            with translate_errors(self._path, OWNER, QuotaUnavailable):
-                connection = self._connection
-                if connection is None:
-                    connection = await asyncio.to_thread(self._open)
-                try:
-                    return connection.execute(statement, values).fetchall()
-                except sqlite3.OperationalError as failure:
-                    now = time.monotonic()
-                    until = until or now + self._patience
-                    if not is_busy(failure) or now >= until:
-                        raise
-
-    def _open(self) -> sqlite3.Connection:
-        with self._opening:
-            if self._connection is None:
-                connection = open_file(self._path, SCHEMA, patience=self._patience)
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute("PRAGMA busy_timeout = 0").fetchall()  # else SQLite would wait on the event loop
-                self._connection = connection
-            return self._connection
-
-    def _close(self) -> None:
-        with self._opening, translate_errors(self._path, OWNER, QuotaUnavailable):
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        self._connection.close()
 
     def _tidy_once_a_minute(self) -> None:
         now = self._clock()
@@ -126,7 +92,7 @@ class SqliteCounters:
     def _tidy(self, now: int) -> None:
         """Delete what has expired, over a connection of its own, which may wait."""
         try:
-            with closing(open_file(self._path, ())) as connection:
+            with closing(open_file(self._path, SCHEMA)) as connection:
                 while connection.execute(TIDY, (now,)).rowcount == TIDY_ROWS:
                     pass
         except (sqlite3.Error, OSError) as failure:

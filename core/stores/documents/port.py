@@ -1,14 +1,18 @@
 """The port of documents: what users make and keep, as JSON under an id, with an owner, a revision and an expiry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, Protocol
 
+from core.errors import StaleRevision
 from core.frame.types import JsonObject
 
 MOST_BODY: Final = 50 * 1024 * 1024
 """Bytes of a body as JSON."""
+
+GRACE: Final = 3600
+"""Seconds for which the place in its list of what was deleted, or has expired, is remembered."""
 
 type Order = Literal["asc", "desc"]
 
@@ -24,11 +28,11 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document. Times are whole Unix seconds; `expires` is None for what stays.
+    """One document. Times are whole Unix seconds; `created` is its maker's, `expires` is None for what stays.
 
     `id` is unique in its `collection`; `parent` is the list that it is in, "" for the collection's own. `owner` is
     whoever made it, as `{"principal": id, "attributes": {category: [names]}}`. `revision` begins at 1 and grows by one
-    with each write.
+    with each write. `tag` is the store's own, of what was read: it tells a document from a later one of the same id.
     """
 
     collection: str
@@ -39,6 +43,18 @@ class Document:
     created: int = 0
     revision: int = 1
     expires: int | None = None
+    tag: str = field(default="", compare=False, repr=False)
+
+
+class StaleDocument(StaleRevision):
+    """`document` is the one that is there now, to present or to try again with; None where it is gone."""
+
+    def __init__(self, stale: Document, document: Document | None) -> None:
+        super().__init__(
+            f"`{stale.id}`",
+            None if document is None else {"id": document.id, "revision": document.revision, "body": document.body},
+        )
+        self.document = document
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +66,10 @@ class DocumentPage:
 class DocumentStore(Protocol):
     """Documents by collection and id, shared by every process that names the same table or file.
 
-    Names of collections are 1 to 64 characters of `a-z_`; ids and parents at most 512 bytes of printable ASCII. What has
+    Names of collections are 1 to 64 characters of `a-z_`; ids are 1 to 512 bytes of printable ASCII, parents at most 512. What has
     expired is as if it were not there, for every reader at once. A body of any size is written and read whole, the old
-    one or the new one. Every method raises StateUnavailable, with nothing half-written, when the store cannot be reached.
+    one or the new one. Every method raises StateUnavailable, with nothing half-written, when the store cannot be reached;
+    a write of which no answer came may have been carried out whole.
     """
 
     async def create(self, document: Document) -> Document:
@@ -61,6 +78,7 @@ class DocumentStore(Protocol):
         Raises:
             Conflict: its id is taken in its collection.
             DocumentTooLarge: its body has more than MOST_BODY bytes.
+            InvalidRequest: it cannot be kept: a name that no document can have, a body that is not JSON.
         """
         ...
 
@@ -74,16 +92,16 @@ class DocumentStore(Protocol):
         """Give `document`, as it was read, another body, in one conditional write.
 
         Raises:
-            StaleRevision: it has another revision by now, which the failure holds, or is gone.
+            StaleDocument: it has another revision by now, which the failure holds, or is gone.
             DocumentTooLarge: the body has more than MOST_BODY bytes.
         """
         ...
 
     async def delete(self, document: Document, *, expect: int | None = None) -> bool:
-        """Remove it; False if it was gone already.
+        """Remove it, whatever its revision is by now; False if it was gone already.
 
         Raises:
-            StaleRevision: it has not the revision `expect`, where that is not None.
+            StaleDocument: it has not the revision `expect`, where that is not None.
         """
         ...
 
@@ -92,8 +110,10 @@ class DocumentStore(Protocol):
     ) -> DocumentPage:
         """At most `limit` (1 to 1,000) documents of a list, by (created, id), after the one whose id is `after`.
 
+        That one may be gone: its place is remembered for GRACE seconds, for those who delete while they page.
+
         Raises:
-            NotFound: there is no document `after` in the list.
+            NotFound: there is no document `after` in the list, nor was one a moment ago.
         """
         ...
 

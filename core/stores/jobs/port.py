@@ -105,12 +105,18 @@ class JobPage:
 class JobStore(Protocol):
     """Jobs and their shards, shared by every process that names the same table or file.
 
-    What is past its `expires` is as if it were not there. Every method raises StateUnavailable when the store cannot be
-    reached.
+    What is past its `expires` is as if it were not there. What a holder calls again with the same arguments, as after
+    an answer that was lost, answers the same, and changes nothing twice: holders and plans are new each time. A job is `finishing`
+    from the very write that makes nothing left of it; whoever was told so may be gone by then, so that its tick sends it on.
+    Every method raises StateUnavailable when the store cannot be reached.
     """
 
     async def create(self, job: Job, *, key: str = "") -> Job:
-        """Keep a new job, and list it, in one transaction; with a `key` (its owner's own) that is taken, the job there."""
+        """Keep a new job, and list it, in one transaction; with a `key` (its owner's own) that is taken, the job there.
+
+        Raises:
+            InvalidRequest: its request takes more than 300,000 bytes as JSON.
+        """
         ...
 
     async def get(self, job_id: str) -> Job | None:
@@ -142,24 +148,33 @@ class JobStore(Protocol):
         ...
 
     async def start(self, job: Job, shards: Sequence[Shard], *, now: float) -> bool:
-        """Write the shards, then make the queued job that `job.holder` has `running` over them, without a lease.
+        """Write the shards, then make the queued job that `job.holder` has `running` over them, without a lease or attempts.
 
         With no shards it is `finishing` at once. False if the lease is another's, or the job is no longer queued; then
         its shards are those of no plan, and never read.
+
+        Raises:
+            InvalidRequest: a shard's source takes more than 300,000 bytes as JSON.
         """
         ...
 
     async def stop(self, job_id: str, outcome: Outcome, reason: str = "") -> Job | None:
         """Make a queued or running job `stopping`; any other stays as it is. The job as it is afterwards.
 
-        A job that has no shards yet is `finishing` at once.
+        A job that has no shards yet is `finishing` at once, and whoever prepares it has lost its lease.
         """
         ...
 
     async def end(
         self, job: Job, status: Outcome, *, reason: str, counts: Counts, result: JsonObject, now: float
     ) -> bool:
-        """End the job that `job.holder` has, whether it was prepared or finished; False if the lease is another's."""
+        """End the job that `job.holder` has, whether it was prepared or finished; False if the lease is another's.
+
+        Of `reason` the first 2,000 characters are kept.
+
+        Raises:
+            InvalidRequest: the result takes more than 300,000 bytes as JSON.
+        """
         ...
 
     async def advance_tick(self, job_id: str, tick: int) -> bool:
@@ -193,7 +208,7 @@ class JobStore(Protocol):
         ...
 
     async def close_shard(self, shard: Shard, *, now: float) -> int | None:
-        """Make a shard `done` that nobody has: it waits, or its lease ended before `now`. Of it nothing else changes.
+        """Make a shard `done` that nobody has: it waits, or its lease ended before `now`. What it came to stays as it is.
 
         How many are left, of which the last makes the job `finishing`; None if somebody has it, or it is done already.
         """

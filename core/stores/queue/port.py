@@ -36,7 +36,11 @@ class WorkQueue(Protocol):
     """
 
     async def send(self, messages: Sequence[Message], *, delay: int = 0) -> None:
-        """Add messages, which are delivered no sooner than in `delay` seconds (0 to MOST_DELAY)."""
+        """Add messages, which are delivered no sooner than in `delay` seconds (0 to MOST_DELAY).
+
+        Raises:
+            InvalidRequest: one takes more than 64 KB as JSON; none is added.
+        """
         ...
 
     async def take(self, *, most: int, wait: float, visibility: int) -> list[Delivery]:

@@ -10,11 +10,12 @@ from typing import Any, Final
 from core.errors import ProviderUnavailable
 from core.frame.resources import Resource
 from core.platform.sqlite_connection import SqliteConnection
+from core.platform.sqlite_schema import Schema
 from core.stores.registry.codec import check_cursor, decode, encode, is_storable, settle
 from core.stores.registry.port import Check, RegistryStore
 
 OWNER: Final = "The registry's"
-SCHEMA: Final = (
+VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS resources (
         namespace TEXT NOT NULL, kind TEXT NOT NULL, identifier TEXT NOT NULL,
         provider_id TEXT NOT NULL, provider_resource_id TEXT NOT NULL, body TEXT NOT NULL,
@@ -22,6 +23,7 @@ SCHEMA: Final = (
     """CREATE INDEX IF NOT EXISTS resources_by_provider_name
         ON resources (namespace, kind, provider_id, provider_resource_id, identifier)""",
 )
+SCHEMA: Final = Schema("registry", (VERSION_1,))
 GET: Final = "SELECT body FROM resources WHERE namespace = ? AND kind = ? AND identifier = ?"
 FIND: Final = """SELECT body FROM resources
     WHERE namespace = ? AND kind = ? AND provider_id = ? AND provider_resource_id = ? ORDER BY identifier LIMIT 1"""

@@ -13,8 +13,8 @@ from core.auth.types import TYPES
 from core.config import distributions
 from core.config.load import compile_json
 from core.resolution.provider_types import built_in
-from core.stores.connect import CONFIGURATIONS, COUNTERS, REGISTRY
-from infra.needs import ROOT, STORES, Needs, needs, provider_types
+from core.stores.connect import COUNTERS, KINDS, REGISTRY
+from infra.needs import ROOT, Needs, needs, provider_types
 
 BASE = {"mangum", "pydantic", "pydantic_core", "starlette"}
 VLLM = {"provider_id": "v", "provider_type": "remote::vllm", "config": {"url": "http://u"}}
@@ -78,8 +78,6 @@ def test_admin_needs_every_provider_to_ask_how_it_is() -> None:
 def test_whatever_core_names_a_module_by_is_known_here() -> None:
     tables = [
         dict(TYPES),
-        dict(CONFIGURATIONS.adapters),
-        *(dict(table) for table, _ in STORES),
         {each.module: each.module for each in built_in().values()},
     ]
     known = {module for table in tables for module in table.values()}
@@ -90,7 +88,8 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("core.")
     }
-    assert {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()} == known
+    exist = {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()}
+    assert exist - {module for kind in KINDS for module in kind.adapters.values()} == known
 
 
 def test_what_is_not_asked_for_is_not_followed() -> None:
@@ -186,3 +185,10 @@ def test_keeping_answers_needs_to_know_who_calls() -> None:
     kept = {"core.web.idempotency", "core.quota.identity"}
     assert kept <= needs("inference", json.dumps(answers)).modules
     assert not kept & needs("inference", "{}").modules
+
+
+@pytest.mark.parametrize("function", ["inference", "admin", "worker"])
+def test_forms_are_read_where_an_operation_has_an_upload(function: str) -> None:
+    found = needs(function, "{}")
+    assert "core.web.uploads" not in found.modules
+    assert "python_multipart" not in found.libraries

@@ -127,7 +127,7 @@ def test_every_region_of_the_services_is_left() -> None:
 def copied(folder: Path) -> Path:
     """botocore's data, of a few services alone."""
     data = folder / "data"
-    for service in (*SERVICES, "sqs"):
+    for service in (*SERVICES, "sns"):
         shutil.copytree(DATA / service, data / service)
     for path in DATA.glob("*.json"):
         shutil.copy(path, data)
@@ -166,11 +166,11 @@ def test_a_client_of_each_service_can_be_made_of_what_is_left(tmp_path: Path) ->
         client.close()
 
 
-def test_a_package_without_blobs_has_no_description_of_s3(tmp_path: Path) -> None:
+def test_a_package_without_blobs_and_queue_has_no_description_of_s3_and_sqs(tmp_path: Path) -> None:
     data = copied(tmp_path)
     trim_sdk_data(data, {"core.stores.answers.dynamodb"})
     loader = botocore.loaders.Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
-    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3"})
+    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3", "sqs"})
 
 
 def test_an_operation_that_botocore_has_no_more_stops_the_build(

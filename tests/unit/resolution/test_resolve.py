@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.apis.admin import ProviderQuery, RoutesQuery
 from core.apis.inference import ChatRequest
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid
@@ -135,13 +136,13 @@ async def test_an_external_provider_that_does_not_keep_the_protocol_is_refused(f
 
 async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -> None:
     stack = await resolved(folder, vllm("a", api_token="s3cret"), apis=("admin",))
-    shown = await stack.surfaces["admin"](None).get_provider("a")
+    shown = await stack.surfaces["admin"](None).get_provider("a", query=ProviderQuery())
     assert shown["config"]["api_token"] == "********"
     assert shown["health"]["status"] == "Error"
-    routes = (await stack.surfaces["admin"](None).list_routes())["data"]
+    routes = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery()))["data"]
     assert {"route": "/v1/models", "method": "GET", "provider_types": ["remote::vllm"]} in routes
     assert {"route": "/v1/health", "method": "GET", "provider_types": []} in routes
-    alpha = (await stack.surfaces["admin"](None).list_routes("v1alpha"))["data"]
+    alpha = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery(api_filter="v1alpha")))["data"]
     assert alpha == [row for row in routes if row["route"].startswith("/v1alpha/")]
     assert 0 < len(alpha) < len(routes)
     await stack.close()

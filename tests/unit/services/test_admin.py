@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from core.apis.admin import ProviderQuery
 from core.errors import NotFound
 from core.frame.types import Health
 from core.routing.circuit_breaker import CircuitBreaker
@@ -46,9 +47,25 @@ async def test_one_that_hangs_is_an_error_and_delays_no_other() -> None:
 
 async def test_one_that_cannot_be_asked_says_so_and_a_stranger_is_not_found() -> None:
     admin = AdminRouter("1", [view("a", None)], list)
-    assert (await admin.get_provider("a"))["health"]["status"] == "Not Implemented"
+    assert (await admin.get_provider("a", query=ProviderQuery()))["health"]["status"] == "Not Implemented"
     with pytest.raises(NotFound, match="Known: a"):
-        await admin.get_provider("z")
+        await admin.get_provider("z", query=ProviderQuery())
+
+
+async def test_one_id_in_two_apis_is_one_object_that_names_the_other() -> None:
+    views = [replace(view("bedrock", None), api=api, provider_type=f"remote::{api}") for api in ("inference", "safety")]
+    admin = AdminRouter("1", [view("a", None), *views], list)
+    first, second = (
+        await admin.get_provider("bedrock", query=ProviderQuery()),
+        await admin.get_provider("bedrock", query=ProviderQuery(api="safety")),
+    )
+    assert (first["api"], first["provider_type"], first["other_apis"]) == ("inference", "remote::inference", ["safety"])
+    assert (second["api"], second["provider_type"], second["other_apis"]) == ("safety", "remote::safety", ["inference"])
+    assert await admin.get_provider("bedrock", query=ProviderQuery(api="inference")) == first
+    assert "other_apis" not in await admin.get_provider("a", query=ProviderQuery(api="inference"))
+    with pytest.raises(NotFound, match="`bedrock` is not configured for `eval`, but for: inference, safety") as refusal:
+        await admin.get_provider("bedrock", query=ProviderQuery(api="eval"))
+    assert refusal.value.param == "api"
 
 
 async def test_circuits_are_shown_where_there_are_some_and_absent_elsewhere() -> None:

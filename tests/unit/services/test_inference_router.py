@@ -1,14 +1,16 @@
 """A request goes to its model's provider under the provider's name; the answer bears the caller's."""
 
-from typing import Any
+import asyncio
+from typing import Any, override
 
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.manifests.inference import MODEL
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, CURRENT_CALL, ActingFor, Call
 from core.frame.resources import Resource
+from core.frame.types import JsonObject, JsonStream
 from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry
 from core.routing.policy import DEFAULT_POLICY, Policy
@@ -130,3 +132,63 @@ async def test_usage_that_is_none_is_not_counted(
     providers["a"].chunks = [{"choices": [{}], "usage": usage}]
     assert [chunk async for chunk in await router.stream_chat_completion(chat("one", stream=True))]
     assert call.tokens is None
+
+
+class Spy(FakeProvider):
+    """Notes for whom it is asked, before, in and after a stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call | None] = []
+
+    @override
+    def _answer(self, request: Any) -> JsonObject:
+        self.calls.append(CURRENT_CALL.get())
+        return super()._answer(request)
+
+    @override
+    async def _stream(self) -> JsonStream:
+        try:
+            for _ in range(3):
+                self.calls.append(CURRENT_CALL.get())
+                yield {"choices": [{}]}
+        finally:
+            self.calls.append(CURRENT_CALL.get())
+
+
+@pytest.mark.parametrize("caller", [Call(ANONYMOUS), None])
+async def test_a_providers_code_runs_for_the_call_that_it_answers_also_in_its_streams(
+    router: InferenceRouter, caller: Call | None
+) -> None:
+    spy = Spy()
+    asking = InferenceRouter(router._models, {"a": spy, "b": spy}, caller)
+    with ActingFor(Call(ANONYMOUS, "another")):
+        await asking.chat_completion(chat("one"))
+        stream = await asking.stream_chat_completion(chat("one"))
+        await anext(stream)
+        await stream.aclose()
+    assert len(spy.calls) == 4
+    assert all(call is caller for call in spy.calls)
+    assert spy.asked[-1].model_dump()["stream"] is True
+
+
+async def test_who_leaves_while_a_model_answers_does_not_get_its_tokens_back(
+    router: InferenceRouter, providers: dict[str, FakeProvider], call: Call
+) -> None:
+    class Slow(FakeProvider):
+        @override
+        async def chat_completion(self, request: ChatRequest) -> JsonObject:
+            await asyncio.sleep(60)
+            return {}
+
+    providers["a"] = Slow()
+    slow = InferenceRouter(router._models, providers, call)
+    call.cause(internal=True).add_tokens(5)  # a guard's, before
+    call.add_tokens(1)
+    asking = asyncio.create_task(slow.chat_completion(chat("one")))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    charge = call.end()
+    assert (charge.tokens, charge.further) == (None, 5)

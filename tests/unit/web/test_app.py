@@ -25,8 +25,10 @@ from core.runtime.function import app_of_stack
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.router import InferenceRouter
+from core.stores.connect import Stores
 from core.web.app import union
 from tests.fakes import FakeProvider, MemoryStore
+from tests.parts.described import hold_to_document
 
 CHAT = "/v1/chat/completions"
 LIMIT = 10_000
@@ -64,11 +66,19 @@ def app(provider: FakeProvider) -> Starlette:
         "inference": router,
         "native_inference": lambda call: NativeRouter(router(call)),
     }
-    inference = Stack(loaded, config, enforcement, surfaces, {"model": guarded})
+    inference = Stack(loaded, config, enforcement, Stores(config), surfaces, {"model": guarded})
     shown = AdminRouter("1.2.3", [view], lambda: list(route_rows(["admin"])))
-    others: dict[str, SurfaceFactory] = {"configurations": lambda _: None, "discovery": lambda _: None}
+    others: dict[str, SurfaceFactory] = {
+        "configurations": lambda _: None,
+        "discovery": lambda _: None,
+        "jobs": lambda _: None,
+    }
     admin = Stack(
-        loaded, config, enforcement, {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others}
+        loaded,
+        config,
+        enforcement,
+        Stores(config),
+        {"admin": lambda _: shown, "quota": lambda _: QuotaRouter(None), **others},
     )
     return union([app_of_stack(inference, ["inference"]), app_of_stack(admin, ["admin"])])
 
@@ -76,7 +86,9 @@ def app(provider: FakeProvider) -> Starlette:
 @pytest.fixture
 async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+    ) as client:
         yield client
 
 
@@ -140,6 +152,10 @@ async def test_a_body_over_the_limit_is_413_whether_announced_or_not(client: htt
         answer = await client.post(CHAT, content=content)
         assert (answer.status_code, error(answer)["code"]) == (413, "body_too_large")
         assert str(LIMIT) in error(answer)["message"]
+
+
+async def test_a_length_that_no_machine_can_hold_is_413(client: httpx.AsyncClient) -> None:
+    assert (await client.post(CHAT, content=b"{}", headers={"content-length": "9" * 5000})).status_code == 413
 
 
 async def test_an_unknown_route_says_where_the_routes_are(client: httpx.AsyncClient) -> None:
@@ -346,7 +362,7 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
     one = (await client.get(f"{prefix}/providers/p")).json()
     assert one["health"] == {"status": "OK"}
     assert (await client.get(f"{prefix}/providers")).json() == {"data": [one]}
-    for query, expected in (("", 21), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
+    for query, expected in (("", 25), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
         assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")

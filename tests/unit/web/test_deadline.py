@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from core.errors import UpstreamTimeout
 from core.frame.callers import Principal
-from core.frame.types import JsonStream
+from core.frame.types import JsonStream, Wire
 from core.web import sse
-from core.web.access import AccessMiddleware, Steps
-from core.web.failures import Bug, attempt, deadline
-from core.web.sse import EventStream
+from core.web.authentication import AuthenticationMiddleware
+from core.web.exchange import Exchange, Middleware, chain, endpoint
+from core.web.failures import Bug, ClientLeft, attempt, deadline, while_there
+from core.web.quota import QuotaMiddleware
+from core.web.sse import DataFrames, EventStream
 
 SOON = 0.05  # seconds
 
@@ -113,41 +115,83 @@ class Stuck:
     async def admit(self, *_: object) -> Any:
         await asyncio.sleep(3600)
 
-    async def prepare(self, _: Request) -> None:
-        await asyncio.sleep(3600)
-
-    async def perform(self, *_: object) -> Response:
+    async def __call__(self, *_: object) -> Any:
         await asyncio.sleep(3600)
         raise AssertionError
 
 
-async def fine(*_: object) -> Response:
+async def fine(_: Exchange) -> Response:
     return Response("fine")
+
+
+async def reads(exchange: Exchange) -> Response:
+    return Response(str(await exchange.body()))
 
 
 STUCK: Any = Stuck()
 
 
 @pytest.mark.parametrize(
-    ("access", "steps"),
+    ("handler", "middleware"),
     [
-        (AccessMiddleware(STUCK), Steps(fine)),
-        (AccessMiddleware(), Steps(fine, STUCK.prepare)),
-        (AccessMiddleware(quota=STUCK), Steps(fine)),
-        (AccessMiddleware(), Steps(STUCK.perform)),
+        (fine, AuthenticationMiddleware(STUCK)),
+        (reads, AuthenticationMiddleware()),
+        (fine, QuotaMiddleware(STUCK)),
+        (STUCK, AuthenticationMiddleware()),
     ],
     ids=["who calls", "what they ask", "how much is left", "the work"],
 )
-async def test_every_step_of_an_answer_is_bounded(access: AccessMiddleware, steps: Steps) -> None:
-    request = Request({"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))})
+async def test_every_step_of_an_answer_is_bounded(handler: Any, middleware: Middleware) -> None:
+    scope: dict[str, Any] = {"type": "http", "headers": [], "client": None, "aws.context": Time(500 + int(1000 * SOON))}
+    answers = endpoint(chain(handler, [AuthenticationMiddleware(), middleware]), lambda: Wire)
     async with asyncio.timeout(10):
-        answer = await access.wrap(steps)(request)
+        answer = await answers(Request(scope, STUCK))
     assert answer.status_code == 504
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_client_that_leaves_as_the_work_ends_gets_the_answer_and_cancels_nothing_more(*, leaves: bool) -> None:
+    leave = asyncio.Event()
+
+    async def receive() -> Any:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        if leaves:
+            leave.set()
+            while len(asyncio.all_tasks()) > before:  # until the one that watches has seen it  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        return 1
+
+    before = len(asyncio.all_tasks())
+    outcome = await attempt(while_there(Request({"type": "http"}, receive), work()))
+    await asyncio.sleep(0)
+    assert outcome == 1 or (leaves and isinstance(outcome, ClientLeft))
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_whoever_cancels_the_work_is_not_taken_for_the_client() -> None:
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    outcome = await attempt(
+        while_there(Request({"type": "http"}, receive), asyncio.sleep(3600)), asyncio.get_running_loop().time() + SOON
+    )
+    assert isinstance(outcome, UpstreamTimeout)
+    stopped = asyncio.create_task(while_there(Request({"type": "http"}, receive), asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
 
 
 async def test_stream_that_outlives_the_time_ends_with_the_error_event() -> None:
     source = Source([{"a": 1}], hangs=True)
-    stream = EventStream(source.stream(), done=True)
+    stream = EventStream(source.stream(), DataFrames(done=True))
     first, last, end = await sent(stream, {"aws.context": Time(1_000)})
     assert (first, end) == (b'data: {"a":1}\n\n', b"data: [DONE]\n\n")
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_timeout"
@@ -158,7 +202,7 @@ async def test_stream_that_outlives_the_time_ends_with_the_error_event() -> None
 async def test_silence_is_broken_by_comments_and_no_event_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "SILENCE_SECONDS", SOON)
     given = [{"n": number} for number in range(3)]
-    bodies = await sent(EventStream(Source(given, pause=SOON * 5).stream(), done=True), {})
+    bodies = await sent(EventStream(Source(given, pause=SOON * 5).stream(), DataFrames(done=True)), {})
     assert bodies.count(sse.PING) >= 3
     assert sse.PING.startswith(b":")
     assert sse.PING.endswith(b"\n\n")
@@ -184,12 +228,12 @@ async def test_comments_are_sent_after_silence_alone(monkeypatch: pytest.MonkeyP
         await asyncio.sleep(3600)
 
     given = [{"n": number} for number in range(12)]
-    await EventStream(Source(given, pause=SOON).stream(), done=False)({}, receive, send)
+    await EventStream(Source(given, pause=SOON).stream(), DataFrames(done=False))({}, receive, send)
     assert all(silence >= SOON * 4 for silence in silences)
 
 
 async def test_comments_end_with_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "SILENCE_SECONDS", SOON)
     before = asyncio.all_tasks()
-    await sent(EventStream(Source([{"n": 1}]).stream(), done=True), {})
+    await sent(EventStream(Source([{"n": 1}]).stream(), DataFrames(done=True)), {})
     assert asyncio.all_tasks() == before

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.errors import UpstreamFailed
 from core.frame.types import JsonStream
-from core.web.sse import EventStream
+from core.web.sse import DataFrames, EventStream
 
 
 async def chunks(*given: dict[str, Any] | Exception) -> JsonStream:
@@ -35,7 +35,7 @@ async def sent(stream: EventStream) -> list[Any]:
 
 
 async def test_it_is_closed_before_the_last_bytes_and_after_the_last_event() -> None:
-    order = await sent(EventStream(chunks({"a": 1}), done=True))
+    order = await sent(EventStream(chunks({"a": 1}), DataFrames(done=True)))
     assert [each if each == "closed" else each.get("body") for each in order] == [
         None,
         b'data: {"a":1}\n\n',
@@ -45,10 +45,10 @@ async def test_it_is_closed_before_the_last_bytes_and_after_the_last_event() -> 
 
 
 async def test_a_failure_is_known_when_it_is_closed() -> None:
-    stream = EventStream(chunks({"a": 1}, UpstreamFailed("no")), done=True)
+    stream = EventStream(chunks({"a": 1}, UpstreamFailed("no")), DataFrames(done=True))
     order = await sent(stream)
     assert stream.failed
     assert order.index("closed") == 3
-    whole = EventStream(chunks({"a": 1}), done=True)
+    whole = EventStream(chunks({"a": 1}), DataFrames(done=True))
     await sent(whole)
     assert not whole.failed

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, override
+from typing import Any, Self, override
 
 import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
@@ -19,13 +18,13 @@ from starlette.types import Message, Receive, Scope, Send
 from core.config.security import IdempotencyConfig
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Call, Principal
-from core.frame.types import JsonStream
+from core.frame.types import JsonStream, Wire
 from core.quota.identity import identity
 from core.stores.answers.port import Answer, Lease
-from core.web.access import AccessMiddleware, Steps
-from core.web.body import read
+from core.web.authentication import AuthenticationMiddleware
+from core.web.exchange import Exchange, chain, endpoint
 from core.web.idempotency import LONGEST_LEASE, SPARE_SECONDS, IdempotencyMiddleware, LeaseHolder, _digest
-from core.web.sse import EventStream
+from core.web.sse import DataFrames, EventStream
 from tests.fakes import Clock
 from tests.unit.web.fakes import MemoryAnswers
 
@@ -44,6 +43,15 @@ class Function:
         return self.left_ms
 
 
+class Unread(Wire):
+    """A body of any form."""
+
+    @classmethod
+    @override
+    def model_validate_json(cls, *_: Any, **__: Any) -> Self:
+        return cls()
+
+
 @dataclass
 class World:
     """An endpoint that answers with its body, or does what `does` says; `asked` has the bodies that came so far."""
@@ -60,16 +68,16 @@ class World:
         )
         return IdempotencyMiddleware(self.store, config, self.clock)
 
-    async def perform(self, _: Request, __: Call, body: bytes) -> Response:
-        self.asked.append(body)
+    async def perform(self, exchange: Exchange) -> Response:
+        self.asked.append(body := await exchange.content())
         done = self.does(body) if self.does is not None else None
         if asyncio.iscoroutine(done):
             done = await done
         return done if isinstance(done, Response) else Response(body, media_type="text/plain")
 
     def app(self) -> Starlette:
-        steps = self.idempotency().wrap(Steps(self.perform, lambda request: read(request, LIMIT), len), LIMIT)
-        return Starlette(routes=[Route("/x", AccessMiddleware().wrap(steps), methods=["POST"])])
+        handle = chain(self.perform, [AuthenticationMiddleware(), self.idempotency()])
+        return Starlette(routes=[Route("/x", endpoint(handle, lambda: Unread, limit=LIMIT), methods=["POST"])])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app()({**scope, "aws.context": self.function}, receive, send)
@@ -181,7 +189,7 @@ def events(sizes: list[int]) -> Callable[[bytes], Response]:
         for size in sizes:
             yield {"x": "y" * (size - len('data: {"x":""}\n\n'))}
 
-    return lambda _: EventStream(chunks(), done=True)
+    return lambda _: EventStream(chunks(), DataFrames(done=True))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +216,7 @@ async def test_pings_are_no_part_of_what_is_kept(
         await asyncio.sleep(0.1)
         yield {"n": 2}
 
-    world.does = lambda _: EventStream(slow(), done=True)
+    world.does = lambda _: EventStream(slow(), DataFrames(done=True))
     assert b": ping\n\n" in (await post(client)).content
     assert (await post(client)).content == b'data: {"n":1}\n\ndata: {"n":2}\n\ndata: [DONE]\n\n'
 

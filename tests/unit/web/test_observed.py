@@ -16,7 +16,7 @@ from core.errors import UpstreamThrottled
 from core.frame.tracing import TRACE, UNTRACED
 from core.frame.types import JsonStream
 from core.web.observed import LONGEST_ID, Observer, RequestRecord, observed_of, request_id
-from core.web.sse import EventStream
+from core.web.sse import DataFrames, EventStream
 
 OWN = re.compile("req_[0-9a-f]{32}")
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -162,20 +162,20 @@ async def test_an_app_that_is_cancelled_is_told_of_as_a_client_that_left() -> No
 
 
 async def test_a_stream_is_told_of_at_its_end_with_when_it_began() -> None:
-    told = await World(EventStream(streams({"a": 1}, {"a": 2}, pause=0.01), done=True)).ask()
+    told = await World(EventStream(streams({"a": 1}, {"a": 2}, pause=0.01), DataFrames(done=True))).ask()
     assert (told.status, told.streamed) == (200, True)
     assert told.first_byte is not None
     assert 0.009 <= told.first_byte <= told.seconds - 0.009
 
 
 async def test_a_stream_that_fails_has_the_status_that_it_could_not_answer_with() -> None:
-    world = World(EventStream(streams({"a": 1}, UpstreamThrottled("no")), done=True))
+    world = World(EventStream(streams({"a": 1}, UpstreamThrottled("no")), DataFrames(done=True)))
     assert (await world.ask()).status == 429
     assert world.sent[0]["status"] == 200
 
 
 async def test_a_stream_whose_client_leaves_is_a_499() -> None:
-    world = World(EventStream(streams({"a": 1}, pause=3600), done=True))
+    world = World(EventStream(streams({"a": 1}, pause=3600), DataFrames(done=True)))
     assert (await world.ask(receive=gone)).status == 499
 
 

@@ -1,0 +1,154 @@
+"""`llambda jobs`: the jobs of a running stack, over HTTP."""
+
+from collections.abc import Callable, Iterator
+import sys
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
+
+import click
+
+from core.cli.jobs import output
+from core.cli.options import json_option, print_json
+from core.cli.remote import api_key_option, open_client, url_option
+from core.cli.terminal import fixed_table
+
+if TYPE_CHECKING:
+    from core.apis.answers.jobs import JobView
+    from core.client.api import Client
+
+PAGE: Final = 100
+FIRST_POLL: Final = 0.5  # seconds, between two looks at a job
+LONGEST_POLL: Final = 5.0
+EXAMPLES: Final = """\
+\b
+Examples:
+  llambda jobs list --kind batch
+  llambda jobs watch job_4f1c
+  llambda jobs cancel job_4f1c
+  llambda jobs retry job_4f1c --watch
+"""
+WATCH: Final = """\
+\b
+Examples:
+  llambda jobs watch job_4f1c
+  llambda jobs watch job_4f1c --json | jq .result
+\b
+Exit codes:
+  0  the job completed
+  1  it failed, was cancelled or expired
+"""
+
+
+class StackOptions(TypedDict, total=False):
+    """Which stack, and the caller's key."""
+
+    url: Required[str]
+    api_key: str | None
+
+
+def _stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of StackOptions, and --json."""
+    return url_option(api_key_option(json_option(function)))
+
+
+def _example(line: str) -> str:
+    return f"\b\nExamples:\n  llambda jobs {line}\n"
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """List, watch and stop the jobs of a running stack.
+
+    A job is work that outlives the request that made it. What it has done is kept when it is cancelled.
+    """
+
+
+@command.command("list", epilog=_example("list --kind batch --limit 50"))
+@click.option("--kind", metavar="NAME", help="Only jobs of this kind.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most N jobs."
+)
+@_stack_options
+def list_(kind: str | None, limit: int, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """List your jobs, newest first."""
+    with open_client(**stack) as client:
+        jobs = list(_pages(client, kind, limit))
+    if as_json:
+        print_json(jobs)
+    elif not jobs:
+        click.echo("no jobs")
+    else:
+        click.echo("\n".join(fixed_table(output.LIST, map(output.list_row, jobs))))
+
+
+@command.command(epilog=_example("show job_4f1c"))
+@click.argument("job", metavar="ID")
+@_stack_options
+def show(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Show a job: how far it is, what it used, what came of it."""
+    with open_client(**stack) as client:
+        view = client.jobs.get(job)
+    _print(view, as_json=as_json)
+
+
+@command.command(epilog=WATCH)
+@click.argument("job", metavar="ID")
+@_stack_options
+def watch(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> int:
+    """Wait until a job has ended, and show how far it is."""
+    with open_client(**stack) as client:
+        return _watch(client, job, as_json=as_json)
+
+
+@command.command(epilog=_example("cancel job_4f1c"))
+@click.argument("job", metavar="ID")
+@_stack_options
+def cancel(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Stop a job; what it has done is kept."""
+    with open_client(**stack) as client:
+        view = client.jobs.cancel(job)
+    print_json(view) if as_json else click.echo(output.status_line(view))
+
+
+@command.command(epilog=_example("retry job_4f1c --watch"))
+@click.argument("job", metavar="ID")
+@click.option("--watch", "watching", is_flag=True, help="Wait until the new job has ended.")
+@_stack_options
+def retry(job: str, *, watching: bool, as_json: bool, **stack: Unpack[StackOptions]) -> int:
+    """Make a job that has ended once more, as a new one."""
+    with open_client(**stack) as client:
+        view = client.jobs.retry(job)
+        if watching:
+            return _watch(client, view["id"], as_json=as_json)
+    print_json(view) if as_json else click.echo(output.status_line(view))
+    return 0
+
+
+def _print(view: "JobView", *, as_json: bool) -> None:
+    print_json(view) if as_json else click.echo("\n".join(output.job_lines(view)))
+
+
+def _pages(client: "Client", kind: str | None, limit: int) -> "Iterator[JobView]":
+    """One page of all kinds, or as many of one as it takes."""
+    after, left, more = None, limit, True
+    while more and left > 0:
+        page = client.jobs.list(kind=kind, after=after, limit=min(left, PAGE))
+        yield from page["data"]
+        left -= len(page["data"])
+        after, more = page["last_id"], page["has_more"] and kind is not None
+
+
+def _watch(client: "Client", job: str, *, as_json: bool) -> int:
+    """Whether it did not complete, as an exit code."""
+    progress = output.Progress(sys.stderr)
+    pause, status = FIRST_POLL, ""
+    view = client.jobs.get(job)
+    while view["status"] not in output.ENDED:
+        progress.show(view)
+        pause = FIRST_POLL if view["status"] != status else min(1.2 * pause, LONGEST_POLL)
+        status = view["status"]
+        sleep(pause)
+        view = client.jobs.get(job)
+    progress.close()
+    _print(view, as_json=as_json)
+    return 0 if view["status"] == "completed" else 1

@@ -1,0 +1,82 @@
+"""From a resolved stack to the engine of its jobs: the kinds of its APIs, the stores, the owners and their quota."""
+
+from collections.abc import Callable
+import time
+from typing import Final
+
+from core.apis.index import manifest, names
+from core.config.document import RunConfig
+from core.frame.callers import Call, Principal
+from core.frame.dotted import load
+from core.resolution.stack import Stack, routed_apis
+from core.services.jobs.admission import Unlimited
+from core.services.jobs.engine import Engine
+from core.services.jobs.router import JobsRouter
+from core.services.jobs.service import JobService
+from core.services.jobs.timing import Timing
+from core.stores.connect import BLOBS, JOBS, QUEUE
+from core.stores.registry.port import RegistryStore
+
+API_KEY: Final = "api_key"
+
+
+def has_jobs(config: RunConfig) -> bool:
+    """Whether an API that the run config serves has jobs, and there is a place for them."""
+    placed = all(kind.config_in(config) is not None for kind in (JOBS, QUEUE, BLOBS))
+    return placed and any(manifest(name).jobs for name in routed_apis(config))
+
+
+def job_kinds(config: RunConfig) -> list[str]:
+    """The names of the kinds of job of the APIs that are served."""
+    return [row.name for name in routed_apis(config) for row in manifest(name).jobs]
+
+
+def jobs_router(stack: Stack, call: Call | None) -> JobsRouter:
+    """The jobs as a caller sees them; None is the stack itself."""
+    jobs, queue = stack.stores.find(JOBS), stack.stores.find(QUEUE)
+    service = None if jobs is None or queue is None else JobService(jobs, queue, stack.enforcement)
+    return JobsRouter(service, job_kinds(stack.config), call)
+
+
+def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:
+    """The engine of all kinds of the stack's APIs; raises StateUnavailable where there is no place for jobs."""
+    made = [name for name in names() if name in routed_apis(stack.config)]
+    return Engine(
+        jobs=stack.stores.get(JOBS),
+        queue=stack.stores.get(QUEUE),
+        blobs=stack.stores.get(BLOBS),
+        kinds={row.name: load(row.kind)(stack) for name in made for row in manifest(name).jobs},
+        owners=StackOwners(stack.registry_store),
+        admission=Unlimited() if stack.quota is None else stack.quota,
+        timing=timing or Timing(),
+    )
+
+
+class StackOwners:
+    """Who an owner is by now, for `core.services.jobs`: of an API key what the registry has of it.
+
+    Others who vouch cannot be asked without the owner's token: their principals are as they were when the job was made,
+    for as long as it may last.
+    """
+
+    def __init__(self, registry: Callable[[], RegistryStore], *, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives Unix seconds."""
+        self._registry = registry
+        self._clock = clock
+
+    async def current(self, principal: Principal) -> Principal | None:
+        """None for a key that is revoked or has expired.
+
+        Raises:
+            ApiError: the registry cannot be read (503).
+        """
+        if principal.vouched_by != API_KEY:
+            return principal
+        from core.auth import key_format
+        from core.auth.verifier import make_principal
+
+        resource = await self._registry().get(key_format.KIND, principal.id)
+        key = None if resource is None else key_format.read(resource)
+        if key is None or key.is_past(self._clock()):
+            return None
+        return make_principal(principal.id, {"roles": key.roles}, API_KEY)

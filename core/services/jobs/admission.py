@@ -1,0 +1,33 @@
+"""The quota that rows of a job take from, as its owner's own calls do."""
+
+from typing import Protocol
+
+from core.frame.callers import Call
+
+
+class Ticket(Protocol):
+    """One admitted call; see `core.quota.quota.Ticket`."""
+
+    async def settle(self, tokens: int | None, further: int = 0) -> None:
+        """Correct what was reserved to the tokens used, where they are known, and add the `further` ones."""
+        ...
+
+
+class Admission(Protocol):
+    """The owner's quota, which a row takes from as a request does; see `core.quota.quota.Quota`."""
+
+    async def admit(self, call: Call, tokens: int | None) -> Ticket:
+        """Raises QuotaExceeded, after which the shard pauses until the window ends, or QuotaUnavailable."""
+        ...
+
+
+class Unlimited:
+    """The admission of a stack without quota."""
+
+    class _Ticket:
+        async def settle(self, tokens: int | None, further: int = 0) -> None:
+            del tokens, further
+
+    async def admit(self, call: Call, tokens: int | None) -> Ticket:
+        del call, tokens
+        return self._Ticket()

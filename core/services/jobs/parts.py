@@ -1,0 +1,69 @@
+"""Parts: what rows came to, in blobs that a checkpoint names, and all of them put together in the order of the rows.
+
+A part is lines of `position TAB line`, where `position` is the row's in its shard.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+import tempfile
+from typing import IO, Final
+
+from core.stores.blobs.port import BlobStore
+from core.stores.jobs.port import Shard
+
+IN_MEMORY: Final = 16 * 1024 * 1024
+"""Bytes of a shard's parts; more of them are put together on disk."""
+
+
+def folder(job_id: str) -> str:
+    """Below it is everything of a job; it ends with a slash."""
+    return f"jobs/{job_id}/"
+
+
+def parts_folder(job_id: str) -> str:
+    """Below it are the parts of a job; it ends with a slash."""
+    return f"{folder(job_id)}parts/"
+
+
+def part_key(shard: Shard, number: int) -> str:
+    """Of a part of a shard that its holder writes: no two write the same blob, and what one lost is never read."""
+    return f"{parts_folder(shard.job)}{shard.plan}/{shard.number:05d}.{shard.holder}.{number:04d}"
+
+
+def encode(lines: Mapping[int, bytes]) -> bytes:
+    """By position; the lines have no line break."""
+    return b"".join(b"%d\t%b\n" % (position, lines[position]) for position in sorted(lines))
+
+
+async def ordered_lines(blobs: BlobStore, shards: Iterable[Shard]) -> AsyncIterator[tuple[int, int, bytes]]:
+    """Shard number, position and line of every row that has ended, in input order, each once.
+
+    Raises:
+        NotFound: a part that a shard names is gone.
+        StateUnavailable: the blobs cannot be read.
+    """
+    for shard in shards:
+        async for position, line in _lines_of(blobs, shard):
+            yield shard.number, position, line
+
+
+async def _lines_of(blobs: BlobStore, shard: Shard) -> AsyncIterator[tuple[int, bytes]]:
+    places: dict[int, tuple[int, int]] = {}
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        for key in shard.parts:
+            await _add(blobs, key, file, places)
+        for position in sorted(places):
+            start, size = places[position]
+            file.seek(start)
+            yield position, file.read(size)
+
+
+async def _add(blobs: BlobStore, key: str, file: IO[bytes], places: dict[int, tuple[int, int]]) -> None:
+    """Append a part to `file`, and note where the line of each row is that no earlier part has."""
+    rest, start = b"", file.tell()
+    async for chunk in blobs.read(key):
+        file.write(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            position, _, content = line.partition(b"\t")
+            places.setdefault(int(position), (start + len(position) + 1, len(content)))
+            start += len(line) + 1

@@ -1,0 +1,87 @@
+"""The jobs of one caller: what it may see of them, and their shape on the wire."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from core.apis.answers.jobs import JobError, JobList, JobView
+from core.apis.jobs import ListJobsQuery
+from core.errors import InvalidRequest, NotFound
+from core.frame.callers import ANONYMOUS, Call, principal_of
+from core.services.jobs.service import RETRIED_FROM, JobService
+from core.stores.jobs.port import Counts, Job
+
+NO_JOBS: Final = "This stack has no jobs: no API that it serves makes any, or storage.stores has no place for them."
+
+
+class JobsRouter:
+    """Answers `core.apis.jobs.Jobs`; a `call` of None is the stack itself, which may do everything."""
+
+    def __init__(self, service: JobService | None, kinds: Sequence[str], call: Call | None) -> None:
+        """`kinds` are those of the APIs that are served; without a place for jobs there is no `service`."""
+        self._maybe = service
+        self._kinds = tuple(kinds)
+        self._call = call
+        self._principal = principal_of(call)
+
+    @property
+    def _service(self) -> JobService:
+        if self._maybe is None:
+            raise NotFound(NO_JOBS)
+        return self._maybe
+
+    async def index(self, *, query: ListJobsQuery) -> JobList:
+        kind, after, most = query.kind, query.after, query.limit
+        if kind is not None and kind not in self._kinds:
+            raise InvalidRequest(
+                f"`{kind}` is no kind of job here; {', '.join(self._kinds) or 'none'} are.", param="kind"
+            )
+        if after is not None:
+            kind = (await self._service.readable(after, self._principal)).kind
+        kinds = self._kinds if kind is None else (kind,)
+        pages = [await self._service.page(name, self._principal, after=after, limit=most) for name in kinds]
+        jobs = sorted((job for page in pages for job in page.jobs), key=lambda job: (job.created, job.id), reverse=True)
+        data = [await self._show(job) for job in jobs[:most]]
+        more = len(jobs) > most or any(page.has_more for page in pages)
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        return {"object": "list", "data": data, "has_more": more, "first_id": first, "last_id": last}
+
+    async def get(self, job_id: str) -> JobView:
+        return await self._show(await self._service.readable(job_id, self._principal))
+
+    async def cancel(self, job_id: str) -> JobView:
+        job = await self._service.changeable(job_id, self._principal)
+        return await self._show(await self._service.cancel(job))
+
+    async def retry(self, job_id: str) -> JobView:
+        job = await self._service.changeable(job_id, self._principal)
+        return await self._show(await self._service.retry(job, self._call or Call(ANONYMOUS)))
+
+    async def _show(self, job: Job) -> JobView:
+        return show_job(job, await self._service.counts(job))
+
+
+def show_job(job: Job, counts: Counts) -> JobView:
+    """The shape on the wire; `counts` are those of now."""
+    return {
+        "id": job.id,
+        "object": "job",
+        "kind": job.kind,
+        "status": job.status,
+        "created_at": int(job.created),
+        "started_at": None if job.started is None else int(job.started),
+        "ended_at": None if job.ended is None else int(job.ended),
+        "deadline": int(job.deadline),
+        "expires_at": job.expires,
+        "owner": job.owner or None,
+        "progress": {"total": job.rows, "completed": counts.completed, "failed": counts.failed},
+        "usage": {"total_tokens": sum(counts.tokens.values()), "models": dict(counts.tokens)},
+        "error": _error(job.reason),
+        "retried_from": job.request.get(RETRIED_FROM),
+        "result": job.result,
+    }
+
+
+def _error(reason: str) -> JobError | None:
+    """Reasons are `code: message`."""
+    code, _, message = reason.partition(": ")
+    return {"code": code, "message": message} if reason else None

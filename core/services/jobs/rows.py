@@ -1,0 +1,215 @@
+"""The work of a kind whose rows are asked one by one: how many at once, what is tried again, what is final.
+
+A row that is refused (4xx), or that breaks whatever reads it, ends with an error line of its own and stops no other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+import heapq
+import json
+import logging
+from random import uniform
+from typing import Final
+
+from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, RowFailed
+from core.frame.callers import CURRENT_CALL, Call
+from core.services.jobs.admission import Ticket
+from core.services.jobs.kind import Result, Row
+from core.services.jobs.pace import Pace
+from core.services.jobs.shard_run import ShardRun
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 20
+TRIES: Final = 8
+FIRST_WAIT: Final = 0.5  # seconds, of full jitter
+LONGEST_WAIT: Final = 30.0
+MOST_RETRY_AFTER: Final = 120.0  # what an upstream may ask for
+ROW_SECONDS: Final = 600.0  # for one try of a row
+QUOTA_DOWN_SECONDS: Final = 30
+THROTTLED: Final = 429
+SERVER_ERROR: Final = 500
+UNREACHABLE: Final = "Whatever serves this row could not be reached, or did not answer in time."
+
+type Read = Callable[[ShardRun], Awaitable[Sequence[Row]]]
+type Ask = Callable[[Row, Call], Awaitable[Result]]
+type Fail = Callable[[Row, ApiError], bytes]
+
+
+def error_line(row: Row, failure: ApiError) -> bytes:
+    """`{"index", "error": {...}}`, in the error's one shape."""
+    return json.dumps({"index": row.index, **failure.body()}).encode()
+
+
+def no_bound(_: Row) -> int:
+    """A call that makes tokens, and sets no bound itself."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowWork:
+    """`read` gives the rows of a shard, each time the same in the same order; `ask` what one comes to.
+
+    `fail` spells the error line of a row, `bound` the tokens that it may make (see `core.quota.quota.Quota.admit`).
+    `at_once` is how many rows of a shard are under way at most.
+    """
+
+    read: Read
+    ask: Ask
+    fail: Fail = error_line
+    bound: Callable[[Row], int | None] = no_bound
+    at_once: int = AT_ONCE
+
+    async def work(self, run: ShardRun) -> None:
+        """For JobKind.work."""
+        await _Rows(self, run, await self.read(run)).work()
+
+    async def abandon(self, run: ShardRun, failure: ApiError) -> None:
+        """For JobKind.abandon."""
+        for position, row in enumerate(await self.read(run)):
+            if not run.shard.done >> position & 1:
+                run.record(position, self.spell(row, failure), ok=False, tokens={})
+
+    def spell(self, row: Row, failure: ApiError) -> bytes:
+        """The error line of a row; where `fail` breaks too, or breaks lines, the plain one."""
+        try:
+            line = self.fail(row, failure)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as broken:
+            log.warning("an error line could not be made: %r", type(broken).__name__)
+            return error_line(row, failure)
+        return error_line(row, failure) if b"\n" in line else line
+
+
+@dataclass(slots=True)
+class _Try:
+    """A row on its way: `tries` were made of it; one admission is for all of them."""
+
+    position: int
+    row: Row
+    call: Call
+    ticket: Ticket | None = None
+    tries: int = 0
+    epoch: int = 0
+
+
+class _Rows:
+    """The rows of one run. Those that wait for another try take no place."""
+
+    def __init__(self, work: RowWork, run: ShardRun, rows: Sequence[Row]) -> None:
+        self._work = work
+        self._run = run
+        self._pace = Pace(work.at_once)
+        self._fresh = [
+            _Try(position, row, Call(run.call.principal, run.call.source))
+            for position, row in reversed(list(enumerate(rows)))
+            if not run.shard.done >> position & 1
+        ]
+        self._later: list[tuple[float, int, _Try]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def work(self) -> None:
+        """Until every row has ended, or the run halts and what is in flight has ended; cancelled, so is that."""
+        halt = self._run.halt
+        try:
+            while self._running or (halt.reason is None and (self._fresh or self._later)):
+                halt.changed.clear()
+                self._begin()
+                await self._wait()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _begin(self) -> None:
+        now = self._now()
+        while self._may_begin():
+            if self._later and self._later[0][0] <= now:
+                attempt = heapq.heappop(self._later)[2]
+            elif self._fresh:
+                attempt = self._fresh.pop()
+            else:
+                return
+            attempt.epoch = self._pace.begin()
+            task = asyncio.create_task(self._try(attempt))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _may_begin(self) -> bool:
+        return self._run.halt.reason is None and not self._run.holding and len(self._running) < self._pace.limit
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._run.halt.changed.set()
+
+    async def _wait(self) -> None:
+        """For a row that ends, one whose wait is over, or news of the run."""
+        due = self._later[0][0] if self._later and self._may_begin() else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await self._run.halt.changed.wait()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _try(self, attempt: _Try) -> None:
+        CURRENT_CALL.set(attempt.call)
+        # Gathered, so that whatever a row raises is a value; a cancellation of this task still cancels it.
+        outcome = (await asyncio.gather(self._ask(attempt), return_exceptions=True))[0]
+        if isinstance(outcome, Result) and b"\n" not in outcome.line:
+            self._pace.succeeded()
+            self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=outcome.tokens)
+            await self._settle(attempt, failed=False)
+            return
+        if isinstance(outcome, QuotaExceeded | QuotaUnavailable) and attempt.ticket is None:
+            self._run.halt.set("quota", pause=_wait_of(outcome, QUOTA_DOWN_SECONDS))
+            return
+        await self._failed(attempt, outcome)
+
+    async def _ask(self, attempt: _Try) -> Result:
+        if attempt.ticket is None:
+            attempt.ticket = await self._run.admission.admit(attempt.call, self._work.bound(attempt.row))
+        async with asyncio.timeout(ROW_SECONDS):
+            return await self._work.ask(attempt.row, attempt.call)
+
+    async def _failed(self, attempt: _Try, failure: object) -> None:
+        attempt.tries += 1
+        status = failure.status if isinstance(failure, ApiError) else 0
+        if status == THROTTLED:
+            self._pace.throttled(attempt.epoch)
+        again = status == THROTTLED or status >= SERVER_ERROR or isinstance(failure, OSError)
+        if again and attempt.tries < TRIES:
+            due = self._now() + _pause(attempt.tries, failure)
+            heapq.heappush(self._later, (due, attempt.position, attempt))
+            return
+        if not isinstance(failure, ApiError | OSError):
+            trace = failure if isinstance(failure, BaseException) else None
+            log.error("job %s: row %d broke", self._run.job.id, attempt.row.index, exc_info=trace)
+        line = self._work.spell(attempt.row, _error_of(failure))
+        self._run.record(attempt.position, line, ok=False, tokens={})
+        await self._settle(attempt, failed=True)
+
+    async def _settle(self, attempt: _Try, *, failed: bool) -> None:
+        charge = attempt.call.end(failed=failed)
+        if attempt.ticket is not None:
+            await attempt.ticket.settle(charge.tokens, charge.further)
+
+
+def _error_of(failure: object) -> ApiError:
+    if isinstance(failure, ApiError):
+        return failure
+    return ProviderUnavailable(UNREACHABLE) if isinstance(failure, OSError) else RowFailed()
+
+
+def _pause(tries: int, failure: object) -> float:
+    """Full jitter, after whatever the upstream asks for."""
+    jitter = uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**tries))  # noqa: S311 - no secret
+    asked = _wait_of(failure, 0) if isinstance(failure, ApiError) else 0
+    return min(asked, MOST_RETRY_AFTER) + jitter
+
+
+def _wait_of(failure: ApiError, otherwise: int) -> int:
+    """Its Retry-After, in seconds."""
+    value = failure.headers.get("retry-after", "")
+    return int(value) if value.isdecimal() else otherwise

@@ -1,0 +1,159 @@
+"""Making, reading and stopping jobs, for the APIs that have them: what is sent and written so that a crash loses nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+import time
+from typing import Final
+from uuid import uuid4
+
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.frame.callers import PROVIDER_DATA_HEADERS, Call, Principal, principal_of
+from core.frame.types import JsonObject
+from core.routing.guard import Enforcement, Guard, Item
+from core.routing.policy import owner_of
+from core.services.jobs import messages
+from core.services.jobs.timing import Timing
+from core.services.parts import Parts
+from core.stores.connect import JOBS, QUEUE
+from core.stores.jobs.port import ENDED, Counts, Job, JobPage, JobStore, Shard
+from core.stores.queue.port import WorkQueue
+
+DAY: Final = 24 * 3600
+KEPT: Final = 30 * DAY
+RETRIED_FROM: Final = "retried_from"
+"""In a job's request: the job that it does once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobService:
+    """`clock` gives Unix seconds."""
+
+    jobs: JobStore
+    queue: WorkQueue
+    enforcement: Enforcement
+    timing: Timing = field(default_factory=Timing)
+    clock: Callable[[], float] = time.time
+
+    async def create(
+        self,
+        kind: str,
+        call: Call,
+        request: JsonObject,
+        *,
+        key: str = "",
+        prefix: str = "job",
+        seconds: float = DAY,
+    ) -> Job:
+        """A new job of the caller, which ends in `seconds` at the latest; with a `key` of before, the job of then.
+
+        Raises:
+            PermissionDenied: the access policy does not let the caller make one.
+            Conflict: the key came with another request.
+            InvalidRequest: the call has provider data, which would have to be kept, or the request is too large.
+            StateUnavailable: there is no job, or there is one that will be done; the same key tells.
+        """
+        if call.provider_data:
+            names = " or ".join(PROVIDER_DATA_HEADERS)
+            raise InvalidRequest(f"A job keeps no secrets: send it without {names}. The stack's providers serve it.")
+        now = self.clock()
+        job = Job(
+            id=f"{prefix}_{uuid4().hex[:24]}",
+            kind=kind,
+            principal=call.principal,
+            request=request,
+            created=now,
+            deadline=now + seconds,
+            expires=int(now + seconds + KEPT),
+        )
+        Guard(self.enforcement, principal_of(call)).require("create", *_entity(job))
+        # First the tick, which finds a job that was made just before a crash, and sends what was not sent.
+        await self.queue.send([messages.tick(job, 0).to_message(job.owner)], delay=self.timing.first_tick)
+        stored = await self.jobs.create(job, key=key)
+        if stored.id != job.id:
+            return _same(stored, job)
+        await self.queue.send([messages.prepare(job).to_message(job.owner)])
+        return stored
+
+    async def readable(self, job_id: str, principal: Principal | None) -> Job:
+        """The job; raises NotFound also for one that may not be read, after the same time."""
+        guard = Guard(self.enforcement, principal)
+        asked_at = guard.now()
+        job = await self.jobs.get(job_id)
+        if job is None or not guard.allows("read", *_entity(job)):
+            await guard.pause(asked_at)
+            raise NotFound(f"There is no job `{job_id}`.", param="job_id")
+        return job
+
+    async def changeable(self, job_id: str, principal: Principal | None) -> Job:
+        """As `readable`; raises PermissionDenied for one that may be read alone."""
+        job = await self.readable(job_id, principal)
+        Guard(self.enforcement, principal).require("update", *_entity(job))
+        return job
+
+    async def page(self, kind: str, principal: Principal | None, *, after: str | None, limit: int) -> JobPage:
+        """At most `limit` of the caller's own jobs of a kind, newest first; for the stack itself everybody's."""
+        if principal is None:
+            return await self.jobs.page(kind, owner=None, after=after, limit=limit)
+        guard = Guard(self.enforcement, principal)
+        page = await self.jobs.page(kind, owner=principal.id, after=after, limit=limit)
+        # Ids are unique among those whom one auth provider vouches for.
+        own = [job for job in page.jobs if job.principal.vouched_by == principal.vouched_by]
+        return JobPage([job for job in own if guard.allows("read", *_entity(job))], page.has_more)
+
+    async def cancel(self, job: Job) -> Job:
+        """Stop it, and keep what was done; a job that has ended, or is stopping, stays as it is."""
+        stopped = await self.jobs.stop(job.id, "cancelled")
+        if stopped is None or job.status in {"stopping", "finishing"} or stopped.status in ENDED:
+            return stopped or job
+        task = messages.stop(stopped) if stopped.status == "stopping" else messages.finish(stopped)
+        await self.queue.send([task.to_message(stopped.owner)])
+        return stopped
+
+    async def retry(self, job: Job, call: Call) -> Job:
+        """A new job of the same kind, request and owner.
+
+        Raises:
+            Conflict: it has not ended.
+        """
+        if job.status not in ENDED:
+            raise Conflict(f"Job `{job.id}` is {job.status}; what has not ended is not retried.")
+        owner = Call(job.principal, call.source, provider_data=call.provider_data)
+        request = {**job.request, RETRIED_FROM: job.id}
+        prefix = job.id.rpartition("_")[0] or "job"
+        return await self.create(job.kind, owner, request, prefix=prefix, seconds=job.deadline - job.created)
+
+    async def counts(self, job: Job) -> Counts:
+        """Of a job that runs, the sum over its shards: nothing is ever added, so that no retry counts twice.
+
+        Where it should have ended, or have been looked after, by now, its ticks begin again.
+        """
+        if job.counts is not None:
+            return job.counts
+        shards = await self.jobs.shards(job) if job.plan else []
+        if job.status not in ENDED and self._is_overdue(job, shards):
+            await self.queue.send([messages.tick(job, job.tick).to_message(job.owner)])
+        return reduce(add, (shard.counts for shard in shards), Counts())
+
+    def _is_overdue(self, job: Job, shards: list[Shard]) -> bool:
+        late = self.clock() - 2 * self.timing.tick
+        leases = [job.until] if job.holder else []
+        leases += [shard.until for shard in shards if shard.state == "leased"]
+        return late > job.deadline or (job.status == "queued" and late > job.created) or any(u < late for u in leases)
+
+
+def job_service(parts: Parts) -> JobService:
+    """For an API that has jobs; raises StateUnavailable where the run config has no place for them."""
+    return JobService(parts.stores.get(JOBS), parts.stores.get(QUEUE), parts.enforcement)
+
+
+def _entity(job: Job) -> tuple[Item, tuple[str, ...]]:
+    """As rules see it: `job::ID`, or `job::KIND/ID`."""
+    return Item("job", job.id, owner_of(job.principal)), (f"{job.kind}/{job.id}",)
+
+
+def _same(stored: Job, job: Job) -> Job:
+    if (stored.kind, stored.request) != (job.kind, job.request):
+        raise Conflict("This key came with another request before; a new request needs a new key.", param="key")
+    return stored

@@ -1,0 +1,316 @@
+"""Documents in one DynamoDB table, whose keys are the strings `pk` and `sk`.
+
+    document   pk = [namespace#]doc#COLLECTION#ID        sk = document       birth, write, revision, created, parent, owner,
+                                                                             body or blob, size, digest; until, expires
+    entry      pk = [namespace#]docs#COLLECTION#PARENT   sk = created#ID     until, expires
+
+Ids and parents have `#` and `%` percent-encoded in `pk`; `created` has 12 digits in `sk`. A document comes and goes with its entry,
+in one transaction. `until` is when it ends, exactly, by each reader's clock, and 0 for one that was deleted: what is left of it
+until `expires`, the table's TTL, says where a page goes on. `birth` tells a document from a later one of the same id; by
+`write` a writer knows its own, when the SDK has asked twice. What does not fit into an item is in a blob (`large_bodies`).
+This is version 1, whose items have no `v`. Sources:
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (400 KB an item).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from core.errors import StateUnavailable
+from core.frame.types import JsonObject
+from core.platform.concurrency import run_all
+from core.platform.dynamodb_items import MOST_KEYS, Item, Items, Key
+from core.platform.dynamodb_table import Table, number_value
+from core.stores.blobs.port import BlobStore
+from core.stores.documents import items as layout
+from core.stores.documents.codec import check_names, conflict, encode_owner, is_storable, not_in_list, pack, unpack
+from core.stores.documents.items import BODY, ENDS, Layout, Place, Writing
+from core.stores.documents.large_bodies import LargeBodies
+from core.stores.documents.port import (
+    UNCHANGED,
+    Document,
+    DocumentPage,
+    DocumentStore,
+    Order,
+    StaleDocument,
+    Unchanged,
+)
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_dynamodb.type_defs import (
+        GetItemInputTypeDef,
+        PutTypeDef,
+        TransactWriteItemTypeDef,
+        UpdateTypeDef,
+    )
+
+VERSION: Final = 1
+PATIENCE: Final = 5.0  # seconds
+ANSWER_SECONDS: Final = 2.0  # of one attempt, so that `PATIENCE` has room for a second
+MOST_ITEM: Final = 350_000  # bytes of body and owner, of an item of at most 400 KB
+DEFLATE: Final = 512  # bytes: an item is billed by the kilobyte
+MOST_ENTRIES: Final = 1000  # of a query
+AT_ONCE: Final = 8  # of a page's documents, whose blobs are read
+FREE: Final = "attribute_not_exists(pk) OR #until <= :now"
+AS_READ: Final = "birth = :birth AND revision = :read AND (attribute_not_exists(#until) OR #until > :now)"
+PLACE_NAMES: Final = {f"#{name}": name for name in ("created", "parent", *ENDS)}
+
+
+class DynamoDocuments:
+    """A namespace of a table; `patience` is in seconds, of one request; making the client, which happens once, is not in it."""
+
+    def __init__(
+        self,
+        items: Items,
+        bodies: LargeBodies,
+        *,
+        namespace: str,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._items = items
+        self._table = items.table
+        self._bodies = bodies
+        self._layout = Layout(namespace)
+        self._patience = patience
+        self._clock = clock
+
+    async def create(self, document: Document) -> Document:
+        check_names(document)
+        writing = await self._prepare(document, document.body, document.expires)
+        put: PutTypeDef = {
+            "TableName": self._table.name,
+            "Item": self._layout.key_of(document) | layout.first_values(document, writing),
+            "ConditionExpression": FREE,
+            "ExpressionAttributeNames": {"#until": "until"},
+            "ExpressionAttributeValues": {":now": number_value(self._now())},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        current = await self._transact({"Put": put}, self._put_entry(document))
+        if current is not None and not writing.is_in(current):
+            await self._bodies.remove(writing.blob)
+            raise conflict(document)
+        return writing.begin(document)
+
+    async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
+        if not is_storable(id):
+            return None
+        return await self._decode(collection, id, await self._read(self._layout.document_key(collection, id)))
+
+    async def put(
+        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+    ) -> Document:
+        until = document.expires if isinstance(expires, Unchanged) else expires
+        writing = await self._prepare(document, body, until)
+        new = writing.revise(document, body, until)
+        values = {**writing.values, "revision": number_value(new.revision), **layout.end_values(until)}
+        change = self._change(document, values, clear=(*BODY, *ENDS))
+        if until == document.expires:
+            current = await self._update(change)
+        else:
+            current = await self._transact({"Update": change}, self._put_entry(new))
+        if current is not None and not writing.is_in(current):
+            await self._bodies.remove(writing.blob)
+            raise StaleDocument(document, await self._decode(document.collection, document.id, current))
+        await self._bodies.remove(layout.blob_of(document))
+        return new
+
+    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+        """Remove the revision that was read; where another is there, try again with that one, if any will do."""
+        current: Document | None = document
+        if expect not in (None, document.revision):
+            current = await self.get(document.collection, document.id)
+        for pause in self._items.backoff.pauses():
+            await asyncio.sleep(pause)
+            if current is None or layout.birth_of(current) != layout.birth_of(document):
+                return False
+            if expect not in (None, current.revision):
+                raise StaleDocument(document, current)
+            change = self._change(current, layout.tombstone_values(self._now()), clear=(*BODY, "owner", "write"))
+            item = await self._transact({"Update": change}, self._delete_entry(current))
+            if item is None:
+                await self._bodies.remove(layout.blob_of(current))
+                return True
+            current = await self._decode(document.collection, document.id, item)
+        raise StateUnavailable(self._items.busy().message)
+
+    async def page(
+        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+    ) -> DocumentPage:
+        start = None if after is None else await self._place(collection, parent, after)
+        documents: list[Document] = []
+        async with aclosing(self._entries(collection, parent, order, start, limit + 1)) as entries:
+            while len(documents) < limit and (places := await _take(entries, limit - len(documents))):
+                documents += await self._load(collection, parent, places)
+            more = await _take(entries, 1)
+        return DocumentPage(documents, has_more=bool(more))
+
+    def warm(self) -> None:
+        self._table.warm()
+
+    async def close(self) -> None:
+        """Close the table's client; the blobs are their owner's to close."""
+        await self._table.close()
+
+    async def _prepare(self, document: Document, body: JsonObject, until: int | None) -> Writing:
+        """The body as its item will have it; a large one is in its blob by then."""
+        content = await pack(body, deflate=DEFLATE)
+        if len(content) + len(encode_owner(document) or "") < self._bodies.least:
+            return Writing.of(content)
+        seconds = None if until is None else until - self._now()
+        return Writing.of(await self._bodies.put(document.collection, content, seconds=seconds))
+
+    async def _decode(self, collection: str, identifier: str, item: Item | None) -> Document | None:
+        """The document of an item, if it is there and has not ended; where its blob is gone, of the one that is there now."""
+        for pause in self._items.backoff.pauses():
+            await asyncio.sleep(pause)
+            if not item or not layout.is_alive(item, self._now()):
+                return None
+            self._table.check_version(item, VERSION, "documents", StateUnavailable)
+            pointer = layout.pointer_of(item)
+            content = bytes(item["body"]["B"]) if pointer is None else await self._bodies.read(pointer)
+            if content is not None:
+                return layout.decode(collection, identifier, item, await unpack(content))
+            item = await self._read(self._layout.document_key(collection, identifier))
+        raise StateUnavailable(self._table.unavailable(f"has lost the body of `{identifier}`").message)
+
+    async def _place(self, collection: str, parent: str, after: str) -> Key:
+        """The key of the entry that this document has in the list, or had a moment ago."""
+        key = self._layout.document_key(collection, after)
+        item = await self._read(key, PLACE_NAMES) if is_storable(after) else None
+        if item is None or item["parent"]["S"] != parent or not layout.is_remembered(item, self._now()):
+            raise not_in_list(after)
+        return self._layout.entry_key(collection, parent, int(item["created"]["N"]), after)
+
+    async def _entries(
+        self, collection: str, parent: str, order: Order, start: Key | None, most: int
+    ) -> AsyncGenerator[Place]:
+        """Of the list, those that have not ended; the first request asks for `most`."""
+        partition = self._layout.entry_key(collection, parent, 0, "")["pk"]
+        entries: Sequence[Item] = ()
+        while not entries or start is not None:
+            async with self._client():
+                entries = await self._items.query(
+                    "pk = :pk", {":pk": partition}, limit=most, start=start, forward=order == "asc"
+                )
+            for entry in entries:
+                if layout.is_alive(entry, self._now()):
+                    yield layout.place_of(entry)
+            if len(entries) < most:
+                return
+            start = {name: entries[-1][name] for name in ("pk", "sk")}
+            most = MOST_ENTRIES
+
+    async def _load(self, collection: str, parent: str, places: Sequence[Place]) -> list[Document]:
+        """The documents at these places, in order, without those that have gone meanwhile."""
+        keys = [self._layout.document_key(collection, identifier) for _, identifier in places]
+        items: dict[str, Item] = {}
+        for start in range(0, len(keys), MOST_KEYS):
+            async with self._client():
+                batch = await self._items.get_all(keys[start : start + MOST_KEYS])
+            items |= {item["pk"]["S"]: item for item in batch}
+        documents = await run_all(
+            (
+                partial(self._decode, collection, identifier, items.get(key["pk"]["S"]))
+                for (_, identifier), key in zip(places, keys, strict=True)
+            ),
+            at_once=AT_ONCE,
+        )
+        return [
+            document
+            for (created, _), document in zip(places, documents, strict=True)
+            if document is not None and (document.parent, document.created) == (parent, created)
+        ]
+
+    async def _read(self, key: Key, names: Mapping[str, str] | None = None) -> Item | None:
+        """The item, or of it the attributes with these `names` by their aliases."""
+        request: GetItemInputTypeDef = {"TableName": self._table.name, "Key": key, "ConsistentRead": True}
+        if names is not None:
+            request["ProjectionExpression"] = ", ".join(names)
+            request["ExpressionAttributeNames"] = names
+        async with self._client() as client:
+            answer = await client.get_item(**request)
+        return answer.get("Item")
+
+    async def _update(self, change: "UpdateTypeDef") -> Item | None:
+        """Carry it out, or return what is there instead, {} for nothing."""
+        for pause in self._items.backoff.pauses():
+            await asyncio.sleep(pause)
+            async with self._client() as client:
+                try:
+                    await client.update_item(**change)
+                except client.exceptions.ConditionalCheckFailedException as refusal:
+                    response: dict[str, Any] = dict(refusal.response)
+                    item: Item = response.get("Item", {})
+                    return item
+                except client.exceptions.TransactionConflictException:
+                    continue
+            return None
+        raise StateUnavailable(self._items.busy().message)
+
+    async def _transact(self, *writes: "TransactWriteItemTypeDef") -> Item | None:
+        """Carry them out, or return what is there instead of the first one's, {} for nothing."""
+        async with self._client():
+            reasons = await self._items.transact([*writes])
+        if not reasons:
+            return None
+        item: Item = reasons[0].get("Item", {})
+        return item
+
+    def _change(self, document: Document, values: dict[str, Any], *, clear: tuple[str, ...]) -> "UpdateTypeDef":
+        """Set `values` and remove the others of `clear`, if the document is as it was read."""
+        names = [*values, *(name for name in clear if name not in values)]
+        removals = ", ".join(f"#{name}" for name in names[len(values) :])
+        return {
+            "TableName": self._table.name,
+            "Key": self._layout.key_of(document),
+            "UpdateExpression": f"SET {', '.join(f'#{name} = :{name}' for name in values)} REMOVE {removals}",
+            "ConditionExpression": AS_READ,
+            "ExpressionAttributeNames": {"#until": "until"} | {f"#{name}": name for name in names},
+            "ExpressionAttributeValues": {
+                ":birth": {"S": layout.birth_of(document)},
+                ":read": number_value(document.revision),
+                ":now": number_value(self._now()),
+                **{f":{name}": value for name, value in values.items()},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+    def _put_entry(self, document: Document) -> "TransactWriteItemTypeDef":
+        item = self._layout.entry_key_of(document) | layout.end_values(document.expires)
+        return {"Put": {"TableName": self._table.name, "Item": item}}
+
+    def _delete_entry(self, document: Document) -> "TransactWriteItemTypeDef":
+        return {"Delete": {"TableName": self._table.name, "Key": self._layout.entry_key_of(document)}}
+
+    def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
+        return self._table.timed_client(self._patience, StateUnavailable)
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+async def _take(places: AsyncGenerator[Place], count: int) -> list[Place]:
+    """The next ones, at most `count`."""
+    taken: list[Place] = []
+    while len(taken) < count and (place := await anext(places, None)) is not None:
+        taken.append(place)
+    return taken
+
+
+def connect(
+    table: str,
+    *,
+    region: str | None,
+    endpoint_url: str | None,
+    namespace: str | None,
+    blobs: BlobStore | None = None,
+) -> DocumentStore:
+    """The documents in `table`, whose keys are the strings `pk` and `sk`; those too large for it are in `blobs`."""
+    place = Table(table, region=region, endpoint_url=endpoint_url, answer_seconds=ANSWER_SECONDS)
+    return DynamoDocuments(Items(place), LargeBodies(blobs, least=MOST_ITEM), namespace=namespace or "")

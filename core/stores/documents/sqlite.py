@@ -1,0 +1,202 @@
+"""Documents in one SQLite file, shared by the processes of one machine.
+
+A body of any size is in its row, deflated. Each write is one statement. Small bodies are read and written on the event loop, large
+ones and pages in a thread. `until` is when a document ends: NULL for one that stays, 0 for one that was deleted, whose row
+stays until `forget` to say where a page goes on. `birth` tells it from a later one of the same id.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+import time
+from typing import Any, Final
+from uuid import uuid4
+
+from core.errors import StateUnavailable
+from core.frame.types import JsonObject
+from core.platform.sqlite_connection import SqliteConnection
+from core.platform.sqlite_file import BUSY_SECONDS
+from core.platform.sqlite_inline import InlineConnection
+from core.platform.sqlite_schema import Schema
+from core.stores.blobs.port import BlobStore
+from core.stores.documents.codec import (
+    LARGE,
+    check_names,
+    conflict,
+    decode_owner,
+    encode_owner,
+    is_storable,
+    not_in_list,
+    pack,
+    renew,
+    unpack,
+    unpack_small,
+)
+from core.stores.documents.port import (
+    GRACE,
+    UNCHANGED,
+    Document,
+    DocumentPage,
+    DocumentStore,
+    Order,
+    StaleDocument,
+    Unchanged,
+)
+
+OWNER: Final = "The documents'"
+DEFLATE: Final = 8192  # bytes: below, it takes longer than the statement, and saves a page
+TIDY_WRITES: Final = 8  # after as many of one process it tidies, more rows than it has made since
+VERSION_1: Final = (
+    """CREATE TABLE IF NOT EXISTS documents (
+        namespace TEXT NOT NULL, collection TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL,
+        created INTEGER NOT NULL, revision INTEGER NOT NULL, birth TEXT NOT NULL, until INTEGER, forget INTEGER,
+        owner TEXT, body BLOB NOT NULL, PRIMARY KEY (namespace, collection, id))""",
+    "CREATE INDEX IF NOT EXISTS documents_by_list ON documents (namespace, collection, parent, created, id)",
+    "CREATE INDEX IF NOT EXISTS documents_by_end ON documents (forget) WHERE forget IS NOT NULL",
+)
+SCHEMA: Final = Schema("documents", (VERSION_1,))
+THIS: Final = "namespace = ?1 AND collection = ?2 AND id = ?3"
+ALIVE: Final = "(until IS NULL OR until > ?4)"
+COLUMNS: Final = "id, parent, created, revision, birth, until, owner"
+CREATE: Final = """INSERT INTO documents VALUES (?1, ?2, ?3, ?5, ?6, 1, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT DO UPDATE SET parent = ?5, created = ?6, revision = 1, birth = ?7, until = ?8, forget = ?9, owner = ?10,
+    body = ?11 WHERE until <= ?4 RETURNING 1"""
+# The length of a blob is known without reading it.
+GET: Final = f"SELECT {COLUMNS}, CASE WHEN length(body) < {LARGE} THEN body END FROM documents WHERE {THIS} AND {ALIVE}"  # noqa: S608 - constants, as below
+GET_LARGE: Final = f"SELECT {COLUMNS}, body FROM documents WHERE {THIS} AND {ALIVE}"  # noqa: S608
+PUT: Final = f"""UPDATE documents SET body = ?9, revision = revision + 1, until = ?7, forget = ?8
+    WHERE {THIS} AND {ALIVE} AND birth = ?5 AND revision = ?6 RETURNING 1"""  # noqa: S608
+DELETE: Final = f"""UPDATE documents SET body = ?8, owner = NULL, until = 0, forget = ?7
+    WHERE {THIS} AND {ALIVE} AND birth = ?5 AND (?6 IS NULL OR revision = ?6) RETURNING 1"""  # noqa: S608
+PLACE: Final = f"SELECT created FROM documents WHERE {THIS} AND parent = ?5 AND (forget IS NULL OR forget > ?4)"  # noqa: S608
+PAGE: Final = """SELECT {columns}, body FROM documents
+    WHERE namespace = ?1 AND collection = ?2 AND parent = ?3 AND {alive} AND (created, id) {after} (?5, ?6)
+    ORDER BY created {order}, id {order} LIMIT ?7"""
+PAGES: Final[dict[Order, str]] = {
+    "asc": PAGE.format(columns=COLUMNS, alive=ALIVE, after=">", order="ASC"),
+    "desc": PAGE.format(columns=COLUMNS, alive=ALIVE, after="<", order="DESC"),
+}
+ENDS: Final[dict[Order, tuple[int, str]]] = {"asc": (-1, ""), "desc": (2**63 - 1, "")}
+UNTIDY: Final = "SELECT 1 FROM documents WHERE forget <= ? LIMIT 1"
+TIDY: Final = "DELETE FROM documents WHERE rowid IN (SELECT rowid FROM documents WHERE forget <= ? LIMIT 20)"
+
+
+class SqliteDocuments:
+    """A namespace of a file, which `small` and `large` are connections to."""
+
+    def __init__(
+        self,
+        small: InlineConnection,
+        large: SqliteConnection,
+        *,
+        namespace: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._small = small
+        self._large = large
+        self._namespace = namespace
+        self._clock = clock
+        self._writes = 0
+
+    async def create(self, document: Document) -> Document:
+        check_names(document)
+        body, birth = await pack(document.body, deflate=DEFLATE), uuid4().hex
+        place = document.parent, document.created, birth
+        values = *place, document.expires, _forget(document.expires), encode_owner(document)
+        if not await self._write(CREATE, document, *values, body=body):
+            raise conflict(document)
+        return replace(document, revision=1, tag=birth)
+
+    async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
+        if not is_storable(id):
+            return None
+        key = self._namespace, collection, id, self._now()
+        rows = await self._small.execute(GET, *key)
+        if rows and rows[0][-1] is None:
+            rows = await self._large.execute(GET_LARGE, *key)
+            return _document(collection, rows[0], await unpack(rows[0][-1])) if rows else None
+        return _document(collection, rows[0], unpack_small(rows[0][-1])) if rows else None
+
+    async def put(
+        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+    ) -> Document:
+        until = document.expires if isinstance(expires, Unchanged) else expires
+        content = await pack(body, deflate=DEFLATE)
+        values = document.tag, document.revision, until, _forget(until)
+        if not await self._write(PUT, document, *values, body=content):
+            raise StaleDocument(document, await self.get(document.collection, document.id))
+        return renew(document, body, until, document.tag)
+
+    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+        if await self._write(DELETE, document, document.tag, expect, self._now() + GRACE):
+            return True
+        current = await self.get(document.collection, document.id)
+        if current is None or current.tag != document.tag or expect is None:
+            return False
+        raise StaleDocument(document, current)
+
+    async def page(
+        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+    ) -> DocumentPage:
+        start = ENDS[order]
+        if after is not None:
+            key = self._namespace, collection, after, self._now(), parent
+            places = await self._small.execute(PLACE, *key) if is_storable(after) else []
+            if not places:
+                raise not_in_list(after)
+            start = places[0][0], after
+        values = self._namespace, collection, parent, self._now(), *start, limit + 1
+        rows = await self._large.execute(PAGES[order], *values)
+        documents = [_document(collection, row, await unpack(row[-1])) for row in rows[:limit]]
+        return DocumentPage(documents, has_more=len(rows) > limit)
+
+    def warm(self) -> None:
+        """Nothing takes long here."""
+
+    async def close(self) -> None:
+        self._small.close()
+        await self._large.close()
+
+    async def _write(self, statement: str, document: Document, *values: str | int | None, body: bytes = b"") -> bool:
+        """Whether the statement's condition held."""
+        connection = self._small if len(body) < LARGE else self._large
+        key = self._namespace, document.collection, document.id, self._now()
+        rows = await connection.execute(statement, *key, *values, body)
+        self._writes += 1
+        if self._writes % TIDY_WRITES == 0:
+            await self._tidy()
+        return bool(rows)
+
+    async def _tidy(self) -> None:
+        with suppress(StateUnavailable):  # which is none of the call's that it is done in
+            if await self._small.execute(UNTIDY, self._now()):
+                await self._large.execute(TIDY, self._now())
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+def _forget(until: int | None) -> int | None:
+    return None if until is None else until + GRACE
+
+
+def _document(collection: str, row: tuple[Any, ...], body: JsonObject) -> Document:
+    id_, parent, created, revision, birth, until, owner, _ = row
+    return Document(collection, id_, body, parent, decode_owner(owner), created, revision, until, birth)
+
+
+def connect(
+    db_path: str,
+    *,
+    namespace: str | None = None,
+    blobs: BlobStore | None = None,
+    patience: float = BUSY_SECONDS,
+    clock: Callable[[], float] = time.time,
+) -> DocumentStore:
+    """The documents in the file `db_path` (`~` is the home directory), made at its first use with mode 0600; it needs no blobs."""
+    del blobs
+    path = Path(db_path).expanduser()
+    small = InlineConnection(path, SCHEMA, owner=OWNER, unavailable=StateUnavailable, patience=patience)
+    large = SqliteConnection(path, SCHEMA, owner=OWNER, unavailable=StateUnavailable, patience=patience)
+    return SqliteDocuments(small, large, namespace=namespace or "", clock=clock)

@@ -1,0 +1,57 @@
+"""Who calls, and what they bring for providers: a refused caller costs nothing further."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.errors import ApiError, InvalidRequest
+from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, ActingFor, Call
+from core.platform.json_reader import read_object
+from core.web.exchange import Exchange, Handler
+from core.web.failures import attempt, error_response
+from core.web.observed import CALL, observed_of
+
+if TYPE_CHECKING:
+    from core.auth.authenticator import Authenticator
+
+MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationMiddleware:
+    """Without an authenticator every caller is anonymous."""
+
+    authenticator: "Authenticator | None" = None
+
+    async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
+        """Answer 401 or 403, or hand on with the caller's `call`."""
+        call = await attempt(self._identify(exchange.request), exchange.until)
+        if isinstance(call, ApiError):
+            return error_response(call)
+        exchange.call = exchange.request.scope[CALL] = call
+        with ActingFor(call):
+            return await handle(exchange)
+
+    async def _identify(self, request: Request) -> Call:
+        source = request.client.host if request.client is not None else ""
+        principal = ANONYMOUS if self.authenticator is None else await self.authenticator.authenticate(request)
+        return Call(principal, source, provider_data=_provider_data(request), observed=observed_of(request.scope))
+
+
+def _provider_data(request: Request) -> dict[str, Any]:
+    """What the caller brings for providers; no message may quote it, nor an error chain hold it."""
+    name = next((name for name in PROVIDER_DATA_HEADERS if name in request.headers), None)
+    if name is None:
+        return {}
+    value = request.headers[name].encode("latin-1")
+    if len(value) > MOST_PROVIDER_DATA:
+        raise InvalidRequest(f"Header {name} is larger than {MOST_PROVIDER_DATA} bytes.")
+    try:
+        data = read_object(value)
+    except ValueError:
+        data = None
+    if data is None:  # raised out here, so that the reader's failure is not its context
+        raise InvalidRequest(f"Header {name} must be a JSON object.")
+    return data

@@ -1,0 +1,80 @@
+"""The handler of an operation's row: what its method is called with, and its result as a response."""
+
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from core.frame.api import SurfaceFactory
+from core.frame.dotted import load
+from core.frame.operations import Operation
+from core.frame.types import Query
+from core.web.body import parse_texts
+from core.web.exchange import CurrentCall, Exchange
+from core.web.failures import JSON, while_there
+from core.web.sse import EventStream, frames_of
+
+if TYPE_CHECKING:
+    from core.web.uploads import UploadReceiver
+
+RESUME: Final = "last_event_id"  # a field of a query, and with dashes the header that browsers send
+
+
+@dataclass(frozen=True, slots=True)
+class OperationHandler:
+    """`uploads` is None for an operation without an upload."""
+
+    operation: Operation
+    surface: SurfaceFactory
+    uploads: "UploadReceiver | None" = None
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Call the surface's method, and form the answer."""
+        arguments: dict[str, Any] = exchange.request.path_params
+        if self.operation.query is not None:
+            arguments = {**arguments, "query": _parse_query(exchange, load(self.operation.query))}
+        if self.uploads is None:
+            body = None if self.operation.request is None else await exchange.body()
+            return await self._answer(exchange, body, arguments)
+        async with AsyncExitStack() as cleanup:
+            body, upload = await self.uploads.receive(exchange.request, cleanup)
+            response = await self._answer(exchange, body, {**arguments, "upload": upload})
+            cleanup.pop_all()  # from here on the blobs are the method's
+        return response
+
+    async def _answer(self, exchange: Exchange, body: object, arguments: dict[str, Any]) -> Response:
+        operation = self.operation
+        streams = operation.stream is not None and _wants_stream(exchange, body, arguments.get("query"))
+        method = getattr(self.surface(exchange.call), operation.stream or "" if streams else operation.call)
+        with CurrentCall(exchange.call):
+            work: Coroutine[Any, Any, Any] = method(**arguments) if body is None else method(body, **arguments)
+            # What neither streams nor has a body is short, and is not cut off half-way.
+            cancels = streams or operation.request is not None or operation.upload is not None
+            result = await (while_there(exchange.request, work) if cancels else work)
+            if streams:
+                response = EventStream(result, frames_of(exchange))
+                response.call = exchange.call
+                return response
+            if operation.reply == "bytes":
+                from core.web.byte_answers import respond
+
+                return await respond(result, exchange)
+        if operation.reply == "none":
+            return Response(status_code=operation.success)
+        return Response(to_json(result), operation.success, media_type=JSON)
+
+
+def _wants_stream(exchange: Exchange, body: object, query: object) -> bool:
+    wants = getattr(body, "stream", None) or getattr(query, "stream", None)
+    return bool(wants) and exchange.request.method != "HEAD"
+
+
+def _parse_query(exchange: Exchange, kind: type[Query]) -> Query:
+    request = exchange.request
+    pairs = request.query_params.multi_items()
+    if RESUME in kind.model_fields and (last := request.headers.get(RESUME.replace("_", "-"))) is not None:
+        pairs.append((RESUME, last))
+    return parse_texts(kind, pairs)

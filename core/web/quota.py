@@ -1,0 +1,65 @@
+"""How much is left of the caller's quota, and only then the work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from core.errors import ApiError
+from core.frame.callers import Call
+from core.web.exchange import Exchange, Handler
+from core.web.failures import ClientLeft, attempt, error_response
+from core.web.streamed import StreamedResponse
+
+if TYPE_CHECKING:
+    from core.quota.quota import Quota, Ticket
+
+LOWEST_FAILURE: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaMiddleware:
+    """`tokens` is the bound that a body sets itself, 0 for none, and is None itself where no tokens are made.
+
+    Only where tokens are made is the body read first. One that is wrong is counted, but reserves no tokens.
+    """
+
+    quota: "Quota"
+    tokens: Callable[[Any], int] | None = None
+
+    async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
+        """Answer 429, or hand on with what the request may use reserved."""
+        ticket = await attempt(self._admit(exchange), exchange.until)
+        if isinstance(ticket, ApiError):
+            return error_response(ticket)
+        return await _settle(await handle(exchange), exchange.call, ticket)
+
+    async def _admit(self, exchange: Exchange) -> "Ticket":
+        return await self.quota.admit(exchange.call, await self._bound(exchange))
+
+    async def _bound(self, exchange: Exchange) -> int | None:
+        if self.tokens is None:
+            return None
+        try:
+            return self.tokens(await exchange.body())
+        except (ApiError, ClientDisconnect):  # the handler answers it
+            return None
+
+
+async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
+    """Say what is left in the headers, and put the reservation right before the answer is whole."""
+    response.raw_headers.extend((name.encode(), value.encode()) for name, value in ticket.headers.items())
+
+    async def settle() -> None:
+        failed = response.failed if isinstance(response, StreamedResponse) else response.status_code >= LOWEST_FAILURE
+        abandoned = response.status_code == ClientLeft.status
+        charge = call.end(failed=failed and not abandoned)
+        await ticket.settle(charge.tokens, charge.further)
+
+    if isinstance(response, StreamedResponse):
+        response.closing = settle
+    else:
+        await settle()
+    return response

@@ -1,0 +1,134 @@
+"""SQLite files of other versions: older ones are brought up to date, once and whole; newer ones are refused and untouched.
+
+`databases/*.sql` are dumps (`.dump`) of what an earlier llambda wrote: 2026-11, the last that kept no versions.
+"""
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+import sqlite3
+
+import pytest
+
+from core.errors import ApiError, ProviderUnavailable
+from core.platform.sqlite_connection import SqliteConnection
+from core.platform.sqlite_file import open_file
+from core.platform.sqlite_schema import NewerSchema, Schema
+from core.stores.answers import sqlite as answers
+from core.stores.answers.port import Answer, Earlier
+from core.stores.configurations import sqlite as configurations
+from core.stores.configurations.port import Head
+from core.stores.counters import sqlite as counters
+from core.stores.counters.port import Counts, Limit
+from core.stores.registry import sqlite as registry
+from tests.contract.crew import Crew, together
+from tests.contract.test_sqlite_files import KINDS, Kind
+
+DATABASES = Path(__file__).parent / "databases"
+ONE = ("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)
+TWO = ("ALTER TABLE notes ADD COLUMN length INTEGER NOT NULL DEFAULT 0", "UPDATE notes SET length = length(text)")
+THREE = ("UPDATE notes SET length = length + 1000",)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "x.db"
+
+
+def written_by(version: str, path: Path) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((DATABASES / f"{version}.sql").read_text())
+    return str(path)
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def versions(path: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT kind, version FROM schema_versions"))
+
+
+async def test_what_was_written_before_versions_were_kept_is_read_and_written_to(path: Path) -> None:
+    place = written_by("2026-11", path)
+    models, keys = registry.connect(place), answers.connect(place)
+    quota, overlays = counters.connect(place), configurations.connect(place)
+    model = await models.get("model", "llama")
+    assert model is not None
+    assert model.attributes["metadata"] == {"a": "ä"}
+    answer = Answer(200, "application/json", b'{"a":1}')
+    assert await keys.begin("k", "g", now=1_800_000_000, until=1_800_000_900) == Earlier("f", answer)
+    taken = await quota.take("ada:minute", tokens=1, below=Limit(), expires=4_000_000_000)
+    assert taken.counts == Counts(2, 8)
+    assert await overlays.head() == Head(1, 1)
+    for store in (models, keys, quota, overlays):
+        await store.close()
+    assert versions(path) == {"registry": 1, "answers": 1, "counters": 1, "configurations": 1}
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_a_file_of_a_newer_llambda_is_refused_by_name_and_untouched(path: Path, name: str) -> None:
+    kind: Kind = KINDS[name]
+    store = kind.connect(str(path))
+    await kind.write(store)
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE schema_versions SET version = 99 WHERE kind = ?", (name,))
+    before = contents(path)
+    refused = kind.connect(str(path))
+    with pytest.raises(
+        kind.unavailable, match=rf"`x.db` cannot be used: it was written by a newer llambda, whose {name}"
+    ):
+        await kind.write(refused)
+    await refused.close()
+    assert contents(path) == before
+
+
+@pytest.mark.parametrize("versions_before", [0, 1, 2, 3])
+async def test_each_version_is_reached_from_each_earlier_one_and_its_steps_taken_once(
+    path: Path, versions_before: int
+) -> None:
+    steps = (ONE, TWO, THREE)
+    if versions_before:
+        with closing(open_file(path, Schema("notes", steps[:versions_before]))) as connection:
+            connection.execute("INSERT INTO notes (text) VALUES ('four')")
+    for _ in range(2):
+        with closing(open_file(path, Schema("notes", steps))) as connection:
+            rows = connection.execute("SELECT length FROM notes").fetchall()
+    assert rows == ([], [(1004,)], [(1000,)], [(0,)])[versions_before]
+    assert versions(path) == {"notes": 3}
+
+
+async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
+    with closing(open_file(path, Schema("notes", (ONE,)))) as connection:
+        connection.execute("INSERT INTO notes (text) VALUES ('four')")
+    broken = Schema("notes", (ONE, (*TWO, "NONSENSE")))
+    store = SqliteConnection(path, broken, owner="The notes'", unavailable=ProviderUnavailable)
+    with pytest.raises(ApiError, match="syntax error"):
+        await store.execute("SELECT 1")
+    assert versions(path) == {"notes": 1}
+    with closing(open_file(path, Schema("notes", (ONE, TWO)))) as connection:
+        assert connection.execute("SELECT length FROM notes").fetchall() == [(4,)]
+
+
+def open_at_once(path: Path) -> list[tuple[int]]:
+    """In a process of a crew."""
+    asyncio.run(together())
+    with closing(open_file(path, Schema("notes", (ONE, TWO, THREE)), patience=60)) as connection:
+        return connection.execute("SELECT length FROM notes").fetchall()
+
+
+async def test_of_many_processes_that_open_it_at_once_one_upgrades_it(path: Path, crew: Crew) -> None:
+    with closing(open_file(path, Schema("notes", (ONE,)))) as connection:
+        connection.execute("INSERT INTO notes (text) VALUES ('four')")
+    assert await crew.work(open_at_once, *[(path,)] * crew.size) == [[(1004,)]] * crew.size
+
+
+def test_kinds_that_share_a_file_have_versions_of_their_own(path: Path) -> None:
+    open_file(path, Schema("notes", (ONE, TWO))).close()
+    open_file(path, Schema("songs", (("CREATE TABLE IF NOT EXISTS songs (id INTEGER)",),))).close()
+    assert versions(path) == {"notes": 2, "songs": 1}
+    with pytest.raises(NewerSchema):
+        open_file(path, Schema("notes", (ONE,)))
+    open_file(path, Schema("songs", (("NONSENSE, as it is there already",),))).close()
