@@ -148,7 +148,6 @@ class ByteStream(StreamedResponse):
             chunk = await attempt(anext(self._source, b""), until)
             if isinstance(chunk, ApiError) or not chunk:
                 self.failed = True
-                self._observed.failure = chunk.status if isinstance(chunk, ApiError) else ApiError.status
                 raise IncompleteBytes(f"{self._left} bytes are missing.")
             self._left -= len(chunk := chunk[: self._left])
             if not self._left:

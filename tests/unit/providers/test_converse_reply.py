@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
 import pytest
 
+from core.apis.answers.inference import ChatCompletion
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.reply import finish_reason_of, from_converse, usage_of
@@ -22,6 +24,7 @@ def reply(*blocks: object, stop: str = "end_turn") -> JsonObject:
 
 def answered(*blocks: object) -> JsonObject:
     completion = from_converse(reply(*blocks), model="m", created=7, id="chatcmpl-1")
+    assert TypeAdapter(ChatCompletion).validate_python(completion)
     message: JsonObject = completion["choices"][0]["message"]
     return message
 

@@ -176,6 +176,34 @@ async def test_it_is_read_as_the_caller_and_settled_before_the_last_bytes(served
     assert CURRENT_CALL.get() is None
 
 
+async def test_a_client_that_leaves_closes_the_source(served: ServedNotebook) -> None:
+    closed = asyncio.Event()
+    leave = asyncio.Event()
+
+    async def read(_: int, __: int) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    async def content(file_id: str) -> Bytes:
+        del file_id
+        return Bytes(read, 10**9)
+
+    async def send(_: Message) -> None:
+        leave.set()
+
+    async def receive() -> Message:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    served.notebook.content = content  # type: ignore[method-assign]
+    await asyncio.wait_for(notebook_app(served)(scope(), receive, send), 10)
+    assert closed.is_set()
+
+
 def scope() -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": PATH, "headers": [], "query_string": b"", "root_path": ""}
 

@@ -70,7 +70,7 @@ async def client(served: ServedNotebook) -> AsyncIterator[httpx.AsyncClient]:
 
 def client_of(served: ServedNotebook, records: list[RequestRecord] | None = None) -> httpx.AsyncClient:
     app = notebook_app(served, None if records is None else records.append)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://t")
 
 

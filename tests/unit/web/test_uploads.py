@@ -113,6 +113,9 @@ REFUSED: list[Any] = [
     pytest.param(
         f"--{BOUNDARY}\r\n\r\nx\r\n--{BOUNDARY}--\r\n".encode(), None, "Disposition", id="a part with no head"
     ),
+    pytest.param(form(file(), PURPOSE, f"--{BOUNDARY}\r\n\r\nx\r\n".encode()), None, "Disposition", id="a later one"),
+    pytest.param(form(PURPOSE.replace(b"form-data", b"attachment")), None, "Disposition", id="an attachment"),
+    pytest.param(form(PURPOSE.replace(b"name=", b"nome=")), None, "Disposition", id="a part without a name"),
     pytest.param(f"--{BOUNDARY}\r\nA\r\n\r\nx".encode(), None, "cannot be read", id="a head with no colon"),
     pytest.param(b"\0" * 100_000, None, "cannot be read", id="zeros"),
 ]
@@ -140,7 +143,14 @@ async def test_another_kind_of_body_is_a_415_that_says_what_to_send(client: http
 @pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=" + "x" * 5000])
 async def test_a_form_without_a_boundary_is_a_400(client: httpx.AsyncClient, boundary: str) -> None:
     answer = await client.post(UPLOAD, content=form(), headers={"content-type": f"multipart/form-data{boundary}"})
-    assert answer.status_code == 400
+    assert (answer.status_code, "boundary" in error(answer)["message"].lower()) == (400, True)
+
+
+async def test_the_fields_have_as_many_bytes_as_is_said(client: httpx.AsyncClient, served: ServedNotebook) -> None:
+    most = part("x", b"x" * (MOST_FORM - len(b"batch")))
+    assert (await client.post(UPLOAD, content=form(PURPOSE, most, file()), headers=FORM)).status_code == 200
+    answer = await client.post(UPLOAD, content=form(PURPOSE, most, part("y", b"y"), file()), headers=FORM)
+    assert (answer.status_code, error(answer)["param"], len(keys(served))) == (400, "y", 1)
 
 
 async def test_the_limit_is_kept_whether_the_size_was_announced_or_not(
@@ -157,7 +167,12 @@ async def test_the_limit_is_kept_whether_the_size_was_announced_or_not(
     kept = keys(served)
     over = await client.post(UPLOAD, content=chunks(LIMIT + 1), headers=FORM)
     announced = await client.post(UPLOAD, content=b"x", headers=FORM | {"content-length": str(LIMIT + MOST_FORM + 1)})
-    epilogue = await client.post(UPLOAD, content=form(PURPOSE, file()) + b"x" * (LIMIT + MOST_FORM), headers=FORM)
+    long = form(PURPOSE, file()) + b"x" * (LIMIT + MOST_FORM)
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        yield long
+
+    epilogue = await client.post(UPLOAD, content=unannounced(), headers=FORM)
     for answer in (over, announced, epilogue):
         assert (answer.status_code, error(answer)["code"]) == (413, "body_too_large")
         assert str(LIMIT) in error(answer)["message"]
