@@ -85,7 +85,7 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     loaded = interpret(json.loads(run_config), _EveryVariable())
     document = loaded.document
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
-    skipped += () if manifest(function).takes_uploads else UPLOADS
+    skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
     specs, problems = _available(document)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
     roots = {
