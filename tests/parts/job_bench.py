@@ -135,7 +135,8 @@ class Bench:
         """Until a checkpoint has kept these rows of a shard."""
 
         async def is_kept() -> bool:
-            return (await self.shards(job))[number].done == done
+            shard = (await self.shards(job))[number]
+            return shard.done == done
 
         await eventually(is_kept)
 
@@ -167,7 +168,7 @@ async def begun(bench: Bench, body: dict[str, Any], turn: Turn | None = None) ->
     before = (await bench.store.shards(job))[body["number"]]
 
     async def is_leased() -> bool:
-        after = (await bench.store.shards(job))[body["number"]]
+        after: Shard = (await bench.store.shards(job))[body["number"]]
         return after.state == "leased" and after.holder != before.holder
 
     task = asyncio.create_task(bench.run(body, turn=turn))
