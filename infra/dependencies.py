@@ -14,6 +14,7 @@ from infra.trim import remove
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCK: Final = ROOT / "locks" / "run.txt"
 UNNEEDED: Final = frozenset({"pycparser"})  # cffi parses C with it, when something is built
+UNSAID: Final = {"aioboto3": ("boto3",)}  # which it wants as an extra of aiobotocore that aiobotocore 3 has no more
 LICENCES: Final = re.compile(r"(^|/)(licen[cs]es?/|licen[cs]e|copying|notice|authors)[^/]*", re.IGNORECASE)
 CLASSIFIER: Final = "License :: OSI Approved :: "
 LONGEST_NAME: Final = 60  # of a licence; some packages put its whole text there
@@ -115,22 +116,22 @@ def _select(
 
 def list_requirements(distribution: Distribution) -> list[str]:
     """The normal names of what it requires, without what its extras add."""
-    return list(_requires(distribution, frozenset(), {}))
+    return list(_requires(distribution, frozenset()))
 
 
 def _describe(installed: Mapping[str, Distribution]) -> dict[str, Dependency]:
     hashes, extras = read_lock(), _extras()
+    requires = {
+        name: {*_requires(distribution, extras.get(name, frozenset())), *UNSAID.get(name, ())}
+        for name, distribution in installed.items()
+    }
     return {
         name: Dependency(
             name,
             distribution.version,
             _licence(cast("Message", distribution.metadata)),
             "License-Expression" in distribution.metadata,
-            tuple(
-                sorted(
-                    set(_requires(distribution, extras.get(name, frozenset()), installed)) & set(installed) - UNNEEDED
-                )
-            ),
+            tuple(sorted(requires[name] & set(installed) - UNNEEDED)),
             frozenset(_modules(distribution)),
             hashes.get(name, ()),
             licence_texts(distribution),
@@ -146,19 +147,12 @@ def _extras() -> dict[str, frozenset[str]]:
     return {normal(match[1]): frozenset(match[2].split(",")) for match in matches if match}
 
 
-def _requires(
-    distribution: Distribution, extras: frozenset[str], installed: Mapping[str, Distribution]
-) -> Iterator[str]:
-    """What it requires, and what the extras add that it requires of others: aioboto3 wants `aiobotocore[boto3]`."""
+def _requires(distribution: Distribution, extras: frozenset[str]) -> Iterator[str]:
     for line in distribution.requires or ():
         requirement, _, marker = line.partition(";")
         optional = re.search(r"extra\s*==\s*[\"']([\w-]+)", marker)
         if optional is None or optional[1] in extras:
-            name = normal(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
-            yield name
-            more = re.match(r"[\w.-]+\s*\[([\w\s,-]+)\]", requirement.strip())
-            if more is not None and name in installed:
-                yield from _requires(installed[name], frozenset(re.split(r"[\s,]+", more[1])), installed)
+            yield normal(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
 
 
 def _modules(distribution: Distribution) -> Iterator[str]:

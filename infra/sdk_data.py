@@ -14,7 +14,15 @@ from typing import Any, Final, cast
 OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core calls
     "bedrock/2023-04-20": ("ListFoundationModels", "ListGuardrails", "ListInferenceProfiles"),
     "bedrock-runtime/2023-09-30": ("ApplyGuardrail", "Converse", "ConverseStream", "InvokeModel"),
-    "dynamodb/2012-08-10": ("DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "dynamodb/2012-08-10": (
+        "BatchGetItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "TransactWriteItems",
+        "UpdateItem",
+    ),
     "s3/2006-03-01": (
         "AbortMultipartUpload",
         "CompleteMultipartUpload",
@@ -28,9 +36,10 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
         "PutObject",
         "UploadPart",
     ),
+    "sqs/2012-11-05": ("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessageBatch"),
     "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # the latter by the SDK's own chain of credentials
 }
-ONLY_WITH: Final = {"s3/2006-03-01": "core.stores.blobs.s3"}
+ONLY_WITH: Final = {"s3/2006-03-01": "core.stores.blobs.s3", "sqs/2012-11-05": "core.stores.queue.sqs"}
 """The module that a package has where it needs the description of this service; those of all others are in every package."""
 MODEL: Final = "service-2"
 PAGES: Final = "paginators-1"
@@ -72,7 +81,10 @@ def trim_model(model: Json, operations: Iterable[str]) -> Json:
             shapes[name] = model["shapes"][name]
             waiting += sorted(set(_shapes(shapes[name])))
     ordered = {name: shape for name, shape in model["shapes"].items() if name in shapes}  # so that a build repeats
-    return cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
+    trimmed = cast("Json", _strip_prose(model | {"operations": selection, "shapes": ordered}))
+    for parameter in trimmed.get("clientContextParams", {}).values():
+        parameter["documentation"] = ""  # which the SDK reads, of S3's
+    return trimmed
 
 
 def trim_endpoints(endpoints: Json, operations: Iterable[str]) -> Json:

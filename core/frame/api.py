@@ -73,8 +73,9 @@ class Api:
 
     @property
     def streams(self) -> bool:
-        """Whether an answer may be a stream."""
-        return any(operation.stream for surface in self.surfaces for operation in surface.operations)
+        """Whether an answer may leave piece by piece, as events or as bytes: API Gateway hands on no others' bytes."""
+        operations = [operation for surface in self.surfaces for operation in surface.operations]
+        return any(operation.stream or operation.reply == "bytes" for operation in operations)
 
     @property
     def takes_uploads(self) -> bool:

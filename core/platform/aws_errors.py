@@ -60,6 +60,8 @@ CODES: Final = {
     "ValidationError": Fault.REQUEST,
     "ValidationException": Fault.REQUEST,
     "NoSuchBucket": Fault.MISSING,
+    "AWS.SimpleQueueService.NonExistentQueue": Fault.MISSING,
+    "QueueDoesNotExist": Fault.MISSING,
     "ResourceNotFoundException": Fault.MISSING,
     "ModelNotReadyException": Fault.THROTTLED,
     "ProvisionedThroughputExceededException": Fault.THROTTLED,

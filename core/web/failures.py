@@ -87,11 +87,12 @@ async def while_there[T](request: Request, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled if the client leaves before it is done; raises ClientDisconnect then."""
     task = cast("asyncio.Task[Any]", asyncio.current_task())
     cancelling = task.cancelling()
-    has_left = False
+    has_left = has_ended = False
 
     def cancel(_: object) -> None:
         nonlocal has_left
-        has_left = task.cancel()
+        if not has_ended:  # a callback that is due cannot be removed any more
+            has_left = task.cancel()
 
     leaving = asyncio.ensure_future(wait_for_disconnect(request.receive))
     leaving.add_done_callback(cancel)
@@ -102,7 +103,7 @@ async def while_there[T](request: Request, work: Awaitable[T]) -> T:
             raise ClientDisconnect from None
         raise
     finally:
-        leaving.remove_done_callback(cancel)
+        has_ended = True
         leaving.cancel()
         if has_left:
             task.uncancel()

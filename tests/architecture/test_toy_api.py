@@ -97,7 +97,8 @@ def test_it_is_listed_described_and_healthy(client: httpx.Client) -> None:
     routes = client.get("/v1/inspect/routes").json()["data"]
     types = {row["route"]: row["provider_types"] for row in routes}
     assert types["/v1/horoscopes"] == types["/v1/signs"] == ["inline::oracle"]
-    assert "ForetellRequest" in client.get("/openapi.json").json()["components"]["schemas"]
+    described = client.get("/openapi.json").json()["components"]["schemas"]
+    assert {"ForetellRequest", "Horoscope", "Planet", "ShownResource"} <= set(described)
     [provider] = client.get("/v1/providers").json()["data"]
     assert (provider["api"], provider["health"]) == ("horoscopes", {"status": "OK"})
 

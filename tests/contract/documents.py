@@ -1,7 +1,7 @@
 """What the contract suite of DocumentStore runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 import itertools
@@ -10,11 +10,10 @@ from pathlib import Path
 import random
 from typing import Any, override
 
-from core.errors import NotFound
 from core.platform.dynamodb_items import Items
 from core.platform.dynamodb_table import Table
 from core.platform.retry import Backoff
-from core.stores.blobs.port import CHUNK, Blob, PresignedRequest
+from core.stores.blobs import local as blobs_local
 from core.stores.documents import sqlite as documents_sqlite
 from core.stores.documents.codec import conflict, not_in_list
 from core.stores.documents.dynamodb import MOST_ITEM, DynamoDocuments
@@ -63,64 +62,17 @@ class Documenting(Place[DocumentStore]):
         if self.endpoint is None:
             return documents_sqlite.connect(self.place, namespace=namespace, patience=PATIENCE, clock=clock)
         items = Items(Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=PATIENCE), BACKOFF)
-        bodies = LargeBodies(DirectoryBlobs(self.blobs), least=self.least)
+        bodies = LargeBodies(blobs_local.connect(self.blobs), least=self.least)
         return DynamoDocuments(items, bodies, namespace=namespace, patience=PATIENCE, clock=clock)
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryBlobs:
-    """The part of BlobStore that documents use, over a folder."""
-
-    folder: str
-
-    async def put(
-        self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
-    ) -> Blob:
-        assert isinstance(content, bytes)
-        await asyncio.to_thread(self._write, Path(self.folder) / key, content)
-        return Blob(key, len(content), media_type)
-
-    async def read(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        try:
-            content = await asyncio.to_thread((Path(self.folder) / key).read_bytes)
-        except FileNotFoundError:
-            raise NotFound(key) from None
-        for at in range(start, len(content[:stop]), CHUNK):
-            yield content[at : min(at + CHUNK, stop or len(content))]
-
-    async def delete(self, *keys: str) -> None:
-        for key in keys:
-            await asyncio.to_thread((Path(self.folder) / key).unlink, missing_ok=True)
-
-    async def head(self, key: str) -> Blob | None:
-        raise NotImplementedError
-
-    async def delete_below(self, prefix: str) -> int:
-        raise NotImplementedError
-
-    async def download_url(
-        self, key: str, *, seconds: int, filename: str = "", media_type: str = ""
-    ) -> PresignedRequest | None:
-        raise NotImplementedError
-
-    async def upload_url(self, key: str, *, seconds: int, size: int, media_type: str) -> PresignedRequest | None:
-        raise NotImplementedError
-
-    def warm(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    def keys(self) -> set[str]:
-        folder = Path(self.folder)
-        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}")
-        new.write_bytes(content)
-        new.rename(path)
+def blob_keys(folder: str | Path) -> set[str]:
+    """Of the blobs in the directory."""
+    return {
+        str(path.relative_to(folder)).removesuffix("~")
+        for path in Path(folder).rglob("*")
+        if path.is_file() and "~partial" not in path.parts
+    }
 
 
 class MemoryDocuments:
@@ -223,6 +175,7 @@ async def retry_put(
             await store.put(document, change(document.body["number"] + 1))
         except StaleDocument as newer:
             document, stale = newer.document, stale + 1
+            await asyncio.sleep(random.uniform(0, 0.01 * stale))  # noqa: S311 - those who met would meet again
         else:
             return stale
     raise AssertionError("it is gone")

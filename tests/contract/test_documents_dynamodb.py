@@ -11,10 +11,11 @@ import pytest
 from core.errors import Conflict, InvalidRequest, NotFound, StateUnavailable
 from core.platform.dynamodb_items import Items
 from core.platform.dynamodb_table import Table
+from core.stores.blobs import local
 from core.stores.documents.dynamodb import MOST_ITEM, DynamoDocuments, connect
 from core.stores.documents.large_bodies import LargeBodies
 from core.stores.documents.port import GRACE, Document, StaleDocument
-from tests.contract.documents import LARGE, NOW, Clock, DirectoryBlobs, body_of
+from tests.contract.documents import LARGE, NOW, Clock, blob_keys, body_of
 from tests.contract.dynamodb_script import AT_ONCE, DONE, TRIES, Answer, Scripted, cancelled, failure
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -50,7 +51,7 @@ def opened(
     url: str, folder: Path | None = None, *, patience: float = 60, answer_seconds: float = 60
 ) -> DynamoDocuments:
     table = Table("state", region=None, endpoint_url=url, answer_seconds=answer_seconds)
-    bodies = LargeBodies(None if folder is None else DirectoryBlobs(str(folder)), least=MOST_ITEM)
+    bodies = LargeBodies(None if folder is None else local.connect(str(folder)), least=MOST_ITEM)
     return DynamoDocuments(Items(table, AT_ONCE), bodies, namespace="", patience=patience, clock=Clock())
 
 
@@ -236,24 +237,21 @@ async def test_silence_is_unavailable_for_every_call(script_url: str, script: Sc
     await store.close()
 
 
-def named(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
 async def test_a_large_body_is_there_before_the_item_names_it_and_stays_if_no_answer_comes(
     script_url: str, script: Scripted, tmp_path: Path
 ) -> None:
     """A write of which nobody knows may have been carried out: the item may name the blob."""
-    store = opened(script_url, tmp_path, patience=0.1)
-    (tmp_path / "old").touch()
+    store = opened(script_url, tmp_path, patience=1)
+    blobs = local.connect(str(tmp_path))
+    await blobs.put("old", b"old")
     script.answers = [None]
     with pytest.raises(StateUnavailable):
         await store.put(replace(READ, tag="b old"), body_of(1, LARGE))
-    (blob,) = (path for path in named(tmp_path) if path.name != "old")
-    assert (tmp_path / "old").exists()
     values = script.asked[0][1]["ExpressionAttributeValues"]
-    assert values[":blob"]["S"] == str(blob.relative_to(tmp_path))
-    assert int(values[":size"]["N"]) == blob.stat().st_size
+    assert blob_keys(tmp_path) == {"old", values[":blob"]["S"]}
+    blob = await blobs.head(values[":blob"]["S"])
+    assert blob is not None
+    assert int(values[":size"]["N"]) == blob.size
     await store.close()
 
 
@@ -267,8 +265,8 @@ async def test_a_blob_is_named_by_how_long_it_may_be_needed(
     script.answers = [DONE]
     until = None if seconds is None else NOW + seconds
     await store.create(replace(READ, body=body_of(1, LARGE), expires=until))
-    (blob,) = named(tmp_path)
-    assert blob.relative_to(tmp_path).parts[:3] == ("documents", life, "notes")
+    (key,) = blob_keys(tmp_path)
+    assert key.split("/")[:3] == ["documents", life, "notes"]
 
 
 async def test_a_blob_that_is_gone_or_broken_is_looked_for_anew_and_its_loss_is_unavailable(
@@ -277,14 +275,15 @@ async def test_a_blob_that_is_gone_or_broken_is_looked_for_anew_and_its_loss_is_
     script.answers = [DONE]
     await store.create(replace(READ, body=body_of(1, LARGE)))
     large = script.asked[0][1]["TransactItems"][0]["Put"]["Item"]
-    (blob,) = named(tmp_path)
-    blob.write_bytes(blob.read_bytes()[:-1])
+    (key,) = blob_keys(tmp_path)
+    blobs = local.connect(str(tmp_path))
+    await blobs.put(key, b"another")
     script.answers = [(200, {"Item": large}), (200, {"Item": item_of()})]
     assert await store.get("notes", "n") == READ
     script.answers = [(200, {"Item": large})]
     with pytest.raises(StateUnavailable, match="has lost the body of `n`"):
         await store.get("notes", "n")
-    blob.unlink()
+    await blobs.delete(key)
     script.answers = [(200, {"Item": large}), (200, {})]
     assert await store.get("notes", "n") is None
 

@@ -238,6 +238,16 @@ async def test_a_repeated_start_takes_nothing_back_and_another_one_is_refused(st
     assert [one.state for one in await store.shards(one)] == ["waiting", "done", "waiting"]
 
 
+async def test_shards_of_a_plan_that_was_not_taken_count_for_nothing(store: JobStore) -> None:
+    one = await running(store, 2)
+    late = replace(one, holder="starter")
+    assert not await store.start(late, shards_of(one, 2, "p2"), now=NOW)
+    orphan = await store.lease_shard(replace(one, plan="p2"), 0, "me", now=NOW, until=UNTIL)
+    assert orphan is None or await store.finish_shard(orphan) is None
+    assert await there(store) == one
+    assert await store.shards(one) == shards_of(one, 2)
+
+
 async def test_a_job_without_shards_is_finishing_at_once(store: JobStore) -> None:
     await store.create(job())
     mine = await leased(store)

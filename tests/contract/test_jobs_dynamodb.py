@@ -93,6 +93,12 @@ async def test_half_of_a_transaction_is_never_read(store: DynamoJobs, script: Sc
         await store.get("job_1")
 
 
+async def test_a_job_of_a_newer_llambda_is_left_to_it(store: DynamoJobs, script: Scripted) -> None:
+    script.answers = [items(head(v=2), REQUEST)]
+    with pytest.raises(StateUnavailable, match="whose jobs have version 2; this one knows 1"):
+        await store.get("job_1")
+
+
 async def test_a_lost_answer_leaves_the_lease_ours(script_url: str, script: Scripted) -> None:
     store = connect(script_url, answer_seconds=0.2)
     script.answers = [

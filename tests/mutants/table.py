@@ -27,6 +27,9 @@ TABLE: Final = (
     Row("core.auth.claims", ("tests/unit/auth/test_claims.py", "tests/contract/test_auth_tokens.py")),
     Row("core.auth.jwt_verifier", ("tests/unit/auth/test_jwt_verifier.py", "tests/contract/test_auth_tokens.py")),
     Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
+    Row("core.web.uploads", ("tests/unit/web/test_uploads.py",)),
+    Row("core.web.multipart", ("tests/unit/web/test_uploads.py",)),
+    Row("core.web.byte_answers", ("tests/unit/web/test_byte_answers.py",)),
     Row("core.web.idempotency", ("tests/unit/web/test_idempotency.py", "tests/contract/test_idempotency.py")),
     Row(
         "core.providers.bedrock.converse.messages",

@@ -70,6 +70,7 @@ CONSTANTS: Final = {name: name for name in ("queued", "running", "stopping", "fi
     "zero": 0,
     "one": 1,
 }
+VERSION: Final = 1
 MOST_WRITES: Final = 100  # of a transaction
 MOST_BYTES: Final = 900_000  # what aiohttp sends in one piece without a warning is 1 MiB
 MOST_ITEMS: Final = 100  # of a job without its shards: attempts to end it leave some
@@ -109,6 +110,7 @@ class DynamoJobs:
             items = await self._items.query("pk = :pk AND begins_with(sk, :sort)", values, limit=MOST_ITEMS)
             if not items or items[0]["sk"]["S"] != records.HEAD or not self._is_there(items[0]):
                 return None
+            self._items.table.check_version(items[0], VERSION, "jobs", StateUnavailable)
             if job := records.to_job(items):
                 return job
         raise self._items.busy()

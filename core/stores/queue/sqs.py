@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from core.errors import StateUnavailable
 from core.platform import aws_sdk as sdk
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_setup, fault_of
+from core.platform.aws_errors import EndpointInvalid, code_of, describe_failure
 from core.platform.per_loop import PerLoop
 from core.platform.retry import Backoff
 from core.stores.queue.codec import decode, encode
@@ -35,14 +35,6 @@ REGION: Final = "`region` of the queue's backend"
 RECEIVES: Final = "ApproximateReceiveCount"
 GONE: Final = frozenset({"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"})
 """Of a receipt that is of no use any more: the message is done, or waits, or was delivered again."""
-MISSING: Final = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
-REASONS: Final = {
-    Fault.PERMISSION: "may not be used with this deployment's permissions",
-    Fault.CREDENTIALS: "refused this deployment's credentials",
-    Fault.THROTTLED: "is throttling; try again in a moment",
-    Fault.UNREACHABLE: "cannot be reached",
-    Fault.SLOW: "cannot be reached",
-}
 
 type Entry = dict[str, Any]
 
@@ -168,7 +160,7 @@ class SqsQueue:
                 yield client
         except (BotoCoreError, ClientError, EndpointInvalid, TimeoutError) as failure:
             log.warning("SQS queue %s: %s", self._url, failure)
-            raise self._unavailable(_reason(failure)) from failure
+            raise self._unavailable(describe_failure(failure, region=REGION)) from failure
 
     def _unavailable(self, reason: str) -> StateUnavailable:
         """The failure to raise, as a sentence about this queue; of its URL, callers see the name alone."""
@@ -197,16 +189,6 @@ def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
         batch.append(entry)
     if batch:
         yield batch
-
-
-def _reason(failure: Exception) -> str:
-    fault = fault_of(failure)
-    code = code_of(failure)
-    if code.rpartition(".")[2] in MISSING:
-        return "does not exist in this account and region"
-    if fault is Fault.UNUSABLE:
-        return describe_setup(failure, region=REGION)
-    return REASONS.get(fault, f"answered with an error: {code}")
 
 
 def connect(url: str, *, region: str | None, endpoint_url: str | None, namespace: str | None) -> WorkQueue:

@@ -65,23 +65,15 @@ def test_what_an_external_provider_names_or_imports_stays_with_what_that_require
     assert [each.name for each in dependencies] == ["cffi", "cryptography", "six"]
 
 
-def test_an_extra_that_a_library_asks_for_comes_with_that_library_alone(out: Path) -> None:
-    install(out, "aiobotocore", 'boto3<2; extra == "boto3"', 'awscli; extra == "awscli"')
-    install(out, "aioboto3", "aiobotocore[boto3]==1.0")
-    install(out, "boto3")
-    install(out, "awscli")
-    assert [each.name for each in prune(out, frozenset({"aioboto3"}), everything=False)] == [
-        "aioboto3",
-        "aiobotocore",
-        "boto3",
-    ]
-
-
-def test_a_session_without_its_extra_comes_alone(out: Path) -> None:
-    install(out, "aiobotocore", 'boto3<2; extra == "boto3"')
-    install(out, "aioboto3", "aiobotocore[boto3]==1.0")
-    install(out, "boto3")
-    assert [each.name for each in prune(out, frozenset({"aiobotocore"}), everything=False)] == ["aiobotocore"]
+@pytest.mark.parametrize(
+    ("library", "needed"), [("aioboto3", ["aioboto3", "aiobotocore", "boto3"]), ("aiobotocore", ["aiobotocore"])]
+)
+def test_aioboto3_brings_boto3_of_which_its_session_alone_has_no_need(
+    tmp_path: Path, library: str, needed: list[str]
+) -> None:
+    for name, requires in (("aiobotocore", ()), ("boto3", ()), ("aioboto3", ("aiobotocore[boto3]==1.0",))):
+        install(tmp_path, name, *requires)
+    assert [each.name for each in prune(tmp_path, frozenset({library}), everything=False)] == needed
 
 
 def test_where_it_cannot_be_known_everything_stays(out: Path) -> None:

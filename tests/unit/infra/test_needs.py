@@ -185,3 +185,10 @@ def test_keeping_answers_needs_to_know_who_calls() -> None:
     kept = {"core.web.idempotency", "core.quota.identity"}
     assert kept <= needs("inference", json.dumps(answers)).modules
     assert not kept & needs("inference", "{}").modules
+
+
+@pytest.mark.parametrize("function", ["inference", "admin", "worker"])
+def test_forms_are_read_where_an_operation_has_an_upload(function: str) -> None:
+    found = needs(function, "{}")
+    assert "core.web.uploads" not in found.modules
+    assert "python_multipart" not in found.libraries

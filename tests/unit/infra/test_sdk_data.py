@@ -10,6 +10,7 @@ from typing import Any
 from botocore import xform_name
 import botocore.loaders
 from botocore.model import ServiceModel, StructureShape
+import botocore.session
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -63,6 +64,9 @@ def test_what_is_left_of_an_operation_is_all_of_it(service: str) -> None:
     )
     assert sorted(after.operation_names) == sorted(OPERATIONS[service])
     assert after.metadata == before.metadata
+    assert [(each.name, each.type) for each in after.client_context_parameters] == [
+        (each.name, each.type) for each in before.client_context_parameters
+    ]
     for name in OPERATIONS[service]:
         old, new = before.operation_model(name), after.operation_model(name)
         assert members(old.input_shape) == members(new.input_shape)
@@ -123,7 +127,7 @@ def test_every_region_of_the_services_is_left() -> None:
 def copied(folder: Path) -> Path:
     """botocore's data, of a few services alone."""
     data = folder / "data"
-    for service in (*SERVICES, "sqs"):
+    for service in (*SERVICES, "sns"):
         shutil.copytree(DATA / service, data / service)
     for path in DATA.glob("*.json"):
         shutil.copy(path, data)
@@ -144,11 +148,29 @@ def test_a_cut_loader_knows_the_services_in_use_and_no_other(tmp_path: Path) -> 
     assert not list(data.rglob("*.gz"))
 
 
-def test_a_package_without_blobs_has_no_description_of_s3(tmp_path: Path) -> None:
+def test_a_client_of_each_service_can_be_made_of_what_is_left(tmp_path: Path) -> None:
+    data = copied(tmp_path)
+    trim_sdk_data(data)
+    session = botocore.session.Session()
+    loader = botocore.loaders.Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
+    session.register_component("data_loader", loader)
+    session.set_credentials("key", "secret")
+    create: Any = session.create_client
+    for service in SERVICES:
+        client = create(service, region_name="eu-west-1")
+        assert ".amazonaws.com" in client.meta.endpoint_url
+        if service == "s3":
+            assert "bucket.s3.eu-west-1" in client.generate_presigned_url(
+                "get_object", {"Bucket": "bucket", "Key": "a"}
+            )
+        client.close()
+
+
+def test_a_package_without_blobs_and_queue_has_no_description_of_s3_and_sqs(tmp_path: Path) -> None:
     data = copied(tmp_path)
     trim_sdk_data(data, {"core.stores.answers.dynamodb"})
     loader = botocore.loaders.Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
-    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3"})
+    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3", "sqs"})
 
 
 def test_an_operation_that_botocore_has_no_more_stops_the_build(

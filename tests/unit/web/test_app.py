@@ -68,7 +68,11 @@ def app(provider: FakeProvider) -> Starlette:
     }
     inference = Stack(loaded, config, enforcement, Stores(config), surfaces, {"model": guarded})
     shown = AdminRouter("1.2.3", [view], lambda: list(route_rows(["admin"])))
-    others: dict[str, SurfaceFactory] = {"configurations": lambda _: None, "discovery": lambda _: None}
+    others: dict[str, SurfaceFactory] = {
+        "configurations": lambda _: None,
+        "discovery": lambda _: None,
+        "jobs": lambda _: None,
+    }
     admin = Stack(
         loaded,
         config,
@@ -358,7 +362,7 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
     one = (await client.get(f"{prefix}/providers/p")).json()
     assert one["health"] == {"status": "OK"}
     assert (await client.get(f"{prefix}/providers")).json() == {"data": [one]}
-    for query, expected in (("", 21), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
+    for query, expected in (("", 25), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
         assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")

@@ -15,7 +15,7 @@ from core.frame.types import JsonStream, Wire
 from core.web import sse
 from core.web.authentication import AuthenticationMiddleware
 from core.web.exchange import Exchange, Middleware, chain, endpoint
-from core.web.failures import Bug, attempt, deadline
+from core.web.failures import Bug, ClientLeft, attempt, deadline, while_there
 from core.web.quota import QuotaMiddleware
 from core.web.sse import DataFrames, EventStream
 
@@ -147,6 +147,46 @@ async def test_every_step_of_an_answer_is_bounded(handler: Any, middleware: Midd
     async with asyncio.timeout(10):
         answer = await answers(Request(scope, STUCK))
     assert answer.status_code == 504
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_client_that_leaves_as_the_work_ends_gets_the_answer_and_cancels_nothing_more(*, leaves: bool) -> None:
+    leave = asyncio.Event()
+
+    async def receive() -> Any:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        if leaves:
+            leave.set()
+            while len(asyncio.all_tasks()) > before:  # until the one that watches has seen it  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        return 1
+
+    before = len(asyncio.all_tasks())
+    outcome = await attempt(while_there(Request({"type": "http"}, receive), work()))
+    await asyncio.sleep(0)
+    assert outcome == 1 or (leaves and isinstance(outcome, ClientLeft))
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_whoever_cancels_the_work_is_not_taken_for_the_client() -> None:
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    outcome = await attempt(
+        while_there(Request({"type": "http"}, receive), asyncio.sleep(3600)), asyncio.get_running_loop().time() + SOON
+    )
+    assert isinstance(outcome, UpstreamTimeout)
+    stopped = asyncio.create_task(while_there(Request({"type": "http"}, receive), asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
 
 
 async def test_stream_that_outlives_the_time_ends_with_the_error_event() -> None:

@@ -271,6 +271,8 @@ async def test_every_request_is_told_of_under_its_operation(served: ServedNotebo
 
 
 def test_the_document_describes_all_of_it() -> None:
+    assert NOTEBOOK.streams
+    assert NOTEBOOK.takes_uploads
     made = document("1", list(route_rows(NOTEBOOK)))
     OpenAPIV31SpecValidator(made).validate()
     create = made["paths"]["/v1/folders/{folder_id}/notes"]["post"]
