@@ -26,7 +26,7 @@ from tests.parts.job_process import JobPlace, Settings
 from tests.parts.row_upstream import RowUpstream, serving
 from tests.parts.toy_jobs import output_of
 
-SECONDS = 240  # a slow machine is no failure
+SECONDS = 400  # a slow machine is no failure
 
 
 @dataclass
@@ -136,7 +136,7 @@ async def run_job(
         assert ended.status == "completed"
         assert lines == [{"row": number} for number in range(rows)]
         assert ended.counts == Counts(rows, 0, {"m": 3 * rows})
-        assert set(codes) == {0}
+        assert set(codes) <= {0, -signal.SIGTERM}  # of one that had not begun yet
         return ended, crew
 
 
