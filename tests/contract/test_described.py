@@ -30,7 +30,7 @@ async def test_an_answer_and_a_stream_are_as_described(tmp_path: Path, row: Any)
         upstream.models.append({"id": "e", "object": "model", "created": 7})
         upstream.replies["/v1/embeddings"] = status(200, EMBEDDINGS)
         config = run_config(upstream.url, {"type": "sqlite", "db_path": str(tmp_path / "registry.db")})
-        embed = {"model_id": "embed", "provider_model_id": "e", "model_type": "embedding"}
+        embed: dict[str, Any] = {"model_id": "embed", "provider_model_id": "e", "model_type": "embedding"}
         embed |= {"metadata": {"embedding_dimension": 1}}
         async with client_of(config | {"models": [embed]}) as client:
             upstream.replies["/v1/completions"] = status(200, COMPLETION)

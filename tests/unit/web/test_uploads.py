@@ -115,7 +115,7 @@ REFUSED: list[Any] = [
     ),
     pytest.param(form(file(), PURPOSE, f"--{BOUNDARY}\r\n\r\nx\r\n".encode()), None, "Disposition", id="a later one"),
     pytest.param(form(PURPOSE.replace(b"form-data", b"attachment")), None, "Disposition", id="an attachment"),
-    pytest.param(form(PURPOSE.replace(b"name=", b"nome=")), None, "Disposition", id="a part without a name"),
+    pytest.param(form(PURPOSE.replace(b"name=", b"title=")), None, "Disposition", id="a part without a name"),
     pytest.param(f"--{BOUNDARY}\r\nA\r\n\r\nx".encode(), None, "cannot be read", id="a head with no colon"),
     pytest.param(b"\0" * 100_000, None, "cannot be read", id="zeros"),
 ]
