@@ -19,12 +19,12 @@ from pathlib import Path
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import botocore.session
 
-from core.apis.index import names, route_rows
 from core.cli.deploy.template import read
+from core.frame.operations import Method
 from infra.local.ports import free_port
 from tests.architecture.template import ANY
 from tests.lambda_.emulator import ROOT, SAM, Missing, uv
@@ -39,10 +39,10 @@ SAM_SECONDS: Final = 300.0
 
 
 def adapt(template: Path, target: Path) -> None:
-    """Write a template as this cloud reads it: every path with the methods that there are routes for."""
+    """Write a template as this cloud reads it: every path with the methods that a route may have."""
     document = read(template).document
     api = document["Resources"]["Api"]["Properties"]
-    methods = {row.method.lower() for row in route_rows(names())}
+    methods = [method.lower() for method in get_args(Method.__value__)]
     paths = api["DefinitionBody"]["paths"]
     api["DefinitionBody"]["paths"] = {path: dict.fromkeys(methods, item[ANY]) for path, item in paths.items()}
     api["BinaryMediaTypes"] = [name.replace("~1", "/") for name in api["BinaryMediaTypes"]]

@@ -5,7 +5,6 @@ served by two processes over one database, and packaged for both Lambda runtimes
 deployment has instead of these files (DynamoDB, S3, SQS) each contract suite shows.
 """
 
-import asyncio
 from base64 import b64decode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,14 +13,12 @@ from hashlib import sha256
 import json
 import os
 from pathlib import Path
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from typing import Any, Final, cast, override
+from typing import Any, Final, cast
 
-from aiohttp import web
 import httpx
 import pytest
 
@@ -29,20 +26,12 @@ from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import running
 from tests.lambda_.events import Call, event
+from tests.lambda_.notes.product import Upstream, copy_product
 from tests.lambda_.streaming import streaming
 from tests.parts.secrets import hear_file
 from tests.parts.stack import address_of
-from tests.parts.upstream import CHAT, FakeUpstream, in_thread
+from tests.parts.upstream import in_thread
 
-ROOT: Final = Path(__file__).parents[2]
-TOY: Final = Path(__file__).parent / "notes"
-NEW_FILES: Final = {
-    "wire.py.txt": "core/apis/notes.py",
-    "manifest.py.txt": "core/apis/manifests/notes.py",
-    "service.py.txt": "core/services/notes/service.py",
-    "digest.py.txt": "core/services/notes/digest.py",
-    "function.py.txt": "functions/notes.py",
-}
 CONTENT: Final = bytes(range(256)) * 1024
 ROWS: Final = 1000
 PATIENCE_SECONDS: Final = 240.0  # more than the lease of a worker that was killed, and its message's visibility
@@ -79,24 +68,6 @@ type Ask = Callable[..., Answer]
 """`ask(method, path, body, headers)`: a body is JSON, or the bytes of a form."""
 
 
-class Upstream(FakeUpstream):
-    """Answers each row with itself, after a while; some of them not at the first time."""
-
-    @override
-    async def reply(self, request: web.Request) -> web.StreamResponse:
-        if request.path != "/v1/chat/completions":
-            return await super().reply(request)
-        text = self.seen[-1].body["messages"][0]["content"]
-        first = (
-            sum(seen.path == request.path and seen.body["messages"][0]["content"] == text for seen in self.seen) == 1
-        )
-        if first and text.endswith("7"):
-            return web.json_response({}, status=429)
-        await asyncio.sleep(0.05)
-        message = {"role": "assistant", "content": f"about {text}"}
-        return web.json_response({**CHAT, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
-
-
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
     with in_thread(Upstream()) as fake:
@@ -107,16 +78,7 @@ def upstream() -> Iterator[Upstream]:
 def checkout(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Path:
     """The product with the toy's files, and a run config whose state is one folder."""
     folder = tmp_path_factory.mktemp("notes")
-    for room in ("core", "functions", "infra"):
-        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    for file in ("template.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / file, folder)
-    shutil.copytree(ROOT / "locks", folder / "locks")
-    (folder / "core/services/notes").mkdir()
-    (folder / "core/services/notes/__init__.py").touch()
-    for source, place in NEW_FILES.items():
-        assert not (folder / place).exists()
-        shutil.copy(TOY / source, folder / place)
+    copy_product(folder)
     vllm = {"provider_id": "vllm", "provider_type": "remote::vllm", "config": {"url": f"{upstream.url}/v1"}}
     document = {
         "version": 2,
