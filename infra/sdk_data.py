@@ -14,7 +14,15 @@ from typing import Any, Final, cast
 OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core calls
     "bedrock/2023-04-20": ("ListFoundationModels", "ListGuardrails", "ListInferenceProfiles"),
     "bedrock-runtime/2023-09-30": ("ApplyGuardrail", "Converse", "ConverseStream", "InvokeModel"),
-    "dynamodb/2012-08-10": ("DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"),
+    "dynamodb/2012-08-10": (
+        "BatchGetItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "TransactWriteItems",
+        "UpdateItem",
+    ),
     "s3/2006-03-01": (
         "AbortMultipartUpload",
         "CompleteMultipartUpload",

@@ -70,7 +70,9 @@ def test_the_bucket_is_private_encrypted_kept_and_forgets_what_was_never_finishe
     assert settings["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     rules = settings["LifecycleConfiguration"]["Rules"]
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["jobs/"]
+    days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    lives = {f"documents/{name}/": int(name[:-1]) for name in ("1d", "7d", "30d", "365d")}
+    assert days == {"jobs/": 45, **lives}
 
 
 def test_the_worker_takes_messages_and_whoever_makes_jobs_sends_them() -> None:

@@ -132,6 +132,24 @@ def test_its_jobs_are_worked_on_by_workers_of_their_own(checkout: Path) -> None:
     hear_file(log)
 
 
+def test_its_jobs_are_worked_on_by_the_workers_function(checkout: Path) -> None:
+    document: dict[str, Any] = json.loads((checkout / "run.json").read_text())
+    document["metadata_store"]["db_path"] = str(checkout / "worker.db")
+    (checkout / "worker.json").write_text(json.dumps(document))
+    shutil.copy(TOY / "worker_run.py.txt", checkout / "worker_run.py")
+    environment = os.environ | {"LLAMBDA_CONFIG": "worker.json"}
+    command = [sys.executable, "worker_run.py"]
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "completed 4 3 leo: dark under sun\n", done.stderr
+
+
+def test_the_workers_package_has_what_every_api_with_jobs_can_import(checkout: Path) -> None:
+    code = "import json, infra.needs as n; print(*n.needs('worker', open('run.json').read()).modules)"
+    modules = set(run(checkout, "-c", code).split())
+    assert {"functions.worker", "core.services.horoscopes", "core.stores.queue.sqlite"} <= modules
+    assert {"core.stores.jobs.sqlite", "core.stores.blobs.local", "core.services.jobs.ticks"} <= modules
+
+
 def test_its_package_has_what_it_can_import(checkout: Path) -> None:
     code = "import json, infra.needs as n; print(*n.needs('horoscopes', open('run.json').read()).modules)"
     modules = run(checkout, "-c", code).split()

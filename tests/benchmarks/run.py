@@ -4,6 +4,7 @@ import sys
 
 from tests.benchmarks.cold import cold
 from tests.benchmarks.documents import documents
+from tests.benchmarks.jobs import jobs
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
 from tests.benchmarks.runtimes import runtimes
@@ -19,6 +20,7 @@ PARTS = {
     "runtimes": runtimes,
     "registry": registry,
     "documents": documents,
+    "jobs": jobs,
 }
 
 

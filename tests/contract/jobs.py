@@ -167,7 +167,8 @@ class Model:
         ours = there.state == "leased" and there.holder == mine.holder
         if ours:
             work: dict[str, Any] = {
-                "done": mine.done, "parts": mine.parts, "counts": mine.counts, "until": mine.until, **more
+                "done": mine.done, "parts": mine.parts, "counts": mine.counts, "attempts": mine.attempts,
+                "until": mine.until, **more
             }  # fmt: skip
             self.shards[mine.number] = replace(there, **work)
         return ours

@@ -1,7 +1,7 @@
 """What DocumentStore promises, over both adapters, in one process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import Conflict, DocumentTooLarge, InvalidRequest, NotFound, StateUnavailable
-from core.stores.documents.port import GRACE, MOST_BODY, Document, DocumentPage, DocumentStore, Order, StaleDocument
+from core.stores.documents.port import GRACE, MOST_BODY, Document, DocumentStore, Order, StaleDocument
 from tests.contract.documents import (
     KINDS,
     LARGE,
     NOW,
     Clock,
     Documenting,
-    MemoryDocuments,
     blob_keys,
     body_of,
     check_whole,
@@ -161,6 +160,8 @@ async def test_what_has_expired_is_gone_for_every_call_at_once(
         for one in (store, other):
             assert await one.get("notes", "n-1") == made
             assert await ids(one, "book") == ["n-1", "n-2"]
+            with pytest.raises(Conflict):
+                await one.create(NOTE)
         clock.now = NOW + 100
         for one in (store, other):
             assert await one.get("notes", "n-1") is None
@@ -455,112 +456,6 @@ async def test_of_many_that_make_one_document_one_does(store: DocumentStore) -> 
     assert {type(outcome) for outcome in outcomes} == {Document, Conflict}
     lists = [f"list-{number}" for number in range(20) if await ids(store, f"list-{number}")]
     assert lists == [winners[0].parent]
-
-
-type Step = tuple[str, str, str, int]
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["create", "create", "put", "expire", "delete", "expect", "page", "wait"]),
-        st.sampled_from("abcd"),
-        st.sampled_from(["", "p"]),
-        st.integers(0, 5),
-    ),
-    max_size=30,
-)
-
-
-class History:
-    """The same steps on two stores, which read and refuse alike; a step may use what was read long ago."""
-
-    def __init__(self, clock: Clock, *stores: DocumentStore) -> None:
-        self.clock = clock
-        self.stores = stores
-        self.read: list[tuple[Document, ...]] = []
-
-    async def step(self, step: Step) -> None:
-        name, identifier, parent, number = step
-        if name == "wait":
-            self.clock.now += (number % 3) * (1 if number % 2 else GRACE / 2)
-        elif name == "create":
-            document = note(identifier, parent=parent, created=NOW + number % 2, expires=self._time(number))
-            self._remember(await self._each(lambda store, _: store.create(document)))
-        elif name == "page":
-            after = identifier if number % 2 else None
-            order = ORDERS[number % 3 % 2]
-            await self._each(
-                lambda store, _: store.page("notes", parent, order=order, after=after, limit=1 + number // 2)
-            )
-        elif self.read:
-            await self._change(name, number, self.read[(number * 7 + ord(identifier)) % len(self.read)])
-        for one in "abcd":
-            await self._each(partial(self._get, one))
-        for one in ("", "p"):
-            await self._each(partial(self._list, one))
-
-    @staticmethod
-    async def _get(identifier: str, store: DocumentStore, _: int) -> Document | None:
-        return await store.get("notes", identifier)
-
-    @staticmethod
-    async def _list(parent: str, store: DocumentStore, _: int) -> DocumentPage:
-        return await store.page("notes", parent, limit=10)
-
-    async def _change(self, name: str, number: int, pair: tuple[Document, ...]) -> None:
-        if name in ("put", "expire"):
-            more = {} if name == "put" else {"expires": self._time(number)}
-            self._remember(await self._each(lambda store, at: store.put(pair[at], {"n": number}, **more)))
-        else:
-            expect = number if name == "expect" else None
-            await self._each(lambda store, at: store.delete(pair[at], expect=expect))
-
-    async def _each(self, work: Callable[[DocumentStore, int], Coroutine[Any, Any, Any]]) -> list[Any]:
-        outcomes: list[Any] = [await self._outcome(work(store, at)) for at, store in enumerate(self.stores)]
-        one, two = outcomes
-        newest: list[Any] = [getattr(outcome, "document", None) for outcome in outcomes]
-        if isinstance(one, Exception):
-            assert type(one) is type(two)
-            assert newest[0] == newest[1]
-        else:
-            assert one == two
-        return outcomes
-
-    @staticmethod
-    async def _outcome(work: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return await work
-        except (Conflict, NotFound) as failure:
-            return failure
-
-    def _remember(self, outcomes: list[Any]) -> None:
-        if all(isinstance(outcome, Document) for outcome in outcomes):
-            self.read.append(tuple(outcomes))
-
-    def _time(self, number: int) -> int | None:
-        return int(self.clock.now) + number if number % 2 else None
-
-
-def compare_histories(documenting: Documenting, steps: list[Step]) -> None:
-    async def compare() -> None:
-        clock = Clock()
-        async with documenting.opened(uuid.uuid4().hex, clock=clock) as store:
-            history = History(clock, store, MemoryDocuments(clock))
-            for step in steps:
-                await history.step(step)
-
-    asyncio.run(compare())
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_every_store_does_what_the_model_does(documenting: Documenting, steps: list[Step]) -> None:
-    compare_histories(documenting, steps)
-
-
-@pytest.mark.exact
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_every_store_does_what_the_model_does_in_many_histories(documenting: Documenting, steps: list[Step]) -> None:
-    compare_histories(documenting, steps)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -110,8 +110,7 @@ async def test_a_lapsed_lease_is_taken_over_and_only_rows_without_a_checkpoint_a
     await bench.deliver("prepare")
     body = {"job": job.id, "do": "shard", "number": 0}
     dying = await begun(bench, body)
-    await asyncio.sleep(0.1)  # a checkpoint
-    assert (await bench.shards(job))[0].done == 0b11111111
+    await bench.until_kept(job, 0b11111111)
     assert await bench.service.counts(await bench.job(job)) == Counts(8, 0, {"m": 16})
     dying.cancel()
     await asyncio.wait((dying,))
@@ -289,7 +288,7 @@ async def test_after_five_takeovers_the_rows_left_are_errors(tmp_path: Path) -> 
     body = {"job": job.id, "do": "shard", "number": 0}
     for _ in range(5):
         dying = await begun(bench, body)
-        await asyncio.sleep(0.1)
+        await bench.until_kept(job, 0b11)
         dying.cancel()
         await asyncio.wait((dying,))
         bench.clock.now += 61
@@ -439,6 +438,52 @@ async def test_cancelling_keeps_what_was_done_and_asks_nothing_more(tmp_path: Pa
     assert cancelled.status == "cancelled"
     assert await bench.output(job) == [{"row": 0}, {"row": 2}]
     assert cancelled.counts == Counts(2, 0, {"m": 4})
+
+
+async def test_messages_of_shards_close_them_where_the_stop_waits_behind_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, row_kind(per_shard=1))
+    job = await bench.create(3)
+    await bench.deliver("prepare")
+    await bench.service.cancel(await bench.job(job))
+    await bench.deliver("shard")
+    assert (await bench.job(job)).status == "finishing"
+    await bench.until_idle()
+    assert (await bench.job(job)).status == "cancelled"
+
+
+async def test_whoever_works_past_the_deadline_stops_the_job_where_its_tick_waits(tmp_path: Path) -> None:
+    upstream = Upstream(0)
+    bench = Bench(tmp_path, row_kind(upstream, per_shard=1))
+    job = await bench.create(3, seconds=100)
+    await bench.deliver("prepare")
+    first, second, _ = bench.queue.due("shard")
+    working = await begun(bench, first.body)
+    bench.clock.now += 101
+    assert await working == DONE
+    assert (await bench.job(job)).status == "stopping"
+    assert await bench.run(second.body) == DONE
+    assert sum(shard.state == "done" for shard in await bench.shards(job)) == 2
+    await bench.until_idle()
+    assert (await bench.job(job)).status == "expired"
+
+
+async def test_a_shard_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+    upstream = Upstream(*range(8))
+    bench = Bench(tmp_path, row_kind(upstream))
+    job = await bench.create(8)
+    await bench.deliver("prepare")
+    body = {"job": job.id, "do": "shard", "number": 0}
+    for number in range(7):
+        upstream.hanging.discard(number)
+        dying = await begun(bench, body)
+        await bench.until_kept(job, 2 ** (number + 1) - 1)
+        dying.cancel()
+        await asyncio.wait((dying,))
+        bench.clock.now += 61
+    upstream.release.set()
+    await bench.run(body)
+    await bench.until_idle()
+    assert (await bench.job(job)).counts == Counts(8, 0, {"m": 16})
 
 
 async def test_cancelling_before_it_is_prepared_ends_it(tmp_path: Path) -> None:
@@ -710,6 +755,8 @@ async def test_a_step_of_work_without_rows_is_not_done_twice(tmp_path: Path) -> 
     job = await bench.create(1)
     await bench.deliver("prepare")
     dying = await begun(bench, {"job": job.id, "do": "shard", "number": 0})
+    while len(rounds) < 3:  # noqa: ASYNC110 - what it waits for is a list
+        await asyncio.sleep(0.01)
     dying.cancel()
     await asyncio.wait((dying,))
     crash.set()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field, replace
+from math import nextafter
 from pathlib import Path
 from typing import Any
 import uuid
@@ -169,6 +170,13 @@ async def test_jobs_of_one_moment_are_in_the_order_of_their_ids(store: JobStore)
     assert ([one.id for one in page.jobs], page.has_more) == (["b"], True)
 
 
+async def test_a_moment_is_as_short_as_clocks_have_it(store: JobStore) -> None:
+    for name, created in (("z", NOW), ("a", nextafter(NOW, EXPIRES))):
+        await store.create(job(id=name, created=created))
+    page = await store.page("batch", owner=None, after=None, limit=2)
+    assert [one.id for one in page.jobs] == ["a", "z"]
+
+
 async def test_a_cursor_of_another_list_is_not_found(store: JobStore) -> None:
     await store.create(job(1))
     for kind, owner in (("eval", None), ("batch", "bob")):
@@ -271,7 +279,8 @@ async def test_many_shards_with_large_sources_come_back_in_order(store: JobStore
 
 async def test_a_queued_job_that_is_stopped_is_finishing_and_its_preparer_has_lost_it(store: JobStore) -> None:
     await store.create(job())
-    mine = await leased(store)
+    await leased(store)
+    mine = await leased(store, "you", now=UNTIL + 1)
     one = await store.stop("job_1", "cancelled", "by its owner")
     assert one == replace(job(), status="finishing", outcome="cancelled", reason="by its owner")
     assert not await store.renew(mine, until=UNTIL)
@@ -344,6 +353,8 @@ async def test_a_shard_is_leased_by_one_and_taken_over_when_the_lease_has_ended(
     assert await store.checkpoint(worked(mine))
     yours = await leased_shard(store, one, 0, "you", now=UNTIL + 1)
     assert yours == worked(mine, holder="you", until=UNTIL + 61, attempts=1)
+    assert await store.checkpoint(replace(yours, attempts=0))
+    assert (await store.shards(one))[0].attempts == 0
     assert await store.lease_shard(one, 2, "me", now=NOW, until=UNTIL) is None
 
 
@@ -361,6 +372,14 @@ async def test_nothing_of_a_holder_that_lost_its_shard_is_visible(store: JobStor
     assert not await store.checkpoint(quick)
     assert await store.finish_shard(late) is None
     assert (await there(store)).left == 0
+
+
+async def test_a_shard_that_nobody_took_is_not_worked_on(store: JobStore) -> None:
+    one = await running(store, 1)
+    (waiting,) = await store.shards(one)
+    assert not await store.checkpoint(worked(waiting))
+    assert await store.finish_shard(waiting) is None
+    assert await there(store) == one
 
 
 async def test_a_released_shard_waits_with_what_was_done(store: JobStore) -> None:

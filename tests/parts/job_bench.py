@@ -1,7 +1,7 @@
 """The engine of jobs over a store of this machine and a queue in memory, with a clock that a test moves."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
@@ -131,6 +131,15 @@ class Bench:
                 pass
         self.queue.waiting.remove(message)
 
+    async def until_kept(self, job: Job, done: int, number: int = 0) -> None:
+        """Until a checkpoint has kept these rows of a shard."""
+
+        async def is_kept() -> bool:
+            shard = (await self.shards(job))[number]
+            return shard.done == done
+
+        await eventually(is_kept)
+
     async def until_idle(self, *, most: int = 200) -> None:
         """Deliver, and move the clock to what is due next, until no message is left."""
         for _ in range(most):
@@ -144,8 +153,25 @@ class Bench:
         return await output_of(self.blobs, job.id)
 
 
+async def eventually(check: Callable[[], Awaitable[bool]]) -> None:
+    """Until it is so: a slow machine is no failure."""
+    deadline = asyncio.get_running_loop().time() + 30
+    while not await check():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+
+
 async def begun(bench: Bench, body: dict[str, Any], turn: Turn | None = None) -> "asyncio.Task[Outcome]":
-    """A message that is being worked on, after a moment."""
+    """A shard's message that is being worked on: the shard is leased, and a moment has passed."""
+    job = await bench.store.get(body["job"])
+    assert job is not None
+    before = (await bench.store.shards(job))[body["number"]]
+
+    async def is_leased() -> bool:
+        after: Shard = (await bench.store.shards(job))[body["number"]]
+        return after.state == "leased" and after.holder != before.holder
+
     task = asyncio.create_task(bench.run(body, turn=turn))
-    await asyncio.sleep(0.02)
+    await eventually(is_leased)
+    await asyncio.sleep(0.05)
     return task

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 import json
 import logging
@@ -62,7 +61,10 @@ class JobPlace:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`offset` is how far this machine's clock is wrong; `unreliable`: what it sends comes late, and sometimes twice."""
+    """Without `upstream`, a row comes to a line of `line_bytes`.
+
+    `offset` is how far this machine's clock is wrong; `unreliable`: what it sends comes late, and sometimes twice.
+    """
 
     place: JobPlace
     upstream: str
@@ -72,6 +74,7 @@ class Settings:
     visibility: int = 8
     offset: float = 0.0
     unreliable: bool = False
+    line_bytes: int = 0
     timing: dict[str, float] = field(default_factory=lambda: {"lease": 6.0, "checkpoint": 0.5, "tick": 5, "sweep": 2})
 
     def start(self, log: Path) -> "subprocess.Popen[bytes]":
@@ -106,6 +109,20 @@ class UnreliableQueue:
         return getattr(self._queue, name)
 
 
+class LocalAsk:
+    """Asks nobody."""
+
+    def __init__(self, line_bytes: int) -> None:
+        self._padding = "x" * line_bytes
+
+    async def __call__(self, row: Row, _: Call) -> Result:
+        await asyncio.sleep(0)
+        return Result(json.dumps({"row": row.index, "text": self._padding}).encode(), tokens={"m": 3})
+
+    async def close(self) -> None:
+        return None
+
+
 class HttpAsk:
     """Asks the scripted upstream for a row."""
 
@@ -135,7 +152,7 @@ class HttpAsk:
 async def main(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(message)s")
     jobs, queue, blobs = settings.place.connect()
-    ask = HttpAsk(settings.upstream)
+    ask = HttpAsk(settings.upstream) if settings.upstream else LocalAsk(settings.line_bytes)
     kind = row_kind(ask, per_shard=settings.per_shard, at_once=settings.at_once)
     timing = Timing(**settings.timing)  # type: ignore[arg-type]
     used: Any = UnreliableQueue(queue) if settings.unreliable else queue
@@ -144,8 +161,7 @@ async def main(settings: Settings) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.work()
     for store in (jobs, queue, blobs, ask):
-        with suppress(NotImplementedError):
-            await store.close()
+        await store.close()
     print("rss", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "MB", flush=True)
 
 

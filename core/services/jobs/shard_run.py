@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 type Reason = Literal["deadline", "quota", "stopping", "lost"]
 
 WEIGHT: Final[dict[Reason, int]] = {"deadline": 1, "quota": 2, "stopping": 3, "lost": 4}
+EXPIRED: Final = "expired: it was not done by its deadline."
 RETRY_SECONDS: Final = 1.0  # after a checkpoint that could not be kept
 PATIENCE_SECONDS: Final = 300.0  # for the last checkpoint of a run
 
@@ -144,6 +145,10 @@ class ShardRun:
             try:
                 await self.checkpoint()
                 job = await self._jobs.get(self.job.id)
+                if (
+                    job is not None and job.status == "running" and now >= job.deadline
+                ):  # its tick may wait for its turn
+                    job = await self._jobs.stop(job.id, "expired", EXPIRED)
             except StateUnavailable as failure:
                 log.warning("job %s, shard %d: no checkpoint: %s", self.job.id, self.shard.number, failure)
                 self.holding = True
@@ -207,5 +212,7 @@ class ShardRun:
             key = part_key(shard, self._written)
             await self.blobs.put(key, part)
             parts = (key,) if content is not None else (*parts, key)
+        # Takeovers count against work that does not get on: a long shard may lose many workers.
+        attempts = 0 if part else shard.attempts
         until = self.clock() + self._timing.lease
-        return replace(shard, done=done, parts=parts, counts=counts, until=until)
+        return replace(shard, done=done, parts=parts, counts=counts, attempts=attempts, until=until)

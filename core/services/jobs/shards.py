@@ -9,7 +9,7 @@ from core.services.jobs import messages
 from core.services.jobs.engine import Engine, new_holder, reason_of
 from core.services.jobs.kind import JobFailed, JobKind
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
-from core.services.jobs.shard_run import ShardRun
+from core.services.jobs.shard_run import EXPIRED, ShardRun
 from core.services.jobs.timing import Turn
 from core.stores.jobs.port import Counts, Job, Shard
 from core.stores.queue.port import MOST_DELAY
@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 
 async def work_on_shard(engine: Engine, task: Task, turn: Turn, *, redelivered: bool) -> Outcome:
     job = await engine.jobs.get(task.job)
+    if job is not None and job.status == "running" and engine.clock() >= job.deadline:
+        job = await engine.stop(job, "expired", EXPIRED)
     if job is None or job.status != "running":
-        return await _send_on(engine, job)
+        return await _close(engine, task, job)
     kind = engine.kind_of(job)
     try:
         call = await engine.call_of(job)
@@ -36,6 +38,17 @@ async def work_on_shard(engine: Engine, task: Task, turn: Turn, *, redelivered: 
     if shard.holder != holder:
         return engine.busy(task, job, shard.until, redelivered=redelivered)
     return await _work(engine, kind, task, ShardRun(engine.parts(), job, call, shard, turn))
+
+
+async def _close(engine: Engine, task: Task, job: Job | None) -> Outcome:
+    """Of a job that is stopped: its `stop` may wait behind the messages of all its shards."""
+    if job is not None and job.status == "stopping":
+        shards = await engine.jobs.shards(job)
+        free = [shard for shard in shards if shard.number == task.number and is_free(shard, engine.clock())]
+        for shard in free:
+            await engine.jobs.close_shard(shard, now=engine.clock())
+        job = await engine.jobs.get(job.id) if free else job
+    return await _send_on(engine, job)
 
 
 async def _send_on(engine: Engine, job: Job | None) -> Outcome:
@@ -106,6 +119,11 @@ async def _give_up(engine: Engine, kind: JobKind, run: ShardRun) -> Outcome:
     if await run.finish() in {0, None}:
         return await _send_on(engine, await engine.jobs.get(run.job.id))
     return DONE
+
+
+def is_free(shard: Shard, now: float) -> bool:
+    """Whether nobody has it."""
+    return shard.state == "waiting" or (shard.state == "leased" and shard.until < now)
 
 
 def _rows_left(shard: Shard) -> int:

@@ -3,10 +3,10 @@
 from core.services.jobs import messages
 from core.services.jobs.engine import Engine
 from core.services.jobs.messages import DONE, Again, Outcome, Task
-from core.stores.jobs.port import ENDED, Job, Shard
+from core.services.jobs.shard_run import EXPIRED
+from core.services.jobs.shards import is_free
+from core.stores.jobs.port import ENDED, Job
 from core.stores.queue.port import MOST_DELAY
-
-EXPIRED = "expired: it was not done by its deadline."
 
 
 async def tick(engine: Engine, task: Task) -> Outcome:
@@ -55,7 +55,7 @@ async def close_shards(engine: Engine, task: Task) -> Outcome:
         return DONE
     if job.status == "stopping":
         for shard in await engine.jobs.shards(job):
-            if not _is_free(shard, engine.clock()):
+            if not is_free(shard, engine.clock()):
                 continue
             await engine.jobs.close_shard(shard, now=engine.clock())
         job = await engine.jobs.get(task.job)
@@ -64,7 +64,3 @@ async def close_shards(engine: Engine, task: Task) -> Outcome:
     if job is not None:
         await engine.send_on(job)
     return DONE
-
-
-def _is_free(shard: Shard, now: float) -> bool:
-    return shard.state == "waiting" or (shard.state == "leased" and shard.until < now)

@@ -119,9 +119,9 @@ class LocalBlobs:
             if content is None:
                 raise missing(key)
             content.file.seek(content.head + start)
-            left = (content.blob.size if stop is None else min(stop, content.blob.size)) - start
-            while left > 0 and (buffer := await self._run(content.file.read, min(left, BUFFER))):
-                left -= len(buffer)
+            remaining = (content.blob.size if stop is None else min(stop, content.blob.size)) - start
+            while remaining > 0 and (buffer := await self._run(content.file.read, min(remaining, BUFFER))):
+                remaining -= len(buffer)
                 for at in range(0, len(buffer), CHUNK):
                     yield buffer[at : at + CHUNK]
 
@@ -207,13 +207,13 @@ class LocalBlobs:
     def _finish(self, part: _Partial, key: str) -> None:
         part.sync()
         path = self._path(key)
-        for left in reversed(range(TRIES)):
+        for remaining in reversed(range(TRIES)):
             try:
                 _make_directory(path.parent)
                 part.path.replace(path)
                 break
             except FileNotFoundError:  # another has removed the directory, which was empty
-                if not left:
+                if not remaining:
                     raise
         directory = os.open(path.parent, os.O_RDONLY)
         try:

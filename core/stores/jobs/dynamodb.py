@@ -33,7 +33,7 @@ COUNTED: Final = "#attempts = #attempts + if_not_exists(#held, :zero), #held = :
 FREED: Final = "#holder = :nobody, #until = :zero, #attempts = :zero REMOVE #held"
 OURS: Final = f"{THERE} AND #state = :leased AND #holder = :holder"
 FREE: Final = f"{THERE} AND (#state = :waiting OR (#state = :leased AND #until < :now))"
-WORK: Final = "SET #done = :done, #parts = :parts, #counts = :counts, #until = :until"
+WORK: Final = "SET #done = :done, #parts = :parts, #counts = :counts, #attempts = :attempts, #until = :until"
 
 LEASE: Final = Change(
     f"SET #holder = :holder, #until = :until, {COUNTED}",

@@ -79,7 +79,8 @@ class Shard:
     """A part of a job's rows, which one worker at a time works on.
 
     `source` says where its rows are (the kind's own), `done` has a bit per row that has ended, `parts` are the keys of the
-    blobs with what they came to, in the order in which they were written. `attempts` counts the leases that lapsed.
+    blobs with what they came to, in the order in which they were written. `attempts` counts the leases that lapsed, since a
+    checkpoint set it back.
     """
 
     job: str
@@ -193,7 +194,7 @@ class JobStore(Protocol):
         ...
 
     async def checkpoint(self, shard: Shard) -> bool:
-        """Write `done`, `parts`, `counts` and `until` of a shard that its `holder` has; False if it is another's by now."""
+        """Write `done`, `parts`, `counts`, `attempts` and `until` of a shard that its `holder` has; False if it is another's."""
         ...
 
     async def release_shard(self, shard: Shard) -> bool:

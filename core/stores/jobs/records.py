@@ -96,6 +96,7 @@ def work_values(shard: Shard) -> dict[str, Any]:
         "done": codec.encode_rows(shard.done),
         "parts": shard.parts,
         "counts": asdict(shard.counts),
+        "attempts": shard.attempts,
         "until": shard.until,
     }
 

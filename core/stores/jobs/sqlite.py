@@ -74,7 +74,7 @@ COUNT_DOWN: Final = f"""UPDATE jobs SET remaining = remaining - 1, status = iif(
 NUMBER: Final = """namespace = :namespace AND job = :id AND plan = :plan AND number = :number AND expires > :clock"""
 FREE: Final = "(state = 'waiting' OR (state = 'leased' AND until < :now))"
 OURS: Final = NUMBER + " AND state = 'leased' AND holder = :holder"
-WORK: Final = "done = :done, parts = :parts, counts = :counts, until = :until"
+WORK: Final = "done = :done, parts = :parts, counts = :counts, attempts = :attempts, until = :until"
 ADD_SHARD: Final = f"INSERT OR REPLACE INTO job_shards VALUES ({', '.join('?' * 14)})"  # noqa: S608
 SHARDS: Final = f"""SELECT {SHARD} FROM job_shards WHERE namespace = :namespace AND job = :id AND plan = :plan
     AND expires > :clock ORDER BY number"""  # noqa: S608
@@ -249,6 +249,7 @@ class SqliteJobs:
             number=shard.number,
             holder=shard.holder,
             until=shard.until,
+            attempts=shard.attempts,
             done=codec.encode_rows(shard.done),
             parts=json.dumps(shard.parts),
             counts=codec.encode_counts(shard.counts),

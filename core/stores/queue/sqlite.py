@@ -54,7 +54,7 @@ TENANT: Final = """SELECT tenant FROM queue_turns AS turns WHERE namespace = :na
     SELECT 1 FROM queue_messages AS messages WHERE messages.namespace = turns.namespace
     AND messages.tenant = turns.tenant AND visible_at <= :now) ORDER BY turn LIMIT 1"""
 TAKE: Final = """UPDATE queue_messages SET visible_at = :until, receives = receives + 1, receipt = :receipt WHERE id = (
-    SELECT id FROM queue_messages WHERE namespace = :namespace AND tenant = :tenant AND visible_at <= :now
+    SELECT id FROM queue_messages WHERE namespace = :namespace AND tenant = :tenant
     ORDER BY visible_at, id LIMIT 1) RETURNING body, receives"""
 MOVE_ON: Final = f"UPDATE queue_turns SET turn = {NEXT_TURN} WHERE namespace = :namespace AND tenant = :tenant"  # noqa: S608
 EXTEND: Final = "UPDATE queue_messages SET visible_at = ? WHERE namespace = ? AND receipt = ?"

@@ -11,6 +11,7 @@ from core.apis.inference import ChatRequest
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid
 from core.errors import NotFound
+from core.resolution.admin import assemble
 from core.resolution.check import check
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.resolve import resolve
@@ -145,6 +146,14 @@ async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -
     alpha = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery(api_filter="v1alpha")))["data"]
     assert alpha == [row for row in routes if row["route"].startswith("/v1alpha/")]
     assert 0 < len(alpha) < len(routes)
+    await stack.close()
+
+
+async def test_providers_are_shown_as_the_run_config_lists_them_whatever_was_made_first(folder: Path) -> None:
+    stack = await resolved(folder, vllm("b"), vllm("a"), apis=("admin",))
+    stack.instances.reverse()
+    shown = await assemble(stack)["admin"](None).list_providers()
+    assert [row["provider_id"] for row in shown["data"]] == ["b", "a"]
     await stack.close()
 
 

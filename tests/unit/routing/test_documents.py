@@ -208,3 +208,11 @@ async def test_a_page_of_the_most_reads_no_more_at_once_than_a_store_gives() -> 
         await world.of(ADA).create(f"n{number:04}", {})
     page = await world.of(ADA).page(limit=1000)
     assert (len(page.documents), page.has_more, world.store.pages) == (1000, True, 2)
+
+
+async def test_what_is_hidden_is_read_past_in_large_pages() -> None:
+    world = World()
+    for number in range(500):
+        await world.of(BOB).create(f"n{number:03}", {})
+    assert await world.of(ADA).page(limit=1) == DocumentPage([], has_more=False)
+    assert world.store.pages == 6
