@@ -14,7 +14,6 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
 from core.stores.answers.port import AnswerStore
-from core.stores.blobs.port import BlobStore
 from core.stores.connect import BLOBS, REGISTRY, Stores
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from core.quota.quota import Quota
     from core.resolution.live.poller import ConfigurationPoller
     from core.services.configurations.router import ConfigurationService
+    from core.stores.blobs.port import BlobStore
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +52,7 @@ class Stack:
     version: str = ""
 
     @property
-    def blobs(self) -> BlobStore | None:
+    def blobs(self) -> "BlobStore | None":
         """None where the run config names no store of them; connected for the first that asks."""
         return self.stores.find(BLOBS)
 

@@ -9,15 +9,15 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.errors import UpstreamTimeout
+from core.errors import ApiError, UpstreamTimeout
 from core.frame.callers import Principal
-from core.frame.types import JsonStream, Wire
+from core.frame.types import EventSource, JsonStream, NamedEvent, Wire
 from core.web import sse
 from core.web.authentication import AuthenticationMiddleware
 from core.web.exchange import Exchange, Middleware, chain, endpoint
 from core.web.failures import Bug, ClientLeft, attempt, deadline, while_there
 from core.web.quota import QuotaMiddleware
-from core.web.sse import DataFrames, EventStream
+from core.web.sse import DataFrames, EventFrames, EventStream
 
 SOON = 0.05  # seconds
 
@@ -197,6 +197,19 @@ async def test_stream_that_outlives_the_time_ends_with_the_error_event() -> None
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_timeout"
     assert source.closed
     assert stream.failed
+
+
+async def test_a_stream_of_named_events_that_outlives_the_time_ends_with_one_of_its_own() -> None:
+    async def events() -> EventSource:
+        yield NamedEvent("step", {}, "7")
+        await asyncio.sleep(3600)
+
+    def tell(failure: ApiError, last: NamedEvent | None) -> NamedEvent:
+        assert last is not None
+        return NamedEvent("failed", {"after": last.id, "code": failure.code})
+
+    _, last, end = await sent(EventStream(events(), EventFrames(tell)), {"aws.context": Time(1_000)})
+    assert (last, end) == (b'event: failed\ndata: {"after":"7","code":"upstream_timeout"}\n\n', b"")
 
 
 async def test_silence_is_broken_by_comments_and_no_event_is(monkeypatch: pytest.MonkeyPatch) -> None:
