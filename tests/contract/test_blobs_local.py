@@ -100,7 +100,7 @@ async def test_it_has_no_urls_for_others(tmp_path: Path) -> None:
 
 async def test_a_directory_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / PARTIAL).touch()  # even root cannot make a directory of that name
-    with pytest.raises(StateUnavailable, match="cannot be used: File exists"):
+    with pytest.raises(StateUnavailable, match="cannot be used: Not a directory"):
         await LocalBlobs(tmp_path).put("a", streamed(b"x"))
     assert files(tmp_path) == [PARTIAL]
 

@@ -263,11 +263,12 @@ def _names(key: str) -> list[str]:
 
 def _make_directory(path: Path) -> None:
     """With mode 0700, as those above it that are made too."""
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except FileNotFoundError:
-        _make_directory(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):  # `exist_ok` fails where another removes it at that moment
+        try:
+            path.mkdir(mode=0o700)
+        except FileNotFoundError:
+            _make_directory(path.parent)
+            path.mkdir(mode=0o700)
 
 
 def _sweep(directory: Path, before: float) -> None:
