@@ -656,6 +656,27 @@ async def test_the_same_key_is_the_same_job_and_another_request_a_conflict(tmp_p
     await bench.until_idle()
 
 
+async def test_a_request_is_the_same_as_it_is_stored(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, row_kind())
+    first = await bench.service.create("toy", Call(ADA), {"rows": 1, "ids": (1, 2), "b": 1}, key="k")
+    again = await bench.service.create("toy", Call(ADA), {"b": 1, "ids": [1, 2], "rows": 1}, key="k")
+    assert first.id == again.id
+
+
+async def test_a_row_that_waits_for_another_try_gives_its_reservation_back_when_the_shard_pauses(
+    tmp_path: Path,
+) -> None:
+    quota, upstream = OneAtATime(1), Upstream()
+    upstream.failures[0] = [UpstreamThrottled("slow", headers={"retry-after": "60"})]
+    bench = Bench(tmp_path, row_kind(upstream, at_once=1), admission=quota)
+    job = await bench.create(2)
+    await bench.deliver("prepare")
+    outcome = await bench.run({"job": job.id, "do": "shard", "number": 0})
+    assert isinstance(outcome, Again)
+    assert quota.settled == [2]
+    assert (await bench.shards(job))[0].done == 0
+
+
 async def test_a_job_keeps_no_secrets_of_its_caller(tmp_path: Path) -> None:
     bench = Bench(tmp_path, row_kind())
     with pytest.raises(InvalidRequest):

@@ -41,7 +41,9 @@ async def prepare(engine: Engine, task: Task, turn: Turn, *, redelivered: bool) 
 
 async def finish(engine: Engine, task: Task, turn: Turn, *, redelivered: bool) -> Outcome:
     job = await engine.jobs.get(task.job)
-    if job is not None and job.status in ENDED:
+    if (
+        job is not None and job.status in ENDED and job.status != "failed"
+    ):  # where finishing failed, they are all there is
         await engine.blobs.delete_below(parts_folder(job.id))
     if job is None or job.status != "finishing":
         return DONE
@@ -104,6 +106,7 @@ class _Finish(_Step):
         status = job.outcome or "completed"
         if not await engine.jobs.end(job, status, reason=job.reason, counts=counts, result=result, now=engine.clock()):
             raise LeaseLost
+        log.info("job %s (%s): %s, %d rows, %d failed", job.id, job.kind, status, job.rows, counts.failed)
         await engine.blobs.delete_below(parts_folder(job.id))
 
 

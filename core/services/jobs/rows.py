@@ -117,6 +117,8 @@ class _Rows:
                 halt.changed.clear()
                 self._begin()
                 await self._wait()
+            for _, _, attempt in self._later:  # whoever asks them next is admitted anew
+                await self._settle(attempt, failed=True)
         finally:
             for task in self._running:
                 task.cancel()

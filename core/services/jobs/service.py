@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
+import json
 from operator import add
 import time
 from typing import Final
@@ -154,6 +155,7 @@ def _entity(job: Job) -> tuple[Item, tuple[str, ...]]:
 
 
 def _same(stored: Job, job: Job) -> Job:
-    if (stored.kind, stored.request) != (job.kind, job.request):
+    same = json.dumps(stored.request, sort_keys=True) == json.dumps(job.request, sort_keys=True)  # as it is stored
+    if stored.kind != job.kind or not same:
         raise Conflict("This key came with another request before; a new request needs a new key.", param="key")
     return stored
