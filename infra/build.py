@@ -17,6 +17,7 @@ import subprocess
 import sys
 from typing import Final
 
+from core.stores.connect import STATE
 from infra import bytecode, precompile
 from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
@@ -38,7 +39,7 @@ PYTHON: Final = (3, 13)
 BUDGET_MB: Final = 40.0
 MB: Final = 1_000_000
 BUILD_TIME: Final = 1_577_836_800  # 2020-01-01: the same sources give the same zip
-NOT_DEPLOYED: Final = ("core/cli", "core/runtime/server.py")  # the laptop's side
+NOT_DEPLOYED: Final = ("core/cli", "core/client", "core/runtime/server.py")  # the laptop's side
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def build(request: BuildRequest) -> BuildResult:
     rewrite(request.out)
     if (data := request.out / "botocore" / "data").exists():
         trim_sdk_data(data, ONLY_WITH.values() if needed.everything else needed.modules)
-    _copy_sources(request)
+    _copy_sources(request, needed)
     run_config = copy_specs(directory, run_config, request.out)
     drop_metadata(request.out, external.distributions)
     _write(request.out, run_config, licences(dependencies))
@@ -135,10 +136,14 @@ def _install(request: BuildRequest) -> None:
     subprocess.run([*command, "--target", str(request.out), "-r", str(LOCK)], check=True)
 
 
-def _copy_sources(request: BuildRequest) -> None:
+def _copy_sources(request: BuildRequest, needed: Needs) -> None:
+    """All of core but the laptop's side and, of state that users make, the adapters of other places."""
     shutil.copytree(ROOT / "core", request.out / "core", ignore=shutil.ignore_patterns("__pycache__"))
     for path in NOT_DEPLOYED:
         remove(request.out / path)
+    for file in (file for name in STATE for file in (request.out / "core" / "stores" / name).glob("[!_]*.py")):
+        if f"core.stores.{file.parent.name}.{file.stem}" not in needed.modules and not needed.everything:
+            remove(file)
     functions = request.out / "functions"
     functions.mkdir()
     for name in ("__init__.py", f"{request.module}.py"):

@@ -15,7 +15,7 @@ import pytest
 from infra import build
 from infra.archive import zip_folder
 from infra.bytecode import READ_AS_SOURCE
-from infra.sdk_data import MODEL, OPERATIONS, PAGES, RULES
+from infra.sdk_data import MODEL, ONLY_WITH, OPERATIONS, PAGES, RULES
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import FUNCTIONS, needs
 
@@ -148,7 +148,7 @@ def test_files_have_one_time_and_can_be_read_by_lambdas_user(packages: dict[str,
 def test_only_the_services_in_use_are_kept_of_all_that_aws_has(packages: dict[str, Path]) -> None:
     data = packages["inference"] / "botocore" / "data"
     found = {path.relative_to(data).as_posix() for path in data.rglob("*.json")}
-    services = {f"{name}/{part}.json" for name in OPERATIONS for part in (MODEL, PAGES, RULES)}
+    services = {f"{name}/{part}.json" for name in OPERATIONS.keys() - ONLY_WITH for part in (MODEL, PAGES, RULES)}
     assert services <= found
     assert {name for name in found - services if "/" in name} == set()
     assert {"endpoints.json", "partitions.json", "_retry.json"} <= found
