@@ -2,7 +2,7 @@
 
 What it does otherwise than AWS, as of 1.5.33: it runs a function with its own Python, whatever the
 template's runtime, with its own packages behind the function's; methods named ANY vanish, and a media
-type is not read as CloudFormation escapes it, so a template is adapted to it; a changed API is another
+type is not read as CloudFormation escapes it, and a number of a parameter is text to its SQS poller, so a template is adapted to it; a changed API is another
 API, with another URL; gateway responses in an API's OpenAPI body, where SAM writes them, are ignored, so
 what no path takes is a 403 with its own body; a `www-authenticate` of a function keeps its name; `path` in an event is
 decoded; nothing streams; any credentials do, and neither policies nor rules are enforced; Cognito's
@@ -46,6 +46,10 @@ def adapt(template: Path, target: Path) -> None:
     paths = api["DefinitionBody"]["paths"]
     api["DefinitionBody"]["paths"] = {path: dict.fromkeys(methods, item[ANY]) for path, item in paths.items()}
     api["BinaryMediaTypes"] = [name.replace("~1", "/") for name in api["BinaryMediaTypes"]]
+    for function in document["Resources"].values():
+        for source in function.get("Properties", {}).get("Events", {}).values():
+            if "ScalingConfig" in source["Properties"]:
+                source["Properties"]["ScalingConfig"] = {"MaximumConcurrency": 2}
     target.write_text(json.dumps(document), "utf-8")
 
 
