@@ -45,7 +45,7 @@ def imported(tmp_path: Path, function: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(("function", "most"), [("inference", 720), ("safety", 720), ("admin", 520)])
+@pytest.mark.parametrize(("function", "most"), [("inference", 720), ("safety", 720), ("admin", 520), ("worker", 520)])
 def test_a_function_imports_no_more_than_its_budget(tmp_path: Path, function: str, most: int) -> None:
     modules = imported(tmp_path, function)
     assert not {name for name in NEVER if name in modules}

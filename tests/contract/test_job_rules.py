@@ -25,7 +25,7 @@ from core.services.jobs.messages import DONE, Again, GiveBack, Task
 from core.services.jobs.shard_run import ShardRun
 from core.services.jobs.timing import Timing, Turn
 from core.stores.jobs.port import Counts
-from tests.parts.job_bench import Bench, begun, close_all
+from tests.parts.job_bench import Bench, begun, close_all, eventually
 from tests.parts.toy_jobs import echo, row_kind
 
 ADA = Principal("ada", {"roles": ("user",)}, "api_key")
@@ -193,27 +193,51 @@ async def test_a_crash_between_the_shards_and_their_messages_is_mended_by_the_re
 async def test_a_store_that_is_down_for_a_while_loses_no_row_and_asks_none_that_it_could_not_keep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upstream = Upstream(0)
-    bench = Bench(tmp_path, row_kind(upstream, at_once=1))
-    job = await bench.create(4)
+    upstream = Upstream()
+
+    async def ask(row: Row, call: Call) -> Result:
+        await asyncio.sleep(0.02)
+        return await upstream(row, call)
+
+    bench = Bench(tmp_path, row_kind(ask, at_once=1))
+    job = await bench.create(60)
     await bench.deliver("prepare")
-    shard = await begun(bench, {"job": job.id, "do": "shard", "number": 0})
     put = bench.blobs.put
 
     async def fails(*_: object, **__: object) -> Any:
         raise StateUnavailable("down")
 
     monkeypatch.setattr(bench.blobs, "put", fails)
-    upstream.release.set()
-    await asyncio.sleep(0.3)
-    asked = dict(upstream.asked)
-    await asyncio.sleep(0.2)
-    assert upstream.asked == asked
+    shard = await begun(bench, {"job": job.id, "do": "shard", "number": 0})
+    asked = dict[int, int]()
+
+    async def is_holding() -> bool:
+        before = dict(upstream.asked)
+        await asyncio.sleep(0.3)
+        asked.update(upstream.asked)
+        return before == asked
+
+    await eventually(is_holding)
+    assert len(asked) < 60
     monkeypatch.setattr(bench.blobs, "put", put)
     assert await shard == DONE
     await bench.until_idle()
-    assert await bench.output(job) == rows_of(4)
+    assert await bench.output(job) == rows_of(60)
     assert set(upstream.asked.values()) == {1}
+
+
+async def test_whoever_lost_its_shard_cancels_what_is_in_flight_and_forgets_it(tmp_path: Path) -> None:
+    upstream = Upstream(0)
+    bench = Bench(tmp_path, row_kind(upstream))
+    job = await bench.create(1)
+    await bench.deliver("prepare")
+    slow = await begun(bench, {"job": job.id, "do": "shard", "number": 0})
+    bench.clock.now += 100
+    now = bench.clock()
+    taken = await bench.store.lease_shard(await bench.job(job), 0, "another", now=now + 61, until=now + 120)
+    assert taken is not None
+    assert await slow == DONE  # the upstream never answered
+    assert (await bench.shards(job))[0] == taken
 
 
 async def test_a_store_that_is_down_for_long_uses_up_no_deliveries(
@@ -407,6 +431,7 @@ async def test_a_job_ends_at_its_deadline_and_keeps_what_was_done(tmp_path: Path
 async def test_looking_at_a_job_that_is_overdue_makes_it_tick_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path, row_kind())
     job = await bench.create(3, seconds=100)
+    await bench.deliver("prepare")
     bench.queue.waiting.clear()
     await bench.service.counts(await bench.job(job))
     assert not bench.queue.waiting

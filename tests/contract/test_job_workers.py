@@ -97,7 +97,7 @@ async def opened(place: JobPlace) -> AsyncGenerator[House]:
             await store.close()
 
 
-@pytest.fixture(params=["sqlite", "aws"])
+@pytest.fixture(params=["sqlite", pytest.param("aws", marks=pytest.mark.exact)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> JobPlace:
     """A file and a folder, or DynamoDB, SQS and S3 as DynamoDB Local and moto have them."""
     if request.param == "sqlite":
