@@ -41,6 +41,14 @@ MB: Final = 1_000_000
 BUILD_TIME: Final = 1_577_836_800  # 2020-01-01: the same sources give the same zip
 NOT_DEPLOYED: Final = ("core/cli", "core/client", "core/runtime/server.py")  # the laptop's side
 
+CHOSEN: Final = (  # what the function and its run config choose, once and for all
+    *(f"stores/{name}/*.py" for name in STATE),
+    "services/jobs/*.py",
+    "runtime/*worker.py",
+    "web/uploads.py",
+    "web/multipart.py",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
@@ -137,12 +145,13 @@ def _install(request: BuildRequest) -> None:
 
 
 def _copy_sources(request: BuildRequest, needed: Needs) -> None:
-    """All of core but the laptop's side and, of state that users make, the adapters of other places."""
+    """All of core but the laptop's side, and what neither this run config nor a later configuration can choose."""
     shutil.copytree(ROOT / "core", request.out / "core", ignore=shutil.ignore_patterns("__pycache__"))
     for path in NOT_DEPLOYED:
         remove(request.out / path)
-    for file in (file for name in STATE for file in (request.out / "core" / "stores" / name).glob("[!_]*.py")):
-        if f"core.stores.{file.parent.name}.{file.stem}" not in needed.modules and not needed.everything:
+    for file in (file for place in CHOSEN for file in (request.out / "core").glob(place)):
+        name = ".".join(file.relative_to(request.out).with_suffix("").parts)
+        if file.stem != "__init__" and name not in needed.modules and not needed.everything:
             remove(file)
     functions = request.out / "functions"
     functions.mkdir()

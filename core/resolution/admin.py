@@ -16,6 +16,7 @@ from core.platform.environment import reachable
 from core.resolution.instances import Instance
 from core.resolution.stack import Stack, declared_resources, routed_apis
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
+from core.stores.connect import JOBS, QUEUE
 
 if TYPE_CHECKING:
     from core.services.admin.discovery import DiscoveryRouter
@@ -85,9 +86,14 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
 
 
 def _jobs(stack: Stack, call: Call | None) -> "JobsRouter":
-    from core.resolution.jobs import jobs_router
+    """The jobs as a caller sees them; what works on them is not for this function."""
+    from core.services.jobs.router import JobsRouter
+    from core.services.jobs.service import JobService
 
-    return jobs_router(stack, call)
+    jobs, queue = stack.stores.find(JOBS), stack.stores.find(QUEUE)
+    service = None if jobs is None or queue is None else JobService(jobs, queue, stack.enforcement)
+    kinds = [row.name for name in routed_apis(stack.config) for row in manifest(name).jobs]
+    return JobsRouter(service, kinds, call)
 
 
 def _service(stack: Stack) -> "ConfigurationService":

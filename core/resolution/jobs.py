@@ -6,13 +6,11 @@ from typing import Final
 
 from core.apis.index import manifest, names
 from core.config.document import RunConfig
-from core.frame.callers import Call, Principal
+from core.frame.callers import Principal
 from core.frame.dotted import load
 from core.resolution.stack import Stack, routed_apis
 from core.services.jobs.admission import Unlimited
 from core.services.jobs.engine import Engine
-from core.services.jobs.router import JobsRouter
-from core.services.jobs.service import JobService
 from core.services.jobs.timing import Timing
 from core.stores.connect import BLOBS, JOBS, QUEUE
 from core.stores.registry.port import RegistryStore
@@ -24,18 +22,6 @@ def has_jobs(config: RunConfig) -> bool:
     """Whether an API that the run config serves has jobs, and there is a place for them."""
     placed = all(kind.config_in(config) is not None for kind in (JOBS, QUEUE, BLOBS))
     return placed and any(manifest(name).jobs for name in routed_apis(config))
-
-
-def job_kinds(config: RunConfig) -> list[str]:
-    """The names of the kinds of job of the APIs that are served."""
-    return [row.name for name in routed_apis(config) for row in manifest(name).jobs]
-
-
-def jobs_router(stack: Stack, call: Call | None) -> JobsRouter:
-    """The jobs as a caller sees them; None is the stack itself."""
-    jobs, queue = stack.stores.find(JOBS), stack.stores.find(QUEUE)
-    service = None if jobs is None or queue is None else JobService(jobs, queue, stack.enforcement)
-    return JobsRouter(service, job_kinds(stack.config), call)
 
 
 def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:

@@ -44,10 +44,10 @@ def serving(
     log: Path,
     *arguments: str,
     env: dict[str, str] | None = None,
-    llambda: Sequence[str] = (sys.executable, "-m", "core.cli.main"),
+    llambda: Sequence[str] = (),
 ) -> Generator[str]:
     """The address of `llambda serve CONFIG` on a free port; stopped as Ctrl-C would."""
-    command = [*llambda, "serve", str(config), "--port", "0", *arguments]
+    command = [*(llambda or (sys.executable, "-m", "core.cli.main")), "serve", str(config), "--port", "0", *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), stdout=output, stderr=output)
     try:
