@@ -174,9 +174,10 @@ def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 
 
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
-    """The APIs whose manifests are read: the function's, and those whose resources the run config has."""
+    """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
     sections = _part(loaded.document, "resources") or {}
-    served = set(_part(loaded.document, "apis") or ()) if function == WORKER else {function}
+    makes_all = function == WORKER or manifest(function).overview
+    served = {function, *(_part(loaded.document, "apis") or () if makes_all else ())}
     apis = served | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
     return apis & set(names())
 

@@ -66,9 +66,15 @@ def api(cloud: Cloud, checkout: Path, upstream: Upstream) -> Generator[httpx.Cli
         yield client
 
 
+def get(api: httpx.Client, path: str) -> Any:
+    answer = api.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def watch(api: httpx.Client, job_id: str) -> Any:
     until = time.monotonic() + PATIENCE_SECONDS
-    while (job := api.get(f"/v1/jobs/{job_id}").json())["status"] not in {"completed", "failed", "cancelled"}:
+    while (job := get(api, f"/v1/jobs/{job_id}"))["status"] not in {"completed", "failed", "cancelled"}:
         assert time.monotonic() < until, job
         time.sleep(0.5)
     return job
