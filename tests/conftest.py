@@ -10,6 +10,7 @@ pytest_plugins = (
     "tests.parts.moto",  # before those that import it
     "tests.parts.cognito",
     "tests.parts.dynamodb",
+    "tests.parts.figures",
     "tests.parts.issuer",
     "tests.parts.model_server",
     "tests.parts.secrets",
