@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from core.config.records import Database, Record, Seconds, StateConfig, Text, UserPath, Whole
+from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
-from core.config.storage import default_stores
 
 
 def _lower(value: object) -> object:
@@ -97,16 +96,10 @@ class LoggingConfig(Record):
     category_levels: dict[str, Level] = {}
 
 
-def _state_beside(fields: dict[str, Any]) -> StateConfig:
-    """For records that are made by hand: a document that was read has its state."""
-    metadata = fields["metadata_store"].model_dump(exclude_none=True)
-    return StateConfig.model_validate(default_stores(metadata, {}))
-
-
 class RunConfig(Record):
     """A validated run config. `resources` is keyed by section (`models`, `shields`, ...).
 
-    `state` is what `storage.stores` says, with its defaults (`core.config.storage`). `unused` has the keys of the
+    `state` is what `storage.stores` says, with its defaults, for `core.config.state` to validate. `unused` has the keys of the
     reference that are understood and have no effect here (`core.config.sections.UNUSED`).
     """
 
@@ -117,7 +110,7 @@ class RunConfig(Record):
     resources: dict[str, tuple[dict[str, Any], ...]] = {}
     server: ServerConfig = Field(default_factory=ServerConfig)
     metadata_store: Database
-    state: StateConfig = Field(default_factory=_state_beside)
+    state: dict[str, Any] = {}
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     configurations: ConfigurationsConfig | None = None

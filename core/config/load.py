@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
@@ -18,6 +18,8 @@ from core.config.source import read
 from core.config.substitution import Expansion
 from core.config.validation import check
 from core.platform.environment import expand_home
+
+PATHS: Final = ("db_path", "path")
 
 
 @dataclass
@@ -88,11 +90,23 @@ def interpret(raw: Mapping[str, Value], environ: Mapping[str, str]) -> Loaded:
     folder = normal.document.get("external_providers_dir")
     if isinstance(folder, str):
         normal.document["external_providers_dir"] = expand_home(folder, environ)
+    normal.document["state"] = _expand_paths(normal.document["state"], environ)
     bodies = _check_bodies(normal.document, normal.places)
     checked = check(RunConfig, normal.document, "", normal.places, environ)
     candidates = [*normal.problems, *bodies, *checked.problems, *broken_references(checked.values, normal.places)]
     problems = [*expansion.problems, *_drop_consequences(candidates, expansion.problems)]
     return Loaded(None if problems else checked.record, checked.values, problems, normal.places)
+
+
+def _expand_paths(stores: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """With `~` as the home directory of these variables."""
+    expanded = dict[str, Any]()
+    for name, store in stores.items():
+        if isinstance(store, Mapping):
+            expanded[name] = _expand_paths(cast("Mapping[str, Any]", store), environ)
+        else:
+            expanded[name] = expand_home(store, environ) if name in PATHS and isinstance(store, str) else store
+    return expanded
 
 
 def compile_json(path: Path) -> str:

@@ -168,9 +168,12 @@ def _dependency_problems(loaded: Loaded, specs: Specs) -> list[Problem]:
 
 
 def _state_problems(loaded: Loaded) -> list[Problem]:
-    """Kinds of store that an API keeps state in, and the run config has no place for."""
-    if loaded.config is None:
-        return []
+    """What is wrong with the stores of state, and the kinds that an API keeps state in without a place for them."""
+    from core.config.state import StateConfig
+
+    problems = loaded.check(StateConfig, loaded.document.get("state", {}), "state")[1] if loaded.document else []
+    if loaded.config is None or problems:
+        return problems
     apis = [name for name in loaded.config.apis if name in configurable_names()]
     missing = {
         kind: name for name in apis for kind in manifest(name).stores if STATE[kind].config_in(loaded.config) is None

@@ -11,6 +11,7 @@ from core.config.storage import SERVED
 from core.errors import StateUnavailable
 
 if TYPE_CHECKING:  # an adapter imports its own port, and nobody those of the others
+    from core.config.state import StateConfig
     from core.stores.answers.port import AnswerStore
     from core.stores.blobs.port import BlobStore
     from core.stores.configurations.port import ConfigurationStore
@@ -45,9 +46,15 @@ class StoreKind[Port]:
         """What the run config says of it."""
         part: Any = config
         for name in self.path:
-            part = getattr(part, name, None)
+            part = _state_of(config) if name == "state" else getattr(part, name, None)
         record: Record | None = part
         return record
+
+
+def _state_of(config: RunConfig) -> "StateConfig":
+    from core.config.state import state_of  # its records are not for every cold start
+
+    return state_of(config)
 
 
 def _databases(name: str) -> dict[str, str]:
@@ -111,7 +118,7 @@ class Stores:
 
     def collection(self, name: str) -> "DocumentStore":
         """The documents that the reference keeps in the store of this name: elsewhere, where the run config says so."""
-        config = self._config.state.collections.get(name)
+        config = _state_of(self._config).collections.get(name)
         if config is None:
             return self.get(DOCUMENTS)
         if name not in self._stores:

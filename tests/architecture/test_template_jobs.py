@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from core.cli.iam import table
 from core.config.load import interpret
+from core.config.state import state_of
 from core.stores.queue.port import MOST_RECEIVES
 from tests.architecture.template import functions, properties, resources, statements, template, values
 
@@ -106,7 +107,7 @@ def test_a_run_config_may_name_the_stores_by_the_variables() -> None:
     )
     assert loaded.problems == []
     assert loaded.config is not None
-    assert loaded.config.state.queue is not None
+    assert state_of(loaded.config).queue is not None
 
 
 def _stores() -> Iterator[tuple[str, dict[str, str]]]:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from core.config.records import LocalBlobs as Record
+from core.config.state import LocalBlobs as Record
 from core.errors import StateUnavailable
 from core.stores.blobs import local
 from core.stores.blobs.local import DAY, PARTIAL, LocalBlobs

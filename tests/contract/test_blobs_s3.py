@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from aiohttp import ClientSession, web
 import pytest
 
-from core.config.records import S3Blobs as Record
+from core.config.state import S3Blobs as Record
 from core.errors import NotFound, StateUnavailable
 from core.stores.blobs import s3
 from core.stores.blobs.port import PresignedRequest

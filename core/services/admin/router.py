@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from core.apis.admin import ProviderQuery, RoutesQuery
 from core.errors import NotFound
 from core.frame.api import RouteRow
 from core.frame.types import Health, JsonObject
+
+if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
+    from core.apis.admin import ProviderQuery, RoutesQuery
 
 HEALTH_SECONDS: Final = 1.0
 
@@ -54,7 +56,7 @@ class AdminRouter:
     async def list_providers(self) -> JsonObject:
         return {"data": await asyncio.gather(*(self._show(provider) for provider in self._providers))}
 
-    async def get_provider(self, provider_id: str, *, query: ProviderQuery) -> JsonObject:
+    async def get_provider(self, provider_id: str, *, query: "ProviderQuery") -> JsonObject:
         namesakes = [provider for provider in self._providers if provider.provider_id == provider_id]
         if not namesakes:
             ids = ", ".join(sorted({provider.provider_id for provider in self._providers})) or "none"
@@ -68,7 +70,7 @@ class AdminRouter:
         others = [namesake.api for namesake in namesakes if namesake is not provider]
         return await self._show(provider) | ({"other_apis": others} if others else {})
 
-    async def list_routes(self, *, query: RoutesQuery) -> JsonObject:
+    async def list_routes(self, *, query: "RoutesQuery") -> JsonObject:
         prefix = f"/{query.api_filter}/" if query.api_filter else "/"
         types: dict[str, list[str]] = {}
         for provider in self._providers:

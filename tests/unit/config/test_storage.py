@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 import pytest
 
 from core.config.load import Loaded, interpret
-from core.config.records import DynamoStore, LocalBlobs, S3Blobs, SqliteStore, SqsQueue
+from core.config.records import DynamoStore, SqliteStore
+from core.config.state import LocalBlobs, S3Blobs, SqsQueue
+from core.config.state import state_of as state_config
+from core.resolution.check import check
 
 NAMES = st.text(st.characters(codec="ascii", exclude_characters="${}\0"), min_size=1, max_size=12)
 BACKENDS = {
@@ -27,7 +30,7 @@ def state_of(**document: Any) -> Any:
     found = loaded(**document)
     assert found.problems == []
     assert found.config is not None
-    return found.config.state
+    return state_config(found.config)
 
 
 def storage(**stores: Any) -> dict[str, Any]:
@@ -35,7 +38,8 @@ def storage(**stores: Any) -> dict[str, Any]:
 
 
 def problems(**document: Any) -> dict[str, str]:
-    return {problem.path: problem.message for problem in loaded(**document).problems}
+    found = loaded(**document)
+    return {problem.path: problem.message for problem in [*found.problems, *check(found)]}
 
 
 def test_a_run_config_that_says_nothing_keeps_state_beside_the_registry() -> None:

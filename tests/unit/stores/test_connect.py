@@ -9,6 +9,7 @@ import pytest
 
 from core.config.document import RunConfig
 from core.config.records import DynamoStore, SqliteStore
+from core.config.storage import default_stores
 from core.errors import StateUnavailable
 from core.stores.configurations.dynamodb import DynamoConfigurations
 from core.stores.configurations.port import Head
@@ -86,17 +87,9 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
         for name in kind.adapters:
             monkeypatch.setitem(cast("dict[str, str]", kind.adapters), name, __name__)
     metadata = {"type": "sqlite", "db_path": "r.db"}
-    other = {"type": "sqlite", "db_path": "c.db"}
-    config = RunConfig.model_validate({"name": "x", "metadata_store": metadata})
-    return Stores(
-        config.model_copy(
-            update={
-                "state": config.state.model_copy(
-                    update={"collections": {"conversations": SqliteStore.model_validate(other)}}
-                )
-            }
-        )
-    )
+    collections = {"conversations": {"type": "sqlite", "db_path": "c.db"}}
+    state = {**default_stores(metadata, {}), "collections": collections}
+    return Stores(RunConfig.model_validate({"name": "x", "metadata_store": metadata, "state": state}))
 
 
 async def test_a_store_is_connected_once_warmed_if_calls_need_it_and_closed_with_all(stores: Stores) -> None:
