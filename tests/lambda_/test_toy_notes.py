@@ -22,6 +22,8 @@ from typing import Any, Final, cast
 import httpx
 import pytest
 
+from infra.local.dynamodb import CREDENTIALS
+from infra.local.ports import free_port
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import running
@@ -131,10 +133,10 @@ def call_of(method: str, path: str, body: Any, headers: Any) -> Call:
 
 
 @contextmanager
-def in_process(checkout: Path, package: Path) -> Generator[Ask]:
+def in_process(checkout: Path, package: Path, config: str = "run.json") -> Generator[Ask]:
     """The app itself, without a socket."""
     del package
-    env = {**os.environ, "LLAMBDA_CONFIG": str(checkout / "run.json")}
+    env = {**os.environ, **CREDENTIALS, "LLAMBDA_CONFIG": str(checkout / config)}
     with subprocess.Popen(
         [sys.executable, "-c", IN_PROCESS],
         cwd=checkout,
@@ -323,6 +325,27 @@ def test_a_job_that_any_place_begins_is_done_by_the_workers_of_the_served_stack(
         assert (job["progress"]["completed"], job["progress"]["failed"]) == (30, 0)
     output = ask("GET", f"/v1/digests/{job_id}/content")
     assert [json.loads(line)["row"] for line in output.content.splitlines()] == list(range(30))
+
+
+def test_a_store_that_is_down_is_a_503_that_says_when_to_ask_again(checkout: Path) -> None:
+    document = json.loads((checkout / "run.json").read_text())
+    table = {"type": "kv_dynamodb", "table": "state", "endpoint_url": f"http://127.0.0.1:{free_port()}"}
+    document["storage"] = {"backends": {"table": table}, "stores": {"documents": {"backend": "table"}}}
+    document["storage"]["stores"] |= {
+        "jobs": {"backend": "file"},
+        "queue": {"backend": "file"},
+        "blobs": {"backend": "folder"},
+    }
+    document["storage"]["backends"] |= {
+        "file": {"type": "kv_sqlite", "db_path": str(checkout / "state" / "state.db")},
+        "folder": {"type": "blob_local", "path": str(checkout / "state" / "blobs")},
+    }
+    (checkout / "down.json").write_text(json.dumps(document))
+    with in_process(checkout, checkout, "down.json") as ask:
+        for answer in (ask("GET", "/v1/notebooks/n/notes"), ask("POST", "/v1/notebooks/n/notes", {"text": "a"})):
+            assert (answer.status, answer.json["error"]["code"]) == (503, "state_unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+            assert "DynamoDB table `state`" in answer.json["error"]["message"]
 
 
 @pytest.mark.exact
