@@ -16,7 +16,7 @@ class Timing:
     """
 
     lease: float = 60.0
-    checkpoint: float = 5.0
+    checkpoint: float = 2.0
     margin: float = 60.0
     reserve: float = 3.0
     grace: float = 5.0
