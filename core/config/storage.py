@@ -32,6 +32,8 @@ SERVED: Final[dict[str, dict[str, str]]] = {
     "jobs": DATABASES,
     "queue": {"kv_sqlite": "sqlite", "sql_sqlite": "sqlite", "queue_sqs": "sqs"},
 }
+ELSEWHERE: Final = ("kv_redis", "kv_mongodb", "kv_postgres", "sql_postgres")
+"""Types of the reference's backends that are not served here."""
 COLLECTIONS: Final = ("inference", "conversations", "responses", "prompts", "connectors", "vector_stores")
 DEFAULTS: Final = {
     "documents": "metadata_store",
@@ -152,13 +154,13 @@ def _target(name: str) -> str:
 def _use_collection(
     selection: StoreSelection, reference: Mapping[str, Any], place: str, backends: Mapping[str, Any]
 ) -> None:
-    """`table_name`, which SQL stores have, separates like a namespace. A backend that is not served has no effect."""
+    """`table_name`, which SQL stores have, separates like a namespace. A backend of a type that is the reference's alone has no effect."""
     known = {key: value for key, value in reference.items() if key not in (*IGNORED, "table_name")}
     if reference.get("table_name") is not None:
         known.setdefault("namespace", reference["table_name"])
-    name = reference.get("backend")
-    backend = backends.get(name) if isinstance(name, str) else None
-    if isinstance(backend, Mapping) and cast("Mapping[str, Any]", backend).get("type") in DATABASES:
+    backend = backends.get(str(reference.get("backend")))
+    kind = cast("Mapping[str, Any]", backend).get("type") if isinstance(backend, Mapping) else None
+    if "backend" in reference and kind not in ELSEWHERE:
         _use(selection, known, place, backends, DATABASES)
 
 

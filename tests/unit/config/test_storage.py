@@ -90,6 +90,8 @@ def test_the_stores_of_the_reference_choose_where_their_documents_are() -> None:
         ({"queue": {"backend": "kv"}}, "storage.backends.kv.type", "use kv_sqlite or sql_sqlite or queue_sqs"),
         ({"documents": {"backend": "pg"}}, "storage.backends.pg.type", "use kv_sqlite or sql_sqlite or kv_dynamodb"),
         ({"jobs": {"backend": "nope"}}, "storage.stores.jobs.backend", "one of the backends"),
+        ({"prompts": {"backend": "sqll"}}, "storage.stores.prompts.backend", "one of the backends"),
+        ({"prompts": {"backend": "s3"}}, "storage.backends.s3.type", "use kv_sqlite or sql_sqlite or kv_dynamodb"),
         ({"blob": {"backend": "s3"}}, "storage.stores.blob", "did you mean `blobs`?"),
         ({"documents": {"backend": "sql", "table": "x"}}, "storage.stores.documents.table", "unknown key `table`"),
     ],
