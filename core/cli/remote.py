@@ -1,12 +1,12 @@
 """What the commands that call a running stack share: its URL, the caller's key, and how a failure is reported."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
 import click
 
-from core.cli.options import Decorator
+from core.cli.options import Decorator, json_option
 from core.cli.terminal import clean
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ api_key_option: Final[Decorator] = click.option(
     show_envvar=True,
     help="The caller's API key. Other users of this machine can see a command line: prefer the variable.",
 )
+
+
+class StackOptions(TypedDict, total=False):
+    """Which stack, and the caller's key."""
+
+    url: Required[str]
+    api_key: str | None
+
+
+def stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of StackOptions, and --json."""
+    return url_option(api_key_option(json_option(function)))
 
 
 @contextmanager

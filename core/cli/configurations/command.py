@@ -1,13 +1,13 @@
 """`llambda configurations`: override settings of a running stack's run config, over HTTP."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import click
 
 from core.cli.configurations import output
-from core.cli.options import json_option, print_json
-from core.cli.remote import api_key_option, open_client, url_option
+from core.cli.options import print_json
+from core.cli.remote import StackOptions, open_client, stack_options
 from core.cli.terminal import Columns, fixed_table
 
 if TYPE_CHECKING:
@@ -40,18 +40,6 @@ Examples:
 """
 
 
-class StackOptions(TypedDict, total=False):
-    """Which stack, and the caller's key."""
-
-    url: Required[str]
-    api_key: str | None
-
-
-def _stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of StackOptions, and --json."""
-    return url_option(api_key_option(json_option(function)))
-
-
 def _example(line: str) -> str:
     return f"\b\nExamples:\n  llambda configurations {line}\n"
 
@@ -66,7 +54,7 @@ def command() -> None:
 
 
 @command.command(epilog=_example("inspect > mine.yaml"))
-@_stack_options
+@stack_options
 def inspect(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Show the settings in force that a user may change.
 
@@ -78,14 +66,14 @@ def inspect(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
 
 
 @command.command("list", epilog=_example("list"))
-@_stack_options
+@stack_options
 def list_(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """List the versions, and what each sets; * is in force."""
     _show_all(stack, output.LIST, output.list_row, as_json=as_json)
 
 
 @command.command(epilog=_example("history"))
-@_stack_options
+@stack_options
 def history(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Show when each version was registered, by whom and why; * is in force."""
     _show_all(stack, output.HISTORY, output.history_row, as_json=as_json)
@@ -93,7 +81,7 @@ def history(*, as_json: bool, **stack: Unpack[StackOptions]) -> None:
 
 @command.command(epilog=_example("get 3"))
 @click.argument("identifier", metavar="ID")
-@_stack_options
+@stack_options
 def get(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Show one version: what it overrides in the run config."""
     with open_client(**stack) as client:
@@ -105,7 +93,7 @@ def get(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> Non
 @click.option("--config", "file", metavar="FILE", required=True, help="YAML or JSON; - is the standard input.")
 @click.option("--dry-run", is_flag=True, help="Only report what would happen.")
 @click.option("--force", is_flag=True, help="Do not check first that the changed providers answer.")
-@_stack_options
+@stack_options
 def register(file: str, *, dry_run: bool, force: bool, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Merge FILE into what is in force, and put that in force.
 
@@ -119,7 +107,7 @@ def register(file: str, *, dry_run: bool, force: bool, as_json: bool, **stack: U
 
 @command.command(epilog=_example("revert 2"))
 @click.argument("identifier", metavar="ID")
-@_stack_options
+@stack_options
 def revert(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Put an earlier version in force again, as a new one."""
     _put(stack, lambda client: client.configurations.revert(identifier), as_json=as_json)
@@ -127,7 +115,7 @@ def revert(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> 
 
 @command.command(epilog=_example("unregister 3"))
 @click.argument("identifier", metavar="ID")
-@_stack_options
+@stack_options
 def unregister(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Remove a version.
 
@@ -146,7 +134,7 @@ def unregister(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions])
 @command.command(epilog=DIFF)
 @click.argument("one", metavar="[A]", required=False, default=THE_FILE)
 @click.argument("other", metavar="[B]", required=False)
-@_stack_options
+@stack_options
 def diff(one: str, other: str | None, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Compare what two versions override in the run config.
 

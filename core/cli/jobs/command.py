@@ -1,15 +1,15 @@
 """`llambda jobs`: the jobs of a running stack, over HTTP."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import sys
 from time import sleep
-from typing import TYPE_CHECKING, Any, Final, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import click
 
 from core.cli.jobs import output
-from core.cli.options import json_option, print_json
-from core.cli.remote import api_key_option, open_client, url_option
+from core.cli.options import print_json
+from core.cli.remote import StackOptions, open_client, stack_options
 from core.cli.terminal import fixed_table
 
 if TYPE_CHECKING:
@@ -39,18 +39,6 @@ Exit codes:
 """
 
 
-class StackOptions(TypedDict, total=False):
-    """Which stack, and the caller's key."""
-
-    url: Required[str]
-    api_key: str | None
-
-
-def _stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of StackOptions, and --json."""
-    return url_option(api_key_option(json_option(function)))
-
-
 def _example(line: str) -> str:
     return f"\b\nExamples:\n  llambda jobs {line}\n"
 
@@ -68,7 +56,7 @@ def command() -> None:
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most N jobs."
 )
-@_stack_options
+@stack_options
 def list_(kind: str | None, limit: int, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """List your jobs, newest first."""
     with open_client(**stack) as client:
@@ -83,7 +71,7 @@ def list_(kind: str | None, limit: int, *, as_json: bool, **stack: Unpack[StackO
 
 @command.command(epilog=_example("show job_4f1c"))
 @click.argument("job", metavar="ID")
-@_stack_options
+@stack_options
 def show(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Show a job: how far it is, what it used, what came of it."""
     with open_client(**stack) as client:
@@ -93,7 +81,7 @@ def show(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
 
 @command.command(epilog=WATCH)
 @click.argument("job", metavar="ID")
-@_stack_options
+@stack_options
 def watch(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> int:
     """Wait until a job has ended, and show how far it is."""
     with open_client(**stack) as client:
@@ -102,7 +90,7 @@ def watch(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> int:
 
 @command.command(epilog=_example("cancel job_4f1c"))
 @click.argument("job", metavar="ID")
-@_stack_options
+@stack_options
 def cancel(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Stop a job; what it has done is kept."""
     with open_client(**stack) as client:
@@ -113,7 +101,7 @@ def cancel(job: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
 @command.command(epilog=_example("retry job_4f1c --watch"))
 @click.argument("job", metavar="ID")
 @click.option("--watch", "watching", is_flag=True, help="Wait until the new job has ended.")
-@_stack_options
+@stack_options
 def retry(job: str, *, watching: bool, as_json: bool, **stack: Unpack[StackOptions]) -> int:
     """Make a job that has ended once more, as a new one."""
     with open_client(**stack) as client:
