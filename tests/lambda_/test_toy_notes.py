@@ -348,6 +348,17 @@ def test_a_store_that_is_down_is_a_503_that_says_when_to_ask_again(checkout: Pat
             assert "DynamoDB table `state`" in answer.json["error"]["message"]
 
 
+def test_a_document_of_more_than_50_mb_is_a_413_and_leaves_nothing(checkout: Path, notebook: str) -> None:
+    document = json.loads((checkout / "run.json").read_text()) | {"server": {"max_body_bytes": 60_000_000}}
+    (checkout / "large.json").write_text(json.dumps(document))
+    with in_process(checkout, checkout, "large.json") as ask:
+        refused = ask("POST", f"{notebook}/notes", {"text": "x" * (50 * 1024 * 1024)})
+        assert (refused.status, refused.json["error"]["code"]) == (413, "document_too_large")
+        assert "52428800 bytes" in refused.json["error"]["message"]
+        kept = ask("POST", f"{notebook}/notes", {"text": "x" * 1_000_000})
+        assert (kept.status, len(ask("GET", f"{notebook}/notes").json["data"])) == (201, 1)
+
+
 @pytest.mark.exact
 def test_a_job_goes_on_after_the_server_was_killed_and_started_again(
     checkout: Path, notebook: str, upstream: Upstream
