@@ -87,7 +87,9 @@ SPELLED_HEX: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
 ZEROS: Final = re.compile(r"(?<![0-9a-fx])0+(?=[0-9])")
 LOCAL_NAME: Final = re.compile(r"(.+\.)?localhost[46]?(\.localdomain[46]?)?|ip6-(localhost|loopback)")
 DOTS: Final = str.maketrans("\u3002\uff61", "..")  # which IDNA takes for dots; NFKC makes the third, \uff0e, one
-IGNORED: Final = "\ufe00\ufe01\ufe0e\ufe0f"  # variation selectors, which IDNA drops; the other signs that it drops do not print
+IGNORED: Final = (
+    "\ufe00\ufe01\ufe0e\ufe0f"  # variation selectors, which IDNA drops; the other signs that it drops do not print
+)
 
 
 def may_connect(address: str, port: int, reach: Reach) -> bool:

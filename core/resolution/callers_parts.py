@@ -30,13 +30,12 @@ def callers_reach(loaded: Loaded) -> Reach:
     return "private" if configurations is not None and configurations.allow_private_urls else "public"
 
 
-def problems_of(loaded: Loaded, part: CallersPart, model: type[BaseModel], path: str) -> dict[str, Problem]:
-    """What callers have set and may not, by the place of each; `path` is that of the config."""
+def problems_of(loaded: Loaded, part: CallersPart, model: type[BaseModel], path: str) -> list[Problem]:
+    """What callers have set and may not; `path` is that of the config."""
     reach = callers_reach(loaded)
-    faults = {name: place_fault(text, reach) for name, text in new_places(part, model)}
-    faults |= dict.fromkeys(foreign_fields(model, part.values), OPERATORS)
-    places = {loaded.places.source_path(f"{path}.{name}"): fault for name, fault in faults.items() if fault}
-    return {place: Problem(place, fault) for place, fault in places.items()}
+    faults = dict.fromkeys(foreign_fields(model, part.values), OPERATORS)
+    faults |= {name: fault for name, text in new_places(part, model) if (fault := place_fault(text, reach))}
+    return [Problem(loaded.places.source_path(f"{path}.{name}"), fault) for name, fault in faults.items()]
 
 
 def new_places(part: CallersPart, model: type[BaseModel]) -> list[tuple[str, str]]:

@@ -100,8 +100,9 @@ def checked_config(
     config, problems = _valid_config(loaded, path, entry, spec)
     part = loaded.callers_parts.get((spec.api, entry.provider_id))
     if part is not None:
+        places = {problem.path for problem in problems}
         forbidden = problems_of(loaded, part, _model(config, spec), f"{path}.config")
-        problems = list(({problem.path: problem for problem in problems} | forbidden).values())
+        problems = problems + [problem for problem in forbidden if problem.path not in places]
     if config is None or problems:
         return None, problems
     if isinstance(config, RemoteConfig):
