@@ -18,8 +18,10 @@ TEXTS: Final = frozenset(
 """Keys whose texts are read by the model, whatever they begin with."""
 CALLS: Final = frozenset({"tool_calls", "function_call"})
 URL_KEY: Final = re.compile(r"(.*_)?(url|uri|image|video|audio|file)s?", re.IGNORECASE)
-WEB: Final = re.compile(r"(?:https?:[/\\]*|[/\\]{2,})", re.IGNORECASE)  # browsers take `http:host` and `//host` too
+PLACE: Final = re.compile(r"https?:[/\\]*|([a-z][a-z0-9+.-]*:)?[/\\]{2,}", re.IGNORECASE)
+"""What stands before a host; browsers take `http:host` and `//host` too."""
 SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+WEB: Final = frozenset({"", "http", "https"})
 BUCKETS: Final = frozenset({"data", "s3", "gs"})  # what leads to no host that the text names
 BLANK: Final = re.compile(r"[\x00-\x20\x7f\x85\xa0\ufeff]")
 PORT: Final = re.compile(r":(\d{1,5})$")
@@ -64,14 +66,17 @@ def _texts(value: object, path: str, key: str) -> Iterator[tuple[str, str, str]]
 
 def _fault(key: str, text: str, reach: Reach) -> str:
     url = BLANK.sub("", text) if BLANK.search(text, 0, MOST_URL) else text
-    web = WEB.match(url)
-    if web is None:
-        scheme = SCHEME.match(url, 0, MOST_URL)
-        known = scheme is None or scheme[1].lower() in BUCKETS or not URL_KEY.fullmatch(key)
-        return "" if known and not url[:5].lower().startswith("file:") else NO_SCHEME
+    start, scheme = PLACE.match(url, 0, MOST_URL), SCHEME.match(url, 0, MOST_URL)
+    name = "" if scheme is None else scheme[1].lower()
+    if name in BUCKETS:
+        return ""
+    if name == "file" or (name not in WEB and URL_KEY.fullmatch(key)):
+        return NO_SCHEME
+    if start is None:
+        return ""
     if len(url) > MOST_URL:
         return TOO_LONG
-    places = [place for rest in {url[web.end() :], unquote(url[web.end() :])} for place in _places(rest)]
+    places = [place for rest in {url[start.end() :], unquote(url[start.end() :])} for place in _places(rest)]
     if not all(may_name(host, port, "operator") for host, port in places):
         return FORBIDDEN
     return "" if all(may_name(host, port, reach) for host, port in places) else PRIVATE
