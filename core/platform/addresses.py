@@ -164,12 +164,12 @@ def _spelled(name: str) -> Iterator[Address]:
 
 
 def _may_name(ip: Address, *, private: bool) -> bool:
-    reached = _underlying(ip)
-    if any(reached in network for network in METADATA + SPECIAL):
+    target = _underlying(ip)
+    if any(target in network for network in METADATA + SPECIAL):
         return False
-    if any(reached in network for network in PRIVATE):
+    if any(target in network for network in PRIVATE):
         return private
-    return isinstance(reached, IPv4Address) or reached in UNICAST
+    return isinstance(target, IPv4Address) or target in UNICAST
 
 
 def _underlying(ip: Address) -> Address:
@@ -195,9 +195,9 @@ def _forms(ip: Address) -> Iterator[IPv4Address]:
 
 def _is_reserved(ip: Address, port: int) -> bool:
     """Whether one of `RESERVED_BY` is there; on this machine by its port alone, for loopback has many addresses."""
-    reached = next((form for form in _forms(ip) if any(form in network for network in HERE)), ip)
-    here = any(reached in network for network in HERE)
-    return any(port == taken and (host is None if here else host == ip) for host, taken in _reserved())
+    target = next((form for form in _forms(ip) if any(form in network for network in HERE)), ip)
+    here = any(target in network for network in HERE)
+    return any(port == reserved and (host is None if here else host == ip) for host, reserved in _reserved())
 
 
 def _reserved() -> Iterator[tuple[Address | None, int]]:

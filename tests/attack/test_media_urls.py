@@ -97,6 +97,7 @@ FINE = [
     "gs://bucket/a.png",
     "aGVsbG8=",
     "file-abc123",
+    "/9j/4AAQSkZJRg==",
 ]
 
 
@@ -149,31 +150,22 @@ async def test_wherever_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", [*URLS, *UNREADABLE])
 def test_each_is_known_in_each_shape(url: str) -> None:
     shapes = SHAPES if url in URLS else SHAPES[:8]
+    shapes = shapes[:8] if url.startswith("//") else shapes
     assert all(refused(chat(with_url(shape, url))) for shape in shapes)
 
 
-async def test_private_ones_need_the_operators_word(tmp_path: Path) -> None:
-    bodies = [chat(with_url(SHAPES[0], url)) for url in PRIVATE]
-    for number, (more, code) in enumerate(
-        (({"configurations": {}}, 400), ({"configurations": None}, 400), ({}, 200), (_allowing(), 200))
-    ):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with serving(folder) as (_, upstream):
-            document = run_config(upstream.url, {"type": "sqlite", "db_path": str(folder / "r.db")}, **more)
-            if "providers" in more:
-                document["providers"]["inference"][0]["config"]["url"] = upstream.url
-            async with client_of(document) as client:
-                for body in bodies:
-                    answer = await client.post("/v1/chat/completions", json=body)
-                    assert answer.status_code == code, (more, answer.text)
-                    assert code == 200 or "allow_private_urls" in message(answer)
-
-
-def _allowing() -> dict[str, Any]:
-    config = {"allow_private_urls": True}
-    entry = {"provider_id": "local", "provider_type": "remote::vllm", "config": config}
-    return {"configurations": None, "providers": {"inference": [entry]}}
+@pytest.mark.parametrize("word", ["none", "off", "stack", "provider"])
+async def test_private_ones_need_the_operators_word(tmp_path: Path, word: str) -> None:
+    sections: dict[str, Any] = {"none": {}, "off": None, "stack": {"allow_private_urls": True}, "provider": None}
+    async with running() as upstream:
+        store = {"type": "sqlite", "db_path": str(tmp_path / "registry.db")}
+        document = run_config(upstream.url, store, configurations=sections[word])
+        document["providers"]["inference"][0]["config"]["allow_private_urls"] = word == "provider"
+        async with client_of(document) as client:
+            for url in PRIVATE:
+                answer = await client.post("/v1/chat/completions", json=chat(with_url(SHAPES[0], url)))
+                assert answer.status_code == (200 if word in {"stack", "provider"} else 400), answer.text
+                assert answer.is_success or "allow_private_urls" in message(answer)
 
 
 async def test_an_external_provider_gets_no_url_to_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,8 +184,12 @@ def test_what_is_public_or_no_url_passes() -> None:
 
 def test_what_is_text_passes_whatever_it_says() -> None:
     url = URLS[0]
-    call = {"id": "1", "type": "function", "function": {"name": "get", "arguments": json.dumps({"url": url})}}
-    bodies = [
+    call: dict[str, Any] = {
+        "id": "1",
+        "type": "function",
+        "function": {"name": "get", "arguments": json.dumps({"url": url})},
+    }
+    bodies: list[dict[str, Any]] = [
         {"messages": [{"role": "user", "content": url}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": url}, url]}]},
         {"messages": [{"role": "assistant", "content": None, "tool_calls": [call | {"url": url}]}]},
@@ -255,6 +251,11 @@ def test_any_text_is_judged_without_an_error(text: str, start: str) -> None:
     for reach in ("operator", "private", "public"):
         refused(body, reach)
     place_fault(start + text, "public")
+
+
+@pytest.mark.parametrize("start", ["//uQxAAA", "/9j/4AAQ", "UklGRg//"])
+def test_base64_is_no_url_whatever_it_begins_with(start: str) -> None:
+    assert not any(refused(chat(with_url(shape, f"{start}{'QUJD' * 5000}")), "public") for shape in SHAPES[8:11])
 
 
 def test_the_head_of_a_large_image_is_enough() -> None:

@@ -12,16 +12,19 @@ import httpx
 import pytest
 
 from core.apis.configurations import Configuration
-from core.config.load import CallersPart, interpret
+from core.config.distributions import find
+from core.config.load import CallersPart, interpret, load
+from core.config.urls import PLACE, origins_of
 from core.config.user_fields import user_fields
+from core.providers.http.remote import RemoteConfig
 from core.resolution.callers_parts import problems_of
-from core.resolution.check import config_class
+from core.resolution.check import check, config_class
 from core.resolution.provider_types import ProviderSpec, built_in
 from core.stores.configurations import sqlite as configurations_sqlite
 from core.stores.configurations.port import Head
 from tests.contract import external
 from tests.contract.test_configurations_policy import by, stack
-from tests.parts.live_stack import CHAT, client_of, entry, message, run_config
+from tests.parts.live_stack import CHAT, client_of, client_over, entry, message, run_config
 from tests.parts.secrets import plant
 from tests.parts.upstream import FakeUpstream, running, status
 
@@ -150,6 +153,59 @@ async def test_of_a_package_whose_author_marks_no_field_none_can_be_registered(
             assert code == 200 or "may be set in the run config alone" in message(answer)
 
 
+MARKED = """
+from typing import Any
+from pydantic import BaseModel, SecretStr, Field
+
+def user(default): return Field(default=default, json_schema_extra={"user_field": True})
+
+class Config(BaseModel):
+    url: str = user("http://own.test")
+    host: str = user("own.test")
+    word: str = user("hi")
+    api_key: SecretStr | None = None
+"""
+
+
+async def test_what_a_packages_author_marks_is_held_to_the_same_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code = MARKED + external.ADAPTER.removeprefix(external.CONFIG) + external.FACTORY
+    external.put(tmp_path, code)
+    own = external.entry(api_key=plant("key-of-an-external-provider"), url="https://own.test", host="own.test")
+    document = json.loads(external.run_config(tmp_path, {"configurations": CLOSED}, inference=[own]).read_text())
+    async with client_of(document) as client:
+        for config in (
+            {"url": "http://169.254.169.254"},
+            {"url": "http://127.0.0.1:9001"},
+            {"url": "file:///etc/passwd"},
+            {"url": "unix:///run/x.sock"},
+            {"host": "169.254.169.254"},
+            {"host": "127.0.0.1:9001"},
+            {"word": "http://0xa9fea9fe/"},
+        ):
+            for path, sent in (
+                (PROVIDERS, body("remote::parrot", config, force=True)),
+                (REGISTER, entry(config, "x", force=True)),
+            ):
+                answer = await client.post(path, json=sent)
+                assert answer.status_code == 400, (config, answer.text)
+        for config, keys in ({"word": "ho"}, []), ({"host": "evil.test"}, ["api_key"]), ({"word": "hu"}, []):
+            answer = await client.post(REGISTER, json=entry(config, "x", force=True))
+            withheld = [f"providers.inference[0].config.{key}" for key in keys]
+            assert (answer.status_code, answer.json()["withheld"]) == (200, withheld), answer.text
+
+
+@pytest.mark.parametrize("spec", built_in().values(), ids=lambda spec: f"{spec.api} {spec.provider_type}")
+def test_every_built_in_type_whose_place_users_may_set_guards_its_sockets(spec: ProviderSpec) -> None:
+    model = config_class(spec)
+    named = [
+        name for name in user_fields(model) - {"endpoint"} if PLACE.fullmatch(name)
+    ]  # Bedrock's is one of two words
+    assert not named or issubclass(model, RemoteConfig)
+
+
 async def test_a_stored_version_of_before_is_held_to_the_same(store: dict[str, Any], theirs: FakeUpstream) -> None:
     old = {"provider_type": "remote::vllm", "config": {"url": theirs.url, "tls_verify": False}, "registered": True}
     configurations = configurations_sqlite.connect(store["db_path"])
@@ -271,10 +327,20 @@ async def test_a_private_place_needs_the_operators_word(store: dict[str, Any]) -
             assert answer.status_code == 200, (url, answer.text)
 
 
-@pytest.mark.parametrize("url", [url for url in HOSTILE if "[::a9fe" not in url])
-def test_nor_does_a_run_config(store: dict[str, Any], url: str) -> None:
-    from core.resolution.check import check
+async def test_the_seeds_own_example_works_on_a_laptop(tmp_path: Path, theirs: FakeUpstream) -> None:
+    port = urlsplit(theirs.url).port
+    seeds = {"provider_id": "local", "provider_type": "remote::vllm", "config": {"url": f"http://localhost:{port}"}}
+    async with running() as own:
+        loaded = load(find("starter"), {"SQLITE_STORE_DIR": str(tmp_path), "VLLM_URL": own.url})
+        async with client_over(loaded) as client:
+            answer = await client.post(f"{REGISTER}/register", json={"config": json.dumps({"inference": [seeds]})})
+            assert answer.status_code == 200, answer.text
+            assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
+    assert theirs.seen[-1].path == "/v1/chat/completions"
 
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_nor_does_a_run_config(store: dict[str, Any], url: str) -> None:
     [problem] = check(interpret(run_config(url, store), {}))
     assert "no provider may have" in problem.message
 
@@ -374,8 +440,6 @@ async def test_the_operators_key_goes_to_no_other_port_and_no_other_field(
 
 
 def test_another_scheme_of_the_same_host_is_another_place() -> None:
-    from core.config.urls import origins_of
-
     secure, plain, other = (
         origins_of({"url": url}) for url in ("https://api.test/v1", "http://api.test/v1", "https://API.test:443/v2")
     )

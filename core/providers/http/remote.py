@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
 if TYPE_CHECKING:
     from core.platform.addresses import Reach
+
+type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Seconds to wait: some, and not for ever."""
 
 
 class RemoteConfig(BaseModel):

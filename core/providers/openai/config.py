@@ -4,17 +4,16 @@ from functools import cache
 import re
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import Remote, RemoteConfig
+from core.providers.http.remote import Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
 KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
-type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(RemoteConfig):
