@@ -205,7 +205,18 @@ async def test_a_read_only_file_system_is_read_and_a_write_is_unavailable(tmp_pa
         await KINDS[name].write(store)
         await store.close()
     mount = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -c "$3" "$1/x.db"'
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh", tmp_path, sys.executable, READ_ONLY]
+    command = [
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        mount,
+        "sh",
+        str(tmp_path),
+        sys.executable,
+        READ_ONLY,
+    ]
     lines = (await asyncio.to_thread(subprocess.check_output, command, text=True)).splitlines()
     assert lines[0] == "True Counts(requests=1, tokens=1)"
     assert [line[:3] for line in lines[1:]] == ["503"] * 4
