@@ -29,7 +29,7 @@ def _undeclared(safety: Value, shields: Entries, places: Places) -> Iterator[Pro
     """Shields of `safety` that the section does not declare: anybody could register one of that name."""
     names = [name for entry in shields for name in _shield_names(entry)]
     for path, value in _shield_lists(safety):
-        for index, name in enumerate(to_list(value)):
+        for index, name in enumerate(value):
             if _is_id(name) and name not in names:
                 message = f"no shield `{name}` is declared in `shields`{did_you_mean(name, names)}"
                 yield Problem(places.source_path(f"safety.{path}[{index}]"), message)
@@ -42,17 +42,16 @@ def _shield_names(entry: Mapping[str, Any]) -> Iterator[str]:
             yield identifier
 
 
-def _shield_lists(safety: Value) -> Iterator[tuple[str, Value]]:
+def _shield_lists(safety: Value) -> Iterator[tuple[str, Sequence[Value]]]:
     section = to_mapping(safety)
-    lists = {"default_shields": section.get("default_shields")}
-    lists |= {
-        f"rules[{index}].shields": rule.get("shields") for index, rule in enumerate(_entries(section.get("rules")))
-    }
-    for path, value in lists.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{path}.{name}", value.get(name)) for name in ("input", "output"))
-        else:
-            yield path, [value] if isinstance(value, str) else value
+    yield from _both("default_shields", section.get("default_shields"))
+    for index, rule in enumerate(_entries(section.get("rules"))):
+        yield from _both(f"rules[{index}].shields", rule.get("shields"))
+
+
+def _both(path: str, value: Value) -> Iterator[tuple[str, Sequence[Value]]]:
+    yield path, to_list(value)
+    yield from ((f"{path}.{name}", to_list(names)) for name, names in to_mapping(value).items())
 
 
 def _entries(value: Value) -> Entries:

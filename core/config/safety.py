@@ -3,7 +3,8 @@
 Source: SafetyConfig of OGX 1.5.0, which has `default_shield_id`; `default_shields` and `rules` are llambda's own.
 """
 
-from typing import Annotated, Self
+from collections.abc import Sequence
+from typing import Annotated, Self, cast
 
 from pydantic import BeforeValidator, model_validator
 
@@ -12,9 +13,11 @@ from core.config.records import Record, Text
 
 
 def _for_both(value: object) -> object:
-    """A plain list, or one name alone, judges requests and replies."""
-    names = [value] if isinstance(value, str) else value
-    return {"input": names, "output": names} if isinstance(names, list | tuple) else names
+    """A plain list judges both requests and replies."""
+    if not isinstance(value, list | tuple):
+        return value
+    names = cast("Sequence[object]", value)
+    return {"input": names, "output": names}
 
 
 class ShieldLists(Record):

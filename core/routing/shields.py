@@ -74,10 +74,10 @@ def _names(lists: ShieldLists) -> Names:
 
 def _from_metadata(row: Resource) -> Names:
     metadata: dict[str, Any] = row.attributes["metadata"]
-    before, after = (list(metadata.get(field) or ()) for field in SHIELDS)
-    return before, after
+    before, after = SHIELDS
+    return list(metadata.get(before) or ()), list(metadata.get(after) or ())
 
 
 def _union(lists: Sequence[Names]) -> Names:
-    before, after = (list(dict.fromkeys(name for names in lists for name in names[index])) for index in (0, 1))
-    return before, after
+    before, after = (dict.fromkeys(name for names in lists for name in names[index]) for index in (0, 1))
+    return list(before), list(after)
