@@ -163,6 +163,16 @@ class GuardedRegistry:
         """What the run config declares that is served there, whoever may see it: its shields hold for other names too."""
         return self._registry.declared_at(provider_id, provider_resource_id)
 
+    def declares(self, identifier: str) -> bool:
+        """Whether the run config says what this means, whoever may see it."""
+        return self._registry.declares(identifier)
+
+    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What holds for every name of a place because anybody is anybody: what is registered there, without auth."""
+        if self._guard.principal is None or not self._guard.principal.anonymous:
+            return ()
+        return await self._registry.registered_at(provider_id, provider_resource_id)
+
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
         return self._registry.provider_of(body)

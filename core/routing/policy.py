@@ -53,6 +53,13 @@ def owner_of(principal: Principal | None) -> dict[str, Any] | None:
     return {"principal": principal.id, "attributes": shared}
 
 
+def same_owner(one: Owner | None, other: Owner | None) -> bool:
+    """Whether both are the same principal's, whatever attributes it had when; what nobody owns is everybody's."""
+    if one is None or other is None:
+        return one is other
+    return all(one.get(name) == other.get(name) for name in {*one, *other} - {"attributes"})
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`rule` decided, which is at `index` of the policy; both are None where no rule did."""
@@ -121,9 +128,9 @@ class _Matcher:
         if not self._means(entity, also):
             return f"it is about `{scope.resource}`"
         for text, condition in self._when:
-            if not _holds(condition, principal, entity.owner):
+            if not holds(condition, principal, entity.owner):
                 return f"`{text}` does not hold"
-        if self._unless and all(_holds(condition, principal, entity.owner) for _, condition in self._unless):
+        if self._unless and all(holds(condition, principal, entity.owner) for _, condition in self._unless):
             return f"excepted by {' and '.join(f'`{text}`' for text, _ in self._unless)}"
         return None
 
@@ -134,7 +141,7 @@ class _Matcher:
         return any(pattern.fullmatch(f"{entity.kind}::{name}") for name in (entity.identifier, *also))
 
 
-def _holds(condition: Condition, principal: Principal, owner: Owner | None) -> bool:
+def holds(condition: Condition, principal: Principal, owner: Owner | None) -> bool:
     return _is_so(condition, principal, owner) is not condition.negated
 
 
