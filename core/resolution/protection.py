@@ -13,12 +13,13 @@ from core.frame.callers import Principal
 from core.platform.suggestions import did_you_mean
 from core.routing.policy import Heir
 from core.stores.answers.port import AnswerStore
-from core.stores.connect import ANSWERS, COUNTERS, Stores
+from core.stores.connect import ANSWERS, COUNTERS, SEMAPHORES, Stores
 from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
+    from core.quota.streams import StreamLimit
 
 API_KEY: Final = "api_key"
 
@@ -123,6 +124,15 @@ def connect_quota(quota: QuotaConfig | None, stores: Stores, *, authenticated: b
             "anonymous_max_requests applies to all and authenticated_max_requests to none"
         )
     return Quota(quota, stores.get(COUNTERS))
+
+
+def connect_stream_limit(quota: QuotaConfig | None, stores: Stores) -> "StreamLimit | None":
+    """The streams that each client has open, in the quota's store; None where nothing limits them."""
+    if quota is None or (quota.max_streams is None and all(r.max_streams is None for r in quota.roles.values())):
+        return None
+    from core.quota.streams import StreamLimit
+
+    return StreamLimit(quota, stores.get(SEMAPHORES))
 
 
 def connect_idempotency(stores: Stores, apis: Collection[str]) -> AnswerStore | None:

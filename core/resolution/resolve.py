@@ -16,7 +16,13 @@ from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
-from core.resolution.protection import connect_auth, connect_idempotency, connect_quota, heir_of
+from core.resolution.protection import (
+    connect_auth,
+    connect_idempotency,
+    connect_quota,
+    connect_stream_limit,
+    heir_of,
+)
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
 from core.routing.catalog import Ask, Catalog
@@ -78,6 +84,7 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
     stack = Stack(loaded, config, _enforcement(auth), Stores(config), circuits=_circuits(config), version=version)
     stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
     stack.quota = connect_quota(config.server.quota, stack.stores, authenticated=stack.authenticator is not None)
+    stack.stream_limit = connect_stream_limit(config.server.quota, stack.stores)
     stack.answers = connect_idempotency(stack.stores, apis)
     if config.configurations is not None:
         from core.resolution.live.poller import poller_of
