@@ -16,7 +16,13 @@ from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
-from core.resolution.protection import connect_auth, connect_idempotency, connect_quota, connect_stream_limit
+from core.resolution.protection import (
+    connect_auth,
+    connect_idempotency,
+    connect_quota,
+    connect_stream_limit,
+    heir_of,
+)
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
 from core.routing.catalog import Ask, Catalog
@@ -108,7 +114,9 @@ def _shared_circuits(_config: str, failures: int, open_seconds: float) -> Circui
 def _enforcement(auth: AuthConfig | None) -> Enforcement:
     """Without auth every caller is the same one: nothing is hidden from it that a 404's time could tell."""
     rules = DEFAULT_POLICY if auth is None or auth.access_policy is None else auth.access_policy
-    return Enforcement(Policy(rules), 0.0 if auth is None else NOT_FOUND_FLOOR_SECONDS)
+    if auth is None:
+        return Enforcement(Policy(rules))
+    return Enforcement(Policy(rules, heir_of(auth)), NOT_FOUND_FLOOR_SECONDS)
 
 
 def _registry(stack: Stack, kind: Kind) -> RegistryFactory:

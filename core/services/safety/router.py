@@ -12,7 +12,6 @@ from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, RegistryFactory
-from core.routing.policy import holds
 
 MOST_INPUTS: Final = 32  # each is a call of its own to the shield's provider
 MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
@@ -105,7 +104,7 @@ class SafetyRouter:
         return shields[0]
 
     def _owns(self, shield: Resource) -> bool:
-        return holds(parse_condition("user is owner"), self._call.principal, shield.owner)
+        return self._shields.holds(parse_condition("user is owner"), self._call.principal, shield.owner)
 
     def _provider(self, shield: Resource) -> SafetyProvider:
         provider = self._providers.get(shield.provider_id)
