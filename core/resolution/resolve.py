@@ -73,7 +73,8 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
             continue
         spec = spec_of(specs, api, loaded.places.source_path(path), entry)
         alone = not (spec.api_dependencies or spec.optional_api_dependencies)
-        same = next((i for i in reusable if alone and i.api == api and i.entry == entry), None)
+        part = loaded.callers_parts.get((api, entry.provider_id))
+        same = next((i for i in reusable if alone and (i.api, i.entry, i.part) == (api, entry, part)), None)
         stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))
         if stack.circuits is not None and same is None:
             stack.circuits.forget(entry.provider_id)

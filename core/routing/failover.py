@@ -99,7 +99,8 @@ class Failover:
             )
         data, observed = self._call.provider_data, self._call.observed
         if data and isinstance(provider, TakesProviderData):
-            provider = provider.with_provider_data(data)
+            with ActingFor(self._caller):
+                provider = provider.with_provider_data(data)
         observed.provider, observed.provider_model = target.provider_id, target.model
         with observed.upstream, ActingFor(self._caller):
             return await ask(provider, target.model)
