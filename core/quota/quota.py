@@ -37,13 +37,16 @@ class Ticket:
         self._key = key
         self._reserved = reserved
 
-    async def settle(self, tokens: int | None, further: int = 0) -> None:
-        """Correct the reservation to the tokens used, which None leaves as it is, and add the `further` ones.
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+        """Correct the reservation to the tokens used, and add the `further` ones.
+
+        None leaves it as it is, or corrects it to `least`, where that is more.
 
         Only the first call counts. It never raises: where the store fails, the reservation stays.
         """
         store, self._store = self._store, None
-        used = (self._reserved if tokens is None else _bounded(tokens)) + _bounded(further)
+        own = max(self._reserved, _bounded(least)) if tokens is None else _bounded(tokens)
+        used = own + _bounded(further)
         if store is None or used == self._reserved:
             return
         try:

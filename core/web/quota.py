@@ -59,7 +59,7 @@ async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
         failed = response.failed if isinstance(response, StreamedResponse) else response.status_code >= LOWEST_FAILURE
         abandoned = response.status_code == ClientLeft.status
         charge = call.end(failed=failed and not abandoned)
-        await ticket.settle(charge.tokens, charge.further)
+        await ticket.settle(charge.tokens, charge.further, charge.least)
 
     if isinstance(response, StreamedResponse):
         response.closing = settle
