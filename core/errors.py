@@ -189,9 +189,9 @@ class QuotaExceeded(ApiError):
     type = "rate_limit_error"
     code = "quota_exceeded"
 
-    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None, reason: str = "") -> None:
         """`retry_after` is in seconds, to the end of the window; `headers` are the RateLimit ones."""
-        super().__init__("Quota exceeded", headers={"retry-after": str(retry_after), **(headers or {})})
+        super().__init__(f"Quota exceeded{reason}", headers={"retry-after": str(retry_after), **(headers or {})})
 
     @override
     def body(self) -> JsonBody:

@@ -109,7 +109,8 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
     if served.quota is not None and not open_ and (operation is None or operation.counted):
         from core.web.quota import QuotaMiddleware
 
-        middlewares.append(QuotaMiddleware(served.quota, None if operation is None else operation.token_bound()))
+        counts = (None, None) if operation is None else (operation.token_bound(), operation.part_count())
+        middlewares.append(QuotaMiddleware(served.quota, *counts))
     config = served.config.server.idempotency
     if operation is not None and operation.idempotent and config is not None and served.answers is not None:
         from core.web.idempotency import IdempotencyMiddleware

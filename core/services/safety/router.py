@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from core.apis.safety import ModerationRequest, RunShieldRequest, SafetyProvider, Violation
+from core.apis.safety import MOST_INPUTS, ModerationRequest, RunShieldRequest, SafetyProvider, Violation
 from core.config.policy import parse_condition
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import ANONYMOUS, ActingFor, Call
@@ -13,7 +13,6 @@ from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, RegistryFactory
 
-MOST_INPUTS: Final = 32  # each is a call of its own to the shield's provider
 MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
 
 
