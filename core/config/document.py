@@ -1,7 +1,7 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
 Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
-`server.idempotency`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
+`server.idempotency`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
+from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
 
 
@@ -118,6 +119,7 @@ class RunConfig(Record):
     state: dict[str, Any] = {}
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    safety: SafetyConfig = Field(default_factory=SafetyConfig)
     configurations: ConfigurationsConfig | None = None
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)

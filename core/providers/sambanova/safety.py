@@ -12,6 +12,7 @@ from pydantic import SecretStr, model_validator
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest
 from core.apis.safety import SafetyProvider, Violation
+from core.apis.usage import Meter
 from core.config.urls import UpstreamUrl
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable
 from core.frame.callers import CURRENT_CALL
@@ -54,7 +55,9 @@ class _Charged:
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         reply = await self._remote.chat_completion(request)
         if (call := CURRENT_CALL.get()) is not None:
-            call.cause().add_usage(reply.get("usage"))
+            meter = Meter(request)
+            meter.feed(reply)
+            meter.charge(call.cause(), "whole")
         return reply
 
 

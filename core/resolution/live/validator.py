@@ -72,6 +72,7 @@ class RunConfigValidator:
         earlier = apply_overlay(self._loaded, before)
         old, new = _entries(earlier if earlier.config is not None else self._loaded), _entries(merged)
         problems += await self._orphans([key for key in old if key not in new])
+        problems += await self._shadows([key for key in new if key not in old], new)
         changed = [key for key in new if old.get(key, ("", None))[1] != new[key][1]]
         problems += await self._refused_hosts(merged, changed)
         if ask and not problems:
@@ -106,6 +107,19 @@ class RunConfigValidator:
             if users:
                 message = f"provider `{name}` serves {', '.join(users)}; unregister what it serves first"
                 problems.append(Problem("provider_id", message))
+        return problems
+
+    async def _shadows(self, added: Iterable[tuple[str, str]], entries: Entries) -> list[Problem]:
+        """Ids of new providers that would change what names mean; which names is not said: not everyone may see them."""
+        problems: list[Problem] = []
+        for api, name in added:
+            others = [other for other_api, other in entries if other_api == api and other != name]
+            rows = [(kind, row) for kind in manifest(api).kinds for row in await self._resources(kind)]
+            names = [*others, *(row.identifier for _, row in rows)]
+            served = {place.provider_id for kind, row in rows for place in _places(kind, row)}
+            if name in served or any(_begins(name, other) for other in names) or any(_begins(o, name) for o in others):
+                message = f"`{name}` is in use: names begin with it or are served by it, or it begins as another provider's id"
+                problems.append(Problem("provider_id", f"{message}; choose another"))
         return problems
 
     async def _find_unserved(self, kind: Kind, name: str, earlier: Loaded, merged: Loaded) -> list[Problem]:
@@ -170,6 +184,10 @@ class RunConfigValidator:
 
 def _entries(loaded: Loaded) -> Entries:
     return {(api, entry.provider_id): (path, entry) for api, path, entry in loaded.provider_entries()}
+
+
+def _begins(provider_id: str, name: str) -> bool:
+    return name.startswith(f"{provider_id}/")
 
 
 def _places(kind: Kind, resource: Resource) -> list[Resource]:

@@ -11,6 +11,7 @@ from core.apis.inference import (
     InferenceProvider,
     ModelType,
 )
+from core.apis.usage import Ending, Meter
 from core.config.media_urls import find_refused_url
 from core.errors import InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, ActingFor, Call
@@ -82,28 +83,35 @@ class InferenceRouter:
         return targets_of(resource)
 
     async def _answer(self, request: ModelRequest, targets: list[Target], ask: Ask[JsonObject]) -> JsonObject:
+        meter = Meter(request)
         try:
             reply = await self._attempts.answer(targets, ask)
         except asyncio.CancelledError:  # somebody left; what the provider made until then it will never say
-            self._call.add_tokens(None)
+            meter.charge(self._call, "left")
             raise
-        self._call.add_usage(reply.get("usage"))
+        meter.feed(reply)
+        meter.charge(self._call, "whole")
         reply["model"] = request.model
         return reply
 
     async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
         """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
         include_usage = bool((request.stream_options or {}).get("include_usage"))
-        usage: object = None
+        meter = Meter(request)
+        ending: Ending = "left"
         try:
             while (chunk := await self._next(chunks)) is not None:
-                usage = chunk.get("usage") or usage
+                meter.feed(chunk)
                 if not include_usage and _drop_usage(chunk):
                     continue
                 chunk["model"] = request.model
                 yield chunk
-        finally:  # once, by the last usage: some providers report the sum so far with every chunk
-            self._call.add_usage(usage)
+            ending = "whole"
+        except Exception:
+            ending = "broken"
+            raise
+        finally:
+            meter.charge(self._call, ending)
             with ActingFor(self._caller):
                 await chunks.aclose()
 
