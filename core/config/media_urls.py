@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel
 
-from core.platform.addresses import Reach, may_name
+from core.platform.addresses import Reach, literal_addresses, may_name
 
 FIELDS: Final = ("messages", "input", "prompt", "documents", "query")  # of a request; some of them are vLLM's
 TEXTS: Final = frozenset(
@@ -101,7 +101,9 @@ def _fault(key: str, text: str, reach: Reach) -> str:
 def _places(rest: str) -> Iterator[tuple[str, int]]:
     """Each host that a reader may find behind the slashes, with its port: some end it at a backslash, some at an @."""
     for authority in {re.split(r"[/?#]", rest, maxsplit=1)[0], re.split(r"[/\\?#]", rest, maxsplit=1)[0]}:
-        for part in authority.split("@"):
+        *users, last = authority.split("@")
+        for part in (*users, last):
             port = PORT.search(part)
             host = part.partition("]")[0] if part.startswith("[") else part.partition(":")[0]
-            yield host, int(port[1]) if port else 0
+            if part is last or literal_addresses(host):  # a user's name is no host, but where it is an address
+                yield host, int(port[1]) if port else 0

@@ -85,7 +85,13 @@ HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})(
 SPELLED: Final = re.compile(r"(?<!\d)(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?!\d)")
 SPELLED_HEX: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
 ZEROS: Final = re.compile(r"(?<![0-9a-fx])0+(?=[0-9])")
-LOCAL_NAME: Final = re.compile(r"(.+\.)?localhost[46]?(\.localdomain[46]?)?|ip6-(localhost|loopback)")
+LOCAL_NAME: Final = re.compile(
+    r"[^.]*|(.+\.)?(localhost[46]?|localdomain[46]?|local|internal|intranet|lan|corp|home\.arpa|svc|localtest\.me|lvh\.me|vcap\.me)"
+)
+"""What no public name is, or is for this machine by what its owner says: a name without a dot, and these."""
+WILDCARD: Final = re.compile(
+    r".+\.(nip|sslip|xip)\.io|.+\.traefik\.me"
+)  # they answer a name with the address within it
 DOTS: Final = str.maketrans("\u3002\uff61", "..")  # which IDNA takes for dots; NFKC makes the third, \uff0e, one
 IGNORED: Final = (
     "\ufe00\ufe01\ufe0e\ufe0f"  # variation selectors, which IDNA drops; the other signs that it drops do not print
@@ -144,6 +150,8 @@ def may_name(host: str, port: int, reach: Reach) -> bool:
         return all(may_connect(str(ip), port, reach) for ip in literals)
     name = _plain(host)
     if reach == "public" and LOCAL_NAME.fullmatch(name):
+        return False
+    if WILDCARD.fullmatch(name) and not all(may_connect(str(address), port, reach) for address in _spelled(name)):
         return False
     return name not in METADATA_NAMES and not any(is_metadata(address) for address in _spelled(name))
 

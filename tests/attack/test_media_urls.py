@@ -87,7 +87,15 @@ SHAPES: list[dict[str, Any]] = [
     {"type": "unheard_of", "whatever": {"deep": [{"er": "URL"}]}},
     {"image_url": {"url": "URL"}},
 ]
-PRIVATE = ["http://127.0.0.1/a.png", "http://localhost:9000/", "http://0x7f.1/", "http://10.0.0.1/", "http://[::1]/"]
+PRIVATE = [
+    "http://127.0.0.1/a.png",
+    "http://localhost:9000/",
+    "http://redis:6379/",
+    "http://a.b.internal./",
+    "http://0x7f.1/",
+    "http://10.0.0.1/",
+    "http://[::1]/",
+]
 FINE = [
     "https://images.example.com/a.png?b=http://169.254.169.254/#c@d",
     "http://8.8.8.8/a.png",
