@@ -16,10 +16,12 @@ from core.config.distributions import find
 from core.config.load import CallersPart, interpret, load
 from core.config.urls import PLACE, origins_of
 from core.config.user_fields import user_fields
+from core.frame.callers import ANONYMOUS, ActingFor, Call, Principal
 from core.providers.http.remote import RemoteConfig
-from core.resolution.callers_parts import problems_of
+from core.resolution.callers_parts import keep_keys_from, problems_of, reach_of
 from core.resolution.check import check, config_class
 from core.resolution.provider_types import ProviderSpec, built_in
+from core.routing.policy import owner_of
 from core.stores.configurations import sqlite as configurations_sqlite
 from core.stores.configurations.port import Head
 from tests.contract import external
@@ -349,6 +351,14 @@ def test_nor_does_a_run_config(store: dict[str, Any], url: str) -> None:
     assert "no provider may have" in problem.message
 
 
+def test_who_registers_gives_a_type_no_reach_of_the_operators(store: dict[str, Any]) -> None:
+    for section, reach in (CLOSED, "public"), (OPEN, "private"), (None, "public"):
+        loaded = interpret(run_config("http://gpu", store, configurations=section), {})
+        assert reach_of(loaded, CallersPart({}, None)) == reach
+        assert reach_of(loaded, CallersPart({"url": "https://e.test"}, {"url": "https://own.test"})) == reach
+        assert reach_of(loaded, CallersPart({"timeout": 7}, {"url": "http://gpu"})) == "operator"
+
+
 async def test_the_default_place_of_a_type_is_no_way_to_this_machine(store: dict[str, Any]) -> None:
     async with serving(store, CLOSED) as (client, _):
         answer = await client.post(PROVIDERS, json=body("remote::ollama", {}, force=True))
@@ -359,10 +369,11 @@ async def test_the_default_place_of_a_type_is_no_way_to_this_machine(store: dict
 
 async def test_what_the_run_config_names_stays_where_it_is(store: dict[str, Any]) -> None:
     async with serving(store, CLOSED) as (client, own):
-        same = await client.post(REGISTER, json=entry({"timeout": 7, "url": own.url}))
-        assert same.status_code == 200, same.text
-        assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
-        assert own.seen[-1].headers["authorization"] == "Bearer operators-own"
+        for config in {"timeout": 7, "url": own.url}, {"url": f"{own.url}/v1"}:
+            same = await client.post(REGISTER, json=entry(config))
+            assert (same.status_code, same.json()["withheld"]) == (200, []), same.text
+            assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
+            assert own.seen[-1].headers["authorization"] == "Bearer operators-own"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.1.2.3", "::ffff:127.0.0.1"])
@@ -388,6 +399,10 @@ async def test_a_name_that_changes_its_mind_gains_nothing(
         await client.post("/v1/models", json={"model_id": "x", "provider_id": "more", "provider_model_id": "m"})
         for model in ("x", "more/m"):
             assert (await client.post("/v1/chat/completions", json=CHAT | {"model": model})).is_error
+        lookups(monkeypatch, moved=["8.8.8.8", "127.0.0.1"])
+        answer = await client.post(REGISTER, json=entry({"url": f"http://moved.test:{port}"}, force=True))
+        assert answer.status_code == 200, answer.text
+        assert (await client.post("/v1/chat/completions", json=CHAT)).is_error
         for path in (PROVIDERS, "/v1/inspect/environment", "/v1/models"):
             await client.get(path)
     assert theirs.seen == []
@@ -480,6 +495,54 @@ async def test_nor_to_a_place_that_another_gave_to_a_provider_of_the_run_config(
             assert answer.status_code == 200
     assert len(theirs.seen) > 1
     assert all(plant("key-that-ada-brings") not in str(seen.headers) for seen in theirs.seen)
+
+
+async def test_a_provider_of_the_run_config_gets_callers_keys_whoever_tunes_it(tmp_path: Path) -> None:
+    data = {"x-llamastack-provider-data": json.dumps({"vllm_api_token": plant("key-that-ada-brings")})}
+    async with running() as own:
+        document = run_config(own.url, {"type": "sqlite", "db_path": str(tmp_path / "registry.db")})
+        async with client_of(document) as client:
+            assert (await client.post(REGISTER, json=entry({"timeout": 9}))).status_code == 200
+            assert (await client.post("/v1/chat/completions", json=CHAT, headers=data)).status_code == 200
+            assert own.seen[-1].headers["authorization"] == f"Bearer {plant('key-that-ada-brings')}"
+
+
+class Keyed:
+    """A provider that says what data it was given."""
+
+    def __init__(self, data: object = None) -> None:
+        self.data = data
+
+    def with_provider_data(self, data: object) -> "Keyed":
+        return Keyed(data)
+
+
+@pytest.mark.parametrize(
+    ("caller", "given"),
+    [
+        (Principal("ada", {"roles": ("dev",)}, "issuer"), True),
+        (Principal("ada", {"roles": ("admin",)}, "issuer"), True),
+        (Principal("bob", {"roles": ("dev",)}, "issuer"), False),
+        (Principal("ada", {"roles": ("dev",)}, "another"), False),
+        (Principal("ada", {"roles": ("dev",)}), False),
+        (ANONYMOUS, False),
+        (None, False),
+    ],
+)
+def test_an_owner_is_known_by_id_and_issuer(caller: Principal | None, given: bool) -> None:  # noqa: FBT001 - a parameter
+    owner = owner_of(Principal("ada", {"roles": ("dev",)}, "issuer"))
+    part = CallersPart({"url": "https://e.test"}, None, owner)
+    provider: Any = keep_keys_from(Keyed(), part, external=False)
+    with ActingFor(None if caller is None else Call(caller)):
+        assert (provider.with_provider_data({"k": 1}).data is not None) == given
+
+
+def test_of_an_external_provider_any_value_of_a_callers_may_be_its_place() -> None:
+    provider = Keyed()
+    for values, external_one, kept in ({"word": "x"}, True, True), ({"word": "x"}, False, False), ({}, True, False):
+        part = CallersPart(values, None)
+        assert (keep_keys_from(provider, part, external=external_one) is not provider) == kept
+    assert keep_keys_from(provider, None, external=True) is provider
 
 
 @asynccontextmanager
