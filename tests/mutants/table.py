@@ -37,7 +37,7 @@ TABLE: Final = (
             "tests/attack/test_urls.py",
         ),
     ),
-    Row("core.resolution.callers_parts", ("tests/attack/test_urls.py",)),
+    Row("core.resolution.callers_parts", ("tests/attack/test_registered_providers.py", "tests/attack/test_urls.py")),
     Row("core.web.uploads", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.multipart", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.byte_answers", ("tests/unit/web/test_byte_answers.py",)),
