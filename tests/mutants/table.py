@@ -28,7 +28,10 @@ TABLE: Final = (
     Row("core.auth.jwt_verifier", ("tests/unit/auth/test_jwt_verifier.py", "tests/contract/test_auth_tokens.py")),
     Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
     Row("core.config.media_urls", ("tests/attack/test_media_urls.py",)),
-    Row("core.config.urls", ("tests/attack/test_urls.py", "tests/attack/test_media_urls.py")),
+    Row(
+        "core.config.urls",
+        ("tests/unit/config/test_urls.py", "tests/attack/test_urls.py", "tests/attack/test_media_urls.py"),
+    ),
     Row(
         "core.platform.addresses",
         (
