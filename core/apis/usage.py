@@ -23,7 +23,7 @@ NOT_PROMPT: Final = frozenset({"data", "file_data", "role", "type", "url"})  # i
 class Meter:
     """Measures one answer: fed with it, whole or chunk by chunk, and then charged."""
 
-    __slots__ = ("_bytes", "_began", "_chunks", "_has_report", "_reported", "_request", "_usage")
+    __slots__ = ("_began", "_bytes", "_chunks", "_has_report", "_reported", "_request", "_usage")
 
     def __init__(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
         self._request = request
