@@ -49,7 +49,16 @@ DELTAS = {
     "tool calls": tool_call('{"a"'),
     "an unknown field": {"thinking": [{"text": " word"}]},
 }
-TOTALS = [None, {}, [], "x", {"total_tokens": None}, {"total_tokens": -7}, {"total_tokens": "9"}, {"total_tokens": 1.5}]
+TOTALS: list[object] = [
+    None,
+    {},
+    [],
+    "x",
+    {"total_tokens": None},
+    {"total_tokens": -7},
+    {"total_tokens": "9"},
+    {"total_tokens": 1.5},
+]
 
 
 def answer_with(stack: Stack, reply: Reply) -> None:

@@ -25,8 +25,8 @@ async def opened() -> AsyncGenerator[Open]:
     def opened(
         path: Path, *, patience: float = 60, clock: Clock | None = None, uptime: Clock | None = None
     ) -> SqliteCounters:
-        clock, uptime = clock or Clock(), uptime or clock or Clock()
-        stores.append(SqliteCounters(path, namespace="", patience=patience, clock=clock, uptime=uptime))
+        clock = clock or Clock()
+        stores.append(SqliteCounters(path, namespace="", patience=patience, clock=clock, uptime=uptime or clock))
         return stores[-1]
 
     yield opened

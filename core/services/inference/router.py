@@ -13,7 +13,7 @@ from core.apis.inference import (
     ModelType,
 )
 from core.apis.usage import Ending, Meter
-from core.errors import InvalidRequest, NotFound
+from core.errors import ApiError, InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker
@@ -115,7 +115,7 @@ class InferenceRouter:
                 chunk["model"] = request.model
                 yield chunk
             ending = "whole"
-        except Exception:
+        except ApiError:
             ending = "broken"
             raise
         finally:

@@ -22,7 +22,7 @@ COUNT: Final = "SET #expires = :expires, #mark = :mark ADD #requests :requests, 
 ADJUST: Final = "SET #mark = :mark ADD #requests :requests, #tokens :tokens"
 UNMARKED: Final = "(attribute_not_exists(#mark) OR #mark < :mark)"
 THERE: Final = "attribute_exists(pk)"
-NAMES: Final = {"#requests": "requests", "#tokens": "tokens"}
+NAMES: Final = {"#expires": "expires", "#requests": "requests", "#tokens": "tokens"}
 
 
 class DynamoCounters:
@@ -39,12 +39,11 @@ class DynamoCounters:
         bounds = {name: bound for name, bound in _bounds(below).items() if bound is not None}
         if any(bound <= 0 for bound in bounds.values()):
             return Admission(admitted=False, counts=await self.read(key))
-        values = {":expires": number_value(expires)} | {f":{name}_below": number_value(n) for name, n in bounds.items()}
+        values = {":expires": expires, ":requests": requests, ":tokens": tokens}
+        values |= {f":{name}_below": bound for name, bound in bounds.items()}
         conditions = [f"(attribute_not_exists(#{name}) OR #{name} < :{name}_below)" for name in bounds]
         with self._marks.mark() as mark:
-            request = self._update(key, mark, COUNT, conditions, Counts(requests, tokens))
-            request["ExpressionAttributeNames"] = {**NAMES, "#mark": mark.name, "#expires": "expires"}
-            request["ExpressionAttributeValues"] = {**request["ExpressionAttributeValues"], **values}
+            request = self._update(key, mark, COUNT, conditions, values)
             async with self._client() as client:
                 try:
                     answer = await client.update_item(
@@ -59,7 +58,7 @@ class DynamoCounters:
 
     async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
         with self._marks.mark() as mark:
-            request = self._update(key, mark, ADJUST, [THERE], Counts(requests, tokens))
+            request = self._update(key, mark, ADJUST, [THERE], {":requests": requests, ":tokens": tokens})
             async with self._client() as client:
                 with suppress(client.exceptions.ConditionalCheckFailedException):
                     await client.update_item(**request)
@@ -75,15 +74,19 @@ class DynamoCounters:
     async def close(self) -> None:
         await self._table.close()
 
-    def _update(self, key: str, mark: Mark, expression: str, conditions: list[str], counts: Counts) -> dict[str, Any]:
-        values = {":mark": mark.number, ":requests": counts.requests, ":tokens": counts.tokens}
+    def _update(
+        self, key: str, mark: Mark, expression: str, conditions: list[str], values: dict[str, int]
+    ) -> dict[str, Any]:
+        names = {**{alias: name for alias, name in NAMES.items() if alias in expression}, "#mark": mark.name}
         return {
             "TableName": self._table.name,
             "Key": self._key(key),
             "UpdateExpression": expression,
             "ConditionExpression": " AND ".join([UNMARKED, *conditions]),
-            "ExpressionAttributeNames": {**NAMES, "#mark": mark.name},
-            "ExpressionAttributeValues": {name: number_value(value) for name, value in values.items()},
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {
+                name: number_value(value) for name, value in (values | {":mark": mark.number}).items()
+            },
         }
 
     async def _remove(self, key: str, marks: list[str]) -> None:
