@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, override
 
 STATE_RETRY_SECONDS: Final = 5
+STREAM_RETRY_SECONDS: Final = 5
 
 type JsonBody = dict[str, dict[str, Any]]
 
@@ -196,6 +197,19 @@ class QuotaExceeded(ApiError):
     def body(self) -> JsonBody:
         """Exactly what Llama Stack answers: the message alone."""
         return {"error": {"message": self.message}}
+
+
+class TooManyStreams(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_streams"
+
+    def __init__(self, most: int) -> None:
+        """`most` is how many the caller may have open at a time."""
+        super().__init__(
+            f"You may have {most} streams open at a time. Close one, or wait until one has ended.",
+            headers={"retry-after": str(STREAM_RETRY_SECONDS)},
+        )
 
 
 class UpstreamThrottled(ApiError):

@@ -5,6 +5,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 import logging
 from typing import Any, Final
+from urllib.parse import quote
 
 from core.frame.observed import Observed
 
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 class Principal:
     """A caller whose identity was verified.
 
-    `id` is unique among those that `vouched_by`, an auth provider, vouches for; `attributes` are lists of names, as
-    `{"roles": ("admin",)}`.
+    `id` is unique among those that `vouched_by`, an auth provider with its issuer, vouches for; `attributes` are lists
+    of names, as `{"roles": ("admin",)}`.
     """
 
     id: str
@@ -33,6 +34,20 @@ class Principal:
     def anonymous(self) -> bool:
         """True where no auth is configured: then every caller is this one."""
         return not self.id
+
+    @property
+    def issuer(self) -> str:
+        """Of `vouched_by` what follows the auth provider's type, "" where there is no more."""
+        return self.vouched_by.partition(" ")[2]
+
+    @property
+    def identity(self) -> str:
+        """Its name among the callers of all issuers, in ASCII without blanks; "" for the anonymous one."""
+        return "" if self.anonymous else f"{_quote(self.vouched_by)}:{_quote(self.id)}"
+
+
+def _quote(part: str) -> str:
+    return quote(part, safe="", errors="surrogatepass")  # a lone surrogate, which a JSON claim can spell
 
 
 ANONYMOUS: Final = Principal("", {})

@@ -13,6 +13,7 @@ from core.apis.inference import (
     ModelType,
 )
 from core.apis.usage import Ending, Meter
+from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
@@ -43,30 +44,31 @@ class InferenceRouter:
         self._attempts = Failover(providers, circuits, call)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        targets = await self._route(request.model, "llm", "chat completions")
+        targets = await self._route(request, "llm", "chat completions")
         return await self._answer(request, targets, lambda at, name: at.chat_completion(_rename_model(request, name)))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        targets = await self._route(request.model, "llm", "chat completions")
+        targets = await self._route(request, "llm", "chat completions")
         return await self._stream(
             request, targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
         )
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        targets = await self._route(request.model, "llm", "completions")
+        targets = await self._route(request, "llm", "completions")
         return await self._answer(request, targets, lambda at, name: at.completion(_rename_model(request, name)))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
-        targets = await self._route(request.model, "llm", "completions")
+        targets = await self._route(request, "llm", "completions")
         return await self._stream(
             request, targets, lambda at, name: at.stream_completion(_request_usage(request, name))
         )
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        targets = await self._route(request.model, "embedding", "embeddings")
+        targets = await self._route(request, "embedding", "embeddings")
         return await self._answer(request, targets, lambda at, name: at.embeddings(_rename_model(request, name)))
 
-    async def _route(self, model: str, model_type: ModelType, operation: str) -> list[Target]:
+    async def _route(self, request: ModelRequest, model_type: ModelType, operation: str) -> list[Target]:
+        model = request.model
         try:
             resource = await self._models.get(model)
         except NotFound as unknown:
@@ -75,6 +77,8 @@ class InferenceRouter:
         kind: ModelType = resource.attributes["model_type"]
         if kind != model_type:
             raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
+        if (refused := find_refused_url(request, "operator")) is not None:  # whoever serves it: some fetch it
+            raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
         return targets_of(resource)
 
     async def _answer(self, request: ModelRequest, targets: list[Target], ask: Ask[JsonObject]) -> JsonObject:
