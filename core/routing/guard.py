@@ -87,11 +87,17 @@ type RegistryFactory = Callable[[Call | None], GuardedRegistry]
 class GuardedRegistry:
     """`registry` for `principal`; None is the stack itself, which may do everything."""
 
-    def __init__(self, registry: Registry, enforcement: Enforcement, principal: Principal | None) -> None:
-        """Made for one call, of which each resource is resolved once: what it sees does not change under it."""
+    def __init__(
+        self, registry: Registry, enforcement: Enforcement, principal: Principal | None, *, fixed: bool = False
+    ) -> None:
+        """Made for one call, of which each resource is resolved once: what it sees does not change under it.
+
+        A `fixed` one has only names that nobody registers: those that the run config means.
+        """
         self.kind: Kind = registry.kind
         self._registry = registry
         self._guard = Guard(enforcement, principal)
+        self._fixed = fixed
         self._resolved: dict[str, Resource] = {}
 
     async def get(self, identifier: str) -> Resource:
@@ -101,7 +107,7 @@ class GuardedRegistry:
         start = self._guard.now()
         try:
             resource = await self._registry.get(identifier)
-            if not self._may("read", resource):
+            if not self._may("read", resource) or (self._fixed and not self._registry.fixes(identifier)):
                 raise self._registry.missing_error(identifier)
         except NotFound:
             await self._guard.pause(start)

@@ -99,6 +99,11 @@ class Registry:
         """Whether the run config says what this means, in either form."""
         return identifier in self._declared or split_identifier(identifier, self.provider_ids) in self._declared_at
 
+    def fixes(self, identifier: str) -> bool:
+        """Whether it means what it does whatever anybody registers: declared, or a provider's name of what that lists."""
+        by_provider = self.kind.listing is not None and split_identifier(identifier, self.provider_ids) is not None
+        return by_provider or self.declares(identifier)
+
     def other_names(self, resource: Resource) -> tuple[str, ...]:
         """What else means it, besides its identifier: the name within its provider, and those it is declared as."""
         if resource.identifier != resource.provider_name:

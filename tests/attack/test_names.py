@@ -269,6 +269,28 @@ async def test_nobody_registers_the_shield_that_the_operator_names(world: World)
     assert not world.asked(world.guards)
 
 
+async def test_nobody_registers_the_model_that_the_operators_shield_asks(world: World) -> None:
+    shield = {"shield_id": "guard", "provider_shield_id": "judge", "provider_id": "llama"}
+    await world.start(shields=[shield], safety={"default_shields": ["guard"]})
+    before = await world.chat("local/m")
+    await world.register("judge")
+    world.local.replies[CHATS] = says(SAFE)
+    assert (before[:3], await world.chat("local/m"), await world.chat("local/m", "bob")) == ("503", before, before)
+    run = await world.post("/v1/safety/run-shield", "bob", shield_id="guard", messages=HELLO)
+    assert (run.status_code, world.asked(world.local)) == (404, [])
+
+
+async def test_nobody_registers_the_shield_that_an_owner_names(world: World) -> None:
+    world.guards.replies[CHATS] = says(SAFE)
+    await world.start()
+    await world.register("bobs", metadata={"input_shields": ["coming"]})
+    before = await world.chat("bobs", "bob")
+    await world.shield("coming", "guards/g", "ada")
+    assert [await world.chat("bobs", name) for name in ("ada", "bob")] == [before, before]
+    assert before.startswith("503")
+    assert not world.asked(world.guards)
+
+
 async def test_no_third_partys_shield_judges_and_none_that_is_hidden_is_skipped(world: World) -> None:
     forbid = {"forbid": {"actions": ["read"], "resource": "shield::bobs"}, "unless": "user with bob in roles"}
     world.guards.replies[CHATS] = says(SAFE)
@@ -379,7 +401,11 @@ async def test_a_new_provider_takes_nobodys_names(world: World, provider_id: str
     await world.start(auth=False, models=[declared])
     for name in ("mine", "meta/llama", "team/a/b"):
         await world.register(name)
-    body = {"api": "inference", "provider_type": "remote::vllm", "config": {"url": f"{world.guards.url}/v1"}}
+    body: dict[str, Any] = {
+        "api": "inference",
+        "provider_type": "remote::vllm",
+        "config": {"url": f"{world.guards.url}/v1"},
+    }
     answer = await world.post("/v1/providers", provider_id=provider_id, force=True, **body)
     assert answer.is_success is fits, answer.text
     assert "meta/llama" not in answer.text
@@ -390,7 +416,11 @@ async def test_a_new_provider_takes_nobodys_names(world: World, provider_id: str
 
 
 async def test_a_new_provider_does_not_come_by_what_was_registered_at_one_that_is_gone(world: World) -> None:
-    body = {"api": "inference", "provider_type": "remote::vllm", "config": {"url": f"{world.guards.url}/v1"}}
+    body: dict[str, Any] = {
+        "api": "inference",
+        "provider_type": "remote::vllm",
+        "config": {"url": f"{world.guards.url}/v1"},
+    }
     await world.start("gone", "left", auth=False)
     await world.register("theirs", provider_id="gone", provider_model_id="g")
     await world.register("behind", metadata={"targets": [{"provider_id": "left", "provider_model_id": "g"}]})

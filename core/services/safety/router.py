@@ -82,10 +82,10 @@ class SafetyRouter:
         return self._shields.declares(shield.identifier) or self._call.principal.anonymous
 
     async def _shield(self, identifier: str, param: str) -> Resource:
-        """For a guarded model, a shield that the run config has, or one that the caller may use: no third party's."""
+        """For a guarded model, one of the run config, whoever may see it, or else one that the caller may see."""
         try:
-            shield = await self._shields.get(identifier)
-            return shield if self._is_trusted(shield) else await self._visible.get(identifier)
+            operators = self._shields.declares(identifier)
+            return await (self._shields if operators else self._visible).get(identifier)
         except NotFound as unknown:
             raise NotFound(unknown.message, param=param) from None
 
