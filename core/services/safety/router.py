@@ -91,7 +91,7 @@ class SafetyRouter:
 
     async def _default_shield(self) -> Resource:
         """The one that the run config says, or the only one that it or the caller has."""
-        if self._default is not None and (self._shields.declares(self._default) or self._call.principal.anonymous):
+        if self._default and (self._shields.declares(self._default) or self._call.principal.anonymous):
             return await self._shield(self._default, "model")
         shields, more, after = list[Resource](), True, ""
         while more and len(shields) <= 1:
