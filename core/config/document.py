@@ -87,9 +87,14 @@ class RoutingConfig(Record):
 
 
 class ConfigurationsConfig(Record):
-    """Its presence turns the Configuration API on; every environment has a change within `refresh_seconds`."""
+    """Its presence turns the Configuration API on; every environment has a change within `refresh_seconds`.
+
+    `allow_private_urls` lets the URLs that callers name, of providers and within requests, lead to private addresses and to
+    this machine.
+    """
 
     refresh_seconds: Annotated[Seconds, Field(le=3600)] = 10.0
+    allow_private_urls: bool = False
 
 
 class LoggingConfig(Record):

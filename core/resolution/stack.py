@@ -22,6 +22,7 @@ from core.stores.registry.port import RegistryStore
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
+    from core.quota.streams import StreamLimit
     from core.resolution.live.poller import ConfigurationPoller
     from core.services.configurations.router import ConfigurationService
     from core.stores.blobs.port import BlobStore
@@ -32,7 +33,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -46,6 +47,7 @@ class Stack:
     registry: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
+    stream_limit: "StreamLimit | None" = None
     answers: AnswerStore | None = None
     circuits: CircuitBreaker | None = None
     poller: "ConfigurationPoller | None" = None

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.apis.models import SHIELDS
-from core.config.policy import parse_condition, to_tuple
+from core.config.policy import Condition, parse_condition, to_tuple
 from core.config.safety import SafetyConfig, ShieldLists, ShieldRule
 from core.errors import NotFound, ProviderUnavailable
 from core.frame.callers import Call, Principal
 from core.frame.resources import Resource
 from core.routing.guard import GuardedRegistry, RegistryFactory
-from core.routing.policy import Owner, holds, same_owner
+from core.routing.policy import Owner, same_owner
 from core.routing.targets import targets_of
 
 type Names = tuple[list[str], list[str]]
@@ -40,7 +40,7 @@ class ShieldPolicy:
         declared = [row for place in places for row in models.declared_at(*place)]
         rules = [_from_metadata(row) for row in declared]
         # Not where the model is asked for a verdict: a default shield would then judge its own guard model, forever.
-        rules += [] if call.judging else list(self._rules_for(call.principal, model.owner))
+        rules += [] if call.judging else list(self._rules_for(call.principal, model.owner, models))
         own = [model]
         if model not in declared:  # what the run config says of a name of its own, nobody adds to
             own += [row for place in places for row in await models.registered_at(*place)]
@@ -51,10 +51,10 @@ class ShieldPolicy:
                 await self._check(name, None if name in operators else model, call)
         return names
 
-    def _rules_for(self, principal: Principal, owner: Owner | None) -> Iterator[Names]:
+    def _rules_for(self, principal: Principal, owner: Owner | None, models: GuardedRegistry) -> Iterator[Names]:
         yield _names(self.safety.default_shields)
         for rule in self.safety.rules:
-            if _matches(rule, principal, owner):
+            if _matches(rule, lambda condition: models.holds(condition, principal, owner)):
                 yield _names(rule.shields)
 
     async def _check(self, name: str, model: Resource | None, call: Call) -> None:
@@ -74,9 +74,9 @@ class ShieldPolicy:
             raise ProviderUnavailable(f"The model is guarded by shield `{name}`, which does not exist.")
 
 
-def _matches(rule: ShieldRule, principal: Principal, owner: Owner | None) -> bool:
-    conditions = [parse_condition(text) for text in to_tuple(rule.when if rule.unless is None else rule.unless)]
-    return all(holds(condition, principal, owner) for condition in conditions) is (rule.unless is None)
+def _matches(rule: ShieldRule, holds: Callable[[Condition], bool]) -> bool:
+    conditions = (parse_condition(text) for text in to_tuple(rule.when if rule.unless is None else rule.unless))
+    return all(map(holds, conditions)) is (rule.unless is None)
 
 
 def _names(lists: ShieldLists) -> Names:

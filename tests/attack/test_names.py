@@ -72,7 +72,7 @@ class World:
                 "safety": [{"provider_id": "llama", "provider_type": "inline::llama-guard", "config": {}}],
             },
             "shields": [guard],
-            "configurations": {"refresh_seconds": 0},
+            "configurations": {"refresh_seconds": 0, "allow_private_urls": True},
             "metadata_store": {"type": "sqlite", "db_path": str(self.folder / "registry.db")},
             "server": server,
             **({} if safety is None else {"safety": safety}),

@@ -12,9 +12,11 @@ from core.config.overlay import Overlay, apply_overlay
 from core.config.problems import ConfigInvalid, Problem
 from core.errors import ApiError
 from core.frame.resources import Kind, Resource
-from core.resolution.check import available, check, checked_config, find
+from core.resolution.callers_parts import callers_reach, new_places
+from core.resolution.check import available, check, checked_config, config_class, find
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.instances import connect, spec_of
+from core.resolution.live.hosts import find_refused_hosts
 from core.resolution.stack import close_all
 from core.services.configurations.overrides import ConfiguredProvider
 from core.stores.registry.port import RegistryStore
@@ -72,6 +74,7 @@ class RunConfigValidator:
         problems += await self._orphans([key for key in old if key not in new])
         problems += await self._shadows([key for key in new if key not in old], new)
         changed = [key for key in new if old.get(key, ("", None))[1] != new[key][1]]
+        problems += await self._refused_hosts(merged, changed)
         if ask and not problems:
             comparisons = (
                 self._find_unserved(kind, name, earlier, merged)
@@ -81,6 +84,18 @@ class RunConfigValidator:
             )
             problems = [problem for some in await asyncio.gather(*comparisons) for problem in some]
         return problems
+
+    async def _refused_hosts(self, merged: Loaded, changed: Iterable[tuple[str, str]]) -> list[Problem]:
+        """The hosts that callers name and may not, as their names resolve now."""
+        places: list[tuple[str, str]] = []
+        for api, name in changed:
+            part = merged.callers_parts.get((api, name))
+            path, entry = _entries(merged)[api, name]
+            spec = find(self._specs, api, entry, path)[0]
+            if part is not None and spec is not None:
+                here = merged.places.source_path(f"{path}.config")
+                places += [(f"{here}.{field}", url) for field, url in new_places(part, config_class(spec))]
+        return await find_refused_hosts(places, callers_reach(merged)) if places else []
 
     async def _orphans(self, removed: Iterable[tuple[str, str]]) -> list[Problem]:
         problems: list[Problem] = []

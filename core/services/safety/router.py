@@ -5,16 +5,14 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from core.apis.safety import ModerationRequest, RunShieldRequest, SafetyProvider, Violation
+from core.apis.safety import MOST_INPUTS, ModerationRequest, RunShieldRequest, SafetyProvider, Violation
 from core.config.policy import parse_condition
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, RegistryFactory
-from core.routing.policy import holds
 
-MOST_INPUTS: Final = 32  # each is a call of its own to the shield's provider
 MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
 
 
@@ -105,7 +103,7 @@ class SafetyRouter:
         return shields[0]
 
     def _owns(self, shield: Resource) -> bool:
-        return holds(parse_condition("user is owner"), self._call.principal, shield.owner)
+        return self._shields.holds(parse_condition("user is owner"), self._call.principal, shield.owner)
 
     def _provider(self, shield: Resource) -> SafetyProvider:
         provider = self._providers.get(shield.provider_id)
