@@ -56,9 +56,11 @@ class Guard:
         """What is kept of this caller with whatever it makes."""
         return owner_of(self.principal)
 
-    def allows(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
-        """Whether the caller may; `also` are other identifiers of it."""
-        return self._enforcement.policy.allows(self.principal, action, entity, also)
+    def allows(
+        self, action: Action, entity: Entity, also: Sequence[str] = (), *, stands_for: Sequence[str] = ()
+    ) -> bool:
+        """Whether the caller may; see `Policy.decide`."""
+        return self._enforcement.policy.allows(self.principal, action, entity, also, stands_for=stands_for)
 
     def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
         """See `Policy.holds`."""
@@ -194,12 +196,18 @@ class GuardedRegistry:
     def _may(self, action: Action, resource: Resource) -> bool:
         """A resource that several places serve may be used if it may be at each of them.
 
-        A rule about its id decides for all of its places; a rule about one place, for that one alone.
+        A rule about its id decides for all of its places; a rule about one place, for that one alone. What the run config
+        forbids under a name of its own, nobody opens by registering another.
         """
-        if not self._guard.allows(action, resource, self._registry.other_names(resource)):
+        registry = self._registry
+        if not self._guard.allows(
+            action, resource, registry.other_names(resource), stands_for=registry.declared_names(resource)
+        ):
             return False
-        places = self.kind.list_alternates(resource)
-        return all(self._guard.allows(action, place, (place.provider_name,)) for place in places)
+        return all(
+            self._guard.allows(action, place, (place.provider_name,), stands_for=registry.declared_names(place))
+            for place in self.kind.list_alternates(resource)
+        )
 
     async def _hidden(self, identifier: str) -> Conflict | None:
         try:

@@ -108,9 +108,14 @@ class Registry:
         """What else means it, besides its identifier: the name within its provider, and those it is declared as."""
         if resource.identifier != resource.provider_name:
             return (resource.provider_name,)
-        return tuple(
-            row.identifier for row in self.declared_at(*place_of(resource)) if place_of(row) == place_of(resource)
-        )
+        return self.declared_names(resource)
+
+    def declared_names(self, resource: Resource) -> tuple[str, ...]:
+        """What the run config declares as just its place; nothing more of what it declares itself."""
+        place = place_of(resource)
+        if resource.identifier in self._declared or place not in self._declared_at:
+            return ()
+        return tuple(row.identifier for row in self.declared_at(*place) if place_of(row) == place)
 
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What the run config declares that is served there, in its order, perhaps beside other places."""

@@ -196,6 +196,22 @@ async def test_a_rule_about_any_declared_name_is_about_the_providers_own(world: 
     assert [(await world.chat(name, "bob"))[:3] for name in ("first", "second", "local/m")] == ["Hel", "404", "404"]
     denied = await world.post("/v1/models", "bob", model_id="mine", **AT_M)
     assert denied.status_code == 403
+    await world.register("alias", "ada")
+    await world.register("by-target", "ada", provider_model_id="open", metadata={"targets": [AT_M]})
+    for name in ("alias", "by-target"):
+        assert (await world.chat(name), (await world.chat(name, "bob"))[:3]) == ("Hello", "404")
+
+
+async def test_what_is_permitted_under_a_declared_name_does_not_show_what_others_call_it(world: World) -> None:
+    permit = {"permit": {"actions": ["read"], "resource": "model::small"}}
+    own = {"permit": {"actions": ["create", "read"]}, "when": "user with ada in roles"}
+    await world.start(rules=[permit, own], models=[{"model_id": "small", **AT_M}])
+    await world.register("private", "ada")
+    assert [(await world.chat(name, "bob"))[:5] for name in ("small", "local/m", "private")] == [
+        "Hello",
+        "Hello",
+        "404 {",
+    ]
 
 
 GUARDED = [
