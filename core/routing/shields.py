@@ -39,8 +39,7 @@ class ShieldPolicy:
         places = [target.place for target in targets_of(model)]
         declared = [row for place in places for row in models.declared_at(*place)]
         rules = [_from_metadata(row) for row in declared]
-        # Not where the model is asked for a verdict: a default shield would then judge its own guard model, forever.
-        rules += [] if call.judging else list(self._rules_for(call.principal, model.owner, models))
+        rules += [] if call.for_verdict else list(self._rules_for(call.principal, model.owner, models))
         own = [model]
         if model not in declared:  # what the run config says of a name of its own, nobody adds to
             own += [row for place in places for row in await models.registered_at(*place)]

@@ -73,7 +73,8 @@ class SafetyRouter:
                 f"Shield `{shield.identifier}` cannot judge here: its provider asks models that are guarded by shields, "
                 f"which in turn ask it ({' -> '.join((*call.judging, shield.provider_name))})."
             )
-        return replace(call, internal=self._is_trusted(shield), judging=(*call.judging, shield.provider_name))
+        trusted, judging = self._is_trusted(shield), (*call.judging, shield.provider_name)
+        return replace(call, internal=trusted, for_verdict=trusted or call.for_verdict, judging=judging)
 
     def _is_trusted(self, shield: Resource) -> bool:
         """Whether it is the operator's word: declared, or where there is no auth, anybody's."""
