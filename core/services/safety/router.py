@@ -73,23 +73,24 @@ class SafetyRouter:
                 f"Shield `{shield.identifier}` cannot judge here: its provider asks models that are guarded by shields, "
                 f"which in turn ask it ({' -> '.join((*call.judging, shield.provider_name))})."
             )
-        return replace(call, internal=self._is_trusted(shield), judging=(*call.judging, shield.provider_name))
+        trusted, judging = self._is_trusted(shield), (*call.judging, shield.provider_name)
+        return replace(call, internal=trusted, for_verdict=trusted or call.for_verdict, judging=judging)
 
     def _is_trusted(self, shield: Resource) -> bool:
         """Whether it is the operator's word: declared, or where there is no auth, anybody's."""
         return self._shields.declares(shield.identifier) or self._call.principal.anonymous
 
     async def _shield(self, identifier: str, param: str) -> Resource:
-        """For a guarded model, a shield that the run config has, or one that the caller may use: no third party's."""
+        """For a guarded model, one of the run config, whoever may see it, or else one that the caller may see."""
         try:
-            shield = await self._shields.get(identifier)
-            return shield if self._is_trusted(shield) else await self._visible.get(identifier)
+            operators = self._shields.declares(identifier)
+            return await (self._shields if operators else self._visible).get(identifier)
         except NotFound as unknown:
             raise NotFound(unknown.message, param=param) from None
 
     async def _default_shield(self) -> Resource:
         """The one that the run config says, or the only one that it or the caller has."""
-        if self._default is not None and (self._shields.declares(self._default) or self._call.principal.anonymous):
+        if self._default and (self._shields.declares(self._default) or self._call.principal.anonymous):
             return await self._shield(self._default, "model")
         shields, more, after = list[Resource](), True, ""
         while more and len(shields) <= 1:

@@ -27,7 +27,7 @@ from core.services.inference.shielded import WINDOW, ShieldedInference
 from tests.fakes import FakeProvider, MemoryStore
 
 REFUSED = "not that"
-POLICY = ShieldPolicy(SafetyConfig(), lambda _: True)
+POLICY = ShieldPolicy(SafetyConfig(), lambda: None)
 
 
 @dataclass
