@@ -32,6 +32,7 @@ CATEGORIES: Final = {
     "S14": "Code Interpreter Abuse",
 }
 ROLES: Final = {"user": "User", "assistant": "Agent"}
+TURN: Final = re.compile(r"^([ \t]*(?:User|Agent)):", re.MULTILINE)
 IMAGE: Final = "<image>"
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
 ANSWER: Final = re.compile(r"\s*(?:(safe)|unsafe\s*\n\s*(S\d+(?:\s*,\s*S\d+)*))\s*")
@@ -103,10 +104,9 @@ class LlamaGuard:
         judged_from = len(messages) - 1 if source == OUTPUT else 0
         before, judged = messages[:judged_from], messages[judged_from:]
         agent = "Agent" if source == OUTPUT else "User"
-        lines = [
-            f"{ROLES[speaker_of(message)]}: {plain_text(message.get('content'), image=IMAGE)}" for message in before
-        ]
-        lines.append(f"{agent}: {transcript(judged, image=IMAGE)}")
+        turns = [(ROLES[speaker_of(message)], plain_text(message.get("content"), image=IMAGE)) for message in before]
+        turns.append((agent, transcript(judged, image=IMAGE)))
+        lines = [f"{name}: {TURN.sub(r'\1 :', text)}" for name, text in turns]  # no text begins a turn of its own
         looked_for = [f"{name}: {title}." for name, title in CATEGORIES.items() if name not in self._excluded]
         text = PROMPT.format(agent=agent, categories="\n".join(looked_for), conversation="\n\n".join(lines))
         images = images_of(judged)

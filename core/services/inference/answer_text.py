@@ -18,7 +18,25 @@ UNREADABLE: Final = ("obfuscation", "prompt_token_ids", "token_ids")
 """What no shield reads and a caller can do without: OpenAI's padding, and vLLM's text as ids of tokens."""
 SPEECH: Final = ("reasoning_content", "reasoning", "content", "text")
 """Where an answer is, in the order in which a model makes it: judged as it is, all else as lines `field: text`."""
-NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
+OFTEN_EMPTY: Final = frozenset(
+    {
+        "annotations",
+        "audio",
+        "citations",
+        "content",
+        "function_call",
+        "kv_transfer_params",
+        "matched_stop",
+        "name",
+        "reasoning",
+        "reasoning_content",
+        "refusal",
+        "stop_reason",
+        "text",
+        "tool_calls",
+    }
+)
+"""Members that servers write without a need; with nothing in them they say nothing."""
 LOGPROBS: Final = ("logprobs", "prompt_logprobs")
 SCHEMA: Final = frozenset({"bytes", "content", "decoded_token", "refusal", "token", "tokens", "top_logprobs"})
 """Members of logprobs that have text; what is neither these nor a number's is a token itself."""
@@ -39,9 +57,12 @@ class Answer:
         spelled = [token for name in LOGPROBS for token in _spell(members.pop(name, None), name)]
         for place, text in spelled:
             self.spelled[place] = self.spelled.get(place, "") + text
-        members = {name: value for name, value in members.items() if value not in NOTHING}
+        members = {
+            name: value for name, value in members.items() if not (name in OFTEN_EMPTY and value in (None, "", [], {}))
+        }
+        names = sum(len(name) for name in members.keys() - self.fields.keys() if name not in SPEECH)
         self.fields = _merge(self.fields, members)
-        return len(outline(list(members.values()))) + bool(spelled)
+        return names + len(outline(list(members.values()))) + bool(spelled)
 
     def text(self) -> str:
         """Its speech first; the spelled texts only where they are others."""

@@ -16,6 +16,7 @@ from core.services.safety.readings import further_readings
 from core.services.safety.turns import Obstacle, Part, Turn, read_turn
 
 MOST_CHARACTERS: Final = 25_000  # of one judgement; ApplyGuardrail of Bedrock takes 25 units of 1,000
+BETWEEN: Final = 2  # characters that a provider puts between two texts
 OVERLAP: Final = 1_000  # characters that two pieces share: what is forbidden must not hide in the cut
 MOST_PIECES: Final = 40
 APART: Final = frozenset({"tool", "function", "ipython"})  # templates put something between the results of two tools
@@ -68,7 +69,7 @@ def _split(turns: Sequence[Turn]) -> list[list[JsonObject]]:
                         f"There is more text than a shield judges: {most} characters.", param="messages"
                     )
             content.append(rest)
-            room -= len(rest) if isinstance(rest, str) else 0
+            room = max(room - len(rest) - BETWEEN, 0) if isinstance(rest, str) else room
         pieces[-1].append(_message(turn, content))
     return pieces
 
