@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidRequest        400   param names the field
+├── ContentRefused        400   a shield found a violation, and the answer has no place for a refusal
 ├── Unauthenticated       401   carries WWW-Authenticate
 ├── PermissionDenied      403
 ├── NotFound              404
@@ -62,6 +63,10 @@ class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+
+
+class ContentRefused(InvalidRequest):
+    code = "content_filter"
 
 
 class Unauthenticated(ApiError):
