@@ -94,7 +94,9 @@ def _refusal(invalid: ValidationError) -> InvalidRequest:
     faults = {_path(error["loc"]): error["msg"].removeprefix("Value error, ") for error in errors[:MOST_FAULTS]}
     texts = [f"{path}: {text}" if path else text for path, text in faults.items()]
     further = [f"and {len(errors) - MOST_FAULTS} more"] if len(errors) > MOST_FAULTS else []
-    return InvalidRequest("; ".join([*(shorten(text, MOST_TEXT) for text in texts), *further]), param=next(iter(faults)) or None)
+    return InvalidRequest(
+        "; ".join([*(shorten(text, MOST_TEXT) for text in texts), *further]), param=next(iter(faults)) or None
+    )
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

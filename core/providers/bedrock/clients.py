@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
+from core.config.answer_limits import AnswerLimits, Limits
 from core.config.user_fields import USER
 from core.platform import aws_sdk as sdk
 from core.platform.per_loop import PerLoop
@@ -43,6 +44,7 @@ class AwsConfig(BaseModel):
     connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0
     read_timeout: Annotated[PositiveFloat | None, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600
 
     @model_validator(mode="after")

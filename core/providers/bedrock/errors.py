@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from core.errors import (
+    MOST_MESSAGE,
     ApiError,
     InvalidRequest,
     NotFound,
@@ -13,8 +14,10 @@ from core.errors import (
     UpstreamFailed,
     UpstreamThrottled,
     UpstreamTimeout,
+    shorten,
 )
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
+from core.providers.http.replies import retry_after_header
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,6 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
     message = f"Provider `{provider_id}` {reason}."
     if fault is Fault.REQUEST:
         quoted = str(failure) if refusal is None else refusal.response.get("Error", {}).get("Message", "")
-        message = describe_missing_fields(failure) or quoted[:MOST_QUOTED] or message
+        message = describe_missing_fields(failure) or shorten(quoted[:MOST_QUOTED], MOST_MESSAGE) or message
     headers = {} if refusal is None else refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    after = headers.get("retry-after") if fault is Fault.THROTTLED else None
-    return kind(message, headers={"retry-after": after} if after else None)
+    return kind(message, headers=retry_after_header(headers.get("retry-after")) if fault is Fault.THROTTLED else None)

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.config.answer_limits import AnswerLimits
+
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """`timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds.
+    """`base_url` may have a query, which every request carries, and a name and password, which are sent where no key is.
+
+    `timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds; `limits` what is taken of an answer.
 
     `tls_verify` is False, True (the system's authorities) or the path of a CA bundle. Calls above `max_connections`,
     if it is not 0, wait.
@@ -19,6 +23,7 @@ class Remote:
     connect_timeout: float = 5.0
     tls_verify: bool | str = True
     max_connections: int = 0
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
+MOST_MODELS: Final = 10_000  # that one listing has
+MOST_NAME: Final = 512  # characters; a model of a longer name cannot be called
 NO_KEY: Final = "It has no key of its own; callers bring theirs."
 
 
@@ -113,8 +115,10 @@ class OpenAICompatible:
         match (
             cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
         ):
-            case [*entries]:
+            case [*entries] if len(entries) <= MOST_MODELS:
                 objects = [to_object(entry) for entry in entries]
+            case [*_]:
+                raise UpstreamFailed(f"Provider `{self._provider_id}` listed more than {MOST_MODELS} models.")
             case _:
                 raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
         models = [(model, entry) for entry in objects if (model := self._served_model(entry)) is not None]
@@ -142,7 +146,7 @@ class OpenAICompatible:
         kind: ModelType | None = (
             listing.types.get(str(entry.get("type"))) if listing.types else self._settings.model_type
         )
-        if kind is None:
+        if kind is None or len(name) > MOST_NAME:
             return None
         dimension = self._settings.embedding_dimension
         metadata: JsonObject = {"embedding_dimension": dimension} if dimension else {}
