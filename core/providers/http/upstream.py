@@ -72,24 +72,44 @@ class UpstreamClient:
             return read_json(self._remote.provider_id, content)
 
     async def post(
-        self, path: str, body: bytes, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
+        self,
+        path: str,
+        body: bytes,
+        credentials: Credentials = NO_CREDENTIALS,
+        forms: Mapping[str, str] = NO_HEADERS,
+        *,
+        finite: bool = False,
     ) -> JsonObject:
-        """POST JSON, get a JSON object."""
+        """POST JSON, get a JSON object; a `finite` one may have no NaN in it."""
         async with self._response("POST", path, body, credentials, forms) as response:
-            return read_object(self._remote.provider_id, await self._read(response, self._limits.max_bytes))
+            content = await self._read(response, self._limits.max_bytes)
+            return read_object(self._remote.provider_id, content, finite=finite)
 
     async def stream(
-        self, path: str, body: bytes, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
+        self,
+        path: str,
+        body: bytes,
+        credentials: Credentials = NO_CREDENTIALS,
+        forms: Mapping[str, str] = NO_HEADERS,
+        *,
+        check: Callable[[JsonObject], JsonObject],
     ) -> JsonStream:
-        """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end."""
-        events = self._events(path, body, credentials, forms)
+        """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end, each through `check`."""
+        events = self._events(path, body, credentials, forms, check)
         first = await anext(events, None)
         return _chain(first, events)
 
     async def close(self) -> None:
         await self._sessions.close()
 
-    async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
+    async def _events(
+        self,
+        path: str,
+        body: bytes,
+        credentials: Credentials,
+        forms: Mapping[str, str],
+        check: Callable[[JsonObject], JsonObject],
+    ) -> JsonStream:
         async with self._response("POST", path, body, credentials, forms) as response:
             if not response.content_type.startswith("text/event-stream"):
                 raise self._failure("did not answer with a stream of events")
@@ -99,7 +119,7 @@ class UpstreamClient:
                 event = read_object(self._remote.provider_id, data)
                 if "error" in event and "choices" not in event:
                     raise self._error(_status_of(event), event, None, credentials)
-                yield event
+                yield check(event)
         raise self._failure("ended its stream before it was complete")
 
     def _failure(self, reason: str) -> UpstreamFailed:
