@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 MIB: Final = 1024 * 1024
+LEAST_EVENT: Final = 256  # bytes that an event counts as: a stream has no more of them than its bytes allow
 
 type Size = Annotated[int, Field(ge=1024, le=2**40, strict=True)]
 

@@ -17,6 +17,7 @@ from core.errors import (
     shorten,
 )
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
+from core.platform.bounded import AnswerTooLarge
 from core.providers.http.replies import retry_after_header
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,9 @@ def translate_errors(provider_id: str) -> Generator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
-    # The last two are how the SDK's parser fails at JSON of another shape than it knows.
-    unreadable = (ParserError, ResponseParserError, UnicodeError, AttributeError, TypeError)
+    # The last are how the SDK's parser fails at JSON of another shape than it knows, or that is nested too deep.
+    shape = (UnicodeError, AttributeError, TypeError, KeyError, ValueError, OverflowError, RecursionError)
+    unreadable = (ParserError, ResponseParserError, AnswerTooLarge, *shape)
     try:
         yield
     except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
@@ -60,6 +62,8 @@ def translate_errors(provider_id: str) -> Generator[None]:
 def _translate(provider_id: str, failure: Exception) -> ApiError:
     from botocore.exceptions import ClientError
 
+    if isinstance(failure, AnswerTooLarge):
+        return UpstreamFailed(f"Provider `{provider_id}` sent an answer that is too large.")
     fault = fault_of(failure)
     if fault is Fault.UNUSABLE:
         return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=REGION)}.")

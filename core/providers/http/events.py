@@ -4,12 +4,9 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Final
 
-from core.config.answer_limits import AnswerLimits
+from core.config.answer_limits import LEAST_EVENT, AnswerLimits
 from core.errors import UpstreamFailed
-
-LEAST_EVENT: Final = 256  # bytes that an event counts as: a stream has no more of them than its bytes allow
 
 type Failure = Callable[[str], UpstreamFailed]
 
