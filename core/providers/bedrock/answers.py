@@ -7,9 +7,10 @@ Imported with the SDK, at the first call. Source of the frames: https://smithy.i
 from collections.abc import AsyncGenerator
 from functools import cache
 from typing import Any, Final
+from zlib import crc32
 
 from aiohttp import ClientConnectorError, StreamReader
-from botocore.eventstream import InvalidPayloadLength
+from botocore.eventstream import ChecksumMismatch
 from botocore.exceptions import (
     BotoCoreError,
     ConnectionError,  # noqa: A004 - the SDK's own
@@ -24,9 +25,8 @@ from core.platform.aws_http import session_class
 from core.platform.bounded import AnswerTooLarge, read_up_to
 
 MOST_REFUSAL: Final = 64 * 1024  # bytes of an error's body
-LENGTH: Final = 4  # bytes at the beginning of a frame that say how long it is
+HEAD: Final = 12  # bytes at the beginning of a frame: its length, that of its headers, and the CRC of both
 LEAST_FRAME: Final = 16  # bytes
-LONGEST_FRAME: Final = 32 * 1024 * 1024  # bytes; the SDK refuses one of 24 MiB
 NOT_SENT: Final = (ConnectTimeoutError, ProxyConnectionError, SSLError)
 
 
@@ -71,7 +71,7 @@ class _Content:
     async def iter_chunks(self) -> AsyncGenerator[tuple[bytes, bool]]:
         """Frames that came whole, joined: the SDK's own buffer is copied for every piece that comes."""
         pieces: list[bytes] = []
-        size, needed, remaining = 0, LENGTH, self._limits.max_stream_bytes
+        size, needed, remaining = 0, HEAD, self._limits.max_stream_bytes
         async for piece in self._content.iter_any():
             pieces.append(piece)
             size += len(piece)
@@ -92,17 +92,16 @@ class _Content:
         """Of each frame that is whole, and of the one after them, as far as it is known."""
         lengths: list[int] = []
         at = 0
-        while len(data) - at >= LENGTH:
-            length = max(LEAST_FRAME, int.from_bytes(data[at : at + LENGTH]))
-            if length > LONGEST_FRAME:  # which no frame says that was not damaged
-                raise InvalidPayloadLength(length)
+        while len(data) - at >= HEAD:
+            length = max(LEAST_FRAME, int.from_bytes(data[at : at + 4]))
             if length > self._limits.max_event_bytes:
-                raise AnswerTooLarge
+                expected, computed = int.from_bytes(data[at + 8 : at + HEAD]), crc32(data[at : at + 8])
+                raise AnswerTooLarge if expected == computed else ChecksumMismatch(expected, computed)
             lengths.append(length)
             at += length
             if at > len(data):
                 return lengths
-        return [*lengths, LENGTH]
+        return [*lengths, HEAD]
 
 
 def send_once(client: Any) -> None:
