@@ -78,30 +78,34 @@ class _Content:
             if size < needed:
                 continue
             data = b"".join(pieces)
-            lengths = self._lengths(data)
-            whole = sum(lengths[:-1])
-            remaining -= sum(max(length, LEAST_EVENT) for length in lengths[:-1])
+            *frames, needed = self._measure(data)
+            whole = sum(frames)
+            remaining -= sum(max(length, LEAST_EVENT) for length in frames)
             if remaining < 0:
                 raise AnswerTooLarge
             if whole:
                 yield data[:whole], True
-            pieces, size, needed = [data[whole:]], len(data) - whole, lengths[-1]
+            if needed > self._limits.max_event_bytes:
+                raise _fault(data[whole:])
+            pieces, size = [data[whole:]], len(data) - whole
         yield b"".join(pieces), True
 
-    def _lengths(self, data: bytes) -> list[int]:
-        """Of each frame that is whole, and of the one after them, as far as it is known."""
+    def _measure(self, data: bytes) -> list[int]:
+        """The lengths of the frames that are whole, and of the one after them, as far as it is known."""
         lengths: list[int] = []
         at = 0
         while len(data) - at >= HEAD:
-            length = max(LEAST_FRAME, int.from_bytes(data[at : at + 4]))
-            if length > self._limits.max_event_bytes:
-                expected, computed = int.from_bytes(data[at + 8 : at + HEAD]), crc32(data[at : at + 8])
-                raise AnswerTooLarge if expected == computed else ChecksumMismatch(expected, computed)
-            lengths.append(length)
-            at += length
-            if at > len(data):
+            lengths.append(max(LEAST_FRAME, int.from_bytes(data[at : at + 4])))
+            at += lengths[-1]
+            if at > len(data) or lengths[-1] > self._limits.max_event_bytes:
                 return lengths
         return [*lengths, HEAD]
+
+
+def _fault(frame: bytes) -> Exception:
+    """Of a frame that says that it is too long: it is, or it was damaged."""
+    expected, computed = int.from_bytes(frame[8:HEAD]), crc32(frame[:8])
+    return AnswerTooLarge() if expected == computed else ChecksumMismatch(expected, computed)
 
 
 def send_once(client: Any) -> None:
