@@ -7,20 +7,21 @@ from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 
 TEXTS: Final = ("reasoning_content", "reasoning", "refusal")
+NUMBERS: Final = frozenset({int, float})
 COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 MOST_TOKENS: Final = 2**53  # what any store and any client can count
 
 
 def check_chat(reply: JsonObject) -> JsonObject:
     """A `chat.completion`; raises UpstreamFailed."""
-    for choice in _choices(reply):
+    for choice in _numbered(reply, "choices"):
         _check_message(choice.get("message"))
     return _check_usage(reply)
 
 
 def check_completion(reply: JsonObject) -> JsonObject:
     """A `text_completion`; raises UpstreamFailed."""
-    for choice in _choices(reply):
+    for choice in _numbered(reply, "choices"):
         _check_text(choice, "text")
     return _check_usage(reply)
 
@@ -29,7 +30,7 @@ def check_chunk(chunk: JsonObject) -> JsonObject:
     """One of a stream of either; raises UpstreamFailed."""
     if chunk.get("choices") is None:  # as some send it where there is only the usage
         chunk["choices"] = []
-    for choice in _choices(chunk):
+    for choice in _numbered(chunk, "choices"):
         if choice.get("delta", choice) is None:
             choice["delta"] = {}
         _check_message(choice.get("delta", {}))
@@ -39,17 +40,21 @@ def check_chunk(chunk: JsonObject) -> JsonObject:
 
 def check_embeddings(reply: JsonObject) -> JsonObject:
     """A `list` of `embedding` objects; raises UpstreamFailed."""
-    for entry in _objects(reply, "data"):
-        if not isinstance(entry.get("embedding"), list | str):
+    for entry in _numbered(reply, "data"):
+        vector: object = entry.get("embedding")
+        numbers = (
+            cast("list[object]", vector) if isinstance(vector, list) else [] if isinstance(vector, str) else [None]
+        )
+        if not NUMBERS.issuperset(map(type, numbers)):
             raise _failure("embedding")
     return _check_usage(reply)
 
 
-def _choices(answer: JsonObject) -> Iterator[JsonObject]:
-    for position, choice in enumerate(_objects(answer, "choices")):
-        if not isinstance(choice.setdefault("index", position), int):
+def _numbered(answer: JsonObject, name: str) -> Iterator[JsonObject]:
+    for position, item in enumerate(_objects(answer, name)):
+        if not isinstance(item.setdefault("index", position), int):
             raise _failure("index")
-        yield choice
+        yield item
 
 
 def _objects(holder: JsonObject, name: str) -> Iterator[JsonObject]:

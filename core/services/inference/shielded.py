@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, Inference
 from core.apis.safety import RunShieldRequest, Safety
-from core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from core.errors import InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
@@ -171,7 +171,10 @@ def _collect_text(chunk: JsonObject, texts: dict[int, str]) -> int:
 
 def _text(message: JsonObject) -> str:
     """All text of a message or delta that a reader would see, the reasoning too."""
-    return "".join(message.get(name) or "" for name in ("reasoning_content", "reasoning", "content"))
+    texts = [message.get(name) or "" for name in ("reasoning_content", "reasoning", "content")]
+    if not all(isinstance(text, str) for text in texts):
+        raise UpstreamFailed("The model's answer has a content that a shield cannot judge.")
+    return "".join(texts)
 
 
 def _message(refusal: str) -> JsonObject:
