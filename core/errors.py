@@ -36,8 +36,25 @@ from typing import Any, ClassVar, Final, override
 
 STATE_RETRY_SECONDS: Final = 5
 STREAM_RETRY_SECONDS: Final = 5
+MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
+MOST_PARAM: Final = 256  # bytes
+PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
 
 type JsonBody = dict[str, dict[str, Any]]
+
+
+def shorten(text: str, most: int) -> str:
+    """`text`, of at most `most` bytes of UTF-8; control characters and lone surrogates are escaped, but line breaks."""
+    cut = text[:most]
+    if not cut.isprintable():
+        cut = "".join(letter if letter.isprintable() or letter in PLAIN else _escape(letter) for letter in cut)
+    if len(text) <= most and len(cut.encode()) <= most:
+        return cut
+    return cut.encode()[: most - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 class ApiError(Exception):
@@ -48,10 +65,11 @@ class ApiError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        """Keep what the caller will read; `param` is the path of the field at fault."""
+        """Keep what the caller will read, cut to a bound; `param` is the path of the field at fault."""
+        message = shorten(message, MOST_MESSAGE)
         super().__init__(message)
         self.message = message
-        self.param = param
+        self.param = None if param is None else shorten(param, MOST_PARAM)
         self.headers: dict[str, str] = dict(headers or {})
 
     def body(self) -> JsonBody:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from core.apis.discovery import Description
 from core.apis.safety import OUTPUT, SafetyProvider, Violation, is_strict
+from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.errors import UpstreamFailed
@@ -42,6 +43,7 @@ class Config(RemoteConfig):
     config_id: Annotated[str, Field(min_length=1)] = "self-check"
     timeout: Annotated[PositiveFloat, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
 
 
 class NemoGuardrails:
@@ -52,10 +54,11 @@ class NemoGuardrails:
         self._config_id = config.config_id
         self._remote = Remote(
             provider_id,
-            config.guardrails_service_url.rstrip("/"),
+            config.guardrails_service_url,
             timeout=config.timeout,
             max_connections=config.max_connections,
             reach=config.reach,
+            limits=config.limits,
         )
         self._upstream: UpstreamClient | None = None
 
