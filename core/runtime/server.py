@@ -10,6 +10,7 @@ import uvicorn
 
 from core.config.document import ServerConfig
 from core.config.problems import ConfigInvalid, Problem
+from core.platform.hosts import host_of
 from core.runtime.loop import process_loop
 
 SHUTDOWN_SECONDS = 5  # for answers that are on their way
@@ -35,6 +36,13 @@ def url_of(listener: socket.socket, *, tls: bool) -> str:
     host, port = listener.getsockname()[:2]
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
     return f"{'https' if tls else 'http'}://{name}:{port}"
+
+
+def own_hosts(host: str, listener: socket.socket) -> tuple[str, ...]:
+    """The names by which a server that was told to listen on `host` is called: none where that is every address."""
+    wildcard = listener.getsockname()[0] in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    name = None if wildcard else host_of(f"[{host}]" if ":" in host else host)
+    return () if name is None else (name,)
 
 
 def serve(app: ASGIApp, server: ServerConfig, listener: socket.socket, ready: Callable[[], None]) -> None:

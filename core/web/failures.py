@@ -109,6 +109,11 @@ async def while_there[T](request: Request, work: Awaitable[T]) -> T:
             task.uncancel()
 
 
+async def crash(_: Request, __: Exception) -> Response:
+    """Starlette's own 500 in our shape; it raises the exception again, for whoever runs the app to log."""
+    return error_response(Bug())
+
+
 async def no_route(request: Request, failure: Exception) -> Response:
     """Starlette's own 404 and 405 in our shape."""
     if isinstance(failure, HTTPException) and failure.status_code == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6
