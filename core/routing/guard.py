@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
 
-from core.config.policy import Action
+from core.config.policy import Action, Condition
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.frame.callers import Call, Principal
 from core.frame.resources import Kind, Resource
@@ -59,6 +59,10 @@ class Guard:
     def allows(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
         """Whether the caller may; `also` are other identifiers of it."""
         return self._enforcement.policy.allows(self.principal, action, entity, also)
+
+    def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
+        """See `Policy.holds`."""
+        return self._enforcement.policy.holds(condition, principal, owner)
 
     def require(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> None:
         """Raise PermissionDenied unless the caller may. What it may not read must be a NotFound before that."""
@@ -109,6 +113,10 @@ class GuardedRegistry:
         if self._guard.principal is not None:  # the stack itself is not one call: it asks again
             self._resolved[identifier] = resource
         return resource
+
+    def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
+        """See `Policy.holds`."""
+        return self._guard.holds(condition, principal, owner)
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` of those that may be read; `has_more` speaks of those alone."""
@@ -162,6 +170,16 @@ class GuardedRegistry:
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What the run config declares that is served there, whoever may see it: its shields hold for other names too."""
         return self._registry.declared_at(provider_id, provider_resource_id)
+
+    def declares(self, identifier: str) -> bool:
+        """Whether the run config says what this means, whoever may see it."""
+        return self._registry.declares(identifier)
+
+    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What holds for every name of a place because anybody is anybody: what is registered there, without auth."""
+        if self._guard.principal is None or not self._guard.principal.anonymous:
+            return ()
+        return await self._registry.registered_at(provider_id, provider_resource_id)
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""

@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
 from core.errors import ApiError, MethodNotAllowed, NotFound, UpstreamTimeout
+from core.web.headers import clean_headers
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class ClientLeft(ApiError):
 
 def error_response(failure: ApiError) -> Response:
     """The one error body, with the failure's status and headers."""
-    return Response(to_json(failure.body()), failure.status, failure.headers, JSON)
+    return Response(to_json(failure.body()), failure.status, clean_headers(failure.headers), JSON)
 
 
 def deadline(scope: Scope) -> float | None:

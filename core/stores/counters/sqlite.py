@@ -31,10 +31,10 @@ VERSION_1: Final = (
     "CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires)",
 )
 SCHEMA: Final = Schema("counters", (VERSION_1,))
-TAKE: Final = """INSERT INTO counters VALUES (?, ?, 1, ?, ?)
-    ON CONFLICT DO UPDATE SET requests = requests + 1, tokens = tokens + excluded.tokens
+TAKE: Final = """INSERT INTO counters VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens
     WHERE requests < ? AND tokens < ? RETURNING requests, tokens"""
-ADJUST: Final = "UPDATE counters SET tokens = tokens + ? WHERE namespace = ? AND key = ?"
+ADJUST: Final = "UPDATE counters SET requests = requests + ?, tokens = tokens + ? WHERE namespace = ? AND key = ?"
 READ: Final = "SELECT requests, tokens FROM counters WHERE namespace = ? AND key = ?"
 TIDY: Final = f"""DELETE FROM counters WHERE (namespace, key) IN
     (SELECT namespace, key FROM counters WHERE expires <= ? LIMIT {TIDY_ROWS})"""  # noqa: S608 - a constant
@@ -55,19 +55,19 @@ class SqliteCounters:
         self._tidy_minute = -1
         self._tidying: asyncio.Task[None] | None = None
 
-    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
-        """Count one request and `tokens` in one statement; the counts of a refusal are read after it."""
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int, requests: int = 1) -> Admission:
+        """Count in one statement; the counts of a refusal are read after it."""
         requests_below, tokens_below = _bound(below.requests), _bound(below.tokens)
         if requests_below > 0 and tokens_below > 0:
-            values = (self._namespace, key, tokens, expires, requests_below, tokens_below)
+            values = (self._namespace, key, requests, tokens, expires, requests_below, tokens_below)
             rows = await self._connection.execute(TAKE, *values)
             self._tidy_once_a_minute()
             if rows:
                 return Admission(admitted=True, counts=Counts(*rows[0]))
         return Admission(admitted=False, counts=await self.read(key))
 
-    async def adjust(self, key: str, *, tokens: int) -> None:
-        await self._connection.execute(ADJUST, tokens, self._namespace, key)
+    async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
+        await self._connection.execute(ADJUST, requests, tokens, self._namespace, key)
 
     async def read(self, key: str) -> Counts:
         rows = await self._connection.execute(READ, self._namespace, key)
