@@ -12,13 +12,15 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
-from core.errors import ApiError, MethodNotAllowed, NotFound, UpstreamTimeout
+from core.errors import ApiError, MethodNotAllowed, NotFound, ServerStopping, UpstreamTimeout
 from core.web.headers import clean_headers
 
 log = logging.getLogger(__name__)
 
 type Endpoint = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
+STOPPING: Final = "the server stops"
+"""With this message a server cancels what has had its time, and what is cancelled says so to its client."""
 MARGIN_SECONDS: Final = 0.5  # of a function's time, for the answer that says that it is up
 
 
@@ -67,15 +69,23 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
             return await work
         async with limit:
             return await work
-    except ApiError as failure:
-        return failure
-    except ClientDisconnect:
-        return ClientLeft()
+    except (ApiError, ClientDisconnect) as failure:
+        return failure if isinstance(failure, ApiError) else ClientLeft()
+    except asyncio.CancelledError as cancelled:
+        return stop_early(cancelled)
     except Exception:
         if limit is not None and limit.expired():
             return UpstreamTimeout("There was no answer before the function's time was up.")
         log.exception("a request failed")
         return Bug()
+
+
+def stop_early(cancelled: asyncio.CancelledError) -> ServerStopping:
+    """The failure that stands for a cancellation by a server that stops; of any other, raises it again."""
+    if cancelled.args != (STOPPING,):
+        raise cancelled
+    cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
+    return ServerStopping()
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

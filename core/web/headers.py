@@ -6,7 +6,9 @@ from typing import Final
 
 UNPRINTABLE: Final = re.compile(r"[^ -~]")
 LONGEST: Final = 4096  # characters
-RETRY_AFTER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
+RETRY_AFTER: Final = re.compile(
+    r"[0-9]{1,9}(?:\.[0-9]{1,9})?|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+)
 """RFC 9110, 10.2.3: seconds, with fractions as some send them, or a date."""
 
 
