@@ -15,6 +15,7 @@ ApiError
 ├── UnsupportedMediaType  415
 ├── RangeNotSatisfiable   416   carries Content-Range
 ├── KeyReused             422   an Idempotency-Key that came with another request before
+├── HeadTooLarge          431   a request line and headers without an end
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
@@ -25,6 +26,7 @@ ApiError
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
 ├── StateUnavailable      503   carries Retry-After, seconds: documents, blobs, jobs or the queue could not be reached
+├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
@@ -207,6 +209,16 @@ class KeyReused(ApiError):
         super().__init__("This Idempotency-Key came with another request before; a new request needs a new key.")
 
 
+class HeadTooLarge(ApiError):
+    status = 431
+    type = "invalid_request_error"
+    code = "head_too_large"
+
+    def __init__(self, limit: int) -> None:
+        """Say the limit, in bytes."""
+        super().__init__(f"The request line and the headers have at most {limit} bytes.")
+
+
 class QuotaExceeded(ApiError):
     status = 429
     type = "rate_limit_error"
@@ -287,6 +299,14 @@ class StateUnavailable(ApiError):
     def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
         """`retry_after` is in seconds."""
         super().__init__(message, headers={"retry-after": str(retry_after)})
+
+
+class ServerStopping(ApiError):
+    status = 503
+    code = "server_stopping"
+
+    def __init__(self) -> None:
+        super().__init__("The server stops, and the answer is not whole. Ask again.", headers={"retry-after": "1"})
 
 
 class UpstreamTimeout(ApiError):
