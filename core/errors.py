@@ -19,6 +19,7 @@ ApiError
 ├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
 ├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
+│   └── CredentialsRefused 502  a provider answered 401 to our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
 ├── QuotaUnavailable      503   the counters could not be reached
@@ -221,6 +222,10 @@ class WorkerLost(ApiError):
 class UpstreamFailed(ApiError):
     status = 502
     code = "upstream_error"
+
+
+class CredentialsRefused(UpstreamFailed):
+    """They may have been replaced since they were read."""
 
 
 class ProviderUnavailable(ApiError):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, S
 from core.config.user_fields import USER
 from core.platform import aws_sdk as sdk
 from core.platform.per_loop import PerLoop
+from core.platform.secrets import mentions_reference
 from core.providers.http.connections import MOST_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class AwsConfig(BaseModel):
     def _whole_keys(self) -> Self:
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
+        if mentions_reference(list(_keys(self).values())):
+            raise ValueError(
+                "AWS keys are not read by reference; assume a role with them (`role_arn`), or give them as they are"
+            )
         if self.aws_session_token is not None and self.aws_access_key_id is None:
             raise ValueError("`aws_session_token` belongs to an `aws_access_key_id`")
         return self
