@@ -19,6 +19,7 @@ from typing import Final, cast
 
 from core.errors import ProviderUnavailable
 from core.platform.json_reader import read_json
+from core.platform.json_values import to_object
 from core.platform.ttl_cache import TtlCache
 
 SCHEMES: Final = {"aws-secretsmanager": "secretsmanager", "aws-ssm": "ssm"}
@@ -190,7 +191,6 @@ def _under(text: str, key: str) -> object:
         value: object = read_json(text)
     except ValueError:
         return None
-    whole = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-    for step in [key] if key in whole else key.split("."):
-        value = cast("dict[str, object]", value).get(step) if isinstance(value, dict) else None
+    for step in [key] if key in to_object(value) else key.split("."):
+        value = to_object(value).get(step)
     return value

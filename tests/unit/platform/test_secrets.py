@@ -144,7 +144,7 @@ async def test_a_secret_without_such_a_value_is_named_and_not_shown(
     secrets: Secrets, vault: Vault, text: str, key: str
 ) -> None:
     vault.text = text
-    with pytest.raises(ProviderUnavailable, match="The secret `x` (has no text|is empty)") as refused:
+    with pytest.raises(ProviderUnavailable, match=r"The secret `x` (has no text|is empty)") as refused:
         await secrets.get(parse(f"aws-ssm:x{'#' if key else ''}{key}"))
     assert "no JSON" not in refused.value.message
 
