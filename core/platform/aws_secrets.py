@@ -39,8 +39,7 @@ async def fetch(place: Place) -> str:
     """The text of the secret.
 
     Raises:
-        SecretRefused: it is not there, is not text, or is not for this stack.
-        SecretUnavailable: AWS does not say.
+        SecretUnavailable: AWS does not say; or, for good, it is not there, is not text, or is not for this stack.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -57,13 +56,12 @@ async def fetch(place: Place) -> str:
         ):
             text = await (_parameter(client, place) if place.service == "ssm" else _secret(client, place))
     except (BotoCoreError, ClientError, EndpointInvalid, TimeoutError) as failure:
-        reason = FINAL.get(code_of(failure))
         log.warning("secret %s: %s", place.name, code_of(failure))
-        if reason is not None:
-            raise place.refusal(reason) from failure
-        raise place.failure(describe_failure(failure, region=REGION)) from failure
+        reason = FINAL.get(code_of(failure))
+        described = reason or describe_failure(failure, region=REGION)
+        raise place.unavailable(described, final=reason is not None) from failure
     if not isinstance(text, str):
-        raise place.refusal("is not text")
+        raise place.unavailable("is not text", final=True)
     return text
 
 

@@ -17,7 +17,7 @@ import time
 from types import ModuleType
 from typing import Final, cast
 
-from core.errors import ProviderUnavailable
+from core.errors import SecretUnavailable
 from core.platform.json_reader import read_json
 from core.platform.json_values import to_object
 from core.platform.ttl_cache import TtlCache
@@ -43,11 +43,9 @@ class Place:
     service: str
     name: str
 
-    def failure(self, reason: str) -> "SecretUnavailable":
-        return SecretUnavailable(f"The secret `{self.name}` {reason}.")
-
-    def refusal(self, reason: str) -> "SecretRefused":
-        return SecretRefused(f"The secret `{self.name}` {reason}.")
+    def unavailable(self, reason: str, *, final: bool) -> SecretUnavailable:
+        """The failure to raise, as a sentence about this secret."""
+        return SecretUnavailable(f"The secret `{self.name}` {reason}.", final=final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +61,12 @@ class Reference:
         value = value.rstrip("\r\n") if isinstance(value, str) else ""
         if not value:
             where = f"has no text under `{self.key}`" if self.key else "is empty"
-            raise self.place.refusal(where)
+            raise self.place.unavailable(where, final=True)
         return value
 
 
-class NoSecret(ProviderUnavailable):
-    """The secret that a provider needs is not to be had; the message names it."""
-
-
-class SecretUnavailable(NoSecret):
-    """It cannot be fetched now: a value that was fetched before still stands."""
-
-
-class SecretRefused(NoSecret):
-    """It is not there, or not for this stack, or has no such value: what was fetched before is of no use any more."""
-
-
 type Fetch = Callable[[Place], Awaitable[str]]
-"""The text of a secret; raises SecretUnavailable and SecretRefused."""
+"""The text of a secret; raises SecretUnavailable."""
 
 
 def is_reference(text: str) -> bool:
@@ -117,7 +103,7 @@ class Secrets:
         self._fetched: dict[Place, float] = {}
 
     async def get(self, reference: Reference) -> str:
-        """Its value; raises NoSecret."""
+        """Its value; raises SecretUnavailable."""
         place = reference.place
         return reference.pick(await self._texts.get(place, lambda: self._read(place)))
 
@@ -135,20 +121,19 @@ class Secrets:
         try:
             text = await self._fetch(place)
         except SecretUnavailable as failure:
+            if failure.final:
+                self._latest.pop(place, None)
+                self._texts.forget(place)
             if place not in self._latest:
                 raise
             log.warning("%s What was fetched before is used.", failure.message)
             return self._latest[place]
-        except SecretRefused:
-            self._latest.pop(place, None)
-            self._texts.forget(place)
-            raise
         self._latest[place] = text
         return text
 
 
 async def reveal(text: str) -> str:
-    """What it refers to, or the text itself; raises NoSecret."""
+    """What it refers to, or the text itself; raises SecretUnavailable."""
     return await _of_this_process().get(parse(text)) if is_reference(text) else text
 
 
@@ -161,7 +146,7 @@ def warm(text: str) -> None:
     """Import what the first fetch would wait for, if it is a reference; where that fails, the first fetch says so."""
     if is_reference(text):
         place = parse(text).place
-        with suppress(SecretRefused):
+        with suppress(SecretUnavailable):
             _sdk(place).warm(place)
 
 
@@ -181,7 +166,7 @@ def _sdk(place: Place) -> ModuleType:
         from core.platform import aws_secrets
     except ImportError as missing:
         reason = "cannot be fetched: this package was built without the AWS SDK; name the secret in the run config"
-        raise place.refusal(reason) from missing
+        raise place.unavailable(reason, final=True) from missing
     return aws_secrets
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from core.errors import CredentialsRefused
+from core.errors import UpstreamFailed
 from core.platform.secrets import is_reference, parse, renew, reveal
 from core.providers.http.remote import HEADER_KEY, Credentials
 
@@ -14,15 +14,15 @@ async def call_with_key[Answer](credentials: Credentials, call: Callable[[Creden
     A caller's own key, which has a `source`, is what it is: callers must not have the stack's secrets read.
 
     Raises:
-        NoSecret: there is no such secret, or it cannot be read; says which.
+        SecretUnavailable: there is no such secret, or it cannot be read; says which.
     """
     if credentials.source or not is_reference(credentials.key):
         return await call(credentials)
     key = await reveal(credentials.key)
     try:
         return await call(_bearing(credentials, key))
-    except CredentialsRefused:
-        new = await renew(credentials.key, key)
+    except UpstreamFailed as refusal:
+        new = await renew(credentials.key, key) if refusal.unauthorized else None
         if new is None:
             raise
     return await call(_bearing(credentials, new))
@@ -31,5 +31,5 @@ async def call_with_key[Answer](credentials: Credentials, call: Callable[[Creden
 def _bearing(credentials: Credentials, key: str) -> Credentials:
     if not HEADER_KEY.fullmatch(key):
         place = parse(credentials.key).place
-        raise place.refusal("has a space or another character that a header cannot carry")
+        raise place.unavailable("has a space or another character that a header cannot carry", final=True)
     return replace(credentials, key=key)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from core.errors import ApiError, CredentialsRefused, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
+from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
@@ -213,9 +213,8 @@ def _error_of(provider_id: str, status: int, message: str, retry_after: str | No
             return UpstreamThrottled(f"Provider `{provider_id}` is throttling. Try again later.", headers=headers)
         case 408 | 504:
             return UpstreamTimeout(f"Provider `{provider_id}` did not answer in time.")
-        case 401:
-            return CredentialsRefused(f"Provider `{provider_id}` refused the stack's credentials.")
-        case 403:
-            return UpstreamFailed(f"Provider `{provider_id}` refused the stack's credentials.")
+        case 401 | 403:
+            message = f"Provider `{provider_id}` refused the stack's credentials."
+            return UpstreamFailed(message, unauthorized=status == 401)  # noqa: PLR2004 - RFC 9110
         case _:
             return UpstreamFailed(f"Provider `{provider_id}` failed with HTTP status {status}.")

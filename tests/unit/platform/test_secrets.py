@@ -36,9 +36,9 @@ class Vault:
         self.fetched.append(place)
         await asyncio.sleep(0)
         if self.down:
-            raise place.failure("cannot be reached")
+            raise place.unavailable("cannot be reached", final=False)
         if self.gone:
-            raise place.refusal("does not exist")
+            raise place.unavailable("does not exist", final=True)
         return self.text
 
 
