@@ -22,6 +22,7 @@ ApiError
 ├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
+│   └── SecretUnavailable 503   the secret that it needs is not to be had; the message names it
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
@@ -271,10 +272,24 @@ class UpstreamFailed(ApiError):
     status = 502
     code = "upstream_error"
 
+    def __init__(self, message: str, *, unauthorized: bool = False) -> None:
+        """`unauthorized`: it answered 401 to our credentials, which may have been replaced since they were read."""
+        super().__init__(message)
+        self.unauthorized = unauthorized
+
 
 class ProviderUnavailable(ApiError):
     status = 503
     code = "provider_unavailable"
+
+
+class SecretUnavailable(ProviderUnavailable):
+    code = "secret_unavailable"
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        """`final`: asking again would not change it, and what was read before is of no use any more."""
+        super().__init__(message)
+        self.final = final
 
 
 class AuthUnavailable(ApiError):

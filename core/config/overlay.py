@@ -1,7 +1,8 @@
 """Overlays: settings of registered configurations that override those of a run config's providers. No I/O happens here.
 
 An override has what was set of a provider of the run config; one that is `registered` is a whole provider of its own.
-No `${env...}` is read in either: who may register must not be told the environment.
+No `${env...}` is read in either, and no secret by reference: who may register must be told neither the environment nor
+the secrets that the stack may read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from core.config.places import Places, Value, to_mapping
 from core.config.problems import Problem
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
+from core.platform.secrets import mentions_reference
 from core.platform.suggestions import did_you_mean
 
 type Overlay = dict[str, dict[str, JsonObject]]
@@ -181,6 +183,8 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
 
 
 def _misfit(entry: Mapping[str, Any] | None, override: JsonObject) -> str:
+    if mentions_reference(override["config"]):
+        return "refers to a secret of the stack's account, which only the run config may"
     if entry is None:
         return "" if override["registered"] else "the run config has no such provider any more"
     if override["registered"]:

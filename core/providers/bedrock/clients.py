@@ -14,6 +14,7 @@ from core.frame.types import JsonObject
 from core.platform import aws_sdk as sdk
 from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
+from core.platform.secrets import mentions_reference
 from core.platform.slept import notice_closed
 from core.providers.http.connections import MOST_CONNECTIONS
 
@@ -59,6 +60,10 @@ class AwsConfig(BaseModel):
     def _whole_keys(self) -> Self:
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
+        if mentions_reference(list(_keys(self).values())):
+            raise ValueError(
+                "AWS keys are not read by reference; assume a role with them (`role_arn`), or give them as they are"
+            )
         if self.aws_session_token is not None and self.aws_access_key_id is None:
             raise ValueError("`aws_session_token` belongs to an `aws_access_key_id`")
         return self

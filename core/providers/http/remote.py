@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+import re
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel, PrivateAttr
 
@@ -10,6 +11,8 @@ from core.config.answer_limits import AnswerLimits
 
 if TYPE_CHECKING:
     from core.platform.addresses import Reach
+
+HEADER_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
 
 
 class RemoteConfig(BaseModel):

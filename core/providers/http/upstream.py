@@ -264,6 +264,7 @@ def _error_of(provider_id: str, status: int, message: str, retry_after: str | No
         case 408 | 504:
             return UpstreamTimeout(f"Provider `{provider_id}` did not answer in time.")
         case 401 | 403:
-            return UpstreamFailed(f"Provider `{provider_id}` refused the stack's credentials.")
+            message = f"Provider `{provider_id}` refused the stack's credentials."
+            return UpstreamFailed(message, unauthorized=status == 401)  # noqa: PLR2004 - RFC 9110
         case _:
             return UpstreamFailed(f"Provider `{provider_id}` failed with HTTP status {status}.")

@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.discovery import Description
@@ -13,10 +13,12 @@ from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
+from core.platform import secrets
 from core.platform.json_values import to_object
-from core.providers.http.remote import Credentials
+from core.providers.http.operators_key import call_with_key
+from core.providers.http.remote import HEADER_KEY, Credentials
 from core.providers.http.replies import health_of
-from core.providers.openai.config import KEY, Settings
+from core.providers.openai.config import Settings
 
 if TYPE_CHECKING:
     from core.providers.http.upstream import UpstreamClient
@@ -56,6 +58,7 @@ class OpenAICompatible:
     def warm(self) -> None:
         """Import the HTTP client now, at init, where Lambda gives a full CPU, rather than at the first call."""
         _ = self._http
+        secrets.warm(self._credentials.key)
 
     def with_provider_data(self, data: Mapping[str, Any]) -> "OpenAICompatible":
         """This provider with a caller's key, over the same connections; itself where `data` has none for it."""
@@ -63,7 +66,7 @@ class OpenAICompatible:
         if name is None:
             return self
         key, source = data[name], f"`{name}` in header {HEADER}"
-        if not isinstance(key, str) or not KEY.fullmatch(key):
+        if not isinstance(key, str) or not HEADER_KEY.fullmatch(key):
             raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
         return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
 
@@ -113,7 +116,8 @@ class OpenAICompatible:
     async def _list_entries(self) -> list[tuple[ServedModel, JsonObject]]:
         """The models that may be called, each with its entry in the listing."""
         listing = self._row.listing
-        answer = await self._http.get(listing.path, self._credentials, listing.headers or self._row.headers)
+        forms = listing.headers or self._row.headers
+        answer = await self._with_key(lambda key: self._http.get(listing.path, key, forms))
         match (
             cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
         ):
@@ -131,7 +135,7 @@ class OpenAICompatible:
         if not self._row.version:
             return ""
         try:
-            answer = await self._http.get(self._row.version, self._credentials, self._row.headers)
+            answer = await self._with_key(lambda key: self._http.get(self._row.version, key, self._row.headers))
         except ApiError:
             return ""
         match answer:
@@ -167,12 +171,18 @@ class OpenAICompatible:
         finite: bool = False,
     ) -> JsonObject:
         self._check_call(request)
-        return await self._http.post(path, _json(body), self._credentials, self._row.headers, finite=finite)
+        content = _json(body)
+        return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
         self._check_call(request)
-        body = _json(self._cap_tokens(request))
-        return await self._http.stream(path, body, self._credentials, self._row.headers, check=check_chunk)
+        content = _json(self._cap_tokens(request))
+        return await self._with_key(
+            lambda key: self._http.stream(path, content, key, self._row.headers, check=check_chunk)
+        )
+
+    async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
+        return await call_with_key(self._credentials, call)
 
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()

@@ -1,8 +1,7 @@
 """The config of a remote that speaks OpenAI's HTTP API: one model per row, made when the row is configured."""
 
 from functools import cache
-import re
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
 
@@ -10,12 +9,12 @@ from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.platform import secrets
 from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import Remote, RemoteConfig
+from core.providers.http.remote import HEADER_KEY, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
-KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
 type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -49,12 +48,14 @@ class Settings(RemoteConfig):
             raise ValueError(f"give {_either(self.row.urls)}, and only one of them")
         if len(keys) > 1:
             raise ValueError(f"give {_either(self.row.keys)}, not both")
-        if self.credential() and not KEY.fullmatch(self.credential()):
+        if secrets.is_reference(self.credential()):
+            secrets.parse(self.credential())
+        elif self.credential() and not HEADER_KEY.fullmatch(self.credential()):
             raise ValueError(f"{_either(self.row.keys)} has a space or another character that a header cannot carry")
         return self
 
     def credential(self) -> str:
-        """The operator's key; empty if there is none."""
+        """The operator's key, or the reference of the secret that has it; empty if there is none."""
         keys = self._values(self.row.keys)
         default = "" if userinfo_of(self._url()) else self.row.default_key
         return keys[0].get_secret_value() if keys else default
