@@ -10,7 +10,7 @@ from typing import Any, override
 
 from mangum import Mangum
 from mangum.handlers import ALB, HTTPGateway
-from mangum.types import LambdaConfig, LambdaContext
+from mangum.types import LambdaConfig, LambdaContext, LambdaHandler
 from starlette.applications import Starlette
 from starlette.types import Scope
 
@@ -72,7 +72,7 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
     `forwarded_for` is what a load balancer does with the header (`routing.http.xff_header_processing.mode`).
     """
     process_loop()
-    handlers = [GatewayEvent, BalancerEvent if forwarded_for == "append" else UnvouchedEvent]
+    handlers: list[type[LambdaHandler]] = [GatewayEvent, BalancerEvent if forwarded_for == "append" else UnvouchedEvent]
     adapt = partial(Mangum, lifespan="off", api_gateway_base_path=base_path, custom_handlers=handlers)
     serve = adapt(app)
 
