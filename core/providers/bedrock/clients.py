@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
 from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
@@ -17,6 +17,7 @@ from core.platform.per_loop import PerLoop
 from core.platform.secrets import mentions_reference
 from core.platform.slept import notice_closed
 from core.providers.http.connections import MOST_CONNECTIONS
+from core.providers.http.remote import Patience
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -50,8 +51,8 @@ class AwsConfig(BaseModel):
     endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
-    connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0
-    read_timeout: Annotated[PositiveFloat | None, USER] = 60.0
+    connect_timeout: Annotated[Patience | None, USER] = 60.0
+    read_timeout: Annotated[Patience | None, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
     limits: Limits = AnswerLimits()
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600

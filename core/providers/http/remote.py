@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
 from core.config.answer_limits import AnswerLimits
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from core.platform.addresses import Reach
 
 HEADER_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
+
+type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Seconds to wait: some, and not for ever."""
 
 
 class RemoteConfig(BaseModel):

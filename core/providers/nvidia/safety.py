@@ -6,7 +6,7 @@ Source: https://docs.nvidia.com/nemo/microservices/latest/guardrails/checks.html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, PositiveFloat
+from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
 from core.apis.discovery import Description
@@ -20,7 +20,7 @@ from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.message_text import plain_text, source_of, speaker_of, transcript
-from core.providers.http.remote import Remote, RemoteConfig
+from core.providers.http.remote import Patience, Remote, RemoteConfig
 from core.providers.http.replies import health_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Config(RemoteConfig):
 
     guardrails_service_url: UpstreamUrl = "http://localhost:7331"
     config_id: Annotated[str, Field(min_length=1)] = "self-check"
-    timeout: Annotated[PositiveFloat, USER] = 60.0
+    timeout: Annotated[Patience, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
     limits: Limits = AnswerLimits()
 

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
@@ -12,10 +12,8 @@ from core.config.user_fields import USER
 from core.platform import secrets
 from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import HEADER_KEY, Remote, RemoteConfig
+from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
-
-type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(RemoteConfig):
