@@ -37,7 +37,8 @@ def select_user_fields(config: type[BaseModel], values: Mapping[str, Any]) -> tu
     """
     allowed = user_fields(config)
     dropped = [key for key, value in values.items() if key not in allowed or (value != MASK and _has_mask(value))]
-    return {key: value for key, value in values.items() if key not in dropped and value != MASK}, dropped
+    others = frozenset(dropped)
+    return {key: value for key, value in values.items() if key not in others and value != MASK}, dropped
 
 
 def foreign_fields(config: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
