@@ -205,5 +205,7 @@ def _shares(attribute: str, principal: Principal, owner: Owner, is_heir: Heir) -
     names = owner["attributes"].get(attribute)
     if not names or not set(names).isdisjoint(principal.attributes.get(attribute, ())):
         return True
-    # Before owners had an issuer, a subject was a role, word by word, or a namespace: what it made stays its own.
-    return ISSUER not in owner and {*owner["principal"].split()} <= {*names} and is_owner(principal, owner, is_heir)
+    # Before owners had an issuer, a subject was a namespace, or a role word by word: what it made stays its own.
+    subject = owner["principal"]
+    was_subject = ISSUER not in owner and (subject in names or {*subject.split()} <= {*names})
+    return was_subject and is_owner(principal, owner, is_heir)
