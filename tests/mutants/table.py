@@ -13,6 +13,8 @@ class Row:
 TABLE: Final = (
     Row("core.routing.policy", ("tests/unit/routing/test_policy.py", "tests/unit/routing/test_guard.py")),
     Row("core.routing.guard", ("tests/unit/routing/test_guard.py", "tests/contract/test_protected_stack.py")),
+    Row("core.routing.registry", ("tests/unit/routing", "tests/attack/test_names.py")),
+    Row("core.routing.shields", ("tests/unit/routing/test_shields.py", "tests/attack/test_names.py")),
     Row(
         "core.routing.failover",
         (
