@@ -10,7 +10,7 @@ from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
-from core.frame.callers import ActingFor, principal_of
+from core.frame.callers import ActingFor, Call, principal_of
 from core.frame.dotted import load
 from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
@@ -73,7 +73,8 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
             continue
         spec = spec_of(specs, api, loaded.places.source_path(path), entry)
         alone = not (spec.api_dependencies or spec.optional_api_dependencies)
-        same = next((i for i in reusable if alone and i.api == api and i.entry == entry), None)
+        part = loaded.callers_parts.get((api, entry.provider_id))
+        same = next((i for i in reusable if alone and (i.api, i.entry, i.part) == (api, entry, part)), None)
         stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))
         if stack.circuits is not None and same is None:
             stack.circuits.forget(entry.provider_id)
@@ -137,7 +138,13 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
-    return lambda call: GuardedRegistry(registry, stack.enforcement, principal_of(call))
+
+    def for_call(call: Call | None) -> GuardedRegistry:
+        """An internal call is about what the operator's shields name: what callers register has no part in it."""
+        fixed = call is not None and call.internal and not call.principal.anonymous
+        return GuardedRegistry(registry, stack.enforcement, principal_of(call), fixed=fixed)
+
+    return for_call
 
 
 def _listing(provider: object, name: str) -> Ask:

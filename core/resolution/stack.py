@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from core.apis.index import manifest, names
 from core.config.document import RunConfig
 from core.config.load import Loaded
+from core.config.safety import SafetyConfig
 from core.frame.api import SurfaceFactory
 from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
@@ -52,6 +53,11 @@ class Stack:
     poller: "ConfigurationPoller | None" = None
     configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
+
+    @property
+    def safety(self) -> SafetyConfig:
+        """The section of the run config."""
+        return self.config.safety
 
     @property
     def blobs(self) -> "BlobStore | None":

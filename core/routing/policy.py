@@ -65,6 +65,13 @@ def is_owner(principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:
     return owner[ISSUER] == principal.vouched_by if ISSUER in owner else is_heir(principal)
 
 
+def same_owner(one: Owner | None, other: Owner | None) -> bool:
+    """Whether both are the same principal's, whatever attributes it had when; what nobody owns is everybody's."""
+    if one is None or other is None:
+        return one is other
+    return all(one.get(name) == other.get(name) for name in {*one, *other} - {"attributes"})
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`rule` decided, which is at `index` of the policy; both are None where no rule did."""
@@ -82,26 +89,49 @@ class Policy:
     """The first rule that matches decides; if none does, the answer is no."""
 
     def __init__(self, rules: Sequence[AccessRule], is_heir: Heir = lambda _: True) -> None:
+        self._is_heir = is_heir
         self._rules = [
             (_Matcher(rule, is_heir), Decision(rule.permit is not None, rule, index))
             for index, rule in enumerate(rules)
         ]
 
-    def decide(self, principal: Principal | None, action: Action, entity: Entity, also: Sequence[str] = ()) -> Decision:
+    def decide(
+        self,
+        principal: Principal | None,
+        action: Action,
+        entity: Entity,
+        also: Sequence[str] = (),
+        *,
+        stands_for: Sequence[str] = (),
+    ) -> Decision:
         """What the policy says; `also` are other identifiers of it, and a rule about one is about all.
 
+        A rule that forbids one of those that it `stands_for` forbids it too; one that permits it does not permit it.
         None as principal is the stack itself, which may do everything.
         """
         if principal is None:
             return BY_THE_STACK
         for matcher, decision in self._rules:
-            if matcher.mismatch(principal, action, entity, also) is None:
+            names = also if decision.allowed or not stands_for else (*also, *stands_for)
+            if matcher.mismatch(principal, action, entity, names) is None:
                 return decision
         return BY_NO_RULE
 
-    def allows(self, principal: Principal | None, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
+    def allows(
+        self,
+        principal: Principal | None,
+        action: Action,
+        entity: Entity,
+        also: Sequence[str] = (),
+        *,
+        stands_for: Sequence[str] = (),
+    ) -> bool:
         """The decision without its reason."""
-        return self.decide(principal, action, entity, also).allowed
+        return self.decide(principal, action, entity, also, stands_for=stands_for).allowed
+
+    def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
+        """Whether it does for this caller, of what `owner` owns, whatever the rules say."""
+        return holds(condition, principal, owner, self._is_heir)
 
     def mismatches(self, principal: Principal, action: Action, entity: Entity, also: Sequence[str] = ()) -> list[str]:
         """Why each of the rules before the one that decides does not match."""
@@ -134,10 +164,12 @@ class _Matcher:
             return f"it is about {', '.join(to_tuple(scope.actions))}"
         if not self._means(entity, also):
             return f"it is about `{scope.resource}`"
-        unmet = next((text for text, row in self._when if not self._holds(row, principal, entity.owner)), None)
+        unmet = next((text for text, row in self._when if not holds(row, principal, entity.owner, self._is_heir)), None)
         if unmet is not None:
             return f"`{unmet}` does not hold"
-        if self._unless and all(self._holds(condition, principal, entity.owner) for _, condition in self._unless):
+        if self._unless and all(
+            holds(condition, principal, entity.owner, self._is_heir) for _, condition in self._unless
+        ):
             return f"excepted by {' and '.join(f'`{text}`' for text, _ in self._unless)}"
         return None
 
@@ -151,25 +183,29 @@ class _Matcher:
             return True
         return any(matches(f"{entity.kind}::{name}") for name in (entity.identifier, *also))
 
-    def _holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
-        return self._is_so(condition, principal, owner) is not condition.negated
 
-    def _is_so(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
-        match condition.fact:
-            case "user in owners":
-                return owner is None or self._shares(condition.attribute, principal, owner)
-            case "user with":
-                return condition.value in principal.attributes.get(condition.attribute, ())
-            case "user is owner":
-                return is_owner(principal, owner, self._is_heir)
-            case "resource is unowned":
-                return owner is None
+def holds(condition: Condition, principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:
+    """Whether it does for this caller, of what `owner` owns."""
+    return _is_so(condition, principal, owner, is_heir) is not condition.negated
 
-    def _shares(self, attribute: str, principal: Principal, owner: Owner) -> bool:
-        names = owner["attributes"].get(attribute)
-        if not names or not set(names).isdisjoint(principal.attributes.get(attribute, ())):
-            return True
-        # Before owners had an issuer, a subject was a namespace, or a role word by word: what it made stays its own.
-        subject = owner["principal"]
-        was_subject = ISSUER not in owner and (subject in names or {*subject.split()} <= {*names})
-        return was_subject and is_owner(principal, owner, self._is_heir)
+
+def _is_so(condition: Condition, principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:
+    match condition.fact:
+        case "user in owners":
+            return owner is None or _shares(condition.attribute, principal, owner, is_heir)
+        case "user with":
+            return condition.value in principal.attributes.get(condition.attribute, ())
+        case "user is owner":
+            return is_owner(principal, owner, is_heir)
+        case "resource is unowned":
+            return owner is None
+
+
+def _shares(attribute: str, principal: Principal, owner: Owner, is_heir: Heir) -> bool:
+    names = owner["attributes"].get(attribute)
+    if not names or not set(names).isdisjoint(principal.attributes.get(attribute, ())):
+        return True
+    # Before owners had an issuer, a subject was a namespace, or a role word by word: what it made stays its own.
+    subject = owner["principal"]
+    was_subject = ISSUER not in owner and (subject in names or {*subject.split()} <= {*names})
+    return was_subject and is_owner(principal, owner, is_heir)

@@ -616,8 +616,8 @@ class OneAtATime:
         self.left -= 1
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0) -> None:
-        assert not further
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+        assert not further + least
         self.settled.append(tokens)
 
 

@@ -100,6 +100,14 @@ def test_only_a_name_is_described(tmp_path: Path) -> None:
     assert all(read_distribution(name)[1] for name in names(FOLDERS))
 
 
+def test_callers_of_a_laptop_may_name_private_urls_and_those_of_a_deployment_may_not() -> None:
+    sections = {name: config(name, SET).configurations for name in names()}
+    allowed = {name: section.allow_private_urls for name, section in sections.items() if section is not None}
+    closed = {"lambda": False, "guarded": False}
+    assert allowed == dict.fromkeys(allowed, True) | closed
+    assert closed.keys() < allowed.keys()
+
+
 def test_the_federated_model_falls_back_from_vllm_to_bedrock() -> None:
     found = config("bedrock-vllm", SET)
     (model,) = found.resources["models"]
