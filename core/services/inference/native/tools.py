@@ -18,7 +18,6 @@ TYPES: Final = {
     **dict.fromkeys(("any", "optional", "union"), ""),
     "null": "null",
 }
-MOST_TYPE: Final = 200  # characters of the name of a type, which may be nested
 
 
 def to_openai_tools(request: Conversation) -> JsonObject:
@@ -80,10 +79,10 @@ def _property(parameter: ToolParameter, path: str) -> JsonObject:
 def _schema(param_type: str, path: str) -> JsonObject:
     name, bracket, rest = param_type.strip().partition("[")
     name = name.rstrip().lower()
-    outer = TYPES.get(name) if len(param_type) <= MOST_TYPE else None
+    outer = TYPES.get(name)
     if outer is None or (bracket and not rest.endswith("]")):
         types = ", ".join(TYPES)
-        raise InvalidRequest(f"{path}: `{param_type[:MOST_TYPE]}` is not a type. The types: {types}.", param=path)
+        raise InvalidRequest(f"{path}: `{param_type}` is not a type. The types: {types}.", param=path)
     schema: JsonObject = {"type": outer} if outer else {}
     if outer == "array" and rest[:-1] and name != "tuple":
         schema["items"] = _schema(rest[:-1], path)
