@@ -352,7 +352,12 @@ def main(folder: str, upload_limit: str) -> None:
     fast_loop()
     app = notebook_app(served_notebook(Path(folder), server={"max_upload_bytes": int(upload_limit)}))
     listener = listen("127.0.0.1", 0)
-    serve(union([app], check_host=host_check(ServerConfig())), ServerConfig(), listener, lambda: print(url_of(listener, tls=False), flush=True))
+    serve(
+        union([app], check_host=host_check(ServerConfig())),
+        ServerConfig(),
+        listener,
+        lambda: print(url_of(listener, tls=False), flush=True),
+    )
 
 
 if __name__ == "__main__":
