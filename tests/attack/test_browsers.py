@@ -86,7 +86,9 @@ def refusal(answer: httpx.Response, status: int) -> str:
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_no_route_does_anything_for_a_page_of_another_origin(client: httpx.Client, headers: dict[str, str]) -> None:
     for method, path, _ in WRITES:
-        answer = client.request(method, path, content=b"{}", headers=own(headers, str(client.base_url).rstrip("/")) | JSON)
+        answer = client.request(
+            method, path, content=b"{}", headers=own(headers, str(client.base_url).rstrip("/")) | JSON
+        )
         assert "server.cors.allow_origins" in refusal(answer, 403)
 
 
