@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidRequest        400   param names the field
+├── ContentRefused        400   a shield found a violation, and the answer has no place for a refusal
 ├── Unauthenticated       401   carries WWW-Authenticate
 ├── PermissionDenied      403
 ├── NotFound              404
@@ -21,6 +22,7 @@ ApiError
 ├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
+│   └── SecretUnavailable 503   the secret that it needs is not to be had; the message names it
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
@@ -37,8 +39,25 @@ from typing import Any, ClassVar, Final, override
 
 STATE_RETRY_SECONDS: Final = 5
 STREAM_RETRY_SECONDS: Final = 5
+MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
+MOST_PARAM: Final = 256  # bytes
+PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
 
 type JsonBody = dict[str, dict[str, Any]]
+
+
+def shorten(text: str, most: int) -> str:
+    """`text`, of at most `most` bytes of UTF-8; control characters and lone surrogates are escaped, but line breaks."""
+    cut = text[:most]
+    if not cut.isprintable():
+        cut = "".join(letter if letter.isprintable() or letter in PLAIN else _escape(letter) for letter in cut)
+    if len(text) <= most and len(cut.encode()) <= most:
+        return cut
+    return cut.encode()[: most - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 class ApiError(Exception):
@@ -49,10 +68,11 @@ class ApiError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        """Keep what the caller will read; `param` is the path of the field at fault."""
+        """Keep what the caller will read, cut to a bound; `param` is the path of the field at fault."""
+        message = shorten(message, MOST_MESSAGE)
         super().__init__(message)
         self.message = message
-        self.param = param
+        self.param = None if param is None else shorten(param, MOST_PARAM)
         self.headers: dict[str, str] = dict(headers or {})
 
     def body(self) -> JsonBody:
@@ -64,6 +84,10 @@ class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+
+
+class ContentRefused(InvalidRequest):
+    code = "content_filter"
 
 
 class Unauthenticated(ApiError):
@@ -248,10 +272,24 @@ class UpstreamFailed(ApiError):
     status = 502
     code = "upstream_error"
 
+    def __init__(self, message: str, *, unauthorized: bool = False) -> None:
+        """`unauthorized`: it answered 401 to our credentials, which may have been replaced since they were read."""
+        super().__init__(message)
+        self.unauthorized = unauthorized
+
 
 class ProviderUnavailable(ApiError):
     status = 503
     code = "provider_unavailable"
+
+
+class SecretUnavailable(ProviderUnavailable):
+    code = "secret_unavailable"
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        """`final`: asking again would not change it, and what was read before is of no use any more."""
+        super().__init__(message)
+        self.final = final
 
 
 class AuthUnavailable(ApiError):

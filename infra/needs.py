@@ -12,14 +12,16 @@ import json
 from pathlib import Path
 import re
 import sys
-from typing import Any, Final, override
+from typing import Any, Final, cast, override
 
 from core.apis.index import manifest, names
 from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
 from core.config.problems import Problem
+from core.config.redact import names_secret
 from core.config.sections import SECTIONS
 from core.frame.api import WORKER
+from core.platform.secrets import mentions_reference
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
@@ -62,13 +64,26 @@ def _limits_streams(document: Document) -> bool:
     return any(isinstance(section, Mapping) and "max_streams" in section for section in sections)
 
 
-# core.resolution imports these inside functions: they are loaded only where the run config has such keys.
+def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
+    """Whether a text in it is a secret's reference, or is a secret that a variable gives, which may be one."""
+    if isinstance(part, str):
+        return mentions_reference(part) or (secret and UNKNOWN in part)
+    if isinstance(part, Mapping):
+        items = cast("Mapping[str, object]", part).items()
+        return any(_may_refer_to_secrets(value, secret=secret or names_secret(key)) for key, value in items)
+    return isinstance(part, list) and any(
+        _may_refer_to_secrets(value, secret=secret) for value in cast("list[object]", part)
+    )
+
+
+# Imported inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
     "core.quota": lambda document: _part(document, "server", "quota") or _part(document, "server", "idempotency"),
     "core.web.idempotency": lambda document: _part(document, "server", "idempotency"),
     **dict.fromkeys(STREAM_LIMIT, _limits_streams),
     **dict.fromkeys(EXTERNAL, lambda document: document.get("external_providers_dir") or _names_a_module(document)),
+    "core.platform.aws_secrets": _may_refer_to_secrets,
     **dict.fromkeys(LIVE, lambda document: "configurations" in document),
 }
 

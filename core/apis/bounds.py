@@ -74,7 +74,7 @@ def check_parts(value: object, most: int, name: str) -> None:
 
 
 def _nests(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (nest for name in NESTS if isinstance(nest := fields.get(name), dict))
+    return (cast("dict[str, object]", nest) for name in NESTS if isinstance(nest := fields.get(name), dict))
 
 
 def _greatest(holders: list[Mapping[str, Any]], names: frozenset[str]) -> int:

@@ -6,7 +6,7 @@ Source: OAuth2TokenAuthConfig of Llama Stack 0.2.12.
 from functools import partial
 from typing import Annotated, Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from core.auth.claims import (
     DEFAULT_MAPPING,
@@ -22,16 +22,29 @@ from core.auth.urls import AuthUrl, has_path
 from core.auth.verifier import Services, Verifier
 from core.config.records import Names, Record, Text, UserPath, Whole
 from core.frame.callers import Principal
+from core.platform.secrets import is_reference, parse
 
 NEITHER: Final = "One of jwks or introspection must be configured"
 BOTH: Final = "At present only one of jwks or introspection should be configured"
+
+
+def _check_reference(secret: SecretStr) -> SecretStr:
+    if is_reference(secret.get_secret_value()):
+        parse(secret.get_secret_value())
+    return secret
+
+
+def _refuse_reference(secret: SecretStr) -> SecretStr:
+    if is_reference(secret.get_secret_value()):
+        raise ValueError("is not read by reference; give the token itself, or use introspection")
+    return secret
 
 
 class Jwks(Record):
     """`uri` without a path is an issuer with a discovery document; `token` is sent to its origin as a bearer token."""
 
     uri: AuthUrl
-    token: SecretStr | None = None
+    token: Annotated[SecretStr, AfterValidator(_refuse_reference)] | None = None
     key_recheck_period: Annotated[Whole, Field(ge=1)] = 3600
     verify_tls: bool | None = None
     tls_cafile: UserPath | None = None
@@ -40,7 +53,7 @@ class Jwks(Record):
 class Introspection(Record):
     url: AuthUrl
     client_id: Text
-    client_secret: SecretStr
+    client_secret: Annotated[SecretStr, AfterValidator(_check_reference)]
     send_secret_in_body: bool = False
 
 

@@ -23,7 +23,8 @@ def _no_bool(value: object) -> object:
 
 
 def _split_names(value: object) -> object:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
+    """None is what a variable that is not set leaves."""
+    return (value or "").replace(",", " ").split() if isinstance(value, str | None) else value
 
 
 type Text = Annotated[str, StringConstraints(min_length=1)]

@@ -53,6 +53,6 @@ class ShieldRule(Record):
 class SafetyConfig(Record):
     """`default_shield_id` judges moderations that name no model; `default_shields` guard every model."""
 
-    default_shield_id: Text | None = None
+    default_shield_id: str | None = None
     default_shields: Shields = ShieldLists.model_construct()
     rules: tuple[ShieldRule, ...] = ()

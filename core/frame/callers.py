@@ -98,7 +98,8 @@ class Call:
 
     `source` is the address that the gateway or the socket vouches for, never a header's word. `provider_data` holds secrets
     of the caller. A call that another one caused (see `cause`) has the same `ledger`; an `internal` one is not held to the
-    access policy. `judging` are the shields in whose judgement it was caused, by their providers' names.
+    access policy. `judging` are the shields in whose judgement it was caused, by their providers' names; `for_verdict` is one
+    that a guard model is asked, or the operator's shield asks: what guards every model would judge its own question.
     """
 
     principal: Principal
@@ -109,6 +110,7 @@ class Call:
     caused: bool = False
     internal: bool = False
     judging: tuple[str, ...] = ()
+    for_verdict: bool = False
 
     @property
     def tokens(self) -> int | None:

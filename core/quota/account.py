@@ -7,7 +7,7 @@ from core.quota.limits import Limits
 from core.quota.windows import Window
 from core.stores.counters.port import Counts, Limit
 
-GRACE: Final = 3600  # seconds that a counter outlives its window: for calls under way, and clocks that are behind
+GRACE: Final = 3600  # seconds that a counter outlives its window at least, for calls under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Account:
 
     @property
     def expires(self) -> int:
-        """When its counters may vanish, in Unix seconds."""
-        return self.window.end + GRACE
+        """When its counters may vanish, in Unix seconds: a window late, as a clock may jump, and come back."""
+        return self.window.end + (self.window.end - self.window.start) + GRACE
 
     def key(self, shard: int) -> str:
         """Of the counter with this number."""

@@ -186,7 +186,7 @@ class Quota:
 
     def _log_outage(self, failure: QuotaUnavailable) -> None:
         now = self._clock()
-        if now - self._logged >= LOG_SECONDS:
+        if not 0 <= now - self._logged < LOG_SECONDS:  # the clock may have been set back
             self._logged = now
             log.warning("quota: calls are allowed without being counted: %s", failure)
 

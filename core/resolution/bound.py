@@ -5,6 +5,7 @@ for in the caller's request. Outside of any call, as at start, it acts as the st
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 import inspect
 from typing import Any
@@ -47,4 +48,5 @@ def _further_call(*, internal: bool) -> Call | None:
         return None
     if call.ledger.closed:
         raise CallEnded
-    return call.cause(internal=internal and call.internal)
+    further = call.cause(internal=internal and call.internal)
+    return replace(further, for_verdict=True) if internal else further

@@ -129,15 +129,18 @@ def _valid_config(
         return loaded.check(config_class(spec), entry.config, f"{path}.config")
     from core.resolution.external.boundary import Foreign, Unusable
     from core.resolution.external.code import config_class as external_class
-    from core.resolution.external.code import secrets_of
+    from core.resolution.external.code import malformed_references, secrets_of
 
     try:
         model = external_class(spec)
         with Foreign(f"{spec.config_class} of `{spec.provider_type}`", secrets_of(entry.config)):
-            return loaded.check(model, entry.config, f"{path}.config")
+            config, problems = loaded.check(model, entry.config, f"{path}.config")
     except Unusable as wrong:
         place = loaded.places.source_path(f"{path}.config")
         return None, [Problem(place, reason) for reason in wrong.reasons]
+    malformed = [] if config is None else list(malformed_references(config))
+    problems += [Problem(loaded.places.source_path(f"{path}.config.{name}"), fault) for name, fault in malformed]
+    return (None if malformed else config), problems
 
 
 def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:

@@ -52,18 +52,19 @@ async def connect(
     else:
         provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
     part = loaded.callers_parts.get((spec.api, entry.provider_id))
-    return Instance(spec.api, entry, config, keep_keys_from(provider, part), part)
+    return Instance(spec.api, entry, config, keep_keys_from(provider, part, external=spec.factory is not None), part)
 
 
 async def _external(
     place: str, entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]
 ) -> Any:  # noqa: ANN401 - somebody else's object
     from core.resolution.external.boundary import Unusable
-    from core.resolution.external.code import code_of
+    from core.resolution.external.code import code_of, reveal_secrets
     from core.resolution.external.provider import make
 
     try:
-        return await make(entry.provider_id, spec, code_of(spec), config, deps, _protocol(spec.api))
+        revealed = await reveal_secrets(config)
+        return await make(entry.provider_id, spec, code_of(spec), revealed, deps, _protocol(spec.api))
     except Unusable as wrong:
         problems = [Problem(place, f"provider `{entry.provider_id}`: {reason}") for reason in wrong.reasons]
         raise ConfigInvalid("run config", problems) from None

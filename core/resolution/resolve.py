@@ -10,7 +10,7 @@ from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
-from core.frame.callers import ActingFor, principal_of
+from core.frame.callers import ActingFor, Call, principal_of
 from core.frame.dotted import load
 from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
@@ -138,7 +138,13 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
-    return lambda call: GuardedRegistry(registry, stack.enforcement, principal_of(call))
+
+    def for_call(call: Call | None) -> GuardedRegistry:
+        """An internal call is about what the operator's shields name: what callers register has no part in it."""
+        fixed = call is not None and call.internal and not call.principal.anonymous
+        return GuardedRegistry(registry, stack.enforcement, principal_of(call), fixed=fixed)
+
+    return for_call
 
 
 def _listing(provider: object, name: str) -> Ask:

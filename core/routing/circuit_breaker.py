@@ -16,11 +16,11 @@ MOST_CIRCUITS: Final = 2_000  # of either sort; beyond, the closed one goes that
 
 type Key = tuple[str, str]
 """A provider's id, and its own name of the model."""
-type Caller = tuple[str, str]
-"""Who vouches for a caller, and its id."""
+type Caller = str
+"""A principal's identity."""
 type State = Literal["closed", "open", "half_open"]
 
-ANYBODY: Final[Caller] = ("", "")
+ANYBODY: Final[Caller] = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

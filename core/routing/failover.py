@@ -12,7 +12,7 @@ from core.apis.inference import InferenceProvider, TakesProviderData
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
-from core.routing.circuit_breaker import ANYBODY, Caller, CircuitBreaker, Permit
+from core.routing.circuit_breaker import Caller, CircuitBreaker, Permit
 from core.routing.targets import Target, order_targets
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,7 @@ class Failover:
         self._caller = call
         self._call = call or Call(ANONYMOUS)
         self._circuits = circuits
-        principal = self._call.principal
-        self._name: Caller = ANYBODY if principal.anonymous else (principal.vouched_by, principal.id)
+        self._name: Caller = self._call.principal.identity
 
     async def answer(self, targets: Sequence[Target], ask: Ask[JsonObject]) -> JsonObject:
         """The first answer.

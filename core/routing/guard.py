@@ -56,9 +56,11 @@ class Guard:
         """What is kept of this caller with whatever it makes."""
         return owner_of(self.principal)
 
-    def allows(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
-        """Whether the caller may; `also` are other identifiers of it."""
-        return self._enforcement.policy.allows(self.principal, action, entity, also)
+    def allows(
+        self, action: Action, entity: Entity, also: Sequence[str] = (), *, stands_for: Sequence[str] = ()
+    ) -> bool:
+        """Whether the caller may; see `Policy.decide`."""
+        return self._enforcement.policy.allows(self.principal, action, entity, also, stands_for=stands_for)
 
     def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
         """See `Policy.holds`."""
@@ -91,11 +93,17 @@ type RegistryFactory = Callable[[Call | None], GuardedRegistry]
 class GuardedRegistry:
     """`registry` for `principal`; None is the stack itself, which may do everything."""
 
-    def __init__(self, registry: Registry, enforcement: Enforcement, principal: Principal | None) -> None:
-        """Made for one call, of which each resource is resolved once: what it sees does not change under it."""
+    def __init__(
+        self, registry: Registry, enforcement: Enforcement, principal: Principal | None, *, fixed: bool = False
+    ) -> None:
+        """Made for one call, of which each resource is resolved once: what it sees does not change under it.
+
+        A `fixed` one has only names that nobody registers: those that the run config means.
+        """
         self.kind: Kind = registry.kind
         self._registry = registry
         self._guard = Guard(enforcement, principal)
+        self._fixed = fixed
         self._resolved: dict[str, Resource] = {}
 
     async def get(self, identifier: str) -> Resource:
@@ -105,7 +113,7 @@ class GuardedRegistry:
         start = self._guard.now()
         try:
             resource = await self._registry.get(identifier)
-            if not self._may("read", resource):
+            if not self._may("read", resource) or (self._fixed and not self._registry.fixes(identifier)):
                 raise self._registry.missing_error(identifier)
         except NotFound:
             await self._guard.pause(start)
@@ -188,12 +196,18 @@ class GuardedRegistry:
     def _may(self, action: Action, resource: Resource) -> bool:
         """A resource that several places serve may be used if it may be at each of them.
 
-        A rule about its id decides for all of its places; a rule about one place, for that one alone.
+        A rule about its id decides for all of its places; a rule about one place, for that one alone. What the run config
+        forbids under a name of its own, nobody opens by registering another.
         """
-        if not self._guard.allows(action, resource, self._registry.other_names(resource)):
+        registry = self._registry
+        if not self._guard.allows(
+            action, resource, registry.other_names(resource), stands_for=registry.declared_names(resource)
+        ):
             return False
-        places = self.kind.list_alternates(resource)
-        return all(self._guard.allows(action, place, (place.provider_name,)) for place in places)
+        return all(
+            self._guard.allows(action, place, (place.provider_name,), stands_for=registry.declared_names(place))
+            for place in self.kind.list_alternates(resource)
+        )
 
     async def _hidden(self, identifier: str) -> Conflict | None:
         try:

@@ -95,21 +95,39 @@ class Policy:
             for index, rule in enumerate(rules)
         ]
 
-    def decide(self, principal: Principal | None, action: Action, entity: Entity, also: Sequence[str] = ()) -> Decision:
+    def decide(
+        self,
+        principal: Principal | None,
+        action: Action,
+        entity: Entity,
+        also: Sequence[str] = (),
+        *,
+        stands_for: Sequence[str] = (),
+    ) -> Decision:
         """What the policy says; `also` are other identifiers of it, and a rule about one is about all.
 
+        A rule that forbids one of those that it `stands_for` forbids it too; one that permits it does not permit it.
         None as principal is the stack itself, which may do everything.
         """
         if principal is None:
             return BY_THE_STACK
         for matcher, decision in self._rules:
-            if matcher.mismatch(principal, action, entity, also) is None:
+            names = also if decision.allowed or not stands_for else (*also, *stands_for)
+            if matcher.mismatch(principal, action, entity, names) is None:
                 return decision
         return BY_NO_RULE
 
-    def allows(self, principal: Principal | None, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
+    def allows(
+        self,
+        principal: Principal | None,
+        action: Action,
+        entity: Entity,
+        also: Sequence[str] = (),
+        *,
+        stands_for: Sequence[str] = (),
+    ) -> bool:
         """The decision without its reason."""
-        return self.decide(principal, action, entity, also).allowed
+        return self.decide(principal, action, entity, also, stands_for=stands_for).allowed
 
     def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
         """Whether it does for this caller, of what `owner` owns, whatever the rules say."""
@@ -187,5 +205,7 @@ def _shares(attribute: str, principal: Principal, owner: Owner, is_heir: Heir) -
     names = owner["attributes"].get(attribute)
     if not names or not set(names).isdisjoint(principal.attributes.get(attribute, ())):
         return True
-    # Before owners had an issuer, a subject was a role, word by word, or a namespace: what it made stays its own.
-    return ISSUER not in owner and {*owner["principal"].split()} <= {*names} and is_owner(principal, owner, is_heir)
+    # Before owners had an issuer, a subject was a namespace, or a role word by word: what it made stays its own.
+    subject = owner["principal"]
+    was_subject = ISSUER not in owner and (subject in names or {*subject.split()} <= {*names})
+    return was_subject and is_owner(principal, owner, is_heir)

@@ -99,13 +99,23 @@ class Registry:
         """Whether the run config says what this means, in either form."""
         return identifier in self._declared or split_identifier(identifier, self.provider_ids) in self._declared_at
 
+    def fixes(self, identifier: str) -> bool:
+        """Whether it means what it does whatever anybody registers: declared, or a provider's name of what that lists."""
+        by_provider = self.kind.listing is not None and split_identifier(identifier, self.provider_ids) is not None
+        return by_provider or self.declares(identifier)
+
     def other_names(self, resource: Resource) -> tuple[str, ...]:
         """What else means it, besides its identifier: the name within its provider, and those it is declared as."""
         if resource.identifier != resource.provider_name:
             return (resource.provider_name,)
-        return tuple(
-            row.identifier for row in self.declared_at(*place_of(resource)) if place_of(row) == place_of(resource)
-        )
+        return self.declared_names(resource)
+
+    def declared_names(self, resource: Resource) -> tuple[str, ...]:
+        """What the run config declares as just its place; nothing more of what it declares itself."""
+        place = place_of(resource)
+        if resource.identifier in self._declared or place not in self._declared_at:
+            return ()
+        return tuple(row.identifier for row in self.declared_at(*place) if place_of(row) == place)
 
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What the run config declares that is served there, in its order, perhaps beside other places."""

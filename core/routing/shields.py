@@ -12,11 +12,11 @@ from typing import Any
 from core.apis.models import SHIELDS
 from core.config.policy import Condition, parse_condition, to_tuple
 from core.config.safety import SafetyConfig, ShieldLists, ShieldRule
-from core.errors import ProviderUnavailable
+from core.errors import NotFound, ProviderUnavailable
 from core.frame.callers import Call, Principal
 from core.frame.resources import Resource
-from core.routing.guard import GuardedRegistry
-from core.routing.policy import Owner
+from core.routing.guard import GuardedRegistry, RegistryFactory
+from core.routing.policy import Owner, same_owner
 from core.routing.targets import targets_of
 
 type Names = tuple[list[str], list[str]]
@@ -25,29 +25,30 @@ type Names = tuple[list[str], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class ShieldPolicy:
-    """What the run config says, for one stack; `declares` tells whether it has a shield of this name."""
+    """What the run config says, for one stack; `shields` gives the registry of them, None where there is none."""
 
     safety: SafetyConfig
-    declares: Callable[[str], bool]
+    shields: Callable[[], RegistryFactory | None]
 
     async def shields_of(self, call: Call, model: Resource, models: GuardedRegistry) -> Names:
         """The shields for this call of `model`.
 
         Raises:
-            ProviderUnavailable: the run config names a shield that it does not declare: whoever registers one of that name
-                would judge everybody's calls.
+            ProviderUnavailable: one of them is not whose word it is: the run config's, or that of the model's owner.
         """
         places = [target.place for target in targets_of(model)]
         declared = [row for place in places for row in models.declared_at(*place)]
         rules = [_from_metadata(row) for row in declared]
-        # Not where the model is asked for a verdict: a default shield would then judge its own guard model, forever.
-        rules += [] if call.judging else list(self._rules_for(call.principal, model.owner, models))
-        if not call.principal.anonymous:
-            self._check_declared(rules)
+        rules += [] if call.for_verdict else list(self._rules_for(call.principal, model.owner, models))
         own = [model]
         if model not in declared:  # what the run config says of a name of its own, nobody adds to
             own += [row for place in places for row in await models.registered_at(*place)]
-        return _union([*map(_from_metadata, own), *rules])
+        names = _union([*map(_from_metadata, own), *rules])
+        if any(names) and not call.principal.anonymous:
+            operators = {name for names in rules for name in (*names[0], *names[1])}
+            for name in dict.fromkeys((*names[0], *names[1])):
+                await self._check(name, None if name in operators else model, call)
+        return names
 
     def _rules_for(self, principal: Principal, owner: Owner | None, models: GuardedRegistry) -> Iterator[Names]:
         yield _names(self.safety.default_shields)
@@ -55,12 +56,21 @@ class ShieldPolicy:
             if _matches(rule, lambda condition: models.holds(condition, principal, owner)):
                 yield _names(rule.shields)
 
-    def _check_declared(self, lists: Sequence[Names]) -> None:
-        for name in (name for names in _union(lists) for name in names):
-            if not self.declares(name):
-                raise ProviderUnavailable(
-                    f"The run config guards this model by shield `{name}`, which it does not declare."
-                )
+    async def _check(self, name: str, model: Resource | None, call: Call) -> None:
+        """Anybody may register a shield under a name that is free: what the operator (no `model`) or an owner means is theirs."""
+        shields = self.shields()
+        if shields is None or (registry := shields(call)).declares(name):
+            return
+        if model is None:
+            raise ProviderUnavailable(
+                f"The run config guards this model by shield `{name}`, which it does not declare."
+            )
+        try:
+            shield = await registry.get(name)
+        except NotFound:
+            shield = None
+        if shield is None or not same_owner(shield.owner, model.owner):
+            raise ProviderUnavailable(f"The model is guarded by shield `{name}`, which does not exist.")
 
 
 def _matches(rule: ShieldRule, holds: Callable[[Condition], bool]) -> bool:

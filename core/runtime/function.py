@@ -76,7 +76,8 @@ def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
     def make() -> "Handler":
         from core.runtime.buffered import buffered_handler
 
-        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
+        mode = variables.get("LLAMBDA_ALB_XFF_MODE") or "append"
+        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""), forwarded_for=mode)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         return make()(event, context)

@@ -60,7 +60,7 @@ class DataFrames:
         self.end = DONE if done else b""
 
     def event(self, element: JsonObject) -> bytes:
-        return b"data: %b\n\n" % to_json(element)
+        return b"data: %b\n\n" % to_json(element, inf_nan_mode="null")
 
     def failure(self, failure: ApiError) -> bytes:
         return self.event(failure.body())

@@ -72,7 +72,7 @@ class World:
                 "safety": [{"provider_id": "llama", "provider_type": "inline::llama-guard", "config": {}}],
             },
             "shields": [guard],
-            "configurations": {"refresh_seconds": 0},
+            "configurations": {"refresh_seconds": 0, "allow_private_urls": True},
             "metadata_store": {"type": "sqlite", "db_path": str(self.folder / "registry.db")},
             "server": server,
             **({} if safety is None else {"safety": safety}),
@@ -196,6 +196,22 @@ async def test_a_rule_about_any_declared_name_is_about_the_providers_own(world: 
     assert [(await world.chat(name, "bob"))[:3] for name in ("first", "second", "local/m")] == ["Hel", "404", "404"]
     denied = await world.post("/v1/models", "bob", model_id="mine", **AT_M)
     assert denied.status_code == 403
+    await world.register("alias", "ada")
+    await world.register("by-target", "ada", provider_model_id="open", metadata={"targets": [AT_M]})
+    for name in ("alias", "by-target"):
+        assert (await world.chat(name), (await world.chat(name, "bob"))[:3]) == ("Hello", "404")
+
+
+async def test_what_is_permitted_under_a_declared_name_does_not_show_what_others_call_it(world: World) -> None:
+    permit = {"permit": {"actions": ["read"], "resource": "model::small"}}
+    own = {"permit": {"actions": ["create", "read"]}, "when": "user with ada in roles"}
+    await world.start(rules=[permit, own], models=[{"model_id": "small", **AT_M}])
+    await world.register("private", "ada")
+    assert [(await world.chat(name, "bob"))[:5] for name in ("small", "local/m", "private")] == [
+        "Hello",
+        "Hello",
+        "404 {",
+    ]
 
 
 GUARDED = [
@@ -265,6 +281,28 @@ async def test_nobody_registers_the_shield_that_the_operator_names(world: World)
     before = await world.chat("local/m", "bob")
     await world.shield("coming", "guards/g")
     assert await world.chat("local/m", "bob") == before
+    assert before.startswith("503")
+    assert not world.asked(world.guards)
+
+
+async def test_nobody_registers_the_model_that_the_operators_shield_asks(world: World) -> None:
+    shield = {"shield_id": "guard", "provider_shield_id": "judge", "provider_id": "llama"}
+    await world.start(shields=[shield], safety={"default_shields": ["guard"]})
+    before = await world.chat("local/m")
+    await world.register("judge")
+    world.local.replies[CHATS] = says(SAFE)
+    assert (before[:3], await world.chat("local/m"), await world.chat("local/m", "bob")) == ("503", before, before)
+    run = await world.post("/v1/safety/run-shield", "bob", shield_id="guard", messages=HELLO)
+    assert (run.status_code, world.asked(world.local)) == (404, [])
+
+
+async def test_nobody_registers_the_shield_that_an_owner_names(world: World) -> None:
+    world.guards.replies[CHATS] = says(SAFE)
+    await world.start()
+    await world.register("bobs", metadata={"input_shields": ["coming"]})
+    before = await world.chat("bobs", "bob")
+    await world.shield("coming", "guards/g", "ada")
+    assert [await world.chat("bobs", name) for name in ("ada", "bob")] == [before, before]
     assert before.startswith("503")
     assert not world.asked(world.guards)
 
@@ -379,7 +417,11 @@ async def test_a_new_provider_takes_nobodys_names(world: World, provider_id: str
     await world.start(auth=False, models=[declared])
     for name in ("mine", "meta/llama", "team/a/b"):
         await world.register(name)
-    body = {"api": "inference", "provider_type": "remote::vllm", "config": {"url": f"{world.guards.url}/v1"}}
+    body: dict[str, Any] = {
+        "api": "inference",
+        "provider_type": "remote::vllm",
+        "config": {"url": f"{world.guards.url}/v1"},
+    }
     answer = await world.post("/v1/providers", provider_id=provider_id, force=True, **body)
     assert answer.is_success is fits, answer.text
     assert "meta/llama" not in answer.text
@@ -390,7 +432,11 @@ async def test_a_new_provider_takes_nobodys_names(world: World, provider_id: str
 
 
 async def test_a_new_provider_does_not_come_by_what_was_registered_at_one_that_is_gone(world: World) -> None:
-    body = {"api": "inference", "provider_type": "remote::vllm", "config": {"url": f"{world.guards.url}/v1"}}
+    body: dict[str, Any] = {
+        "api": "inference",
+        "provider_type": "remote::vllm",
+        "config": {"url": f"{world.guards.url}/v1"},
+    }
     await world.start("gone", "left", auth=False)
     await world.register("theirs", provider_id="gone", provider_model_id="g")
     await world.register("behind", metadata={"targets": [{"provider_id": "left", "provider_model_id": "g"}]})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     """`{"inference": ..., "native_inference": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
-    policy = ShieldPolicy(parts.safety, lambda name: declares_shield(parts, name))
+    policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
 
     def inference(call: Call | None) -> Inference:
         """The stack itself gets no shields, nor does a shield's own guard model: it would be judged by itself forever."""
@@ -28,12 +28,6 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         return ShieldedInference(router, models, surface_for(parts, "safety", call.cause(internal=True)), call, policy)
 
     return {"inference": inference, "native_inference": lambda call: _native(inference(call))}
-
-
-def declares_shield(parts: Parts, name: str) -> bool:
-    """Whether the run config declares it; where the stack has no shields at all, it is said of every one that it cannot run."""
-    shields = parts.registries.get("shield")
-    return shields is None or shields(None).declares(name)
 
 
 def _native(inference: Inference) -> "NativeInference":

@@ -1,7 +1,8 @@
 """The inference router: sends a request to one of its model's targets, and answers under the caller's model id."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from core.apis.inference import (
@@ -13,7 +14,7 @@ from core.apis.inference import (
 )
 from core.apis.usage import Ending, Meter
 from core.config.media_urls import find_refused_url
-from core.errors import InvalidRequest, NotFound
+from core.errors import ApiError, InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker
@@ -48,10 +49,9 @@ class InferenceRouter:
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         targets = await self._route(request, "llm", "chat completions")
-        chunks = await self._attempts.stream(
-            targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
+        return await self._stream(
+            request, targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
         )
-        return self._relabel_stream(request, chunks)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
         targets = await self._route(request, "llm", "completions")
@@ -59,10 +59,9 @@ class InferenceRouter:
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request, "llm", "completions")
-        chunks = await self._attempts.stream(
-            targets, lambda at, name: at.stream_completion(_request_usage(request, name))
+        return await self._stream(
+            request, targets, lambda at, name: at.stream_completion(_request_usage(request, name))
         )
-        return self._relabel_stream(request, chunks)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request, "embedding", "embeddings")
@@ -84,15 +83,28 @@ class InferenceRouter:
 
     async def _answer(self, request: ModelRequest, targets: list[Target], ask: Ask[JsonObject]) -> JsonObject:
         meter = Meter(request)
-        try:
+        with self._charging(meter):
             reply = await self._attempts.answer(targets, ask)
-        except asyncio.CancelledError:  # somebody left; what the provider made until then it will never say
-            meter.charge(self._call, "left")
-            raise
         meter.feed(reply)
         meter.charge(self._call, "whole")
         reply["model"] = request.model
         return reply
+
+    async def _stream(
+        self, request: ChatRequest | CompletionRequest, targets: list[Target], ask: Ask[JsonStream]
+    ) -> JsonStream:
+        with self._charging(Meter(request)):
+            chunks = await self._attempts.stream(targets, ask)
+        return self._relabel_stream(request, chunks)
+
+    @contextmanager
+    def _charging(self, meter: Meter) -> Generator[None]:
+        """Where somebody leaves, or time is up: what the provider made until then it will never say."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            meter.charge(self._call, "left")
+            raise
 
     async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
         """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
@@ -107,7 +119,7 @@ class InferenceRouter:
                 chunk["model"] = request.model
                 yield chunk
             ending = "whole"
-        except Exception:
+        except ApiError:
             ending = "broken"
             raise
         finally:

@@ -5,14 +5,16 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from core.apis.safety import MOST_INPUTS, ModerationRequest, RunShieldRequest, SafetyProvider, Violation
+from core.apis.safety import MOST_INPUTS, ModerationRequest, RunShieldRequest, SafetyProvider, Violation, is_strict
 from core.config.policy import parse_condition
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, RegistryFactory
+from core.services.safety.conversation import read_conversation
 
+MOST_QUOTED: Final = 40  # characters of what a caller called it
 MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
 
 
@@ -59,7 +61,7 @@ class SafetyRouter:
         """What the shield's provider finds in each; the models that it asks meanwhile are charged to the caller."""
         provider, judged_for = self._provider(shield), self._caller and self._enter(self._caller, shield)
         with self._call.observed.upstream, ActingFor(judged_for):
-            violations = [await provider.run_shield(shield, messages, params) for messages in conversations]
+            violations = [await _verdict(provider, shield, messages, params) for messages in conversations]
         self._call.add_tokens(0)  # a shield has none of its own: its reservation is given back
         return violations
 
@@ -73,23 +75,24 @@ class SafetyRouter:
                 f"Shield `{shield.identifier}` cannot judge here: its provider asks models that are guarded by shields, "
                 f"which in turn ask it ({' -> '.join((*call.judging, shield.provider_name))})."
             )
-        return replace(call, internal=self._is_trusted(shield), judging=(*call.judging, shield.provider_name))
+        trusted, judging = self._is_trusted(shield), (*call.judging, shield.provider_name)
+        return replace(call, internal=trusted, for_verdict=trusted or call.for_verdict, judging=judging)
 
     def _is_trusted(self, shield: Resource) -> bool:
         """Whether it is the operator's word: declared, or where there is no auth, anybody's."""
         return self._shields.declares(shield.identifier) or self._call.principal.anonymous
 
     async def _shield(self, identifier: str, param: str) -> Resource:
-        """For a guarded model, a shield that the run config has, or one that the caller may use: no third party's."""
+        """For a guarded model, one of the run config, whoever may see it, or else one that the caller may see."""
         try:
-            shield = await self._shields.get(identifier)
-            return shield if self._is_trusted(shield) else await self._visible.get(identifier)
+            operators = self._shields.declares(identifier)
+            return await (self._shields if operators else self._visible).get(identifier)
         except NotFound as unknown:
             raise NotFound(unknown.message, param=param) from None
 
     async def _default_shield(self) -> Resource:
         """The one that the run config says, or the only one that it or the caller has."""
-        if self._default is not None and (self._shields.declares(self._default) or self._call.principal.anonymous):
+        if self._default and (self._shields.declares(self._default) or self._call.principal.anonymous):
             return await self._shield(self._default, "model")
         shields, more, after = list[Resource](), True, ""
         while more and len(shields) <= 1:
@@ -116,6 +119,22 @@ class SafetyRouter:
         observed.model, observed.provider = shield.identifier, shield.provider_id
         observed.provider_model = shield.provider_resource_id
         return provider
+
+
+async def _verdict(
+    provider: SafetyProvider, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+) -> Violation | None:
+    """The first violation, if any; raises InvalidRequest for what a strict shield cannot judge."""
+    conversation = read_conversation(messages, params.get("source"))
+    for judgement in conversation.judgements:
+        violation = await provider.run_shield(shield, judgement.messages, {"source": judgement.source} | params)
+        if violation is not None:
+            return violation
+    if conversation.obstacles and is_strict(shield):
+        obstacle = conversation.obstacles[0]
+        message = f"Shield `{shield.identifier}` cannot judge content of the kind `{obstacle.kind[:MOST_QUOTED]}`."
+        raise InvalidRequest(message, param=obstacle.path)
+    return None
 
 
 def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's multi-modal parts

@@ -46,12 +46,21 @@ class SqliteCounters:
     """One connection, opened at the first call."""
 
     def __init__(
-        self, path: Path, *, namespace: str, patience: float = PATIENCE, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        namespace: str,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` gives Unix seconds, and may be set; `uptime` seconds that only ever pass."""
         self._path = path
         self._connection = InlineConnection(path, SCHEMA, owner=OWNER, unavailable=QuotaUnavailable, patience=patience)
         self._namespace = namespace
         self._clock = clock
+        self._uptime = uptime
+        self._started = clock() - uptime()
         self._tidy_minute = -1
         self._tidying: asyncio.Task[None] | None = None
 
@@ -83,11 +92,17 @@ class SqliteCounters:
         self._connection.close()
 
     def _tidy_once_a_minute(self) -> None:
-        now = self._clock()
+        now = self._now()
         minute = int(now // TIDY_SECONDS)
         if minute != self._tidy_minute and (self._tidying is None or self._tidying.done()):
             self._tidy_minute = minute
             self._tidying = asyncio.create_task(asyncio.to_thread(self._tidy, int(now)))
+
+    def _now(self) -> float:
+        """The clock's time, but never more than has passed: a clock that jumps ahead must not make counters expire."""
+        now, uptime = self._clock(), self._uptime()
+        self._started = min(self._started, now - uptime)
+        return self._started + uptime
 
     def _tidy(self, now: int) -> None:
         """Delete what has expired, over a connection of its own, which may wait."""

@@ -56,7 +56,7 @@ def test_what_no_server_takes_for_a_whole_number_is_refused(name: str, value: ob
 
 @pytest.mark.parametrize("text", ['"5000"', "5000.0", "5e3", "5000"])
 def test_what_is_sent_is_the_whole_number_that_was_read(text: str) -> None:
-    body = '{"model": "m", "prompt": "p", "max_tokens": %s, "n": 1.0, "top_p": 1.0, "user": "7"}' % text
+    body = f'{{"model": "m", "prompt": "p", "max_tokens": {text}, "n": 1.0, "top_p": 1.0, "user": "7"}}'
     request = inference.CompletionRequest.model_validate_json(body)
     sent = request.model_dump(exclude_unset=True)
     assert (sent, inference.most_tokens(request)) == (
@@ -65,7 +65,7 @@ def test_what_is_sent_is_the_whole_number_that_was_read(text: str) -> None:
     )
     assert [type(sent[name]) for name in ("max_tokens", "n", "top_p")] == [int, int, float]
     older = native.NativeCompletionRequest.model_validate_json(
-        '{"model_id": "m", "content": "p", "sampling_params": {"max_tokens": %s}}' % text
+        f'{{"model_id": "m", "content": "p", "sampling_params": {{"max_tokens": {text}}}}}'
     )
     assert (native.most_tokens(older), to_openai_completion(older).model_extra) == (
         5000,
@@ -77,7 +77,7 @@ def test_what_is_sent_is_the_whole_number_that_was_read(text: str) -> None:
     ("prompt", "parts"), [("p", 1), ([1, 2, 3], 1), (["a", "b"], 2), ([[1, 2], [3]], 2), ([1, "a"], 2), ([], 1)]
 )
 def test_each_prompt_and_each_input_is_a_part_and_a_list_of_tokens_is_one(prompt: Any, parts: int) -> None:
-    completion = inference.CompletionRequest(model="m", prompt=prompt, max_tokens=5)
+    completion = inference.CompletionRequest.model_validate({"model": "m", "prompt": prompt, "max_tokens": 5})
     embeddings = inference.EmbeddingsRequest(model="m", input=prompt)
     assert (inference.count_prompts(completion), inference.count_inputs(embeddings)) == (parts, parts)
     assert inference.most_tokens(completion) == 5 * parts
@@ -95,7 +95,7 @@ def test_parts_have_a_most_that_the_refusal_names() -> None:
         (native.NativeEmbeddingsRequest, "contents"),
     ):
         most = 128 if name == "content_batch" else 2048
-        assert kind.model_validate({"model_id": "m", name: ["x"] * most})
+        kind.model_validate({"model_id": "m", name: ["x"] * most})
         with pytest.raises(ValidationError, match=f"at most {most}"):
             kind.model_validate({"model_id": "m", name: ["x"] * (most + 1)})
 

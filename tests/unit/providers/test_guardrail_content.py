@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import InvalidRequest
-from core.providers.bedrock.guardrail_content import source_of, to_content
+from core.providers.bedrock.guardrail_content import to_content
+from core.providers.http.message_text import source_of
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 PARTS = st.lists(st.builds(lambda text: {"type": "text", "text": text}, TEXTS), max_size=3)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ async def test_what_is_registered_of_a_model_holds_for_that_name_alone(stack: St
 
 @pytest.mark.parametrize("change", [{"metadata": {"k": 1}}, {"model_type": "embedding"}])
 async def test_the_providers_own_name_cannot_be_registered_as_something_else(
-    stack: Stack, change: dict[str, object]
+    stack: Stack, change: dict[str, Any]
 ) -> None:
     with pytest.raises(Conflict, match="the provider's own name"):
         await stack.registry.register(model("a/m", name="m", **change))
