@@ -35,6 +35,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, override
 
 STATE_RETRY_SECONDS: Final = 5
+STREAM_RETRY_SECONDS: Final = 5
 
 type JsonBody = dict[str, dict[str, Any]]
 
@@ -189,14 +190,27 @@ class QuotaExceeded(ApiError):
     type = "rate_limit_error"
     code = "quota_exceeded"
 
-    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None, reason: str = "") -> None:
         """`retry_after` is in seconds, to the end of the window; `headers` are the RateLimit ones."""
-        super().__init__("Quota exceeded", headers={"retry-after": str(retry_after), **(headers or {})})
+        super().__init__(f"Quota exceeded{reason}", headers={"retry-after": str(retry_after), **(headers or {})})
 
     @override
     def body(self) -> JsonBody:
         """Exactly what Llama Stack answers: the message alone."""
         return {"error": {"message": self.message}}
+
+
+class TooManyStreams(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_streams"
+
+    def __init__(self, most: int) -> None:
+        """`most` is how many the caller may have open at a time."""
+        super().__init__(
+            f"You may have {most} streams open at a time. Close one, or wait until one has ended.",
+            headers={"retry-after": str(STREAM_RETRY_SECONDS)},
+        )
 
 
 class UpstreamThrottled(ApiError):

@@ -1,5 +1,6 @@
 """Tokens that the authorization server is asked about, one request each: RFC 7662."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import time
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import quote_plus
 
 from pydantic import SecretStr
 
-from core.auth.claims import Claims, check_audience, check_issuer, check_times, principal
+from core.auth.claims import Claims, check_audience, check_issuer, check_kind, check_times
 from core.auth.endpoint import Endpoint, unusable
 from core.auth.http import Reply
 from core.auth.verifier import Fit, Incoming
@@ -37,12 +38,11 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """`issuer` and `audience` are checked unless they are None, or the answer does not have them."""
+    """`issuer` and `audience` are checked unless they are None, or the answer does not have them; then `accept` decides."""
 
     issuer: str | None
     audience: str | None
-    mapping: dict[str, str]
-    vouched_by: str
+    accept: Callable[[Claims], Principal]
 
 
 class IntrospectionVerifier:
@@ -66,7 +66,7 @@ class IntrospectionVerifier:
         if not active:
             raise Unauthenticated("The token is not active. Get a new one.")
         self._check(body)
-        return principal(body, self._expected.mapping, self._expected.vouched_by)
+        return self._expected.accept(body)
 
     async def _ask(self, token: str) -> Reply:
         """The server's answer; where it does not know us any more, to the secret that has been put in place since."""
@@ -81,6 +81,7 @@ class IntrospectionVerifier:
         return await self._endpoint.request("POST", self._url, **self._client.options(token, new))
 
     def _check(self, claims: Claims) -> None:
+        check_kind(claims)
         check_times(claims, time(), expires=False)
         if "iss" in claims:
             check_issuer(claims, self._expected.issuer)

@@ -1,7 +1,7 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
 Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
-`server.idempotency`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
+`server.idempotency`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
+from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
 
 
@@ -86,9 +87,14 @@ class RoutingConfig(Record):
 
 
 class ConfigurationsConfig(Record):
-    """Its presence turns the Configuration API on; every environment has a change within `refresh_seconds`."""
+    """Its presence turns the Configuration API on; every environment has a change within `refresh_seconds`.
+
+    `allow_private_urls` lets the URLs that callers name, of providers and within requests, lead to private addresses and to
+    this machine.
+    """
 
     refresh_seconds: Annotated[Seconds, Field(le=3600)] = 10.0
+    allow_private_urls: bool = False
 
 
 class LoggingConfig(Record):
@@ -113,6 +119,7 @@ class RunConfig(Record):
     state: dict[str, Any] = {}
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    safety: SafetyConfig = Field(default_factory=SafetyConfig)
     configurations: ConfigurationsConfig | None = None
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
-from core.config.load import Loaded
+from core.config.load import CallersPart, Loaded
 from core.config.places import Places, Value, to_mapping
 from core.config.problems import Problem
 from core.frame.types import JsonObject
@@ -19,7 +19,10 @@ from core.platform.secrets import mentions_reference
 from core.platform.suggestions import did_you_mean
 
 type Overlay = dict[str, dict[str, JsonObject]]
-"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
+"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool, "owner": {...}}}}`.
+
+`owner`, which is absent where nobody is known, is whoever said where the provider is.
+"""
 
 VIEW_KEYS: Final = {"version", "refresh_seconds"}
 """What the inspected view says beside its providers, and may be sent back with it."""
@@ -132,6 +135,7 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
     if loaded.config is None or not overlay:
         return loaded
     problems: list[Problem] = []
+    parts: dict[tuple[str, str], CallersPart] = {}
     origins = dict(loaded.places.origins)
     providers = {api: list(entries) for api, entries in loaded.document["providers"].items()}
     for api, overrides in overlay.items():
@@ -139,11 +143,13 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
         for name, override in overrides.items():
             place = f"providers.{api}.{name}"
             index = next((i for i, entry in enumerate(entries) if entry["provider_id"] == name), len(entries))
-            fault = _misfit(entries[index] if index < len(entries) else None, override)
-            if fault:
+            entry = entries[index] if index < len(entries) else None
+            original = None if entry is None else to_mapping(entry.get("config"))
+            parts[api, name] = CallersPart(override["config"], original, override.get("owner"))
+            if fault := _misfit(entry, override):
                 problems.append(Problem(place, fault))
-            elif index < len(entries):
-                entries[index] = entries[index] | {"config": (entries[index].get("config") or {}) | override["config"]}
+            elif entry is not None:
+                entries[index] = entry | {"config": {**(original or {}), **override["config"]}}
             else:
                 origins[f"providers.{api}[{index}]"] = place
                 entries.append({"provider_id": name, **{k: override[k] for k in ("provider_type", "config")}})
@@ -156,6 +162,7 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
         config=config,
         document=loaded.document | {"providers": providers},
         places=Places(origins, loaded.places.texts),
+        callers_parts=parts,
     )
 
 

@@ -40,6 +40,18 @@ def select_user_fields(config: type[BaseModel], values: Mapping[str, Any]) -> tu
     return {key: value for key, value in values.items() if key not in dropped and value != MASK}, dropped
 
 
+def foreign_fields(config: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
+    """Those of `values` that no user may set, in their order. A null, and what the field is by default, set nothing."""
+    allowed, fields = user_fields(config), config.model_fields
+    return [
+        name
+        for name, value in values.items()
+        if name not in allowed
+        and value is not None
+        and (name not in fields or fields[name].is_required() or value != fields[name].get_default())
+    ]
+
+
 def view(config: BaseModel) -> JsonObject:
     """The user's fields, as JSON has them; secrets are masked, those that are not set are None."""
     secrets = secret_fields(type(config))

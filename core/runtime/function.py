@@ -16,6 +16,7 @@ from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.version import VERSION
 from core.platform.environment import config_path, environ
+from core.platform.log_records import hold_back
 from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
@@ -34,6 +35,7 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
     """
+    hold_back()
     loaded = load_config()
     variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"

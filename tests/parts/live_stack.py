@@ -22,8 +22,9 @@ def run_config(url: str, store: dict[str, Any], **more: Any) -> dict[str, Any]:
     """One vLLM called `local`, with a key of the operator's."""
     config = {"url": url, "api_token": "operators-own", "timeout": 30}
     entry = {"provider_id": "local", "provider_type": "remote::vllm", "config": config}
+    configurations = {"refresh_seconds": 5, "allow_private_urls": True}
     common = {"version": 2, "image_name": "t", "apis": ["inference"], "metadata_store": store}
-    return common | {"providers": {"inference": [entry]}, "configurations": {"refresh_seconds": 5}} | more
+    return common | {"providers": {"inference": [entry]}, "configurations": configurations} | more
 
 
 def client_of(document: dict[str, Any], **environ: str) -> AbstractAsyncContextManager[httpx.AsyncClient]:

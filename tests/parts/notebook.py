@@ -313,6 +313,7 @@ class ServedNotebook:
     blobs: FolderBlobs | None
     authenticator: Any = None
     quota: Any = None
+    stream_limit: Any = None
     answers: Any = None
     server: dict[str, Any] = field(default_factory=dict[str, Any])
     registries: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.platform import aws_sdk as sdk
 from core.platform.per_loop import PerLoop
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3  # of one call, by the SDK
 ROLE_SESSION_NAME: Final = "llambda"
+type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
+"""It becomes a part of a host's name, and must stay one part of it; the SDK says what else is no region."""
 
 
 class AwsConfig(BaseModel):
@@ -35,10 +38,10 @@ class AwsConfig(BaseModel):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    region_name: Annotated[str | None, USER] = None
+    region_name: Annotated[Region | None, USER] = None
     profile_name: str | None = None
     role_arn: Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None = None
-    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
+    endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
     connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0

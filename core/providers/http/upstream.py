@@ -20,6 +20,7 @@ from core.platform import json_reader
 from core.platform.per_loop import PerLoop
 from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object
+from core.providers.http.sockets import socket_factory
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,10 @@ class UpstreamClient:
         remote = self._remote
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=remote.max_connections, ssl=_tls(remote.tls_verify), keepalive_timeout=60
+                limit=remote.max_connections,
+                ssl=_tls(remote.tls_verify),
+                keepalive_timeout=60,
+                socket_factory=socket_factory(remote.reach, f"provider {remote.provider_id}"),
             ),
             headers=JSON | remote.headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=remote.connect_timeout, sock_read=remote.timeout),

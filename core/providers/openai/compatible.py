@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
+from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
@@ -159,12 +160,12 @@ class OpenAICompatible:
     async def _post(
         self, path: str, request: ChatRequest | CompletionRequest | EmbeddingsRequest, body: Wire
     ) -> JsonObject:
-        self._check_call(request.model)
+        self._check_call(request)
         content = _json(body)
         return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers))
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
-        self._check_call(request.model)
+        self._check_call(request)
         content = _json(self._cap_tokens(request))
         return await self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers))
 
@@ -174,14 +175,17 @@ class OpenAICompatible:
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()
 
-    def _check_call(self, model: str) -> None:
-        if self._models is not None and model not in self._models:
+    def _check_call(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
+        if self._models is not None and request.model not in self._models:
             raise InvalidRequest(
                 f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"
             )
         if not self._has_key():
             example = f'{{"{self._row.data[0]}": "..."}}'
             raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
+        reach = "private" if self._settings.allow_private_urls else self._settings.media_reach
+        if (refused := find_refused_url(request, reach)) is not None:
+            raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
 
     def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> Wire:
         most, extra = self._settings.max_tokens, request.model_extra or {}

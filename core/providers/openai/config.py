@@ -3,22 +3,24 @@
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.platform import secrets
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import HEADER_KEY, Remote
+from core.providers.http.remote import HEADER_KEY, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
-type Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Settings(BaseModel):
+class Settings(RemoteConfig):
     """What every row has; each adds its URL and key fields under the names that it gives them.
 
-    `tls_verify` may be the path of a CA bundle. `max_tokens` bounds requests that set no bound. `model_type` and
+    `tls_verify` may be the path of a CA bundle. With `allow_private_urls` requests may name images and the like at private
+    addresses, which the remote fetches. `max_tokens` bounds requests that set no bound. `model_type` and
     `embedding_dimension` describe what the server lists, where its listing does not say. Of what it serves, only the
     `allowed_models` are listed and called, if any are named.
     """
@@ -28,8 +30,9 @@ class Settings(BaseModel):
 
     max_tokens: Annotated[PositiveInt | None, USER] = None
     tls_verify: bool | str = True
-    timeout: Annotated[PositiveFloat, USER] = 60.0  # seconds without a byte
-    connect_timeout: Annotated[PositiveFloat, USER] = 5.0  # seconds
+    allow_private_urls: bool = False
+    timeout: Annotated[Patience, USER] = 60.0  # seconds without a byte
+    connect_timeout: Annotated[Patience, USER] = 5.0  # seconds
     max_connections: int = MOST_CONNECTIONS
     model_type: Annotated[ModelType, USER] = "llm"
     embedding_dimension: Annotated[PositiveInt | None, USER] = None
@@ -62,6 +65,7 @@ class Settings(BaseModel):
             connect_timeout=self.connect_timeout,
             tls_verify=self.tls_verify,
             max_connections=self.max_connections,
+            reach=self.reach,
         )
 
     def needs_key(self) -> bool:
@@ -91,7 +95,7 @@ def _either(names: tuple[str, ...]) -> str:
 def config_of(provider_type: str) -> type[Settings]:
     """The Config of a provider type that is a row of the table."""
     row = ROWS[provider_type]
-    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[Url | None, USER], None))
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[UpstreamUrl | None, USER], None))
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}

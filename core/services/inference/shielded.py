@@ -1,8 +1,7 @@
 """Chat completions of models that are guarded by shields: a violation is answered by a refusal.
 
-A model's metadata names them: `input_shields` judge the request, `output_shields` the reply. They run for the caller, who
-is charged for them, but without the access policy: whoever may use the model need not be able to see its shields. Source of
-the refusal's shape:
+Which they are, core.routing.shields says. They run for the caller, who is charged for them; those of the run config run
+without the access policy: whoever may use the model need not be able to see its shields. Source of the refusal's shape:
 https://platform.openai.com/docs/api-reference/chat/object.
 """
 
@@ -16,10 +15,9 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.safety import RunShieldRequest, Safety
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import Call
-from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
-from core.routing.targets import targets_of
+from core.routing.shields import ShieldPolicy
 
 WINDOW: Final = 240  # characters of text that a stream holds back until the shields have judged them
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
@@ -32,12 +30,15 @@ type Messages = Sequence[JsonObject]
 class ShieldedInference:
     """An `Inference` for one caller; a model without shields is answered as by `inference` alone."""
 
-    def __init__(self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call) -> None:
-        """`safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
+    def __init__(
+        self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call, policy: ShieldPolicy
+    ) -> None:
+        """`policy` says which shields; `safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
         self._inference = inference
         self._models = models
         self._safety = safety
         self._call = call
+        self._policy = policy
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         before, after = await self._shields(request.model)
@@ -74,20 +75,13 @@ class ShieldedInference:
         return await self._inference.embeddings(request)
 
     async def _shields(self, model: str) -> tuple[list[str], list[str]]:
-        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers.
-
-        What guards a model guards every name of it: where the run config declares a guarded model, its provider's own name
-        and what others register for the same place have its shields too. Another name in the run config is the operator's
-        word, and has its own alone.
-        """
+        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers."""
         try:
             resource = await self._models.get(model)
         except NotFound:
             return [], []
         self._call.observed.model = model  # a refusal names it too
-        declared = [row for target in targets_of(resource) for row in self._models.declared_at(*target.place)]
-        rows = [resource, *(declared if resource not in declared else ())]
-        return _union(rows, "input_shields"), _union(rows, "output_shields")
+        return await self._policy.shields_of(self._call, resource, self._models)
 
     async def _require_no_shields(self, model: str) -> None:
         """Raise InvalidRequest for a guarded model: shields judge messages, and prompts would be a way around."""
@@ -151,11 +145,6 @@ class ShieldedInference:
             if refusal is not None:
                 return refusal
         return None
-
-
-def _union(rows: Sequence[Resource], name: str) -> list[str]:
-    """Each shield once, in order."""
-    return list(dict.fromkeys(shield for row in rows for shield in row.attributes["metadata"].get(name) or ()))
 
 
 def _collect_text(chunk: JsonObject, texts: dict[int, str]) -> int:

@@ -195,7 +195,7 @@ class _Rows:
     async def _settle(self, attempt: _Try, *, failed: bool) -> None:
         charge = attempt.call.end(failed=failed)
         if attempt.ticket is not None:
-            await attempt.ticket.settle(charge.tokens, charge.further)
+            await attempt.ticket.settle(charge.tokens, charge.further, charge.least)
 
 
 def _error_of(failure: object) -> ApiError:

@@ -82,7 +82,7 @@ async def test_a_key_without_roles_has_a_namespace_of_its_own(clock: Clock) -> N
     store = MemoryStore()
     token, resource = keep(store)
     found = await ApiKeyVerifier(store, clock=clock).verify(Incoming(token))
-    assert found == Principal(resource.identifier, {"namespaces": (resource.identifier,)}, "api_key")
+    assert found == Principal(resource.identifier, {"namespaces": (f"own:api_key:{resource.identifier}",)}, "api_key")
 
 
 def test_a_key_is_for_no_other_provider_even_when_it_is_cut_short() -> None:

@@ -51,9 +51,9 @@ class Counter:
             raise QuotaExceeded(retry_after=1)
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0) -> None:
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
         self.settled.append(tokens)
-        assert not further
+        assert not further + least
 
 
 @pytest.fixture
