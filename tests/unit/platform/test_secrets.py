@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+import sys
 
 import pytest
 
-from core.errors import ProviderUnavailable
+from core.errors import ProviderUnavailable, SecretUnavailable
 from core.platform.secrets import (
     RENEWAL_SECONDS,
     SECONDS,
@@ -16,6 +17,7 @@ from core.platform.secrets import (
     mentions_reference,
     parse,
     reveal,
+    warm,
 )
 from tests.fakes import Clock
 
@@ -194,3 +196,13 @@ async def test_one_that_is_refused_and_cannot_be_fetched_again_is_refused(
 def test_values_of_a_secret_are_in_no_representation(secrets: Secrets) -> None:
     show: Callable[[object], str] = repr
     assert "first" not in show(secrets)
+
+
+async def test_a_package_without_the_sdk_says_so_at_the_first_call_and_not_at_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("core.platform.aws_secrets", raising=False)
+    monkeypatch.setitem(sys.modules, "core.platform.aws_secrets", None)
+    warm("aws-ssm:/not/packaged")
+    with pytest.raises(SecretUnavailable, match="`/not/packaged` cannot be fetched: this package was built without"):
+        await reveal("aws-ssm:/not/packaged")
