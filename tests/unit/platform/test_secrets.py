@@ -184,6 +184,19 @@ async def test_a_refused_value_is_fetched_again_once_for_all_and_not_at_once_aga
     assert len(vault.fetched) == 2
 
 
+async def test_who_is_refused_while_it_is_fetched_again_waits_for_that(
+    secrets: Secrets, vault: Vault, clock: Clock
+) -> None:
+    await secrets.get(REFERENCE)
+    vault.text = "second"
+    clock.now += RENEWAL_SECONDS
+    first = asyncio.create_task(secrets.renew(REFERENCE, "first"))
+    while len(vault.fetched) < 2:
+        await asyncio.sleep(0)
+    assert await secrets.renew(REFERENCE, "first") == "second"
+    assert (await first, len(vault.fetched)) == ("second", 2)
+
+
 async def test_one_that_is_refused_and_cannot_be_fetched_again_is_refused(
     secrets: Secrets, vault: Vault, clock: Clock
 ) -> None:
