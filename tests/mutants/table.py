@@ -31,6 +31,7 @@ TABLE: Final = (
     Row("core.quota.quota", ("tests/unit/quota",)),
     Row("core.auth.claims", ("tests/unit/auth/test_claims.py", "tests/contract/test_auth_tokens.py")),
     Row("core.auth.jwt_verifier", ("tests/unit/auth/test_jwt_verifier.py", "tests/contract/test_auth_tokens.py")),
+    Row("core.platform.secrets", ("tests/unit/platform/test_secrets.py",)),
     Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
     Row("core.web.uploads", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.multipart", ("tests/unit/web/test_uploads.py",)),
