@@ -58,7 +58,7 @@ def test_an_answer_at_the_end_is_judged_by_itself_in_the_newest_of_what_was_said
 
 
 def test_of_the_context_of_an_answer_nothing_is_refused() -> None:
-    audio = {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AAAA"}}]}
+    audio: dict[str, Any] = {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AAAA"}}]}
     messages = [audio, {"role": "assistant", "content": "answer"}]
     assert not read_conversation(messages, "OUTPUT").obstacles
     assert [obstacle.path for obstacle in read_conversation(messages, None).obstacles] == ["messages[0].content[0]"]
