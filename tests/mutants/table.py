@@ -33,6 +33,20 @@ TABLE: Final = (
     Row("core.auth.jwt_verifier", ("tests/unit/auth/test_jwt_verifier.py", "tests/contract/test_auth_tokens.py")),
     Row("core.platform.secrets", ("tests/unit/platform/test_secrets.py",)),
     Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
+    Row("core.config.media_urls", ("tests/attack/test_media_urls.py",)),
+    Row(
+        "core.config.urls",
+        ("tests/unit/config/test_urls.py", "tests/attack/test_urls.py", "tests/attack/test_media_urls.py"),
+    ),
+    Row(
+        "core.platform.addresses",
+        (
+            "tests/unit/providers/test_fetch_addresses.py",
+            "tests/attack/test_media_urls.py",
+            "tests/attack/test_urls.py",
+        ),
+    ),
+    Row("core.resolution.callers_parts", ("tests/attack/test_registered_providers.py", "tests/attack/test_urls.py")),
     Row("core.web.uploads", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.multipart", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.byte_answers", ("tests/unit/web/test_byte_answers.py",)),
