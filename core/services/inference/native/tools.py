@@ -18,6 +18,7 @@ TYPES: Final = {
     **dict.fromkeys(("any", "optional", "union"), ""),
     "null": "null",
 }
+MOST_SHOWN: Final = 20  # names of tools in a refusal
 
 
 def to_openai_tools(request: Conversation) -> JsonObject:
@@ -29,16 +30,15 @@ def to_openai_tools(request: Conversation) -> JsonObject:
     choice, path = _choice(request)
     if choice == "none":
         return {}
-    tools = {"tools": _tools(request.tools)} if request.tools else {}
-    if choice is None or (choice == "auto" and not tools):
-        return tools
-    if choice in {"auto", "required"} and tools:
-        return tools | {"tool_choice": choice}
     names = [tool.tool_name for tool in request.tools or ()]
-    if choice not in names:
-        choices = ", ".join(f"`{name}`" for name in names) or "none were given"
+    is_mode = choice is None or choice == "auto" or (choice == "required" and bool(names))
+    if not is_mode and choice not in names:
+        choices = ", ".join(f"`{name}`" for name in names[:MOST_SHOWN]) or "none were given"
         raise InvalidRequest(f"{path}: `{choice}` needs a tool to choose. The tools: {choices}.", param=path)
-    return tools | {"tool_choice": {"type": "function", "function": {"name": choice}}}
+    tools = {"tools": _tools(request.tools)} if request.tools else {}
+    if choice is None or not tools:
+        return tools
+    return tools | {"tool_choice": choice if is_mode else {"type": "function", "function": {"name": choice}}}
 
 
 def _choice(request: Conversation) -> tuple[str | None, str]:
