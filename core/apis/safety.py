@@ -52,12 +52,18 @@ OUTPUT: Final = "OUTPUT"
 """What `params.source` of a judgement may be: what goes into a model, or what comes out of it."""
 
 MOST_VERDICT_TOKENS: Final = 64  # that a guard model may make of one conversation
+MOST_INPUTS: Final = 32  # of one request for moderation; each is a call of its own to the shield's provider
 
 
 def most_tokens(request: RunShieldRequest | ModerationRequest) -> int:
     """How many tokens a guard model may make of the request, whether or not its shield asks one."""
-    inputs = request.input if isinstance(request, ModerationRequest) else ""
-    return MOST_VERDICT_TOKENS * (1 if isinstance(inputs, str) else max(1, len(inputs)))
+    return MOST_VERDICT_TOKENS * (count_inputs(request) if isinstance(request, ModerationRequest) else 1)
+
+
+def count_inputs(request: ModerationRequest) -> int:
+    """Each is a judgement; more than are taken is one request, which is refused."""
+    count = 1 if isinstance(request.input, str) else len(request.input)
+    return count if 1 <= count <= MOST_INPUTS else 1
 
 
 class Violation(TypedDict):

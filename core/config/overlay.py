@@ -1,26 +1,34 @@
 """Overlays: settings of registered configurations that override those of a run config's providers. No I/O happens here.
 
 An override has what was set of a provider of the run config; one that is `registered` is a whole provider of its own.
-No `${env...}` is read in either: who may register must not be told the environment.
+No `${env...}` is read in either, and no secret by reference: who may register must be told neither the environment nor
+the secrets that the stack may read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
-from core.config.load import Loaded
+from core.config.load import CallersPart, Loaded
 from core.config.places import Places, Value, to_mapping
 from core.config.problems import Problem
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
+from core.platform.secrets import mentions_reference
 from core.platform.suggestions import did_you_mean
 
 type Overlay = dict[str, dict[str, JsonObject]]
-"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
+"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool, "owner": {...}}}}`.
+
+`owner`, which is absent where nobody is known, is whoever said where the provider is.
+"""
 
 VIEW_KEYS: Final = {"version", "refresh_seconds"}
 """What the inspected view says beside its providers, and may be sent back with it."""
+MOST_PROBLEMS: Final = 100  # of one request, after which the rest of it is not looked at
+MOST_FIELDS: Final = 1000  # of one provider's config
 ENTRY_KEYS: Final = ("provider_id", "provider_type", "config", "discovered")
 
 
@@ -60,13 +68,26 @@ def parse_overlay_request(document: object) -> OverlayRequest:
     inner: Value = (
         outer["providers"] if "providers" in outer else {k: v for k, v in outer.items() if k not in VIEW_KEYS}
     )
-    extra = [key for key in outer if "providers" in outer and key not in {"providers", *VIEW_KEYS}]
-    results = [*(Problem(key, f"unknown key{did_you_mean(key, ('providers',))}") for key in extra), *_changes(inner)]
+    changes: list[OverlayChange] = []
+    problems: list[Problem] = []
+    for result in chain(_unknown_keys(outer), _changes(inner)):
+        if isinstance(result, OverlayChange):
+            changes.append(result)
+        elif len(problems) < MOST_PROBLEMS:
+            problems.append(result)
+        else:
+            break
     return OverlayRequest(
-        tuple(result for result in results if isinstance(result, OverlayChange)),
-        tuple(result for result in results if isinstance(result, Problem)),
+        tuple(changes),
+        tuple(problems),
         version if isinstance(version, int) and not isinstance(version, bool) else None,
     )
+
+
+def _unknown_keys(outer: Mapping[str, Value]) -> Iterator[Problem]:
+    for key in outer:
+        if "providers" in outer and key not in {"providers", *VIEW_KEYS}:
+            yield Problem(key, f"unknown key{did_you_mean(key, ('providers',))}")
 
 
 def _changes(providers: Value) -> Iterator[OverlayChange | Problem]:
@@ -99,8 +120,8 @@ def _change(path: str, api: str, entry: Value) -> OverlayChange | Problem:
         return Problem(f"{path}.provider_id", "is required, as text")
     if not isinstance(kind, str | None):
         return Problem(f"{path}.provider_type", "must be text")
-    if not isinstance(config, Mapping | None):
-        return Problem(f"{path}.config", "must be a mapping")
+    if not isinstance(config, Mapping | None) or len(config or ()) > MOST_FIELDS:
+        return Problem(f"{path}.config", f"must be a mapping, of at most {MOST_FIELDS} keys")
     return OverlayChange(path, api, name, kind, dict(cast("Mapping[str, Any]", config or {})))
 
 
@@ -130,6 +151,7 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
     if loaded.config is None or not overlay:
         return loaded
     problems: list[Problem] = []
+    parts: dict[tuple[str, str], CallersPart] = {}
     origins = dict(loaded.places.origins)
     providers = {api: list(entries) for api, entries in loaded.document["providers"].items()}
     for api, overrides in overlay.items():
@@ -137,11 +159,13 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
         for name, override in overrides.items():
             place = f"providers.{api}.{name}"
             index = next((i for i, entry in enumerate(entries) if entry["provider_id"] == name), len(entries))
-            fault = _misfit(entries[index] if index < len(entries) else None, override)
-            if fault:
+            entry = entries[index] if index < len(entries) else None
+            original = None if entry is None else to_mapping(entry.get("config"))
+            parts[api, name] = CallersPart(override["config"], original, override.get("owner"))
+            if fault := _misfit(entry, override):
                 problems.append(Problem(place, fault))
-            elif index < len(entries):
-                entries[index] = entries[index] | {"config": (entries[index].get("config") or {}) | override["config"]}
+            elif entry is not None:
+                entries[index] = entry | {"config": {**(original or {}), **override["config"]}}
             else:
                 origins[f"providers.{api}[{index}]"] = place
                 entries.append({"provider_id": name, **{k: override[k] for k in ("provider_type", "config")}})
@@ -154,10 +178,13 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
         config=config,
         document=loaded.document | {"providers": providers},
         places=Places(origins, loaded.places.texts),
+        callers_parts=parts,
     )
 
 
 def _misfit(entry: Mapping[str, Any] | None, override: JsonObject) -> str:
+    if mentions_reference(override["config"]):
+        return "refers to a secret of the stack's account, which only the run config may"
     if entry is None:
         return "" if override["registered"] else "the run config has no such provider any more"
     if override["registered"]:

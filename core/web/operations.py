@@ -64,7 +64,18 @@ class OperationHandler:
                 return await respond(result, exchange)
         if operation.reply == "none":
             return Response(status_code=operation.success)
-        return Response(to_json(result), operation.success, media_type=JSON)
+        body = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
+        return Response(body, operation.success, media_type=JSON)
+
+
+async def wants_stream(exchange: Exchange) -> bool:
+    """Whether the answer of the exchange's operation, which can stream, will; raises what is wrong with the request."""
+    operation = exchange.operation
+    if operation is None:
+        return False
+    body = None if operation.request is None or operation.upload is not None else await exchange.body()
+    query = None if operation.query is None else _parse_query(exchange, load(operation.query))
+    return _wants_stream(exchange, body, query)
 
 
 def _wants_stream(exchange: Exchange, body: object, query: object) -> bool:

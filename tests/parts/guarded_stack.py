@@ -124,7 +124,7 @@ def _document(model: str, guards: dict[str, FakeUpstream], folder: str) -> dict[
             {
                 "model_id": f"{side}-{guard}",
                 "provider_id": "model",
-                "provider_model_id": "m",
+                "provider_model_id": f"{side}-{guard}",  # guards are those of a place: each has its own
                 "metadata": {field: [guard]},
             }
             for guard in (*GUARDS, "lax")

@@ -1,16 +1,23 @@
 """What providers of AWS share: how they are configured, and their SDK clients, made at the first call."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
+from core.config.answer_limits import AnswerLimits, Limits
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.frame.types import JsonObject
 from core.platform import aws_sdk as sdk
+from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
+from core.platform.secrets import mentions_reference
+from core.platform.slept import notice_closed
 from core.providers.http.connections import MOST_CONNECTIONS
+from core.providers.http.remote import Patience
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -18,8 +25,12 @@ if TYPE_CHECKING:
     from aiobotocore.session import AioSession
     from botocore.credentials import CredentialProvider, ReadOnlyCredentials
 
+MOST_PAGES: Final = 200
+MOST_ROWS: Final = 10_000
 ATTEMPTS: Final = 3  # of one call, by the SDK
 ROLE_SESSION_NAME: Final = "llambda"
+type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
+"""It becomes a part of a host's name, and must stay one part of it; the SDK says what else is no region."""
 
 
 class AwsConfig(BaseModel):
@@ -34,21 +45,26 @@ class AwsConfig(BaseModel):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    region_name: Annotated[str | None, USER] = None
+    region_name: Annotated[Region | None, USER] = None
     profile_name: str | None = None
     role_arn: Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None = None
-    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
+    endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
-    connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0
-    read_timeout: Annotated[PositiveFloat | None, USER] = 60.0
+    connect_timeout: Annotated[Patience | None, USER] = 60.0
+    read_timeout: Annotated[Patience | None, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600
 
     @model_validator(mode="after")
     def _whole_keys(self) -> Self:
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
+        if mentions_reference(list(_keys(self).values())):
+            raise ValueError(
+                "AWS keys are not read by reference; assume a role with them (`role_arn`), or give them as they are"
+            )
         if self.aws_session_token is not None and self.aws_access_key_id is None:
             raise ValueError("`aws_session_token` belongs to an `aws_access_key_id`")
         return self
@@ -75,7 +91,9 @@ class AwsClients:
             EndpointInvalid: `endpoint_url` is not a URL.
             botocore.exceptions.BotoCoreError: no region, no such profile.
         """
-        return await self._clients.get(service)
+        client = await self._clients.get(service)
+        await notice_closed()
+        return client
 
     async def credentials(self) -> "ReadOnlyCredentials":
         """What a request of ours is signed with just now, as the clients' requests are.
@@ -112,8 +130,24 @@ class AwsClients:
         keys = {} if config.role_arn else _keys(config)
         place = {"region_name": config.region_name, "endpoint_url": config.endpoint_url}
         session = await self._sessions.get()
-        async with sdk.open_client(session, service, config=_options(config), **place, **keys) as client:
+        from core.providers.bedrock.answers import bounded_session_class, send_once
+
+        options = _options(config, http_session_cls=bounded_session_class(config.limits))
+        async with sdk.open_client(session, service, config=options, **place, **keys) as client:
+            send_once(client)
             yield client
+
+
+async def list_pages(pages: AsyncIterable[JsonObject], name: str) -> list[JsonObject]:
+    """What the pages of a listing have under `name`; raises AnswerTooLarge for more than people ever make."""
+    rows: list[JsonObject] = []
+    left = MOST_PAGES
+    async for page in pages:
+        rows += page.get(name, [])
+        left -= 1
+        if left < 0 or len(rows) > MOST_ROWS:
+            raise AnswerTooLarge
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +183,7 @@ class _Role:
         }
 
 
-def _options(config: AwsConfig) -> "AioConfig":
+def _options(config: AwsConfig, **more: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own options
     return sdk.config(
         connect_timeout=config.connect_timeout or 60,
         read_timeout=config.read_timeout or 60,
@@ -158,6 +192,7 @@ def _options(config: AwsConfig) -> "AioConfig":
             "mode": config.retry_mode or "standard",
             "total_max_attempts": config.total_max_attempts or ATTEMPTS,
         },
+        **more,
     )
 
 

@@ -35,7 +35,8 @@ ROLES: Final = {"user": "User", "assistant": "Agent"}
 TURN: Final = re.compile(r"^([ \t]*(?:User|Agent)):", re.MULTILINE)
 IMAGE: Final = "<image>"
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
-ANSWER: Final = re.compile(r"\s*(?:(safe)|unsafe\s*\n\s*(S\d+(?:\s*,\s*S\d+)*))\s*")
+# Possessive, so that no answer takes long: after `unsafe` a line ends, among whatever blanks.
+ANSWER: Final = re.compile(r"\s*+(?:(safe)|unsafe(?=[^\S\n]*+\n)\s*+(S\d++(?:\s*+,\s*+S\d++)*+))\s*+")
 PROMPT: Final = """\
 Task: Check if there is unsafe content in '{agent}' messages in our conversations according our safety policy with the \
 below categories.

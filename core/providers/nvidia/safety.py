@@ -6,11 +6,13 @@ Source: https://docs.nvidia.com/nemo/microservices/latest/guardrails/checks.html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
 from core.apis.discovery import Description
 from core.apis.safety import OUTPUT, SafetyProvider, Violation, is_strict
+from core.config.answer_limits import AnswerLimits, Limits
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.errors import UpstreamFailed
 from core.frame.resources import Resource
@@ -18,7 +20,7 @@ from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.message_text import plain_text, source_of, speaker_of, transcript
-from core.providers.http.remote import Remote
+from core.providers.http.remote import Patience, Remote, RemoteConfig
 from core.providers.http.replies import health_of
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ CONFIGS: Final = "/v1/guardrail/configs"
 REFUSAL: Final = "Sorry I cannot do this."
 
 
-class Config(BaseModel):
+class Config(RemoteConfig):
     """`config_id` names the configuration at the service whose rails judge; `timeout` is in seconds without a byte.
 
     Who judges is not a user's to set: neither is which service, nor which of its rails.
@@ -37,10 +39,11 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    guardrails_service_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] = "http://localhost:7331"
+    guardrails_service_url: UpstreamUrl = "http://localhost:7331"
     config_id: Annotated[str, Field(min_length=1)] = "self-check"
-    timeout: Annotated[PositiveFloat, USER] = 60.0
+    timeout: Annotated[Patience, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
 
 
 class NemoGuardrails:
@@ -51,9 +54,11 @@ class NemoGuardrails:
         self._config_id = config.config_id
         self._remote = Remote(
             provider_id,
-            config.guardrails_service_url.rstrip("/"),
+            config.guardrails_service_url,
             timeout=config.timeout,
             max_connections=config.max_connections,
+            reach=config.reach,
+            limits=config.limits,
         )
         self._upstream: UpstreamClient | None = None
 

@@ -3,23 +3,29 @@
 Source: https://platform.openai.com/docs/api-reference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
+from core.apis.shapes import check_chat, check_chunk, check_completion, check_embeddings
+from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
+from core.platform import secrets
 from core.platform.json_values import to_object
-from core.providers.http.remote import Credentials
+from core.providers.http.operators_key import call_with_key
+from core.providers.http.remote import HEADER_KEY, Credentials
 from core.providers.http.replies import health_of
-from core.providers.openai.config import KEY, Settings
+from core.providers.openai.config import Settings
 
 if TYPE_CHECKING:
     from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
+MOST_MODELS: Final = 10_000  # that one listing has
+MOST_NAME: Final = 512  # characters; a model of a longer name cannot be called
 NO_KEY: Final = "It has no key of its own; callers bring theirs."
 
 
@@ -52,6 +58,7 @@ class OpenAICompatible:
     def warm(self) -> None:
         """Import the HTTP client now, at init, where Lambda gives a full CPU, rather than at the first call."""
         _ = self._http
+        secrets.warm(self._credentials.key)
 
     def with_provider_data(self, data: Mapping[str, Any]) -> "OpenAICompatible":
         """This provider with a caller's key, over the same connections; itself where `data` has none for it."""
@@ -59,24 +66,24 @@ class OpenAICompatible:
         if name is None:
             return self
         key, source = data[name], f"`{name}` in header {HEADER}"
-        if not isinstance(key, str) or not KEY.fullmatch(key):
+        if not isinstance(key, str) or not HEADER_KEY.fullmatch(key):
             raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
         return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return await self._post("/chat/completions", request, self._cap_tokens(request))
+        return check_chat(await self._post("/chat/completions", request, self._cap_tokens(request)))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         return await self._stream("/chat/completions", request)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        return await self._post("/completions", request, self._cap_tokens(request))
+        return check_completion(await self._post("/completions", request, self._cap_tokens(request)))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         return await self._stream("/completions", request)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        return await self._post("/embeddings", request, request)
+        return check_embeddings(await self._post("/embeddings", request, request, finite=True))
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
@@ -109,12 +116,15 @@ class OpenAICompatible:
     async def _list_entries(self) -> list[tuple[ServedModel, JsonObject]]:
         """The models that may be called, each with its entry in the listing."""
         listing = self._row.listing
-        answer = await self._http.get(listing.path, self._credentials, listing.headers or self._row.headers)
+        forms = listing.headers or self._row.headers
+        answer = await self._with_key(lambda key: self._http.get(listing.path, key, forms))
         match (
             cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
         ):
-            case [*entries]:
+            case [*entries] if len(entries) <= MOST_MODELS:
                 objects = [to_object(entry) for entry in entries]
+            case [*_]:
+                raise UpstreamFailed(f"Provider `{self._provider_id}` listed more than {MOST_MODELS} models.")
             case _:
                 raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
         models = [(model, entry) for entry in objects if (model := self._served_model(entry)) is not None]
@@ -125,7 +135,7 @@ class OpenAICompatible:
         if not self._row.version:
             return ""
         try:
-            answer = await self._http.get(self._row.version, self._credentials, self._row.headers)
+            answer = await self._with_key(lambda key: self._http.get(self._row.version, key, self._row.headers))
         except ApiError:
             return ""
         match answer:
@@ -142,7 +152,7 @@ class OpenAICompatible:
         kind: ModelType | None = (
             listing.types.get(str(entry.get("type"))) if listing.types else self._settings.model_type
         )
-        if kind is None:
+        if kind is None or len(name) > MOST_NAME:
             return None
         dimension = self._settings.embedding_dimension
         metadata: JsonObject = {"embedding_dimension": dimension} if dimension else {}
@@ -153,26 +163,41 @@ class OpenAICompatible:
         return model
 
     async def _post(
-        self, path: str, request: ChatRequest | CompletionRequest | EmbeddingsRequest, body: Wire
+        self,
+        path: str,
+        request: ChatRequest | CompletionRequest | EmbeddingsRequest,
+        body: Wire,
+        *,
+        finite: bool = False,
     ) -> JsonObject:
-        self._check_call(request.model)
-        return await self._http.post(path, _json(body), self._credentials, self._row.headers)
+        self._check_call(request)
+        content = _json(body)
+        return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
-        self._check_call(request.model)
-        return await self._http.stream(path, _json(self._cap_tokens(request)), self._credentials, self._row.headers)
+        self._check_call(request)
+        content = _json(self._cap_tokens(request))
+        return await self._with_key(
+            lambda key: self._http.stream(path, content, key, self._row.headers, check=check_chunk)
+        )
+
+    async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
+        return await call_with_key(self._credentials, call)
 
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()
 
-    def _check_call(self, model: str) -> None:
-        if self._models is not None and model not in self._models:
+    def _check_call(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
+        if self._models is not None and request.model not in self._models:
             raise InvalidRequest(
                 f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"
             )
         if not self._has_key():
             example = f'{{"{self._row.data[0]}": "..."}}'
             raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
+        reach = "private" if self._settings.allow_private_urls else self._settings.media_reach
+        if (refused := find_refused_url(request, reach)) is not None:
+            raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
 
     def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> Wire:
         most, extra = self._settings.max_tokens, request.model_extra or {}

@@ -1,25 +1,26 @@
 """The config of a remote that speaks OpenAI's HTTP API: one model per row, made when the row is configured."""
 
 from functools import cache
-import re
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
+from core.config.answer_limits import AnswerLimits, Limits
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.platform import secrets
+from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import Remote
+from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
-KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
-type Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
 
-
-class Settings(BaseModel):
+class Settings(RemoteConfig):
     """What every row has; each adds its URL and key fields under the names that it gives them.
 
-    `tls_verify` may be the path of a CA bundle. `max_tokens` bounds requests that set no bound. `model_type` and
+    `tls_verify` may be the path of a CA bundle. With `allow_private_urls` requests may name images and the like at private
+    addresses, which the remote fetches. `max_tokens` bounds requests that set no bound. `model_type` and
     `embedding_dimension` describe what the server lists, where its listing does not say. Of what it serves, only the
     `allowed_models` are listed and called, if any are named.
     """
@@ -29,9 +30,11 @@ class Settings(BaseModel):
 
     max_tokens: Annotated[PositiveInt | None, USER] = None
     tls_verify: bool | str = True
-    timeout: Annotated[PositiveFloat, USER] = 60.0  # seconds without a byte
-    connect_timeout: Annotated[PositiveFloat, USER] = 5.0  # seconds
+    allow_private_urls: bool = False
+    timeout: Annotated[Patience, USER] = 60.0  # seconds without a byte
+    connect_timeout: Annotated[Patience, USER] = 5.0  # seconds
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
     model_type: Annotated[ModelType, USER] = "llm"
     embedding_dimension: Annotated[PositiveInt | None, USER] = None
     allowed_models: Annotated[tuple[str, ...] | None, USER] = None
@@ -43,14 +46,17 @@ class Settings(BaseModel):
             raise ValueError(f"give {_either(self.row.urls)}, and only one of them")
         if len(keys) > 1:
             raise ValueError(f"give {_either(self.row.keys)}, not both")
-        if self.credential() and not KEY.fullmatch(self.credential()):
+        if secrets.is_reference(self.credential()):
+            secrets.parse(self.credential())
+        elif self.credential() and not HEADER_KEY.fullmatch(self.credential()):
             raise ValueError(f"{_either(self.row.keys)} has a space or another character that a header cannot carry")
         return self
 
     def credential(self) -> str:
-        """The operator's key; empty if there is none."""
+        """The operator's key, or the reference of the secret that has it; empty if there is none."""
         keys = self._values(self.row.keys)
-        return keys[0].get_secret_value() if keys else self.row.default_key
+        default = "" if userinfo_of(self._url()) else self.row.default_key
+        return keys[0].get_secret_value() if keys else default
 
     def remote(self, provider_id: str) -> Remote:
         """Where its API is."""
@@ -61,11 +67,13 @@ class Settings(BaseModel):
             connect_timeout=self.connect_timeout,
             tls_verify=self.tls_verify,
             max_connections=self.max_connections,
+            reach=self.reach,
+            limits=self.limits,
         )
 
     def needs_key(self) -> bool:
         """Whether a call without any key is of no use."""
-        return self.row.key == "needed" or (self.row.key == "hosted" and self._address() == self.row.url)
+        return self.row.key == "needed" or (self.row.key == "hosted" and without_query(self._address()) == self.row.url)
 
     def callable_models(self) -> tuple[str, ...] | None:
         """The models that may be called; None for all of them."""
@@ -73,9 +81,11 @@ class Settings(BaseModel):
         return tuple(only) if only else self.allowed_models
 
     def _address(self) -> str:
-        url: str = [*self._values(self.row.urls), self.row.url or ""][0]
-        flag = self.row.unversioned
-        return url.rstrip("/") if flag and not vars(self)[flag] else api_root(url, self.row.root)
+        url, flag = self._url(), self.row.unversioned
+        return join_path(url, "") if flag and not vars(self)[flag] else api_root(url, self.row.root)
+
+    def _url(self) -> str:
+        return str([*self._values(self.row.urls), self.row.url or ""][0])
 
     def _values(self, names: tuple[str, ...]) -> list[Any]:
         return [vars(self)[name] for name in names if vars(self)[name]]
@@ -90,7 +100,7 @@ def _either(names: tuple[str, ...]) -> str:
 def config_of(provider_type: str) -> type[Settings]:
     """The Config of a provider type that is a row of the table."""
     row = ROWS[provider_type]
-    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[Url | None, USER], None))
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[UpstreamUrl | None, USER], None))
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}

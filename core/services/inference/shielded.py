@@ -1,8 +1,8 @@
 """Inference by models that are guarded by shields: a violation is answered by a refusal.
 
-A model's metadata names them: `input_shields` judge the whole request, `output_shields` the whole answer. They run for the
-caller, who is charged for them, but without the access policy: whoever may use the model need not be able to see its shields.
-Source of the refusal's shape: https://platform.openai.com/docs/api-reference/chat/object.
+Which they are, core.routing.shields says: input shields judge the whole request, output shields the whole answer. They run
+for the caller, who is charged for them; those of the run config run without the access policy: whoever may use the model need
+not be able to see its shields. Source of the refusal's shape: https://platform.openai.com/docs/api-reference/chat/object.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,10 +13,9 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.safety import INPUT, OUTPUT, RunShieldRequest, Safety
 from core.errors import ContentRefused, NotFound, ProviderUnavailable
 from core.frame.callers import Call
-from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
-from core.routing.targets import targets_of
+from core.routing.shields import ShieldPolicy
 from core.services.inference.refusals import CHAT, COMPLETION, Completion
 
 if TYPE_CHECKING:
@@ -34,12 +33,15 @@ type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
 class ShieldedInference:
     """An `Inference` for one caller; a model without shields is answered as by `inference` alone."""
 
-    def __init__(self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call) -> None:
-        """`safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
+    def __init__(
+        self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call, policy: ShieldPolicy
+    ) -> None:
+        """`policy` says which shields; `safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
         self._inference = inference
         self._models = models
         self._safety = safety
         self._call = call
+        self._policy = policy
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         return await self._answer(request, CHAT, self._inference.chat_completion)
@@ -98,20 +100,13 @@ class ShieldedInference:
         return self._windows(request, form, await ask(_without_token_ids(request)), after)
 
     async def _shields(self, model: str) -> tuple[list[str], list[str]]:
-        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers.
-
-        What guards a model guards every name of it: where the run config declares a guarded model, its provider's own name
-        and what others register for the same place have its shields too. Another name in the run config is the operator's
-        word, and has its own alone.
-        """
+        """The ids of the input and of the output shields; none for an unknown model, which `inference` answers."""
         try:
             resource = await self._models.get(model)
         except NotFound:
             return [], []
         self._call.observed.model = model  # a refusal names it too
-        declared = [row for target in targets_of(resource) for row in self._models.declared_at(*target.place)]
-        rows = [resource, *(declared if resource not in declared else ())]
-        return _union(rows, "input_shields"), _union(rows, "output_shields")
+        return await self._policy.shields_of(self._call, resource, self._models)
 
     async def _judge_input(self, shields: Sequence[str], request: ModelRequest) -> str | None:
         """The refusal, if there is a violation in whatever the upstream would be sent."""
@@ -200,11 +195,6 @@ class ShieldedInference:
             if refusal is not None:
                 return index, refusal
         return None
-
-
-def _union(rows: Sequence[Resource], name: str) -> list[str]:
-    """Each shield once, in order."""
-    return list(dict.fromkeys(shield for row in rows for shield in row.attributes["metadata"].get(name) or ()))
 
 
 def _without_token_ids[R: (ChatRequest, CompletionRequest)](request: R) -> R:

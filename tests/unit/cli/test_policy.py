@@ -131,7 +131,7 @@ def test_who_has_no_attributes_shares_nothing_as_with_a_token(explain: Explain) 
     others = ["--user", "ada", *ASK, "--owner", "bob"]
     code, said = explain(*others, text="image_name: t")
     assert code == 1
-    assert "user: ada (namespaces ada)" in said
+    assert "user: ada (namespaces own::ada)" in said
     assert explain("--user", "bob", *ASK, "--owner", "bob", text="image_name: t")[0] == 0
 
 

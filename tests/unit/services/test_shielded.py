@@ -12,6 +12,7 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.manifests.inference import MODEL
 from core.apis.models import RegisterModel
 from core.apis.safety import ModerationRequest, RunShieldRequest, Violation
+from core.config.safety import SafetyConfig
 from core.errors import ContentRefused, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import ANONYMOUS, Call
 from core.frame.resources import Resource
@@ -20,11 +21,13 @@ from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
+from core.routing.shields import ShieldPolicy
 from core.services.inference.router import InferenceRouter
 from core.services.inference.shielded import WINDOW, ShieldedInference
 from tests.fakes import FakeProvider, MemoryStore
 
 REFUSED = "not that"
+POLICY = ShieldPolicy(SafetyConfig(), lambda: None)
 
 
 @dataclass
@@ -61,7 +64,7 @@ class World:
         registry = Registry(MODEL, MemoryStore(), catalog, provider_ids=["p"], declared=models)
         seen = GuardedRegistry(registry, Enforcement(Policy(DEFAULT_POLICY)), ANONYMOUS)
         router = InferenceRouter(seen, {"p": self.provider}, self.call)
-        self.inference = ShieldedInference(router, seen, self.safety if safety else None, self.call)
+        self.inference = ShieldedInference(router, seen, self.safety if safety else None, self.call, POLICY)
 
     @staticmethod
     def choice(index: int, text: str | None, **more: Any) -> JsonObject:
