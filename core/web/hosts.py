@@ -39,4 +39,7 @@ def host_check(server: ServerConfig, own: Iterable[str] = ()) -> HostCheck | Non
 
 def _not_ours(host: str, *, is_open: bool) -> PermissionDenied:
     why = "has no authentication and so answers only to its own names" if is_open else "answers only to its own names"
-    return PermissionDenied(f'This stack {why}. If {host} is one, add it in the run config: server.hosts: ["{host}"].')
+    return PermissionDenied(
+        f'This stack {why}. If {host} is one, add it in the run config, as server.hosts: ["{host}"];'
+        f" most distributions take LLAMBDA_HOSTS={host}."
+    )

@@ -39,8 +39,8 @@ class JsonMiddleware:
 
 
 def _not_json(types: list[str]) -> UnsupportedMediaType:
-    shown = types[0].partition(";")[0].strip() if len(types) == 1 else ""
-    came = f"It came as {shown}" if SHOWN.fullmatch(shown) else "It came without one such header"
+    name = types[0].partition(";")[0].strip() if len(types) == 1 else ""
+    came = f"It came as {name}" if SHOWN.fullmatch(name) else "It came without one such header"
     return UnsupportedMediaType(
         f"The body must be JSON, with the header `content-type: application/json`. {came}; for curl, which sends forms,"
         " add -H 'content-type: application/json'."
