@@ -172,7 +172,9 @@ class UpstreamClient:
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
             try:
-                self._urls[path] = URL(join_path(wire_url(self._remote.base_url), path), encoded=True)
+                url = URL(join_path(wire_url(self._remote.base_url), path), encoded=True)
+                _ = url.port  # which is read late
+                self._urls[path] = url
             except ValueError as invalid:
                 raise self._failure("cannot be called: its url is none") from invalid
         return self._urls[path]
