@@ -103,6 +103,10 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 template: setup ## write the parts of template.yaml that follow from the code
 	$(RUN)python -m infra.template
 
+.PHONY: checkov
+checkov: setup ## checkov's report on the template, without what docs/security.md answers
+	$(RUN)python -m infra.checkov
+
 .PHONY: docs
 docs: setup ## write docs/apis.md, and the drawing in docs/house.md
 	$(RUN)python -m infra.docs

@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidRequest        400   param names the field
+├── ContentRefused        400   a shield found a violation, and the answer has no place for a refusal
 ├── Unauthenticated       401   carries WWW-Authenticate
 ├── PermissionDenied      403
 ├── NotFound              404
@@ -14,16 +15,19 @@ ApiError
 ├── UnsupportedMediaType  415
 ├── RangeNotSatisfiable   416   carries Content-Range
 ├── KeyReused             422   an Idempotency-Key that came with another request before
+├── HeadTooLarge          431   a request line and headers without an end
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
 ├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials
 ├── ProviderUnavailable   503   a provider could not be reached
+│   └── SecretUnavailable 503   the secret that it needs is not to be had; the message names it
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
 ├── StateUnavailable      503   carries Retry-After, seconds: documents, blobs, jobs or the queue could not be reached
+├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
@@ -34,6 +38,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, override
 
 STATE_RETRY_SECONDS: Final = 5
+STREAM_RETRY_SECONDS: Final = 5
 MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
 MOST_PARAM: Final = 256  # bytes
 PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
@@ -79,6 +84,10 @@ class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+
+
+class ContentRefused(InvalidRequest):
+    code = "content_filter"
 
 
 class Unauthenticated(ApiError):
@@ -201,19 +210,42 @@ class KeyReused(ApiError):
         super().__init__("This Idempotency-Key came with another request before; a new request needs a new key.")
 
 
+class HeadTooLarge(ApiError):
+    status = 431
+    type = "invalid_request_error"
+    code = "head_too_large"
+
+    def __init__(self, limit: int) -> None:
+        """Say the limit, in bytes."""
+        super().__init__(f"The request line and the headers have at most {limit} bytes.")
+
+
 class QuotaExceeded(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "quota_exceeded"
 
-    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None, reason: str = "") -> None:
         """`retry_after` is in seconds, to the end of the window; `headers` are the RateLimit ones."""
-        super().__init__("Quota exceeded", headers={"retry-after": str(retry_after), **(headers or {})})
+        super().__init__(f"Quota exceeded{reason}", headers={"retry-after": str(retry_after), **(headers or {})})
 
     @override
     def body(self) -> JsonBody:
         """Exactly what Llama Stack answers: the message alone."""
         return {"error": {"message": self.message}}
+
+
+class TooManyStreams(ApiError):
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_streams"
+
+    def __init__(self, most: int) -> None:
+        """`most` is how many the caller may have open at a time."""
+        super().__init__(
+            f"You may have {most} streams open at a time. Close one, or wait until one has ended.",
+            headers={"retry-after": str(STREAM_RETRY_SECONDS)},
+        )
 
 
 class UpstreamThrottled(ApiError):
@@ -240,10 +272,24 @@ class UpstreamFailed(ApiError):
     status = 502
     code = "upstream_error"
 
+    def __init__(self, message: str, *, unauthorized: bool = False) -> None:
+        """`unauthorized`: it answered 401 to our credentials, which may have been replaced since they were read."""
+        super().__init__(message)
+        self.unauthorized = unauthorized
+
 
 class ProviderUnavailable(ApiError):
     status = 503
     code = "provider_unavailable"
+
+
+class SecretUnavailable(ProviderUnavailable):
+    code = "secret_unavailable"
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        """`final`: asking again would not change it, and what was read before is of no use any more."""
+        super().__init__(message)
+        self.final = final
 
 
 class AuthUnavailable(ApiError):
@@ -268,6 +314,14 @@ class StateUnavailable(ApiError):
     def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
         """`retry_after` is in seconds."""
         super().__init__(message, headers={"retry-after": str(retry_after)})
+
+
+class ServerStopping(ApiError):
+    status = 503
+    code = "server_stopping"
+
+    def __init__(self) -> None:
+        super().__init__("The server stops, and the answer is not whole. Ask again.", headers={"retry-after": "1"})
 
 
 class UpstreamTimeout(ApiError):

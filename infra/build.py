@@ -43,6 +43,9 @@ NOT_DEPLOYED: Final = ("core/cli", "core/client", "core/runtime/server.py")  # t
 
 CHOSEN: Final = (  # what the function and its run config choose, once and for all
     *(f"stores/{name}/*.py" for name in STATE),
+    "stores/semaphores/*.py",
+    "quota/streams.py",
+    "web/stream_limit.py",
     "services/jobs/*.py",
     "runtime/*worker.py",
     "web/uploads.py",

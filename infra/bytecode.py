@@ -1,7 +1,7 @@
 """`python -I -S infra/bytecode.py FOLDER`: compile what is there, and leave the byte code in the place of its source.
 
-A process of its own makes the same bytes every time. Nothing is checked against a source at run time. Dependencies
-lose their docstrings and asserts; ours lose their asserts alone, because the OpenAPI document shows docstrings.
+A process of its own makes the same bytes every time. Nothing is checked against a source at run time. All lose their
+asserts, and all but the contracts their docstrings: the OpenAPI document shows those of the wire types.
 A traceback has files and line numbers, and the lines themselves are in the repository.
 """
 
@@ -11,7 +11,7 @@ import py_compile
 import sys
 from typing import Final
 
-OURS: Final = frozenset({"core", "functions"})
+CONTRACTS: Final = (("core", "apis"), ("core", "frame"))
 # anyio reads the source of these itself, to import the rest late.
 READ_AS_SOURCE: Final = frozenset({"anyio/__init__.py", "anyio/abc/__init__.py"})
 WITHOUT_ASSERTS: Final = 1
@@ -29,7 +29,7 @@ def compile_folder(folder: Path) -> None:
             cache_from_source(source, optimization="") if stays else str(source.with_suffix(".pyc")),
             name.as_posix(),  # what tracebacks show
             doraise=True,
-            optimize=WITHOUT_ASSERTS if name.parts[0] in OURS else WITHOUT_DOCSTRINGS,
+            optimize=WITHOUT_ASSERTS if name.parts[:2] in CONTRACTS else WITHOUT_DOCSTRINGS,
             invalidation_mode=unchecked,
         )
         if not stays:

@@ -12,18 +12,32 @@ import json
 from pathlib import Path
 import re
 import sys
-from typing import Any, Final, override
+from typing import Any, Final, cast, override
 
 from core.apis.index import manifest, names
 from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
 from core.config.problems import Problem
+from core.config.redact import names_secret
 from core.config.sections import SECTIONS
 from core.frame.api import WORKER
+from core.platform.secrets import mentions_reference
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
-from core.stores.connect import ANSWERS, BLOBS, CONFIGURATIONS, COUNTERS, JOBS, NEEDS, QUEUE, REGISTRY, STATE, StoreKind
+from core.stores.connect import (
+    ANSWERS,
+    BLOBS,
+    CONFIGURATIONS,
+    COUNTERS,
+    JOBS,
+    NEEDS,
+    QUEUE,
+    REGISTRY,
+    SEMAPHORES,
+    STATE,
+    StoreKind,
+)
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -40,12 +54,46 @@ LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "
 
 UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
 
-# core.resolution imports these inside functions: they are loaded only where the run config has such keys.
+STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
+
+
+def _limits_streams(document: Document) -> bool:
+    quota = _part(document, "server", "quota")
+    roles = _part(quota, "roles")
+    sections = [quota, *(roles.values() if isinstance(roles, Mapping) else ())]
+    return any(isinstance(section, Mapping) and "max_streams" in section for section in sections)
+
+
+def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
+    """Whether a text in it is a secret's reference, or is a secret that a variable gives, which may be one."""
+    if isinstance(part, str):
+        return mentions_reference(part) or (secret and UNKNOWN in part)
+    if isinstance(part, Mapping):
+        items = cast("Mapping[str, object]", part).items()
+        return any(_may_refer_to_secrets(value, secret=secret or names_secret(key)) for key, value in items)
+    return isinstance(part, list) and any(
+        _may_refer_to_secrets(value, secret=secret) for value in cast("list[object]", part)
+    )
+
+
+STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
+
+
+def _limits_streams(document: Document) -> bool:
+    quota = _part(document, "server", "quota")
+    roles = _part(quota, "roles")
+    sections = [quota, *(roles.values() if isinstance(roles, Mapping) else ())]
+    return any(isinstance(section, Mapping) and "max_streams" in section for section in sections)
+
+
+# Imported inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
     "core.quota": lambda document: _part(document, "server", "quota") or _part(document, "server", "idempotency"),
     "core.web.idempotency": lambda document: _part(document, "server", "idempotency"),
+    **dict.fromkeys(STREAM_LIMIT, _limits_streams),
     **dict.fromkeys(EXTERNAL, lambda document: document.get("external_providers_dir") or _names_a_module(document)),
+    "core.platform.aws_secrets": _may_refer_to_secrets,
     **dict.fromkeys(LIVE, lambda document: "configurations" in document),
 }
 
@@ -143,7 +191,12 @@ def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     state = {name for api in _manifests(function, loaded, specs) for name in manifest(api).stores}
     state |= {JOBS.name, QUEUE.name, BLOBS.name} if function == WORKER else set[str]()
     state |= {other for name in state for other in NEEDS.get(name, ())}
-    kinds = [*STORES, *([CONFIGURATIONS] if "configurations" in document else []), *(STATE[name] for name in state)]
+    kinds = [
+        *STORES,
+        *([SEMAPHORES] if _limits_streams(document) else []),
+        *([CONFIGURATIONS] if "configurations" in document else []),
+        *(STATE[name] for name in state),
+    ]
     stores = [(kind.adapters, _part(document, *kind.path)) for kind in kinds]
     modules = {
         module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))

@@ -36,10 +36,17 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
         "PutObject",
         "UploadPart",
     ),
+    "secretsmanager/2017-10-17": ("GetSecretValue",),
     "sqs/2012-11-05": ("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessageBatch"),
+    "ssm/2014-11-06": ("GetParameter",),
     "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # the latter by the SDK's own chain of credentials
 }
-ONLY_WITH: Final = {"s3/2006-03-01": "core.stores.blobs.s3", "sqs/2012-11-05": "core.stores.queue.sqs"}
+ONLY_WITH: Final = {
+    "s3/2006-03-01": "core.stores.blobs.s3",
+    "secretsmanager/2017-10-17": "core.platform.aws_secrets",
+    "sqs/2012-11-05": "core.stores.queue.sqs",
+    "ssm/2014-11-06": "core.platform.aws_secrets",
+}
 """The module that a package has where it needs the description of this service; those of all others are in every package."""
 MODEL: Final = "service-2"
 PAGES: Final = "paginators-1"

@@ -7,12 +7,12 @@ because SAM reads the file as it is, and a test says when it is stale.
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import json
 import re
 from typing import Final
 
-from core.apis.index import all_manifests, manifest, route_rows
+from core.apis.index import all_manifests, kinds, manifest, route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
 from core.frame.api import WORKER, Api, Deployment, RouteRow
@@ -25,12 +25,17 @@ GREEDY: Final = "{proxy+}"
 ONE: Final = "{id}"
 EVERY: Final = (  # every function may list models: that is how a provider's health is found
     table.LOGS,
-    table.REGISTRY,
+    table.read_resources(kinds()),
+    table.READ_CALLERS,
     table.QUOTA,
     table.LIST,
     table.ASSUME_ROLES,
+    *table.SECRETS,
+    table.USE_KEY,
     table.TRACES,
 )
+OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE)
+"""What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
 RIGHTS: Final = {right.sid: right for right in vars(table).values() if isinstance(right, Right)}
 WIDTH: Final = 128  # of a statement on one line
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
@@ -38,6 +43,10 @@ URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
 NONE: Final = "!Ref AWS::NoValue"
 HAS_JOBS: Final = table.SEND_JOBS.condition
 BOUNDARY: Final = f"!If [HasBoundary, !Ref PermissionsBoundaryArn, {NONE}]"
+KEY: Final = f"!If [HasKmsKey, !Ref KmsKeyArn, {NONE}]"
+ANY_KEY: Final = '!Sub "arn:${AWS::Partition}:kms:*:*:key/*"'
+OF_STREAMS: Final = ("StreamsAtOnce", f"!If [BoundsStreams, !Ref StreamConcurrency, {NONE}]")
+OF_OTHERS: Final = ("RequestsAtOnce", f"!If [BoundsRequests, !Ref RequestConcurrency, {NONE}]")
 BY_LAMBDA: Final = """
         Version: "2012-10-17"
         Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]"""
@@ -102,15 +111,18 @@ def _description(module: str) -> str:
 
 
 def _rights(api: Api) -> tuple[Right, ...]:
-    """Those that its manifest names, and those of the stores that it keeps state in."""
+    """Those that its manifest names, those of the kinds that it registers, and of the stores that it keeps state in."""
     stores = [right for store in api.stores for right in table.OF_STORES[store]]
-    return tuple(dict.fromkeys([*(RIGHTS[sid] for sid in api.deployment.rights), *stores]))
+    if api.collections:
+        stores = [table.documents_of(api.name, api.collections) if r is table.DOCUMENTS else r for r in stores]
+    named = [RIGHTS[sid] for sid in api.deployment.rights]
+    return tuple(dict.fromkeys([table.NOTE_KEY_USE, *named, *table.register(api.kinds), *stores]))
 
 
 def _worker() -> Function:
     """It acts for every API that has jobs, with the rights of all of them."""
-    rights = [right for api in all_manifests() for right in _rights(api)]
-    own = [right for right in rights if right.condition != HAS_JOBS]
+    rights = [right for api in all_manifests() for right in _rights(replace(api, kinds=()))]
+    own = [right for right in rights if right.condition != HAS_JOBS and right not in OF_HTTP]
     return Function(WORKER, _description(WORKER), (), rights=tuple(dict.fromkeys([*own, *table.OF_WORKER])))
 
 
@@ -171,6 +183,7 @@ def _functions(every: Sequence[Function]) -> str:
 def _stanza(function: Function, anchors: Anchors) -> str:
     name, deployment = function.name, function.deployment
     seconds = "!If [Streams, 900, 29] # as long as API Gateway waits" if function.streams else deployment.seconds
+    reserved = anchors(*(OF_STREAMS if function.streams else OF_OTHERS))
     wrapper = (
         f"      Environment: {{ Variables: {{ AWS_LAMBDA_EXEC_WRAPPER: !If [Streams, /var/task/stream, {NONE}] }} }}\n"
     )
@@ -186,6 +199,7 @@ def _stanza(function: Function, anchors: Anchors) -> str:
       Role: !GetAtt {name}Role.Arn
       LoggingConfig: {{ LogGroup: !Ref {name}LogGroup }}
       AutoPublishAliasAllProperties: true # else a changed parameter makes no new version
+      ReservedConcurrentExecutions: {reserved}
 {wrapper if function.streams else ""}\
   {name}Permission:
     Type: AWS::Lambda::Permission
@@ -225,7 +239,8 @@ def _log_group_and_role(function: Function, anchors: Anchors, *, condition: str 
   {name}LogGroup:
 {only}\
     Type: AWS::Logs::LogGroup
-    Properties: {{ LogGroupName: !Sub "/aws/lambda/${{AWS::StackName}}-{function.module}", RetentionInDays: !Ref LogRetentionDays }}
+    Properties: {{ LogGroupName: !Sub "/aws/lambda/${{AWS::StackName}}-{function.module}", RetentionInDays: !Ref LogRetentionDays,
+      KmsKeyId: {anchors("Key", KEY)} }}
   {name}Role:
 {only}\
     Type: AWS::IAM::Role
@@ -245,15 +260,25 @@ def _statement(right: Right, name: str, anchors: Anchors) -> str:
     resource = f"!GetAtt {arn}" if right.resource else '"*"'
     resource = f'!Sub "${{{arn}}}/*"' if right.below else resource
     resource = f"!Ref {right.parameter}" if right.parameter else resource
+    resource = ANY_KEY if right.via else resource
     grant = f"Sid: {right.sid}, Effect: Allow, Resource: {resource}"
     clauses = [f"Action: {json.dumps(right.actions)}"]
-    if right.through:
-        clauses.append(f'Condition: {{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}')
+    if condition := _condition(right):
+        clauses.append(f"Condition: {condition}")
     start, end = (f"!If [{right.condition}, {{ ", f" }}, {NONE}]") if right.condition else ("{ ", " }")
     text = f"{start}{', '.join([grant, *clauses])}{end}"
     if len(text) > WIDTH:
         text = f"{start}{f',\n{" " * 18}'.join([grant, *clauses])}{end}"
     return f"{' ' * 14}- {text if '{}' in right.resource else anchors(right.sid, text)}\n"
+
+
+def _condition(right: Right) -> str:
+    if right.through:
+        return f'{{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}'
+    if right.keys:
+        return f'{{ "ForAllValues:StringLike": {{ "{table.LEADING_KEYS}": {json.dumps(right.keys)} }} }}'
+    services = ", ".join(f'!Sub "{service}.*.${{AWS::URLSuffix}}"' for service in right.via)
+    return f'{{ StringLike: {{ "{table.VIA}": [{services}] }} }}' if services else ""
 
 
 def _paths(every: Sequence[Function]) -> str:

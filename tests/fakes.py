@@ -31,12 +31,13 @@ class MemoryStore:
         self.reads += 1
         return self.rows.get((kind, identifier))
 
-    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
+    async def page_at(
+        self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
+    ) -> list[Resource]:
         self.reads += 1
-        for row in self._ordered(kind):
-            if (row.provider_id, row.provider_resource_id) == (provider_id, provider_resource_id):
-                return row
-        return None
+        place = provider_id, provider_resource_id
+        rows = [row for row in self._ordered(kind) if (row.provider_id, row.provider_resource_id) == place]
+        return [row for row in rows if row.identifier.encode() > after.encode()][:limit]
 
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         return [row for row in self._ordered(kind) if row.identifier.encode() > after.encode()][:limit]

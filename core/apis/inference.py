@@ -4,15 +4,18 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from core.apis import bounds
 from core.frame.resources import Offer
 from core.frame.types import Health, JsonObject, JsonStream, Wire
 
 type ModelType = Literal["llm", "embedding", "rerank"]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
+MOST_PROMPTS: Final = 128  # in one request
+MOST_INPUTS: Final = 2048  # as OpenAI takes
 
 
 class ChatRequest(Wire):
@@ -21,6 +24,11 @@ class ChatRequest(Wire):
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _normalize(self) -> Self:
+        bounds.normalize_bounds(self.__pydantic_extra__)
+        return self
+
 
 class CompletionRequest(Wire):
     model: Name
@@ -28,10 +36,21 @@ class CompletionRequest(Wire):
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _normalize(self) -> Self:
+        bounds.normalize_bounds(self.__pydantic_extra__)
+        bounds.check_parts(self.prompt, MOST_PROMPTS, "prompt")
+        return self
+
 
 class EmbeddingsRequest(Wire):
     model: Name
     input: str | list[Any]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        bounds.check_parts(self.input, MOST_INPUTS, "input")
+        return self
 
 
 class ServedModel(Offer):
@@ -95,19 +114,20 @@ class TakesProviderData(Protocol):
 
 
 def most_tokens(request: ChatRequest | CompletionRequest) -> int:
-    """How many tokens the request lets the model make, over all its choices; 0 if it sets no bound."""
-    fields = request.model_extra or {}
-    bound = _greatest(fields, "max_completion_tokens", "max_tokens", default=0)
-    return bound * _greatest(fields, "n", "best_of", default=1)
-
-
-def _greatest(fields: Mapping[str, Any], *names: str, default: int) -> int:
-    """The greatest whole number under these names, at least `default`; other values are the provider's to refuse."""
-    values = (fields.get(name) for name in names)
-    return max([default, *(value for value in values if isinstance(value, int))])
+    """How many tokens the request lets the model make, over all prompts and choices; see `core.apis.bounds`."""
+    prompts = bounds.count_parts(request.prompt) if isinstance(request, CompletionRequest) else 1
+    return bounds.most_tokens(request.model_extra or {}, prompts)
 
 
 def no_bound(request: object) -> int:
     """0: the only tokens of such a request are those of its input."""
     del request
     return 0
+
+
+def count_prompts(request: CompletionRequest) -> int:
+    return bounds.count_parts(request.prompt)
+
+
+def count_inputs(request: EmbeddingsRequest) -> int:
+    return bounds.count_parts(request.input)

@@ -5,11 +5,12 @@ know go on to the provider as they are. Messages and contents are checked where 
 so that an error names the field by its path (`messages[2].content[0].image`).
 """
 
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from core.apis.inference import Name
+from core.apis import bounds
+from core.apis.inference import MOST_INPUTS, MOST_PROMPTS, Name
 from core.frame.types import JsonObject, JsonStream, Wire
 
 ITEM_SCHEMA: Final[JsonObject] = {
@@ -72,11 +73,16 @@ class SamplingStrategy(Wire):
     top_k: int | None = None
 
 
+def _read_max_tokens(value: object) -> object:
+    number = bounds.read_whole(value)
+    return value if number is None else number
+
+
 class SamplingParams(Wire):
     """No strategy is the greedy one, as in 0.2. `max_tokens` 0 and `repetition_penalty` 1.0 mean: not set."""
 
     strategy: SamplingStrategy | None = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = 0
+    max_tokens: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_read_max_tokens)] = 0
     repetition_penalty: float | None = 1.0
     stop: list[str] | None = None
 
@@ -131,6 +137,11 @@ class Generation(Wire):
     response_format: ResponseFormat | None = None
     logprobs: LogProbs | None = None
 
+    @model_validator(mode="after")
+    def _normalize(self) -> Self:
+        bounds.normalize_bounds(self.__pydantic_extra__)
+        return self
+
 
 class Conversation(Generation):
     """What every chat request has. `tool_choice` is the older spelling of `tool_config.tool_choice`."""
@@ -147,7 +158,9 @@ class NativeChatRequest(Conversation):
 
 
 class NativeChatBatchRequest(Conversation):
-    messages_batch: Annotated[list[Annotated[list[Message], Field(min_length=1)]], Field(min_length=1)]
+    messages_batch: Annotated[
+        list[Annotated[list[Message], Field(min_length=1)]], Field(min_length=1, max_length=MOST_PROMPTS)
+    ]
 
 
 class NativeCompletionRequest(Generation):
@@ -156,14 +169,14 @@ class NativeCompletionRequest(Generation):
 
 
 class NativeCompletionBatchRequest(Generation):
-    content_batch: Annotated[list[Content], Field(min_length=1)]
+    content_batch: Annotated[list[Content], Field(min_length=1, max_length=MOST_PROMPTS)]
 
 
 class NativeEmbeddingsRequest(Wire):
     """`text_truncation` (but `none`) and `task_type` go to the provider under these names; OpenAI's wire has none."""
 
     model_id: Name
-    contents: Annotated[list[ContentItem], Field(min_length=1)]
+    contents: Annotated[list[ContentItem], Field(min_length=1, max_length=MOST_INPUTS)]
     text_truncation: Literal["none", "start", "end"] | None = None
     output_dimension: Annotated[int, Field(ge=1)] | None = None
     task_type: Literal["query", "document"] | None = None
@@ -202,8 +215,19 @@ class NativeInference(Protocol):
 
 
 def most_tokens(request: Generation) -> int:
-    """How many tokens the request lets the model make, over the whole batch; 0 if it sets no bound."""
-    bound = (request.sampling_params.max_tokens if request.sampling_params is not None else None) or 0
+    """How many tokens the request lets the model make, over the whole batch; see `core.apis.bounds`."""
+    sampling, fields = request.sampling_params, request.model_extra or {}
+    own = (sampling.max_tokens if sampling is not None else None) or 0
+    # A field beside the sampling goes on to the provider, in the place of the sampling's own.
+    return bounds.most_tokens({**fields, "max_tokens": max(own, fields.get("max_tokens") or 0)}, count_batch(request))
+
+
+def count_batch(request: Generation) -> int:
+    """How many conversations or contents it has."""
     if isinstance(request, NativeChatBatchRequest):
-        return bound * len(request.messages_batch)
-    return bound * len(request.content_batch) if isinstance(request, NativeCompletionBatchRequest) else bound
+        return len(request.messages_batch)
+    return len(request.content_batch) if isinstance(request, NativeCompletionBatchRequest) else 1
+
+
+def count_contents(request: NativeEmbeddingsRequest) -> int:
+    return len(request.contents)

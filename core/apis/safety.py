@@ -47,13 +47,23 @@ class ModerationRequest(Wire):
     model: Name | None = None
 
 
+INPUT: Final = "INPUT"
+OUTPUT: Final = "OUTPUT"
+"""What `params.source` of a judgement may be: what goes into a model, or what comes out of it."""
+
 MOST_VERDICT_TOKENS: Final = 64  # that a guard model may make of one conversation
+MOST_INPUTS: Final = 32  # of one request for moderation; each is a call of its own to the shield's provider
 
 
 def most_tokens(request: RunShieldRequest | ModerationRequest) -> int:
     """How many tokens a guard model may make of the request, whether or not its shield asks one."""
-    inputs = request.input if isinstance(request, ModerationRequest) else ""
-    return MOST_VERDICT_TOKENS * (1 if isinstance(inputs, str) else max(1, len(inputs)))
+    return MOST_VERDICT_TOKENS * (count_inputs(request) if isinstance(request, ModerationRequest) else 1)
+
+
+def count_inputs(request: ModerationRequest) -> int:
+    """Each is a judgement; more than are taken is one request, which is refused."""
+    count = 1 if isinstance(request.input, str) else len(request.input)
+    return count if 1 <= count <= MOST_INPUTS else 1
 
 
 class Violation(TypedDict):
@@ -62,6 +72,12 @@ class Violation(TypedDict):
     violation_level: Literal["info", "warn", "error"]
     user_message: str | None
     metadata: JsonObject
+
+
+def is_strict(shield: Resource) -> bool:
+    """Whether what this shield cannot judge is refused: unless its params say `strict: false`."""
+    params: JsonObject = shield.attributes.get("params") or {}
+    return params.get("strict") is not False
 
 
 class Safety(Protocol):
@@ -80,7 +96,11 @@ class SafetyProvider(Protocol):
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
-        """What `shield` finds in the last of `messages`, given those before; None if nothing."""
+        """What `shield` finds in `messages`, in all of them or, where `params.source` is OUTPUT, in the last; None if nothing.
+
+        Their roles are user and assistant, their content is a string or OpenAI's parts `text` and `image_url`, whose URLs are
+        `data:` ones: what else a caller said is in there as text.
+        """
         ...
 
     async def check_shield(self, shield: Resource) -> None:

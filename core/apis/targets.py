@@ -6,6 +6,7 @@ from typing import Final, cast
 MOST_TARGETS: Final = 8
 MOST_NAME: Final = 512  # characters
 MOST_WEIGHT: Final = 1_000_000
+LEAST_SECONDS: Final = 1  # below, no answer comes in time from a target that is well
 MOST_SECONDS: Final = 900  # as long as a Lambda function may run
 
 
@@ -17,8 +18,10 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _up_to(most: float) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
+def _up_to(most: float, least: float = 0) -> Callable[[object], bool]:
+    return lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most and value >= least
+    )
 
 
 FIELDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
@@ -26,7 +29,10 @@ FIELDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "provider_model_id": (_is_name, "the provider's own name of the model"),
     "priority": (_is_whole, "a whole number, 0 or more; lower ones are tried first"),
     "weight": (_up_to(MOST_WEIGHT), f"a number above 0, at most {MOST_WEIGHT}"),
-    "timeout": (_up_to(MOST_SECONDS), f"a number of seconds above 0, at most {MOST_SECONDS}"),
+    "timeout": (
+        _up_to(MOST_SECONDS, LEAST_SECONDS),
+        f"a number of seconds, at least {LEAST_SECONDS}, at most {MOST_SECONDS}",
+    ),
 }
 REQUIRED: Final = ("provider_id", "provider_model_id")
 

@@ -1,17 +1,16 @@
 """api_key: keys made by `llambda keys create`, whose salted hashes are in the registry."""
 
 from collections.abc import Callable
-from dataclasses import replace
 import logging
 import time
 from typing import Final
 
 from core.auth import key_format
 from core.auth.http import UNAVAILABLE
-from core.auth.key_format import KIND, StoredKey
+from core.auth.key_format import KIND, USE, StoredKey, last_use, use_at
 from core.auth.verifier import Fit, Incoming, Services, Verifier, make_principal
 from core.config.records import Record
-from core.errors import ApiError, AuthUnavailable, ProviderUnavailable, Unauthenticated
+from core.errors import ApiError, AuthUnavailable, Conflict, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
 from core.frame.resources import Resource
 from core.stores.registry.port import RegistryStore
@@ -55,7 +54,7 @@ class ApiKeyVerifier:
         now = self._clock()
         if key.is_past(now):
             raise Unauthenticated(EXPIRED)
-        await self._note_use(resource, key, now)
+        await self._note_use(id_, key, now)
         return make_principal(id_, {"roles": key.roles}, "api_key")
 
     async def _read_registry(self, id_: str) -> Resource | None:
@@ -64,15 +63,19 @@ class ApiKeyVerifier:
         except ProviderUnavailable as failure:
             raise AuthUnavailable(UNAVAILABLE) from failure
 
-    async def _note_use(self, resource: Resource, key: StoredKey, now: float) -> None:
-        """Store the time of use, unless it was less than an hour ago; a key that is gone meanwhile stays away."""
-        id_ = resource.identifier
+    async def _note_use(self, id_: str, key: StoredKey, now: float) -> None:
+        """Store the time of use, unless it was less than an hour ago; apart from the key, which only its maker writes."""
         if now - max(key.last_used or 0, self._noted.get(id_, 0)) < LAST_USE_SECONDS:
             return
         self._noted[id_] = now
-        latest = key.model_copy(update={"last_used": int(now)})
         try:
-            await self._store.replace(replace(resource, attributes=latest.model_dump()))
+            earlier = await self._store.get(USE, id_)
+            if now - last_use(earlier) < LAST_USE_SECONDS:
+                self._noted[id_] = last_use(earlier)
+            elif earlier is None or not await self._store.replace(use_at(id_, int(now))):
+                await self._store.create(use_at(id_, int(now)))
+        except Conflict:
+            return  # another process stored it just now
         except ApiError as failure:
             log.warning("API key %s: its last use was not stored: %s", id_, failure.message)
 

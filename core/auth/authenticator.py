@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import Request
 
 from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming, Services, Verifier
-from core.errors import ApiError, AuthUnavailable, Unauthenticated
+from core.errors import ApiError, AuthUnavailable, PermissionDenied, Unauthenticated
 from core.frame.callers import Principal
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # token68 of RFC 9110
@@ -34,6 +34,7 @@ class Authenticator:
         Raises:
             Unauthenticated: no token, more than one, or none that an auth provider vouches for.
             AuthUnavailable: a provider that might vouch for it could not tell.
+            PermissionDenied: it has none of the scopes that its provider wants.
         """
         token = _bearer(request)
         incoming = Incoming(
@@ -46,13 +47,12 @@ class Authenticator:
         for verifier in self._fitting(token):
             try:
                 return await verifier.verify(incoming)
-            except (Unauthenticated, AuthUnavailable) as failure:
+            except (Unauthenticated, AuthUnavailable, PermissionDenied) as failure:
                 failures.append(failure)
-        unavailable = [failure for failure in failures if isinstance(failure, AuthUnavailable)]
         if not failures:
             raise Unauthenticated("The token is not of a kind that this stack accepts.")
-        # A provider that could not tell might have accepted the token: 503, which clients retry, comes before 401.
-        raise (unavailable or failures)[0]
+        # A provider that could not tell might have accepted the token: 503, which clients retry, comes before 403 and 401.
+        raise max(failures, key=lambda failure: failure.status)
 
     async def close(self) -> None:
         await self._services.http.close()

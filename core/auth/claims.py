@@ -1,25 +1,27 @@
 """From verified claims to a principal: times, issuer and audience first, then names from the claims that were mapped.
 
-Sources: RFC 7519 (JWT claims), RFC 7662 (introspection answers); the mapping is Llama Stack 0.2.12's.
+Sources: RFC 7519 (JWT claims), RFC 7662 (introspection answers); the mapping is Llama Stack 0.2.12's, but that no subject
+and no user name is a role: their bearer, or whoever registers with the issuer, may have chosen them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import re
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from core.auth.verifier import make_principal
-from core.config.records import Text
-from core.errors import Unauthenticated
+from core.config.records import Text, split_names
+from core.errors import PermissionDenied, Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
 
 LEEWAY: Final = 30.0
 """Seconds that the issuer's clock may differ from ours."""
 
 DEFAULT_MAPPING: Final = {
-    "sub": "roles",
-    "username": "roles",
+    "roles": "roles",
+    "realm_access.roles": "roles",  # Keycloak
+    "cognito:groups": "roles",
     "groups": "teams",
     "team": "teams",
     "project": "projects",
@@ -28,6 +30,36 @@ DEFAULT_MAPPING: Final = {
 }
 SUBJECTS: Final = ("sub", "client_id", "azp", "cid")
 SCOPES: Final = {"scope": "scopes", "scp": "scopes"}
+NAMES: Final = (
+    "username",
+    "nickname",
+    "fullname",
+    "givenname",
+    "familyname",
+    "middlename",
+    "uniquename",
+    "displayname",
+)
+CHOSEN: Final = (
+    *NAMES,
+    "sub",
+    "userid",
+    "uid",
+    "upn",
+    "login",
+    "email",
+    "mail",
+    "clientid",
+    "azp",
+    "cid",
+    "website",
+    "locale",
+)
+PROFILE: Final = frozenset(
+    ("name", "user", "profile", "picture", "address", "phonenumber", "zoneinfo", "gender", "birthdate")
+)
+"""What claims end with, or are, that users choose, or clients have as names (OpenID Connect Core 1.0, 5.1), without `_`."""
+OTHER_TOKENS: Final = frozenset(("id", "id_token", "refresh", "refresh_token", "offline", "logout", "logout_token"))
 DOT: Final = re.compile(r"(?<!\\)\.")
 
 type Claims = Mapping[str, Any]
@@ -39,7 +71,27 @@ def _category(name: str) -> str:
     return name
 
 
+type Scope = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$")]  # RFC 6749, 3.3
+type Scopes = Annotated[tuple[Scope, ...], BeforeValidator(split_names)]
 type ClaimsMapping = dict[Text, Annotated[str, AfterValidator(_category)]]
+
+
+def mapping_warnings(mapping: Mapping[str, str]) -> list[str]:
+    """What to say of the claims in it that their bearers may choose: whoever takes an administrator's name is one."""
+    return [
+        f"`{claim}` becomes {category}: whoever may choose it has the {category} of that name; map a claim that only the "
+        "issuer's administrators set"
+        for claim, category in mapping.items()
+        if _is_chosen(claim)
+    ]
+
+
+def _is_chosen(claim: str) -> bool:
+    space, _, last = DOT.split(claim)[-1].rpartition("/")[2].rpartition(":")
+    name = last.lower().replace("-", "").replace("_", "")
+    return (
+        space == "custom" or name.endswith(CHOSEN) or name in PROFILE
+    )  # custom: is Cognito's, of users' own attributes
 
 
 def check_times(claims: Claims, now: float, *, expires: bool = True) -> None:
@@ -65,6 +117,22 @@ def check_issuer(claims: Claims, issuer: str | None) -> None:
         raise Unauthenticated("The token was not issued by the configured issuer.")
 
 
+def issuer_of(claims: Claims, place: str) -> str:
+    """Who issued a token that the operator named no issuer for: `place` is where its keys are, or who was asked about it."""
+    issuer = claims.get("iss")
+    return f"{place} {issuer}" if isinstance(issuer, str) and issuer else place
+
+
+def check_kind(claims: Claims) -> None:
+    """Raises Unauthenticated for what an issuer marks as another token than one of access, as Keycloak does by `typ`."""
+    kinds = (claims.get("typ"), claims.get("token_type"))
+    marked = any(isinstance(kind, str) and kind.lower().replace("-", "_") in OTHER_TOKENS for kind in kinds)
+    if marked or claims.get("token_use") == "refresh":  # of `id`, which Cognito writes, the run config decides
+        raise Unauthenticated("The token is of another kind. Send an access token.")
+    if isinstance(claims.get("events"), Mapping):  # RFC 8417: a security event, as an OpenID logout token
+        raise Unauthenticated("The token is about an event. Send an access token.")
+
+
 def check_audience(claims: Claims, audience: str) -> None:
     audiences = claims.get("aud")
     if audience != audiences and not (isinstance(audiences, list) and audience in audiences):
@@ -73,8 +141,16 @@ def check_audience(claims: Claims, audience: str) -> None:
         )
 
 
-def principal(claims: Claims, mapping: Mapping[str, str], vouched_by: str) -> Principal:
-    """Who the claims are about; OAuth scopes are kept as the attribute `scopes`.
+def check_scopes(caller: Principal, scopes: Collection[str]) -> None:
+    """Raises PermissionDenied if it has none of `scopes`, unless none are needed."""
+    if scopes and not set(scopes) & set(caller.attributes.get("scopes", ())):
+        names = " ".join(scopes)
+        header = f'Bearer error="insufficient_scope", scope="{names}"'  # RFC 6750, 3.1
+        raise PermissionDenied(f"The token has none of these scopes: {names}.", headers={"www-authenticate": header})
+
+
+def principal(claims: Claims, mapping: Mapping[str, str], vouched_by: str, *, private: bool = False) -> Principal:
+    """Who the claims are about; OAuth scopes are kept as the attribute `scopes`. `private`: see `make_principal`.
 
     Raises:
         Unauthenticated: they name nobody.
@@ -83,14 +159,15 @@ def principal(claims: Claims, mapping: Mapping[str, str], vouched_by: str) -> Pr
     subject = next((value for value in candidates if isinstance(value, str) and value), None)
     if subject is None:
         raise Unauthenticated("The token names no subject (sub) and no client (client_id).")
-    return make_principal(subject, attributes(claims, mapping) | attributes(claims, SCOPES), vouched_by)
+    names = attributes(claims, mapping) | attributes(claims, SCOPES)
+    return make_principal(subject, names, vouched_by, private=private)
 
 
 def attributes(claims: Claims, mapping: Mapping[str, str]) -> dict[str, list[str]]:
     """`{category: names}`, each name once, in the order of the mapping and then of the claim."""
     names_by_category: dict[str, dict[str, None]] = {}
     for claim, category in mapping.items():
-        names_by_category.setdefault(category, {}).update(dict.fromkeys(_names(look_up(claims, claim))))
+        names_by_category.setdefault(category, {}).update(dict.fromkeys(_names(claim, look_up(claims, claim))))
     return {category: list(names) for category, names in names_by_category.items()}
 
 
@@ -106,9 +183,10 @@ def look_up(claims: Claims, name: str) -> object:
     return value
 
 
-def _names(value: object) -> list[str]:
+def _names(claim: str, value: object) -> list[str]:
+    """A text is one name, but for scopes: `mallory admin` is not an admin."""
     if isinstance(value, str):
-        return value.split()
+        return value.split() if claim in SCOPES else [value] * bool(value.strip())
     if isinstance(value, list):
         return [name for name in cast("list[object]", value) if isinstance(name, str) and name.strip()]
     return []

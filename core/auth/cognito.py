@@ -5,15 +5,14 @@ says for which app client it was issued.
 """
 
 from functools import partial
-import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from core.auth.claims import Claims, principal
+from core.auth.claims import Claims, Scopes, check_scopes, principal
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Services, Verifier
-from core.config.records import Record, Text, Whole
+from core.config.records import Names, Record, Text, Whole
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
 
@@ -21,20 +20,23 @@ MAPPING: Final = {"cognito:groups": "roles"}
 CLIENT_CLAIMS: Final = {"access": "client_id", "id": "aud"}
 
 
-def _split_names(value: object) -> object:
-    return [name for name in re.split(r"[,\s]+", value) if name] if isinstance(value, str) else value
-
-
 class Config(Record):
-    """`client_ids` is a list, or text with commas or blanks; `jwks_uri` and `issuer` are an emulator's."""
+    """A token needs one of `required_scopes`; `jwks_uri` and `issuer` are an emulator's."""
 
     user_pool_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+_[A-Za-z0-9]+$")]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
-    client_ids: Annotated[tuple[Text, ...], BeforeValidator(_split_names), Field(min_length=1)]
+    client_ids: Annotated[Names, Field(min_length=1)]
     token_use: Literal["access", "id"] = "access"  # noqa: S105 - a kind of token
+    required_scopes: Scopes = ()
     jwks_uri: AuthUrl | None = None
     issuer: Text | None = None
     key_recheck_period: Annotated[Whole, Field(ge=1)] = 3600
+
+    @model_validator(mode="after")
+    def _what_has_scopes(self) -> Self:
+        if self.token_use == "id" and self.required_scopes:  # noqa: S105 - a kind of token
+            raise ValueError("ID tokens have no scopes: required_scopes is for token_use: access")
+        return self
 
     def issued_by(self) -> str:
         region = self.region or self.user_pool_id.partition("_")[0]
@@ -59,4 +61,6 @@ def _accept(config: Config, claims: Claims) -> Principal:
         raise Unauthenticated(f"The token is of the wrong kind. Send the {config.token_use} token.")
     if claims.get(CLIENT_CLAIMS[config.token_use]) not in config.client_ids:
         raise Unauthenticated("The token was issued for another app client.")
-    return principal(claims, MAPPING, f"cognito {config.user_pool_id}")
+    caller = principal(claims, MAPPING, f"cognito {config.issuer or config.user_pool_id}")
+    check_scopes(caller, config.required_scopes)
+    return caller

@@ -20,7 +20,10 @@ REFUSED: Final = (401, 403)
 
 
 class Config(Record):
+    """`issuer` names whoever stands behind the endpoint, and stays the same where that moves; else its URL is the name."""
+
     endpoint: AuthUrl
+    issuer: Text | None = None
     verify_tls: bool = True
     tls_cafile: UserPath | None = None
 
@@ -38,9 +41,10 @@ class EndpointAnswer(BaseModel):
 
 
 class CustomVerifier:
-    def __init__(self, endpoint: Endpoint, url: str) -> None:
+    def __init__(self, endpoint: Endpoint, url: str, issuer: str) -> None:
         self._endpoint = endpoint
         self._url = url
+        self._vouched_by = f"custom {issuer}"
 
     def fit(self, token: str) -> Fit:
         """Only the endpoint knows what its tokens look like."""
@@ -62,7 +66,7 @@ class CustomVerifier:
             answer = EndpointAnswer.model_validate(reply.body)
         except ValidationError:
             raise unusable(self._url, "gave an answer of another shape") from None  # the failure quotes the answer
-        return _principal(answer, incoming.token)
+        return _principal(answer, incoming.token, self._vouched_by)
 
 
 def _question(incoming: Incoming) -> dict[str, Any]:
@@ -73,15 +77,15 @@ def _question(incoming: Incoming) -> dict[str, Any]:
     return {"api_key": incoming.token, "request": request}
 
 
-def _principal(answer: EndpointAnswer, token: str) -> Principal:
+def _principal(answer: EndpointAnswer, token: str, vouched_by: str) -> Principal:
     """Without access attributes the reference takes the token as namespace; here its hash, since a secret is no name."""
     digest = sha256(token.encode()).hexdigest()
     names = answer.names()
     if not names.keys() & set(CATEGORIES):
         names["namespaces"] = [digest]
-    return make_principal(answer.principal or digest, names, "custom")
+    return make_principal(answer.principal or digest, names, vouched_by)
 
 
 def connect(config: Config, services: Services) -> Verifier:
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
-    return CustomVerifier(endpoint, config.endpoint)
+    return CustomVerifier(endpoint, config.endpoint, config.issuer or config.endpoint)

@@ -1,6 +1,6 @@
 """Tokens that an issuer has signed: JWTs in compact form, verified with the keys that it publishes.
 
-Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best practices). The header is only ever used to choose: among our
+Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best practices; 3.11 of `typ`). The header is only ever used to choose: among our
 algorithms, among the issuer's keys. What it embeds or points to (jwk, jku, x5c, x5u) is not looked at.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from jwt.exceptions import DecodeError, InvalidTokenError
 
-from core.auth.claims import Claims, check_issuer, check_times
+from core.auth.claims import Claims, check_issuer, check_kind, check_times
 from core.auth.keys import ALGORITHMS, JWS, KeySet
 from core.auth.verifier import MOST_TOKEN_BYTES, Fit, Incoming
 from core.errors import Unauthenticated
@@ -23,6 +23,9 @@ from core.platform.ttl_cache import TtlCache
 
 DECODED_SECONDS: Final = 300.0
 MOST_DECODED: Final = 200  # tokens, of at most 16 KB each
+TYPES: Final = frozenset(("jwt", "at+jwt", "application/jwt", "application/at+jwt"))
+"""What the header may call an access token: RFC 9068, 2.1, and what issuers of before it, and since, write."""
+OTHER_TYPE: Final = "The token is of another type (typ) than JWT and at+jwt. Send an access token."
 NOT_A_JWT: Final = "The token is not a JSON Web Token of an acceptable size."
 BAD_HEADER: Final = (
     "The token has critical header fields (crit), which are not supported, or a key (kid) that is not text."
@@ -54,6 +57,8 @@ def parse(token: str) -> UnverifiedToken:
     header, signature = parts["header"], parts["signature"]
     if "alg" not in header:
         raise Unauthenticated(NOT_A_JWT)
+    if str(header.get("typ", "JWT")).lower() not in TYPES:
+        raise Unauthenticated(OTHER_TYPE)
     if "crit" in header:  # PyJWT knows one of them, b64, which no JWT may have (RFC 7797, 7)
         raise Unauthenticated(BAD_HEADER)
     return UnverifiedToken(header, claims, token.rpartition(".")[0].encode(), signature)
@@ -105,6 +110,7 @@ class JwtVerifier:
         if remembered is None:
             self._decoded.put(digest, token)
         check_issuer(token.claims, self._issuer or signer.issuer)
+        check_kind(token.claims)
         check_times(token.claims, time())
         return self._accept(token.claims)
 

@@ -17,6 +17,8 @@ from core.config.records import Text
 from core.frame.resources import Resource
 
 KIND: Final = "api_key"
+USE: Final = "api_key_use"
+"""The kind of what says when a key was used last: functions write it, and no keys (docs/adr/0046)."""
 PROVIDER: Final = "llambda"  # what the registry has as provider id
 TOKEN: Final = re.compile(r"llambda_([a-z2-7]{12})_([A-Za-z0-9_-]+)")
 ID: Final = re.compile(r"[a-z2-7]{12}")
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class StoredKey(BaseModel):
-    """The `attributes` of a key in the registry; `expires` and `last_used` are in Unix seconds."""
+    """The `attributes` of a key in the registry; `expires` and `last_used`, of older versions, are in Unix seconds."""
 
     model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -73,6 +75,17 @@ def read(resource: Resource) -> StoredKey | None:
     except ValidationError:
         log.warning("API key %s is not usable: what is stored is not a key", resource.identifier)
         return None
+
+
+def use_at(id_: str, now: int) -> Resource:
+    """What the registry has of a key's last use."""
+    return Resource(USE, id_, PROVIDER, id_, {"last_used": now}, created=0)
+
+
+def last_use(use: Resource | None) -> int:
+    """In Unix seconds; 0 where there is none."""
+    seconds = 0 if use is None else use.attributes.get("last_used")
+    return seconds if isinstance(seconds, int) else 0
 
 
 def _hash(salt: str, secret: str) -> str:

@@ -20,7 +20,7 @@ from core.platform.urls import join_path
 
 PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-MAPPING: Final = {"username": "roles", "sub": "roles", "groups": "teams"}
+MAPPING: Final = {"groups": "teams"}
 GROUPS: Final = {"groups": "groups"}
 ANONYMOUS: Final = "system:anonymous"
 UNAUTHENTICATED: Final = "system:unauthenticated"
@@ -47,8 +47,14 @@ class Config(Record):
             raise ValueError("issuer and audience are checked with validation: keys only")
         return self
 
+    @property
     def vouched_by(self) -> str:
         return f"kubernetes {self.api_server_url}"
+
+    @property
+    def private(self) -> bool:
+        """Whether what a caller makes is its own: nearly everybody is in `system:authenticated`."""
+        return "claims_mapping" not in self.model_fields_set
 
 
 def connect(config: Config, services: Services) -> Verifier:
@@ -65,7 +71,7 @@ def connect(config: Config, services: Services) -> Verifier:
 
 def _accept(config: Config, claims: Claims) -> Principal:
     check_audience(claims, config.audience or claims["iss"])
-    return principal(claims, config.claims_mapping, config.vouched_by())
+    return principal(claims, config.claims_mapping, config.vouched_by, private=config.private)
 
 
 class ReviewVerifier:
@@ -92,7 +98,9 @@ class ReviewVerifier:
             raise Unauthenticated(
                 "The cluster sees the bearer of this token as anonymous. Send the token of a user or of a service account."
             )
-        return make_principal(name, attributes(user, self._config.claims_mapping), self._config.vouched_by())
+        config = self._config
+        names = attributes(user, config.claims_mapping)
+        return make_principal(name, names, config.vouched_by, private=config.private)
 
 
 def _user(body: object) -> dict[str, Any] | None:

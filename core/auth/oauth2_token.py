@@ -6,24 +6,46 @@ Source: OAuth2TokenAuthConfig of Llama Stack 0.2.12.
 from functools import partial
 from typing import Annotated, Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from core.auth.claims import DEFAULT_MAPPING, Claims, ClaimsMapping, check_audience, principal
+from core.auth.claims import (
+    DEFAULT_MAPPING,
+    Claims,
+    ClaimsMapping,
+    Scopes,
+    check_audience,
+    check_scopes,
+    issuer_of,
+    principal,
+)
 from core.auth.endpoint import Endpoint
 from core.auth.urls import AuthUrl, has_path
 from core.auth.verifier import Services, Verifier
 from core.config.records import Record, Text, UserPath, Whole
 from core.frame.callers import Principal
+from core.platform.secrets import is_reference, parse
 
 NEITHER: Final = "One of jwks or introspection must be configured"
 BOTH: Final = "At present only one of jwks or introspection should be configured"
+
+
+def _check_reference(secret: SecretStr) -> SecretStr:
+    if is_reference(secret.get_secret_value()):
+        parse(secret.get_secret_value())
+    return secret
+
+
+def _refuse_reference(secret: SecretStr) -> SecretStr:
+    if is_reference(secret.get_secret_value()):
+        raise ValueError("is not read by reference; give the token itself, or use introspection")
+    return secret
 
 
 class Jwks(Record):
     """`uri` without a path is an issuer with a discovery document; `token` is sent to its origin as a bearer token."""
 
     uri: AuthUrl
-    token: SecretStr | None = None
+    token: Annotated[SecretStr, AfterValidator(_refuse_reference)] | None = None
     key_recheck_period: Annotated[Whole, Field(ge=1)] = 3600
     verify_tls: bool | None = None
     tls_cafile: UserPath | None = None
@@ -32,7 +54,7 @@ class Jwks(Record):
 class Introspection(Record):
     url: AuthUrl
     client_id: Text
-    client_secret: SecretStr
+    client_secret: Annotated[SecretStr, AfterValidator(_check_reference)]
     send_secret_in_body: bool = False
 
 
@@ -43,6 +65,7 @@ class Config(Record):
     introspection: Introspection | None = None
     issuer: Text | None = None
     audience: Text = "llama-stack"
+    required_scopes: Scopes = ()
     verify_tls: bool = True
     tls_cafile: UserPath | None = None
     claims_mapping: ClaimsMapping = Field(default_factory=lambda: dict(DEFAULT_MAPPING))
@@ -55,9 +78,13 @@ class Config(Record):
             raise ValueError(BOTH)
         return self
 
-    def vouched_by(self) -> str:
-        """With the issuer, if there is one: two issuers may each have a subject of the same name."""
-        return f"oauth2_token {self.issuer}" if self.issuer else "oauth2_token"
+    def principal(self, claims: Claims, place: str) -> Principal:
+        """Whoever they are about. `place` tells issuers apart that the run config does not name: see `issuer_of`."""
+        vouched_by = f"oauth2_token {self.issuer or issuer_of(claims, place)}"
+        private = "claims_mapping" not in self.model_fields_set
+        caller = principal(claims, self.claims_mapping, vouched_by, private=private)
+        check_scopes(caller, self.required_scopes)
+        return caller
 
 
 def connect(config: Config, services: Services) -> Verifier:
@@ -79,12 +106,12 @@ def _connect_keys(config: Config, jwks: Jwks, services: Services) -> Verifier:
     token = jwks.token.get_secret_value() if jwks.token is not None else None
     source = keys_from_url if has_path(jwks.uri) else keys_from_discovery
     keys = KeySet(source(endpoint, jwks.uri, token), recheck=jwks.key_recheck_period)
-    return JwtVerifier(keys, partial(_accept, config), issuer=config.issuer)
+    return JwtVerifier(keys, partial(_accept, config, jwks.uri), issuer=config.issuer)
 
 
-def _accept(config: Config, claims: Claims) -> Principal:
+def _accept(config: Config, place: str, claims: Claims) -> Principal:
     check_audience(claims, config.audience)
-    return principal(claims, config.claims_mapping, config.vouched_by())
+    return config.principal(claims, place)
 
 
 def _connect_introspection(config: Config, introspection: Introspection, services: Services) -> Verifier:
@@ -94,6 +121,6 @@ def _connect_introspection(config: Config, introspection: Introspection, service
         introspection.client_id, introspection.client_secret, in_body=introspection.send_secret_in_body
     )
     audience = config.audience if "audience" in config.model_fields_set else None
-    expected = Expected(config.issuer, audience, config.claims_mapping, config.vouched_by())
+    accept = partial(config.principal, place=introspection.url)
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
-    return IntrospectionVerifier(endpoint, introspection.url, client, expected)
+    return IntrospectionVerifier(endpoint, introspection.url, client, Expected(config.issuer, audience, accept))

@@ -10,6 +10,8 @@ from core.frame.callers import CATEGORIES, Principal
 from core.stores.registry.port import RegistryStore
 
 MOST_TOKEN_BYTES = 16_384
+OWN = "own:"
+"""How the name begins that is one caller's alone."""
 
 
 class Fit(IntEnum):
@@ -46,6 +48,7 @@ class Verifier(Protocol):
         Raises:
             Unauthenticated: the token is not valid (any more), or not for this stack.
             AuthUnavailable: it cannot be told now; nothing of this is remembered.
+            PermissionDenied: it has none of the scopes that are needed.
         """
         ...
 
@@ -58,9 +61,17 @@ class Services:
     registry: RegistryStore
 
 
-def make_principal(id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str) -> Principal:
-    """Without any of CATEGORIES it gets a namespace of its own: the default policy shares what has no attributes."""
-    names = {name: tuple(values) for name, values in attributes.items() if values}
-    if not names.keys() & set(CATEGORIES):
-        names["namespaces"] = (id_,)
+def make_principal(
+    id_: str, attributes: Mapping[str, Sequence[str]], vouched_by: str, *, private: bool = False
+) -> Principal:
+    """Without any of CATEGORIES it gets a namespace of its own: the policies of the reference share what has no attributes.
+
+    A `private` one has a name of its own in any case, in the last of CATEGORIES in which it has no other. No claim and no
+    role can be such a name.
+    """
+    names = {name: tuple(value for value in values if not value.startswith(OWN)) for name, values in attributes.items()}
+    names = {name: values for name, values in names.items() if values}
+    free = [category for category in CATEGORIES if category not in names]
+    if free and (private or len(free) == len(CATEGORIES)):
+        names[free[-1]] = (OWN + Principal(id_, {}, vouched_by).identity,)
     return Principal(id_, names, vouched_by)

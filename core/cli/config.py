@@ -41,11 +41,17 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
         problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
         print_json({"config": invalid.source, "valid": False, "problems": problems})
         raise click.exceptions.Exit(2) from None
+    from core.resolution.protection import protection_warnings
+
+    warnings = protection_warnings(checked.server.auth)
     providers = sum(len(entries) for entries in checked.providers.values())
     resources = sum(len(entries) for entries in checked.resources.values())
     if as_json:
-        print_json({"config": str(path), "valid": True, "problems": (), "providers": providers, "resources": resources})
+        answer = {"config": str(path), "valid": True, "problems": (), "providers": providers, "resources": resources}
+        print_json(answer | ({"warnings": warnings} if warnings else {}))
         return
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     print(f"{path}: valid ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from core.config.logging_levels import logging_levels
+from core.platform.log_records import LineFormatter, set_levels
 
 if TYPE_CHECKING:
     from core.config.document import LoggingConfig
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 def start_logging(level: int = logging.WARNING) -> None:
     """At `level`, and at those of LLAMBDA_LOGGING; with debug the traceback of an external provider's failure is there."""
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     levels, complaints = logging_levels()
-    _set_levels(levels)
+    set_levels(levels)
     for complaint in complaints:
         print(f"warning: {complaint}", file=sys.stderr)
 
@@ -24,12 +27,7 @@ def apply_logging(config: "LoggingConfig") -> None:
     """Set the run config's levels, but for loggers whose level, or whose parent's, the environment sets."""
     levels, _ = logging_levels()
     configured = {name: level for name, level in config.category_levels.items() if not _is_below(name, levels)}
-    _set_levels({"core": config.level, **configured, **levels})
-
-
-def _set_levels(levels: dict[str, str]) -> None:
-    for category, level in levels.items():
-        logging.getLogger(category).setLevel(level.upper())
+    set_levels({"core": config.level, **configured, **levels})
 
 
 def _is_below(category: str, names: Iterable[str]) -> bool:

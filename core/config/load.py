@@ -17,9 +17,22 @@ from core.config.sections import SECTIONS
 from core.config.source import read
 from core.config.substitution import Expansion
 from core.config.validation import check
+from core.frame.types import JsonObject
 from core.platform.environment import expand_home
 
 PATHS: Final = ("db_path", "path")
+
+
+@dataclass(frozen=True, slots=True)
+class CallersPart:
+    """What callers have set of a provider's config: `values`, over the run config's `original`, which is None of a registered one.
+
+    `owner` is whoever said where it is, as of a resource; None is the anonymous caller, and the stack itself.
+    """
+
+    values: Mapping[str, Any]
+    original: Mapping[str, Any] | None
+    owner: JsonObject | None = None
 
 
 @dataclass
@@ -27,13 +40,14 @@ class Loaded:
     """A document that was read. `config` is None where there are problems.
 
     `document` has the environment in it and RunConfig's spelling; with problems it may be of any shape below its
-    top-level keys, and is {} when the file could not be read. It has secrets in it.
+    top-level keys, and is {} when the file could not be read. It has secrets in it. `callers_parts` is by API and provider id.
     """
 
     config: RunConfig | None
     document: dict[str, Any]
     problems: list[Problem]
     places: Places = field(default_factory=Places)
+    callers_parts: Mapping[tuple[str, str], CallersPart] = field(default_factory=dict[tuple[str, str], CallersPart])
     _entries: list[tuple[str, str, ProviderEntry]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

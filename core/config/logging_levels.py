@@ -1,13 +1,12 @@
 """Which logger speaks at which level, in one line of text: `all=debug` or `core.web=info;core.stores=debug`."""
 
-import re
 from typing import Final
 
 from core.platform.environment import environ
+from core.platform.log_records import OURS
 
 VARIABLES: Final = ("LLAMBDA_LOGGING", "LLAMA_STACK_LOGGING")  # the second is the reference's
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-ALL: Final = ("core", "functions")  # the loggers that all of ours are below
 FORM: Final = f"write CATEGORY=LEVEL, with `;` between several; a level is one of {', '.join(LEVELS)}"
 
 
@@ -15,10 +14,10 @@ def levels_in(text: str) -> tuple[dict[str, str], list[str]]:
     """Levels by the name of a logger, `all` being every one of ours; and a complaint about each part that sets none."""
     levels: dict[str, str] = {}
     complaints: list[str] = []
-    for part in filter(None, map(str.strip, re.split("[;,]", text))):
+    for part in filter(None, map(str.strip, text.replace(",", ";").split(";"))):
         category, _, level = (side.strip() for side in part.partition("="))
         if category and level.lower() in LEVELS:
-            levels |= dict.fromkeys(ALL if category.lower() == "all" else (category,), level.lower())
+            levels |= dict.fromkeys(OURS if category.lower() == "all" else (category,), level.lower())
         else:
             complaints.append(f"`{part}` sets no level: {FORM}")
     return levels, complaints

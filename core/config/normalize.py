@@ -32,12 +32,13 @@ SAME: Final = (
     "metadata_store",
     "registry",
     "routing",
+    "safety",
     "configurations",
     "external_providers_dir",
     "logging",
     "container_image",
 )
-SECTIONS_WITH_DEFAULTS: Final = ("server", "registry", "routing", "logging")
+SECTIONS_WITH_DEFAULTS: Final = ("server", "registry", "routing", "safety", "logging")
 KNOWN: Final = {
     *NAMES,
     *SAME,

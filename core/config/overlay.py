@@ -1,7 +1,8 @@
 """Overlays: settings of registered configurations that override those of a run config's providers. No I/O happens here.
 
 An override has what was set of a provider of the run config; one that is `registered` is a whole provider of its own.
-No `${env...}` is read in either: who may register must not be told the environment.
+No `${env...}` is read in either, and no secret by reference: who may register must be told neither the environment nor
+the secrets that the stack may read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +11,19 @@ from itertools import chain
 from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
-from core.config.load import Loaded
+from core.config.load import CallersPart, Loaded
 from core.config.places import Places, Value, to_mapping
 from core.config.problems import Problem
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
+from core.platform.secrets import mentions_reference
 from core.platform.suggestions import did_you_mean
 
 type Overlay = dict[str, dict[str, JsonObject]]
-"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`."""
+"""`{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool, "owner": {...}}}}`.
+
+`owner`, which is absent where nobody is known, is whoever said where the provider is.
+"""
 
 VIEW_KEYS: Final = {"version", "refresh_seconds"}
 """What the inspected view says beside its providers, and may be sent back with it."""
@@ -147,6 +152,7 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
     if loaded.config is None or not overlay:
         return loaded
     problems: list[Problem] = []
+    parts: dict[tuple[str, str], CallersPart] = {}
     origins = dict(loaded.places.origins)
     providers = {api: list(entries) for api, entries in loaded.document["providers"].items()}
     for api, overrides in overlay.items():
@@ -154,11 +160,13 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
         for name, override in overrides.items():
             place = f"providers.{api}.{name}"
             index = next((i for i, entry in enumerate(entries) if entry["provider_id"] == name), len(entries))
-            fault = _misfit(entries[index] if index < len(entries) else None, override)
-            if fault:
+            entry = entries[index] if index < len(entries) else None
+            original = None if entry is None else to_mapping(entry.get("config"))
+            parts[api, name] = CallersPart(override["config"], original, override.get("owner"))
+            if fault := _misfit(entry, override):
                 problems.append(Problem(place, fault))
-            elif index < len(entries):
-                entries[index] = entries[index] | {"config": (entries[index].get("config") or {}) | override["config"]}
+            elif entry is not None:
+                entries[index] = entry | {"config": {**(original or {}), **override["config"]}}
             else:
                 origins[f"providers.{api}[{index}]"] = place
                 entries.append({"provider_id": name, **{k: override[k] for k in ("provider_type", "config")}})
@@ -171,10 +179,13 @@ def apply_overlay(loaded: Loaded, overlay: Overlay) -> Loaded:
         config=config,
         document=loaded.document | {"providers": providers},
         places=Places(origins, loaded.places.texts),
+        callers_parts=parts,
     )
 
 
 def _misfit(entry: Mapping[str, Any] | None, override: JsonObject) -> str:
+    if mentions_reference(override["config"]):
+        return "refers to a secret of the stack's account, which only the run config may"
     if entry is None:
         return "" if override["registered"] else "the run config has no such provider any more"
     if override["registered"]:

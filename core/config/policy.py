@@ -4,9 +4,9 @@ Source: AccessRule and Scope of Llama Stack 0.2.12 (distribution/access_control/
 `resource is unowned` and `regex:` are OGX 1.5.0's, wildcards within an id are llambda's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 import re
 from typing import Annotated, Final, Literal, Self, cast
 
@@ -17,6 +17,7 @@ from core.frame.callers import CATEGORIES
 from core.platform.suggestions import did_you_mean
 
 type Action = Literal["create", "read", "update", "delete"]
+type Matcher = Callable[[str], bool]
 
 ACTIONS: Final[tuple[Action, ...]] = ("create", "read", "update", "delete")
 ATTRIBUTES: Final = (*CATEGORIES, "scopes")
@@ -64,25 +65,54 @@ def parse_condition(text: str) -> Condition:
 
 
 @cache
-def resource_pattern(text: str) -> re.Pattern[str]:
-    """What the whole of `type::id` has to match; raises ValueError if `text` is neither that nor `regex:...`."""
+def resource_matcher(text: str) -> Matcher:
+    """Whether a whole `type::id` is one that `text` is about; raises ValueError if that is no `type::id` nor `regex:...`.
+
+    Callers choose ids, and must not choose the time: it grows with the id's length alone.
+    """
     if text.startswith(REGEX) and text != REGEX:
-        try:
-            return re.compile(text.removeprefix(REGEX), re.DOTALL)
-        except (re.PatternError, OverflowError, RecursionError) as failure:
-            raise ValueError(f"`{text}` is not a regular expression: {failure}") from failure
+        return _regex_matcher(text.removeprefix(REGEX))
     kind, separator, identifier = text.partition("::")
     if not (kind and separator and identifier) or ("*" in kind and kind != "*"):
         raise ValueError(f"`{text}` does not name a resource; {RESOURCE_FORMS}")
-    return re.compile(("[^:]*" if kind == "*" else re.escape(kind)) + "::" + _wildcards(identifier), re.DOTALL)
+    return partial(_is_like, kind, identifier.split("*"))
 
 
-def _wildcards(text: str) -> str:
-    first, *pieces = (re.escape(piece) for piece in text.split("*"))
-    if not pieces:
-        return first
-    # Atomic, as the leftmost place of a piece is as good as any: callers choose ids, and must not choose the time.
-    return first + "".join(f"(?>.*?{piece})" for piece in pieces[:-1]) + f".*{pieces[-1]}"
+def _is_like(kind: str, pieces: list[str], entity: str) -> bool:
+    """Whether the pieces are in the id in their order, the first at its beginning and the last at its end."""
+    name, _, identifier = entity.partition("::")
+    first, *rest = pieces
+    if kind not in ("*", name) or not identifier.startswith(first):
+        return False
+    if not rest:
+        return identifier == first
+    *middle, last = rest
+    place = len(first)
+    for piece in middle:  # the leftmost place of a piece is as good as any
+        place = identifier.find(piece, place)
+        if place < 0:
+            return False
+        place += len(piece)
+    return identifier.endswith(last) and len(identifier) - len(last) >= place
+
+
+def _regex_matcher(pattern: str) -> Matcher:
+    """Rust's regular expressions, which pydantic has in it: without look-around and back-references, and so in linear time."""
+    from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+    try:
+        re.compile(pattern)  # its parentheses close, so that it cannot leave the group that is put around it
+    except (re.PatternError, OverflowError, RecursionError) as failure:
+        raise ValueError(f"`{REGEX}{pattern}` is not a regular expression: {failure}") from failure
+    schema = core_schema.str_schema(pattern=rf"\A(?s:{pattern})\z", regex_engine="rust-regex", strict=True)
+    try:
+        validator = SchemaValidator(schema)
+    except SchemaError as failure:
+        raise ValueError(
+            f"`{REGEX}{pattern}` must do without look-around and back-references, which take time without bound; "
+            f"a `forbid` rule before this one can say what is left out"
+        ) from failure
+    return lambda entity: validator.isinstance_python(entity.encode(errors="replace").decode())
 
 
 def to_tuple[T: str](value: T | tuple[T, ...] | None) -> tuple[T, ...]:
@@ -118,7 +148,7 @@ def _known_conditions(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def _known_resource(value: str) -> str:
-    resource_pattern(value)
+    resource_matcher(value)
     return value
 
 
@@ -126,9 +156,14 @@ type Conditions = Annotated[Text | tuple[Text, ...], AfterValidator(_known_condi
 
 
 class Scope(Record):
-    """Whom, what and which a rule is about; what is left out matches everything."""
+    """Whom, what and which a rule is about; what is left out matches everything.
+
+    `issuer` is who vouches for the principal, with the auth provider's type before it or without: ids of several issuers
+    may be the same.
+    """
 
     principal: Text | None = None
+    issuer: Text | None = None
     actions: Annotated[Action | tuple[Action, ...], BeforeValidator(_known_actions)]
     resource: Annotated[Text, AfterValidator(_known_resource)] | None = None
 

@@ -1,4 +1,4 @@
-"""What a record by itself cannot see: ids that are used twice, and resources of providers that do not exist."""
+"""What a record by itself cannot see: ids that are used twice, and what is named and does not exist."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
@@ -12,7 +12,7 @@ type Entries = Sequence[Mapping[str, Any]]
 
 
 def broken_references(document: Mapping[str, Value], places: Places) -> Iterator[Problem]:
-    """Duplicate provider ids, duplicate resource ids, and unknown provider ids, in a normalised document."""
+    """Duplicate provider ids, duplicate resource ids, unknown provider ids and shields, in a normalised document."""
     providers = {api: _entries(entries) for api, entries in to_mapping(document.get("providers")).items()}
     for api, entries in providers.items():
         yield from _twice(entries, "provider_id", f"providers.{api}", places)
@@ -21,6 +21,37 @@ def broken_references(document: Mapping[str, Value], places: Places) -> Iterator
         entries = _entries(values)
         yield from _twice(entries, section.id_field, f"resources.{name}", places)
         yield from _strays(entries, section, providers.get(section.api, ()), places)
+    shields = _entries(to_mapping(document.get("resources")).get("shields"))
+    yield from _undeclared(document.get("safety"), shields, places)
+
+
+def _undeclared(safety: Value, shields: Entries, places: Places) -> Iterator[Problem]:
+    """Shields of `safety` that the section does not declare: anybody could register one of that name."""
+    names = [name for entry in shields for name in _shield_names(entry)]
+    for path, value in _shield_lists(safety):
+        for index, name in enumerate(value):
+            if _is_id(name) and name not in names:
+                message = f"no shield `{name}` is declared in `shields`{did_you_mean(name, names)}"
+                yield Problem(places.source_path(f"safety.{path}[{index}]"), message)
+
+
+def _shield_names(entry: Mapping[str, Any]) -> Iterator[str]:
+    name = entry.get("provider_shield_id") or entry.get("shield_id")
+    for identifier in (entry.get("shield_id") or name, f"{entry.get('provider_id')}/{name}"):
+        if _is_id(identifier):
+            yield identifier
+
+
+def _shield_lists(safety: Value) -> Iterator[tuple[str, Sequence[Value]]]:
+    section = to_mapping(safety)
+    yield from _both("default_shields", section.get("default_shields"))
+    for index, rule in enumerate(_entries(section.get("rules"))):
+        yield from _both(f"rules[{index}].shields", rule.get("shields"))
+
+
+def _both(path: str, value: Value) -> Iterator[tuple[str, Sequence[Value]]]:
+    yield path, to_list(value)
+    yield from ((f"{path}.{name}", to_list(names)) for name, names in to_mapping(value).items())
 
 
 def _entries(value: Value) -> Entries:

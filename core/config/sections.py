@@ -58,7 +58,6 @@ SECTIONS: Final = {
 UNUSED: Final = {
     "inference_store": "stored chat completions are not served yet",
     "vector_stores": "defaults of vector stores, which are not served yet (a list of this name is resources)",
-    "safety": "the default shield, which is not served yet",
     "connectors": "connectors are not served yet",
     "external_apis_dir": "external APIs are not served yet",
     "server.workers": "Lambda, or whoever starts `serve`, decides how many processes there are",
@@ -71,5 +70,4 @@ REFUSED: Final = {
     "server.tls_config": "use tls_certfile, tls_keyfile and tls_cafile",
     "server.hsts_max_age": "set this header where TLS ends",
     "server.auth.route_policy": "access by route is not supported; use access_policy, whose rules are about actions on resources",
-    "server.cors": "set CORS at API Gateway",
 }

@@ -41,6 +41,21 @@ def select_user_fields(config: type[BaseModel], values: Mapping[str, Any]) -> tu
     return {key: value for key, value in values.items() if key not in others and value != MASK}, dropped
 
 
+def foreign_fields(config: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
+    """Those of `values` that no user may set, in their order.
+
+    What a field is by default sets nothing, nor does the null that withholds a secret.
+    """
+    allowed, secrets, fields = user_fields(config), secret_fields(config), config.model_fields
+    return [
+        name
+        for name, value in values.items()
+        if name not in allowed
+        and not (value is None and name in secrets)
+        and (name not in fields or fields[name].is_required() or value != fields[name].get_default())
+    ]
+
+
 def view(config: BaseModel) -> JsonObject:
     """The user's fields, as JSON has them; secrets are masked, those that are not set are None."""
     secrets = secret_fields(type(config))

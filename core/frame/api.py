@@ -55,8 +55,8 @@ class Api:
     `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of
     `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
     `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
-    each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`; `jobs`
-    the kinds of job that it has. An `overview` is made with every provider of the run config, and is always served. Only what writes
+    each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`; `collections`
+    those of its documents, for which alone its function gets rights; `jobs` the kinds of job that it has. An `overview` is made with every provider of the run config, and is always served. Only what writes
     template.yaml reads `deployment`.
     """
 
@@ -67,6 +67,7 @@ class Api:
     provider: str | None = None
     depends: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
     jobs: tuple[JobRow, ...] = ()
     overview: bool = False
     deployment: Deployment = Deployment()
@@ -103,6 +104,13 @@ class RouteRow:
     def many(self) -> bool:
         """Whether it is about all resources of its kind rather than one."""
         return "{" not in self.path
+
+    @property
+    def has_body(self) -> bool:
+        """Whether what is sent with a request is read."""
+        if self.operation is None:
+            return self.method == "POST"
+        return self.operation.request is not None or self.operation.upload is not None
 
     @property
     def name(self) -> str:

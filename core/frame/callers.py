@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 import logging
-from typing import Any, Final, cast
+from typing import Any, Final
+from urllib.parse import quote
 
 from core.frame.observed import Observed
 
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 class Principal:
     """A caller whose identity was verified.
 
-    `id` is unique among those that `vouched_by`, an auth provider, vouches for; `attributes` are lists of names, as
-    `{"roles": ("admin",)}`.
+    `id` is unique among those that `vouched_by`, an auth provider with its issuer, vouches for; `attributes` are lists
+    of names, as `{"roles": ("admin",)}`.
     """
 
     id: str
@@ -33,6 +34,20 @@ class Principal:
     def anonymous(self) -> bool:
         """True where no auth is configured: then every caller is this one."""
         return not self.id
+
+    @property
+    def issuer(self) -> str:
+        """Of `vouched_by` what follows the auth provider's type, "" where there is no more."""
+        return self.vouched_by.partition(" ")[2]
+
+    @property
+    def identity(self) -> str:
+        """Its name among the callers of all issuers, in ASCII without blanks; "" for the anonymous one."""
+        return "" if self.anonymous else f"{_quote(self.vouched_by)}:{_quote(self.id)}"
+
+
+def _quote(part: str) -> str:
+    return quote(part, safe="", errors="surrogatepass")  # a lone surrogate, which a JSON claim can spell
 
 
 ANONYMOUS: Final = Principal("", {})
@@ -53,23 +68,26 @@ class CallEnded(RuntimeError):
 class Charge:
     """What a call used. `tokens` are those of its own models, None where that is not known; `further` those of others.
 
-    What is not known is charged by the reservation, which was made for the call's own models alone.
+    What is not known is charged by the reservation, which was made for the call's own models alone, or by `least`, what
+    is known of them, where that is more.
     """
 
     tokens: int | None
     further: int = 0
+    least: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class TokenLedger:
-    """What providers report as used, for a call and all that it caused: `own` by what was asked for, `further` by the rest.
+    """What was used, as providers report it or as it came, for a call and all that it caused.
 
-    `own` is None while nothing was reported. `silent` is an answer that did not say what it used, or was left before it
-    could.
+    `own` is by what was asked for, and None while nothing is known; `further` by the rest. `silent` is an answer that did
+    not say what it used, or was left before it could; `unsaid` is what such answers used at least, whoever asked.
     """
 
     own: int | None = None
     further: int = 0
+    unsaid: int = 0
     silent: bool = False
     closed: bool = False
 
@@ -80,7 +98,8 @@ class Call:
 
     `source` is the address that the gateway or the socket vouches for, never a header's word. `provider_data` holds secrets
     of the caller. A call that another one caused (see `cause`) has the same `ledger`; an `internal` one is not held to the
-    access policy. `judging` are the shields in whose judgement it was caused, by their providers' names.
+    access policy. `judging` are the shields in whose judgement it was caused, by their providers' names; `for_verdict` is one
+    that a guard model is asked, or the operator's shield asks: what guards every model would judge its own question.
     """
 
     principal: Principal
@@ -91,15 +110,16 @@ class Call:
     caused: bool = False
     internal: bool = False
     judging: tuple[str, ...] = ()
+    for_verdict: bool = False
 
     @property
     def tokens(self) -> int | None:
-        """What providers have reported so far, prompt and completion tokens together; None while none did."""
+        """What is known so far, prompt and completion tokens together; None while nothing is."""
         ledger = self.ledger
         return None if ledger.own is None and not ledger.further else (ledger.own or 0) + ledger.further
 
     def add_tokens(self, tokens: int | None) -> None:
-        """Add what a provider reports, prompt and completion tokens together; None for an answer that does not say."""
+        """Add what an answer used, prompt and completion tokens together; None for one that does not say."""
         ledger = self.ledger
         if ledger.closed and tokens != 0:
             log.warning("%s tokens were used for a call that had ended; nobody is charged", tokens or "unknown")
@@ -110,12 +130,10 @@ class Call:
         else:
             ledger.own = (ledger.own or 0) + tokens
 
-    def add_usage(self, usage: object) -> None:
-        """Add what a provider's answer says it used, in OpenAI's names; None where it says nothing."""
-        counts: Mapping[str, object] = cast("Mapping[str, object]", usage) if isinstance(usage, dict) else {}
-        total = counts.get("total_tokens")
-        self.add_tokens(total if isinstance(total, int) and total >= 0 else None)
-        self.observed.add_usage(counts)
+    def add_unsaid(self, tokens: int) -> None:
+        """Add what an answer used at least that does not say what it used."""
+        self.add_tokens(None)
+        self.ledger.unsaid += tokens
 
     def cause(self, *, internal: bool = False) -> "Call":
         """A further call on this one's behalf: charged to it, and waited for in it, but it keeps its name in the request log.
@@ -128,13 +146,15 @@ class Call:
     def end(self, *, failed: bool = False) -> Charge:
         """What to charge, of a call that nothing may be done for from now on.
 
-        A failure is charged what was reported. Of an answer that nobody waited for, or that says nothing of its usage, the
-        reservation stays: leaving early must not be a way to get tokens for nothing.
+        A failure is charged what is known. Of an answer that nobody waited for, or for which there was no time, or that says
+        nothing of its usage, the reservation stays at least: leaving early must not be a way to get tokens for nothing.
         """
         ledger = self.ledger
         ledger.closed = True
-        unknown = not failed and (ledger.own is None or ledger.silent)
-        return Charge(None if unknown else ledger.own or 0, ledger.further)
+        own = ledger.own or 0
+        if ledger.silent or (ledger.own is None and not failed):
+            return Charge(None, ledger.further, own + ledger.unsaid)
+        return Charge(own, ledger.further)
 
 
 def principal_of(call: Call | None) -> Principal | None:

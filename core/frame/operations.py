@@ -44,8 +44,9 @@ class Operation:
     NamedEvents, and `failure` names the function from an error and the last event to the one that tells of it.
 
     `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for
-    what makes tokens: it names the function from such a request to the bound that it sets itself, 0 where it sets none.
-    What is `idempotent` heeds an Idempotency-Key.
+    what makes tokens: it names the function from such a request to the bound that it sets itself, 0 where it sets none,
+    and below 0 what is to be reserved at least. `parts`, beside it, names the one to how many requests it counts as, for
+    what may hold several. What is `idempotent` heeds an Idempotency-Key.
     """
 
     method: Method
@@ -65,6 +66,7 @@ class Operation:
     open: bool = False
     counted: bool = True
     tokens: str | None = None
+    parts: str | None = None
     idempotent: bool = False
 
     @property
@@ -78,19 +80,26 @@ class Operation:
 
     def token_bound(self) -> Callable[[Any], int] | None:
         """What bounds a request's tokens, imported at its first call; None where no tokens are made."""
-        name = self.tokens
-        if name is None:
-            return None
+        return _late(self.tokens)
 
-        def bound(request: object) -> int:
-            tokens: int = load(name)(request)
-            return tokens
-
-        return bound
+    def part_count(self) -> Callable[[Any], int] | None:
+        """What counts a request's parts, imported at its first call; None where it has one."""
+        return _late(self.parts)
 
     def failure_event(self) -> "Callable[[Any, NamedEvent | None], NamedEvent] | None":
         """What makes an error the last event of a stream; None is the usual one."""
         return None if self.failure is None else load(self.failure)
+
+
+def _late(name: str | None) -> Callable[[Any], int] | None:
+    if name is None:
+        return None
+
+    def count(request: object) -> int:
+        number: int = load(name)(request)
+        return number
+
+    return count
 
 
 def openai_paths(path: str) -> tuple[str, str]:

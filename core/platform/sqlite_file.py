@@ -22,13 +22,15 @@ log = logging.getLogger(__name__)
 def open_file(path: Path, schema: Schema, *, patience: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit and WAL mode, for any thread; the file is made with mode 0600, its folder with 0700.
 
-    Its tables are up to date with `schema`.
+    Its tables are up to date with `schema`. A file on a read-only file system is opened to be read: each write then fails.
 
     `patience` is in seconds: how long opening, and then each statement, waits for another process's write.
 
     Raises:
         sqlite3.Error, OSError: it cannot be used.
     """
+    if path.exists() and is_read_only(path):
+        return _open_to_read(path, schema)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):  # SQLite gives its -wal and -shm files the mode of this one
         os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
@@ -41,6 +43,28 @@ def open_file(path: Path, schema: Schema, *, patience: float = BUSY_SECONDS) -> 
     except sqlite3.Error:
         connection.close()
         raise
+    return connection
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether the file system that it is on takes no writes, of anybody."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _open_to_read(path: Path, schema: Schema) -> sqlite3.Connection:
+    """Without locks, and without the -shm file that WAL mode would need: nobody can write what is read."""
+    if (wal := path.with_name(f"{path.name}-wal")).exists() and wal.stat().st_size:
+        raise sqlite3.OperationalError(
+            f"the file system is read-only, and {wal.name} has writes that are not in it yet; open it once where it can be written"
+        )
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        schema.require(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    log.warning("SQLite file %s is on a read-only file system: it is read, and nothing is written to it", path)
     return connection
 
 

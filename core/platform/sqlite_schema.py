@@ -12,6 +12,7 @@ from typing import Final
 VERSIONS: Final = """CREATE TABLE IF NOT EXISTS schema_versions (
     kind TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"""
 READ: Final = "SELECT version FROM schema_versions WHERE kind = ?"
+HAS_VERSIONS: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'schema_versions'"
 WRITE: Final = "INSERT OR REPLACE INTO schema_versions VALUES (?, ?)"
 
 
@@ -36,14 +37,31 @@ class Schema:
             NewerSchema: a newer llambda has done so.
         """
         connection.execute(VERSIONS)
-        row = connection.execute(READ, (self.kind,)).fetchone()
-        version, newest = 0 if row is None else row[0], len(self.migrations)
-        if version > newest:
-            raise NewerSchema(
-                f"it was written by a newer llambda, whose {self.kind} have version {version}; this one knows {newest}. "
-                "Run that llambda, or name another file"
-            )
+        version, newest = self._version(connection), len(self.migrations)
         if version < newest:
             for statement in chain.from_iterable(self.migrations[version:]):
                 connection.execute(statement)
             connection.execute(WRITE, (self.kind, newest))
+
+    def require(self, connection: sqlite3.Connection) -> None:
+        """Do nothing where the tables are up to date.
+
+        Raises:
+            NewerSchema: a newer llambda has written them.
+            sqlite3.OperationalError: they are older, or not there.
+        """
+        if connection.execute(HAS_VERSIONS).fetchone() is None or self._version(connection) < len(self.migrations):
+            raise sqlite3.OperationalError(
+                f"its {self.kind} are of an older version, or not there, and the file system is read-only; "
+                "open it once where it can be written"
+            )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        row = connection.execute(READ, (self.kind,)).fetchone()
+        version: int = 0 if row is None else row[0]
+        if version > len(self.migrations):
+            raise NewerSchema(
+                f"it was written by a newer llambda, whose {self.kind} have version {version}; "
+                f"this one knows {len(self.migrations)}. Run that llambda, or name another file"
+            )
+        return version

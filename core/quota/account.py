@@ -7,7 +7,7 @@ from core.quota.limits import Limits
 from core.quota.windows import Window
 from core.stores.counters.port import Counts, Limit
 
-GRACE: Final = 3600  # seconds that a counter outlives its window: for calls under way, and clocks that are behind
+GRACE: Final = 3600  # seconds that a counter outlives its window at least, for calls under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Account:
 
     @property
     def expires(self) -> int:
-        """When its counters may vanish, in Unix seconds."""
-        return self.window.end + GRACE
+        """When its counters may vanish, in Unix seconds: a window late, as a clock may jump, and come back."""
+        return self.window.end + (self.window.end - self.window.start) + GRACE
 
     def key(self, shard: int) -> str:
         """Of the counter with this number."""
@@ -33,16 +33,17 @@ class Account:
         """What the counter with this number admits."""
         return self.limits.share(shard, self.shards)
 
-    def below(self, shard: int, reserved: int | None) -> Limit:
-        """The bounds of one more call, which reserves `reserved` tokens, or makes none.
+    def below(self, shard: int, reserved: int | None, requests: int = 1) -> Limit:
+        """The bounds of so many requests more, which reserve `reserved` tokens, or make none.
 
         With several shards the reservation is not part of the bound, else one that no single shard has room for could
         never be made: each shard may pass its share of the tokens by one reservation.
         """
         share = self.share(shard)
+        below = share.requests - requests + 1
         if share.tokens is None or reserved is None:
-            return Limit(share.requests)
-        return Limit(share.requests, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
+            return Limit(below)
+        return Limit(below, share.tokens if self.shards > 1 else share.tokens - reserved + 1)
 
     def over(self, shard: int, counts: Counts) -> bool:
         share = self.share(shard)

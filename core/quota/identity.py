@@ -21,8 +21,8 @@ def identity(call: Call) -> str:
     """ASCII, of at most 400 bytes."""
     caller = call.principal
     if caller.anonymous:
-        return f"anonymous:{_quote(_network(call.source))}"
-    name = f"user:{_quote(caller.vouched_by)}:{_quote(caller.id)}"
+        return f"anonymous:{quote(_network(call.source), safe='')}"
+    name = f"user:{caller.identity}"
     return name if len(name) <= LONGEST else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
@@ -36,7 +36,3 @@ def _network(source: str) -> str:
             return f"{IPv6Address(int(address) >> HOST_BITS << HOST_BITS)}/{HOST_BITS}"
         address = address.ipv4_mapped
     return str(address)
-
-
-def _quote(part: str) -> str:
-    return quote(part, safe="", errors="surrogatepass")  # a lone surrogate, which a JSON claim can spell

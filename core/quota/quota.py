@@ -12,6 +12,7 @@ from core.errors import QuotaExceeded, QuotaUnavailable
 from core.frame.callers import Call
 from core.frame.types import JsonObject
 from core.quota.account import Account
+from core.quota.draft import Draft
 from core.quota.identity import identity
 from core.quota.limits import Limits, limits_of
 from core.quota.memory import Memory
@@ -36,13 +37,16 @@ class Ticket:
         self._key = key
         self._reserved = reserved
 
-    async def settle(self, tokens: int | None, further: int = 0) -> None:
-        """Correct the reservation to the tokens used, which None leaves as it is, and add the `further` ones.
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+        """Correct the reservation to the tokens used, and add the `further` ones.
+
+        None leaves it as it is, or corrects it to `least`, where that is more.
 
         Only the first call counts. It never raises: where the store fails, the reservation stays.
         """
         store, self._store = self._store, None
-        used = (self._reserved if tokens is None else _bounded(tokens)) + _bounded(further)
+        own = max(self._reserved, _bounded(least)) if tokens is None else _bounded(tokens)
+        used = own + _bounded(further)
         if store is None or used == self._reserved:
             return
         try:
@@ -71,10 +75,11 @@ class Quota:
         self._shadowed = Memory()
         self._logged = -LOG_SECONDS
 
-    async def admit(self, call: Call, tokens: int | None) -> Ticket:
-        """Count the call, and reserve `tokens`: 0 for a call that sets no bound itself, None for one that makes none.
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> Ticket:
+        """Count the call as so many requests, all or none, and reserve `tokens`; None is a call that makes none.
 
-        A call without a bound reserves `default_max_tokens`, or the whole limit where that is less.
+        A call without a bound, 0, reserves `default_max_tokens`, or the whole limit where that is less. Below 0 is a call
+        without a bound that may make as many: it reserves at least these.
 
         Raises:
             QuotaExceeded: the client has no call or not enough tokens left; nothing was counted.
@@ -82,8 +87,9 @@ class Quota:
         """
         account = self._account(call)
         reserved = self._reservation(account, tokens)
+        take = self._shadow if self._config.shadow else self._take
         try:
-            return await (self._shadow(account, reserved) if self._config.shadow else self._take(account, reserved))
+            return await take(account, reserved, requests)
         except QuotaUnavailable as failure:
             if self._config.on_store_failure == "deny":
                 raise
@@ -127,29 +133,28 @@ class Quota:
             return None
         if tokens > 0:
             return min(tokens, MOST_TOKENS)
-        return max(1, min(self._config.default_max_tokens, account.limits.tokens))
+        return max(1, min(max(self._config.default_max_tokens, -tokens), account.limits.tokens))
 
-    async def _take(self, account: Account, reserved: int | None) -> Ticket:
+    async def _take(self, account: Account, reserved: int | None, requests: int) -> Ticket:
         if account.limits.tokens is not None and (reserved or 0) > account.limits.tokens:
             raise self._refusal(account)
-        current, remaining = account.window.name, None
+        if requests > account.limits.requests:
+            shard = self._choose(account.shards)
+            raise self._refusal(account, account.remaining(shard, await self._store.read(account.key(shard))), requests)
+        draft = Draft(account, self._store, self._full, reserved, requests)
         for shard in self._order(account.shards):
-            key, most = account.key(shard), account.share(shard).requests
-            if self._full.seen(current, key) >= most:
-                continue
-            below = account.below(shard, reserved)
-            admission = await self._store.take(key, tokens=reserved or 0, below=below, expires=account.expires)
-            remaining = account.remaining(shard, admission.counts)
-            if admission.counts.requests >= most:
-                self._full.remember(current, key, admission.counts.requests)
-            if admission.admitted:
-                return self._ticket(account, key, remaining, reserved)
-        raise self._refusal(account, remaining)
+            await draft.take(shard)
+            if draft.missing == 0:
+                return self._ticket(account, draft.keep(), draft.remaining, reserved)
+        await draft.give_back()
+        raise self._refusal(account, draft.remaining, requests)
 
-    async def _shadow(self, account: Account, reserved: int | None) -> Ticket:
+    async def _shadow(self, account: Account, reserved: int | None, requests: int) -> Ticket:
         shard = self._choose(account.shards)
-        key = account.key(shard)
-        admission = await self._store.take(key, tokens=reserved or 0, below=Limit(), expires=account.expires)
+        key, below = account.key(shard), Limit()
+        admission = await self._store.take(
+            key, tokens=reserved or 0, below=below, expires=account.expires, requests=requests
+        )
         remaining = account.remaining(shard, admission.counts)
         if account.over(shard, admission.counts):
             remaining = Limits(0, remaining.tokens)
@@ -164,9 +169,15 @@ class Quota:
         store = None if account.limits.tokens is None else self._store
         return Ticket(account.headers(remaining), store, key, reserved or 0)
 
-    def _refusal(self, account: Account, remaining: Limits | None = None) -> QuotaExceeded:
-        headers = account.headers(Limits(0, remaining.tokens if remaining is not None else None))
-        return QuotaExceeded(retry_after=account.resets_in, headers=headers)
+    def _refusal(self, account: Account, remaining: Limits | None = None, requests: int = 1) -> QuotaExceeded:
+        """What remains is said of several requests alone: for one it is too little, whatever it is."""
+        there = remaining or Limits(0, None)
+        left = there.requests if requests > 1 else 0
+        reason = (
+            f": this is {requests} requests, and {left} of {account.limits.requests} are left" if requests > 1 else ""
+        )
+        headers = account.headers(Limits(left, there.tokens))
+        return QuotaExceeded(retry_after=account.resets_in, headers=headers, reason=reason)
 
     def _log_shadow_refusal(self, account: Account) -> None:
         if not self._shadowed.seen(account.window.name, account.name):
@@ -175,7 +186,7 @@ class Quota:
 
     def _log_outage(self, failure: QuotaUnavailable) -> None:
         now = self._clock()
-        if now - self._logged >= LOG_SECONDS:
+        if not 0 <= now - self._logged < LOG_SECONDS:  # the clock may have been set back
             self._logged = now
             log.warning("quota: calls are allowed without being counted: %s", failure)
 

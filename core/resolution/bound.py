@@ -5,6 +5,7 @@ for in the caller's request. Outside of any call, as at start, it acts as the st
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 import inspect
 from typing import Any
@@ -14,7 +15,7 @@ from core.frame.callers import CURRENT_CALL, Call, CallEnded
 
 
 def bind(factory: SurfaceFactory, protocol: type, *, internal: bool = False) -> Any:  # noqa: ANN401 - keeps `protocol`
-    """An object with the methods of `protocol`; an `internal` one is not held to the policy, and is charged all the same."""
+    """An object with the methods of `protocol`; an `internal` one is not held to the policy where its call is not."""
     methods = {name: _bound(factory, method, internal=internal) for name, method in protocol_methods(protocol).items()}
     return type(f"Bound{protocol.__name__}", (), methods)()
 
@@ -47,4 +48,5 @@ def _further_call(*, internal: bool) -> Call | None:
         return None
     if call.ledger.closed:
         raise CallEnded
-    return call.cause(internal=internal)
+    further = call.cause(internal=internal and call.internal)
+    return replace(further, for_verdict=True) if internal else further

@@ -14,6 +14,8 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
 from core.platform.suggestions import did_you_mean
+from core.providers.http.remote import RemoteConfig
+from core.resolution.callers_parts import callers_reach, problems_of, reach_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
@@ -95,19 +97,50 @@ def checked_config(
     loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec
 ) -> tuple[BaseModel | None, list[Problem]]:
     """The entry's config as its type has it, or what is wrong with it; raises ImportError where a built-in type may."""
+    config, problems = _valid_config(loaded, path, entry, spec)
+    part = loaded.callers_parts.get((spec.api, entry.provider_id))
+    if part is not None:
+        places = {problem.path for problem in problems}
+        forbidden = problems_of(loaded, part, _model(config, spec), f"{path}.config")
+        problems = problems + [problem for problem in forbidden if problem.path not in places]
+    if config is None or problems:
+        return None, problems
+    if isinstance(config, RemoteConfig):
+        config = config.placed(reach_of(loaded, part), callers_reach(loaded))
+    return config, []
+
+
+def _model(config: BaseModel | None, spec: ProviderSpec) -> type[BaseModel]:
+    """The config's class; nobody's fields where it cannot be had."""
+    if config is not None:
+        return type(config)
+    from core.resolution.external.boundary import Unusable
+
+    try:
+        return config_class(spec)
+    except Unusable:
+        return BaseModel
+
+
+def _valid_config(
+    loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec
+) -> tuple[BaseModel | None, list[Problem]]:
     if spec.factory is None:
         return loaded.check(config_class(spec), entry.config, f"{path}.config")
     from core.resolution.external.boundary import Foreign, Unusable
     from core.resolution.external.code import config_class as external_class
-    from core.resolution.external.code import secrets_of
+    from core.resolution.external.code import malformed_references, secrets_of
 
     try:
         model = external_class(spec)
         with Foreign(f"{spec.config_class} of `{spec.provider_type}`", secrets_of(entry.config)):
-            return loaded.check(model, entry.config, f"{path}.config")
+            config, problems = loaded.check(model, entry.config, f"{path}.config")
     except Unusable as wrong:
         place = loaded.places.source_path(f"{path}.config")
         return None, [Problem(place, reason) for reason in wrong.reasons]
+    malformed = [] if config is None else list(malformed_references(config))
+    problems += [Problem(loaded.places.source_path(f"{path}.config.{name}"), fault) for name, fault in malformed]
+    return (None if malformed else config), problems
 
 
 def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:

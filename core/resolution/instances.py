@@ -9,24 +9,26 @@ from pydantic import BaseModel
 
 from core.apis.index import manifest
 from core.config.document import ProviderEntry
-from core.config.load import Loaded
+from core.config.load import CallersPart, Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.api import SurfaceFactory
 from core.frame.callers import ActingFor
 from core.frame.dotted import load
 from core.resolution.bound import bind
+from core.resolution.callers_parts import keep_keys_from
 from core.resolution.check import checked_config, find
 from core.resolution.provider_types import ProviderSpec, Specs
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A configured provider and the object that serves it."""
+    """A configured provider and the object that serves it; `part` is what callers have set of it."""
 
     api: str
     entry: ProviderEntry
     config: BaseModel
     provider: Any
+    part: CallersPart | None = None
 
 
 async def connect(
@@ -46,20 +48,23 @@ async def connect(
     if spec.factory is not None:
         place = loaded.places.source_path(f"{path}.provider_type")
         with ActingFor(None):  # it serves every caller, also where one's registration of a configuration has it made
-            return Instance(spec.api, entry, config, await _external(place, entry, spec, config, deps))
-    provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
-    return Instance(spec.api, entry, config, provider)
+            provider = await _external(place, entry, spec, config, deps)
+    else:
+        provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
+    part = loaded.callers_parts.get((spec.api, entry.provider_id))
+    return Instance(spec.api, entry, config, keep_keys_from(provider, part, external=spec.factory is not None), part)
 
 
 async def _external(
     place: str, entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]
 ) -> Any:  # noqa: ANN401 - somebody else's object
     from core.resolution.external.boundary import Unusable
-    from core.resolution.external.code import code_of
+    from core.resolution.external.code import code_of, reveal_secrets
     from core.resolution.external.provider import make
 
     try:
-        return await make(entry.provider_id, spec, code_of(spec), config, deps, _protocol(spec.api))
+        revealed = await reveal_secrets(config)
+        return await make(entry.provider_id, spec, code_of(spec), revealed, deps, _protocol(spec.api))
     except Unusable as wrong:
         problems = [Problem(place, f"provider `{entry.provider_id}`: {reason}") for reason in wrong.reasons]
         raise ConfigInvalid("run config", problems) from None

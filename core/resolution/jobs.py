@@ -2,20 +2,18 @@
 
 from collections.abc import Callable
 import time
-from typing import Final
 
 from core.apis.index import manifest, names
 from core.config.document import RunConfig
 from core.frame.callers import Principal
 from core.frame.dotted import load
+from core.resolution.protection import API_KEY
 from core.resolution.stack import Stack, routed_apis
 from core.services.jobs.admission import Unlimited
 from core.services.jobs.engine import Engine
 from core.services.jobs.timing import Timing
 from core.stores.connect import BLOBS, JOBS, QUEUE
 from core.stores.registry.port import RegistryStore
-
-API_KEY: Final = "api_key"
 
 
 def has_jobs(config: RunConfig) -> bool:

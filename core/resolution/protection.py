@@ -1,21 +1,27 @@
 """From `server.auth`, `.quota` and `.idempotency` to what keeps them: what is not configured is not imported."""
 
 from collections.abc import Callable, Collection
+from functools import cache
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.apis.index import route_rows
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.config.security import AuthConfig, QuotaConfig
+from core.frame.callers import Principal
 from core.platform.suggestions import did_you_mean
+from core.routing.policy import Heir
 from core.stores.answers.port import AnswerStore
-from core.stores.connect import ANSWERS, COUNTERS, Stores
+from core.stores.connect import ANSWERS, COUNTERS, SEMAPHORES, Stores
 from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
+    from core.quota.streams import StreamLimit
+
+API_KEY: Final = "api_key"
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +44,47 @@ def protection_problems(loaded: Loaded) -> list[Problem]:
     return problems
 
 
+def protection_warnings(auth: AuthConfig | None) -> list[str]:
+    """What a valid `server.auth` allows that may make callers more than they should be."""
+    if auth is None:
+        return []
+    warnings: list[str] = []
+    for entry in auth.providers:
+        if mapping := entry.config.get("claims_mapping"):
+            from core.auth.claims import mapping_warnings
+
+            warnings += [f"server.auth, {entry.type}: claims_mapping: {text}" for text in mapping_warnings(mapping)]
+    names = {rule.scope.principal: None for rule in auth.access_policy or () if rule.scope.issuer is None}
+    if len(auth.providers) > 1:
+        warnings += [
+            f"server.auth.access_policy: `principal: {name}` is whoever has this id with any auth provider; add `issuer`"
+            for name in filter(None, names)
+        ]
+    return warnings
+
+
+@cache
+def _warn(text: str) -> None:
+    """Once: a process makes a stack for each of its functions."""
+    log.warning("%s", text)
+
+
+def heir_of(auth: AuthConfig) -> Heir:
+    """Whose it is what an owner's id alone is kept with: an API key's by its form, else the only other auth provider's."""
+    others = [entry for entry in auth.providers if entry.type != API_KEY]
+
+    def is_heir(principal: Principal) -> bool:
+        if principal.vouched_by == API_KEY or len(others) != 1:
+            return principal.vouched_by == API_KEY
+        if len(auth.providers) == 1:
+            return True
+        from core.auth.key_format import ID
+
+        return ID.fullmatch(principal.id) is None
+
+    return is_heir
+
+
 def connect_auth(
     loaded: Loaded, auth: AuthConfig | None, registry: Callable[[], RegistryStore]
 ) -> "Authenticator | None":
@@ -51,6 +98,8 @@ def connect_auth(
     problems = protection_problems(loaded)
     if problems:
         raise ConfigInvalid("run config", problems)
+    for warning in protection_warnings(auth):
+        _warn(warning)
     from core.auth.authenticator import Authenticator
     from core.auth.http import Http
     from core.auth.types import config_class, connect
@@ -75,6 +124,15 @@ def connect_quota(quota: QuotaConfig | None, stores: Stores, *, authenticated: b
             "anonymous_max_requests applies to all and authenticated_max_requests to none"
         )
     return Quota(quota, stores.get(COUNTERS))
+
+
+def connect_stream_limit(quota: QuotaConfig | None, stores: Stores) -> "StreamLimit | None":
+    """The streams that each client has open, in the quota's store; None where nothing limits them."""
+    if quota is None or (quota.max_streams is None and all(r.max_streams is None for r in quota.roles.values())):
+        return None
+    from core.quota.streams import StreamLimit
+
+    return StreamLimit(quota, stores.get(SEMAPHORES))
 
 
 def connect_idempotency(stores: Stores, apis: Collection[str]) -> AnswerStore | None:

@@ -10,13 +10,19 @@ from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
-from core.frame.callers import ActingFor, principal_of
+from core.frame.callers import ActingFor, Call, principal_of
 from core.frame.dotted import load
 from core.frame.resources import Kind, Offer, Resource
 from core.resolution.check import available, needs_of
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
-from core.resolution.protection import connect_auth, connect_idempotency, connect_quota
+from core.resolution.protection import (
+    connect_auth,
+    connect_idempotency,
+    connect_quota,
+    connect_stream_limit,
+    heir_of,
+)
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
 from core.routing.catalog import Ask, Catalog
@@ -67,7 +73,8 @@ async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, r
             continue
         spec = spec_of(specs, api, loaded.places.source_path(path), entry)
         alone = not (spec.api_dependencies or spec.optional_api_dependencies)
-        same = next((i for i in reusable if alone and i.api == api and i.entry == entry), None)
+        part = loaded.callers_parts.get((api, entry.provider_id))
+        same = next((i for i in reusable if alone and (i.api, i.entry, i.part) == (api, entry, part)), None)
         stack.instances.append(same or await connect(loaded, path, entry, spec, stack.surfaces))
         if stack.circuits is not None and same is None:
             stack.circuits.forget(entry.provider_id)
@@ -78,6 +85,7 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
     stack = Stack(loaded, config, _enforcement(auth), Stores(config), circuits=_circuits(config), version=version)
     stack.authenticator = connect_auth(loaded, auth, stack.registry_store)
     stack.quota = connect_quota(config.server.quota, stack.stores, authenticated=stack.authenticator is not None)
+    stack.stream_limit = connect_stream_limit(config.server.quota, stack.stores)
     stack.answers = connect_idempotency(stack.stores, apis)
     if config.configurations is not None:
         from core.resolution.live.poller import poller_of
@@ -107,7 +115,9 @@ def _shared_circuits(_config: str, failures: int, open_seconds: float) -> Circui
 def _enforcement(auth: AuthConfig | None) -> Enforcement:
     """Without auth every caller is the same one: nothing is hidden from it that a 404's time could tell."""
     rules = DEFAULT_POLICY if auth is None or auth.access_policy is None else auth.access_policy
-    return Enforcement(Policy(rules), 0.0 if auth is None else NOT_FOUND_FLOOR_SECONDS)
+    if auth is None:
+        return Enforcement(Policy(rules))
+    return Enforcement(Policy(rules, heir_of(auth)), NOT_FOUND_FLOOR_SECONDS)
 
 
 def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
@@ -128,7 +138,13 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
-    return lambda call: GuardedRegistry(registry, stack.enforcement, principal_of(call))
+
+    def for_call(call: Call | None) -> GuardedRegistry:
+        """An internal call is about what the operator's shields name: what callers register has no part in it."""
+        fixed = call is not None and call.internal and not call.principal.anonymous
+        return GuardedRegistry(registry, stack.enforcement, principal_of(call), fixed=fixed)
+
+    return for_call
 
 
 def _listing(provider: object, name: str) -> Ask:

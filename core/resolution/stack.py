@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from core.apis.index import manifest, names
 from core.config.document import RunConfig
 from core.config.load import Loaded
+from core.config.safety import SafetyConfig
 from core.frame.api import SurfaceFactory
 from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
@@ -21,6 +22,7 @@ from core.stores.registry.port import RegistryStore
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
+    from core.quota.streams import StreamLimit
     from core.resolution.live.poller import ConfigurationPoller
     from core.services.configurations.router import ConfigurationService
     from core.stores.blobs.port import BlobStore
@@ -31,7 +33,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -45,11 +47,17 @@ class Stack:
     registry: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
     quota: "Quota | None" = None
+    stream_limit: "StreamLimit | None" = None
     answers: AnswerStore | None = None
     circuits: CircuitBreaker | None = None
     poller: "ConfigurationPoller | None" = None
     configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
+
+    @property
+    def safety(self) -> SafetyConfig:
+        """The section of the run config."""
+        return self.config.safety
 
     @property
     def blobs(self) -> "BlobStore | None":

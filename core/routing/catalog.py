@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Final
 
-from core.errors import ApiError, ProviderUnavailable
+from core.errors import ApiError, ProviderUnavailable, SecretUnavailable
 from core.frame.resources import Offer
 from core.platform.ttl_cache import TtlCache
 
@@ -70,6 +70,8 @@ class Catalog:
         except (ApiError, TimeoutError) as failure:
             log.warning("provider %s did not list what it has: %s", provider_id, type(failure).__name__)
             message = f"Provider `{provider_id}` could not be asked what it serves. Try again when it is up."
+            if isinstance(failure, SecretUnavailable):
+                message = f"Provider `{provider_id}` could not be asked what it serves. {failure.message}"
             unavailable = ProviderUnavailable(message)
             self._failures.put(provider_id, unavailable)
             raise unavailable from failure

@@ -23,6 +23,10 @@ type Ask[R] = Callable[[InferenceProvider, str], Awaitable[R]]
 """A call of a provider, by its own name of the model."""
 
 
+class _OutOfPatience(UpstreamTimeout):
+    """It did not answer in the time that the model's registration leaves it, which says more of that than of the target."""
+
+
 class Failover:
     """How the requests of one call reach providers. One target alone, without timeout and circuits, is just called."""
 
@@ -43,14 +47,14 @@ class Failover:
             ProviderUnavailable: the circuit of every target is open.
         """
         if self._is_plain(targets):
-            return await self._ask(targets[0], ask)
+            return await self._ask(targets[0], self._provider(targets[0]), ask)
         circuits = self._circuits or _never_open()
         return (await self._first(targets, ask, circuits, circuits.record_success))[0]
 
     async def stream(self, targets: Sequence[Target], ask: Ask[JsonStream]) -> JsonStream:
         """The first stream that begins; raises as `answer` does. What fails in it later is not tried again."""
         if self._is_plain(targets):
-            return await self._ask(targets[0], ask)
+            return await self._ask(targets[0], self._provider(targets[0]), ask)
         circuits = self._circuits or _never_open()
         chunks, permit = await self._first(targets, ask, circuits, circuits.record_first_byte)
         return chunks if self._circuits is None else _watch(chunks, permit, circuits)
@@ -64,42 +68,58 @@ class Failover:
         from random import random  # its hashes are not for every cold start
 
         failure: ApiError | None = None
-        failed = ""
+        failed, caller = "", self._call.principal.identity
         for target in order_targets(targets, random):
-            permit = circuits.admit(target.place)
+            provider = self._provider(target)
+            # What comes of a caller's own key is the vendor's word on that key, and not on the target.
+            has_own_key = provider is not self._providers.get(target.provider_id)
+            permit = circuits.admit(target.place, caller, alone=has_own_key)
             if permit is None:
                 continue
             if failure is not None:
                 log.warning("%s before the first byte; on to provider %s", failed, target.provider_id)
             try:
-                answer = await self._ask_in_time(target, ask)
+                answer = await self._ask_in_time(target, provider, ask)
                 tell(permit)
             except (*BROKEN, UpstreamThrottled) as passed_on:
                 failure, failed = passed_on, f"provider {target.provider_id}: {type(passed_on).__name__}"
                 if isinstance(passed_on, BROKEN):
-                    circuits.record_failure(permit)
+                    circuits.record_failure(permit, alone=isinstance(passed_on, _OutOfPatience))
             else:
                 return answer, permit
             finally:
                 circuits.release_permit(permit)
-        raise failure or _all_open(targets, circuits)
+        raise failure or self._all_open(targets, circuits)
 
-    async def _ask_in_time[R](self, target: Target, ask: Ask[R]) -> R:
+    def _all_open(self, targets: Sequence[Target], circuits: CircuitBreaker) -> ProviderUnavailable:
+        names = ", ".join(dict.fromkeys(f"`{target.provider_id}`" for target in targets))
+        seconds = math.ceil(min(circuits.retry_in(target.place, self._call.principal.identity) for target in targets))
+        return ProviderUnavailable(
+            f"The model has failed repeatedly at {names} and is not asked for a while. Try again later.",
+            headers={"retry-after": str(max(1, seconds))},
+        )
+
+    async def _ask_in_time[R](self, target: Target, provider: InferenceProvider | None, ask: Ask[R]) -> R:
         try:
             async with asyncio.timeout(target.timeout):
-                return await self._ask(target, ask)
+                return await self._ask(target, provider, ask)
         except TimeoutError as slow:
-            raise UpstreamTimeout(f"Provider `{target.provider_id}` did not answer in time.") from slow
+            raise _OutOfPatience(f"Provider `{target.provider_id}` did not answer in time.") from slow
 
-    async def _ask[R](self, target: Target, ask: Ask[R]) -> R:
-        provider = self._providers.get(target.provider_id)
+    def _provider(self, target: Target) -> InferenceProvider | None:
+        """The target's, with what the caller brings for it."""
+        provider, data = self._providers.get(target.provider_id), self._call.provider_data
+        if data and isinstance(provider, TakesProviderData):
+            with ActingFor(self._caller):
+                return provider.with_provider_data(data)
+        return provider
+
+    async def _ask[R](self, target: Target, provider: InferenceProvider | None, ask: Ask[R]) -> R:
         if provider is None:
             raise ProviderUnavailable(
                 f"The model belongs to provider `{target.provider_id}`, which this stack does not configure."
             )
-        data, observed = self._call.provider_data, self._call.observed
-        if data and isinstance(provider, TakesProviderData):
-            provider = provider.with_provider_data(data)
+        observed = self._call.observed
         observed.provider, observed.provider_model = target.provider_id, target.model
         with observed.upstream, ActingFor(self._caller):
             return await ask(provider, target.model)
@@ -107,15 +127,6 @@ class Failover:
 
 def _never_open() -> CircuitBreaker:
     return CircuitBreaker(sys.maxsize, 0.0)
-
-
-def _all_open(targets: Sequence[Target], circuits: CircuitBreaker) -> ProviderUnavailable:
-    names = ", ".join(dict.fromkeys(f"`{target.provider_id}`" for target in targets))
-    seconds = math.ceil(min(circuits.retry_in(target.place) for target in targets))
-    return ProviderUnavailable(
-        f"The model has failed repeatedly at {names} and is not asked for a while. Try again later.",
-        headers={"retry-after": str(max(1, seconds))},
-    )
 
 
 async def _watch(chunks: JsonStream, permit: Permit, circuits: CircuitBreaker) -> JsonStream:

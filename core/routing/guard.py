@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
 
-from core.config.policy import Action
+from core.config.policy import Action, Condition
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.frame.callers import Call, Principal
 from core.frame.resources import Kind, Resource
@@ -56,9 +56,15 @@ class Guard:
         """What is kept of this caller with whatever it makes."""
         return owner_of(self.principal)
 
-    def allows(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> bool:
-        """Whether the caller may; `also` are other identifiers of it."""
-        return self._enforcement.policy.allows(self.principal, action, entity, also)
+    def allows(
+        self, action: Action, entity: Entity, also: Sequence[str] = (), *, stands_for: Sequence[str] = ()
+    ) -> bool:
+        """Whether the caller may; see `Policy.decide`."""
+        return self._enforcement.policy.allows(self.principal, action, entity, also, stands_for=stands_for)
+
+    def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
+        """See `Policy.holds`."""
+        return self._enforcement.policy.holds(condition, principal, owner)
 
     def require(self, action: Action, entity: Entity, also: Sequence[str] = ()) -> None:
         """Raise PermissionDenied unless the caller may. What it may not read must be a NotFound before that."""
@@ -87,11 +93,17 @@ type RegistryFactory = Callable[[Call | None], GuardedRegistry]
 class GuardedRegistry:
     """`registry` for `principal`; None is the stack itself, which may do everything."""
 
-    def __init__(self, registry: Registry, enforcement: Enforcement, principal: Principal | None) -> None:
-        """Made for one call, of which each resource is resolved once: what it sees does not change under it."""
+    def __init__(
+        self, registry: Registry, enforcement: Enforcement, principal: Principal | None, *, fixed: bool = False
+    ) -> None:
+        """Made for one call, of which each resource is resolved once: what it sees does not change under it.
+
+        A `fixed` one has only names that nobody registers: those that the run config means.
+        """
         self.kind: Kind = registry.kind
         self._registry = registry
         self._guard = Guard(enforcement, principal)
+        self._fixed = fixed
         self._resolved: dict[str, Resource] = {}
 
     async def get(self, identifier: str) -> Resource:
@@ -101,7 +113,7 @@ class GuardedRegistry:
         start = self._guard.now()
         try:
             resource = await self._registry.get(identifier)
-            if not self._may("read", resource):
+            if not self._may("read", resource) or (self._fixed and not self._registry.fixes(identifier)):
                 raise self._registry.missing_error(identifier)
         except NotFound:
             await self._guard.pause(start)
@@ -109,6 +121,10 @@ class GuardedRegistry:
         if self._guard.principal is not None:  # the stack itself is not one call: it asks again
             self._resolved[identifier] = resource
         return resource
+
+    def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
+        """See `Policy.holds`."""
+        return self._guard.holds(condition, principal, owner)
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` of those that may be read; `has_more` speaks of those alone."""
@@ -163,6 +179,16 @@ class GuardedRegistry:
         """What the run config declares that is served there, whoever may see it: its shields hold for other names too."""
         return self._registry.declared_at(provider_id, provider_resource_id)
 
+    def declares(self, identifier: str) -> bool:
+        """Whether the run config says what this means, whoever may see it."""
+        return self._registry.declares(identifier)
+
+    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What holds for every name of a place because anybody is anybody: what is registered there, without auth."""
+        if self._guard.principal is None or not self._guard.principal.anonymous:
+            return ()
+        return await self._registry.registered_at(provider_id, provider_resource_id)
+
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
         return self._registry.provider_of(body)
@@ -170,12 +196,18 @@ class GuardedRegistry:
     def _may(self, action: Action, resource: Resource) -> bool:
         """A resource that several places serve may be used if it may be at each of them.
 
-        A rule about its id decides for all of its places; a rule about one place, for that one alone.
+        A rule about its id decides for all of its places; a rule about one place, for that one alone. What the run config
+        forbids under a name of its own, nobody opens by registering another.
         """
-        if not self._guard.allows(action, resource, self._registry.other_names(resource)):
+        registry = self._registry
+        if not self._guard.allows(
+            action, resource, registry.other_names(resource), stands_for=registry.declared_names(resource)
+        ):
             return False
-        places = self.kind.list_alternates(resource)
-        return all(self._guard.allows(action, place, (place.provider_name,)) for place in places)
+        return all(
+            self._guard.allows(action, place, (place.provider_name,), stands_for=registry.declared_names(place))
+            for place in self.kind.list_alternates(resource)
+        )
 
     async def _hidden(self, identifier: str) -> Conflict | None:
         try:

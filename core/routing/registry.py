@@ -1,9 +1,9 @@
 """The registry of one kind of resource: what is declared, listed by providers, and registered.
 
-An identifier is looked up among the run config's declarations, then in the store, then, as
-`provider_id/provider_resource_id`, in what that provider lists. Declared resources live in the
-run config alone: they are never written to the store, so that stacks which share a table do not
-leave each other stale entries.
+An identifier is looked up among the run config's declarations, then in the store. One that begins with a
+provider's id, `provider_id/provider_resource_id`, is that provider's own name: it means what the run config and the
+provider say of it, and nothing that anybody registers changes that. Declared resources live in the run config alone:
+they are never written to the store, so that stacks which share a table do not leave each other stale entries.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -16,6 +16,8 @@ from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.resources import Kind, Offer, Resource
 from core.platform.ttl_cache import TtlCache
 from core.routing.catalog import Catalog
+from core.routing.policy import same_owner
+from core.routing.stored import Place, StoredResources, place_of
 from core.stores.registry.port import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE: Final = 20
@@ -66,15 +68,15 @@ class Registry:
         """Nothing is read before the first call. Of a kind with a listing, what the `catalog` has can be registered."""
         self.kind = kind
         self.provider_ids = tuple(provider_ids)
-        self._store = store
+        self._stored = StoredResources(kind, store, remember=remember, clock=clock)
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
-        self._declared_at = {(row.provider_id, row.provider_resource_id): row for row in reversed(declared)}
-        self._served_at: dict[tuple[str, str], list[Resource]] = {}
+        self._declared_at = {place_of(row): row for row in reversed(declared)}
+        self._served_at: dict[Place, list[Resource]] = {}
         for row in declared:
             for place in (row, *kind.list_alternates(row)):
-                self._served_at.setdefault((place.provider_id, place.provider_resource_id), []).append(row)
-        self._unregistered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
+                self._served_at.setdefault(place_of(place), []).append(row)
+        self._offered: TtlCache[str, Resource] = TtlCache(remember, clock=clock)
         self._check = check
 
     async def get(self, identifier: str) -> Resource:
@@ -84,54 +86,79 @@ class Registry:
             NotFound: nothing declared, registered or listed has this identifier.
             ProviderUnavailable: only its provider could tell, and it is down.
         """
-        if (resource := self._declared.get(identifier)) is not None:
-            return resource
-        if (resource := self._unregistered.peek(identifier)) is not None:
-            return resource
-        resource = await self._store.get(self.kind.name, identifier) or await self._get_by_provider_name(identifier)
+        resource = self._declared.get(identifier) or self._offered.peek(identifier)
+        if resource is None and (place := split_identifier(identifier, self.provider_ids)) is not None:
+            resource = await self._get_by_provider_name(identifier, place)
+        elif resource is None:
+            resource = await self._stored.get(identifier)
         if resource is None:
             raise self.missing_error(identifier)
         return resource
 
+    def declares(self, identifier: str) -> bool:
+        """Whether the run config says what this means, in either form."""
+        return identifier in self._declared or split_identifier(identifier, self.provider_ids) in self._declared_at
+
+    def fixes(self, identifier: str) -> bool:
+        """Whether it means what it does whatever anybody registers: declared, or a provider's name of what that lists."""
+        by_provider = self.kind.listing is not None and split_identifier(identifier, self.provider_ids) is not None
+        return by_provider or self.declares(identifier)
+
     def other_names(self, resource: Resource) -> tuple[str, ...]:
-        """What else means it, besides its identifier: the name within its provider, and the one it is declared as."""
+        """What else means it, besides its identifier: the name within its provider, and those it is declared as."""
         if resource.identifier != resource.provider_name:
             return (resource.provider_name,)
-        declared = self._declared_at.get((resource.provider_id, resource.provider_resource_id))
-        return (declared.identifier,) if declared is not None else ()
+        return self.declared_names(resource)
+
+    def declared_names(self, resource: Resource) -> tuple[str, ...]:
+        """What the run config declares as just its place; nothing more of what it declares itself."""
+        place = place_of(resource)
+        if resource.identifier in self._declared or place not in self._declared_at:
+            return ()
+        return tuple(row.identifier for row in self.declared_at(*place) if place_of(row) == place)
 
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What the run config declares that is served there, in its order, perhaps beside other places."""
         return self._served_at.get((provider_id, provider_resource_id), ())
 
-    async def _get_by_provider_name(self, identifier: str) -> Resource | None:
-        names = split_identifier(identifier, self.provider_ids)
-        if names is None:
-            return None
-        provider_id, name = names
-        if (registered := await self._find_registered(provider_id, name)) is not None:
-            # What is registered of it holds under this name too, which is the provider's and nobody's own.
-            return replace(registered, identifier=identifier, owner=None)
-        offer = (await self._catalog.offers(provider_id)).get(name)
+    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What was registered for this place, whoever did so, as old as `remember` allows."""
+        return await self._stored.at((provider_id, provider_resource_id))
+
+    async def _get_by_provider_name(self, identifier: str, place: Place) -> Resource | None:
+        if (declared := self._declared_at.get(place)) is not None:
+            # What is declared of it holds under this name too, which is the provider's and nobody's own.
+            return replace(declared, identifier=identifier, owner=None)
+        if self.kind.listing is None:
+            stored = await self._stored.get(identifier)
+            return stored if stored is not None and self._is_plain(stored) else None
+        offer = (await self._catalog.offers(place[0])).get(place[1])
         if offer is None:
             return None
-        resource = resource_of_offer(self.kind, provider_id, offer)
-        self._unregistered.put(identifier, resource)
+        resource = resource_of_offer(self.kind, place[0], offer)
+        self._offered.put(identifier, resource)
         return resource
 
-    async def _find_registered(self, provider_id: str, name: str) -> Resource | None:
-        """What is declared, or else in the store, for a provider's own name."""
-        declared = self._declared_at.get((provider_id, name))
-        return declared or await self._store.find(self.kind.name, provider_id, name)
+    def _is_plain(self, row: Resource) -> bool:
+        """Whether it says nothing of what its identifier means but the provider's own name."""
+        return row.identifier == row.provider_name and row.attributes == self.kind.fields
 
     async def page(self, *, after: str, limit: int) -> Page:
         """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
         rows = {resource.identifier: resource for resource in await self._offered_resources()} | self._declared
-        stored = await self._store.page(self.kind.name, after=after, limit=limit + 1)
-        rows |= {resource.identifier: resource for resource in stored if resource.identifier not in self._declared}
+        stored = await self._stored.page(after, limit + 1, self._has_own_name)
+        rows |= {resource.identifier: resource for resource in stored}
         floor = after.encode()
         rest = sorted((r for r in rows.values() if r.identifier.encode() > floor), key=lambda r: r.identifier.encode())
         return Page(list(islice(rest, limit)), len(rest) > limit)
+
+    def _has_own_name(self, row: Resource) -> bool:
+        """Rows without one are of a time when there was no such provider or declaration, or when they could be stored."""
+        if row.identifier in self._declared:
+            return False
+        if split_identifier(row.identifier, self.provider_ids) is None:
+            return True
+        return self.kind.listing is None and self._is_plain(row)
 
     async def _offered_resources(self) -> list[Resource]:
         everything = await self._catalog.everything()
@@ -140,7 +167,7 @@ class Registry:
             for name, offers in everything.items()
             for offer in offers.values()
         ]
-        declared = [self._declared_at.get((row.provider_id, row.provider_resource_id), row) for row in rows]
+        declared = [self._declared_at.get(place_of(row), row) for row in rows]
         return [replace(best, identifier=row.identifier) for best, row in zip(declared, rows, strict=True)]
 
     async def register(self, resource: Resource, may_see: MaySee = lambda _: True) -> Resource:
@@ -161,14 +188,16 @@ class Registry:
             return declared
         self._check_identifier(resource)
         await self._check_offer(resource, may_see)
+        if resource.identifier == resource.provider_name:
+            served = await self._settle_provider_name(resource)
+            if served is not None:
+                return served
         places = self.kind.list_alternates(resource)
         for place in places:
             await self._check_target(place, may_see)
         for place in (resource, *places) if self.kind.beside else ():
             await self._check_beside(resource, place)
-        stored = await self._store.create(resource)
-        self._unregistered.forget(stored.provider_name, stored.identifier)
-        return stored
+        return await self._stored.create(resource)
 
     def _check_identifier(self, resource: Resource) -> None:
         names = split_identifier(resource.identifier, self.provider_ids)
@@ -177,6 +206,21 @@ class Registry:
                 f"`{resource.identifier}` already means `{names[1]}` of provider `{names[0]}`. Choose another id.",
                 param=self.kind.id_field,
             )
+
+    async def _settle_provider_name(self, resource: Resource) -> Resource | None:
+        """What its provider's own name of it means, whether or not it is registered; None where it must be.
+
+        Raises Conflict for a body that says something else of it: that would change what the name means for others.
+        """
+        served = await self._get_by_provider_name(resource.identifier, place_of(resource))
+        fixed = self.kind.fields if served is None else served.attributes
+        for field, default in self.kind.fields.items():
+            if resource.attributes[field] not in (default, fixed[field]):
+                raise Conflict(
+                    f"`{resource.identifier}` is the provider's own name: what it means, {field} included, is said by "
+                    f"the provider and the run config. Choose another {self.kind.id_field}, or declare it there."
+                )
+        return served if self.kind.listing is not None or self.declares(resource.identifier) else None
 
     async def _check_offer(self, resource: Resource, may_see: MaySee) -> None:
         if self._check is not None:
@@ -219,20 +263,18 @@ class Registry:
                 )
 
     async def _check_beside(self, resource: Resource, place: Resource) -> None:
-        other = await self._store.find(self.kind.name, place.provider_id, place.provider_resource_id)
-        fault = (
-            None
-            if other is None or other.identifier == resource.identifier
-            else self.kind.fault_beside(resource, other)
-        )
-        if fault is not None:
-            raise InvalidRequest(fault, param="metadata")
+        """What somebody else registered there is no concern of this one's owner, and must not show."""
+        for other in await self._stored.read_at(place_of(place)):
+            if other.identifier != resource.identifier and same_owner(other.owner, resource.owner):
+                fault = self.kind.fault_beside(resource, other)
+                if fault is not None:
+                    raise InvalidRequest(fault, param="metadata")
 
     async def _attribute_at(self, place: Resource, field: str) -> object:
         """What is known of it there; None where only a listing says the default, as those do that cannot tell."""
-        registered = await self._find_registered(place.provider_id, place.provider_resource_id)
-        if registered is not None:
-            return registered.attributes[field]
+        declared = self._declared_at.get(place_of(place))
+        if declared is not None:
+            return declared.attributes[field]
         offers = cast("Mapping[str, Mapping[str, object]]", await self._catalog.offers(place.provider_id))
         value = offers.get(place.provider_resource_id, {}).get(field)
         return None if value == self.kind.fields[field] else value
@@ -249,7 +291,7 @@ class Registry:
             if check is not None:
                 check(declared)
             raise Conflict(f"`{identifier}` is declared in the run config; remove it there.")
-        if not await self._store.delete(self.kind.name, identifier, check):
+        if not await self._stored.delete(identifier, check):
             raise self.missing_error(identifier, "registered")
 
     def provider_of(self, body: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.version import VERSION
 from core.platform.environment import config_path, environ
+from core.platform.log_records import hold_back
 from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
@@ -23,6 +24,7 @@ from core.runtime import log_lines, snapshot
 from core.runtime.loop import process_loop
 from core.web.app import app_of, build_app
 from core.web.observed import Sink
+from core.web.origins import rules_of
 
 if TYPE_CHECKING:
     from core.runtime.buffered import Handler
@@ -34,6 +36,7 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
     """
+    hold_back()
     loaded = load_config()
     variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
@@ -63,7 +66,7 @@ def app_of_stack(stack: Stack, apis: Iterable[str], sink: Sink | None = None) ->
     from core.web.live import live_routes, make_endpoints
 
     reloader = StackReloader(apis, stack, stack.poller, partial(make_endpoints, rows))
-    return app_of(live_routes(rows, reloader), [reloader], sink)
+    return app_of(live_routes(rows, reloader), [reloader], rules_of(stack.config.server), sink)
 
 
 def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
@@ -73,7 +76,8 @@ def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
     def make() -> "Handler":
         from core.runtime.buffered import buffered_handler
 
-        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
+        mode = variables.get("LLAMBDA_ALB_XFF_MODE") or "append"
+        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""), forwarded_for=mode)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         return make()(event, context)

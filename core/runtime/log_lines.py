@@ -6,11 +6,10 @@ docs/operations.md says what each field means.
 
 from datetime import UTC, datetime
 from functools import cache
+import json
 import logging
 import sys
 from typing import Any, Final
-
-from pydantic_core import to_json
 
 from core.web.observed import RequestRecord, Sink
 
@@ -76,7 +75,7 @@ def emf(record: RequestRecord, function: str, now: datetime) -> str:
     fine = _is_dimension(observed.model) and _is_dimension(observed.provider)
     directives = _directives(tuple(metrics), fine=fine)
     head = f'{{"_aws":{{"Timestamp":{int(now.timestamp() * 1000)},"CloudWatchMetrics":{directives}}},'
-    return f"{head}{to_json(fields | metrics).decode()[1:]}\n"
+    return f"{head}{json.dumps(fields | metrics, separators=(',', ':'))[1:]}\n"
 
 
 def _metrics(record: RequestRecord) -> dict[str, float]:
@@ -104,7 +103,7 @@ def _directives(names: tuple[str, ...], *, fine: bool) -> str:
         "Dimensions": [COARSE, FINE] if fine else [COARSE],
         "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in names],
     }
-    return to_json([directive]).decode()
+    return json.dumps([directive], separators=(",", ":"))
 
 
 def _is_dimension(value: str) -> bool:

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 
 from core.errors import InvalidRequest
 from core.platform.environment import environ, set_variables
+from core.platform.log_records import LineFormatter, hold_back
 from core.runtime import snapshot
 from core.runtime.asgi_cycle import Cycle, cancel, respond
 from core.runtime.context import Context
@@ -178,7 +179,10 @@ def main() -> int:
     """Serve until the environment ends; the exit code is 0 after SIGTERM."""
     variables = environ()
     level = variables.get("AWS_LAMBDA_LOG_LEVEL", "").upper() or "WARNING"
-    logging.basicConfig(level=LEVELS.get(level, level), stream=sys.stdout, format="[%(levelname)s]\t%(message)s")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(LineFormatter("[%(levelname)s]\t%(message)s"))
+    logging.basicConfig(level=LEVELS.get(level, level), handlers=[handler])
+    hold_back()
     loop, closing = process_loop(), AsyncExitStack()
     api = RuntimeApi(variables.get("AWS_LAMBDA_RUNTIME_API", ""))
     closing.push_async_callback(api.close)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from core.config.safety import SafetyConfig
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
 from core.routing.circuit_breaker import CircuitBreaker
@@ -26,6 +27,11 @@ class Parts(Protocol):
     @property
     def enforcement(self) -> Enforcement:
         """The access policy; `Guard(parts.enforcement, principal_of(call))` asks it."""
+        ...
+
+    @property
+    def safety(self) -> SafetyConfig:
+        """Which shields the run config has for every model."""
         ...
 
     @property

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # an adapter imports its own port, and nobody those of the ot
     from core.stores.jobs.port import JobStore
     from core.stores.queue.port import WorkQueue
     from core.stores.registry.port import RegistryStore
+    from core.stores.semaphores.port import SemaphoreStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ CONFIGURATIONS: "StoreKind[ConfigurationStore]" = StoreKind(
     "configurations", ("metadata_store",), _databases("configurations"), warm=False
 )
 COUNTERS: "StoreKind[CounterStore]" = StoreKind("counters", ("server", "quota", "kvstore"), _databases("counters"))
+SEMAPHORES: "StoreKind[SemaphoreStore]" = StoreKind(
+    "semaphores", ("server", "quota", "kvstore"), _databases("semaphores")
+)
 ANSWERS: "StoreKind[AnswerStore]" = StoreKind("answers", ("server", "idempotency", "kvstore"), _databases("answers"))
 DOCUMENTS: "StoreKind[DocumentStore]" = StoreKind("documents", ("state", "documents"), _databases("documents"))
 BLOBS: "StoreKind[BlobStore]" = StoreKind(
@@ -77,7 +81,7 @@ QUEUE: "StoreKind[WorkQueue]" = StoreKind(
 )
 
 KINDS: Final[tuple[StoreKind[Any], ...]] = (
-    REGISTRY, CONFIGURATIONS, COUNTERS, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
+    REGISTRY, CONFIGURATIONS, COUNTERS, SEMAPHORES, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
 )  # fmt: skip
 STATE: Final[Mapping[str, StoreKind[Any]]] = {kind.name: kind for kind in (DOCUMENTS, BLOBS, JOBS, QUEUE)}
 """Those that a manifest may name in its `stores`."""

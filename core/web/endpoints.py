@@ -13,6 +13,7 @@ from core.stores.answers.port import AnswerStore
 from core.web.authentication import AuthenticationMiddleware
 from core.web.exchange import Middleware, chain, endpoint
 from core.web.failures import Endpoint
+from core.web.media_types import JsonMiddleware
 from core.web.observed import ObservationMiddleware
 from core.web.operations import OperationHandler
 from core.web.registries import HANDLERS
@@ -20,6 +21,7 @@ from core.web.registries import HANDLERS
 if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
     from core.quota.quota import Quota
+    from core.quota.streams import StreamLimit
     from core.stores.blobs.port import BlobStore
     from core.web.uploads import UploadReceiver
 
@@ -50,6 +52,11 @@ class Served(Protocol):
     @property
     def quota(self) -> "Quota | None":
         """Who counts their requests and tokens."""
+        ...
+
+    @property
+    def stream_limit(self) -> "StreamLimit | None":
+        """Who counts the streams that they have open."""
         ...
 
     @property
@@ -96,10 +103,17 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
         ObservationMiddleware(row.api, row.name),
         AuthenticationMiddleware(None if open_ else served.authenticator),
     ]
+    if row.method != "GET" and (operation is None or operation.upload is None):  # an upload says so itself
+        middlewares.append(JsonMiddleware(row.has_body))
+    if served.stream_limit is not None and not open_ and operation is not None and operation.stream is not None:
+        from core.web.stream_limit import StreamLimitMiddleware
+
+        middlewares.append(StreamLimitMiddleware(served.stream_limit))
     if served.quota is not None and not open_ and (operation is None or operation.counted):
         from core.web.quota import QuotaMiddleware
 
-        middlewares.append(QuotaMiddleware(served.quota, None if operation is None else operation.token_bound()))
+        counts = (None, None) if operation is None else (operation.token_bound(), operation.part_count())
+        middlewares.append(QuotaMiddleware(served.quota, *counts))
     config = served.config.server.idempotency
     if operation is not None and operation.idempotent and config is not None and served.answers is not None:
         from core.web.idempotency import IdempotencyMiddleware

@@ -68,6 +68,16 @@ class OperationHandler:
         return Response(body, operation.success, media_type=JSON)
 
 
+async def wants_stream(exchange: Exchange) -> bool:
+    """Whether the answer of the exchange's operation, which can stream, will; raises what is wrong with the request."""
+    operation = exchange.operation
+    if operation is None:
+        return False
+    body = None if operation.request is None or operation.upload is not None else await exchange.body()
+    query = None if operation.query is None else _parse_query(exchange, load(operation.query))
+    return _wants_stream(exchange, body, query)
+
+
 def _wants_stream(exchange: Exchange, body: object, query: object) -> bool:
     wants = getattr(body, "stream", None) or getattr(query, "stream", None)
     return bool(wants) and exchange.request.method != "HEAD"

@@ -23,11 +23,13 @@ LOWEST_FAILURE: Final = 400
 class QuotaMiddleware:
     """`tokens` is the bound that a body sets itself, 0 for none, and is None itself where no tokens are made.
 
+    `parts` is how many requests a body counts as, and is None itself where each is one.
     Only where tokens are made is the body read first. One that is wrong is counted, but reserves no tokens.
     """
 
     quota: "Quota"
     tokens: Callable[[Any], int] | None = None
+    parts: Callable[[Any], int] | None = None
 
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 429, or hand on with what the request may use reserved."""
@@ -37,15 +39,16 @@ class QuotaMiddleware:
         return await _settle(await handle(exchange), exchange.call, ticket)
 
     async def _admit(self, exchange: Exchange) -> "Ticket":
-        return await self.quota.admit(exchange.call, await self._bound(exchange))
-
-    async def _bound(self, exchange: Exchange) -> int | None:
         if self.tokens is None:
-            return None
+            return await self.quota.admit(exchange.call, None)
         try:
-            return self.tokens(await exchange.body())
+            body = await exchange.body()
         except (ApiError, ClientDisconnect):  # the handler answers it
-            return None
+            return await self.quota.admit(exchange.call, None)
+        tokens = self.tokens(body)
+        if self.parts is None:
+            return await self.quota.admit(exchange.call, tokens)
+        return await self.quota.admit(exchange.call, tokens, self.parts(body))
 
 
 async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
@@ -56,7 +59,7 @@ async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:
         failed = response.failed if isinstance(response, StreamedResponse) else response.status_code >= LOWEST_FAILURE
         abandoned = response.status_code == ClientLeft.status
         charge = call.end(failed=failed and not abandoned)
-        await ticket.settle(charge.tokens, charge.further)
+        await ticket.settle(charge.tokens, charge.further, charge.least)
 
     if isinstance(response, StreamedResponse):
         response.closing = settle

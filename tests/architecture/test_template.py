@@ -183,6 +183,8 @@ def test_rights_name_their_resources_and_actions() -> None:
         assert not any("*" in action for action in actions), role
         if statement["Resource"] == "*":
             assert actions <= ON_ALL, role
+        elif statement["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:kms:*:*:key/*"}:  # of what only it may read
+            assert (actions, list(statement["Condition"]["StringLike"])) == ({"kms:Decrypt"}, ["kms:ViaService"]), role
         else:
             within = statement["Resource"].get("Fn::Sub", "").endswith(".Arn}/*")  # what is in a bucket
             assert within or statement["Resource"].keys() <= {"Fn::GetAtt", "Ref"}, role

@@ -7,7 +7,7 @@ import pytest
 
 from core.apis.index import all_manifests
 from core.apis.manifests.admin import ADMIN
-from core.cli.iam.table import STATE
+from core.cli.iam.table import LEADING_KEYS, STATE
 from core.config.security import QuotaConfig
 from core.frame.api import Api
 from core.stores.counters.dynamodb import NAMES
@@ -27,12 +27,14 @@ VLLM: Final = {"VllmUrl": "https://models.example.com/v1"}
 CREATED: Final = {"CreateUserPool": "true"}
 NAMED: Final = {"UserPoolId": "us-east-1_Own", "UserPoolClientIds": "first,second"}
 IN_FRONT: Final = {"GatewayAuthorizer": "true"}
-RIGHTS: Final = {  # of every function's role, on each table
-    "RegistryTable": {"GetItem", "Query", "PutItem", "DeleteItem"},
+RIGHTS: Final = {  # of every function's role, on each table; on which of its items: tests/attack/test_template.py
+    "RegistryTable": {"GetItem", "Query"},
     "QuotaTable": {"GetItem", "UpdateItem"},
 }
+REGISTERING: Final = {"GetItem", "Query", "PutItem", "DeleteItem"}  # of those whose callers register something
 STATE_RIGHTS: Final = {"GetItem", "PutItem", "UpdateItem", "DeleteItem"}  # of those whose manifest names them
-STORE_RIGHTS: Final = STATE_RIGHTS | {"Query", "BatchGetItem"}  # of those whose manifest names documents or jobs
+JOB_RIGHTS: Final = STATE_RIGHTS | {"Query"}  # of those whose manifest names jobs
+STORE_RIGHTS: Final = JOB_RIGHTS | {"BatchGetItem"}  # of those whose manifest names documents
 
 every_choice = pytest.mark.parametrize("chosen", [{}, CREATED, NAMED], ids=["none", "created", "named"])
 
@@ -66,9 +68,24 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
     assert "Inference" in stateful
     roles = [*(template_name(api) for api in all_manifests()), "Worker"]
     expected = {(f"{role}Role", table): rights for role in roles for table, rights in RIGHTS.items()}
+    expected |= {(f"{template_name(api)}Role", "RegistryTable"): REGISTERING for api in all_manifests()}
     expected |= {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
-    keepers = [template_name(api) for api in all_manifests() if {"documents", "jobs"} & set(api.stores)]
-    assert found == expected | {(f"{name}Role", "StateTable"): STORE_RIGHTS for name in [*keepers, "Worker"]}
+    for store, rights in (("jobs", JOB_RIGHTS), ("documents", STORE_RIGHTS)):
+        keepers = [template_name(api) for api in all_manifests() if store in api.stores]
+        expected |= {(f"{name}Role", "StateTable"): rights for name in keepers}
+    assert found == {("WorkerRole", "StateTable"): JOB_RIGHTS} | expected
+
+
+def test_every_right_on_the_registry_and_the_state_is_on_the_items_of_somebody() -> None:
+    for role, statement in statements():
+        tables = (
+            {"RegistryTable", "StateTable"} & set(statement["Resource"].get("Fn::GetAtt", ()))
+            if isinstance(statement["Resource"], dict)
+            else set()
+        )
+        keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get(LEADING_KEYS, [])
+        assert bool(tables) == bool(keys), f"{role} {statement['Sid']}"
+        assert not any(key.strip("*#@") == "" for key in keys), f"{role} {statement['Sid']}"
 
 
 def template_name(api: Api) -> str:
@@ -86,14 +103,14 @@ def test_quota_table_is_encrypted_on_demand_and_goes_with_the_stack() -> None:
     table = template()["Resources"]["QuotaTable"]
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
     assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+    assert table["Properties"]["SSESpecification"]["SSEEnabled"] is True
 
 
 def test_state_table_has_the_keys_and_the_expiry_that_answers_are_kept_under() -> None:
     table = properties("AWS::DynamoDB::Table")["StateTable"]
     assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
-    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["SSESpecification"]["SSEEnabled"] is True
 
 
 def test_every_variable_of_the_distribution_is_set_and_no_other() -> None:

@@ -30,22 +30,22 @@ class Counting(Place[CounterStore]):
         return DynamoCounters(table, namespace=namespace or "", patience=patience)
 
 
-def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any]) -> int:
+def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any], parts: int = 1) -> int:
     """In a worker: when all workers are ready, 64 calls of one client at once; how many were admitted."""
-    return asyncio.run(_crowd(counting, tokens, settings))
+    return asyncio.run(_crowd(counting, tokens, settings, parts))
 
 
-async def _crowd(counting: Counting, tokens: int | None, settings: dict[str, Any]) -> int:
+async def _crowd(counting: Counting, tokens: int | None, settings: dict[str, Any], parts: int) -> int:
     async with counting.opened() as store:
         quota = Quota(quota_config(**settings), store, clock=lambda: LATER)
         await store.read("warm")
         await together()
-        return sum(await asyncio.gather(*(_admitted(quota, tokens) for _ in range(CALLERS))))
+        return sum(await asyncio.gather(*(_admitted(quota, tokens, parts) for _ in range(CALLERS))))
 
 
-async def _admitted(quota: Quota, tokens: int | None) -> bool:
+async def _admitted(quota: Quota, tokens: int | None, parts: int) -> bool:
     try:
-        await quota.admit(user(), tokens)
+        await quota.admit(user(), tokens, parts)
     except QuotaExceeded:
         return False
     return True

@@ -32,6 +32,12 @@ def model(identifier: str = "llama", name: str | None = None, *, provider: str =
     return Resource("model", identifier, provider, name or identifier, attributes, created=1_700_000_000)
 
 
+async def find_at(store: RegistryStore, kind: str, provider_id: str, name: str) -> Resource | None:
+    """The first that stands for this name within the provider."""
+    rows = await store.page_at(kind, provider_id, name, after="", limit=1)
+    return rows[0] if rows else None
+
+
 def register(backend: Backend, contenders: list[Resource]) -> list[str]:
     """In a worker: when all workers are ready, register all at once; "won" or "conflict" for each."""
     return asyncio.run(_register(backend, contenders))

@@ -96,7 +96,7 @@ async def test_a_machine_without_groups_has_a_namespace_of_its_own(
     issuer: Issuer, auth_services: Services, use: str, claims: dict[str, Any]
 ) -> None:
     found = await local(issuer, auth_services, token_use=use).verify(Incoming(issuer.mint(scope="m/read", **claims)))
-    assert found.attributes == {"scopes": ("m/read",), "namespaces": ("ada",)}
+    assert found.attributes == {"scopes": ("m/read",), "namespaces": (f"own:{found.identity}",)}
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ async def test_the_endpoint_gets_the_token_and_the_request(endpoint: FakeUpstrea
 async def test_either_shape_of_answer_is_understood_and_the_tokens_hash_is_the_namespace_without_attributes(
     endpoint: FakeUpstream, verifier: Verifier, body: Any, id_: str, attributes: dict[str, tuple[str, ...]]
 ) -> None:
-    assert await answered(endpoint, verifier, body) == Principal(id_, attributes, "custom")
+    assert await answered(endpoint, verifier, body) == Principal(id_, attributes, f"custom {endpoint.url}{PATH}")
 
 
 async def test_every_token_without_attributes_has_a_namespace_of_its_own(

@@ -75,8 +75,10 @@ async def test_an_active_token_passes(
     }
     found = await verifier(issuer, auth_services, **config).verify(Incoming(TOKEN))
     assert found.id == "ada"
-    assert found.attributes == {"roles": ("ada", "Ada", "L"), "teams": ("g",), "scopes": ("r", "w")}
-    assert found.vouched_by == ("oauth2_token https://i.example" if "issuer" in config else "oauth2_token")
+    own = f"own:{found.identity}"
+    assert found.attributes == {"teams": ("g",), "scopes": ("r", "w"), "namespaces": (own,)}
+    place = " ".join(filter(None, [f"{issuer.url}{INTROSPECTION}", answer.get("iss")]))
+    assert found.vouched_by == f"oauth2_token {config.get('issuer', place)}"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def reviewed(user: Any, code: int = 201) -> Reply:
 async def test_the_api_server_reviews_the_token_itself(issuer: Issuer, auth_services: Services) -> None:
     issuer.users[TOKEN] = {"username": NAME, "uid": "1", "groups": GROUPS, "extra": {"x": ["y"]}}
     found = await verifier(issuer, auth_services).verify(Incoming(TOKEN))
-    assert (found.id, found.attributes) == (NAME, {"roles": (NAME,), "teams": tuple(GROUPS)})
+    assert (found.id, found.attributes) == (NAME, {"teams": tuple(GROUPS), "namespaces": (f"own:{found.identity}",)})
     assert found.vouched_by == f"kubernetes {issuer.url}"
     (asked,) = issuer.seen
     assert (asked.method, asked.path, asked.authorization) == ("POST", REVIEW, f"Bearer {TOKEN}")
@@ -103,7 +103,9 @@ async def test_nonsense_is_a_503_and_never_a_pass(
 @pytest.mark.parametrize("groups", [None, "g", 5, {"g": 1}, [1, None]])
 async def test_odd_groups_do_no_harm(issuer: Issuer, auth_services: Services, groups: Any) -> None:
     issuer.users[TOKEN] = {"username": "ada", "groups": groups}
-    assert (await verifier(issuer, auth_services).verify(Incoming(TOKEN))).attributes["roles"] == ("ada",)
+    found = await verifier(issuer, auth_services).verify(Incoming(TOKEN))
+    assert (found.id, found.attributes["namespaces"]) == ("ada", (f"own:{found.identity}",))
+    assert found.attributes.get("teams", ()) in ((), ("g",))
 
 
 async def test_with_keys_the_discovery_document_names_keys_issuer_and_audience(
@@ -112,7 +114,7 @@ async def test_with_keys_the_discovery_document_names_keys_issuer_and_audience(
     subject = verifier(issuer, auth_services, validation="keys")
     token = issuer.mint(sub=NAME, aud=[issuer.url], groups=["g"])
     found = await subject.verify(Incoming(token))
-    assert (found.id, found.attributes) == (NAME, {"roles": (NAME,), "teams": ("g",)})
+    assert (found.id, found.attributes) == (NAME, {"teams": ("g",), "namespaces": (f"own:{found.identity}",)})
     assert [asked.path for asked in issuer.seen] == [DISCOVERY, JWKS]
     assert "audience" in (await refused(subject, issuer.mint(), caplog)).message
     foreign = issuer.mint(iss="https://other.example", aud="https://other.example")

@@ -74,7 +74,7 @@ async def test_a_good_token_passes_whatever_else_it_carries(
 ) -> None:
     token = issuer.mint(header=header, **claims)
     found = await verifier(issuer, auth_services).verify(Incoming(token))
-    assert (found.id, found.attributes) == ("ada", {"roles": ("ada",)})
+    assert (found.id, found.attributes) == ("ada", {"namespaces": (f"own:{found.identity}",)})
     assert found.vouched_by == f"oauth2_token {issuer.url}"
     assert [asked.path for asked in issuer.seen] == [JWKS]
 
@@ -93,7 +93,7 @@ async def test_an_issuer_is_only_checked_if_it_is_known(issuer: Issuer, auth_ser
     found = await verifier(issuer, auth_services, issuer=None).verify(
         Incoming(issuer.mint(iss="https://other.example"))
     )
-    assert found.vouched_by == "oauth2_token"
+    assert found.vouched_by == f"oauth2_token {issuer.jwks_uri} https://other.example"
 
 
 async def test_a_token_of_the_configured_issuer_is_mine_and_one_of_another_is_not(
@@ -115,7 +115,7 @@ async def test_claims_become_attributes_as_the_config_maps_them(issuer: Issuer, 
     found = await verifier(issuer, auth_services, claims_mapping=mapping).verify(Incoming(token))
     assert found.attributes == {
         "roles": ("a", "b"),
-        "teams": ("t", "u"),
+        "teams": ("t u",),
         "projects": ("read", "write"),
         "scopes": ("read", "write"),
     }

@@ -38,7 +38,7 @@ def world(registry_table: str, dynamodb_endpoint: str, tmp_path: Path) -> Iterat
     with ExitStack() as opened:
         a, b = (opened.enter_context(in_thread(FakeUpstream())) for _ in range(2))
         store = {"type": "dynamodb", "table": registry_table, "endpoint_url": dynamodb_endpoint}
-        document = run_config(a.url, store, configurations={"refresh_seconds": REFRESH})
+        document = run_config(a.url, store, configurations={"refresh_seconds": REFRESH, "allow_private_urls": True})
         file = tmp_path / "run.json"
         file.write_text(json.dumps(document), "utf-8")
         urls = [opened.enter_context(serving(file, tmp_path / f"log{number}.txt")) for number in range(2)]

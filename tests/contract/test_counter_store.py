@@ -22,10 +22,11 @@ STEPS = st.lists(
         st.sampled_from("ab"),
         st.integers(0, 5),
         st.builds(Limit, BOUNDS, BOUNDS),
+        st.integers(0, 3),
     ),
     max_size=25,
 )
-type Step = tuple[str, str, int, Limit]
+type Step = tuple[str, str, int, Limit, int]
 
 
 @pytest.fixture(params=KINDS)
@@ -103,6 +104,14 @@ async def test_tokens_are_adjusted_in_both_directions_and_requests_stay(store: C
     assert await store.read("k") == Counts(1, 503)
 
 
+async def test_several_requests_are_counted_at_once_and_given_back(store: CounterStore) -> None:
+    taken = await store.take("k", tokens=5, below=Limit(10), expires=LATER, requests=7)
+    assert taken == Admission(admitted=True, counts=Counts(7, 5))
+    assert not (await store.take("k", tokens=5, below=Limit(7), expires=LATER, requests=3)).admitted
+    await store.adjust("k", tokens=-5, requests=-3)
+    assert await store.read("k") == Counts(4, 0)
+
+
 async def test_a_counter_that_is_not_there_is_not_made_by_adjusting_it(store: CounterStore) -> None:
     await store.adjust("k", tokens=10)
     assert await store.read("k") == Counts()
@@ -166,10 +175,10 @@ async def test_a_closed_store_opens_again_and_has_kept_everything(counting: Coun
 
 
 async def outcome(store: CounterStore, step: Step) -> object:
-    name, key, tokens, below = step
+    name, key, tokens, below, requests = step
     if name == "take":
-        return await store.take(key, tokens=tokens, below=below, expires=LATER)
-    return await (store.adjust(key, tokens=tokens) if name == "adjust" else store.read(key))
+        return await store.take(key, tokens=tokens, below=below, expires=LATER, requests=requests)
+    return await (store.adjust(key, tokens=tokens, requests=-requests) if name == "adjust" else store.read(key))
 
 
 async def agree(counting: Counting, steps: list[Step]) -> None:

@@ -8,9 +8,12 @@ import sqlite3
 
 import pytest
 
+from core.errors import QuotaExceeded
+from core.quota.quota import Quota
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
 from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters
 from tests.fakes import Clock
+from tests.unit.quota.fakes import quota_config, user
 
 type Open = Callable[..., SqliteCounters]
 
@@ -19,8 +22,11 @@ type Open = Callable[..., SqliteCounters]
 async def opened() -> AsyncGenerator[Open]:
     stores: list[SqliteCounters] = []
 
-    def opened(path: Path, *, patience: float = 60, clock: Clock | None = None) -> SqliteCounters:
-        stores.append(SqliteCounters(path, namespace="", patience=patience, clock=clock or Clock()))
+    def opened(
+        path: Path, *, patience: float = 60, clock: Clock | None = None, uptime: Clock | None = None
+    ) -> SqliteCounters:
+        clock = clock or Clock()
+        stores.append(SqliteCounters(path, namespace="", patience=patience, clock=clock, uptime=uptime or clock))
         return stores[-1]
 
     yield opened
@@ -61,6 +67,58 @@ async def test_counters_go_when_they_have_expired(tmp_path: Path, opened: Open) 
     await take(store, "other", expires=9999)
     await store.close()
     assert rows(tmp_path / "quota.db") == ["new", "other"]
+
+
+@pytest.mark.parametrize("jump", [86_400, 400 * 86_400, -86_400])
+async def test_a_clock_that_jumps_deletes_no_counter_of_a_window_that_lasts(
+    tmp_path: Path, opened: Open, jump: int
+) -> None:
+    clock, uptime = Clock(), Clock()
+    clock.now = 1_800_000_000
+    store = opened(tmp_path / "quota.db", clock=clock, uptime=uptime)
+    quota = Quota(quota_config(authenticated_max_requests=1), store, clock=clock)
+    await quota.admit(user(), None)
+    for _ in range(3):
+        clock.now += jump
+        await quota.admit(user(), None)  # in the window where the clock is
+        await store.close()
+        clock.now -= jump
+        uptime.now += 100
+        clock.now += 100
+        with pytest.raises(QuotaExceeded):
+            await quota.admit(user(), None)
+        await store.close()
+        jump += 86_400 if jump > 0 else -86_400
+
+
+async def test_a_process_that_starts_a_window_late_deletes_none_of_the_window(tmp_path: Path, opened: Open) -> None:
+    clock = Clock()
+    clock.now = 1_800_000_000
+    quota = Quota(quota_config(authenticated_max_requests=1), opened(tmp_path / "quota.db", clock=clock), clock=clock)
+    await quota.admit(user(), None)
+    clock.now += 86_400
+    late = opened(tmp_path / "quota.db", clock=clock)
+    await Quota(quota_config(), late, clock=clock).admit(user("bob"), None)
+    await late.close()
+    clock.now -= 86_400
+    with pytest.raises(QuotaExceeded):
+        await quota.admit(user(), None)
+
+
+async def test_after_a_clock_was_set_back_counters_go_when_they_have_expired_by_it(
+    tmp_path: Path, opened: Open
+) -> None:
+    clock, uptime = Clock(), Clock()
+    clock.now = 10_000
+    store = opened(tmp_path / "quota.db", clock=clock, uptime=uptime)
+    clock.now = 1000
+    await take(store, "old", expires=1100)
+    await store.close()
+    assert rows(tmp_path / "quota.db") == ["old"]
+    clock.now, uptime.now = 1100, 100
+    await take(store, "new", expires=9999)
+    await store.close()
+    assert rows(tmp_path / "quota.db") == ["new"]
 
 
 async def test_within_a_minute_counters_are_tidied_once(tmp_path: Path, opened: Open) -> None:

@@ -11,7 +11,7 @@ from core.platform.dynamodb_table import Table
 from core.stores.registry.codec import encode
 from core.stores.registry.dynamodb import DynamoRegistry, connect
 from tests.contract.dynamodb_script import AT_ONCE, TRIES, Scripted, cancelled, failure
-from tests.contract.registries import model
+from tests.contract.registries import find_at, model
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 
@@ -69,7 +69,7 @@ async def test_the_sdk_repeats_a_write_under_the_same_token(registry: DynamoRegi
 async def test_every_read_is_strongly_consistent(registry: DynamoRegistry, script: Scripted) -> None:
     script.answers = [(200, {}), (200, {"Items": []})]
     await registry.get("model", "llama")
-    await registry.find("model", "vllm", "llama")
+    await find_at(registry, "model", "vllm", "llama")
     await registry.page("model", after="", limit=1)
     assert [(name, body["ConsistentRead"]) for name, body in script.asked] == [
         ("GetItem", True),

@@ -616,8 +616,8 @@ class OneAtATime:
         self.left -= 1
         return self
 
-    async def settle(self, tokens: int | None, further: int = 0) -> None:
-        assert not further
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+        assert not further + least
         self.settled.append(tokens)
 
 
@@ -717,7 +717,7 @@ async def test_a_job_that_ended_can_be_made_once_more(tmp_path: Path) -> None:
     await bench.until_idle()
     other = await bench.service.retry(await bench.job(job), Call(ADA))
     assert other.id != job.id
-    assert (other.kind, other.owner, other.request) == ("toy", "ada", {"rows": 3, "retried_from": job.id})
+    assert (other.kind, other.owner, other.request) == ("toy", ADA.identity, {"rows": 3, "retried_from": job.id})
     await bench.until_idle()
     assert (await bench.job(other)).status == "completed"
 

@@ -18,7 +18,7 @@ from core.frame.callers import ANONYMOUS, Principal
 from core.stores.jobs.codec import MOST_BODY
 from core.stores.jobs.port import ENDED, Counts, Job, JobStore, Outcome, Shard, Status
 from infra.local import dynamodb
-from tests.contract.jobs import EXPIRES, KINDS, NOW, UNTIL, Clock, Jobs, Model, job, running, shards_of
+from tests.contract.jobs import ADA, EXPIRES, KINDS, NOW, UNTIL, Clock, Jobs, Model, job, running, shards_of
 
 COUNTS = Counts(5, 2, {"llama/ü": 1234, "b": 0})
 BOB = Principal("bob", {})
@@ -151,7 +151,7 @@ async def test_pages_have_the_newest_first_of_one_owner_or_all(store: JobStore) 
         await store.create(row)
     newest = rows[6::-1]
     assert (await store.page("batch", owner=None, after=None, limit=100)).jobs == newest
-    for owner in (None, "bob", ""):
+    for owner in (None, BOB.identity, ""):
         mine = [row for row in newest if owner in (None, row.owner)]
         for limit in (1, 2, 7):
             pages: list[Job] = []
@@ -166,7 +166,7 @@ async def test_pages_have_the_newest_first_of_one_owner_or_all(store: JobStore) 
 async def test_jobs_of_one_moment_are_in_the_order_of_their_ids(store: JobStore) -> None:
     for name in "bca":
         await store.create(job(id=name))
-    page = await store.page("batch", owner="ada", after="c", limit=1)
+    page = await store.page("batch", owner=ADA.identity, after="c", limit=1)
     assert ([one.id for one in page.jobs], page.has_more) == (["b"], True)
 
 
@@ -179,7 +179,7 @@ async def test_a_moment_is_as_short_as_clocks_have_it(store: JobStore) -> None:
 
 async def test_a_cursor_of_another_list_is_not_found(store: JobStore) -> None:
     await store.create(job(1))
-    for kind, owner in (("eval", None), ("batch", "bob")):
+    for kind, owner in (("eval", None), ("batch", BOB.identity)):
         with pytest.raises(NotFound, match="no job `job_1`"):
             await store.page(kind, owner=owner, after="job_1", limit=9)
 
@@ -323,7 +323,7 @@ async def test_a_job_that_cannot_be_prepared_ends_without_shards(store: JobStore
     mine = await leased(store)
     assert await end(store, mine, "failed", reason="x" * 3000 + "\ud800")
     assert (await there(store)).reason == "x" * 2000
-    assert (await store.page("batch", owner="ada", after=None, limit=1)).jobs == [await there(store)]
+    assert (await store.page("batch", owner=ADA.identity, after=None, limit=1)).jobs == [await there(store)]
 
 
 async def test_a_running_job_is_ended_by_nobody(store: JobStore) -> None:
@@ -483,7 +483,7 @@ async def test_what_has_expired_leaves_its_id_and_its_key_free(store: JobStore, 
     assert await store.create(new, key="k") == new
     again = job(1, expires=EXPIRES + 100, request={"again": True})
     assert await store.create(again) == again
-    assert (await store.page("batch", owner="ada", after=None, limit=9)).jobs == [new, again]
+    assert (await store.page("batch", owner=ADA.identity, after=None, limit=9)).jobs == [new, again]
 
 
 async def test_pages_leave_out_what_has_expired_in_between(store: JobStore, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from core.stores.jobs.dynamodb import DynamoJobs
 from core.stores.jobs.port import Counts, Job, Shard
 from tests.contract.dynamodb_script import AT_ONCE, DONE, TRIES, Scripted, cancelled, failure
 from tests.contract.dynamodb_script import Answer as Reply
-from tests.contract.jobs import NOW, UNTIL, Clock, job, shards_of
+from tests.contract.jobs import ADA, NOW, UNTIL, Clock, job, shards_of
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 
@@ -213,7 +213,7 @@ async def test_every_read_is_strongly_consistent_and_none_is_a_scan(store: Dynam
     one = await store.get("job_1")
     assert one is not None
     script.answers = [items()]
-    await store.page("batch", owner="ada", after=None, limit=9)
+    await store.page("batch", owner=ADA.identity, after=None, limit=9)
     await store.shards(one)
     assert [(name, body["ConsistentRead"]) for name, body in script.asked] == [("Query", True)] * 3
     assert script.asked[1][1]["ScanIndexForward"] is False

@@ -182,16 +182,16 @@ async def test_a_stream_is_settled_when_it_ends_whether_or_not_usage_was_asked_f
     assert await used(client) == (2, 6)
 
 
-async def test_a_stream_that_breaks_gives_back_what_nobody_reported_as_used(world: World) -> None:
+async def test_a_stream_that_breaks_is_charged_what_came_and_gives_back_the_rest(world: World) -> None:
     client = await world.client(quota={"max_tokens": 200})
     world.upstream.replies[UPSTREAM_CHAT] = stream([chunk("a"), {"error": {"message": "broke"}}])
     answer = await client.post(CHAT_PATH, json={**BODY, "max_tokens": 60, "stream": True}, headers=by("ada"))
     assert '"error"' in answer.text
-    assert await used(client) == (1, 0)
+    assert await used(client) == (1, 2)  # a token of the prompt, and one that came
     events = [{**chunk("a"), "usage": USAGE["usage"]}, {"error": {"message": "broke"}}]
     world.upstream.replies[UPSTREAM_CHAT] = stream(events)
     await client.post(CHAT_PATH, json={**BODY, "max_tokens": 60, "stream": True}, headers=by("ada"))
-    assert await used(client) == (2, 3)
+    assert await used(client) == (2, 2 + 3)
 
 
 async def test_an_answer_without_usage_keeps_its_reservation(world: World) -> None:
@@ -215,7 +215,7 @@ async def test_the_older_routes_reserve_and_settle_too(world: World) -> None:
     assert refused.status_code == 429
     batch["sampling_params"] = {"max_tokens": 20}
     assert (await client.post("/v1/inference/batch-chat-completion", json=batch, headers=by("ada"))).status_code == 200
-    assert await used(client) == (2, 6)
+    assert await used(client) == (3, 6)
 
 
 async def test_without_auth_the_anonymous_limit_is_for_each_address_and_no_header_changes_it(world: World) -> None:

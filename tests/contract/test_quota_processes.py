@@ -37,6 +37,17 @@ async def test_exactly_the_limit_of_requests_is_admitted(counting: Counting, cre
     assert (await used(counting, settings))["requests"]["used"] == LIMIT
 
 
+@pytest.mark.parametrize("shards", [1, 5])
+async def test_batches_are_admitted_whole_and_never_beyond_the_limit(
+    counting: Counting, crew: Crew, shards: int
+) -> None:
+    settings = {"authenticated_max_requests": LIMIT, "shards": shards}
+    admitted = sum(await crew.work(crowd, *[(counting, None, settings, 4)] * crew.size))
+    assert admitted <= LIMIT // 4
+    assert shards > 1 or admitted == LIMIT // 4
+    assert (await used(counting, settings))["requests"]["used"] == 4 * admitted
+
+
 async def test_exactly_the_reservations_that_fit_are_admitted(counting: Counting, crew: Crew) -> None:
     settings = {"max_tokens": 1000}
     assert await rushed(counting, crew, 30, settings) == 33

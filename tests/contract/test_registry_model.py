@@ -11,7 +11,7 @@ from core.errors import Conflict, PermissionDenied
 from core.frame.resources import Resource
 from core.stores.registry.port import RegistryStore
 from tests.contract.conftest import fresh
-from tests.contract.registries import Backend, model
+from tests.contract.registries import Backend, find_at, model
 
 NAMES = st.sampled_from(["a", "a/b", "a b", "b", "é", "\uffee", "🦙"])
 CALLS = st.lists(
@@ -109,7 +109,7 @@ async def found(store: RegistryStore, call: Call) -> object:
         case ("get", str(identifier)):
             return await store.get("model", identifier)
         case ("find", str(name)):
-            return await store.find("model", "vllm", name)
+            return await find_at(store, "model", "vllm", name)
         case ("page", str(after), int(limit)):
             return await store.page("model", after=after, limit=limit)
     raise AssertionError(call)

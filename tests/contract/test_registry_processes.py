@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import Conflict
 from tests.contract.crew import Crew
-from tests.contract.registries import Backend, churn, model, read, register
+from tests.contract.registries import Backend, churn, find_at, model, read, register
 
 EACH = 10
 
@@ -17,7 +17,7 @@ async def test_of_50_registrations_of_one_identifier_one_wins(backend: Backend, 
     async with backend.opened() as store:
         winner = await store.get("model", "llama")
         assert winner in contenders
-        found = [await store.find("model", "vllm", resource.provider_resource_id) for resource in contenders]
+        found = [await find_at(store, "model", "vllm", resource.provider_resource_id) for resource in contenders]
         assert [resource for resource in found if resource is not None] == [winner]
 
 
@@ -27,7 +27,7 @@ async def test_registering_replacing_and_unregistering_at_once_leaves_no_orphan(
     async with backend.opened() as store:
         assert await store.get("model", "llama") is None
         for resource in contenders:
-            assert await store.find("model", "vllm", resource.provider_resource_id) is None
+            assert await find_at(store, "model", "vllm", resource.provider_resource_id) is None
 
 
 async def test_another_process_sees_each_change_at_once(backend: Backend, crew: Crew) -> None:
@@ -43,9 +43,9 @@ async def test_a_miss_behind_the_cache_is_read_again_each_time(backend: Backend)
     cached = Backend(backend.place, backend.endpoint, cached=True)
     async with backend.opened() as elsewhere, cached.opened() as here:
         assert await here.get("model", "llama") is None
-        assert await here.find("model", "vllm", "llama") is None
+        assert await find_at(here, "model", "vllm", "llama") is None
         resource = await elsewhere.create(model())
         assert await here.get("model", "llama") == resource
-        assert await here.find("model", "vllm", "llama") == resource
+        assert await find_at(here, "model", "vllm", "llama") == resource
         with pytest.raises(Conflict):
             await here.create(model(note="other"))

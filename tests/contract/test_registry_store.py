@@ -11,7 +11,7 @@ from core.errors import Conflict, InvalidRequest, PermissionDenied
 from core.frame.resources import Resource
 from core.stores.registry.codec import MOST_BODY
 from core.stores.registry.port import RegistryStore
-from tests.contract.registries import Backend, model
+from tests.contract.registries import Backend, find_at, model
 
 STRANGE = [
     "plain",
@@ -43,7 +43,7 @@ async def test_what_was_created_is_got_and_found_whatever_its_name(store: Regist
         assert await store.create(resource) == resource
     for resource in resources:
         assert await store.get("model", resource.identifier) == resource
-        assert await store.find("model", resource.provider_id, resource.provider_resource_id) == resource
+        assert await find_at(store, "model", resource.provider_id, resource.provider_resource_id) == resource
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ async def test_attributes_come_back_as_they_were(store: RegistryStore, metadata:
 
 async def test_what_was_never_created_is_not_there(store: RegistryStore) -> None:
     assert await store.get("model", "missing") is None
-    assert await store.find("model", "vllm", "missing") is None
+    assert await find_at(store, "model", "vllm", "missing") is None
     assert await store.page("model", after="", limit=10) == []
     assert await store.delete("model", "missing") is False
 
@@ -88,9 +88,9 @@ async def test_other_content_is_a_conflict_that_changes_nothing(store: RegistryS
     ):
         await store.create(other)
     assert await store.get("model", "llama") == first
-    assert await store.find("model", "vllm", "llama") == first
-    assert await store.find("model", "vllm", "other-name") is None
-    assert await store.find("model", "other", "llama") is None
+    assert await find_at(store, "model", "vllm", "llama") == first
+    assert await find_at(store, "model", "vllm", "other-name") is None
+    assert await find_at(store, "model", "other", "llama") is None
 
 
 async def test_deleted_is_gone_under_both_names_and_can_be_created_anew(store: RegistryStore) -> None:
@@ -98,10 +98,10 @@ async def test_deleted_is_gone_under_both_names_and_can_be_created_anew(store: R
     assert await store.delete("model", "llama") is True
     assert await store.delete("model", "llama") is False
     assert await store.get("model", "llama") is None
-    assert await store.find("model", "vllm", "old") is None
+    assert await find_at(store, "model", "vllm", "old") is None
     fresh = await store.create(model("llama", "new"))
     assert await store.get("model", "llama") == fresh
-    assert await store.find("model", "vllm", "new") == fresh
+    assert await find_at(store, "model", "vllm", "new") == fresh
 
 
 def changed(resource: Resource, **metadata: Any) -> Resource:
@@ -116,7 +116,7 @@ async def test_what_is_replaced_is_the_new_one_under_both_names(store: RegistryS
         assert await store.replace(new) is True
     for new in news:
         assert await store.get("model", new.identifier) == new
-        assert await store.find("model", new.provider_id, new.provider_resource_id) == new
+        assert await find_at(store, "model", new.provider_id, new.provider_resource_id) == new
     assert await everything(store) == sorted(STRANGE, key=str.encode)
 
 
@@ -129,10 +129,10 @@ async def test_nothing_is_replaced_by_what_has_other_names(store: RegistryStore,
     kept = await store.create(model())
     assert await store.replace(changed(other)) is False
     assert await store.get("model", "llama") == kept
-    assert await store.find("model", "vllm", "llama") == kept
+    assert await find_at(store, "model", "vllm", "llama") == kept
     assert await store.get(other.kind, "other") is None
-    assert await store.find(other.kind, other.provider_id, "other") is None
-    assert await store.find("model", "other", "llama") is None
+    assert await find_at(store, other.kind, other.provider_id, "other") is None
+    assert await find_at(store, "model", "other", "llama") is None
     assert await store.page("shield", after="", limit=1) == []
 
 
@@ -141,7 +141,7 @@ async def test_what_is_gone_is_not_brought_back_by_replacing_it(store: RegistryS
     assert await store.delete("model", "llama")
     assert await store.replace(model()) is False
     assert await store.get("model", "llama") is None
-    assert await store.find("model", "vllm", "llama") is None
+    assert await find_at(store, "model", "vllm", "llama") is None
 
 
 async def test_replacing_while_another_removes_never_brings_it_back(store: RegistryStore) -> None:
@@ -152,7 +152,7 @@ async def test_replacing_while_another_removes_never_brings_it_back(store: Regis
         outcomes = await asyncio.gather(*writes)
         assert outcomes[round_ % 5] is True
         assert await store.get("model", "llama") is None
-        assert await store.find("model", "vllm", "llama") is None
+        assert await find_at(store, "model", "vllm", "llama") is None
 
 
 async def test_what_cannot_be_stored_replaces_nothing(store: RegistryStore) -> None:
@@ -174,7 +174,7 @@ async def test_what_a_check_refuses_stays_and_the_caller_hears_why(store: Regist
         await store.delete("model", "llama", check)
     assert seen == [kept]
     assert await store.get("model", "llama") == kept
-    assert await store.find("model", "vllm", "llama") == kept
+    assert await find_at(store, "model", "vllm", "llama") == kept
     assert await store.delete("model", "missing", check) is False
     assert await store.delete("model", "\x00", check) is False
     assert await store.delete("model", "llama", seen.append) is True
@@ -216,7 +216,7 @@ async def test_what_changes_between_the_check_and_the_removal_is_checked_again(
                 await store.delete("model", "llama", check)
         assert seen == [old, new]
         assert await store.get("model", "llama") == (None if allowed else new)
-        assert await store.find("model", "vllm", "llama") == (None if allowed else new)
+        assert await find_at(store, "model", "vllm", "llama") == (None if allowed else new)
 
 
 async def test_find_gives_the_first_of_several_in_identifier_order(store: RegistryStore) -> None:
@@ -224,11 +224,11 @@ async def test_find_gives_the_first_of_several_in_identifier_order(store: Regist
         await store.create(model(identifier, "llama"))
     await store.create(model("0", "llama-2"))
     for expected in ("a", "b", "\uffee", "🦙"):
-        found = await store.find("model", "vllm", "llama")
+        found = await find_at(store, "model", "vllm", "llama")
         assert found is not None
         assert found.identifier == expected
         await store.delete("model", expected)
-    assert await store.find("model", "vllm", "llama") is None
+    assert await find_at(store, "model", "vllm", "llama") is None
 
 
 async def test_pages_are_in_utf8_byte_order(store: RegistryStore) -> None:
@@ -255,6 +255,20 @@ async def test_a_page_begins_after_an_identifier_that_need_not_be_there(store: R
     assert await store.page("model", after="e", limit=9) == []
 
 
+async def test_what_is_registered_for_one_name_of_a_provider_comes_in_pages(store: RegistryStore) -> None:
+    names = ["é", "a", "m1/x", "🦙", "\uffee", "B"]
+    for name in names:
+        await store.create(model(name, "served"))
+        await store.create(model(f"{name}-other", "other"))
+    expected = sorted(names, key=str.encode)
+    for after, limit in (("", 9), ("", 2), ("a", 3), ("0", 1), (expected[-1], 5)):
+        rows = await store.page_at("model", "vllm", "served", after=after, limit=limit)
+        later = [name for name in expected if name.encode() > after.encode()]
+        assert [row.identifier for row in rows] == later[:limit]
+    await store.delete("model", "a")
+    assert len(await store.page_at("model", "vllm", "served", after="", limit=9)) == len(names) - 1
+
+
 async def test_a_page_larger_than_one_answer_of_the_database_is_whole(store: RegistryStore) -> None:
     names = [f"m{n:02}" for n in range(11)]  # 2.8 MB; DynamoDB answers with at most 1 MB
     for name in names:
@@ -269,8 +283,8 @@ async def test_kinds_are_apart(store: RegistryStore) -> None:
     assert await store.get("shield", "llama") == shield
     assert await everything(store) == ["llama"]
     assert await store.delete("model", "llama")
-    assert await store.find("shield", "vllm", "llama") == shield
-    assert await store.find("model", "vllm", "llama") is None
+    assert await find_at(store, "shield", "vllm", "llama") == shield
+    assert await find_at(store, "model", "vllm", "llama") is None
 
 
 @pytest.mark.parametrize(
@@ -289,7 +303,7 @@ async def test_namespaces_are_apart(backend: Backend, one: str | None, provider:
         mine = await store.create(model(provider=provider))
         theirs = await neighbour.create(model(provider=provider, note="theirs"))
         assert await store.get("model", "llama") == mine
-        assert await neighbour.find("model", provider, "llama") == theirs
+        assert await find_at(neighbour, "model", provider, "llama") == theirs
         assert await everything(neighbour) == ["llama"]
         assert await store.delete("model", "llama")
         assert await neighbour.get("model", "llama") == theirs
@@ -298,11 +312,11 @@ async def test_namespaces_are_apart(backend: Backend, one: str | None, provider:
 async def test_names_with_separators_are_never_taken_for_others(store: RegistryStore) -> None:
     await store.create(model("i", "b@c", provider="a"))
     await store.create(model("j", "b", provider="a@a"))
-    assert await store.find("model", "a@b", "c") is None
-    assert await store.find("model", "a", "a@b") is None
-    assert await store.find("model@a@b", "c", "") is None
+    assert await find_at(store, "model", "a@b", "c") is None
+    assert await find_at(store, "model", "a", "a@b") is None
+    assert await find_at(store, "model@a@b", "c", "") is None
     assert await store.page("model@a@b@c", after="", limit=1) == []
-    assert await store.find("model", "a%40a", "b") is None
+    assert await find_at(store, "model", "a%40a", "b") is None
 
 
 async def test_a_name_that_cannot_be_a_key_is_refused_and_never_found(store: RegistryStore) -> None:
@@ -317,8 +331,8 @@ async def test_a_name_that_cannot_be_a_key_is_refused_and_never_found(store: Reg
                 await store.create(resource)
             assert refused.value.param == field
         assert await store.get("model", name) is None
-        assert await store.find("model", name, "llama") is None
-        assert await store.find("model", "vllm", name) is None
+        assert await find_at(store, "model", name, "llama") is None
+        assert await find_at(store, "model", "vllm", name) is None
         assert await store.delete("model", name) is False
     assert await everything(store) == []
 
@@ -333,7 +347,7 @@ async def test_a_cursor_that_cannot_be_an_identifier_is_refused(store: RegistryS
 async def test_names_of_the_greatest_length_are_stored(store: RegistryStore) -> None:
     resource = model("i" * 1024, "n" * 1024, provider="@" * 255)
     await store.create(resource)
-    assert await store.find("model", resource.provider_id, resource.provider_resource_id) == resource
+    assert await find_at(store, "model", resource.provider_id, resource.provider_resource_id) == resource
     assert await store.page("model", after="h" * 1024, limit=1) == [resource]
 
 

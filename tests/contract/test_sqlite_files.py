@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import sqlite3
 import stat
-from typing import Any
+import subprocess
+import sys
+from typing import Any, Final
 
 import pytest
 
@@ -167,3 +169,58 @@ async def test_a_table_of_another_shape_is_unavailable(tmp_path: Path, connect: 
         connection.execute("CREATE TABLE resources (x)")
     with pytest.raises(ProviderUnavailable, match="no such column"):
         await connect(tmp_path / "x.db").get("model", "x")
+
+
+READ_ONLY: Final = """
+import asyncio, sys
+from core.errors import ApiError
+from core.stores.configurations.sqlite import connect as configurations
+from core.stores.counters.port import Limit
+from core.stores.counters.sqlite import connect as counters
+from core.stores.registry.sqlite import connect as registry
+from tests.contract.registries import model
+
+async def main(path):
+    store, counter, versions = registry(path), counters(path), configurations(path)
+    print(await store.get("model", model().identifier) == model(), await counter.read("k"))
+    for attempt in (
+        store.create(model("another")),
+        counter.take("k", tokens=1, below=Limit(), expires=4_000_000_000),
+        versions.head(),
+        registry(path + "-new").get("model", "x"),
+    ):
+        try:
+            await attempt
+        except ApiError as failure:
+            print(failure.status, failure.message)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_a_read_only_file_system_is_read_and_a_write_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    for name in ("registry", "counters"):
+        store = KINDS[name].connect(str(path))
+        await KINDS[name].write(store)
+        await store.close()
+    mount = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -c "$3" "$1/x.db"'
+    command = [
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        mount,
+        "sh",
+        str(tmp_path),
+        sys.executable,
+        READ_ONLY,
+    ]
+    lines = (await asyncio.to_thread(subprocess.check_output, command, text=True)).splitlines()
+    assert lines[0] == "True Counts(requests=1, tokens=1)"
+    assert [line[:3] for line in lines[1:]] == ["503"] * 4
+    assert lines[1].endswith("attempt to write a readonly database.")
+    assert lines[2].endswith("attempt to write a readonly database.")
+    assert "its configurations are of an older version, or not there, and the file system is read-only" in lines[3]
+    assert "Read-only file system" in lines[4]

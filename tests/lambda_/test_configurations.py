@@ -33,7 +33,11 @@ def config(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> 
     server = {"auth": {"providers": [{"type": "api_key"}], "access_policy": POLICY}}
     path = written(tmp_path_factory.mktemp("configured"), upstream, server)
     path.write_text(
-        json.dumps(json.loads(path.read_text("utf-8")) | {"configurations": {"refresh_seconds": 0.5}}), "utf-8"
+        json.dumps(
+            json.loads(path.read_text("utf-8"))
+            | {"configurations": {"refresh_seconds": 0.5, "allow_private_urls": True}}
+        ),
+        "utf-8",
     )
     return path
 

@@ -114,10 +114,17 @@ def config(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployed(cloud: Cloud, checkout: Path, config: Path, parameters: dict[str, str]) -> Generator[Deployment]:
-    """The stack with a user pool and a key, by `llambda deploy`."""
+def secret(cloud: Cloud) -> str:
+    """The ARN of the secret with the model server's token."""
     with cloud.client("secretsmanager") as secrets:
-        secret = secrets.create_secret(Name="vllm-token", SecretString=TOKEN)["ARN"]
+        return str(secrets.create_secret(Name="vllm-token", SecretString=TOKEN)["ARN"])
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    cloud: Cloud, checkout: Path, config: Path, parameters: dict[str, str], secret: str
+) -> Generator[Deployment]:
+    """The stack with a user pool and a key, by `llambda deploy`."""
     given = pairs({**parameters, "VllmApiTokenSecretArn": secret})
     done = cloud.llambda(checkout, "deploy", str(config), "--stack-name", STACK, "--yes", "--param", " ".join(given))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -267,10 +274,15 @@ def test_multipart_reaches_the_app_as_bytes_and_json_is_answered_as_text(deploye
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), answer.text
 
 
-def test_token_comes_from_the_secret_and_is_shown_nowhere(deployed: Deployment) -> None:
-    with deployed.cloud.client("lambda") as functions:
-        described = functions.get_function_configuration(FunctionName=deployed.outputs["InferenceFunctionArn"])
-    assert described["Environment"]["Variables"]["VLLM_API_TOKEN"] == TOKEN
+def test_functions_have_the_name_of_the_token_and_read_it_when_they_call(
+    deployed: Deployment, secret: str, model: str
+) -> None:
+    for name in ("InferenceFunctionArn", "AdminFunctionArn"):
+        with deployed.cloud.client("lambda") as functions:
+            described = functions.get_function_configuration(FunctionName=deployed.outputs[name])
+        assert described["Environment"]["Variables"]["VLLM_API_TOKEN"] == f"aws-secretsmanager:{secret}"
+        assert TOKEN not in json.dumps(described, default=str)
+    assert deployed.api.post("/v1/chat/completions", json=ask(model)).status_code == 200
     assert TOKEN not in deployed.api.get("/v1/providers").text
 
 
@@ -357,9 +369,11 @@ def old_template(checkout: Path) -> Path:
 
 @pytest.mark.usefixtures("deployed")  # whose packages these are
 def test_an_upgrade_in_place_keeps_keys_models_and_every_table(
-    cloud: Cloud, checkout: Path, parameters: dict[str, str]
+    cloud: Cloud, checkout: Path, parameters: dict[str, str], secret: str
 ) -> None:
+    """The old template put the secret itself into the functions' variables, the new one puts its name there."""
     stack, name = f"{STACK}-upgraded", "team/kept/model"
+    parameters = {**parameters, "VllmApiTokenSecretArn": secret}
     before = sam_deploy(cloud, stack, old_template(checkout), parameters)
     headers = {"authorization": f"Bearer {new_key(cloud, before)}"}
     body = {"model_id": name, "provider_model_id": model_server.CHAT_MODEL}

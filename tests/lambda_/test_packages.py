@@ -113,7 +113,7 @@ async def test_tokens_are_verified_without_what_cryptography_was_made_with(
     [providers, document], _ = await asyncio.to_thread(ran, package, "admin", calls, {"LLAMBDA_CONFIG": "run.json"})
     assert [each["health"]["status"] for each in providers["data"]] == ["OK"]
     described = {name for name, schema in document["components"]["schemas"].items() if "description" in schema}
-    assert described  # by the docstrings of core, which only dependencies lose
+    assert described  # by the docstrings of the contracts, which all else loses
 
 
 @pytest.fixture

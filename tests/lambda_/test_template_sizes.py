@@ -5,27 +5,21 @@ from collections.abc import Mapping
 import json
 import os
 from pathlib import Path
+import re
 import subprocess
 from typing import Any, Final
 
 import pytest
 
-from core.cli.deploy.template import read
+from core.cli.deploy.template import Values, read
 from infra import template
+from infra.checkov import EVERYTHING, TRANSLATE
 from infra.template import Function
 from tests.architecture import mission
-from tests.architecture.template import groups
+from tests.architecture.template import PSEUDO, groups
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
 
-TRANSLATE: Final = """
-import json, sys
-from samtranslator.translator.transform import transform
-class NoPolicies:
-    def load(self):
-        return {}
-print(json.dumps(transform(json.load(sys.stdin), {}, NoPolicies())))
-"""
 SERVE: Final = """
 import json, sys
 from samcli.lib.providers.api_provider import ApiProvider
@@ -35,6 +29,8 @@ api = ApiProvider(stacks).api
 print(json.dumps({"types": api.binary_media_types, "paths": {each.path: each.function_name for each in api.routes}}))
 """
 POLICY_BYTES: Final = 18_000  # Lambda's limit for a function's resource policy is 20 KB
+ROLE_BYTES: Final = 10_240  # of a role's inline policies, without white space
+MODELS: Final = 20
 RESOURCES: Final = 400  # CloudFormation's limit for a stack is 500
 ARN: Final = "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:" + 64 * "x" + ":live"
 SOURCE: Final = "arn:aws-us-gov:execute-api:us-gov-west-1:123456789012:abcdefghij/*"
@@ -56,7 +52,8 @@ def translated(every: list[Function], folder: Path) -> dict[str, dict[str, Any]]
     path.write_text(template.refresh(template.PATH.read_text("utf-8"), every), "utf-8")
     document = read(path).document
     document["Globals"]["Function"]["CodeUri"] = "s3://bucket/package"  # as `sam package` leaves it
-    resources: dict[str, dict[str, Any]] = in_sam(TRANSLATE, given=document)["Resources"]
+    [translation] = in_sam(TRANSLATE, given=[document])
+    resources: dict[str, dict[str, Any]] = translation["Resources"]
     return resources
 
 
@@ -86,6 +83,23 @@ def test_translated_template_is_within_the_limits_of_aws(every: list[Function], 
     sizes = {name: len(policy) for name, policy in policies(resources).items()}
     assert sizes.keys() == {f"{function.name}FunctionAliaslive" for function in every}
     assert max(sizes.values()) < POLICY_BYTES
+
+
+@pytest.mark.parametrize("every", [template.functions(), mission.functions()], ids=["today", "fifteen"])
+def test_rights_of_every_role_fit_into_its_policy(every: list[Function], tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(template.refresh(template.PATH.read_text("utf-8"), every), "utf-8")
+    model = "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0"
+    arns = {"BedrockModelArns": ",".join([model] * MODELS), "BedrockProfileModelArns": ",".join([model] * MODELS)}
+    document = read(path)
+    values = Values(document, {**document.defaults(), **EVERYTHING, **arns}, "us-gov-west-1", PSEUDO)
+    roles = {name: each for name, each in document.document["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
+    for name, role in roles.items():
+        size = sum(
+            len(re.sub(r"\s", "", json.dumps(policy)))
+            for policy in values.value(role["Properties"].get("Policies", []))
+        )
+        assert size + 60 * 20 < ROLE_BYTES, name  # whose tables and groups have longer names than here
 
 
 def test_sam_local_serves_every_path_by_the_function_that_the_api_calls() -> None:

@@ -22,8 +22,9 @@ def run_config(url: str, store: dict[str, Any], **more: Any) -> dict[str, Any]:
     """One vLLM called `local`, with a key of the operator's."""
     config = {"url": url, "api_token": "operators-own", "timeout": 30}
     entry = {"provider_id": "local", "provider_type": "remote::vllm", "config": config}
+    configurations = {"refresh_seconds": 5, "allow_private_urls": True}
     common = {"version": 2, "image_name": "t", "apis": ["inference"], "metadata_store": store}
-    return common | {"providers": {"inference": [entry]}, "configurations": {"refresh_seconds": 5}} | more
+    return common | {"providers": {"inference": [entry]}, "configurations": configurations} | more
 
 
 def client_of(document: dict[str, Any], **environ: str) -> AbstractAsyncContextManager[httpx.AsyncClient]:
@@ -40,8 +41,9 @@ async def client_over(
     apis = [api for api in ("inference", "safety") if loaded.config.providers.get(api)]
     app = union([app_of_stack(await resolve(loaded, [api], version="1"), [api]) for api in (*apis, "admin")], sink)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
+    json = {"content-type": "application/json"}  # whatever a test sends
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+        transport=transport, base_url="http://t", headers=json, event_hooks={"response": [hold_to_document]}
     ) as client:
         try:
             yield client

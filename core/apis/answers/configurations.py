@@ -63,12 +63,16 @@ class ConfigurationPage(TypedDict):
 
 
 class Circuit(TypedDict):
-    """A model that failed lately; `retry_in` is in seconds, null for one that is asked as always."""
+    """A model that failed lately; `retry_in` is in seconds, null for one that is asked as always.
+
+    Where it is open to some callers alone, whose own calls failed, `callers` says to how many.
+    """
 
     model: str
     state: Literal["closed", "open", "half_open"]
     failures: int
     retry_in: float | None
+    callers: NotRequired[int]
 
 
 class ListedProvider(Provider):

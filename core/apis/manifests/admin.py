@@ -185,5 +185,5 @@ API: Final = Api(
     assemble="core.resolution.admin:assemble",
     stores=("jobs", "queue"),
     overview=True,
-    deployment=Deployment(memory_mb=512, seconds=10),
+    deployment=Deployment(memory_mb=512, seconds=10, rights=("Configure",)),
 )

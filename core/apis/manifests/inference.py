@@ -47,6 +47,7 @@ OPENAI: Final = (
         stream="stream_completion",
         event="core.apis.answers.inference:Completion",
         tokens="core.apis.inference:most_tokens",
+        parts="core.apis.inference:count_prompts",
         idempotent=True,
     ),
     Operation(
@@ -57,6 +58,7 @@ OPENAI: Final = (
         response="core.apis.answers.inference:EmbeddingList",
         request="core.apis.inference:EmbeddingsRequest",
         tokens="core.apis.inference:no_bound",
+        parts="core.apis.inference:count_inputs",
         idempotent=True,
     ),
 )
@@ -94,6 +96,7 @@ NATIVE: Final = (
         response="core.apis.answers.native:NativeEmbeddings",
         request="core.apis.native:NativeEmbeddingsRequest",
         tokens="core.apis.inference:no_bound",
+        parts="core.apis.native:count_contents",
         idempotent=True,
     ),
     Operation(
@@ -104,6 +107,7 @@ NATIVE: Final = (
         response="core.apis.answers.native:NativeChatBatch",
         request="core.apis.native:NativeChatBatchRequest",
         tokens="core.apis.native:most_tokens",
+        parts="core.apis.native:count_batch",
         idempotent=True,
     ),
     Operation(
@@ -114,6 +118,7 @@ NATIVE: Final = (
         response="core.apis.answers.native:NativeCompletionBatch",
         request="core.apis.native:NativeCompletionBatchRequest",
         tokens="core.apis.native:most_tokens",
+        parts="core.apis.native:count_batch",
         idempotent=True,
     ),
 )

@@ -37,6 +37,7 @@ OPERATIONS: Final = (
         response="core.apis.answers.safety:Moderation",
         request="core.apis.safety:ModerationRequest",
         tokens="core.apis.safety:most_tokens",
+        parts="core.apis.safety:count_inputs",
     ),
 )
 

@@ -1,11 +1,18 @@
 """The rights that functions may need, a row each: `llambda iam` prints them, and infra/template.py puts them into template.yaml.
 
+Of a table of DynamoDB a right is on the items whose partition keys match `keys`; the adapters in core/stores say what these
+are, and each may have the namespace of a run config before it.
+
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html,
-https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html.
+https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html (of a transaction, its parts').
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import quote
+
+from core.frame.resources import Kind
 
 LISTS: Final = {  # what the providers of an API list; IAM knows no resource of a list of all
     "inference": ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles"),
@@ -16,6 +23,8 @@ INVOKE: Final = (
     "bedrock:InvokeModelWithResponseStream",
 )  # Converse and ConverseStream need these
 PROFILE: Final = "bedrock:InferenceProfileArn"  # IAM's key for the profile through which a model is called
+LEADING_KEYS: Final = "dynamodb:LeadingKeys"
+VIA: Final = "kms:ViaService"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,9 @@ class Right:
     """Actions on a resource of template.yaml, or on the ARNs in a parameter of it, or else on `*`.
 
     `{}` in `resource` is the function; `below`: on what is in the resource, a bucket. `condition` is the template's: without it the statement is left out. `through` is
-    the parameter with the inference profiles by which alone the ARNs may be called.
+    the parameter with the inference profiles by which alone the ARNs may be called. `keys` are patterns of the partition keys of
+    a table's items, one of which every key of a call must match; () for all of them. `via` are the services
+    for whose calls alone the role's KMS keys, any of them, may be used: what it may have decrypted is what it may call these for.
     """
 
     sid: str
@@ -33,15 +44,60 @@ class Right:
     condition: str = ""
     through: str = ""
     below: bool = False
+    keys: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
 
 
-REGISTRY: Final = Right(  # a transaction is allowed by the actions of its parts
-    "Registry", ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"), "RegistryTable"
+def in_any_namespace(*patterns: str) -> tuple[str, ...]:
+    """These patterns, and the same behind the namespace of a run config."""
+    return (*patterns, *(f"*#{pattern}" for pattern in patterns))
+
+
+def _resources(*kinds: str) -> tuple[str, ...]:
+    """The partitions of resources of these kinds, and of their aliases."""
+    names = [quote(kind, safe="") for kind in kinds]
+    return in_any_namespace(*names, *(f"{name}@*" for name in names))
+
+
+def _documents(*collections: str) -> tuple[str, ...]:
+    return in_any_namespace(*(f"{part}#{name}#*" for name in collections for part in ("doc", "docs")))
+
+
+GET: Final = ("dynamodb:GetItem",)
+READ: Final = (*GET, "dynamodb:Query")
+WRITE: Final = ("dynamodb:PutItem", "dynamodb:DeleteItem")
+
+# The registry's table: a function reads what it resolves and who calls, and writes the kinds that it registers.
+READ_RESOURCES: Final = Right("ReadResources", READ, "RegistryTable")  # on the kinds of this build: `read_resources`
+READ_CALLERS: Final = Right(
+    "ReadCallers", GET, "RegistryTable", keys=in_any_namespace("api_key", "api_key_use", "@configurations")
 )
+NOTE_KEY_USE: Final = Right("NoteKeyUse", WRITE[:1], "RegistryTable", keys=_resources("api_key_use"))
+CONFIGURE: Final = Right(
+    "Configure", ("dynamodb:Query", *WRITE), "RegistryTable", keys=in_any_namespace("@configurations")
+)
+
+
+def read_resources(kinds: list[Kind]) -> Right:
+    """To look up and list resources of these kinds."""
+    return replace(READ_RESOURCES, keys=_resources(*(kind.name for kind in kinds)))
+
+
+def register(kinds: tuple[Kind, ...]) -> tuple[Right, ...]:
+    """To register and unregister resources of these kinds, for the function that does; () where it has none."""
+    if not kinds:
+        return ()
+    sid = "Register" + "And".join(_camel(kind.section) for kind in kinds)
+    return (Right(sid, WRITE, "RegistryTable", keys=_resources(*(kind.name for kind in kinds))),)
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 QUOTA: Final = Right("Quota", ("dynamodb:GetItem", "dynamodb:UpdateItem"), "QuotaTable")
-STATE: Final = Right(
-    "State", ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"), "StateTable"
-)
+ITEMS: Final = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+STATE: Final = Right("State", ITEMS, "StateTable", keys=in_any_namespace("idempotency#*"))
 LOGS: Final = Right("Logs", ("logs:CreateLogStream", "logs:PutLogEvents"), "{}LogGroup")
 TRACES: Final = Right("Traces", ("xray:PutTraceSegments", "xray:PutTelemetryRecords"))
 LIST: Final = Right("List", (*LISTS["inference"], *LISTS["safety"]), condition="ListsBedrock")
@@ -58,9 +114,41 @@ APPLY_GUARDRAILS: Final = Right(
     "ApplyGuardrails", ("bedrock:ApplyGuardrail",), parameter="BedrockGuardrailArns", condition="AppliesGuardrails"
 )
 
+# The secrets that a run config names: whoever asks a provider, be it for its models alone, bears its key.
+GET_SECRET: Final = ("secretsmanager:GetSecretValue",)
+READ_VLLM_TOKEN: Final = Right("ReadVllmToken", GET_SECRET, parameter="VllmApiTokenSecretArn", condition="HasVllmToken")
+READ_UPSTREAM_KEY: Final = replace(
+    READ_VLLM_TOKEN, sid="ReadUpstreamKey", parameter="UpstreamApiKeySecretArn", condition="HasUpstreamKey"
+)
+READ_SECRETS: Final = replace(READ_VLLM_TOKEN, sid="ReadSecrets", parameter="SecretArns", condition="HasSecrets")
+READ_PARAMETERS: Final = Right(
+    "ReadParameters", ("ssm:GetParameter",), parameter="SsmParameterArns", condition="HasSsmParameters"
+)
+DECRYPT_SECRETS: Final = (
+    Right(  # whatever key a secret is encrypted with: where it is not AWS's own, its reader needs it
+        "DecryptSecrets", ("kms:Decrypt",), condition="ReadsSecrets", via=("secretsmanager", "ssm")
+    )
+)
+SECRETS: Final = (READ_VLLM_TOKEN, READ_UPSTREAM_KEY, READ_SECRETS, READ_PARAMETERS, DECRYPT_SECRETS)
+USE_KEY: Final = (
+    Right(  # of the tables, the bucket and the queue, which DynamoDB, S3 and SQS use for whoever calls them
+        "UseKey",
+        ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"),
+        parameter="KmsKeyArn",
+        condition="HasKmsKey",
+    )
+)
+
 # What the stores of `Api.stores` need, by the kind of store.
-DOCUMENTS: Final = Right("Documents", (*STATE.actions, "dynamodb:Query", "dynamodb:BatchGetItem"), "StateTable")
-JOBS: Final = Right("Jobs", DOCUMENTS.actions, "StateTable", condition="HasJobs")
+STORE: Final = (*ITEMS, "dynamodb:Query", "dynamodb:BatchGetItem")
+DOCUMENTS: Final = Right("Documents", STORE, "StateTable", keys=_documents("*"))
+JOBS: Final = Right(
+    "Jobs",
+    (*ITEMS, "dynamodb:Query"),
+    "StateTable",
+    condition="HasJobs",
+    keys=in_any_namespace("job#*", "jobs#*", "jobkey#*"),
+)
 SEND_JOBS: Final = Right("SendJobs", ("sqs:SendMessage",), "JobsQueue", condition="HasJobs")
 BLOBS: Final = Right(
     "Blobs",
@@ -77,6 +165,12 @@ OF_STORES: Final = {
     "blobs": (BLOBS, LIST_BLOBS),
 }
 
+
+def documents_of(api: str, collections: tuple[str, ...]) -> Right:
+    """To keep the documents of these collections, the only ones that the API has."""
+    return replace(DOCUMENTS, sid=f"DocumentsOf{_camel(api)}", keys=_documents(*collections))
+
+
 # The worker's own, which is only there with its queue and bucket.
 WORK_ON_JOBS: Final = Right(  # the last is what Lambda itself asks, as the function's role
     "WorkOnJobs",
@@ -90,7 +184,7 @@ WORK_ON_JOBS: Final = Right(  # the last is what Lambda itself asks, as the func
     "JobsQueue",
 )
 OF_WORKER: Final = (
-    DOCUMENTS,
+    replace(JOBS, sid="WorkerJobs", condition=""),
     WORK_ON_JOBS,
     replace(BLOBS, sid="WorkerBlobs", condition=""),
     replace(LIST_BLOBS, sid="WorkerListsBlobs", condition=""),

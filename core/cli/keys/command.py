@@ -115,16 +115,15 @@ def list_keys(*, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
     """List the keys: what is known of each, not the key itself."""
 
     async def work(store: "RegistryStore", _: "KeyStore") -> None:
-        from core.auth.key_format import KIND
+        from core.auth.key_format import KIND, USE
 
-        keys: list[Resource] = []
-        while page := await store.page(KIND, after=keys[-1].identifier if keys else "", limit=PAGE):
-            keys += page
+        keys = await _read_all(store, KIND)
+        uses = {use.identifier: use for use in await _read_all(store, USE)}
         if as_json:
-            print_json([_to_json(resource) for resource in keys])
+            print_json([_to_json(resource, uses.get(resource.identifier)) for resource in keys])
             return
         now = datetime.now(UTC).timestamp()
-        rows = (_row(resource, now) for resource in keys)
+        rows = (_row(resource, uses.get(resource.identifier), now) for resource in keys)
         print("\n".join(fixed_table(COLUMNS, rows)) if keys else "no keys")
 
     _run_with_store(options, work)
@@ -139,10 +138,11 @@ def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> Non
     """Remove a key from the registry, for good."""
 
     async def work(store: "RegistryStore", target: "KeyStore") -> None:
-        from core.auth.key_format import KIND
+        from core.auth.key_format import KIND, USE
 
         if not await store.delete(KIND, id_):
             raise click.ClickException(f"There is no key {id_}. `llambda keys list` lists those that exist.")
+        await store.delete(USE, id_)
         seconds = target.settings.registry.cache_seconds
         if as_json:
             print_json({"revoked": id_, "refused_within_seconds": seconds})
@@ -170,9 +170,16 @@ def _run_with_store(options: "StoreOptions", work: Work) -> None:
     asyncio.run(run())
 
 
-def _to_json(resource: "Resource") -> dict[str, Any]:
+async def _read_all(store: "RegistryStore", kind: str) -> "list[Resource]":
+    rows: list[Resource] = []
+    while page := await store.page(kind, after=rows[-1].identifier if rows else "", limit=PAGE):
+        rows += page
+    return rows
+
+
+def _to_json(resource: "Resource", use: "Resource | None" = None) -> dict[str, Any]:
     """Times in Unix seconds; of a key that is not usable its id alone."""
-    from core.auth.key_format import read
+    from core.auth.key_format import last_use, read
 
     key = read(resource)
     if key is None:
@@ -184,19 +191,20 @@ def _to_json(resource: "Resource") -> dict[str, Any]:
         "roles": list(key.roles),
         "created": resource.created,
         "expires": key.expires,
-        "last_used": key.last_used,
+        "last_used": max(last_use(use), key.last_used or 0) or None,
     }
 
 
-def _row(resource: "Resource", now: float) -> list[str]:
-    from core.auth.key_format import read
+def _row(resource: "Resource", use: "Resource | None", now: float) -> list[str]:
+    from core.auth.key_format import last_use, read
 
     key = read(resource)
     if key is None:
         return [resource.identifier, "(not usable)", "?", _day(resource.created), "?", "?"]
     expires = "never" if key.expires is None else "expired" if key.is_past(now) else _day(key.expires)
-    last_use = "never" if key.last_used is None else _day(key.last_used)
-    return [resource.identifier, key.name, ",".join(key.roles) or "-", _day(resource.created), expires, last_use]
+    seconds = max(last_use(use), key.last_used or 0)
+    used = _day(seconds) if seconds else "never"
+    return [resource.identifier, key.name, ",".join(key.roles) or "-", _day(resource.created), expires, used]
 
 
 def _day(seconds: int) -> str:

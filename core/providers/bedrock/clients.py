@@ -5,16 +5,19 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
 from core.config.answer_limits import AnswerLimits, Limits
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.frame.types import JsonObject
 from core.platform import aws_sdk as sdk
 from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
+from core.platform.secrets import mentions_reference
 from core.platform.slept import notice_closed
 from core.providers.http.connections import MOST_CONNECTIONS
+from core.providers.http.remote import Patience
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -26,6 +29,8 @@ MOST_PAGES: Final = 200
 MOST_ROWS: Final = 10_000
 ATTEMPTS: Final = 3  # of one call, by the SDK
 ROLE_SESSION_NAME: Final = "llambda"
+type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
+"""It becomes a part of a host's name, and must stay one part of it; the SDK says what else is no region."""
 
 
 class AwsConfig(BaseModel):
@@ -40,14 +45,14 @@ class AwsConfig(BaseModel):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    region_name: Annotated[str | None, USER] = None
+    region_name: Annotated[Region | None, USER] = None
     profile_name: str | None = None
     role_arn: Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None = None
-    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
+    endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
-    connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0
-    read_timeout: Annotated[PositiveFloat | None, USER] = 60.0
+    connect_timeout: Annotated[Patience | None, USER] = 60.0
+    read_timeout: Annotated[Patience | None, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
     limits: Limits = AnswerLimits()
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600
@@ -56,6 +61,10 @@ class AwsConfig(BaseModel):
     def _whole_keys(self) -> Self:
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
+        if mentions_reference(list(_keys(self).values())):
+            raise ValueError(
+                "AWS keys are not read by reference; assume a role with them (`role_arn`), or give them as they are"
+            )
         if self.aws_session_token is not None and self.aws_access_key_id is None:
             raise ValueError("`aws_session_token` belongs to an `aws_access_key_id`")
         return self

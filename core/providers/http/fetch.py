@@ -1,21 +1,19 @@
 """The one client that fetches what a caller names: public addresses only, bounded in time and size.
 
-An address is judged where its socket is made, so what was judged is what is connected to, whether DNS said it or the
-URL, and a name that has another address the next time gains nothing. A caller reads the same about a host that is
-refused as about one that does not exist or does not answer.
+An address is judged where its socket is made (`.sockets`). A caller reads the same about a host that is refused as about
+one that does not exist or does not answer.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 import logging
-import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from core.config.fetch import FetchConfig
 from core.frame.version import VERSION
 from core.platform.per_loop import PerLoop
-from core.providers.http.fetch_addresses import may_fetch_from
 from core.providers.http.fields import invalid_field
+from core.providers.http.sockets import socket_factory
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -102,21 +100,15 @@ class GuardedFetcher:
     def _connect(self, _: str) -> "ClientSession":
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
+        make = socket_factory("private" if self._config.allow_private_addresses else "public", "fetch")
         return ClientSession(
-            connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=self._make_socket),
+            connector=TCPConnector(resolver=self._resolver, use_dns_cache=False, socket_factory=make),
             headers=HEADERS,
             cookie_jar=DummyCookieJar(),
             timeout=ClientTimeout(total=None, sock_connect=self._config.connect_timeout),
             trust_env=False,
             auto_decompress=False,
         )
-
-    def _make_socket(self, address: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
-        family, kind, protocol, _, (host, *_) = address
-        if not may_fetch_from(host, private=self._config.allow_private_addresses):
-            log.warning("fetch: %s is not an address to fetch from", host)
-            raise PermissionError("not an address to fetch from")
-        return socket.socket(family, kind, protocol)
 
 
 def check_url(url: str, config: FetchConfig, param: str) -> "URL":

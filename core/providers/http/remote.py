@@ -2,8 +2,45 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+import re
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+from pydantic import BaseModel, Field, PrivateAttr
 
 from core.config.answer_limits import AnswerLimits
+
+if TYPE_CHECKING:
+    from core.platform.addresses import Reach
+
+HEADER_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
+
+type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Seconds to wait: some, and not for ever."""
+
+
+class RemoteConfig(BaseModel):
+    """The config of a provider that connects to a place which it names.
+
+    `reach` is where its connections may go, `media_reach` where a URL may lead that a request has and the remote may fetch.
+    Neither is a field: what makes a provider of the config knows who has named the place.
+    """
+
+    _reach: "Reach" = PrivateAttr("operator")
+    _media_reach: "Reach" = PrivateAttr("public")
+
+    @property
+    def reach(self) -> "Reach":
+        return self._reach
+
+    @property
+    def media_reach(self) -> "Reach":
+        return self._media_reach
+
+    def placed(self, reach: "Reach", media_reach: "Reach") -> Self:
+        """A copy for these."""
+        copy = self.model_copy()
+        copy._reach, copy._media_reach = reach, media_reach  # noqa: SLF001 - its own
+        return copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +50,7 @@ class Remote:
     `timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds; `limits` what is taken of an answer.
 
     `tls_verify` is False, True (the system's authorities) or the path of a CA bundle. Calls above `max_connections`,
-    if it is not 0, wait.
+    if it is not 0, wait. `reach` is where connections may go.
     """
 
     provider_id: str
@@ -23,6 +60,7 @@ class Remote:
     connect_timeout: float = 5.0
     tls_verify: bool | str = True
     max_connections: int = 0
+    reach: "Reach" = "operator"
     limits: AnswerLimits = field(default_factory=AnswerLimits)
 
 

@@ -33,6 +33,7 @@ from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import read_events
 from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object, retry_after_header
+from core.providers.http.sockets import socket_factory
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,10 @@ class UpstreamClient:
         basic = {"authorization": f"Basic {b64encode(userinfo.encode()).decode()}"} if userinfo else {}
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=remote.max_connections, ssl=_tls(remote.tls_verify), keepalive_timeout=60
+                limit=remote.max_connections,
+                ssl=_tls(remote.tls_verify),
+                keepalive_timeout=60,
+                socket_factory=socket_factory(remote.reach, f"provider {remote.provider_id}"),
             ),
             headers=JSON | basic | remote.headers,
             timeout=aiohttp.ClientTimeout(
@@ -262,6 +266,7 @@ def _error_of(provider_id: str, status: int, message: str, retry_after: str | No
         case 408 | 504:
             return UpstreamTimeout(f"Provider `{provider_id}` did not answer in time.")
         case 401 | 403:
-            return UpstreamFailed(f"Provider `{provider_id}` refused the stack's credentials.")
+            message = f"Provider `{provider_id}` refused the stack's credentials."
+            return UpstreamFailed(message, unauthorized=status == 401)  # noqa: PLR2004 - RFC 9110
         case _:
             return UpstreamFailed(f"Provider `{provider_id}` failed with HTTP status {status}.")

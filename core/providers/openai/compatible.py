@@ -3,19 +3,22 @@
 Source: https://platform.openai.com/docs/api-reference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
 from core.apis.shapes import check_chat, check_chunk, check_completion, check_embeddings
+from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.frame.types import Health, JsonObject, JsonStream, Wire
+from core.platform import secrets
 from core.platform.json_values import to_object
-from core.providers.http.remote import Credentials
+from core.providers.http.operators_key import call_with_key
+from core.providers.http.remote import HEADER_KEY, Credentials
 from core.providers.http.replies import health_of
-from core.providers.openai.config import KEY, Settings
+from core.providers.openai.config import Settings
 
 if TYPE_CHECKING:
     from core.providers.http.upstream import UpstreamClient
@@ -55,6 +58,7 @@ class OpenAICompatible:
     def warm(self) -> None:
         """Import the HTTP client now, at init, where Lambda gives a full CPU, rather than at the first call."""
         _ = self._http
+        secrets.warm(self._credentials.key)
 
     def with_provider_data(self, data: Mapping[str, Any]) -> "OpenAICompatible":
         """This provider with a caller's key, over the same connections; itself where `data` has none for it."""
@@ -62,7 +66,7 @@ class OpenAICompatible:
         if name is None:
             return self
         key, source = data[name], f"`{name}` in header {HEADER}"
-        if not isinstance(key, str) or not KEY.fullmatch(key):
+        if not isinstance(key, str) or not HEADER_KEY.fullmatch(key):
             raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
         return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
 
@@ -112,7 +116,8 @@ class OpenAICompatible:
     async def _list_entries(self) -> list[tuple[ServedModel, JsonObject]]:
         """The models that may be called, each with its entry in the listing."""
         listing = self._row.listing
-        answer = await self._http.get(listing.path, self._credentials, listing.headers or self._row.headers)
+        forms = listing.headers or self._row.headers
+        answer = await self._with_key(lambda key: self._http.get(listing.path, key, forms))
         match (
             cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
         ):
@@ -130,7 +135,7 @@ class OpenAICompatible:
         if not self._row.version:
             return ""
         try:
-            answer = await self._http.get(self._row.version, self._credentials, self._row.headers)
+            answer = await self._with_key(lambda key: self._http.get(self._row.version, key, self._row.headers))
         except ApiError:
             return ""
         match answer:
@@ -165,25 +170,34 @@ class OpenAICompatible:
         *,
         finite: bool = False,
     ) -> JsonObject:
-        self._check_call(request.model)
-        return await self._http.post(path, _json(body), self._credentials, self._row.headers, finite=finite)
+        self._check_call(request)
+        content = _json(body)
+        return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
-        self._check_call(request.model)
-        body = _json(self._cap_tokens(request))
-        return await self._http.stream(path, body, self._credentials, self._row.headers, check=check_chunk)
+        self._check_call(request)
+        content = _json(self._cap_tokens(request))
+        return await self._with_key(
+            lambda key: self._http.stream(path, content, key, self._row.headers, check=check_chunk)
+        )
+
+    async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
+        return await call_with_key(self._credentials, call)
 
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()
 
-    def _check_call(self, model: str) -> None:
-        if self._models is not None and model not in self._models:
+    def _check_call(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
+        if self._models is not None and request.model not in self._models:
             raise InvalidRequest(
                 f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"
             )
         if not self._has_key():
             example = f'{{"{self._row.data[0]}": "..."}}'
             raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
+        reach = "private" if self._settings.allow_private_urls else self._settings.media_reach
+        if (refused := find_refused_url(request, reach)) is not None:
+            raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
 
     def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> Wire:
         most, extra = self._settings.max_tokens, request.model_extra or {}

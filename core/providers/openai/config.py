@@ -1,27 +1,26 @@
 """The config of a remote that speaks OpenAI's HTTP API: one model per row, made when the row is configured."""
 
 from functools import cache
-import re
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.platform import secrets
 from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import Remote
+from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
-KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
-type Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
 
-
-class Settings(BaseModel):
+class Settings(RemoteConfig):
     """What every row has; each adds its URL and key fields under the names that it gives them.
 
-    `tls_verify` may be the path of a CA bundle. `max_tokens` bounds requests that set no bound. `model_type` and
+    `tls_verify` may be the path of a CA bundle. With `allow_private_urls` requests may name images and the like at private
+    addresses, which the remote fetches. `max_tokens` bounds requests that set no bound. `model_type` and
     `embedding_dimension` describe what the server lists, where its listing does not say. Of what it serves, only the
     `allowed_models` are listed and called, if any are named.
     """
@@ -31,8 +30,9 @@ class Settings(BaseModel):
 
     max_tokens: Annotated[PositiveInt | None, USER] = None
     tls_verify: bool | str = True
-    timeout: Annotated[PositiveFloat, USER] = 60.0  # seconds without a byte
-    connect_timeout: Annotated[PositiveFloat, USER] = 5.0  # seconds
+    allow_private_urls: bool = False
+    timeout: Annotated[Patience, USER] = 60.0  # seconds without a byte
+    connect_timeout: Annotated[Patience, USER] = 5.0  # seconds
     max_connections: int = MOST_CONNECTIONS
     limits: Limits = AnswerLimits()
     model_type: Annotated[ModelType, USER] = "llm"
@@ -46,12 +46,14 @@ class Settings(BaseModel):
             raise ValueError(f"give {_either(self.row.urls)}, and only one of them")
         if len(keys) > 1:
             raise ValueError(f"give {_either(self.row.keys)}, not both")
-        if self.credential() and not KEY.fullmatch(self.credential()):
+        if secrets.is_reference(self.credential()):
+            secrets.parse(self.credential())
+        elif self.credential() and not HEADER_KEY.fullmatch(self.credential()):
             raise ValueError(f"{_either(self.row.keys)} has a space or another character that a header cannot carry")
         return self
 
     def credential(self) -> str:
-        """The operator's key; empty if there is none."""
+        """The operator's key, or the reference of the secret that has it; empty if there is none."""
         keys = self._values(self.row.keys)
         default = "" if userinfo_of(self._url()) else self.row.default_key
         return keys[0].get_secret_value() if keys else default
@@ -65,6 +67,7 @@ class Settings(BaseModel):
             connect_timeout=self.connect_timeout,
             tls_verify=self.tls_verify,
             max_connections=self.max_connections,
+            reach=self.reach,
             limits=self.limits,
         )
 
@@ -97,7 +100,7 @@ def _either(names: tuple[str, ...]) -> str:
 def config_of(provider_type: str) -> type[Settings]:
     """The Config of a provider type that is a row of the table."""
     row = ROWS[provider_type]
-    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[Url | None, USER], None))
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[UpstreamUrl | None, USER], None))
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}

@@ -12,13 +12,15 @@ from pydantic import SecretStr, model_validator
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest
 from core.apis.safety import SafetyProvider, Violation
+from core.apis.usage import Meter
+from core.config.urls import UpstreamUrl
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable
 from core.frame.callers import CURRENT_CALL
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.providers.llama_guard.guard import LlamaGuard
 from core.providers.openai.compatible import OpenAICompatible
-from core.providers.openai.config import Settings, Url
+from core.providers.openai.config import Settings
 from core.providers.openai.rows import ROWS, Row
 
 PREFIX: Final = "sambanova/"  # Llama Stack's shields have it, for the library that it calls SambaNova with
@@ -32,8 +34,8 @@ class Config(Settings):
 
     row: ClassVar[Row] = ROWS["remote::sambanova"]
 
-    url: Url | None = None
-    base_url: Url | None = None
+    url: UpstreamUrl | None = None
+    base_url: UpstreamUrl | None = None
     api_key: SecretStr | None = None
     auth_credential: SecretStr | None = None
 
@@ -53,7 +55,9 @@ class _Charged:
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         reply = await self._remote.chat_completion(request)
         if (call := CURRENT_CALL.get()) is not None:
-            call.cause().add_usage(reply.get("usage"))
+            meter = Meter(request)
+            meter.feed(reply)
+            meter.charge(call.cause(), "whole")
         return reply
 
 
@@ -69,7 +73,7 @@ class SambaNovaGuard:
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
-        """What the model says of the last message."""
+        """What the model says, as any Llama Guard."""
         unprefixed = replace(shield, provider_resource_id=_model(shield))
         return await self._guard.run_shield(unprefixed, messages, params)
 

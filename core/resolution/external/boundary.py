@@ -49,7 +49,9 @@ class Foreign:
             return
         message = self._clean(" ".join(str(error).split()))
         summary = f"{type(error).__name__}: {message}" if message else type(error).__name__
-        log.debug("%s raised %s\n%s", self._what, summary, "".join(format_tb(trace)))
+        log.debug("%s raised %s", self._what, summary)
+        for frame in format_tb(trace):
+            log.debug("%s", " ".join(frame.split()))
         raise Unusable(f"{self._what} raised {summary}; mend it (LLAMBDA_LOGGING=all=debug shows where)") from None
 
     def _clean(self, message: str) -> str:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, SecretStr
 
 from core.config.places import Value
 from core.config.redact import names_secret
+from core.errors import ProviderUnavailable
+from core.platform.secrets import is_reference, parse, reveal
 from core.resolution.external.boundary import Foreign, Unusable, import_package
 from core.resolution.external.spec_files import REQUIREMENT
 from core.resolution.provider_types import ProviderSpec
@@ -57,6 +59,30 @@ def requirement_name(requirement: str) -> str:
 def secrets_of(values: Value) -> Collection[str]:
     """The texts that are secret by their type or by the name of their key, so that no message repeats them."""
     return set(_secrets(values, secret=False))
+
+
+async def reveal_secrets(config: BaseModel) -> BaseModel:
+    """The config with the secrets that its own fields refer to, as they are now.
+
+    Raises:
+        Unusable: one of them cannot be read.
+    """
+    fields = {name: value.get_secret_value() for name, value in vars(config).items() if isinstance(value, SecretStr)}
+    try:
+        values = {name: SecretStr(await reveal(text)) for name, text in fields.items() if is_reference(text)}
+    except ProviderUnavailable as failure:
+        raise Unusable(failure.message) from failure
+    return config.model_copy(update=values) if values else config
+
+
+def malformed_references(config: BaseModel) -> Iterator[tuple[str, str]]:
+    """Its own fields that refer to secrets in no known form, and what is wrong with each."""
+    for name, value in vars(config).items():
+        if isinstance(value, SecretStr) and is_reference(value.get_secret_value()):
+            try:
+                parse(value.get_secret_value())
+            except ValueError as wrong:
+                yield name, str(wrong)
 
 
 def _secrets(values: Value, *, secret: bool) -> Iterator[str]:

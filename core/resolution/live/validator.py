@@ -12,9 +12,11 @@ from core.config.overlay import Overlay, apply_overlay
 from core.config.problems import ConfigInvalid, Problem
 from core.errors import ApiError
 from core.frame.resources import Kind, Resource
-from core.resolution.check import available, check, checked_config, find
+from core.resolution.callers_parts import callers_reach, new_places
+from core.resolution.check import available, check, checked_config, config_class, find
 from core.resolution.external.compliance import NotCompliant
 from core.resolution.instances import connect, spec_of
+from core.resolution.live.hosts import find_refused_hosts
 from core.resolution.stack import close_all
 from core.services.configurations.overrides import ConfiguredProvider
 from core.stores.registry.port import RegistryStore
@@ -70,7 +72,9 @@ class RunConfigValidator:
         earlier = apply_overlay(self._loaded, before)
         old, new = _entries(earlier if earlier.config is not None else self._loaded), _entries(merged)
         problems += await self._orphans([key for key in old if key not in new])
+        problems += await self._shadows([key for key in new if key not in old], new)
         changed = [key for key in new if old.get(key, ("", None))[1] != new[key][1]]
+        problems += await self._refused_hosts(merged, changed)
         if ask and not problems:
             comparisons = (
                 self._find_unserved(kind, name, earlier, merged)
@@ -80,6 +84,18 @@ class RunConfigValidator:
             )
             problems = [problem for some in await asyncio.gather(*comparisons) for problem in some]
         return problems
+
+    async def _refused_hosts(self, merged: Loaded, changed: Iterable[tuple[str, str]]) -> list[Problem]:
+        """The hosts that callers name and may not, as their names resolve now."""
+        places: list[tuple[str, str]] = []
+        for api, name in changed:
+            part = merged.callers_parts.get((api, name))
+            path, entry = _entries(merged)[api, name]
+            spec = find(self._specs, api, entry, path)[0]
+            if part is not None and spec is not None:
+                here = merged.places.source_path(f"{path}.config")
+                places += [(f"{here}.{field}", url) for field, url in new_places(part, config_class(spec))]
+        return await find_refused_hosts(places, callers_reach(merged)) if places else []
 
     async def _orphans(self, removed: Iterable[tuple[str, str]]) -> list[Problem]:
         problems: list[Problem] = []
@@ -91,6 +107,19 @@ class RunConfigValidator:
             if users:
                 message = f"provider `{name}` serves {', '.join(users)}; unregister what it serves first"
                 problems.append(Problem("provider_id", message))
+        return problems
+
+    async def _shadows(self, added: Iterable[tuple[str, str]], entries: Entries) -> list[Problem]:
+        """Ids of new providers that would change what names mean; which names is not said: not everyone may see them."""
+        problems: list[Problem] = []
+        for api, name in added:
+            others = [other for other_api, other in entries if other_api == api and other != name]
+            rows = [(kind, row) for kind in manifest(api).kinds for row in await self._resources(kind)]
+            names = [*others, *(row.identifier for _, row in rows)]
+            served = {place.provider_id for kind, row in rows for place in _places(kind, row)}
+            if name in served or any(_begins(name, other) for other in names) or any(_begins(o, name) for o in others):
+                message = f"`{name}` is in use: names begin with it or are served by it, or it begins as another provider's id"
+                problems.append(Problem("provider_id", f"{message}; choose another"))
         return problems
 
     async def _find_unserved(self, kind: Kind, name: str, earlier: Loaded, merged: Loaded) -> list[Problem]:
@@ -155,6 +184,10 @@ class RunConfigValidator:
 
 def _entries(loaded: Loaded) -> Entries:
     return {(api, entry.provider_id): (path, entry) for api, path, entry in loaded.provider_entries()}
+
+
+def _begins(provider_id: str, name: str) -> bool:
+    return name.startswith(f"{provider_id}/")
 
 
 def _places(kind: Kind, resource: Resource) -> list[Resource]:

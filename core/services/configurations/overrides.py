@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 from core.config.overlay import MOST_PROBLEMS, Overlay, OverlayChange, OverlayRequest, merge_patch, with_override
 from core.config.problems import Problem
+from core.config.urls import origins_of
 from core.config.user_fields import secret_fields, select_user_fields, view
 from core.errors import shorten
 from core.frame.types import JsonObject
 from core.platform.suggestions import did_you_mean
 
 MOST_PATH: Final = 256  # bytes of the path of a field that is dropped
-PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +47,12 @@ def apply_overrides(
     overlay: Overlay,
     current: Iterable[ConfiguredProvider],
     original: Iterable[ConfiguredProvider],
+    owner: JsonObject | None = None,
 ) -> ProposedOverlay:
     """`overlay` with the request merged into it.
 
-    `current` are the providers under it, `original` those of the run config.
+    `current` are the providers under it, `original` those of the run config. Where the request says anew where a provider
+    is, that is the word of its `owner`.
 
     A field that has the value already is not overridden: that would hide a later change of the run config.
     """
@@ -68,15 +69,23 @@ def apply_overrides(
             continue
         fields, others = select_user_fields(type(provider.config), change.config)
         dropped += [shorten(f"{change.path}.config.{name}", MOST_PATH) for name in others]
-        earlier = overlay.get(change.api, {}).get(change.provider_id, {}).get("config", {})
+        earlier = overlay.get(change.api, {}).get(change.provider_id, {})
         values = view(provider.config)
         news = {name: value for name, value in fields.items() if value is None or value != values.get(name)}
         base = originals.get((change.api, change.provider_id), provider).config
-        config, lost = _withhold_secrets(merge_patch(earlier, news), news, base, provider.config)
+        config, lost, moved = _withhold_secrets(
+            merge_patch(earlier.get("config", {}), news), news, base, provider.config
+        )
         withheld += [f"{change.path}.config.{name}" for name in lost]
-        override: JsonObject = {"provider_type": provider.provider_type, "config": config}
+        override = new_override(provider.provider_type, config, owner if moved else earlier.get("owner"))
         overlay = with_override(overlay, change.api, change.provider_id, override | {"registered": provider.registered})
     return ProposedOverlay(overlay, "registered", tuple(problems), tuple(dropped), tuple(withheld))
+
+
+def new_override(provider_type: str, config: Mapping[str, Any], owner: JsonObject | None) -> JsonObject:
+    """Of a whole provider, registered by `owner`."""
+    override: JsonObject = {"provider_type": provider_type, "config": dict(config), "registered": True}
+    return override if owner is None else override | {"owner": owner}
 
 
 def _find_fault(
@@ -100,8 +109,8 @@ def _find_fault(
 
 def _withhold_secrets(
     override: JsonObject, news: Mapping[str, Any], base: BaseModel, current: BaseModel
-) -> tuple[JsonObject, list[str]]:
-    """The override without the secrets that its URL must not get, and the names of those that this request takes away.
+) -> tuple[JsonObject, list[str], bool]:
+    """The override without the secrets that its URL must not get, those that this request takes away, whether the URL moved.
 
     Whoever may change a URL must not be able to have a key sent to a host of their own. A secret of the run config
     (`base`) goes to the hosts of the run config alone; one that a user set goes to the host that was set at the time.
@@ -109,7 +118,7 @@ def _withhold_secrets(
     secrets = secret_fields(type(base))
     original = base.model_dump(mode="json")
     allowed, before, after = (
-        _origins(values) for values in (original, current.model_dump(mode="json"), original | override)
+        origins_of(values) for values in (original, current.model_dump(mode="json"), original | override)
     )
     moved = before != after
     # A secret that came with this very request was meant for the new host; an earlier one was not.
@@ -119,21 +128,4 @@ def _withhold_secrets(
     foreign = not set(after.values()) <= set(allowed.values())
     nulls = sorted(secrets - config.keys()) if foreign else []
     lost = {name for name in secrets - config.keys() if override.get(name) or (name in nulls and getattr(base, name))}
-    return config | dict.fromkeys(nulls), sorted(lost) if moved else []
-
-
-def _origins(values: Mapping[str, Any]) -> dict[str, object]:
-    """By field: scheme, host and port of the URL that it has."""
-    origins = {name: _origin(value) for name, value in values.items()}
-    return {name: origin for name, origin in origins.items() if origin is not None}
-
-
-def _origin(value: object) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port of a URL; None for a value that is no URL."""
-    if not isinstance(value, str) or "://" not in value:
-        return None
-    try:
-        parts = urlsplit(value)
-        return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
-    except ValueError:  # a port that is no number: an origin of its own, so that it never equals an allowed one
-        return (value, None, None)
+    return config | dict.fromkeys(nulls), sorted(lost) if moved else [], moved

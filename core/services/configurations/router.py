@@ -18,7 +18,12 @@ from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.callers import Principal
 from core.frame.types import JsonObject
 from core.routing.guard import Enforcement, Guard, Item
-from core.services.configurations.overrides import ConfiguredProvider, ProposedOverlay, apply_overrides
+from core.services.configurations.overrides import (
+    ConfiguredProvider,
+    ProposedOverlay,
+    apply_overrides,
+    new_override,
+)
 from core.services.configurations.versions import ChangeRequest, Versions
 from core.stores.configurations.port import Head
 
@@ -68,14 +73,14 @@ class ConfigurationsRouter:
             raise InvalidRequest("Give either `config`, or `revert_to` with a version.", param="config")
         changes = parse_overlay_request(request.config if request.revert_to is None else {})
         earlier = None if request.revert_to is None else await self._get_readable(str(request.revert_to))
-        validator = self._versions.validator
+        validator, owner = self._versions.validator, self._guard.owner
 
         def propose(overlay: Overlay) -> ProposedOverlay:
             if earlier is not None:
                 return ProposedOverlay(earlier.overlay, f"reverted to {earlier.version}")
-            return apply_overrides(changes, overlay, validator.list_providers(overlay), validator.list_providers({}))
+            current, original = validator.list_providers(overlay), validator.list_providers({})
+            return apply_overrides(changes, overlay, current, original, owner)
 
-        owner = self._guard.owner
         change = ChangeRequest(propose, owner, changes.based_on, force=request.force, dry_run=request.dry_run)
         version, proposed = await self._versions.put(change)
         head = Head() if request.dry_run else Head(version.version, version.version)
@@ -111,7 +116,7 @@ class ConfigurationsRouter:
         def propose(overlay: Overlay) -> ProposedOverlay:
             if request.provider_id in self._provider_ids(overlay):
                 raise Conflict(f"There is a provider `{request.provider_id}` already.", param="provider_id")
-            override = {"provider_type": request.provider_type, "config": request.config, "registered": True}
+            override = new_override(request.provider_type, request.config, self._guard.owner)
             added = with_override(overlay, request.api, request.provider_id, override)
             return ProposedOverlay(added, f"provider {request.provider_id} registered")
 

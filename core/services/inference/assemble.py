@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from core.apis.inference import Inference
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
+from core.routing.shields import ShieldPolicy
 from core.services.inference.router import InferenceRouter
 from core.services.inference.shielded import ShieldedInference
 from core.services.parts import Parts, surface_for
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     """`{"inference": ..., "native_inference": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
+    policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
 
     def inference(call: Call | None) -> Inference:
         """The stack itself gets no shields, nor does a shield's own guard model: it would be judged by itself forever."""
@@ -23,7 +25,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         router = InferenceRouter(models, providers, call, circuits)
         if call is None or call.internal:
             return router
-        return ShieldedInference(router, models, surface_for(parts, "safety", call.cause(internal=True)), call)
+        return ShieldedInference(router, models, surface_for(parts, "safety", call.cause(internal=True)), call, policy)
 
     return {"inference": inference, "native_inference": lambda call: _native(inference(call))}
 

@@ -1,7 +1,8 @@
 """The inference router: sends a request to one of its model's targets, and answers under the caller's model id."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from core.apis.inference import (
@@ -11,7 +12,9 @@ from core.apis.inference import (
     InferenceProvider,
     ModelType,
 )
-from core.errors import InvalidRequest, NotFound
+from core.apis.usage import Ending, Meter
+from core.config.media_urls import find_refused_url
+from core.errors import ApiError, InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker
@@ -41,32 +44,31 @@ class InferenceRouter:
         self._attempts = Failover(providers, circuits, call)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        targets = await self._route(request.model, "llm", "chat completions")
+        targets = await self._route(request, "llm", "chat completions")
         return await self._answer(request, targets, lambda at, name: at.chat_completion(_rename_model(request, name)))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        targets = await self._route(request.model, "llm", "chat completions")
-        chunks = await self._attempts.stream(
-            targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
+        targets = await self._route(request, "llm", "chat completions")
+        return await self._stream(
+            request, targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
         )
-        return self._relabel_stream(request, chunks)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        targets = await self._route(request.model, "llm", "completions")
+        targets = await self._route(request, "llm", "completions")
         return await self._answer(request, targets, lambda at, name: at.completion(_rename_model(request, name)))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
-        targets = await self._route(request.model, "llm", "completions")
-        chunks = await self._attempts.stream(
-            targets, lambda at, name: at.stream_completion(_request_usage(request, name))
+        targets = await self._route(request, "llm", "completions")
+        return await self._stream(
+            request, targets, lambda at, name: at.stream_completion(_request_usage(request, name))
         )
-        return self._relabel_stream(request, chunks)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        targets = await self._route(request.model, "embedding", "embeddings")
+        targets = await self._route(request, "embedding", "embeddings")
         return await self._answer(request, targets, lambda at, name: at.embeddings(_rename_model(request, name)))
 
-    async def _route(self, model: str, model_type: ModelType, operation: str) -> list[Target]:
+    async def _route(self, request: ModelRequest, model_type: ModelType, operation: str) -> list[Target]:
+        model = request.model
         try:
             resource = await self._models.get(model)
         except NotFound as unknown:
@@ -75,31 +77,53 @@ class InferenceRouter:
         kind: ModelType = resource.attributes["model_type"]
         if kind != model_type:
             raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
+        if (refused := find_refused_url(request, "operator")) is not None:  # whoever serves it: some fetch it
+            raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
         return targets_of(resource)
 
     async def _answer(self, request: ModelRequest, targets: list[Target], ask: Ask[JsonObject]) -> JsonObject:
-        try:
+        meter = Meter(request)
+        with self._charging(meter):
             reply = await self._attempts.answer(targets, ask)
-        except asyncio.CancelledError:  # somebody left; what the provider made until then it will never say
-            self._call.add_tokens(None)
-            raise
-        self._call.add_usage(reply.get("usage"))
+        meter.feed(reply)
+        meter.charge(self._call, "whole")
         reply["model"] = request.model
         return reply
+
+    async def _stream(
+        self, request: ChatRequest | CompletionRequest, targets: list[Target], ask: Ask[JsonStream]
+    ) -> JsonStream:
+        with self._charging(Meter(request)):
+            chunks = await self._attempts.stream(targets, ask)
+        return self._relabel_stream(request, chunks)
+
+    @contextmanager
+    def _charging(self, meter: Meter) -> Generator[None]:
+        """Where somebody leaves, or time is up: what the provider made until then it will never say."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            meter.charge(self._call, "left")
+            raise
 
     async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
         """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
         include_usage = bool((request.stream_options or {}).get("include_usage"))
-        usage: object = None
+        meter = Meter(request)
+        ending: Ending = "left"
         try:
             while (chunk := await self._next(chunks)) is not None:
-                usage = chunk.get("usage") or usage
+                meter.feed(chunk)
                 if not include_usage and _drop_usage(chunk):
                     continue
                 chunk["model"] = request.model
                 yield chunk
-        finally:  # once, by the last usage: some providers report the sum so far with every chunk
-            self._call.add_usage(usage)
+            ending = "whole"
+        except ApiError:
+            ending = "broken"
+            raise
+        finally:
+            meter.charge(self._call, ending)
             with ActingFor(self._caller):
                 await chunks.aclose()
 

@@ -8,8 +8,8 @@ from core.frame.callers import Call
 class Ticket(Protocol):
     """One admitted call; see `core.quota.quota.Ticket`."""
 
-    async def settle(self, tokens: int | None, further: int = 0) -> None:
-        """Correct what was reserved to the tokens used, where they are known, and add the `further` ones."""
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+        """Correct what was reserved to the tokens used, or, where they are None, to at least `least`; add the `further` ones."""
         ...
 
 
@@ -25,8 +25,8 @@ class Unlimited:
     """The admission of a stack without quota."""
 
     class _Ticket:
-        async def settle(self, tokens: int | None, further: int = 0) -> None:
-            del tokens, further
+        async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+            del tokens, further, least
 
     async def admit(self, call: Call, tokens: int | None) -> Ticket:
         del call, tokens

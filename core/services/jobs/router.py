@@ -72,7 +72,7 @@ def show_job(job: Job, counts: Counts) -> JobView:
         "ended_at": None if job.ended is None else int(job.ended),
         "deadline": int(job.deadline),
         "expires_at": job.expires,
-        "owner": job.owner or None,
+        "owner": job.principal.id or None,
         "progress": {"total": job.rows, "completed": counts.completed, "failed": counts.failed},
         "usage": {"total_tokens": sum(counts.tokens.values()), "models": dict(counts.tokens)},
         "error": _error(job.reason),

@@ -98,10 +98,8 @@ class JobService:
         if principal is None:
             return await self.jobs.page(kind, owner=None, after=after, limit=limit)
         guard = Guard(self.enforcement, principal)
-        page = await self.jobs.page(kind, owner=principal.id, after=after, limit=limit)
-        # Ids are unique among those whom one auth provider vouches for.
-        own = [job for job in page.jobs if job.principal.vouched_by == principal.vouched_by]
-        return JobPage([job for job in own if guard.allows("read", *_entity(job))], page.has_more)
+        page = await self.jobs.page(kind, owner=principal.identity, after=after, limit=limit)
+        return JobPage([job for job in page.jobs if guard.allows("read", *_entity(job))], page.has_more)
 
     async def cancel(self, job: Job) -> Job:
         """Stop it, and keep what was done; a job that has ended, or is stopping, stays as it is."""

@@ -8,4 +8,5 @@ from core.services.safety.router import SafetyRouter
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     """`{"safety": ...}`."""
     providers, shields = parts.providers("safety"), parts.registries["shield"]
-    return {"safety": lambda call: SafetyRouter(shields(call), providers, call)}
+    default = parts.safety.default_shield_id
+    return {"safety": lambda call: SafetyRouter(shields, providers, call, default)}

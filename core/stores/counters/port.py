@@ -14,7 +14,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A counter takes one more only while its counts are below these; None does not bound."""
+    """A counter takes more only while its counts are below these; None does not bound."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -35,12 +35,15 @@ class CounterStore(Protocol):
     Every method raises QuotaUnavailable when the store cannot be reached, or not in `patience` seconds.
     """
 
-    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
-        """Count one request and `tokens`, in one atomic conditional write: while both counts are below `below`."""
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int, requests: int = 1) -> Admission:
+        """Count `requests` and `tokens`, in one atomic conditional write: while both counts are below `below`.
+
+        However often it has to be sent, it counts once.
+        """
         ...
 
-    async def adjust(self, key: str, *, tokens: int) -> None:
-        """Add `tokens`, which may be negative; a counter that is not there (any more) stays away."""
+    async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
+        """Add both, which may be negative, once; a counter that is not there (any more) stays away."""
         ...
 
     async def read(self, key: str) -> Counts:

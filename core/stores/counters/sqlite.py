@@ -31,10 +31,10 @@ VERSION_1: Final = (
     "CREATE INDEX IF NOT EXISTS counters_by_expiry ON counters (expires)",
 )
 SCHEMA: Final = Schema("counters", (VERSION_1,))
-TAKE: Final = """INSERT INTO counters VALUES (?, ?, 1, ?, ?)
-    ON CONFLICT DO UPDATE SET requests = requests + 1, tokens = tokens + excluded.tokens
+TAKE: Final = """INSERT INTO counters VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens
     WHERE requests < ? AND tokens < ? RETURNING requests, tokens"""
-ADJUST: Final = "UPDATE counters SET tokens = tokens + ? WHERE namespace = ? AND key = ?"
+ADJUST: Final = "UPDATE counters SET requests = requests + ?, tokens = tokens + ? WHERE namespace = ? AND key = ?"
 READ: Final = "SELECT requests, tokens FROM counters WHERE namespace = ? AND key = ?"
 TIDY: Final = f"""DELETE FROM counters WHERE (namespace, key) IN
     (SELECT namespace, key FROM counters WHERE expires <= ? LIMIT {TIDY_ROWS})"""  # noqa: S608 - a constant
@@ -46,28 +46,37 @@ class SqliteCounters:
     """One connection, opened at the first call."""
 
     def __init__(
-        self, path: Path, *, namespace: str, patience: float = PATIENCE, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        namespace: str,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` gives Unix seconds, and may be set; `uptime` seconds that only ever pass."""
         self._path = path
         self._connection = InlineConnection(path, SCHEMA, owner=OWNER, unavailable=QuotaUnavailable, patience=patience)
         self._namespace = namespace
         self._clock = clock
+        self._uptime = uptime
+        self._started = clock() - uptime()
         self._tidy_minute = -1
         self._tidying: asyncio.Task[None] | None = None
 
-    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
-        """Count one request and `tokens` in one statement; the counts of a refusal are read after it."""
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int, requests: int = 1) -> Admission:
+        """Count in one statement; the counts of a refusal are read after it."""
         requests_below, tokens_below = _bound(below.requests), _bound(below.tokens)
         if requests_below > 0 and tokens_below > 0:
-            values = (self._namespace, key, tokens, expires, requests_below, tokens_below)
+            values = (self._namespace, key, requests, tokens, expires, requests_below, tokens_below)
             rows = await self._connection.execute(TAKE, *values)
             self._tidy_once_a_minute()
             if rows:
                 return Admission(admitted=True, counts=Counts(*rows[0]))
         return Admission(admitted=False, counts=await self.read(key))
 
-    async def adjust(self, key: str, *, tokens: int) -> None:
-        await self._connection.execute(ADJUST, tokens, self._namespace, key)
+    async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
+        await self._connection.execute(ADJUST, requests, tokens, self._namespace, key)
 
     async def read(self, key: str) -> Counts:
         rows = await self._connection.execute(READ, self._namespace, key)
@@ -83,11 +92,17 @@ class SqliteCounters:
         self._connection.close()
 
     def _tidy_once_a_minute(self) -> None:
-        now = self._clock()
+        now = self._now()
         minute = int(now // TIDY_SECONDS)
         if minute != self._tidy_minute and (self._tidying is None or self._tidying.done()):
             self._tidy_minute = minute
             self._tidying = asyncio.create_task(asyncio.to_thread(self._tidy, int(now)))
+
+    def _now(self) -> float:
+        """The clock's time, but never more than has passed: a clock that jumps ahead must not make counters expire."""
+        now, uptime = self._clock(), self._uptime()
+        self._started = min(self._started, now - uptime)
+        return self._started + uptime
 
     def _tidy(self, now: int) -> None:
         """Delete what has expired, over a connection of its own, which may wait."""

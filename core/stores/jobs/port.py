@@ -70,8 +70,8 @@ class Job:
 
     @property
     def owner(self) -> str:
-        """The principal's id, by which jobs are listed."""
-        return self.principal.id
+        """The principal's identity, by which jobs are listed, and keys are apart."""
+        return self.principal.identity
 
 
 @dataclass(frozen=True, slots=True)

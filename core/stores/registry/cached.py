@@ -11,7 +11,7 @@ from core.frame.resources import Resource
 from core.platform.ttl_cache import MOST, TtlCache
 from core.stores.registry.port import Check, RegistryStore
 
-type _Key = tuple[str, ...]  # kind and identifier, or kind, provider id and its own id
+type _Key = tuple[str, str]  # kind and identifier
 
 
 class CachedRegistry:
@@ -25,7 +25,7 @@ class CachedRegistry:
         clock: Callable[[], float] = time.monotonic,
         most: int = MOST,
     ) -> None:
-        """Start empty; beyond `most` resources, by either name, what was read first is forgotten first."""
+        """Start empty; beyond `most` resources what was read first is forgotten first."""
         self._store = store
         self._cache: TtlCache[_Key, Resource | None] = TtlCache(seconds, clock=clock, most=most)
 
@@ -33,14 +33,15 @@ class CachedRegistry:
         """The resource, at most `seconds` old, or None as of now."""
         return await self._cache.get((kind, identifier), lambda: self._store.get(kind, identifier))
 
-    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        """The first resource that stands for this name, at most `seconds` old, or None as of now."""
-        names = (kind, provider_id, provider_resource_id)
-        return await self._cache.get(names, lambda: self._store.find(*names))
-
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         """Read from the store: a page is never remembered."""
         return await self._store.page(kind, after=after, limit=limit)
+
+    async def page_at(
+        self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
+    ) -> list[Resource]:
+        """Read from the store, as every page."""
+        return await self._store.page_at(kind, provider_id, provider_resource_id, after=after, limit=limit)
 
     async def create(self, resource: Resource) -> Resource:
         """Store it; this process sees it at once."""
@@ -48,7 +49,6 @@ class CachedRegistry:
             return await self._store.create(resource)
         finally:
             self._forget(resource.kind, resource.identifier)
-            self._cache.forget((resource.kind, resource.provider_id, resource.provider_resource_id))
 
     async def replace(self, resource: Resource) -> bool:
         """Put it in the place of what is there; this process sees it at once."""
@@ -70,5 +70,4 @@ class CachedRegistry:
         await self._store.close()
 
     def _forget(self, kind: str, identifier: str) -> None:
-        """Under every name that it is remembered by."""
-        self._cache.forget_where(lambda row: row is not None and (row.kind, row.identifier) == (kind, identifier))
+        self._cache.forget((kind, identifier))

@@ -6,7 +6,7 @@ Each registration is two items, written and removed in one transaction:
     alias      pk = [namespace#]kind@provider_id@provider_resource_id  sk = identifier   body
 
 Namespace, kind and provider id are percent-encoded in keys, so none can hold a separator. The body, the
-resource as JSON, is in both: a look-up by either name is one read, and DynamoDB gives sort keys in
+resource as JSON, is in both: a look-up by either is one read, and DynamoDB gives sort keys in
 UTF-8 byte order.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html.
@@ -38,15 +38,17 @@ class DynamoRegistry:
         body = await self._body(kind, identifier) if is_storable(identifier) else None
         return None if body is None else decode(body)
 
-    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
-            return None
-        resources = await self._query(self._alias(kind, provider_id, provider_resource_id), after="", limit=1)
-        return resources[0] if resources else None
-
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         check_cursor(after)
         return await self._query(self._partition(kind), after=after, limit=limit)
+
+    async def page_at(
+        self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
+    ) -> list[Resource]:
+        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
+            return []
+        check_cursor(after)
+        return await self._query(self._alias(kind, provider_id, provider_resource_id), after=after, limit=limit)
 
     async def create(self, resource: Resource) -> Resource:
         name, alias = self._puts(resource)

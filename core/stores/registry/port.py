@@ -18,8 +18,10 @@ class RegistryStore(Protocol):
 
     async def get(self, kind: str, identifier: str) -> Resource | None: ...
 
-    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        """The first resource, in identifier order, that stands for this name within the provider, or None."""
+    async def page_at(
+        self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
+    ) -> list[Resource]:
+        """Of the resources that stand for this name within the provider at most `limit` after `after`, as `page` has them."""
         ...
 
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:

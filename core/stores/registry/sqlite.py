@@ -25,8 +25,9 @@ VERSION_1: Final = (
 )
 SCHEMA: Final = Schema("registry", (VERSION_1,))
 GET: Final = "SELECT body FROM resources WHERE namespace = ? AND kind = ? AND identifier = ?"
-FIND: Final = """SELECT body FROM resources
-    WHERE namespace = ? AND kind = ? AND provider_id = ? AND provider_resource_id = ? ORDER BY identifier LIMIT 1"""
+PAGE_AT: Final = """SELECT body FROM resources
+    WHERE namespace = ? AND kind = ? AND provider_id = ? AND provider_resource_id = ? AND identifier > ?
+    ORDER BY identifier LIMIT ?"""
 PAGE: Final = """SELECT body FROM resources
     WHERE namespace = ? AND kind = ? AND identifier > ? ORDER BY identifier LIMIT ?"""
 # The update changes nothing; it makes the row that is there come back in the same step.
@@ -49,14 +50,18 @@ class SqliteRegistry:
             return None
         return await self._first(GET, kind, identifier)
 
-    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
-            return None
-        return await self._first(FIND, kind, provider_id, provider_resource_id)
-
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         check_cursor(after)
         return [decode(body) for (body,) in await self._execute(PAGE, kind, after, limit)]
+
+    async def page_at(
+        self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
+    ) -> list[Resource]:
+        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
+            return []
+        check_cursor(after)
+        rows = await self._execute(PAGE_AT, kind, provider_id, provider_resource_id, after, limit)
+        return [decode(body) for (body,) in rows]
 
     async def create(self, resource: Resource) -> Resource:
         ((body,),) = await self._execute(CREATE, *_row(resource))

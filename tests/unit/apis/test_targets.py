@@ -43,7 +43,10 @@ def register(targets: Any, **more: Any) -> RegisterModel:
         ([entry(), entry(weight=2)], r"targets\[1\] in the metadata names a provider and a model that an earlier"),
         *[([entry(priority=value)], "lower ones are tried first") for value in (-1, 1.5, True, "1", None)],
         *[([entry(weight=value)], "a number above 0") for value in (0, -1, 1e7, True, "1", float("nan"), None)],
-        *[([entry(timeout=value)], "at most 900") for value in (0, 900.1, float("inf"), True, "1", None)],
+        *[
+            ([entry(timeout=value)], "at most 900")
+            for value in (0, 0.999, float("nan"), 900.1, float("inf"), True, "1", None)
+        ],
     ],
 )
 def test_a_list_of_targets_that_is_wrong_is_refused_with_what_is_wrong(targets: Any, message: str) -> None:
@@ -58,7 +61,7 @@ def test_a_list_of_targets_that_is_wrong_is_refused_with_what_is_wrong(targets: 
         [entry()],
         [entry(), entry(provider_id="c"), entry(provider_model_id="n")],
         [entry(priority=0, weight=0.5, timeout=900)],
-        [entry(priority=10**30, weight=1_000_000, timeout=0.1)],
+        [entry(priority=10**30, weight=1_000_000, timeout=1)],
         [entry(provider_id=str(i)) for i in range(MOST_TARGETS)],
     ],
 )

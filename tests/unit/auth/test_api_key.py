@@ -8,7 +8,7 @@ import pytest
 
 from core.auth.api_key import EXPIRED, LAST_USE_SECONDS, REFUSED, ApiKeyVerifier, Config, connect
 from core.auth.http import UNAVAILABLE, Http
-from core.auth.key_format import issue
+from core.auth.key_format import USE, issue, last_use
 from core.auth.verifier import Fit, Incoming, Services
 from core.errors import AuthUnavailable, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
@@ -21,7 +21,7 @@ NOW = 1_700_000_000
 
 
 class Failing(MemoryStore):
-    """Whose reads or writes fail."""
+    """Whose reads, if they are to, and writes fail."""
 
     fails_to_read = False
 
@@ -32,7 +32,7 @@ class Failing(MemoryStore):
         return await super().get(kind, identifier)
 
     @override
-    async def replace(self, resource: Resource) -> bool:
+    async def create(self, resource: Resource) -> Resource:
         self.writes += 1
         raise ProviderUnavailable("The DynamoDB table is throttling.")
 
@@ -41,9 +41,9 @@ class Slow(MemoryStore):
     """Whose writes take a turn of the event loop."""
 
     @override
-    async def replace(self, resource: Resource) -> bool:
+    async def create(self, resource: Resource) -> Resource:
         await asyncio.sleep(0)
-        return await super().replace(resource)
+        return await super().create(resource)
 
 
 @pytest.fixture
@@ -61,8 +61,7 @@ def keep(store: MemoryStore, *roles: str, expires: int | None = None) -> tuple[s
 
 
 def last_used(store: MemoryStore, resource: Resource) -> int | None:
-    used: int | None = store.rows[resource.kind, resource.identifier].attributes["last_used"]
-    return used
+    return last_use(store.rows.get((USE, resource.identifier))) or None
 
 
 async def refusal(verifier: ApiKeyVerifier, token: str) -> str:
@@ -83,7 +82,7 @@ async def test_a_key_without_roles_has_a_namespace_of_its_own(clock: Clock) -> N
     store = MemoryStore()
     token, resource = keep(store)
     found = await ApiKeyVerifier(store, clock=clock).verify(Incoming(token))
-    assert found == Principal(resource.identifier, {"namespaces": (resource.identifier,)}, "api_key")
+    assert found == Principal(resource.identifier, {"namespaces": (f"own:api_key:{resource.identifier}",)}, "api_key")
 
 
 def test_a_key_is_for_no_other_provider_even_when_it_is_cut_short() -> None:
@@ -195,8 +194,20 @@ async def test_the_last_use_is_stored_once_an_hour(clock: Clock) -> None:
     for _ in range(5):
         await verifier.verify(Incoming(token))
     assert (store.writes, last_used(store, resource)) == (2, NOW + LAST_USE_SECONDS)
-    changed = store.rows[resource.kind, resource.identifier]
-    assert changed == replace(resource, attributes=resource.attributes | {"last_used": NOW + LAST_USE_SECONDS})
+    assert store.rows[resource.kind, resource.identifier] == resource  # which only its maker writes
+
+
+async def test_a_key_whose_last_use_an_older_version_stored_is_used_as_long_ago(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = keep(store)
+    older = replace(resource, attributes=resource.attributes | {"last_used": NOW - LAST_USE_SECONDS + 1})
+    store.rows[resource.kind, resource.identifier] = older
+    verifier = ApiKeyVerifier(store, clock=clock)
+    await verifier.verify(Incoming(token))
+    assert store.writes == 0
+    clock.now = NOW + 1
+    await verifier.verify(Incoming(token))
+    assert (store.writes, last_used(store, resource)) == (1, NOW + 1)
 
 
 async def test_many_calls_at_once_store_the_last_use_once_for_each_key(clock: Clock) -> None:
@@ -250,7 +261,8 @@ async def test_a_key_that_another_revoked_is_refused_when_the_cache_is_over_and_
     await verifier.verify(Incoming(token))
     clock.now = NOW
     await verifier.verify(Incoming(token))  # remembered still, and its last use is due
-    assert store.rows == {}
+    assert (resource.kind, resource.identifier) not in store.rows
+    cache_clock.now = 30
     assert await refusal(verifier, token) == REFUSED
 
 

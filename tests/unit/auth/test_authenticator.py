@@ -144,6 +144,6 @@ async def test_a_provider_sees_the_request_without_its_secrets() -> None:
 
 
 def test_a_principal_without_attributes_shares_nothing_with_others() -> None:
-    assert make_principal("ada", {}, "custom").attributes == {"namespaces": ("ada",)}
-    assert make_principal("ada", {"roles": []}, "custom").attributes == {"namespaces": ("ada",)}
+    assert make_principal("ada", {}, "custom").attributes == {"namespaces": ("own:custom:ada",)}
+    assert make_principal("ada", {"roles": []}, "custom").attributes == {"namespaces": ("own:custom:ada",)}
     assert make_principal("ada", {"roles": ["a"]}, "custom").attributes == {"roles": ("a",)}

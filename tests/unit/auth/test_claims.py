@@ -6,13 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.auth.claims import DEFAULT_MAPPING, LEEWAY, attributes, check_audience, check_issuer, check_times, principal
+from core.auth.claims import (
+    DEFAULT_MAPPING,
+    LEEWAY,
+    attributes,
+    check_audience,
+    check_issuer,
+    check_times,
+    mapping_warnings,
+    principal,
+)
 from core.auth.verifier import make_principal
 from core.errors import Unauthenticated
 from core.frame.callers import CATEGORIES
 
 NOW = 1_800_000_000.0
 TIMES = st.floats(NOW - 2 * LEEWAY, NOW + 2 * LEEWAY) | st.floats(allow_nan=True) | st.integers()
+NAMES = st.sampled_from(["admin", "mallory admin", " admin", "own:v:ada"]) | st.text(min_size=1)
 WORDS = st.text(min_size=1).filter(lambda text: not any(letter.isspace() for letter in text))
 
 
@@ -48,11 +58,17 @@ def test_only_where_it_must_expire_a_token_needs_an_expiry() -> None:
     assert not valid({"exp": NOW - LEEWAY}, expires=False)
 
 
-@given(st.lists(WORDS), st.sampled_from(["groups", "team"]))
-def test_words_of_a_text_and_of_a_list_are_the_same_names(words: list[str], claim: str) -> None:
+@given(st.lists(WORDS), st.sampled_from(["scope", "scp"]))
+def test_words_of_a_scope_and_of_a_list_are_the_same_names(words: list[str], claim: str) -> None:
     once = list(dict.fromkeys(words))
     for value in (" ".join(words), "\n ".join(["", *words, ""]), words):
-        assert attributes({claim: value}, DEFAULT_MAPPING)["teams"] == once
+        assert attributes({claim: value}, {claim: "teams"})["teams"] == once
+
+
+@given(st.text(), st.sampled_from(["username", "roles", "realm.scope", "groups"]))
+def test_any_other_text_is_one_name_as_it_stands(text: str, claim: str) -> None:
+    expected = [text] if text.strip() else []
+    assert attributes({claim: text}, {claim: "roles"})["roles"] == expected
 
 
 def test_names_of_a_list_keep_their_blanks_and_what_is_no_text_is_left_out() -> None:
@@ -66,8 +82,53 @@ def test_names_of_a_list_keep_their_blanks_and_what_is_no_text_is_left_out() -> 
 
 
 def test_several_claims_make_one_attribute_in_the_order_of_the_mapping() -> None:
-    claims = {"username": "u a", "sub": "a b"}
+    claims = {"realm_access": {"roles": ["u", "a"]}, "roles": ["a", "b"]}
     assert attributes(claims, DEFAULT_MAPPING)["roles"] == ["a", "b", "u"]
+
+
+@given(st.dictionaries(st.sampled_from(["sub", "username", "preferred_username", "email", "name", "client_id"]), NAMES))
+def test_nobody_chooses_an_attribute_by_a_name(claims: dict[str, str]) -> None:
+    caller = principal({"sub": "ada", **claims}, DEFAULT_MAPPING, "v", private=True)
+    assert caller.attributes == {"namespaces": (f"own:{caller.identity}",)}
+
+
+def test_a_name_of_ones_own_is_nobody_elses() -> None:
+    ada = make_principal("ada", {}, "v w")
+    for taken in ("own:v%20w:ada", ada.attributes["namespaces"][0]):
+        eve = make_principal("eve", {"namespaces": ["x", taken], "roles": [taken]}, "z")
+        assert eve.attributes == {"namespaces": ("x",)}
+
+
+@pytest.mark.parametrize(
+    ("names", "category"),
+    [
+        ({"teams": ["a"]}, "namespaces"),
+        ({"namespaces": ["a"]}, "projects"),
+        ({"namespaces": ["a"], "projects": ["b"], "teams": ["c"]}, "roles"),
+    ],
+)
+def test_a_private_callers_resources_are_its_own_whatever_it_shares(names: dict[str, list[str]], category: str) -> None:
+    caller = make_principal("ada", names, "v", private=True)
+    assert caller.attributes[category] == ("own:v:ada",)
+    assert category not in make_principal("ada", names, "v").attributes
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "sub", "username", "preferred_username", "email", "upn", "name", "user", "clientId", "cognito:username",
+        "https://acme\\.example/nickname", "identity.login", "custom:role", "given-name", "user_name",
+    ],
+)  # fmt: skip
+def test_a_claim_that_users_choose_is_warned_of(claim: str) -> None:
+    (warning,) = mapping_warnings({claim: "roles", "roles": "roles"})
+    assert f"`{claim}` becomes roles" in warning
+
+
+def test_role_claims_are_not_warned_of() -> None:
+    assert not mapping_warnings(
+        {**DEFAULT_MAPPING, "user_roles": "roles", "scope": "roles", "org.tenant_id": "namespaces"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +208,7 @@ def test_a_mapped_scope_is_an_attribute_and_stays_a_scope() -> None:
 
 
 def test_scopes_alone_share_nothing_so_that_their_bearer_has_a_namespace() -> None:
-    assert make_principal("a", {"scopes": ["r"]}, "p").attributes == {"scopes": ("r",), "namespaces": ("a",)}
+    assert make_principal("a", {"scopes": ["r"]}, "p").attributes == {"scopes": ("r",), "namespaces": ("own:p:a",)}
     assert make_principal("a", {"scopes": ["r"], "teams": ["t"]}, "p").attributes == {"scopes": ("r",), "teams": ("t",)}
 
 

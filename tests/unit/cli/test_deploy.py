@@ -230,7 +230,7 @@ def test_functions_find_what_the_template_will_set(template: Template) -> None:
     assert "VLLM_API_TOKEN" not in plain
     pool = values(template, CreateUserPool="true", VllmApiTokenSecretArn="arn:s", UserPoolClientIds="more").variables()
     assert pool["COGNITO_CLIENT_IDS"] == "us-east-1_UserPoolClient,more"
-    assert pool["VLLM_API_TOKEN"] == "{{resolve:secretsmanager:arn:s}}"
+    assert pool["VLLM_API_TOKEN"] == "aws-secretsmanager:arn:s"
 
 
 def test_distribution_of_lambda_is_valid_with_what_the_template_sets(deploy: Deploy) -> None:

@@ -134,6 +134,7 @@ set it or write ${env.VLLM_URL:=default}
         "container_image",
         "image_name",
         "vector_stores",
+        "safety",
     ],
 )
 def test_no_shape_of_any_section_makes_loading_fail(key: str, value: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 import pytest
 
-from core.config.policy import AccessRule, Condition, parse_condition, resource_pattern
+from core.config.policy import AccessRule, Condition, parse_condition, resource_matcher
 from tests.unit.config.documents import loaded, problems
 
 POLICY = "server.auth.access_policy"
@@ -140,7 +140,7 @@ def test_any_other_condition_is_refused_with_the_forms(text: str) -> None:
     ],
 )
 def test_a_resource_of_a_rule_means(text: str, name: str, matches: bool) -> None:  # noqa: FBT001 - a case of the table
-    assert (resource_pattern(text).fullmatch(name) is not None) is matches
+    assert resource_matcher(text)(name) is matches
 
 
 def stands_for(pattern: str, text: str) -> bool:
@@ -154,9 +154,30 @@ def stands_for(pattern: str, text: str) -> bool:
 
 @given(st.text("ab*.\n:[", min_size=1, max_size=8), st.text("ab*.\n:[", max_size=8))
 def test_wildcards_match_what_their_definition_does(pattern: str, text: str) -> None:
-    assert (resource_pattern(f"model::{pattern}").fullmatch(f"model::{text}") is not None) is stands_for(pattern, text)
+    assert resource_matcher(f"model::{pattern}")(f"model::{text}") is stands_for(pattern, text)
 
 
 def test_an_id_cannot_make_a_wildcard_slow() -> None:
     """It would take longer than anybody waits, if it tried every place for every piece."""
-    assert resource_pattern(f"model::{'*a' * 30}*b").fullmatch(f"model::{'a' * 2_000}") is None
+    assert not resource_matcher(f"model::{'*a' * 30}*b")(f"model::{'a' * 2_000}")
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "(.*)*b", "(a|a)*b", ".*.*.*.*x", "(a?){40}b"])
+def test_no_pattern_of_a_policy_takes_long_whatever_the_name(pattern: str) -> None:
+    """With Python's own engine most of these would not end."""
+    assert not resource_matcher(f"regex:model::{pattern}")(f"model::{'a' * 5_000}")
+
+
+@pytest.mark.parametrize("pattern", ["model::(?!internal).*", "model::(?<=a)b", r"model::(a)\1", "model::(?>a+)b"])
+def test_what_cannot_be_done_in_linear_time_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="must do without look-around and back-references"):
+        resource_matcher(f"regex:{pattern}")
+
+
+def test_a_pattern_is_about_the_whole_name_whatever_parts_it_has() -> None:
+    matches = resource_matcher("regex:(?i)model::a|model::B")
+    assert [matches(name) for name in ("model::A", "MODEL::b", "model::ab", "xmodel::a", "model::a\n")] == [
+        *(True, True), *(False, False, False),
+    ]  # fmt: skip
+    assert not resource_matcher("regex:model::.")("model::\ud800x")
+    assert resource_matcher("regex:model::.")("model::\ud800")

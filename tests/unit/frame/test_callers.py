@@ -19,9 +19,11 @@ def test_every_report_is_charged_once_whoever_made_it(reports: list[tuple[bool, 
         (further if caused else call).add_tokens(tokens)
     own = [tokens for caused, tokens in reports if not caused and tokens is not None]
     others = sum(tokens or 0 for caused, tokens in reports if caused)
-    unknown = not own or any(tokens is None for _, tokens in reports)
+    silent = any(tokens is None for _, tokens in reports)
     assert call.tokens == (None if not own and not others else sum(own) + others)
-    assert further.end(failed=failed) == Charge(None if unknown and not failed else sum(own), others)
+    assert further.end(failed=failed) == (
+        Charge(None, others, sum(own)) if silent or not (own or failed) else Charge(sum(own), others)
+    )
     assert call.ledger.closed
 
 
@@ -30,7 +32,7 @@ def test_a_caused_call_is_observed_in_the_callers_line_but_does_not_name_it() ->
     call.observed.model = "mine"
     caused, internal = call.cause(), call.cause(internal=True)
     internal.observed.model, internal.observed.provider = "guard", "g"
-    internal.add_usage({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3})
+    internal.observed.add_usage({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3})
     with caused.observed.upstream:
         pass
     assert (call.observed.model, call.observed.provider, call.observed.tokens) == (

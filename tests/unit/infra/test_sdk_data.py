@@ -166,11 +166,11 @@ def test_a_client_of_each_service_can_be_made_of_what_is_left(tmp_path: Path) ->
         client.close()
 
 
-def test_a_package_without_blobs_and_queue_has_no_description_of_s3_and_sqs(tmp_path: Path) -> None:
+def test_a_package_without_blobs_queue_and_secrets_has_no_description_of_their_services(tmp_path: Path) -> None:
     data = copied(tmp_path)
     trim_sdk_data(data, {"core.stores.answers.dynamodb"})
     loader = botocore.loaders.Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
-    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3", "sqs"})
+    assert sorted(loader.list_available_services(MODEL)) == sorted({*SERVICES} - {"s3", "sqs", "secretsmanager", "ssm"})
 
 
 def test_an_operation_that_botocore_has_no_more_stops_the_build(

@@ -11,8 +11,8 @@ from yarl import URL
 
 from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest
+from core.platform.addresses import may_connect
 from core.providers.http.fetch import check_url, redirect_target
-from core.providers.http.fetch_addresses import may_fetch_from
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "192.0.1.1", "223.255.255.255", "2606:4700::1111"]
 PRIVATE = [
@@ -72,35 +72,39 @@ v4 = st.ip_addresses(v=4)
 v6 = st.ip_addresses(v=6)
 
 
+def may_fetch(address: str, *, private: bool) -> bool:
+    return may_connect(address, 443, "private" if private else "public")
+
+
 @pytest.mark.parametrize("address", PUBLIC)
 @pytest.mark.parametrize("private", [False, True])
 def test_a_public_address_may_be_fetched_from(address: str, *, private: bool) -> None:
-    assert may_fetch_from(address, private=private)
+    assert may_fetch(address, private=private)
 
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_private_address_may_be_fetched_from_only_when_the_operator_says_so(address: str) -> None:
-    assert not may_fetch_from(address, private=False)
-    assert may_fetch_from(address, private=True)
+    assert not may_fetch(address, private=False)
+    assert may_fetch(address, private=True)
 
 
 @pytest.mark.parametrize("address", [*NEVER, *NO_ADDRESSES])
 def test_special_and_metadata_addresses_and_what_is_none_are_never_fetched_from(address: str) -> None:
-    assert not may_fetch_from(address, private=False)
-    assert not may_fetch_from(address, private=True)
+    assert not may_fetch(address, private=False)
+    assert not may_fetch(address, private=True)
 
 
 @given(v4 | v6)
 def test_what_python_calls_not_global_is_never_public(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global or address.is_multicast:
-        assert not may_fetch_from(str(address), private=False)
+        assert not may_fetch(str(address), private=False)
 
 
 @given(v4)
 def test_an_ipv4_address_that_python_calls_global_is_public_but_for_a_few(address: IPv4Address) -> None:
     few = [ip_network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "224.0.0.0/4")]
     if address.is_global and not any(address in each for each in few):
-        assert may_fetch_from(str(address), private=False)
+        assert may_fetch(str(address), private=False)
 
 
 @given(v4, st.booleans(), st.sampled_from(["::ffff:0:0", "64:ff9b::"]))
@@ -110,31 +114,77 @@ def test_an_ipv4_address_in_ipv6s_clothes_is_judged_as_itself(
     prefix: str,
 ) -> None:
     clothed = IPv6Address(int(IPv6Address(prefix)) | int(address))
-    assert may_fetch_from(str(clothed), private=private) == may_fetch_from(str(address), private=private)
+    assert may_fetch(str(clothed), private=private) == may_fetch(str(address), private=private)
 
 
 @given(v4, st.sampled_from(["::", "::ffff:0:0:0", "64:ff9b:1::"]))
 def test_an_ipv4_address_in_any_other_ipv6_form_is_refused(address: IPv4Address, prefix: str) -> None:
     clothed = IPv6Address(int(IPv6Address(prefix)) | int(address))
-    assert not may_fetch_from(str(clothed), private=False)
+    assert not may_fetch(str(clothed), private=False)
 
 
 @given(v4)
 def test_6to4_and_teredo_are_refused_whatever_they_hold(address: IPv4Address) -> None:
     for base, shift in ((0x2002 << 112, 80), (0x2001_0000 << 96, 64), (0x2001_0000 << 96, 0)):
-        assert not may_fetch_from(str(IPv6Address(base | int(address) << shift)), private=True)
+        assert not may_fetch(str(IPv6Address(base | int(address) << shift)), private=True)
 
 
 @given(v6)
 def test_no_ipv6_address_outside_of_global_unicast_is_public_by_itself(address: IPv6Address) -> None:
     clothed = any(address in ip_network(each) for each in ("::ffff:0:0/96", "64:ff9b::/96"))
-    if may_fetch_from(str(address), private=False) and not clothed:
+    if may_fetch(str(address), private=False) and not clothed:
         assert address in ip_network("2000::/3")
+
+
+@given(v4 | v6, st.integers(1, 65535))
+def test_each_reach_has_what_the_narrower_one_has(address: IPv4Address | IPv6Address, port: int) -> None:
+    public, private, operators = (may_connect(str(address), port, reach) for reach in ("public", "private", "operator"))
+    assert public <= private <= operators
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "0.0.0.0", "198.18.0.1", "2001:db8::1", "fd12::1"])  # noqa: S104 - a text
+def test_an_operator_may_name_what_no_fetch_reaches(address: str) -> None:
+    assert may_connect(address, 8000, "operator")
+
+
+@given(st.integers(0xA9FE0000, 0xA9FEFFFF))
+def test_nobody_reaches_a_link_local_address_in_whatever_clothes(number: int) -> None:
+    prefixes = (0, 0xFFFF << 32, 0xFFFF << 48, 0x64FF9B << 96, 0x64FF9B0001 << 80)
+    forms = [IPv4Address(number), *(IPv6Address(prefix | number) for prefix in prefixes)]
+    forms += [IPv6Address(0x2002 << 112 | number << 80), IPv6Address(0x2001_0000 << 96 | number ^ 0xFFFF_FFFF)]
+    assert not any(may_connect(str(form), 80, "operator") for form in forms)
+
+
+@pytest.mark.parametrize(
+    ("value", "address", "port", "may"),
+    [
+        ("127.0.0.1:9001", "127.0.0.1", 9001, False),
+        ("127.0.0.1:9001", "127.3.2.1", 9001, False),
+        ("127.0.0.1:9001", "0.0.0.0", 9001, False),  # noqa: S104 - a text
+        ("127.0.0.1:9001", "::1", 9001, False),
+        ("127.0.0.1:9001", "::ffff:127.0.0.1", 9001, False),
+        ("[::1]:9001", "127.0.0.1", 9001, False),
+        ("localhost:9001", "127.0.0.1", 9001, False),
+        ("127.0.0.1:9001", "127.0.0.1", 9002, True),
+        ("127.0.0.1:9001", "10.0.0.1", 9001, True),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.1", 2000, False),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.2", 2001, False),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.2", 2000, True),
+        ("http://10.0.0.1:80/x", "10.0.0.1", 80, False),
+        ("http://10.0.0.1:80/x", "127.0.0.1", 80, True),
+        ("", "127.0.0.1", 80, True),
+    ],
+)
+def test_where_the_environment_says_that_work_is_given_out_nobody_connects(
+    monkeypatch: pytest.MonkeyPatch, value: str, address: str, port: int, *, may: bool
+) -> None:
+    monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", value)
+    assert may_connect(address, port, "operator") == may
 
 
 @given(st.text())
 def test_any_text_is_judged_without_an_error(text: str) -> None:
-    if may_fetch_from(text, private=True):
+    if may_fetch(text, private=True):
         assert ip_address(text).version in {4, 6}
 
 

@@ -28,22 +28,22 @@ class MemoryCounters:
     warmed: bool = False
     closed: bool = False
 
-    async def take(self, key: str, *, tokens: int, below: Limit, expires: int) -> Admission:
+    async def take(self, key: str, *, tokens: int, below: Limit, expires: int, requests: int = 1) -> Admission:
         self.takes.append(key)
         await self._reached()
         there = self.rows.get(key, Counts())
         full = below.requests is not None and there.requests >= below.requests
         if full or (below.tokens is not None and there.tokens >= below.tokens):
             return Admission(admitted=False, counts=there)
-        self.rows[key] = Counts(there.requests + 1, there.tokens + tokens)
+        self.rows[key] = Counts(there.requests + requests, there.tokens + tokens)
         self.expiries[key] = expires
         return Admission(admitted=True, counts=self.rows[key])
 
-    async def adjust(self, key: str, *, tokens: int) -> None:
+    async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
         self.adjusts.append(key)
         await self._reached()
         if key in self.rows:
-            self.rows[key] = Counts(self.rows[key].requests, self.rows[key].tokens + tokens)
+            self.rows[key] = Counts(self.rows[key].requests + requests, self.rows[key].tokens + tokens)
 
     async def read(self, key: str) -> Counts:
         await self._reached()

@@ -40,6 +40,7 @@ class Counting(RuleBasedStateMachine):
         )
         self.shards = min(shards, max(1, requests))
         self.held: dict[int, list[int]] = defaultdict(list)
+        self.counted: dict[int, int] = defaultdict(int)
         self.largest = 0
         self.runner = asyncio.Runner()
 
@@ -48,17 +49,18 @@ class Counting(RuleBasedStateMachine):
         if hasattr(self, "runner"):
             self.runner.close()
 
-    @rule(target=tickets, tokens=st.none() | st.integers(0, 50))
-    def call(self, tokens: int | None) -> tuple[Ticket, int, int] | None:
+    @rule(target=tickets, tokens=st.none() | st.integers(0, 50), parts=st.just(1) | st.integers(1, 6))
+    def call(self, tokens: int | None, parts: int) -> tuple[Ticket, int, int] | None:
         reserved = self.reservation(tokens)
-        held = self.held[self.window()]
-        ticket = self.run(self.admitted(tokens))
+        held, counted = self.held[self.window()], self.counted[self.window()]
+        ticket = self.run(self.admitted(tokens, parts))
         room = self.tokens is None or tokens is None or sum(held) + reserved <= self.tokens
         if self.shards == 1 or self.tokens is None:
-            assert (ticket is not None) == (len(held) < self.requests and room)
+            assert (ticket is not None) == (counted + parts <= self.requests and room)
         if ticket is None:
             return None
         held.append(reserved)
+        self.counted[self.window()] += parts
         self.largest = max(self.largest, reserved)
         return ticket, self.window(), len(held) - 1
 
@@ -80,8 +82,8 @@ class Counting(RuleBasedStateMachine):
 
     @invariant()
     def no_window_admits_more_than_its_limit(self) -> None:
-        for held in self.held.values() if hasattr(self, "held") else ():
-            assert len(held) <= self.requests
+        for counted in self.counted.values() if hasattr(self, "held") else ():
+            assert counted <= self.requests
 
     @invariant()
     def the_store_has_what_is_reserved_and_what_was_settled(self) -> None:
@@ -89,7 +91,7 @@ class Counting(RuleBasedStateMachine):
             return
         for window, held in self.held.items():
             rows = [row for key, row in self.bench.counters.rows.items() if f":minute:{window}" in key]
-            assert sum(row.requests for row in rows) == len(held)
+            assert sum(row.requests for row in rows) == self.counted[window]
             assert sum(row.tokens for row in rows) == sum(held)
 
     def window(self) -> int:
@@ -100,9 +102,9 @@ class Counting(RuleBasedStateMachine):
             return 0
         return tokens or max(1, min(DEFAULT, self.tokens))
 
-    async def admitted(self, tokens: int | None) -> Ticket | None:
+    async def admitted(self, tokens: int | None, parts: int) -> Ticket | None:
         try:
-            return await self.bench.quota.admit(user(), tokens)
+            return await self.bench.quota.admit(user(), tokens, parts)
         except QuotaExceeded:
             return None
 

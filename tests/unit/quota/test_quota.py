@@ -53,7 +53,7 @@ async def test_a_new_window_begins_at_its_first_instant() -> None:
 async def test_a_counter_outlives_its_window_for_calls_under_way() -> None:
     b = bench(period="minute", max_tokens=100)
     ticket = await b.quota.admit(user(), 60)
-    assert b.counters.expiries == {f"quota:user:issuer:ada:minute:{int(NOON) // 60}": int(NOON) + 60 + 3600}
+    assert b.counters.expiries == {f"quota:user:issuer:ada:minute:{int(NOON) // 60}": int(NOON) + 2 * 60 + 3600}
     b.clock.now += 90
     await ticket.settle(10)
     assert b.counters.total() == Counts(1, 10)
@@ -148,6 +148,47 @@ async def test_only_the_first_settling_counts() -> None:
         ticket = await b.quota.admit(user(), 20)
         await asyncio.gather(ticket.settle(first), ticket.settle(then))
     assert b.counters.total() == Counts(2, 30)
+
+
+@pytest.mark.parametrize(("least", "stays"), [(0, 60), (59, 60), (95, 95), (10**30, MOST_TOKENS)])
+async def test_what_came_of_an_answer_that_nobody_waited_for_is_charged_where_it_is_more(
+    least: int, stays: int
+) -> None:
+    b = bench(max_tokens=100)
+    await (await b.quota.admit(user(), 60)).settle(None, 0, least)
+    assert b.counters.rows == {ADA: Counts(1, stays)}
+
+
+@pytest.mark.parametrize(("asked", "reserved"), [(-5, 70), (-80, 80), (-(10**30), 500)])
+async def test_a_bound_that_may_not_be_heeded_raises_the_reservation_and_never_lowers_it(
+    asked: int, reserved: int
+) -> None:
+    b = bench(max_tokens=500, default_max_tokens=70)
+    await b.quota.admit(user(), asked)
+    assert b.counters.rows == {ADA: Counts(1, reserved)}
+
+
+async def test_a_batch_counts_each_part_all_or_none_and_its_refusal_says_how_many_are_left() -> None:
+    b = bench(authenticated_max_requests=10, max_tokens=100)
+    ticket = await b.quota.admit(user(), 30, 7)
+    assert (ticket.headers["ratelimit-remaining"], b.counters.rows) == ("3", {ADA: Counts(7, 30)})
+    for parts in (4, 11, 10**30):
+        with pytest.raises(QuotaExceeded, match=f"this is {parts} requests, and 3 of 10 are left") as refusal:
+            await b.quota.admit(user(), 30, parts)
+        assert refusal.value.headers["ratelimit-remaining"] == "3"
+    with pytest.raises(QuotaExceeded, match="3 of 10"):
+        await b.quota.admit(user(), 71, 3)
+    assert b.counters.rows == {ADA: Counts(7, 30)}
+    await b.quota.admit(user(), 70, 3)
+    assert (await refused(b)).message == "Quota exceeded"
+    await ticket.settle(0)
+    assert b.counters.rows == {ADA: Counts(10, 70)}
+
+
+async def test_in_the_shadow_a_batch_counts_each_part_too() -> None:
+    b = bench(shadow=True, authenticated_max_requests=3)
+    assert (await b.quota.admit(user(), None, 5)).headers["ratelimit-remaining"] == "0"
+    assert b.counters.total() == Counts(5, 0)
 
 
 async def test_without_a_limit_on_tokens_none_are_written() -> None:

@@ -1,21 +1,22 @@
 """A client's counter in several parts: the limit is the same."""
 
 import asyncio
+from typing import override
 
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.errors import QuotaExceeded
+from core.errors import QuotaExceeded, QuotaUnavailable
 from core.quota.memory import Memory
 from core.quota.quota import Quota, Ticket
 from core.stores.counters.port import Counts
 from tests.unit.quota.fakes import EVENING, MemoryCounters, bench, user
 
 
-async def outcome(quota: Quota, tokens: int | None = None) -> Ticket | QuotaExceeded:
+async def outcome(quota: Quota, tokens: int | None = None, parts: int = 1) -> Ticket | QuotaExceeded:
     try:
-        return await quota.admit(user(), tokens)
+        return await quota.admit(user(), tokens, parts)
     except QuotaExceeded as refusal:
         return refusal
 
@@ -31,6 +32,53 @@ def test_exactly_the_limit_is_admitted_however_it_is_spread(limit: int, shards: 
     assert sum(isinstance(result, Ticket) for result in outcomes) == limit
     assert b.counters.total() == Counts(limit, 0)
     assert len(b.counters.rows) <= min(shards, max(1, limit))
+
+
+BATCHES = st.lists(st.integers(1, 15), min_size=1, max_size=25)
+
+
+@given(limit=st.integers(1, 40), shards=st.integers(1, 12), batches=BATCHES, seed=st.integers(0, 5))
+def test_batches_at_once_never_pass_the_limit_and_leave_nothing_of_those_that_are_refused(
+    limit: int, shards: int, batches: list[int], seed: int
+) -> None:
+    b = bench(seed=seed, authenticated_max_requests=limit, max_tokens=10**6, shards=shards)
+
+    async def crowd() -> list[Ticket | QuotaExceeded]:
+        return await asyncio.gather(*(outcome(b.quota, 2, parts) for parts in batches))
+
+    outcomes = zip(batches, asyncio.run(crowd()), strict=True)
+    admitted = [parts for parts, result in outcomes if isinstance(result, Ticket)]
+    assert sum(admitted) <= limit
+    assert b.counters.total() == Counts(sum(admitted), 2 * len(admitted))
+
+
+async def test_a_batch_that_no_shard_has_room_for_is_taken_from_several() -> None:
+    b = bench(authenticated_max_requests=20, max_tokens=1000, shards=5)
+    ticket = await b.quota.admit(user(), 30, 15)
+    assert b.counters.total() == Counts(15, 30)
+    with pytest.raises(QuotaExceeded, match="6 requests, and 5 of 20 are left"):
+        await b.quota.admit(user(), 30, 6)
+    assert b.counters.total() == Counts(15, 30)
+    await b.quota.admit(user(), 30, 5)
+    await ticket.settle(7)
+    assert b.counters.total() == Counts(20, 37)
+    assert isinstance(await outcome(b.quota), QuotaExceeded)
+
+
+async def test_parts_that_cannot_be_given_back_stay_counted_and_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Forgetful(MemoryCounters):
+        @override
+        async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
+            raise QuotaUnavailable("away")
+
+    b = bench(counters=Forgetful(), authenticated_max_requests=20, shards=5)
+    await b.quota.admit(user(), None, 15)
+    with pytest.raises(QuotaExceeded):
+        await b.quota.admit(user(), None, 6)
+    assert b.counters.total() == Counts(20, 0)
+    assert "requests stay counted that were refused" in caplog.text
 
 
 async def test_calls_begin_at_different_shards() -> None:

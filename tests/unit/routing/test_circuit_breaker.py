@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 import pytest
 
-from core.routing.circuit_breaker import CircuitBreaker, Permit
+from core.routing.circuit_breaker import MOST_CIRCUITS, CircuitBreaker, Permit
 from tests.fakes import Clock
 
 KEY = ("a", "m")
@@ -131,6 +131,165 @@ def test_calls_that_began_before_it_opened_neither_close_it_nor_keep_it_open(
     permit(circuits)
 
 
+ADA, BOB, MALLORY = "issuer:ada", "issuer:bob", "issuer:mallory"
+
+
+def fail_for(circuits: CircuitBreaker, caller: str, times: int = 1, *, alone: bool = False) -> None:
+    for _ in range(times):
+        leave = circuits.admit(KEY, caller)
+        assert leave is not None
+        circuits.record_failure(leave, alone=alone)
+
+
+def is_open_to(circuits: CircuitBreaker, caller: str) -> bool:
+    leave = circuits.admit(KEY, caller)
+    if leave is not None:
+        circuits.release_permit(leave)
+    return leave is None
+
+
+def test_a_callers_failures_keep_that_caller_away_alone(circuits: CircuitBreaker, clock: Clock) -> None:
+    fail_for(circuits, MALLORY, 3)
+    assert [is_open_to(circuits, caller) for caller in (MALLORY, ADA, BOB)] == [True, False, False]
+    assert circuits.describe_failures("a") == [
+        {"model": "m", "state": "open", "failures": 3, "retry_in": 30.0, "callers": 1}
+    ]
+    assert (circuits.retry_in(KEY, MALLORY), circuits.retry_in(KEY, ADA)) == (30.0, 0.0)
+    for _ in range(20):  # as often as it may try again
+        clock.now += 30.0
+        fail_for(circuits, MALLORY)
+        assert not is_open_to(circuits, ADA)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 8])
+def test_failures_of_several_callers_in_a_row_keep_everybody_away(clock: Clock, most: int) -> None:
+    circuits = CircuitBreaker(most, 30.0, clock)
+    for number in range(max(2, most)):
+        assert not is_open_to(circuits, MALLORY)
+        fail_for(circuits, (ADA, BOB)[number % 2])
+    assert is_open_to(circuits, MALLORY)
+    assert "callers" not in circuits.describe_failures("a")[0]
+
+
+def test_whoever_fails_most_needs_as_many_failures_of_others_to_keep_them_away(clock: Clock) -> None:
+    circuits = CircuitBreaker(5, 30.0, clock)
+    fail_for(circuits, MALLORY, 4)
+    fail_for(circuits, ADA)
+    assert not is_open_to(circuits, BOB)
+    fail_for(circuits, MALLORY)
+    assert not is_open_to(circuits, ADA)
+    fail_for(circuits, ADA)
+    assert is_open_to(circuits, BOB)
+
+
+def test_a_success_of_anybody_ends_the_row_of_all(circuits: CircuitBreaker) -> None:
+    for _ in range(5):
+        fail_for(circuits, MALLORY, 2)
+        leave = circuits.admit(KEY, ADA)
+        assert leave
+        circuits.record_success(leave)
+        leave = circuits.admit(KEY, MALLORY)
+        assert leave
+        circuits.record_success(leave)
+    fail_for(circuits, ADA)
+    assert not is_open_to(circuits, BOB)
+
+
+def test_what_a_caller_alone_brought_about_is_no_ones_else_not_even_with_another(circuits: CircuitBreaker) -> None:
+    fail_for(circuits, MALLORY, 3, alone=True)
+    fail_for(circuits, BOB, 3, alone=True)
+    assert [is_open_to(circuits, caller) for caller in (MALLORY, BOB, ADA)] == [True, True, False]
+
+
+def test_what_comes_of_a_callers_own_key_says_nothing_of_the_target(circuits: CircuitBreaker) -> None:
+    fail_for(circuits, ADA, 2)
+    fail_for(circuits, BOB)
+    assert is_open_to(circuits, MALLORY)
+    with_key = circuits.admit(KEY, MALLORY, alone=True)
+    assert with_key
+    circuits.record_success(with_key)
+    assert is_open_to(circuits, MALLORY)
+    for _ in range(3):
+        with_key = circuits.admit(KEY, alone=True)  # of nobody: nobody is kept away
+        assert with_key
+        circuits.record_failure(with_key)
+    assert (circuits.admit(KEY, alone=True) is None, circuits.admit(KEY) is None) == (False, False)
+
+
+def open_to_all(circuits: CircuitBreaker, clock: Clock) -> None:
+    """Now, for everybody, and its time has come."""
+    fail_for(circuits, ADA, 2)
+    fail_for(circuits, BOB)
+    assert is_open_to(circuits, MALLORY)
+    clock.now += 30.0
+
+
+def test_a_trial_that_hangs_keeps_its_own_caller_waiting_and_not_for_ever(
+    circuits: CircuitBreaker, clock: Clock
+) -> None:
+    open_to_all(circuits, clock)
+    hanging = circuits.admit(KEY, MALLORY)
+    assert hanging
+    assert (is_open_to(circuits, MALLORY), is_open_to(circuits, ADA)) == (True, False)
+    clock.now += 30.0
+    assert not is_open_to(circuits, MALLORY)
+    circuits.release_permit(hanging)
+    trial = circuits.admit(KEY, ADA)
+    assert trial
+    circuits.record_success(trial)
+    assert [is_open_to(circuits, caller) for caller in (MALLORY, ADA, BOB)] == [False] * 3
+
+
+def test_a_trial_that_fails_for_one_keeps_that_one_away_and_for_two_everybody(
+    circuits: CircuitBreaker, clock: Clock
+) -> None:
+    open_to_all(circuits, clock)
+    fail_for(circuits, MALLORY)
+    assert [is_open_to(circuits, caller) for caller in (MALLORY, ADA, BOB)] == [True, False, False]
+    fail_for(circuits, ADA)
+    assert [is_open_to(circuits, caller) for caller in (MALLORY, ADA, BOB)] == [True, True, True]
+    assert circuits.retry_in(KEY, BOB) == 30.0
+
+
+def test_on_probation_two_callers_failures_are_enough(circuits: CircuitBreaker, clock: Clock) -> None:
+    open_to_all(circuits, clock)
+    trial = circuits.admit(KEY, ADA)
+    assert trial
+    circuits.record_first_byte(trial)
+    assert not is_open_to(circuits, MALLORY)
+    circuits.record_failure(trial)
+    assert not is_open_to(circuits, MALLORY)
+    fail_for(circuits, BOB)
+    assert is_open_to(circuits, MALLORY)
+
+
+def test_old_news_changes_nothing_of_the_circuit_of_all(circuits: CircuitBreaker, clock: Clock) -> None:
+    early = [circuits.admit(KEY, MALLORY) for _ in range(3)]
+    open_to_all(circuits, clock)
+    for leave, tell in zip(
+        early, (circuits.record_success, circuits.record_first_byte, circuits.record_failure), strict=True
+    ):
+        assert leave
+        tell(leave)
+        circuits.release_permit(leave)
+    hanging = circuits.admit(KEY, ADA)
+    assert hanging
+    assert is_open_to(circuits, ADA)
+    circuits.record_success(hanging)
+    assert not is_open_to(circuits, MALLORY)
+
+
+def test_circuits_are_bounded_and_those_that_are_open_stay_longest(circuits: CircuitBreaker) -> None:
+    fail_for(circuits, ADA, 2)
+    fail_for(circuits, BOB)
+    for number in range(3 * MOST_CIRCUITS):
+        invented = circuits.admit(("a", f"x{number}"), MALLORY)
+        assert invented
+        circuits.record_failure(invented)
+    assert len(circuits.describe_failures("a")) <= 2 * MOST_CIRCUITS
+    assert is_open_to(circuits, MALLORY)
+
+
 class Life(RuleBasedStateMachine):
     """Any calls in any order: at most one trial, no refusal while well, and nothing kept of what is well."""
 
@@ -141,6 +300,7 @@ class Life(RuleBasedStateMachine):
         self.out: list[Permit] = []
         self.opened_at: float | None = None
         self.trial: Permit | None = None
+        self.tried_at = 0.0
         self.failures = 0
 
     @rule(seconds=st.floats(0, 12))
@@ -150,11 +310,13 @@ class Life(RuleBasedStateMachine):
     @rule()
     def call(self) -> None:
         found = self.circuits.admit(KEY)
-        may_try = self.opened_at is None or (self.clock.now >= self.opened_at + 10.0 and self.trial is None)
+        is_free = self.trial is None or self.clock.now >= self.tried_at + 10.0
+        may_try = self.opened_at is None or (self.clock.now >= self.opened_at + 10.0 and is_free)
         assert (found is not None) is may_try
         if found is not None:
             self.out.append(found)
             self.trial = found if self.opened_at is not None else None
+            self.tried_at = self.clock.now
 
     def ended(self, data: st.DataObject) -> tuple[Permit, bool]:
         """One of the calls, and whether its outcome is news."""

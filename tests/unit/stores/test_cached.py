@@ -37,11 +37,13 @@ class Counting:
     async def get(self, kind: str, identifier: str) -> Resource | None:
         return await self._answer("get", self.rows.get(identifier) if kind == "model" else None)
 
-    async def find(self, kind: str, provider_id: str, provider_resource_id: str) -> Resource | None:
-        wanted = (kind, provider_id, provider_resource_id)
-        rows = (self.rows[name] for name in sorted(self.rows))
-        found = (row for row in rows if (row.kind, row.provider_id, row.provider_resource_id) == wanted)
-        return await self._answer("find", next(found, None))
+    async def page_at(
+        self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
+    ) -> list[Resource]:
+        self.calls["page_at"] += 1
+        place = (kind, provider_id, provider_resource_id)
+        rows = [row for row in self.rows.values() if (row.kind, row.provider_id, row.provider_resource_id) == place]
+        return [row for row in rows if row.identifier > after][:limit]
 
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         self.calls["page"] += 1
@@ -106,34 +108,29 @@ async def test_what_is_there_is_read_once_within_its_time(
 ) -> None:
     for _ in range(3):
         assert await cached.get("model", "llama") == LLAMA
-        assert await cached.find("model", "vllm", "llama-3") == LLAMA
     clock.now += 29.9
     assert await cached.get("model", "llama") == LLAMA
-    assert store.calls == {"get": 1, "find": 1}
+    assert store.calls == {"get": 1}
 
 
 async def test_what_another_removed_is_gone_when_the_time_is_over(
     store: Counting, cached: CachedRegistry, clock: Clock
 ) -> None:
     await cached.get("model", "llama")
-    await cached.find("model", "vllm", "llama-3")
     store.rows.clear()
     clock.now += 30
     assert await cached.get("model", "llama") is None
-    assert await cached.find("model", "vllm", "llama-3") is None
 
 
 async def test_what_is_not_there_is_asked_each_time(store: Counting, cached: CachedRegistry) -> None:
     assert await cached.get("model", "other") is None
-    assert await cached.find("model", "vllm", "x") is None
     store.rows["other"] = OTHER
     assert await cached.get("model", "other") == OTHER
 
 
-async def test_kinds_and_names_are_remembered_apart(cached: CachedRegistry) -> None:
+async def test_kinds_are_remembered_apart(cached: CachedRegistry) -> None:
     assert await cached.get("model", "llama") == LLAMA
     assert await cached.get("shield", "llama") is None
-    assert await cached.find("model", "llama", "llama") is None
 
 
 async def test_no_time_means_no_memory(store: Counting, clock: Clock) -> None:
@@ -143,20 +140,11 @@ async def test_no_time_means_no_memory(store: Counting, clock: Clock) -> None:
     assert store.calls["get"] == 2
 
 
-async def test_own_removal_is_seen_at_once_under_every_name(cached: CachedRegistry) -> None:
+async def test_own_removal_is_seen_at_once(cached: CachedRegistry) -> None:
     await cached.get("model", "llama")
-    await cached.find("model", "vllm", "llama-3")
     assert await cached.delete("model", "llama") is True
     assert await cached.get("model", "llama") is None
-    assert await cached.find("model", "vllm", "llama-3") is None
     assert await cached.delete("model", "llama") is False
-
-
-async def test_own_registration_is_seen_at_once_by_find(cached: CachedRegistry) -> None:
-    assert await cached.find("model", "vllm", "llama-3") == LLAMA
-    first = Resource("model", "first", "vllm", "llama-3", {})
-    assert await cached.create(first) == first
-    assert await cached.find("model", "vllm", "llama-3") == first
 
 
 async def test_a_conflict_shows_what_is_really_there(store: Counting, cached: CachedRegistry) -> None:
@@ -177,12 +165,10 @@ async def test_a_removal_that_failed_may_have_happened(store: Counting, cached: 
     assert await cached.get("model", "llama") is None
 
 
-async def test_own_replacement_is_seen_at_once_under_every_name(cached: CachedRegistry) -> None:
+async def test_own_replacement_is_seen_at_once(cached: CachedRegistry) -> None:
     await cached.get("model", "llama")
-    await cached.find("model", "vllm", "llama-3")
     assert await cached.replace(CHANGED) is True
     assert await cached.get("model", "llama") == CHANGED
-    assert await cached.find("model", "vllm", "llama-3") == CHANGED
     assert await cached.replace(OTHER) is False
 
 
@@ -217,12 +203,10 @@ async def test_a_removal_is_checked_against_what_is_stored_not_what_is_remembere
 async def test_gets_of_one_name_at_a_time_make_one_read(store: Counting, cached: CachedRegistry) -> None:
     store.gate.clear()
     reading = [asyncio.create_task(cached.get("model", "llama")) for _ in range(10)]
-    other = asyncio.create_task(cached.find("model", "vllm", "llama-3"))
     await under_way()
     store.gate.set()
     assert await asyncio.gather(*reading) == [LLAMA] * 10
-    assert await other == LLAMA
-    assert store.calls == {"get": 1, "find": 1}
+    assert store.calls == {"get": 1}
 
 
 async def test_a_miss_is_not_shared_with_who_came_after_it_began(store: Counting, cached: CachedRegistry) -> None:
@@ -265,17 +249,6 @@ async def test_a_read_from_before_a_removal_does_not_bring_it_back(
     assert await cached.get("model", "llama") is None
 
 
-async def test_a_read_from_before_a_registration_is_not_remembered(store: Counting, cached: CachedRegistry) -> None:
-    store.gate.clear()
-    early = asyncio.create_task(cached.find("model", "vllm", "llama-3"))
-    await under_way()
-    first = Resource("model", "first", "vllm", "llama-3", {})
-    await cached.create(first)
-    store.gate.set()
-    assert await early == LLAMA
-    assert await cached.find("model", "vllm", "llama-3") == first
-
-
 async def test_a_failure_reaches_all_who_wait_and_is_not_remembered(store: Counting, cached: CachedRegistry) -> None:
     store.gate.clear()
     store.failure = ProviderUnavailable("down")
@@ -303,7 +276,9 @@ async def test_who_gives_up_does_not_take_the_others_answer_away(store: Counting
 async def test_pages_are_read_each_time(store: Counting, cached: CachedRegistry) -> None:
     assert await cached.page("model", after="", limit=5) == [LLAMA]
     assert await cached.page("model", after="llama", limit=5) == []
-    assert store.calls["page"] == 2
+    for _ in range(2):
+        assert await cached.page_at("model", "vllm", "llama-3", after="", limit=5) == [LLAMA]
+    assert store.calls == {"page": 2, "page_at": 2}
 
 
 async def test_closing_closes_the_store_and_forgets(store: Counting, cached: CachedRegistry) -> None:

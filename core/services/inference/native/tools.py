@@ -1,7 +1,6 @@
 """Native tool definitions and tool choice as OpenAI's function tools. Pure."""
 
 from collections.abc import Sequence
-import re
 from typing import Final
 
 from core.apis.native import Conversation, ToolDefinition, ToolParameter
@@ -20,7 +19,6 @@ TYPES: Final = {
     "null": "null",
 }
 MOST_SHOWN: Final = 20  # names of tools in a refusal
-GENERIC: Final = re.compile(r"\s*(?P<outer>\w+)\s*(?:\[(?P<inner>.*)\])?\s*", re.DOTALL)
 
 
 def to_openai_tools(request: Conversation) -> JsonObject:
@@ -79,12 +77,13 @@ def _property(parameter: ToolParameter, path: str) -> JsonObject:
 
 
 def _schema(param_type: str, path: str) -> JsonObject:
-    match = GENERIC.fullmatch(param_type)
-    outer = TYPES.get(match["outer"].lower()) if match else None
-    if match is None or outer is None:
+    name, bracket, rest = param_type.strip().partition("[")
+    name = name.rstrip().lower()
+    outer = TYPES.get(name)
+    if outer is None or (bracket and not rest.endswith("]")):
         types = ", ".join(TYPES)
         raise InvalidRequest(f"{path}: `{param_type}` is not a type. The types: {types}.", param=path)
     schema: JsonObject = {"type": outer} if outer else {}
-    if outer == "array" and match["inner"] and match["outer"].lower() != "tuple":
-        schema["items"] = _schema(match["inner"], path)
+    if outer == "array" and rest[:-1] and name != "tuple":
+        schema["items"] = _schema(rest[:-1], path)
     return schema

@@ -1,0 +1,125 @@
+"""What an answer used: what its provider reports, and beside it what came of the answer itself.
+
+Servers report at the end, or the sum so far with every chunk, or never. A report counts for all that came before it; what
+came after it, or without any, is estimated from below: a token makes at most one chunk with text in it, and text has, at
+four bytes to a token, fewer than it was made of.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, cast
+
+from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
+from core.frame.callers import Call
+from core.frame.types import JsonObject
+
+type Ending = Literal["whole", "left", "broken"]
+"""Of an answer: nothing is missing; nobody waited for the rest, or time was up; its provider failed in it."""
+
+BYTES: Final = 4  # of a token, at most on average
+NOT_TEXT: Final = frozenset({"audio", "finish_reason", "id", "index", "logprobs", "role", "stop_reason", "type"})
+NOT_PROMPT: Final = frozenset({"data", "file_data", "role", "type", "url"})  # images and files have tokens of their own
+
+
+class Meter:
+    """Measures one answer: fed with it, whole or chunk by chunk, and then charged."""
+
+    __slots__ = ("_began", "_bytes", "_chunks", "_has_report", "_reported", "_request", "_usage")
+
+    def __init__(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
+        self._request = request
+        self._began = False
+        self._chunks = 0
+        self._bytes = 0
+        self._has_report = False
+        self._reported = 0
+        self._usage: Mapping[str, object] = {}
+
+    def feed(self, answer: JsonObject) -> None:
+        """The answer, or a chunk of it, of whatever shape an upstream sent."""
+        self._began = True
+        choices: list[object] | None = answer.get("choices")
+        if isinstance(choices, list):
+            for choice in choices:
+                size = _size_of_choice(choice)
+                self._chunks += size > 0
+                self._bytes += size
+        usage: object = answer.get("usage")
+        if isinstance(usage, dict) and usage:
+            self._read(cast("dict[str, object]", usage))
+
+    def charge(self, call: Call, ending: Ending) -> None:
+        """Add to the call's ledger what the answer used; where that may be more, the reservation stays at least.
+
+        Of an answer that broke before it began there is nothing.
+        """
+        since = max(self._chunks, -(-self._bytes // BYTES))
+        used = self._reported + since + (0 if self._reported else self._prompt_tokens())
+        if self._has_report and not (ending == "left" and since):
+            call.add_tokens(used)
+        elif ending != "broken":
+            call.add_unsaid(used)
+        elif self._began:
+            call.add_tokens(used)
+        call.observed.add_usage(self._usage)
+
+    def _read(self, usage: dict[str, object]) -> None:
+        """A report that says no more than an earlier one says nothing of what came since."""
+        total = _total(usage)
+        if total is None:
+            return
+        self._has_report = True
+        if total > self._reported:
+            self._reported, self._usage = total, usage
+            self._chunks = self._bytes = 0
+
+    def _prompt_tokens(self) -> int:
+        request = self._request
+        match request:
+            case ChatRequest():
+                prompt: object = [request.messages, (request.model_extra or {}).get("tools")]
+            case CompletionRequest():
+                prompt = request.prompt
+            case EmbeddingsRequest():
+                prompt = request.input
+        return -(-_size(prompt, NOT_PROMPT) // BYTES)
+
+
+def _total(usage: Mapping[str, object]) -> int | None:
+    """Prompt and completion tokens together; None where it says no number that could be a count."""
+    total, *parts = (_count(usage.get(name)) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
+    if total is None and parts == [None, None]:
+        return None
+    return max(total or 0, sum(part or 0 for part in parts))
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and value >= 0 else None
+
+
+def _size_of_choice(choice: object) -> int:
+    fields: JsonObject = cast("JsonObject", choice) if isinstance(choice, dict) else {}
+    delta = fields.get("delta")
+    if isinstance(delta, dict) and len(parts := cast("JsonObject", delta)) == 1:  # as nearly every chunk has it
+        text = parts.get("content")
+        if isinstance(text, str) and text.isascii():
+            return len(text)
+    return _size(fields, NOT_TEXT)
+
+
+def _size(value: object, without: frozenset[str]) -> int:
+    """The bytes of all text in it, but under the names `without`; the id of a token is as long as one."""
+    size, rest = 0, [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            size += len(item) if item.isascii() else len(item.encode(errors="surrogatepass"))
+        elif isinstance(item, dict):
+            entries = cast("dict[str, object]", item)
+            rest += [entry for name, entry in entries.items() if name not in without]
+        elif isinstance(item, list):
+            entries_ = cast("list[object]", item)
+            rest += entries_
+            size += BYTES * sum(type(entry) is int for entry in entries_)
+    return size
