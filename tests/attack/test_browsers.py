@@ -22,6 +22,7 @@ from core.runtime.server import listen, own_hosts
 from infra.local.clients import python_of
 from tests.contract.test_serve import write
 from tests.parts.browser import browsing
+from tests.parts.live_stack import client_of, run_config
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import FakeUpstream, running
 
@@ -269,7 +270,21 @@ def test_with_authentication_a_token_is_what_counts(tmp_path: Path) -> None:
     with serving(config, tmp_path / "log") as url, httpx.Client(base_url=url, headers=headers) as page:
         assert page.get("/v1/version").status_code == 200
         assert page.post("/v1/models", json={}, headers={"authorization": "Bearer x"}).status_code == 401
-        assert "Authorization" in refusal(page.post("/v1/models", json={}), 403)
+        for further in ({}, {"authorization": "Basic YTpi"}, {"authorization": "Negotiate x"}, {"authorization": ""}):
+            assert "Authorization" in refusal(page.post("/v1/models", json={}, headers=further), 403)
+
+
+async def test_behind_a_gateway_every_host_is_answered_and_no_foreign_origin(tmp_path: Path) -> None:
+    config = run_config("http://127.0.0.1:9", {"type": "sqlite", "db_path": str(tmp_path / "registry.db")})
+    async with client_of(config) as client:
+        for origin, status in {
+            "http://t": 400,
+            "https://t": 400,
+            "http://t:80": 400,
+            "http://t:81": 403,
+            EVIL: 403,
+        }.items():
+            assert (await client.post("/v1/models", json={}, headers={"origin": origin})).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.routing import Mount
 
 from core.apis.index import names, route_rows
 from core.errors import UpstreamThrottled
 from core.frame.dotted import load
+from core.web.app import app_of
 from core.web.failures import error_response
+from core.web.origins import OriginRules
 from tests.contract.test_serve import CHAT, body, write
 from tests.parts.stack import ROOT, address_of, serving
 from tests.parts.upstream import FakeUpstream, Reply, chunk, hang, running, status, stream
@@ -166,6 +169,17 @@ async def test_an_upstreams_retry_after_arrives_or_is_left_out(tmp_path: Path, v
                 answer = await client.post(CHAT, json=body("a/m"))
     assert (answer.status_code, answer.headers.get("retry-after")) == (429, None)
     assert answer.json()["error"]["code"] == "upstream_rate_limit_exceeded"
+
+
+async def test_what_breaks_outside_of_every_route_has_the_shape_of_errors() -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    app = app_of([Mount("/", broken)], [], OriginRules(), None)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        answer = await client.get("/x")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
 
 
 class Process:
