@@ -120,9 +120,10 @@ def _change(path: str, api: str, entry: Value) -> OverlayChange | Problem:
         return Problem(f"{path}.provider_id", "is required, as text")
     if not isinstance(kind, str | None):
         return Problem(f"{path}.provider_type", "must be text")
-    if not isinstance(config, Mapping | None) or len(config or ()) > MOST_FIELDS:
+    fields = dict(cast("Mapping[str, Any]", config or {})) if isinstance(config, Mapping | None) else None
+    if fields is None or len(fields) > MOST_FIELDS:
         return Problem(f"{path}.config", f"must be a mapping, of at most {MOST_FIELDS} keys")
-    return OverlayChange(path, api, name, kind, dict(cast("Mapping[str, Any]", config or {})))
+    return OverlayChange(path, api, name, kind, fields)
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,12 +50,12 @@ def _call(kind: str, function: Callable[..., object], node: Node) -> Node:
     return outer | {"type": kind, "function": {"type": "no-info", "function": function}, "schema": node}
 
 
-def _take_one_by_one(value: object, validate: Callable[[object], dict[str, object]]) -> object:
+def _take_one_by_one(value: Any, validate: Callable[[Any], dict[str, object]]) -> object:  # noqa: ANN401 - not validated yet
     """The first wrong entry raises, with its key; pydantic has read JSON by then, whose arrays are lists."""
-    entries = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-    if len(entries) <= MOST_AT_ONCE:
+    if not isinstance(value, dict) or len(cast("Node", value)) <= MOST_AT_ONCE:
         return validate(value)
-    return {name: item for entry in entries.items() for name, item in validate(dict([entry])).items()}
+    entries = cast("Node", value).items()
+    return {name: item for entry in entries for name, item in validate(dict([entry])).items()}
 
 
 def _refuse_unknown[Model: BaseModel](model: Model) -> Model:

@@ -66,10 +66,14 @@ def is_owner(principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:
 
 
 def same_owner(one: Owner | None, other: Owner | None) -> bool:
-    """Whether both are the same principal's, whatever attributes it had when; what nobody owns is everybody's."""
+    """Whether both are the same principal's, whatever attributes it had when; what nobody owns is everybody's.
+
+    An owner of before there were issuers is whoever has its id.
+    """
     if one is None or other is None:
         return one is other
-    return all(one.get(name) == other.get(name) for name in {*one, *other} - {"attributes"})
+    issuers = {owner[ISSUER] for owner in (one, other) if ISSUER in owner}
+    return one["principal"] == other["principal"] and len(issuers) <= 1
 
 
 @dataclass(frozen=True, slots=True)

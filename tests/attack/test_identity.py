@@ -257,7 +257,11 @@ async def test_a_token_that_its_issuer_marks_as_another_is_no_access_token(world
     event = {"http://schemas.openid.net/event/backchannel-logout": {}}
     for claims in ({}, {"typ": "Bearer"}, {"typ": "JWT"}, {"token_type": "Bearer"}, {"events": None}):
         assert (await client.get(MODELS, headers=by(world.issuer, **claims))).status_code == 200
-    others = [*({"typ": kind} for kind in ("ID", "Refresh", "Offline", "Logout")), {"token_type": "refresh"}]
+    others = [
+        *({"typ": kind} for kind in ("ID", "Refresh", "Offline", "Logout")),
+        {"token_type": "refresh"},
+        {"token_use": "refresh"},
+    ]
     for claims in (*others, {"events": event}):
         assert (await client.get(MODELS, headers=by(world.issuer, **claims))).status_code == 401
 

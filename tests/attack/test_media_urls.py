@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
@@ -239,6 +239,7 @@ LOOPBACK = (
 )
 
 
+@settings(max_examples=30)
 @given(LINK_LOCAL, st.sampled_from(["", ":80", ":8080"]), st.sampled_from(["", "/", "/latest/x"]))
 def test_no_notation_of_metadata_gets_through(ip: int, port: str, path: str) -> None:
     for host in notations(ip):
@@ -246,6 +247,7 @@ def test_no_notation_of_metadata_gets_through(ip: int, port: str, path: str) -> 
         assert place_fault(f"http://{host}{port}{path}", "private"), host
 
 
+@settings(max_examples=30)
 @given(LOOPBACK)
 def test_no_notation_of_a_private_address_is_public(ip: int) -> None:
     for host in notations(ip):

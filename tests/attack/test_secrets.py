@@ -141,6 +141,20 @@ async def test_a_token_that_nobody_replaced_is_not_tried_again(
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("code", [400, 403, 429, 500])
+async def test_a_call_that_was_refused_for_another_reason_is_not_made_again(
+    vault: Vault, upstream: FakeUpstream, tmp_path: Path, code: int
+) -> None:
+    arn = vault.create(FIRST)
+    upstream.replies[CHAT_PATH] = status(code)
+    async with client_of(config_of(upstream, tmp_path, f"aws-secretsmanager:{arn}")) as client:
+        await client.get("/v1/models")
+        vault.replace(arn, SECOND)
+        await client.post(CHAT_PATH, json=CHAT)
+    assert bearers(upstream) == [f"Bearer {FIRST}"]
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_stream_that_has_begun_is_never_begun_again(
     vault: Vault, upstream: FakeUpstream, tmp_path: Path
 ) -> None:

@@ -91,13 +91,14 @@ def run_config(tables: Tables, url: str, upstream: FakeUpstream, namespace: str)
         "apis": ["inference", "safety"],
         "providers": {"inference": [vllm], "safety": [guard]},
         "metadata_store": {"type": "dynamodb", "table": tables.registry, **where},
-        "configurations": {"refresh_seconds": 1},
+        "configurations": {"refresh_seconds": 1, "allow_private_urls": True},
         "server": {
             "auth": {"providers": [{"type": "api_key"}], "access_policy": rules},
             "quota": {
                 "kvstore": {"type": "dynamodb", "table": tables.quota, **where},
                 "authenticated_max_requests": 1000,
                 "max_tokens": 100_000,
+                "max_streams": 5,
             },
             "idempotency": {"kvstore": {"type": "dynamodb", "table": tables.state, **where}},
         },

@@ -243,7 +243,9 @@ async def test_a_model_that_is_registered_with_shields_is_guarded_on_every_chat_
     native = {"model_id": "guarded", "messages": HELLO}
     old = await world.client.post("/v1/inference/chat-completion", json=native)
     assert old.status_code == 200, old.text
-    assert "Hello" not in old.json()["completion_message"]["content"]
+    assert old.json()["completion_message"]["content"].startswith("I can't answer that")
+    streamed = await world.client.post("/v1/inference/chat-completion", json={**native, "stream": True})
+    assert "I can't answer that" in streamed.text
     world.says("dunno")
     assert (await world.client.post("/v1/chat/completions", json=body)).status_code == 502
     prompt = {"model": "guarded", "prompt": "x"}

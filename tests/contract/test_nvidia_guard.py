@@ -104,6 +104,14 @@ async def test_an_image_is_refused(world: World) -> None:
     assert not world.service.seen
 
 
+async def test_an_image_is_passed_over_by_a_shield_that_is_not_strict(world: World) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    world.service.replies[CHECKS] = status(200, SUCCESS)
+    lax = Resource("shield", "mine", "nvidia", "m", {"params": {"strict": False}})
+    assert await world.provider.run_shield(lax, [{"role": "user", "content": ["look", image]}], {}) is None
+    assert world.service.seen[-1].body["messages"] == [{"role": "user", "content": "look <image>"}]
+
+
 async def test_no_messages_are_refused(world: World) -> None:
     with pytest.raises(InvalidRequest):
         await world.judge([])

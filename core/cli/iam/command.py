@@ -1,5 +1,6 @@
 """`llambda iam`."""
 
+from dataclasses import replace
 import json
 import re
 import sys
@@ -9,6 +10,7 @@ import click
 
 from core.cli.iam.lookup import Lookup, LookupFailed
 from core.cli.iam.rights import SELF, Derived, Known, derive, roles_of
+from core.cli.iam.secrets import NamedSecrets, named_secrets
 from core.cli.iam.statements import Arn, Place, Rights, parameters, statements
 from core.cli.iam.uses import Source, Usage, collect_usage
 from core.cli.options import Pairs, config_argument, env_option, load_valid_config
@@ -34,6 +36,8 @@ Bedrock, or the model's metadata says which models an inference profile calls:
 """
 VERSION: Final = "2012-10-17"
 KEYS: Final[dict[str, str]] = {"AWS_ACCESS_KEY_ID": "-", "AWS_SECRET_ACCESS_KEY": "-"}  # a policy is made without them
+NO_ARN: Final = "the policy does not allow the secret `{}`: name it by its ARN in the run config"
+OWN_KEY: Final = "a secret that is encrypted with a KMS key of your own needs kms:Decrypt too; template.yaml gives it"
 FORMATS: Final = ("json", "sam", "parameters")
 
 
@@ -83,10 +87,11 @@ def _matching(pattern: str, text: str, complaint: str) -> str:
     help="A policy document, a function's Policies, or parameters of template.yaml.",
 )
 def command(config: str, env: Pairs, **options: Unpack[IamOptions]) -> None:
-    """Print the least-privilege IAM policy for what a run config uses of Bedrock.
+    """Print the least-privilege IAM policy for what a run config uses of Bedrock, and for the secrets that it names.
 
-    That is: the declared models, their targets, and the guardrails behind declared shields. The policy is the function's own. What a provider does in a role that it
-    assumes (role_arn) is that role's policy: --role ARN prints it.
+    That is: the declared models, their targets, the guardrails behind declared shields, and secrets by their ARNs. The policy
+    is the function's own. What a provider does in a role that it assumes (role_arn) is that role's policy: --role ARN prints
+    it.
     Notes go to the standard error.
     """
     path, checked = load_valid_config(config, env, KEYS)
@@ -98,6 +103,8 @@ def command(config: str, env: Pairs, **options: Unpack[IamOptions]) -> None:
         raise click.ClickException(str(failed)) from failed
     if derived.problems:
         raise ConfigInvalid(str(path), derived.problems)
+    if options["role"] == SELF:
+        _add_secrets(derived, named_secrets(checked))
     mine = [source for source in usage.sources if source.role == options["role"]]
     regions = sorted({region for source in mine if (region := _region_of(options, source))})
     print(_format(options["form"], derived.rights, regions))
@@ -124,6 +131,12 @@ def _derive(options: IamOptions, used: Usage) -> Derived:
         account = lookup.account(own[0])
     places = {source: _place(options, lookup, source, account) for source in used.sources}
     return derive(used, options["role"], places, catalog)
+
+
+def _add_secrets(derived: Derived, named: NamedSecrets) -> None:
+    derived.rights = replace(derived.rights, secrets=named.secrets, parameters=named.parameters)
+    derived.notes += [NO_ARN.format(name) for name in named.nameless]
+    derived.notes += [OWN_KEY] if named.secrets or named.parameters else []
 
 
 def _region_of(options: IamOptions, source: Source) -> str:

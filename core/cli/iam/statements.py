@@ -74,12 +74,14 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What one principal needs: of the providers of `apis`, and of ARNs."""
+    """What one principal needs: of the providers of `apis`, and of ARNs; `parameters` are those of Systems Manager."""
 
     apis: frozenset[str] = frozenset()
     models: tuple[Model, ...] = ()
     guardrails: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 def statements(rights: Rights) -> list[Statement]:
@@ -95,6 +97,8 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(EMBED, _invoked_arns(embedding)),
         _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
+        _allow(table.READ_SECRETS, rights.secrets),
+        _allow(table.READ_PARAMETERS, rights.parameters),
     )
     return [statement for statement in candidates if statement["Resource"]]
 
@@ -106,6 +110,8 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.CALL_BEHIND_PROFILES: _arns_behind(rights.models),
         table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
         table.ASSUME_ROLES: sorted(set(rights.roles)),
+        table.READ_SECRETS: sorted(set(rights.secrets)),
+        table.READ_PARAMETERS: sorted(set(rights.parameters)),
     }
     return {right.parameter: values for right, values in arns.items() if values}
 

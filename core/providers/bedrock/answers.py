@@ -5,7 +5,6 @@ Imported with the SDK, at the first call. Source of the frames: https://smithy.i
 
 # ruff: noqa: SLF001, ANN401 - the SDK's responses have these to be set, but neither public nor typed
 from collections.abc import AsyncGenerator
-from functools import cache
 from typing import Any, Final
 from zlib import crc32
 
@@ -30,7 +29,6 @@ LEAST_FRAME: Final = 16  # bytes
 NOT_SENT: Final = (ConnectTimeoutError, ProxyConnectionError, SSLError)
 
 
-@cache
 def bounded_session_class(limits: AnswerLimits) -> type:
     """For `http_session_cls` of the SDK's config."""
     theirs: Any = session_class()

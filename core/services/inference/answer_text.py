@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_outline import outline
 from core.platform.json_values import is_list, is_object, to_object
 
 HEAD: Final = frozenset({"choices", "created", "id", "model", "object", "service_tier", "system_fingerprint", "usage"})
 """Of an answer or a chunk: what no model wrote."""
-CHOICE_HEAD: Final = frozenset({"index", "finish_reason", "message", "delta"})
+CHOICE_HEAD: Final = frozenset({"index", "message", "delta"})
+FINISHES: Final = frozenset({"content_filter", "function_call", "length", "stop", "tool_calls"})
 UNREADABLE: Final = ("obfuscation", "prompt_token_ids", "token_ids")
 """What no shield reads and a caller can do without: OpenAI's padding, and vLLM's text as ids of tokens."""
 SPEECH: Final = ("reasoning_content", "reasoning", "content", "text")
@@ -90,7 +92,10 @@ class Answers:
         count = self._beside.add(_take(chunk, HEAD))
         for choice in choices_of(chunk):
             answer = self._choices.setdefault(index_of(choice), Answer())
-            count += answer.add(_take(choice, CHOICE_HEAD))
+            members = _take(choice, CHOICE_HEAD)
+            if members.get("finish_reason") in (None, *FINISHES):
+                members.pop("finish_reason", None)
+            count += answer.add(members)
             for name in ("message", "delta"):
                 count += answer.add(_read_message(choice.get(name), answer)) + len(answer.media)
         return count
@@ -103,15 +108,19 @@ class Answers:
 
 
 def choices_of(chunk: JsonObject) -> list[JsonObject]:
-    """Those that are objects."""
-    choices = chunk.get("choices")
-    return list(filter(is_object, choices)) if is_list(choices) else []
+    """Raises UpstreamFailed where there is something else: nobody could judge it."""
+    choices: object = chunk.get("choices") or []
+    if not is_list(choices) or not all(map(is_object, choices)):
+        raise UpstreamFailed("The provider's answer is not of OpenAI's shape: its choices are not a list of objects.")
+    return choices
 
 
 def index_of(choice: JsonObject) -> int:
-    """Its place in the answer; some upstreams leave it out where there is one."""
-    index = choice.get("index")
-    return index if isinstance(index, int) else 0
+    """Its place in the answer; some upstreams leave it out where there is one. Raises UpstreamFailed if it is no number."""
+    index = choice.get("index") or 0
+    if not isinstance(index, int):
+        raise UpstreamFailed("The provider's answer is not of OpenAI's shape: a choice's index is not a number.")
+    return index
 
 
 def _take(holder: JsonObject, head: frozenset[str]) -> JsonObject:
@@ -163,15 +172,19 @@ def _entries(value: object) -> list[Any]:
 def _merge_lists(old: list[Any], new: list[Any]) -> list[Any]:
     """An entry goes on the one of its `index`, as tool calls have, else of its position."""
     entries = list(old)
+    places = {_index(entry, position): position for position, entry in enumerate(old)}
     for position, entry in enumerate(new):
-        index = to_object(entry).get("index")
-        same = [at for at, known in enumerate(entries) if to_object(known).get("index") == index]
-        at = position if index is None and position < len(entries) else next(iter(same), None)
+        at = places.get(_index(entry, position))
         if at is None:
             entries.append(entry)
         else:
             entries[at] = _merge(entries[at], entry)
     return entries
+
+
+def _index(entry: object, position: int) -> int:
+    index = to_object(entry).get("index")
+    return index if isinstance(index, int) else position
 
 
 def _spell(value: object, place: str) -> Iterator[tuple[str, str]]:

@@ -13,14 +13,16 @@ INVISIBLE: Final = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 TAGS: Final = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}  # ASCII that no font shows, and models read
-ESCAPE: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")  # however often it was escaped
+ESCAPE: Final = re.compile(
+    r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
+)  # however often escaped; a run is tried once
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def further_readings(text: str) -> list[str]:
     """The text without its escapes, if it has any, and its words that have invisible characters, without those."""
     plain = join_surrogates(ESCAPE.sub(lambda escape: chr(int(escape[1] or escape[2], 16)), text))
-    words = [word for word in plain.split() if INVISIBLE.search(word)]
+    words = [word for word in plain.split() if INVISIBLE.search(word)] if INVISIBLE.search(plain) else []
     shown = " ".join(INVISIBLE.sub("", word.translate(TAGS)) for word in words)
     return [reading for reading in (plain if plain != text else "", shown) if reading.strip()]
 

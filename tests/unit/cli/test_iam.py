@@ -307,3 +307,28 @@ def test_the_distribution_for_bedrock_gives_a_policy_without_its_keys(
         "CallModels": [NOVA],
         "ApplyGuardrails": [f"arn:aws:bedrock:us-east-1:{ACCOUNT}:guardrail/gr1234567890"],
     }
+
+
+SECRET: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:openai-AbCdEf"
+PARAMETER: Final = "arn:aws:ssm:us-east-1:123456789012:parameter/llambda/groq"
+
+
+def with_secrets(folder: Path) -> str:
+    keys = (f"aws-secretsmanager:{SECRET}#key", f"aws-ssm:{PARAMETER}", "aws-ssm:/by/name", "sk-plain")
+    rows = [
+        {"provider_id": f"p{number}", "provider_type": "remote::openai", "config": {"api_key": key}}
+        for number, key in enumerate(keys)
+    ]
+    return written(folder, providers={"inference": rows})
+
+
+def test_secrets_that_the_run_config_names_may_be_read(
+    iam: Iam, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_secrets(tmp_path)
+    assert iam(config) == {"ReadSecrets": [SECRET], "ReadParameters": [PARAMETER]}
+    assert main(["iam", config, "--format", "parameters"]) == 0
+    said = capsys.readouterr()
+    assert said.out.split() == [f"SecretArns={SECRET}", f"SsmParameterArns={PARAMETER}"]
+    assert "`/by/name`: name it by its ARN" in said.err
+    assert "sk-plain" not in said.out + said.err

@@ -192,3 +192,19 @@ def test_forms_are_read_where_an_operation_has_an_upload(function: str) -> None:
     found = needs(function, "{}")
     assert "core.web.uploads" not in found.modules
     assert "python_multipart" not in found.libraries
+
+
+@pytest.mark.parametrize(
+    ("token", "needed"),
+    [
+        ("aws-secretsmanager:vllm", True),
+        ("aws-ssm:/vllm#token", True),
+        ("${env.TOKEN:=none}", True),  # which may be a reference
+        ("as-it-is", False),
+    ],
+)
+def test_the_sdk_is_there_for_a_secret_that_the_run_config_can_name(token: str, *, needed: bool) -> None:
+    vllm = {**VLLM, "config": {"url": "http://u", "api_token": token}}
+    assert (libraries(providers={"inference": [vllm]}) >= SDK) == needed
+    modules = found(providers={"inference": [vllm]}).modules
+    assert ("core.platform.aws_secrets" in modules) == needed

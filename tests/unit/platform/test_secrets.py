@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+import sys
 
 import pytest
 
-from core.errors import ProviderUnavailable
+from core.errors import ProviderUnavailable, SecretUnavailable
 from core.platform.secrets import (
     RENEWAL_SECONDS,
     SECONDS,
@@ -16,6 +17,7 @@ from core.platform.secrets import (
     mentions_reference,
     parse,
     reveal,
+    warm,
 )
 from tests.fakes import Clock
 
@@ -182,6 +184,19 @@ async def test_a_refused_value_is_fetched_again_once_for_all_and_not_at_once_aga
     assert len(vault.fetched) == 2
 
 
+async def test_who_is_refused_while_it_is_fetched_again_waits_for_that(
+    secrets: Secrets, vault: Vault, clock: Clock
+) -> None:
+    await secrets.get(REFERENCE)
+    vault.text = "second"
+    clock.now += RENEWAL_SECONDS
+    first = asyncio.create_task(secrets.renew(REFERENCE, "first"))
+    while len(vault.fetched) < 2:
+        await asyncio.sleep(0)
+    assert await secrets.renew(REFERENCE, "first") == "second"
+    assert (await first, len(vault.fetched)) == ("second", 2)
+
+
 async def test_one_that_is_refused_and_cannot_be_fetched_again_is_refused(
     secrets: Secrets, vault: Vault, clock: Clock
 ) -> None:
@@ -194,3 +209,13 @@ async def test_one_that_is_refused_and_cannot_be_fetched_again_is_refused(
 def test_values_of_a_secret_are_in_no_representation(secrets: Secrets) -> None:
     show: Callable[[object], str] = repr
     assert "first" not in show(secrets)
+
+
+async def test_a_package_without_the_sdk_says_so_at_the_first_call_and_not_at_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("core.platform.aws_secrets", raising=False)
+    monkeypatch.setitem(sys.modules, "core.platform.aws_secrets", None)
+    warm("aws-ssm:/not/packaged")
+    with pytest.raises(SecretUnavailable, match="`/not/packaged` cannot be fetched: this package was built without"):
+        await reveal("aws-ssm:/not/packaged")

@@ -155,6 +155,33 @@ def test_nobody_reaches_a_link_local_address_in_whatever_clothes(number: int) ->
     assert not any(may_connect(str(form), 80, "operator") for form in forms)
 
 
+@pytest.mark.parametrize(
+    ("value", "address", "port", "may"),
+    [
+        ("127.0.0.1:9001", "127.0.0.1", 9001, False),
+        ("127.0.0.1:9001", "127.3.2.1", 9001, False),
+        ("127.0.0.1:9001", "0.0.0.0", 9001, False),  # noqa: S104 - a text
+        ("127.0.0.1:9001", "::1", 9001, False),
+        ("127.0.0.1:9001", "::ffff:127.0.0.1", 9001, False),
+        ("[::1]:9001", "127.0.0.1", 9001, False),
+        ("localhost:9001", "127.0.0.1", 9001, False),
+        ("127.0.0.1:9001", "127.0.0.1", 9002, True),
+        ("127.0.0.1:9001", "10.0.0.1", 9001, True),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.1", 2000, False),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.2", 2001, False),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.2", 2000, True),
+        ("http://10.0.0.1:80/x", "10.0.0.1", 80, False),
+        ("http://10.0.0.1:80/x", "127.0.0.1", 80, True),
+        ("", "127.0.0.1", 80, True),
+    ],
+)
+def test_where_the_environment_says_that_work_is_given_out_nobody_connects(
+    monkeypatch: pytest.MonkeyPatch, value: str, address: str, port: int, *, may: bool
+) -> None:
+    monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", value)
+    assert may_connect(address, port, "operator") == may
+
+
 @given(st.text())
 def test_any_text_is_judged_without_an_error(text: str) -> None:
     if may_fetch(text, private=True):

@@ -23,7 +23,7 @@ def from_openai_chat(reply: JsonObject) -> JsonObject:
     message = object_at(choice, "message")
     completion_message: JsonObject = {
         "role": "assistant",
-        "content": text_at(message, "content"),
+        "content": text_at(message, "content") or text_at(message, "refusal"),
         "stop_reason": stop_reason_of(choice.get("finish_reason")),
         "tool_calls": [_tool_call(call) for call in objects_at(message, "tool_calls")],
     }
