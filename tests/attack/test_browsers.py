@@ -18,7 +18,9 @@ import pytest
 
 from core.apis.index import route_rows
 from core.config.document import ServerConfig
+from core.errors import PermissionDenied
 from core.runtime.server import listen, own_hosts
+from core.web.hosts import host_check
 from infra.local.clients import python_of
 from tests.contract.test_serve import write
 from tests.parts.browser import browsing
@@ -260,6 +262,16 @@ def test_further_hosts_and_origins_are_listed_in_the_run_config(tmp_path: Path) 
         )
         for origin in (*others, "http://localhost.evil.example:80", "null"):
             refusal(client.post("/v1/models", json={}, headers={"origin": origin}), 403)
+
+
+def test_with_authentication_hosts_are_checked_where_there_are_any() -> None:
+    auth = {"providers": [{"type": "api_key"}]}
+    assert host_check(ServerConfig.model_validate({"auth": auth})) is None
+    assert host_check(ServerConfig.model_validate({"hosts": ["*"]})) is None
+    check = host_check(ServerConfig.model_validate({"auth": auth, "hosts": ["a", "::2"]}), ["b"])
+    assert check is not None
+    assert [check([host]) for host in (b"a:1", b"b", b"[0:0::2]", b"127.0.0.1")] == [None] * 4
+    assert isinstance(check([b"c"]), PermissionDenied)
 
 
 def test_with_authentication_a_token_is_what_counts(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from core.apis.index import names, route_rows
 from core.errors import UpstreamThrottled
 from core.frame.dotted import load
 from core.web.app import app_of
-from core.web.failures import error_response
+from core.web.failures import STOPPING, error_response
 from core.web.origins import OriginRules
 from tests.contract.test_serve import CHAT, body, write
 from tests.parts.stack import ROOT, address_of, serving
@@ -180,6 +180,18 @@ async def test_what_breaks_outside_of_every_route_has_the_shape_of_errors() -> N
     async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         answer = await client.get("/x")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+
+
+async def test_an_answer_that_a_stop_finds_anywhere_has_the_shape_of_errors() -> None:
+    async def stuck(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    app = app_of([Mount("/", stuck)], [], OriginRules(), None)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+        asking = asyncio.create_task(client.get("/x"))
+        await asyncio.sleep(0.1)
+        asking.cancel(STOPPING)
+        assert (await asking).json()["error"]["code"] == "server_stopping"
 
 
 class Process:
