@@ -101,7 +101,7 @@ def test_what_comes_behind_a_request_does_not_change_its_answer(stack: str) -> N
 
 def test_trailers_are_no_headers(stack: str) -> None:
     head = "POST /v1/models HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-    code, _, _ = ask(stack, head, "2\r\n{}\r\n", "0\r\ncontent-type: application/json\r\n\r\n")
+    code, _, _ = ask(stack, f"{head}2\r\n{{}}\r\n0\r\ncontent-type: application/json\r\n\r\n")  # all at once
     assert code == 415
 
 
