@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidRequest        400   param names the field
+├── ContentRefused        400   a shield found a violation, and the answer has no place for a refusal
 ├── Unauthenticated       401   carries WWW-Authenticate
 ├── PermissionDenied      403
 ├── NotFound              404
@@ -14,6 +15,7 @@ ApiError
 ├── UnsupportedMediaType  415
 ├── RangeNotSatisfiable   416   carries Content-Range
 ├── KeyReused             422   an Idempotency-Key that came with another request before
+├── HeadTooLarge          431   a request line and headers without an end
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
@@ -25,6 +27,7 @@ ApiError
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
 ├── StateUnavailable      503   carries Retry-After, seconds: documents, blobs, jobs or the queue could not be reached
+├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
@@ -36,8 +39,25 @@ from typing import Any, ClassVar, Final, override
 
 STATE_RETRY_SECONDS: Final = 5
 STREAM_RETRY_SECONDS: Final = 5
+MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
+MOST_PARAM: Final = 256  # bytes
+PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
 
 type JsonBody = dict[str, dict[str, Any]]
+
+
+def shorten(text: str, most: int) -> str:
+    """`text`, of at most `most` bytes of UTF-8; control characters and lone surrogates are escaped, but line breaks."""
+    cut = text[:most]
+    if not cut.isprintable():
+        cut = "".join(letter if letter.isprintable() or letter in PLAIN else _escape(letter) for letter in cut)
+    if len(text) <= most and len(cut.encode()) <= most:
+        return cut
+    return cut.encode()[: most - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 class ApiError(Exception):
@@ -48,10 +68,11 @@ class ApiError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        """Keep what the caller will read; `param` is the path of the field at fault."""
+        """Keep what the caller will read, cut to a bound; `param` is the path of the field at fault."""
+        message = shorten(message, MOST_MESSAGE)
         super().__init__(message)
         self.message = message
-        self.param = param
+        self.param = None if param is None else shorten(param, MOST_PARAM)
         self.headers: dict[str, str] = dict(headers or {})
 
     def body(self) -> JsonBody:
@@ -63,6 +84,10 @@ class InvalidRequest(ApiError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+
+
+class ContentRefused(InvalidRequest):
+    code = "content_filter"
 
 
 class Unauthenticated(ApiError):
@@ -185,6 +210,16 @@ class KeyReused(ApiError):
         super().__init__("This Idempotency-Key came with another request before; a new request needs a new key.")
 
 
+class HeadTooLarge(ApiError):
+    status = 431
+    type = "invalid_request_error"
+    code = "head_too_large"
+
+    def __init__(self, limit: int) -> None:
+        """Say the limit, in bytes."""
+        super().__init__(f"The request line and the headers have at most {limit} bytes.")
+
+
 class QuotaExceeded(ApiError):
     status = 429
     type = "rate_limit_error"
@@ -279,6 +314,14 @@ class StateUnavailable(ApiError):
     def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
         """`retry_after` is in seconds."""
         super().__init__(message, headers={"retry-after": str(retry_after)})
+
+
+class ServerStopping(ApiError):
+    status = 503
+    code = "server_stopping"
+
+    def __init__(self) -> None:
+        super().__init__("The server stops, and the answer is not whole. Ask again.", headers={"retry-after": "1"})
 
 
 class UpstreamTimeout(ApiError):

@@ -54,6 +54,15 @@ LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "
 
 UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
 
+STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
+
+
+def _limits_streams(document: Document) -> bool:
+    quota = _part(document, "server", "quota")
+    roles = _part(quota, "roles")
+    sections = [quota, *(roles.values() if isinstance(roles, Mapping) else ())]
+    return any(isinstance(section, Mapping) and "max_streams" in section for section in sections)
+
 
 def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
     """Whether a text in it is a secret's reference, or is a secret that a variable gives, which may be one."""

@@ -47,7 +47,7 @@ def whole_number(value: object, name: str) -> int:
     return number
 
 
-def most_tokens(fields: Mapping[str, Any], parts: int = 1) -> int:
+def most_tokens(fields: Mapping[str, Any], parts: int) -> int:
     """How many tokens may be made of `fields`, for all choices of `parts` prompts.
 
     Without one of OpenAI's bounds none is sure to be heeded: then the number is negative, the least that must be reserved.

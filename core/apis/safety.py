@@ -47,6 +47,10 @@ class ModerationRequest(Wire):
     model: Name | None = None
 
 
+INPUT: Final = "INPUT"
+OUTPUT: Final = "OUTPUT"
+"""What `params.source` of a judgement may be: what goes into a model, or what comes out of it."""
+
 MOST_VERDICT_TOKENS: Final = 64  # that a guard model may make of one conversation
 MOST_INPUTS: Final = 32  # of one request for moderation; each is a call of its own to the shield's provider
 
@@ -70,6 +74,12 @@ class Violation(TypedDict):
     metadata: JsonObject
 
 
+def is_strict(shield: Resource) -> bool:
+    """Whether what this shield cannot judge is refused: unless its params say `strict: false`."""
+    params: JsonObject = shield.attributes.get("params") or {}
+    return params.get("strict") is not False
+
+
 class Safety(Protocol):
     async def run_shield(self, request: RunShieldRequest) -> JsonObject:
         """`{"violation": null}`, or a Violation there. Raises NotFound for an unknown shield."""
@@ -86,7 +96,11 @@ class SafetyProvider(Protocol):
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
-        """What `shield` finds in the last of `messages`, given those before; None if nothing."""
+        """What `shield` finds in `messages`, in all of them or, where `params.source` is OUTPUT, in the last; None if nothing.
+
+        Their roles are user and assistant, their content is a string or OpenAI's parts `text` and `image_url`, whose URLs are
+        `data:` ones: what else a caller said is in there as text.
+        """
         ...
 
     async def check_shield(self, shield: Resource) -> None:

@@ -37,10 +37,10 @@ class Meter:
     def feed(self, answer: JsonObject) -> None:
         """The answer, or a chunk of it, of whatever shape an upstream sent."""
         self._began = True
-        choices: object = answer.get("choices")
+        choices: list[object] | None = answer.get("choices")
         if isinstance(choices, list):
-            for choice in cast("list[object]", choices):
-                size = _size(choice, NOT_TEXT)
+            for choice in choices:
+                size = _size_of_choice(choice)
                 self._chunks += size > 0
                 self._bytes += size
         usage: object = answer.get("usage")
@@ -96,6 +96,16 @@ def _count(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if type(value) is int and value >= 0 else None
+
+
+def _size_of_choice(choice: object) -> int:
+    fields: JsonObject = cast("JsonObject", choice) if isinstance(choice, dict) else {}
+    delta = fields.get("delta")
+    if isinstance(delta, dict) and len(parts := cast("JsonObject", delta)) == 1:  # as nearly every chunk has it
+        text = parts.get("content")
+        if isinstance(text, str) and text.isascii():
+            return len(text)
+    return _size(fields, NOT_TEXT)
 
 
 def _size(value: object, without: frozenset[str]) -> int:

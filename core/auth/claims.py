@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 import re
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from core.auth.verifier import make_principal
-from core.config.records import Text
+from core.config.records import Text, split_names
 from core.errors import PermissionDenied, Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
 
@@ -71,6 +71,8 @@ def _category(name: str) -> str:
     return name
 
 
+type Scope = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$")]  # RFC 6749, 3.3
+type Scopes = Annotated[tuple[Scope, ...], BeforeValidator(split_names)]
 type ClaimsMapping = dict[Text, Annotated[str, AfterValidator(_category)]]
 
 
@@ -124,7 +126,8 @@ def issuer_of(claims: Claims, place: str) -> str:
 def check_kind(claims: Claims) -> None:
     """Raises Unauthenticated for what an issuer marks as another token than one of access, as Keycloak does by `typ`."""
     kinds = (claims.get("typ"), claims.get("token_type"))
-    if any(isinstance(kind, str) and kind.lower().replace("-", "_") in OTHER_TOKENS for kind in kinds):
+    marked = any(isinstance(kind, str) and kind.lower().replace("-", "_") in OTHER_TOKENS for kind in kinds)
+    if marked or claims.get("token_use") == "refresh":  # of `id`, which Cognito writes, the run config decides
         raise Unauthenticated("The token is of another kind. Send an access token.")
     if isinstance(claims.get("events"), Mapping):  # RFC 8417: a security event, as an OpenID logout token
         raise Unauthenticated("The token is about an event. Send an access token.")

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from core.auth.claims import Claims, check_scopes, principal
+from core.auth.claims import Claims, Scopes, check_scopes, principal
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Services, Verifier
 from core.config.records import Names, Record, Text, Whole
@@ -27,7 +27,7 @@ class Config(Record):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
     client_ids: Annotated[Names, Field(min_length=1)]
     token_use: Literal["access", "id"] = "access"  # noqa: S105 - a kind of token
-    required_scopes: Names = ()
+    required_scopes: Scopes = ()
     jwks_uri: AuthUrl | None = None
     issuer: Text | None = None
     key_recheck_period: Annotated[Whole, Field(ge=1)] = 3600

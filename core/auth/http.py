@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from core.errors import AuthUnavailable
+from core.platform.bounded import AnswerTooLarge, read_up_to
 from core.platform.json_reader import read_json
 from core.platform.per_loop import PerLoop
 
@@ -62,7 +63,7 @@ class Http:
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._ask(method, url, {"ssl": tls, "headers": dict(headers or {}), **body})
-        except (ClientError, OSError, ValueError) as failure:  # TimeoutError is an OSError
+        except (ClientError, OSError, ValueError, AnswerTooLarge) as failure:  # TimeoutError is an OSError
             host = urlsplit(url).hostname
             log.warning("auth: %s did not answer: %s", host, type(failure).__name__)
             raise AuthUnavailable(UNAVAILABLE) from failure
@@ -71,14 +72,11 @@ class Http:
         await self._sessions.close()
 
     async def _ask(self, method: str, url: str, options: dict[str, Any]) -> Reply:
+        from yarl import URL
+
         session = await self._sessions.get()
-        async with session.request(method, url, allow_redirects=False, **options) as answer:
-            content = b""
-            async for chunk in answer.content.iter_any():
-                content += chunk
-                if len(content) > MOST_BYTES:
-                    raise ValueError("too large")
-            return Reply(answer.status, _parse(content))
+        async with session.request(method, URL(url, encoded=True), allow_redirects=False, **options) as answer:
+            return Reply(answer.status, _parse(await read_up_to(answer, MOST_BYTES)))
 
 
 def _open_session(_: str) -> "ClientSession":

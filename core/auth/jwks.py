@@ -10,6 +10,7 @@ from core.auth.endpoint import Endpoint, unusable
 from core.auth.keys import Key, parse_keys
 from core.auth.urls import checked_url
 from core.platform.json_values import to_object
+from core.platform.urls import join_path
 
 DISCOVERY = "/.well-known/openid-configuration"
 
@@ -35,7 +36,7 @@ def keys_from_discovery(endpoint: Endpoint, url: str, token: str | None = None) 
 
 
 async def _document(endpoint: Endpoint, url: str, headers: dict[str, str]) -> tuple[str, str]:
-    reply = await endpoint.request("GET", url.rstrip("/") + DISCOVERY, headers=headers)
+    reply = await endpoint.request("GET", join_path(url, DISCOVERY), headers=headers)
     body = to_object(reply.body)
     issuer, jwks_uri = body.get("issuer"), body.get("jwks_uri")
     if reply.status != 200 or not isinstance(issuer, str) or not isinstance(jwks_uri, str):  # noqa: PLR2004

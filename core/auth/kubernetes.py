@@ -16,6 +16,7 @@ from core.config.records import Record, Text, UserPath, Whole
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
 from core.platform.json_values import to_object
+from core.platform.urls import join_path
 
 PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -77,7 +78,7 @@ class ReviewVerifier:
     def __init__(self, endpoint: Endpoint, config: Config) -> None:
         self._endpoint = endpoint
         self._config = config
-        self._url = config.api_server_url.rstrip("/") + PATH
+        self._url = join_path(config.api_server_url, PATH)
 
     def fit(self, token: str) -> Fit:
         """A cluster may take tokens of any shape."""

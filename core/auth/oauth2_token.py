@@ -12,6 +12,7 @@ from core.auth.claims import (
     DEFAULT_MAPPING,
     Claims,
     ClaimsMapping,
+    Scopes,
     check_audience,
     check_scopes,
     issuer_of,
@@ -20,7 +21,7 @@ from core.auth.claims import (
 from core.auth.endpoint import Endpoint
 from core.auth.urls import AuthUrl, has_path
 from core.auth.verifier import Services, Verifier
-from core.config.records import Names, Record, Text, UserPath, Whole
+from core.config.records import Record, Text, UserPath, Whole
 from core.frame.callers import Principal
 from core.platform.secrets import is_reference, parse
 
@@ -64,7 +65,7 @@ class Config(Record):
     introspection: Introspection | None = None
     issuer: Text | None = None
     audience: Text = "llama-stack"
-    required_scopes: Names = ()
+    required_scopes: Scopes = ()
     verify_tls: bool = True
     tls_cafile: UserPath | None = None
     claims_mapping: ClaimsMapping = Field(default_factory=lambda: dict(DEFAULT_MAPPING))

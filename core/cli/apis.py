@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GENERATIONS: Final = {"0.2": "Llama Stack 0.2.12", "1.5": "OGX 1.5.0"}
 TABLE: Final = Path(__file__).with_name("reference_operations.txt")
-PARAMETER: Final = re.compile(r"\{[^}]*\}")
+PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 OLDER_PREFIX: Final = "/v1/openai/v1/"  # of what 1.5 has under /v1
 ELSEWHERE: Final = f"* in 0.2 under {OLDER_PREFIX}"
 EXAMPLES: Final = """\

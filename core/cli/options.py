@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, override
 import click
 from click.shell_completion import CompletionItem
 
+from core.cli.terminal import is_harmless
 from core.config import distributions
 from core.config.problems import ConfigInvalid, Problem
 from core.platform import environment
@@ -85,10 +86,11 @@ def config_option(*names: str, default: str = "starter", envvar: str | None = "L
 
 
 def print_json(value: object) -> None:
-    """The one form of every `--json`; text stays as it is written."""
+    """The one form of every `--json`; text stays as it is written, unless a terminal would obey any of it."""
     import json
 
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    print(text if is_harmless(text) else json.dumps(value, indent=2))
 
 
 def load_config(config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})) -> "tuple[Path, Loaded]":

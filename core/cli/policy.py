@@ -36,6 +36,7 @@ class ExplainOptions(TypedDict):
     config: str
     env: Pairs
     user: str
+    issuer: str
     action: Action
     resource: tuple[str, str]
     also: tuple[str, ...]
@@ -83,6 +84,7 @@ def command() -> None:
 @config_option()
 @env_option
 @click.option("--user", metavar="ID", required=True, help='The caller ("" for no authentication).')
+@click.option("--issuer", metavar="NAME", default="", help="Who vouches for the user, as a rule's `issuer` says it.")
 @_attributes(ATTRIBUTES, "", "user")
 @click.option("--action", type=click.Choice(ACTIONS), required=True, help="The action.")
 @click.option(
@@ -99,7 +101,7 @@ def explain(**options: Unpack[ExplainOptions]) -> None:
     each. The exit code is 0 for allowed, 1 for denied, 2 for a mistake.
     """
     attributes = cast("Mapping[str, tuple[str, ...]]", options)
-    user = _principal(options["user"], {name: attributes[name] for name in ATTRIBUTES})
+    user = _principal(options["user"], {name: attributes[name] for name in ATTRIBUTES}, options["issuer"])
     owner = _owner(options["owner"], {name: attributes[f"owner_{name}"] for name in CATEGORIES})
     path, rules = _read_policy(options["config"], options["env"])
     answer = _answer(options, user, owner, rules)
@@ -156,11 +158,11 @@ def _to_json(answer: Explanation, source: str, user: Principal) -> dict[str, Any
     }
 
 
-def _principal(id_: str, attributes: Mapping[str, tuple[str, ...]]) -> Principal:
+def _principal(id_: str, attributes: Mapping[str, tuple[str, ...]], issuer: str = "") -> Principal:
     """As an auth provider makes one of a token."""
     from core.auth.verifier import make_principal
 
-    return make_principal(id_, attributes, "") if id_ else ANONYMOUS
+    return make_principal(id_, attributes, issuer) if id_ else ANONYMOUS
 
 
 def _owner(id_: str, attributes: Mapping[str, tuple[str, ...]]) -> Principal:

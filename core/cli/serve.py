@@ -64,7 +64,7 @@ def run(
         ConfigInvalid: the run config, or its TLS files.
         click.ClickException: the server cannot listen there.
     """
-    from core.runtime.server import fast_loop, listen, serve, url_of
+    from core.runtime.server import fast_loop, listen, own_hosts, serve, url_of
 
     start_logging()
     path, checked = load_valid_config(config, env)
@@ -81,7 +81,7 @@ def run(
         raise click.ClickException(message) from failure
     url = url_of(listener, tls=checked.server.tls_certfile is not None)
     fast_loop()
-    app = _app(path, checked)
+    app = _app(path, checked, own_hosts(host, listener))
     work = _jobs(app, checked)
 
     def begin() -> None:
@@ -92,20 +92,28 @@ def run(
 
 
 def _warn_if_open(config: "RunConfig", host: str) -> None:
+    from core.config.browsers import ANY
+
     if config.server.auth is None and host not in LOOPBACK:
         warning = f"warning: {host} is reachable from other machines, and without server.auth anybody may call it"
         print(warning, file=sys.stderr)
+    if config.server.auth is None and ANY in config.server.hosts:
+        warning = 'warning: with "*" in server.hosts, and without server.auth, a web page can do whatever a caller can'
+        print(warning, file=sys.stderr)
+    if config.server.cors is not None and ANY in config.server.cors.allow_origins:
+        print('warning: with "*" in server.cors.allow_origins, web pages of every site may call', file=sys.stderr)
 
 
-def _app(path: Path, config: "RunConfig") -> "App":
-    """The union of the functions that this run config needs, each made as it is on Lambda."""
+def _app(path: Path, config: "RunConfig", hosts: tuple[str, ...]) -> "App":
+    """The union of the functions that this run config needs, each made as it is on Lambda; it answers as `hosts` too."""
     from core.apis.index import all_manifests
     from core.runtime.log_lines import to_log
     from core.web.app import union
+    from core.web.hosts import host_check
 
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
     modules = [api.function for api in all_manifests() if _needs_function(config, api)]
-    return union((import_module(module).app for module in modules), to_log)
+    return union((import_module(module).app for module in modules), to_log, host_check(config.server, hosts))
 
 
 def _jobs(app: "App", config: "RunConfig") -> Callable[[], None]:

@@ -11,6 +11,11 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def is_harmless(text: str) -> bool:
+    """Whether lines end where they seem to, and a terminal obeys nothing in them."""
+    return text.replace("\n", "").isprintable()
+
+
 def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 

@@ -9,12 +9,13 @@ from urllib.error import URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import HTTPErrorProcessor, Request, build_opener
 
-from core.client.failures import Unreachable, failure_of, not_json
+from core.client.failures import ApiFailed, Unreachable, failure_of, not_json
 from core.config.redact import redact_text
 from core.frame.version import VERSION
 
 PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")  # what a URL has, and of a key what a header can carry (RFC 9110, 5.5)
 SUCCESS: Final = range(200, 300)
+MOST_BYTES: Final = 64 * 1024 * 1024  # of an answer
 
 
 class Transport:
@@ -40,6 +41,8 @@ class Transport:
             status, headers, content = self._exchange(self._request(method, path, body, query or {}))
         except (OSError, HTTPException, UnicodeError) as failure:  # UnicodeError: a host that is no name
             raise self._unreachable(failure) from failure
+        if len(content) > MOST_BYTES:
+            raise ApiFailed(status, f"the answer has more than {MOST_BYTES} bytes.", hint="Is this the URL of a stack?")
         if status not in SUCCESS:
             raise failure_of(status, headers, content)
         try:
@@ -64,7 +67,7 @@ class Transport:
         """Status, headers by lower-case name, and content."""
         with self._opener.open(request, timeout=self._timeout) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return answer.status, headers, answer.read()
+            return answer.status, headers, answer.read(MOST_BYTES + 1)
 
     def _unreachable(self, failure: Exception) -> Unreachable:
         cause = failure.reason if isinstance(failure, URLError) else failure

@@ -1,13 +1,15 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
 Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
-`server.idempotency`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and `logging.level` are llambda's own.
+`server.idempotency`, `server.hosts`, `server.shutdown_seconds`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and
+`logging.level` are llambda's own.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from core.config.browsers import ANY, Cors, Hosts
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
 from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
@@ -43,7 +45,8 @@ class ProviderEntry(Record):
 class ServerConfig(Record):
     """Where `serve` listens, who may call and how much; `max_body_bytes` is 6 MiB, what Lambda takes, unless it is set.
 
-    `max_upload_bytes`, 512 MiB, bounds the files of an upload, which are not held in memory.
+    `max_upload_bytes`, 512 MiB, bounds the files of an upload, which are not held in memory. `hosts` are the names that
+    `serve` answers to beside its own, `shutdown_seconds` what answers under way have to end when it stops.
     """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8321
@@ -56,6 +59,9 @@ class ServerConfig(Record):
     idempotency: IdempotencyConfig | None = None
     max_body_bytes: Annotated[Whole, Field(ge=1024, le=104_857_600)] = 6_291_456
     max_upload_bytes: Annotated[Whole, Field(ge=1024, le=1_099_511_627_776)] = 536_870_912
+    hosts: Hosts = ()
+    cors: Cors = None
+    shutdown_seconds: Annotated[Seconds, Field(le=3600)] = 5.0
 
     @model_validator(mode="after")
     def _whole_tls(self) -> Self:
@@ -63,6 +69,12 @@ class ServerConfig(Record):
             raise ValueError("tls_certfile and tls_keyfile must be given together")
         if self.tls_cafile is not None and self.tls_certfile is None:
             raise ValueError("tls_cafile needs tls_certfile and tls_keyfile")
+        return self
+
+    @model_validator(mode="after")
+    def _no_page_of_every_site(self) -> Self:
+        if self.auth is None and self.cors is not None and ANY in self.cors.allow_origins:
+            raise ValueError('cors.allow_origins: "*" needs server.auth: without it every web page may do everything')
         return self
 
 

@@ -6,24 +6,43 @@ Sources: the content parts of OpenAI's chat completions, vLLM's (`video_url`, `a
 
 from collections.abc import Iterator, Mapping, Sequence
 import re
-from typing import Any, Final, cast
+from typing import Final, cast
 from urllib.parse import unquote
 
-from core.platform.addresses import Reach, may_name
+from pydantic import BaseModel
+
+from core.platform.addresses import Reach, literal_addresses, may_name
 
 FIELDS: Final = ("messages", "input", "prompt", "documents", "query")  # of a request; some of them are vLLM's
 TEXTS: Final = frozenset(
-    {*FIELDS, "content", "text", "refusal", "reasoning", "reasoning_content", "thinking", "name", "title", "arguments"}
+    {
+        *FIELDS,
+        "role",
+        "type",
+        "content",
+        "text",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "thinking",
+        "name",
+        "title",
+    }
 )
 """Keys whose texts are read by the model, whatever they begin with."""
 CALLS: Final = frozenset({"tool_calls", "function_call"})
 URL_KEY: Final = re.compile(r"(.*_)?(url|uri|image|video|audio|file)s?", re.IGNORECASE)
-WEB: Final = re.compile(r"(?:https?:[/\\]*|[/\\]{2,})", re.IGNORECASE)  # browsers take `http:host` and `//host` too
+PLACE: Final = re.compile(r"https?:[/\\]*|[a-z][a-z0-9+.-]*:[/\\]{2,}", re.IGNORECASE)
+"""What stands before a host; browsers take `http:host` too."""
+BARE_PLACE: Final = re.compile(r"[/\\]{2,}")
+"""Likewise, where nothing but a URL may be; elsewhere it may be base64, as MP3's `//uQx`."""
 SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+WEB: Final = frozenset({"", "http", "https"})
 BUCKETS: Final = frozenset({"data", "s3", "gs"})  # what leads to no host that the text names
 BLANK: Final = re.compile(r"[\x00-\x20\x7f\x85\xa0\ufeff]")
 PORT: Final = re.compile(r":(\d{1,5})$")
 MOST_URL: Final = 8192  # characters
+MOST_PATH: Final = 200  # characters that are said again: its keys are the caller's
 
 NO_SCHEME: Final = "is no URL that may be fetched: http, https, s3, gs and data URLs may."
 TOO_LONG: Final = f"must be a URL of at most {MOST_URL} characters."
@@ -34,44 +53,46 @@ PRIVATE: Final = (
 )
 
 
-def find_refused_url(request: object, reach: Reach) -> tuple[str, str] | None:
+def find_refused_url(request: BaseModel, reach: Reach) -> tuple[str, str] | None:
     """The path of the first URL that leads where `reach` does not, as far as its text tells, and why."""
-    extra: Mapping[str, Any] = getattr(request, "model_extra", None) or {}
+    values = {**(request.model_extra or {}), **vars(request)}
     for field in FIELDS:
-        for path, key, text in _texts(getattr(request, field, extra.get(field)), field, field):
-            fault = _fault(key, text, reach)
-            if fault:
-                return path, fault
+        if (refusal := _find(values.get(field), field, reach)) is not None:
+            path, fault = refusal
+            return f"{field}{path}"[:MOST_PATH], fault
     return None
 
 
-def _texts(value: object, path: str, key: str) -> Iterator[tuple[str, str, str]]:
-    """What may be a URL: each with its path and the key that it is under."""
-    match value:
-        case str():
-            if key not in TEXTS:
-                yield path, key, value
-        case dict():
-            for name, inner in cast("Mapping[str, object]", value).items():
-                if name not in CALLS:
-                    yield from _texts(inner, f"{path}.{name}", name)
-        case list():
-            for index, inner in enumerate(cast("Sequence[object]", value)):
-                yield from _texts(inner, f"{path}[{index}]", key)
-        case _:
-            return
+def _find(value: object, key: str, reach: Reach) -> tuple[str, str] | None:
+    """Within `value`, which is under `key`; of every request's many values most are texts, which are looked at no further."""
+    if isinstance(value, str):
+        fault = "" if key in TEXTS else _fault(key, value, reach)
+        return ("", fault) if fault else None
+    if isinstance(value, dict):
+        for name, inner in cast("Mapping[str, object]", value).items():
+            if name not in CALLS and (refusal := _find(inner, name, reach)) is not None:
+                return f".{name}{refusal[0]}", refusal[1]
+    elif isinstance(value, list):
+        for index, inner in enumerate(cast("Sequence[object]", value)):
+            if (refusal := _find(inner, key, reach)) is not None:
+                return f"[{index}]{refusal[0]}", refusal[1]
+    return None
 
 
 def _fault(key: str, text: str, reach: Reach) -> str:
     url = BLANK.sub("", text) if BLANK.search(text, 0, MOST_URL) else text
-    web = WEB.match(url)
-    if web is None:
-        scheme = SCHEME.match(url, 0, MOST_URL)
-        known = scheme is None or scheme[1].lower() in BUCKETS or not URL_KEY.fullmatch(key)
-        return "" if known and not url[:5].lower().startswith("file:") else NO_SCHEME
+    scheme = SCHEME.match(url, 0, MOST_URL)
+    name = "" if scheme is None else scheme[1].lower()
+    if name in BUCKETS:
+        return ""
+    if name == "file" or (name not in WEB and URL_KEY.fullmatch(key)):
+        return NO_SCHEME
+    start = PLACE.match(url, 0, MOST_URL) or (BARE_PLACE.match(url) if key.lower().endswith(("url", "uri")) else None)
+    if start is None:
+        return ""
     if len(url) > MOST_URL:
         return TOO_LONG
-    places = [place for rest in {url[web.end() :], unquote(url[web.end() :])} for place in _places(rest)]
+    places = [place for rest in {url[start.end() :], unquote(url[start.end() :])} for place in _places(rest)]
     if not all(may_name(host, port, "operator") for host, port in places):
         return FORBIDDEN
     return "" if all(may_name(host, port, reach) for host, port in places) else PRIVATE
@@ -80,7 +101,9 @@ def _fault(key: str, text: str, reach: Reach) -> str:
 def _places(rest: str) -> Iterator[tuple[str, int]]:
     """Each host that a reader may find behind the slashes, with its port: some end it at a backslash, some at an @."""
     for authority in {re.split(r"[/?#]", rest, maxsplit=1)[0], re.split(r"[/\\?#]", rest, maxsplit=1)[0]}:
-        for part in authority.split("@"):
+        *users, last = authority.split("@")
+        for part in (*users, last):
             port = PORT.search(part)
             host = part.partition("]")[0] if part.startswith("[") else part.partition(":")[0]
-            yield host, int(port[1]) if port else 0
+            if part is last or literal_addresses(host):  # a user's name is no host, but where it is an address
+                yield host, int(port[1]) if port else 0

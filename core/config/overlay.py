@@ -7,6 +7,7 @@ the secrets that the stack may read.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final, cast
 
 from core.config.document import ProviderEntry
@@ -26,6 +27,8 @@ type Overlay = dict[str, dict[str, JsonObject]]
 
 VIEW_KEYS: Final = {"version", "refresh_seconds"}
 """What the inspected view says beside its providers, and may be sent back with it."""
+MOST_PROBLEMS: Final = 100  # of one request, after which the rest of it is not looked at
+MOST_FIELDS: Final = 1000  # of one provider's config
 ENTRY_KEYS: Final = ("provider_id", "provider_type", "config", "discovered")
 
 
@@ -65,13 +68,26 @@ def parse_overlay_request(document: object) -> OverlayRequest:
     inner: Value = (
         outer["providers"] if "providers" in outer else {k: v for k, v in outer.items() if k not in VIEW_KEYS}
     )
-    extra = [key for key in outer if "providers" in outer and key not in {"providers", *VIEW_KEYS}]
-    results = [*(Problem(key, f"unknown key{did_you_mean(key, ('providers',))}") for key in extra), *_changes(inner)]
+    changes: list[OverlayChange] = []
+    problems: list[Problem] = []
+    for result in chain(_unknown_keys(outer), _changes(inner)):
+        if isinstance(result, OverlayChange):
+            changes.append(result)
+        elif len(problems) < MOST_PROBLEMS:
+            problems.append(result)
+        else:
+            break
     return OverlayRequest(
-        tuple(result for result in results if isinstance(result, OverlayChange)),
-        tuple(result for result in results if isinstance(result, Problem)),
+        tuple(changes),
+        tuple(problems),
         version if isinstance(version, int) and not isinstance(version, bool) else None,
     )
+
+
+def _unknown_keys(outer: Mapping[str, Value]) -> Iterator[Problem]:
+    for key in outer:
+        if "providers" in outer and key not in {"providers", *VIEW_KEYS}:
+            yield Problem(key, f"unknown key{did_you_mean(key, ('providers',))}")
 
 
 def _changes(providers: Value) -> Iterator[OverlayChange | Problem]:
@@ -104,9 +120,10 @@ def _change(path: str, api: str, entry: Value) -> OverlayChange | Problem:
         return Problem(f"{path}.provider_id", "is required, as text")
     if not isinstance(kind, str | None):
         return Problem(f"{path}.provider_type", "must be text")
-    if not isinstance(config, Mapping | None):
-        return Problem(f"{path}.config", "must be a mapping")
-    return OverlayChange(path, api, name, kind, dict(cast("Mapping[str, Any]", config or {})))
+    fields = dict(cast("Mapping[str, Any]", config or {})) if isinstance(config, Mapping | None) else None
+    if fields is None or len(fields) > MOST_FIELDS:
+        return Problem(f"{path}.config", f"must be a mapping, of at most {MOST_FIELDS} keys")
+    return OverlayChange(path, api, name, kind, fields)
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
+
+MOST_PATH: Final = 4096  # characters; a longer one has a key that is somebody's idea of a joke
 
 type Value = Any
 """What YAML and JSON can say: text, numbers, true, false, null, and lists and mappings of these."""
@@ -39,6 +41,8 @@ class Places:
 
     def source_path(self, path: str) -> str:
         """The path as the user wrote it; the longest known prefix decides."""
+        if len(path) > MOST_PATH:
+            return path
         for end in range(len(path), 0, -1):
             if (end == len(path) or path[end] in ".[") and path[:end] in self.origins:
                 return self.origins[path[:end]] + path[end:]

@@ -22,12 +22,13 @@ def _no_bool(value: object) -> object:
     return value
 
 
-def _split_names(value: object) -> object:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
+def split_names(value: object) -> object:
+    """None is what a variable that is not set leaves."""
+    return (value or "").replace(",", " ").split() if isinstance(value, str | None) else value
 
 
 type Text = Annotated[str, StringConstraints(min_length=1)]
-type Names = Annotated[tuple[Text, ...], BeforeValidator(_split_names)]
+type Names = Annotated[tuple[Text, ...], BeforeValidator(split_names)]
 """A list of names, or text with commas or blanks between them."""
 type UserPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_in_home)]
 type Whole = Annotated[int, BeforeValidator(_no_bool)]

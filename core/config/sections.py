@@ -70,5 +70,4 @@ REFUSED: Final = {
     "server.tls_config": "use tls_certfile, tls_keyfile and tls_cafile",
     "server.hsts_max_age": "set this header where TLS ends",
     "server.auth.route_policy": "access by route is not supported; use access_policy, whose rules are about actions on resources",
-    "server.cors": "set CORS at API Gateway",
 }

@@ -51,8 +51,8 @@ def origins_of(values: Mapping[str, Any]) -> dict[str, object]:
 def places_of(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The texts that say where something is, with their paths: URLs, and what is in a field that a host's name is in."""
     for path, name, text in _texts(values, "", ""):
-        named = PLACE.fullmatch(name) and (any(sign in text for sign in "/.:") or HOST.fullmatch(name))
-        if text and (named or WEB.match(text)):
+        is_place = PLACE.fullmatch(name) and (any(sign in text for sign in "/.:") or HOST.fullmatch(name))
+        if text and (is_place or WEB.match(text)):
             yield path, text
 
 

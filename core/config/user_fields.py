@@ -37,17 +37,21 @@ def select_user_fields(config: type[BaseModel], values: Mapping[str, Any]) -> tu
     """
     allowed = user_fields(config)
     dropped = [key for key, value in values.items() if key not in allowed or (value != MASK and _has_mask(value))]
-    return {key: value for key, value in values.items() if key not in dropped and value != MASK}, dropped
+    others = frozenset(dropped)
+    return {key: value for key, value in values.items() if key not in others and value != MASK}, dropped
 
 
 def foreign_fields(config: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
-    """Those of `values` that no user may set, in their order. A null, and what the field is by default, set nothing."""
-    allowed, fields = user_fields(config), config.model_fields
+    """Those of `values` that no user may set, in their order.
+
+    What a field is by default sets nothing, nor does the null that withholds a secret.
+    """
+    allowed, secrets, fields = user_fields(config), secret_fields(config), config.model_fields
     return [
         name
         for name, value in values.items()
         if name not in allowed
-        and value is not None
+        and not (value is None and name in secrets)
         and (name not in fields or fields[name].is_required() or value != fields[name].get_default())
     ]
 

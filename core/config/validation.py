@@ -36,6 +36,7 @@ PHRASES: Final = {
 }
 NOT_ECHOED: Final = ("config", "auth")
 LONGEST_ECHO: Final = 60
+MOST_FAULTS: Final = 200  # that are told at once
 
 type Keys = tuple[str | int, ...]
 
@@ -80,7 +81,7 @@ def check[M: BaseModel](
     try:
         return Checked(model.model_validate(values, context=context), values, [])
     except ValidationError as invalid:
-        faults = [_fault(error, values) for error in invalid.errors(include_url=False)]
+        faults = [_fault(error, values) for error in invalid.errors(include_url=False)[:MOST_FAULTS]]
     restored = values
     for fault in faults:
         text = places.texts.get(places.source_path(_path(path, fault.keys)))

@@ -106,6 +106,13 @@ class RouteRow:
         return "{" not in self.path
 
     @property
+    def has_body(self) -> bool:
+        """Whether what is sent with a request is read."""
+        if self.operation is None:
+            return self.method == "POST"
+        return self.operation.request is not None or self.operation.upload is not None
+
+    @property
     def name(self) -> str:
         """The operation's name in logs and metrics: `chat_completion`, or for a registry `list_models`."""
         if self.operation is not None:

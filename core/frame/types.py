@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, override
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+from core.frame.fail_fast import fail_fast
 
 type JsonObject = dict[str, Any]
 type JsonStream = AsyncGenerator[JsonObject]
@@ -25,11 +28,19 @@ type EventSource = AsyncGenerator[NamedEvent]
 
 
 class Wire(BaseModel):
-    """A request: what the stack reads is typed, what it does not read is kept and passed on."""
+    """A request: what the stack reads is typed, what it does not read is kept and passed on.
+
+    Its validation stops early; so does that of the types in it, which are Wire too.
+    """
 
     # Built at the first request that has one: a function imports every table and answers mostly one operation.
     # NaN is no JSON, but some clients send it: it goes on as it came, for the provider to refuse.
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True, ser_json_inf_nan="constants")
+
+    @classmethod
+    @override
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        return fail_fast(handler(source))
 
 
 class Query(Wire):

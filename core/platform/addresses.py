@@ -85,7 +85,13 @@ HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})(
 SPELLED: Final = re.compile(r"(?<!\d)(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?!\d)")
 SPELLED_HEX: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
 ZEROS: Final = re.compile(r"(?<![0-9a-fx])0+(?=[0-9])")
-LOCAL_NAME: Final = re.compile(r"(.+\.)?localhost[46]?(\.localdomain[46]?)?|ip6-(localhost|loopback)")
+LOCAL_NAME: Final = re.compile(
+    r"[^.]*|(.+\.)?(localhost[46]?|localdomain[46]?|local|internal|intranet|lan|corp|home\.arpa|svc|localtest\.me|lvh\.me|vcap\.me)"
+)
+"""What no public name is, or is for this machine by what its owner says: a name without a dot, and these."""
+WILDCARD: Final = re.compile(
+    r".+\.(nip|sslip|xip)\.io|.+\.traefik\.me"
+)  # they answer a name with the address within it
 DOTS: Final = str.maketrans("\u3002\uff61", "..")  # which IDNA takes for dots; NFKC makes the third, \uff0e, one
 IGNORED: Final = (
     "\ufe00\ufe01\ufe0e\ufe0f"  # variation selectors, which IDNA drops; the other signs that it drops do not print
@@ -145,6 +151,8 @@ def may_name(host: str, port: int, reach: Reach) -> bool:
     name = _plain(host)
     if reach == "public" and LOCAL_NAME.fullmatch(name):
         return False
+    if WILDCARD.fullmatch(name) and not all(may_connect(str(address), port, reach) for address in _spelled(name)):
+        return False
     return name not in METADATA_NAMES and not any(is_metadata(address) for address in _spelled(name))
 
 
@@ -164,12 +172,12 @@ def _spelled(name: str) -> Iterator[Address]:
 
 
 def _may_name(ip: Address, *, private: bool) -> bool:
-    reached = _underlying(ip)
-    if any(reached in network for network in METADATA + SPECIAL):
+    target = _underlying(ip)
+    if any(target in network for network in METADATA + SPECIAL):
         return False
-    if any(reached in network for network in PRIVATE):
+    if any(target in network for network in PRIVATE):
         return private
-    return isinstance(reached, IPv4Address) or reached in UNICAST
+    return isinstance(target, IPv4Address) or target in UNICAST
 
 
 def _underlying(ip: Address) -> Address:
@@ -195,9 +203,9 @@ def _forms(ip: Address) -> Iterator[IPv4Address]:
 
 def _is_reserved(ip: Address, port: int) -> bool:
     """Whether one of `RESERVED_BY` is there; on this machine by its port alone, for loopback has many addresses."""
-    reached = next((form for form in _forms(ip) if any(form in network for network in HERE)), ip)
-    here = any(reached in network for network in HERE)
-    return any(port == taken and (host is None if here else host == ip) for host, taken in _reserved())
+    target = next((form for form in _forms(ip) if any(form in network for network in HERE)), ip)
+    here = any(target in network for network in HERE)
+    return any(port == reserved and (host is None if here else host == ip) for host, reserved in _reserved())
 
 
 def _reserved() -> Iterator[tuple[Address | None, int]]:

@@ -33,7 +33,7 @@ def config(**options: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own optio
 
     from core.platform.aws_http import session_class
 
-    return AioConfig(http_session_cls=session_class(), **options)
+    return AioConfig(**{"http_session_cls": session_class()} | options)
 
 
 @asynccontextmanager

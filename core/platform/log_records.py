@@ -13,6 +13,7 @@ HELD: Final = (
     *("s3transfer", "urllib3"),
 )
 """Loggers that never speak below INFO, whoever asks for it."""
+TELLS_URLS: Final = "httpx"  # whole ones, at INFO
 
 
 def to_line(text: str) -> str:
@@ -47,7 +48,7 @@ def _behind_bars(text: str) -> str:
 
 
 def set_levels(levels: Mapping[str, str]) -> None:
-    """By the names of loggers; below INFO `root` stands for what is ours, and HELD stay at INFO."""
+    """By the names of loggers; below INFO `root` stands for what is ours, and HELD stay at theirs."""
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level.upper())
     hold_back()
@@ -60,7 +61,7 @@ def hold_back() -> None:
         for name in OURS:
             logging.getLogger(name).setLevel(root.level)
         root.setLevel(logging.INFO)
-    for name in [*HELD, *(name for name in logging.root.manager.loggerDict if name.partition(".")[0] in HELD)]:
-        logger = logging.getLogger(name)
-        if logging.NOTSET < logger.level < logging.INFO:
-            logger.setLevel(logging.INFO)
+    for name in [*HELD, *(name for name in root.manager.loggerDict if name.partition(".")[0] in HELD)]:
+        logger, least = logging.getLogger(name), logging.WARNING if name == TELLS_URLS else logging.INFO
+        if logger.getEffectiveLevel() < least:
+            logger.setLevel(least)

@@ -73,7 +73,11 @@ def _identity(owner: JsonObject | None) -> JsonObject | None:
     return None if owner is None else {name: value for name, value in owner.items() if name != "attributes"}
 
 
-def keep_keys_from(provider: object, part: CallersPart | None) -> object:
-    """`provider`, or, where a caller named its place, what keeps others' keys from it."""
-    takes_data = hasattr(provider, "with_provider_data")
-    return OwnersKeysOnly(provider, part.owner) if part is not None and takes_data and _new_places(part) else provider
+def keep_keys_from(provider: object, part: CallersPart | None, *, external: bool) -> object:
+    """`provider`, or, where a caller named its place, what keeps others' keys from it.
+
+    What of its config says where an `external` one is, only its author knows: any of it may.
+    """
+    if part is None or not hasattr(provider, "with_provider_data"):
+        return provider
+    return OwnersKeysOnly(provider, part.owner) if _new_places(part) or (external and part.values) else provider

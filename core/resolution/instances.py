@@ -52,7 +52,7 @@ async def connect(
     else:
         provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
     part = loaded.callers_parts.get((spec.api, entry.provider_id))
-    return Instance(spec.api, entry, config, keep_keys_from(provider, part), part)
+    return Instance(spec.api, entry, config, keep_keys_from(provider, part, external=spec.factory is not None), part)
 
 
 async def _external(

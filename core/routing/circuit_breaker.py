@@ -125,8 +125,11 @@ class CircuitBreaker:
 
         `callers` is there for what is open, if it is, to so many callers alone.
         """
-        keys = sorted({key for key, _ in self._own} | set(self._shared))
-        return [self._describe(key) for key in keys if key[0] == provider_id]
+        own: dict[Key, dict[Caller, _Circuit]] = {key: {} for key in self._shared if key[0] == provider_id}
+        for (key, caller), circuit in self._own.items():
+            if key[0] == provider_id:
+                own.setdefault(key, {})[caller] = circuit
+        return [self._describe(key, circuits) for key, circuits in sorted(own.items(), key=lambda pair: pair[0])]
 
     def record_first_byte(self, permit: Permit) -> None:
         """An answer has begun: a trial closes its circuits, on probation."""
@@ -204,9 +207,8 @@ class CircuitBreaker:
         most = max(2, self._most)
         return sum(min(run, (most + 1) // 2) for run in shared.runs.values()) >= most
 
-    def _describe(self, key: Key) -> JsonObject:
+    def _describe(self, key: Key, own: dict[Caller, _Circuit]) -> JsonObject:
         shared = self._shared.get(key) or _Shared()
-        own = {caller: circuit for (at, caller), circuit in self._own.items() if at == key}
         failures = max([sum(shared.runs.values()), *(circuit.failures for circuit in own.values())])
         until, alone = shared.open_until, {}
         if until is None:

@@ -12,7 +12,7 @@ from core.apis.inference import InferenceProvider, TakesProviderData
 from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
-from core.routing.circuit_breaker import Caller, CircuitBreaker, Permit
+from core.routing.circuit_breaker import CircuitBreaker, Permit
 from core.routing.targets import Target, order_targets
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ class Failover:
         self._caller = call
         self._call = call or Call(ANONYMOUS)
         self._circuits = circuits
-        self._name: Caller = self._call.principal.identity
 
     async def answer(self, targets: Sequence[Target], ask: Ask[JsonObject]) -> JsonObject:
         """The first answer.
@@ -69,12 +68,12 @@ class Failover:
         from random import random  # its hashes are not for every cold start
 
         failure: ApiError | None = None
-        failed = ""
+        failed, caller = "", self._call.principal.identity
         for target in order_targets(targets, random):
             provider = self._provider(target)
             # What comes of a caller's own key is the vendor's word on that key, and not on the target.
             has_own_key = provider is not self._providers.get(target.provider_id)
-            permit = circuits.admit(target.place, self._name, alone=has_own_key)
+            permit = circuits.admit(target.place, caller, alone=has_own_key)
             if permit is None:
                 continue
             if failure is not None:
@@ -94,7 +93,7 @@ class Failover:
 
     def _all_open(self, targets: Sequence[Target], circuits: CircuitBreaker) -> ProviderUnavailable:
         names = ", ".join(dict.fromkeys(f"`{target.provider_id}`" for target in targets))
-        seconds = math.ceil(min(circuits.retry_in(target.place, self._name) for target in targets))
+        seconds = math.ceil(min(circuits.retry_in(target.place, self._call.principal.identity) for target in targets))
         return ProviderUnavailable(
             f"The model has failed repeatedly at {names} and is not asked for a while. Try again later.",
             headers={"retry-after": str(max(1, seconds))},

@@ -66,10 +66,14 @@ def is_owner(principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:
 
 
 def same_owner(one: Owner | None, other: Owner | None) -> bool:
-    """Whether both are the same principal's, whatever attributes it had when; what nobody owns is everybody's."""
+    """Whether both are the same principal's, whatever attributes it had when; what nobody owns is everybody's.
+
+    An owner of before there were issuers is whoever has its id.
+    """
     if one is None or other is None:
         return one is other
-    return all(one.get(name) == other.get(name) for name in {*one, *other} - {"attributes"})
+    issuers = {owner[ISSUER] for owner in (one, other) if ISSUER in owner}
+    return one["principal"] == other["principal"] and len(issuers) <= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +209,7 @@ def _shares(attribute: str, principal: Principal, owner: Owner, is_heir: Heir) -
     names = owner["attributes"].get(attribute)
     if not names or not set(names).isdisjoint(principal.attributes.get(attribute, ())):
         return True
-    # Before owners had an issuer, a subject was a role, word by word, or a namespace: what it made stays its own.
-    return ISSUER not in owner and {*owner["principal"].split()} <= {*names} and is_owner(principal, owner, is_heir)
+    # Before owners had an issuer, a subject was a namespace, or a role word by word: what it made stays its own.
+    subject = owner["principal"]
+    was_subject = ISSUER not in owner and (subject in names or {*subject.split()} <= {*names})
+    return was_subject and is_owner(principal, owner, is_heir)

@@ -1,7 +1,7 @@
 """The buffered Lambda runtime: one event in, one whole response out. The only importer of Mangum.
 
 Mangum runs the app and forms the answer. What a request is, `core.runtime.http_events` says for both runtimes; only the
-event of an Application Load Balancer, which cannot stream, is Mangum's to read.
+event of an Application Load Balancer, which cannot stream, is Mangum's to read, but for who sent it.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, override
 
 from mangum import Mangum
-from mangum.handlers import HTTPGateway
-from mangum.types import LambdaConfig, LambdaContext
+from mangum.handlers import ALB, HTTPGateway
+from mangum.types import LambdaConfig, LambdaContext, LambdaHandler
 from starlette.applications import Starlette
 from starlette.types import Scope
 
 from core.errors import InvalidRequest
-from core.runtime.http_events import read_event
+from core.runtime.http_events import forwarded_client, read_event
 from core.runtime.loop import process_loop
 
 type Event = dict[str, Any]
@@ -48,10 +48,32 @@ class GatewayEvent(HTTPGateway):
         return self._request.body()
 
 
-def buffered_handler(app: Starlette, *, base_path: str = "") -> Handler:
-    """`app` as a Lambda handler; `base_path` is what a custom domain's mapping puts before every path."""
+class BalancerEvent(ALB):
+    """An event of a load balancer that appends the client's address to X-Forwarded-For, as it does unless told otherwise."""
+
+    @property
+    @override
+    def scope(self) -> Scope:
+        return {**super().scope, "client": forwarded_client(self.event)}
+
+
+class UnvouchedEvent(ALB):
+    """An event of a load balancer that hands on what the client wrote as X-Forwarded-For, or nothing."""
+
+    @property
+    @override
+    def scope(self) -> Scope:
+        return {**super().scope, "client": None}
+
+
+def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str = "append") -> Handler:
+    """`app` as a Lambda handler; `base_path` is what a custom domain's mapping puts before every path.
+
+    `forwarded_for` is what a load balancer does with the header (`routing.http.xff_header_processing.mode`).
+    """
     process_loop()
-    adapt = partial(Mangum, lifespan="off", api_gateway_base_path=base_path, custom_handlers=[GatewayEvent])
+    handlers: list[type[LambdaHandler]] = [GatewayEvent, BalancerEvent if forwarded_for == "append" else UnvouchedEvent]
+    adapt = partial(Mangum, lifespan="off", api_gateway_base_path=base_path, custom_handlers=handlers)
     serve = adapt(app)
 
     def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own

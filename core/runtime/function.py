@@ -24,6 +24,7 @@ from core.runtime import log_lines, snapshot
 from core.runtime.loop import process_loop
 from core.web.app import app_of, build_app
 from core.web.observed import Sink
+from core.web.origins import rules_of
 
 if TYPE_CHECKING:
     from core.runtime.buffered import Handler
@@ -65,7 +66,7 @@ def app_of_stack(stack: Stack, apis: Iterable[str], sink: Sink | None = None) ->
     from core.web.live import live_routes, make_endpoints
 
     reloader = StackReloader(apis, stack, stack.poller, partial(make_endpoints, rows))
-    return app_of(live_routes(rows, reloader), [reloader], sink)
+    return app_of(live_routes(rows, reloader), [reloader], rules_of(stack.config.server), sink)
 
 
 def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
@@ -75,7 +76,8 @@ def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":
     def make() -> "Handler":
         from core.runtime.buffered import buffered_handler
 
-        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""))
+        mode = variables.get("LLAMBDA_ALB_XFF_MODE") or "append"
+        return buffered_handler(app, base_path=variables.get("LLAMBDA_BASE_PATH", ""), forwarded_for=mode)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         return make()(event, context)

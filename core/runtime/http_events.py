@@ -152,6 +152,27 @@ def _client(vouched: Event) -> tuple[str, int] | None:
     return (_text(address, "sourceIp"), 0) if address else None
 
 
+def forwarded_client(event: Event) -> tuple[str, int] | None:
+    """The address that an Application Load Balancer vouches for: the last of X-Forwarded-For, which it appended.
+
+    What is before that the client may have written. None where the last is no address.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
+    """
+    from ipaddress import ip_address
+
+    headers = _optional(event.get("multiValueHeaders") or event.get("headers"), "headers")
+    values = [_texts(value, name) for name, value in headers.items() if name.lower() == "x-forwarded-for"]
+    last = values[0][-1].rpartition(",")[2].strip(" \t") if len(values) == 1 and values[0] else ""
+    if last.startswith("["):  # the load balancer may add the client's port
+        last = last[1:].partition("]")[0]
+    elif last.count(":") == 1:
+        last = last.partition(":")[0]
+    try:
+        return str(ip_address(last)), 0
+    except ValueError:
+        return None
+
+
 def _object(value: object, name: str) -> Event:
     if not isinstance(value, dict):
         raise NotHttp(f"The event is not an HTTP request: {name} is not an object.")

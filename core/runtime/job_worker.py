@@ -13,6 +13,7 @@ from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.errors import ApiError
 from core.frame.version import VERSION
+from core.platform.log_records import hold_back
 from core.resolution.jobs import engine_of, has_jobs
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, routed_apis
@@ -120,6 +121,7 @@ def lambda_worker() -> Handler:
     Raises:
         ConfigInvalid: the run config has problems. That it has no jobs, its first message tells: nobody sends one.
     """
+    hold_back()
     loop, loaded = process_loop(), load_config()
     runner = None
     if loaded.config is not None and has_jobs(loaded.config):

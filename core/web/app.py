@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from starlette.applications import Starlette
@@ -10,8 +11,9 @@ from starlette.routing import BaseRoute
 
 from core.frame.api import RouteRow
 from core.web.endpoints import Served, routes_of
-from core.web.failures import no_route
+from core.web.failures import crash, no_route
 from core.web.observed import Observer, Sink
+from core.web.origins import HostCheck, OriginMiddleware, OriginRules, rules_of
 
 type App = Starlette
 
@@ -30,17 +32,21 @@ class ClosableStack(Served, Closable, Protocol):
 
 def build_app(rows: list[RouteRow], stack: ClosableStack, sink: Sink | None = None) -> Starlette:
     """An app with a route per row over `stack`, which tells `sink` of each request; shutting down closes the stack."""
-    return app_of(routes_of(rows, stack), [stack], sink)
+    return app_of(routes_of(rows, stack), [stack], rules_of(stack.config.server), sink)
 
 
-def union(apps: Iterable[Starlette], sink: Sink | None = None) -> Starlette:
-    """One app with the routes of all, in order, and a sink of its own; shutting it down closes every stack."""
+def union(apps: Iterable[Starlette], sink: Sink | None = None, check_host: HostCheck | None = None) -> Starlette:
+    """One app with the routes of all, in order, and a sink and a check of hosts of its own; the rest is as in the first.
+
+    Shutting it down closes every stack.
+    """
     apps = list(apps)
+    rules = replace(apps[0].state.rules, check_host=check_host)
     stacks = [stack for app in apps for stack in app.state.stacks]
-    return app_of([route for app in apps for route in app.routes], stacks, sink)
+    return app_of([route for app in apps for route in app.routes], stacks, rules, sink)
 
 
-def app_of(routes: Sequence[BaseRoute], stacks: Sequence[Closable], sink: Sink | None) -> Starlette:
+def app_of(routes: Sequence[BaseRoute], stacks: Sequence[Closable], rules: OriginRules, sink: Sink | None) -> Starlette:
     """The app of these routes, in order; shutting it down closes every one of `stacks`."""
 
     @asynccontextmanager
@@ -52,10 +58,11 @@ def app_of(routes: Sequence[BaseRoute], stacks: Sequence[Closable], sink: Sink |
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Observer, sink=sink)],
-        exception_handlers={404: no_route, 405: no_route},
+        middleware=[Middleware(Observer, sink=sink), Middleware(OriginMiddleware, rules=rules)],
+        exception_handlers={404: no_route, 405: no_route, Exception: crash},
         lifespan=lifespan,
     )
     app.state.stacks = stacks
+    app.state.rules = rules
     app.router.redirect_slashes = False
     return app

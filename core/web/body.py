@@ -7,10 +7,13 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from core.errors import BodyTooLarge, InvalidRequest
+from core.errors import BodyTooLarge, InvalidRequest, shorten
 from core.frame.types import Wire
 
 LONGEST_LENGTH: Final = 18  # digits
+MOST_FAULTS: Final = 5  # that one refusal tells of
+MOST_TEXT: Final = 300  # characters of each
+MOST_KEY: Final = 64  # characters of a key, in the path of a fault
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -21,12 +24,14 @@ async def read(request: Request, limit: int) -> bytes:
     """
     if declares_more(request, limit):
         raise BodyTooLarge(limit)
-    body = b""
+    chunks: list[bytes] = []
+    remaining = limit
     async for chunk in request.stream():
-        body = body + chunk if body else chunk
-        if len(body) > limit:
+        remaining -= len(chunk)
+        if remaining < 0:
             raise BodyTooLarge(limit)
-    return body
+        chunks.append(chunk)
+    return b"".join(chunks)  # once: a body in a million pieces would be copied a million times
 
 
 def declares_more(request: Request, limit: int) -> bool:
@@ -83,14 +88,20 @@ def _has_list(annotation: object) -> bool:
 
 
 def _refusal(invalid: ValidationError) -> InvalidRequest:
-    errors = invalid.errors(include_url=False, include_input=False)
+    errors = invalid.errors(include_url=False, include_input=False, include_context=False)
     if errors[0]["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {errors[0]['msg'].removeprefix('Invalid JSON: ')}.")
-    faults = {_path(error["loc"]): error["msg"].removeprefix("Value error, ") for error in errors}
-    message = "; ".join(f"{path}: {text}" if path else text for path, text in faults.items())
-    return InvalidRequest(message, param=next(iter(faults)) or None)
+    faults = {_path(error["loc"]): error["msg"].removeprefix("Value error, ") for error in errors[:MOST_FAULTS]}
+    texts = [f"{path}: {text}" if path else text for path, text in faults.items()]
+    further = [f"and {len(errors) - MOST_FAULTS} more"] if len(errors) > MOST_FAULTS else []
+    return InvalidRequest(
+        "; ".join([*(shorten(text, MOST_TEXT) for text in texts), *further]), param=next(iter(faults)) or None
+    )
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc if part != "str")
+    """With the names of a caller's own keys, which are cut."""
+    text = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{shorten(part, MOST_KEY)}" for part in loc if part != "str"
+    )
     return text.removeprefix(".")

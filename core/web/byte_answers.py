@@ -17,6 +17,7 @@ from core.errors import ApiError, RangeNotSatisfiable
 from core.frame.content import Bytes, Redirect
 from core.web.exchange import Exchange
 from core.web.failures import attempt
+from core.web.headers import clean_headers
 from core.web.streamed import StreamedResponse
 
 PARTIAL: Final = 206
@@ -112,13 +113,14 @@ def _names(header: str, etag: str) -> bool:
 
 
 def _headers(content: Bytes) -> dict[str, str]:
-    return {
+    headers = {
         "content-type": content.media_type if MEDIA_TYPE.fullmatch(content.media_type) else "application/octet-stream",
         "content-disposition": disposition(content.filename),
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
         **({"etag": f'"{content.etag}"'} if content.etag else {}),
     }
+    return clean_headers(headers)
 
 
 async def _continue(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

@@ -13,6 +13,7 @@ from core.stores.answers.port import AnswerStore
 from core.web.authentication import AuthenticationMiddleware
 from core.web.exchange import Middleware, chain, endpoint
 from core.web.failures import Endpoint
+from core.web.media_types import JsonMiddleware
 from core.web.observed import ObservationMiddleware
 from core.web.operations import OperationHandler
 from core.web.registries import HANDLERS
@@ -102,6 +103,8 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
         ObservationMiddleware(row.api, row.name),
         AuthenticationMiddleware(None if open_ else served.authenticator),
     ]
+    if row.method != "GET" and (operation is None or operation.upload is None):  # an upload says so itself
+        middlewares.append(JsonMiddleware(row.has_body))
     if served.stream_limit is not None and not open_ and operation is not None and operation.stream is not None:
         from core.web.stream_limit import StreamLimitMiddleware
 

@@ -12,12 +12,15 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
-from core.errors import ApiError, MethodNotAllowed, NotFound, UpstreamTimeout
+from core.errors import ApiError, MethodNotAllowed, NotFound, ServerStopping, UpstreamTimeout
+from core.web.headers import clean_headers
 
 log = logging.getLogger(__name__)
 
 type Endpoint = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
+STOPPING: Final = "the server stops"
+"""With this message a server cancels what has had its time, and what is cancelled says so to its client."""
 MARGIN_SECONDS: Final = 0.5  # of a function's time, for the answer that says that it is up
 
 
@@ -43,7 +46,7 @@ class ClientLeft(ApiError):
 
 def error_response(failure: ApiError) -> Response:
     """The one error body, with the failure's status and headers."""
-    return Response(to_json(failure.body()), failure.status, failure.headers, JSON)
+    return Response(to_json(failure.body()), failure.status, clean_headers(failure.headers), JSON)
 
 
 def deadline(scope: Scope) -> float | None:
@@ -66,15 +69,23 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
             return await work
         async with limit:
             return await work
-    except ApiError as failure:
-        return failure
-    except ClientDisconnect:
-        return ClientLeft()
+    except (ApiError, ClientDisconnect) as failure:
+        return failure if isinstance(failure, ApiError) else ClientLeft()
+    except asyncio.CancelledError as cancelled:
+        return stop_early(cancelled)
     except Exception:
         if limit is not None and limit.expired():
             return UpstreamTimeout("There was no answer before the function's time was up.")
         log.exception("a request failed")
         return Bug()
+
+
+def stop_early(cancelled: asyncio.CancelledError) -> ServerStopping:
+    """The failure that stands for a cancellation by a server that stops; of any other, raises it again."""
+    if cancelled.args != (STOPPING,):
+        raise cancelled
+    cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
+    return ServerStopping()
 
 
 async def wait_for_disconnect(receive: Receive) -> None:
@@ -107,6 +118,11 @@ async def while_there[T](request: Request, work: Awaitable[T]) -> T:
         leaving.cancel()
         if has_left:
             task.uncancel()
+
+
+async def crash(_: Request, __: Exception) -> Response:
+    """Starlette's own 500 in our shape; it raises the exception again, for whoever runs the app to log."""
+    return error_response(Bug())
 
 
 async def no_route(request: Request, failure: Exception) -> Response:

@@ -64,7 +64,8 @@ class OperationHandler:
                 return await respond(result, exchange)
         if operation.reply == "none":
             return Response(status_code=operation.success)
-        return Response(to_json(result), operation.success, media_type=JSON)
+        body = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
+        return Response(body, operation.success, media_type=JSON)
 
 
 async def wants_stream(exchange: Exchange) -> bool:

@@ -12,7 +12,7 @@ from starlette.types import Send
 from core.errors import ApiError
 from core.frame.types import EventSource, JsonObject, JsonStream, NamedEvent
 from core.web.exchange import Exchange
-from core.web.failures import attempt
+from core.web.failures import attempt, stop_early
 from core.web.streamed import StreamedResponse
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -60,7 +60,7 @@ class DataFrames:
         self.end = DONE if done else b""
 
     def event(self, element: JsonObject) -> bytes:
-        return b"data: %b\n\n" % to_json(element)
+        return b"data: %b\n\n" % to_json(element, inf_nan_mode="null")
 
     def failure(self, failure: ApiError) -> bytes:
         return self.event(failure.body())
@@ -133,6 +133,8 @@ class EventStream(StreamedResponse):
                     await self._chunk(send, event)
                 if self.recorder is not None:
                     self.recorder.add(event)
+        except asyncio.CancelledError as cancelled:  # while its client reads slowly
+            await self._chunk(send, self._fail(stop_early(cancelled)))
         finally:
             pinging.cancel()
             await asyncio.gather(pinging, return_exceptions=True)
@@ -167,8 +169,11 @@ class EventStream(StreamedResponse):
             if outcome is None:
                 return
             if isinstance(outcome, ApiError):
-                self.failed = True
-                self._observed.failure = outcome.status
-                yield self._frames.failure(outcome)
+                yield self._fail(outcome)
                 return
             yield self._frames.event(outcome)
+
+    def _fail(self, failure: ApiError) -> bytes:
+        self.failed = True
+        self._observed.failure = failure.status
+        return self._frames.failure(failure)

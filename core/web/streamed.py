@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.frame.callers import Call
 from core.web.exchange import CurrentCall
-from core.web.failures import deadline, wait_for_disconnect
+from core.web.failures import STOPPING, deadline, stop_early, wait_for_disconnect
 from core.web.observed import observed_of
 
 
@@ -40,6 +40,10 @@ class StreamedResponse(Response):
             sending = asyncio.ensure_future(self._send(send, deadline(scope)))
             leaving = asyncio.ensure_future(wait_for_disconnect(receive))
             try:
+                await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError as cancelled:
+                stop_early(cancelled)
+                sending.cancel(STOPPING)
                 await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 leaving.cancel()

@@ -21,6 +21,7 @@ SHA256: Final = "3503ffac19f183407909fecdacf4db51ab1fdad1da7b2f177016670b2d80e4b
 DYNAMODB: Final = PARTS / "dynamodb-local-1.25.1"
 JAR: Final = DYNAMODB / "DynamoDBLocal.jar"
 DOWNLOAD_SECONDS: Final = 600.0
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 def missing_tools(*tools: str) -> list[str]:
@@ -52,6 +53,35 @@ def fetch_dynamodb(destination: Path = DYNAMODB, *, sha256: str = SHA256) -> str
             if not (destination / JAR.name).exists():  # or another run was first
                 raise
     return f"DynamoDB Local: fetched into {_relative_path(destination)}"
+
+
+def find_browser() -> str:
+    """The path of a chromium, which is installed first where there is none and this is a Debian that lets us.
+
+    Raises:
+        RuntimeError: there is none, and it cannot be installed; the message says why.
+    """
+    if path := _browser_path():
+        return path
+    if missing := missing_tools("apt-get"):
+        raise RuntimeError(f"no browser ({', '.join(BROWSERS)}) and no {missing[0]} on the PATH: install chromium")
+    if os.geteuid() != 0:
+        raise RuntimeError("no browser on the PATH, and only root may install one: apt-get install chromium")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+        command = ["apt-get", *arguments]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=DOWNLOAD_SECONDS
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+    if path := _browser_path():
+        return path
+    raise RuntimeError("apt-get installed chromium, and it is not on the PATH")
+
+
+def _browser_path() -> str | None:
+    return next((path for name in BROWSERS if (path := shutil.which(name)) is not None), None)
 
 
 def _download(folder: Path) -> Path:

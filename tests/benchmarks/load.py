@@ -10,12 +10,12 @@ BODY = b'{"model":"%s","messages":[{"role":"user","content":"Say hello to the wo
 def post(model: str, bearer: str = "") -> bytes:
     body = BODY % model.encode()
     token = b"authorization: Bearer %s\r\n" % bearer.encode() if bearer else b""
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
     return head % len(body) + token + b"\r\n" + body
 
 
 def get(path: str) -> bytes:
-    return b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode()
+    return b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % path.encode()
 
 
 class Connection:

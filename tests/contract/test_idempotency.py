@@ -65,7 +65,9 @@ class World:
 
     async def calling(self, app: Starlette, address: str = "198.51.100.7") -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app, client=(address, 1))
-        return await self.opened.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://t"))
+        json = {"content-type": "application/json"}
+        client = httpx.AsyncClient(transport=transport, base_url="http://t", headers=json)
+        return await self.opened.enter_async_context(client)
 
     def calls(self, path: str = CHAT_PATH) -> int:
         return sum(seen.path == path for seen in self.upstream.seen)
@@ -309,7 +311,7 @@ async def leave(app: Starlette, upstream: FakeUpstream, body: dict[str, Any]) ->
         "type": "http",
         "method": "POST",
         "path": CHAT_PATH,
-        "headers": [(b"idempotency-key", b"k1")],
+        "headers": [(b"idempotency-key", b"k1"), (b"content-type", b"application/json")],
         "query_string": b"",
         "root_path": "",
         "client": ("198.51.100.7", 1),

@@ -93,9 +93,12 @@ async def test_the_last_message_is_judged_in_its_conversation(world: World) -> N
         {"role": "assistant", "content": "three"},
     ]
     assert (await world.run(messages)).status_code == 200
-    assert "User: one two\n\nAgent: three" in world.asked()
-    assert "ONLY THE LAST Agent message" in world.asked()
-    assert "secret instructions" not in world.asked()
+    before, answer = (seen.body["messages"][0]["content"] for seen in world.guard.seen[-2:])
+    assert "User: secret instructions\n\none two" in before
+    assert "ONLY THE LAST User message" in before
+    assert "User: one two\n\nAgent: three" in answer
+    assert "ONLY THE LAST Agent message" in answer
+    assert "secret instructions" in answer
 
 
 async def test_a_message_without_content_is_an_empty_one(world: World) -> None:
@@ -133,7 +136,7 @@ async def test_an_answer_without_text_is_a_failure(world: World, reply: dict[str
     "messages",
     [
         [],
-        [{"role": "system", "content": "x"}],
+        [{"content": "x"}],
         [{}],
         [{"role": "user", "content": [{"type": "audio"}]}],
         [{"role": "user", "content": [5]}],
@@ -142,7 +145,8 @@ async def test_an_answer_without_text_is_a_failure(world: World, reply: dict[str
 async def test_what_cannot_be_judged_is_refused(world: World, messages: list[Any]) -> None:
     world.says("safe")
     found = await world.run(messages)
-    assert (found.status_code, found.json()["error"]["param"]) == (400, "messages")
+    assert found.status_code == 400
+    assert found.json()["error"]["param"].startswith("messages")
 
 
 async def test_a_shield_is_listed_registered_shown_and_removed(world: World) -> None:
@@ -239,10 +243,16 @@ async def test_a_model_that_is_registered_with_shields_is_guarded_on_every_chat_
     native = {"model_id": "guarded", "messages": HELLO}
     old = await world.client.post("/v1/inference/chat-completion", json=native)
     assert old.status_code == 200, old.text
-    assert "Hello" not in old.json()["completion_message"]["content"]
+    assert old.json()["completion_message"]["content"].startswith("I can't answer that")
+    streamed = await world.client.post("/v1/inference/chat-completion", json={**native, "stream": True})
+    assert "I can't answer that" in streamed.text
     world.says("dunno")
     assert (await world.client.post("/v1/chat/completions", json=body)).status_code == 502
-    assert (await world.client.post("/v1/completions", json={"model": "guarded", "prompt": "x"})).status_code == 400
+    prompt = {"model": "guarded", "prompt": "x"}
+    assert (await world.client.post("/v1/completions", json=prompt)).status_code == 502
+    world.says("unsafe\nS1")
+    refused = (await world.client.post("/v1/completions", json=prompt)).json()
+    assert refused["choices"][0]["finish_reason"] == "content_filter"
 
 
 async def test_a_shield_whose_own_model_is_guarded_by_it_does_not_go_round_in_circles(world: World) -> None:

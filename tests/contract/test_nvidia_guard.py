@@ -78,7 +78,7 @@ async def test_what_no_rail_judged_is_a_failure_and_never_a_pass(world: World, a
         await world.judge(HELLO, answer)
 
 
-async def test_the_last_message_is_judged_given_what_was_said(world: World) -> None:
+async def test_all_that_goes_in_is_one_message_and_an_answer_is_judged_given_what_was_said(world: World) -> None:
     messages = [
         {"role": "system", "content": "Be kind."},
         *HELLO,
@@ -86,11 +86,7 @@ async def test_the_last_message_is_judged_given_what_was_said(world: World) -> N
         {"role": "tool", "content": [{"type": "text", "text": "found"}, {"type": "text", "text": "it"}]},
     ]
     await world.judge(messages)
-    assert world.service.seen[-1].body["messages"] == [
-        *HELLO,
-        {"role": "assistant", "content": ""},
-        {"role": "user", "content": "found it"},
-    ]
+    assert world.service.seen[-1].body["messages"] == [{"role": "user", "content": "Be kind.\n\nHello\n\nfound it"}]
     await world.judge([*HELLO, {"role": "assistant", "content": "Hi"}])
     assert world.service.seen[-1].body["messages"] == [*HELLO, {"role": "assistant", "content": "Hi"}]
 
@@ -106,6 +102,14 @@ async def test_an_image_is_refused(world: World) -> None:
     with pytest.raises(InvalidRequest):
         await world.judge([{"role": "user", "content": [image]}])
     assert not world.service.seen
+
+
+async def test_an_image_is_passed_over_by_a_shield_that_is_not_strict(world: World) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    world.service.replies[CHECKS] = status(200, SUCCESS)
+    lax = Resource("shield", "mine", "nvidia", "m", {"params": {"strict": False}})
+    assert await world.provider.run_shield(lax, [{"role": "user", "content": ["look", image]}], {}) is None
+    assert world.service.seen[-1].body["messages"] == [{"role": "user", "content": "look <image>"}]
 
 
 async def test_no_messages_are_refused(world: World) -> None:
@@ -141,7 +145,13 @@ SAID = st.lists(
 
 
 @given(SAID)
-def test_the_last_message_is_always_the_one_that_is_judged(messages: list[dict[str, Any]]) -> None:
-    last = conversation(messages)[-1]
-    assert last["content"] == plain_text(messages[-1]["content"])
-    assert (last["role"] == "assistant") == (messages[-1]["role"] == "assistant")
+def test_every_message_is_in_the_one_that_is_judged(messages: list[dict[str, Any]]) -> None:
+    (judged,) = conversation(messages, "INPUT")
+    assert judged["role"] == "user"
+    assert all(plain_text(message["content"]) in judged["content"] for message in messages)
+
+
+@given(SAID)
+def test_of_what_comes_out_the_last_message_is_always_the_one_that_is_judged(messages: list[dict[str, Any]]) -> None:
+    last = conversation(messages, "OUTPUT")[-1]
+    assert last == {"role": "assistant", "content": plain_text(messages[-1]["content"])}

@@ -76,7 +76,7 @@ def document(first: FakeUpstream, second: FakeUpstream, folder: Path) -> dict[st
         },
         "models": [
             mine | {"model_id": "mine", "metadata": {"targets": [other]}},
-            mine | {"model_id": "guarded", "metadata": {"input_shields": [GUARD]}},
+            mine | {"model_id": "guarded", "provider_model_id": "strict", "metadata": {"input_shields": [GUARD]}},
             mine | {"model_id": GUARD, "provider_id": "q", "provider_model_id": "g"},
             mine | {"model_id": "embed", "model_type": "embedding", "metadata": {"embedding_dimension": 2}},
         ],
@@ -172,7 +172,7 @@ async def test_a_shield_is_told_of_and_judging_is_waiting_for_a_provider(world: 
     told = await world.ask("POST", "/v1/moderations", json={"input": [PROMPT, PROMPT]})
     assert facts(told) == (200, "moderate", GUARD, "guard", GUARD)
     assert 0 < told.observed.upstream.seconds < told.seconds
-    assert facts(await world.chat("guarded")) == (200, "chat_completion", "guarded", "p", "m")
+    assert facts(await world.chat("guarded")) == (200, "chat_completion", "guarded", "p", "strict")
     world.second.replies[CHAT] = status(200, {"choices": [{"message": {"content": "unsafe\nS1"}}]})
     told = await world.chat("guarded")
     assert facts(told) == (200, "chat_completion", "guarded", "", "")

@@ -255,6 +255,20 @@ async def test_a_page_begins_after_an_identifier_that_need_not_be_there(store: R
     assert await store.page("model", after="e", limit=9) == []
 
 
+async def test_what_is_registered_for_one_name_of_a_provider_comes_in_pages(store: RegistryStore) -> None:
+    names = ["é", "a", "m1/x", "🦙", "\uffee", "B"]
+    for name in names:
+        await store.create(model(name, "served"))
+        await store.create(model(f"{name}-other", "other"))
+    expected = sorted(names, key=str.encode)
+    for after, limit in (("", 9), ("", 2), ("a", 3), ("0", 1), (expected[-1], 5)):
+        rows = await store.page_at("model", "vllm", "served", after=after, limit=limit)
+        later = [name for name in expected if name.encode() > after.encode()]
+        assert [row.identifier for row in rows] == later[:limit]
+    await store.delete("model", "a")
+    assert len(await store.page_at("model", "vllm", "served", after="", limit=9)) == len(names) - 1
+
+
 async def test_a_page_larger_than_one_answer_of_the_database_is_whole(store: RegistryStore) -> None:
     names = [f"m{n:02}" for n in range(11)]  # 2.8 MB; DynamoDB answers with at most 1 MB
     for name in names:

@@ -104,7 +104,7 @@ def test_100_mb_go_in_and_out_without_being_held_in_memory(server: Server, clien
 
 def test_a_slow_upload_that_is_left_leaves_nothing(server: Server) -> None:
     with server.connect() as connection:
-        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: t\r\ncontent-type: {FORM['content-type']}\r\ncontent-length: 9999999\r\n\r\n"
+        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM['content-type']}\r\ncontent-length: 9999999\r\n\r\n"
         connection.sendall(head.encode() + HEAD)
         for _ in range(5):
             connection.sendall(b"x" * 5000)
@@ -116,7 +116,7 @@ def test_a_slow_upload_that_is_left_leaves_nothing(server: Server) -> None:
 @pytest.mark.parametrize(("declared", "closes"), [(len(HEAD) + 10, False), (10**7, True)])
 def test_a_length_that_is_a_lie_leaves_nothing(server: Server, declared: int, *, closes: bool) -> None:
     with server.connect() as connection:
-        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: t\r\ncontent-type: {FORM['content-type']}\r\ncontent-length: {declared}\r\n\r\n"
+        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM['content-type']}\r\ncontent-length: {declared}\r\n\r\n"
         connection.sendall(head.encode() + HEAD + b"x" * 1000 + TAIL)
         if closes:
             connection.shutdown(socket.SHUT_WR)
@@ -127,7 +127,7 @@ def test_a_length_that_is_a_lie_leaves_nothing(server: Server, declared: int, *,
 
 def test_what_is_too_large_is_refused_before_it_is_read(server: Server) -> None:
     with server.connect() as connection:
-        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: t\r\ncontent-type: {FORM['content-type']}\r\ncontent-length: {300 * MB}\r\n\r\n"
+        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {FORM['content-type']}\r\ncontent-length: {300 * MB}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 

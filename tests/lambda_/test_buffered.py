@@ -178,6 +178,46 @@ def test_event_of_a_load_balancer_is_answered() -> None:
     assert (seen["method"], seen["path"], seen["query"], seen["body"]) == ("POST", "/v1/models", [["a", "b c"]], "text")
 
 
+def balanced(*addresses: str, name: str = "x-forwarded-for", many: bool = False) -> dict[str, Any]:
+    values = [*addresses] if many else ",".join(addresses)
+    headers: dict[str, Any] = {"host": ["a.example"] if many else "a.example"}
+    sent: dict[str, Any] = {
+        "requestContext": {"elb": {"targetGroupArn": "a"}},
+        "httpMethod": "GET",
+        "path": "/v1/models",
+    }
+    return sent | {"multiValueHeaders" if many else "headers": headers | ({name: values} if addresses else {})}
+
+
+@pytest.mark.parametrize(
+    ("sent", "client"),
+    [
+        (balanced("203.0.113.7"), "203.0.113.7"),
+        (balanced("127.0.0.1", " 203.0.113.7 "), "203.0.113.7"),
+        (balanced("127.0.0.1", "203.0.113.7:5123"), "203.0.113.7"),
+        (balanced("127.0.0.1", "2001:db8::7"), "2001:db8::7"),
+        (balanced("127.0.0.1", "[2001:db8::7]:5123"), "2001:db8::7"),
+        (balanced("127.0.0.1", "203.0.113.7", name="X-Forwarded-For"), "203.0.113.7"),
+        (balanced("127.0.0.1", "10.0.0.1, 203.0.113.7", many=True), "203.0.113.7"),
+        (balanced("203.0.113.7", ""), None),
+        (balanced("203.0.113.7", "unknown"), None),
+        (balanced("203.0.113.7", "for=127.0.0.1"), None),
+        (balanced("203.0.113.7", "203.0.113.007"), None),
+        (balanced("127.0.0.1", "203.0.113.7\x00"), None),
+        (balanced(), None),
+        (balanced(many=True), None),
+    ],
+)
+def test_behind_a_load_balancer_the_caller_is_whom_it_appended(sent: dict[str, Any], client: str | None) -> None:
+    async def show(request: Request) -> Response:
+        return JSONResponse(None if request.client is None else request.client.host)
+
+    app = Starlette(routes=[Route("/v1/models", show)])
+    assert json.loads(buffered_handler(app)(sent, None)["body"]) == client
+    for mode in ("preserve", "remove"):
+        assert json.loads(buffered_handler(app, forwarded_for=mode)(sent, None)["body"]) is None
+
+
 @every_shape
 def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
     class Context:

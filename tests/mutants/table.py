@@ -13,6 +13,8 @@ class Row:
 TABLE: Final = (
     Row("core.routing.policy", ("tests/unit/routing/test_policy.py", "tests/unit/routing/test_guard.py")),
     Row("core.routing.guard", ("tests/unit/routing/test_guard.py", "tests/contract/test_protected_stack.py")),
+    Row("core.routing.registry", ("tests/unit/routing", "tests/attack/test_names.py")),
+    Row("core.routing.shields", ("tests/unit/routing/test_shields.py", "tests/attack/test_names.py")),
     Row(
         "core.routing.failover",
         (
@@ -22,12 +24,29 @@ TABLE: Final = (
         ),
     ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
+    Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
+    Row("core.apis.usage", ("tests/unit/apis/test_usage.py",)),
+    Row("core.quota.draft", ("tests/unit/quota",)),
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
     Row("core.quota.quota", ("tests/unit/quota",)),
     Row("core.auth.claims", ("tests/unit/auth/test_claims.py", "tests/contract/test_auth_tokens.py")),
     Row("core.auth.jwt_verifier", ("tests/unit/auth/test_jwt_verifier.py", "tests/contract/test_auth_tokens.py")),
     Row("core.platform.secrets", ("tests/unit/platform/test_secrets.py",)),
     Row("core.config.substitution", ("tests/unit/config/test_substitution.py",)),
+    Row("core.config.media_urls", ("tests/attack/test_media_urls.py",)),
+    Row(
+        "core.config.urls",
+        ("tests/unit/config/test_urls.py", "tests/attack/test_urls.py", "tests/attack/test_media_urls.py"),
+    ),
+    Row(
+        "core.platform.addresses",
+        (
+            "tests/unit/providers/test_fetch_addresses.py",
+            "tests/attack/test_media_urls.py",
+            "tests/attack/test_urls.py",
+        ),
+    ),
+    Row("core.resolution.callers_parts", ("tests/attack/test_registered_providers.py", "tests/attack/test_urls.py")),
     Row("core.web.uploads", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.multipart", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.byte_answers", ("tests/unit/web/test_byte_answers.py",)),

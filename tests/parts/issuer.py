@@ -1,7 +1,8 @@
 """An issuer on loopback: it publishes keys, introspects tokens and reviews users, over real HTTP, as a test says."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 import json
@@ -152,8 +153,9 @@ async def _hung_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-@pytest.fixture
-async def issuer() -> AsyncIterator[Issuer]:
+@asynccontextmanager
+async def issuing() -> AsyncGenerator[Issuer]:
+    """An issuer for the length of a `with` block."""
     issuer = Issuer()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", issuer.answer)
@@ -165,6 +167,12 @@ async def issuer() -> AsyncIterator[Issuer]:
         yield issuer
     finally:
         await runner.cleanup()
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with issuing() as issuer:
+        yield issuer
 
 
 @pytest.fixture

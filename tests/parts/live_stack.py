@@ -41,8 +41,9 @@ async def client_over(
     apis = [api for api in ("inference", "safety") if loaded.config.providers.get(api)]
     app = union([app_of_stack(await resolve(loaded, [api], version="1"), [api]) for api in (*apis, "admin")], sink)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
+    json = {"content-type": "application/json"}  # whatever a test sends
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+        transport=transport, base_url="http://t", headers=json, event_hooks={"response": [hold_to_document]}
     ) as client:
         try:
             yield client

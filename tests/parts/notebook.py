@@ -346,11 +346,18 @@ def main(folder: str, upload_limit: str) -> None:
     """Serve it, as `llambda serve` would, with what is on the command line; its address is the first line."""
     from core.config.document import ServerConfig
     from core.runtime.server import fast_loop, listen, serve, url_of
+    from core.web.app import union
+    from core.web.hosts import host_check
 
     fast_loop()
     app = notebook_app(served_notebook(Path(folder), server={"max_upload_bytes": int(upload_limit)}))
     listener = listen("127.0.0.1", 0)
-    serve(app, ServerConfig(), listener, lambda: print(url_of(listener, tls=False), flush=True))
+    serve(
+        union([app], check_host=host_check(ServerConfig())),
+        ServerConfig(),
+        listener,
+        lambda: print(url_of(listener, tls=False), flush=True),
+    )
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class FakeUpstream:
             return await self.replies[request.path](request)
         if request.path == "/v1/models":
             return web.json_response({"object": "list", "data": self.models})
-        if request.path == "/v1/embeddings":
+        if request.path.endswith("/embeddings"):
             return web.json_response(EMBEDDINGS)
         if self.seen[-1].body.get("stream"):
             return await stream(CHUNKS)(request)

@@ -7,7 +7,7 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from core.cli.terminal import Columns, clean
+from core.cli.terminal import Columns, clean, is_harmless
 
 if TYPE_CHECKING:
     from core.client.answers import Configuration, Inspected, Providers, Registered
@@ -133,7 +133,8 @@ def _settings(config: "Providers") -> dict[Setting, Any]:
 def _yaml(value: object) -> str:
     import yaml
 
-    return yaml.safe_dump(value, allow_unicode=True, width=2**20)
+    text: str = yaml.safe_dump(value, allow_unicode=True, width=2**20)
+    return text if is_harmless(text) else yaml.safe_dump(value, width=2**20)
 
 
 def _json(value: object) -> str:

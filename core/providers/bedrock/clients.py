@@ -1,18 +1,23 @@
 """What providers of AWS share: how they are configured, and their SDK clients, made at the first call."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
+from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.frame.types import JsonObject
 from core.platform import aws_sdk as sdk
+from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
 from core.platform.secrets import mentions_reference
+from core.platform.slept import notice_closed
 from core.providers.http.connections import MOST_CONNECTIONS
+from core.providers.http.remote import Patience
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from aiobotocore.session import AioSession
     from botocore.credentials import CredentialProvider, ReadOnlyCredentials
 
+MOST_PAGES: Final = 200
+MOST_ROWS: Final = 10_000
 ATTEMPTS: Final = 3  # of one call, by the SDK
 ROLE_SESSION_NAME: Final = "llambda"
 type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
@@ -44,9 +51,10 @@ class AwsConfig(BaseModel):
     endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
-    connect_timeout: Annotated[PositiveFloat | None, USER] = 60.0
-    read_timeout: Annotated[PositiveFloat | None, USER] = 60.0
+    connect_timeout: Annotated[Patience | None, USER] = 60.0
+    read_timeout: Annotated[Patience | None, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600
 
     @model_validator(mode="after")
@@ -83,7 +91,9 @@ class AwsClients:
             EndpointInvalid: `endpoint_url` is not a URL.
             botocore.exceptions.BotoCoreError: no region, no such profile.
         """
-        return await self._clients.get(service)
+        client = await self._clients.get(service)
+        await notice_closed()
+        return client
 
     async def credentials(self) -> "ReadOnlyCredentials":
         """What a request of ours is signed with just now, as the clients' requests are.
@@ -120,8 +130,24 @@ class AwsClients:
         keys = {} if config.role_arn else _keys(config)
         place = {"region_name": config.region_name, "endpoint_url": config.endpoint_url}
         session = await self._sessions.get()
-        async with sdk.open_client(session, service, config=_options(config), **place, **keys) as client:
+        from core.providers.bedrock.answers import bounded_session_class, send_once
+
+        options = _options(config, http_session_cls=bounded_session_class(config.limits))
+        async with sdk.open_client(session, service, config=options, **place, **keys) as client:
+            send_once(client)
             yield client
+
+
+async def list_pages(pages: AsyncIterable[JsonObject], name: str) -> list[JsonObject]:
+    """What the pages of a listing have under `name`; raises AnswerTooLarge for more than people ever make."""
+    rows: list[JsonObject] = []
+    left = MOST_PAGES
+    async for page in pages:
+        rows += page.get(name, [])
+        left -= 1
+        if left < 0 or len(rows) > MOST_ROWS:
+            raise AnswerTooLarge
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +183,7 @@ class _Role:
         }
 
 
-def _options(config: AwsConfig) -> "AioConfig":
+def _options(config: AwsConfig, **more: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own options
     return sdk.config(
         connect_timeout=config.connect_timeout or 60,
         read_timeout=config.read_timeout or 60,
@@ -166,6 +192,7 @@ def _options(config: AwsConfig) -> "AioConfig":
             "mode": config.retry_mode or "standard",
             "total_max_attempts": config.total_max_attempts or ATTEMPTS,
         },
+        **more,
     )
 
 

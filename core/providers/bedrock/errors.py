@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from core.errors import (
+    MOST_MESSAGE,
     ApiError,
     InvalidRequest,
     NotFound,
@@ -13,8 +14,11 @@ from core.errors import (
     UpstreamFailed,
     UpstreamThrottled,
     UpstreamTimeout,
+    shorten,
 )
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
+from core.platform.bounded import AnswerTooLarge
+from core.providers.http.replies import retry_after_header
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +49,9 @@ def translate_errors(provider_id: str) -> Generator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
-    # The last two are how the SDK's parser fails at JSON of another shape than it knows.
-    unreadable = (ParserError, ResponseParserError, UnicodeError, AttributeError, TypeError)
+    # The last are how the SDK's parser fails at JSON of another shape than it knows, or that is nested too deep.
+    shape = (UnicodeError, AttributeError, TypeError, KeyError, ValueError, OverflowError, RecursionError)
+    unreadable = (ParserError, ResponseParserError, AnswerTooLarge, *shape)
     try:
         yield
     except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
@@ -57,6 +62,8 @@ def translate_errors(provider_id: str) -> Generator[None]:
 def _translate(provider_id: str, failure: Exception) -> ApiError:
     from botocore.exceptions import ClientError
 
+    if isinstance(failure, AnswerTooLarge):
+        return UpstreamFailed(f"Provider `{provider_id}` sent an answer that is too large.")
     fault = fault_of(failure)
     if fault is Fault.UNUSABLE:
         return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=REGION)}.")
@@ -67,7 +74,6 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
     message = f"Provider `{provider_id}` {reason}."
     if fault is Fault.REQUEST:
         quoted = str(failure) if refusal is None else refusal.response.get("Error", {}).get("Message", "")
-        message = describe_missing_fields(failure) or quoted[:MOST_QUOTED] or message
+        message = describe_missing_fields(failure) or shorten(quoted[:MOST_QUOTED], MOST_MESSAGE) or message
     headers = {} if refusal is None else refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    after = headers.get("retry-after") if fault is Fault.THROTTLED else None
-    return kind(message, headers={"retry-after": after} if after else None)
+    return kind(message, headers=retry_after_header(headers.get("retry-after")) if fault is Fault.THROTTLED else None)

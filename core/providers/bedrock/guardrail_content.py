@@ -6,40 +6,28 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Appl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from core.errors import InvalidRequest
+from core.apis.safety import OUTPUT
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.content import to_blocks
 from core.providers.http.fields import invalid_field, text_at
 
-INPUT: Final = "INPUT"
-OUTPUT: Final = "OUTPUT"
 PARTS: Final = ("text", "refusal", "image_url")
 FORMATS: Final = ("png", "jpeg")  # of the images that a guardrail looks at
 
 
-def source_of(messages: Sequence[Mapping[str, Any]], params: JsonObject) -> str:
-    """Which of its policies a guardrail judges by: what `params` say, or OUTPUT for what an assistant said last."""
-    source = params.get("source")
-    if source is None:
-        return OUTPUT if messages and messages[-1].get("role") == "assistant" else INPUT
-    if source not in (INPUT, OUTPUT):
-        raise InvalidRequest(f"params.source: must be {INPUT} or {OUTPUT}.", param="params.source")
-    return str(source)
-
-
-def to_content(messages: Sequence[Mapping[str, Any]], source: str) -> list[JsonObject]:
+def to_content(messages: Sequence[Mapping[str, Any]], source: str, *, strict: bool = True) -> list[JsonObject]:
     """Of INPUT all messages, since the caller wrote them all; of OUTPUT the last, the answer. Nothing for blank ones.
 
     A message is one text, so that a masked one comes back whole, and then its images.
 
     Raises:
-        InvalidRequest: a message has what a guardrail cannot judge.
+        InvalidRequest: a message has what a guardrail cannot judge; unless `strict`, images of other formats are left out.
     """
     judged = range(len(messages) - 1 if source == OUTPUT else 0, len(messages))
-    return [block for at in judged for block in _blocks(messages[at], f"messages[{at}]")]
+    return [block for at in judged for block in _blocks(messages[at], f"messages[{at}]", strict=strict)]
 
 
-def _blocks(message: Mapping[str, Any], path: str) -> list[JsonObject]:
+def _blocks(message: Mapping[str, Any], path: str, *, strict: bool) -> list[JsonObject]:
     text_at(message.get("role"), f"{path}.role")
     content = message.get("content")
     if content is None:
@@ -47,6 +35,7 @@ def _blocks(message: Mapping[str, Any], path: str) -> list[JsonObject]:
     blocks = to_blocks([content] if isinstance(content, dict) else content, f"{path}.content", PARTS)
     texts = [block["text"] for block in blocks if "text" in block]
     images = [block for block in blocks if "image" in block]
-    if any(block["image"]["format"] not in FORMATS for block in images):
+    looked_at = [block for block in images if block["image"]["format"] in FORMATS]
+    if strict and len(looked_at) < len(images):
         raise invalid_field(f"{path}.content", "a guardrail looks at PNG and JPEG images only.")
-    return [{"text": {"text": "\n".join(texts)}}, *images] if texts else images
+    return [{"text": {"text": "\n".join(texts)}}, *looked_at] if texts else looked_at

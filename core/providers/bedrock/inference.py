@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from functools import partial
 from itertools import chain
@@ -21,7 +21,7 @@ from core.config.user_fields import USER
 from core.errors import InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
-from core.providers.bedrock.clients import AwsClients, AwsConfig
+from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import to_converse
 from core.providers.bedrock.converse.stream import ConverseChunks
@@ -36,6 +36,8 @@ RUNTIME: Final = "bedrock-runtime"
 CONTROL: Final = "bedrock"
 PROFILES: Final = ("SYSTEM_DEFINED", "APPLICATION")
 PAGE: Final = 1000  # profiles, the most that one answer holds
+MOST_DIGITS: Final = 12  # of a number of tokens
+PIECE: Final = 64 * 1024  # bytes
 AT_ONCE: Final = 8  # invocations of one embeddings request
 TOKENS: Final = "x-amzn-bedrock-input-token-count"
 
@@ -58,6 +60,7 @@ class Bedrock:
         self._provider_id = provider_id
         self._clients = AwsClients(config)
         self._seconds = config.read_timeout or 60.0
+        self._most_seconds = max(config.limits.max_seconds, self._seconds)
         self._fetcher = GuardedFetcher(config.fetch)
         self._embedding_models: dict[str, JsonObject] = {}  # what was listed of them, by id
 
@@ -67,7 +70,7 @@ class Bedrock:
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 reply = await runtime.converse(modelId=request.model, **body)
-        return from_converse(reply, **_head(request))
+            return from_converse(reply, **_head(request))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         chunks = self._chunks(request)
@@ -90,7 +93,8 @@ class Bedrock:
     async def list_models(self) -> list[ServedModel]:
         lists = [partial(self._models), *(partial(self._profiles, kind) for kind in PROFILES)]
         models, *profiles = await run_all(lists, at_once=len(lists))
-        offers = served_models(models, chain.from_iterable(profiles))
+        with translate_errors(self._provider_id):
+            offers = served_models(models, chain.from_iterable(profiles))
         self._embedding_models = {
             model["id"]: model["metadata"] for model in offers if model["model_type"] == "embedding"
         }
@@ -127,15 +131,16 @@ class Bedrock:
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.converse_stream(modelId=request.model, **body)
+            until = asyncio.get_running_loop().time() + self._most_seconds
             with closing(answer["stream"]) as stream:
                 events = aiter(stream)
-                event = await anext(events, None)
+                event = await _next(events, until)
                 if event is not None:
                     yield {}
                 while event is not None:
                     for chunk in chunks.feed(event):
                         yield chunk
-                    event = await anext(events, None)
+                    event = await _next(events, until)
         if not chunks.finished:
             raise UpstreamFailed(f"Provider `{self._provider_id}` ended its stream before it was complete.")
 
@@ -154,7 +159,7 @@ class Bedrock:
             pages = control.get_paginator("list_inference_profiles").paginate(
                 typeEquals=kind, PaginationConfig={"PageSize": PAGE}
             )
-            return [profile async for page in pages for profile in page.get("inferenceProfileSummaries", [])]
+            return await list_pages(pages, "inferenceProfileSummaries")
 
     async def _family(self, model: str) -> Family:
         if model not in self._embedding_models:
@@ -173,10 +178,10 @@ class Bedrock:
                 answer = await runtime.invoke_model(
                     modelId=model, body=to_json(body), contentType="application/json", accept="application/json"
                 )
-                content = await answer["body"].read()
+                content = b"".join([piece async for piece in answer["body"].iter_chunks(PIECE)])
         tokens = answer["ResponseMetadata"]["HTTPHeaders"].get(TOKENS, "")
         vectors = from_invoke(family, read_object(self._provider_id, content))
-        return vectors, int(tokens) if tokens.isdecimal() else 0
+        return vectors, int(tokens) if tokens.isdecimal() and len(tokens) <= MOST_DIGITS else 0
 
 
 class BedrockOverOpenAI(Bedrock):
@@ -201,6 +206,11 @@ class BedrockOverOpenAI(Bedrock):
     async def close(self) -> None:
         await self._chat.close()
         await super().close()
+
+
+async def _next(events: AsyncIterator[JsonObject], until: float) -> JsonObject | None:
+    async with asyncio.timeout_at(until):
+        return await anext(events, None)
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject, JsonStream
+from core.platform.urls import join_path
 from core.providers.bedrock.clients import AwsClients, AwsConfig
 from core.providers.bedrock.errors import translate_errors
 from core.providers.http.remote import Remote
@@ -52,13 +53,14 @@ class BedrockOpenAI:
                 with translate_errors(self._provider_id):
                     meta = (await self._clients.client(SERVICE)).meta
                 self._region = meta.region_name
-                address = meta.endpoint_url.rstrip("/") + PATH
+                address = join_path(meta.endpoint_url, PATH)
                 remote = Remote(
                     self._provider_id,
                     address,
                     timeout=self._config.read_timeout or 60,
                     connect_timeout=self._config.connect_timeout or 60,
                     max_connections=self._config.max_connections,
+                    limits=self._config.limits,
                 )
                 settings = config_of("remote::openai-compatible").model_validate({"url": address})
                 self._remote = OpenAICompatible(

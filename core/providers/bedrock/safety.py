@@ -9,14 +9,15 @@ import re
 from typing import Any, Final
 
 from core.apis.discovery import Description
-from core.apis.safety import SafetyProvider, Violation
+from core.apis.safety import SafetyProvider, Violation, is_strict
 from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
-from core.providers.bedrock.clients import AwsClients, AwsConfig
+from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.errors import translate_errors
-from core.providers.bedrock.guardrail_content import source_of, to_content
+from core.providers.bedrock.guardrail_content import to_content
 from core.providers.bedrock.guardrail_findings import violation_of
+from core.providers.http.message_text import source_of
 from core.providers.http.replies import health_of
 
 VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
@@ -49,7 +50,7 @@ class BedrockGuardrails:
         if version is None:
             raise ProviderUnavailable(f"Shield `{shield.identifier}` {NO_VERSION}.")
         source = source_of(messages, params)
-        content = to_content(messages, source)
+        content = to_content(messages, source, strict=is_strict(shield))
         if not content:
             return None
         try:
@@ -61,7 +62,8 @@ class BedrockGuardrails:
             )
         except NotFound as gone:
             raise NotFound(f"The guardrail of shield `{shield.identifier}` is gone.", param="shield_id") from gone
-        return violation_of(answer, sum("image" in block for block in content))
+        with translate_errors(self._provider_id):
+            return violation_of(answer, sum("image" in block for block in content) if is_strict(shield) else 0)
 
     async def check_shield(self, shield: Resource) -> None:
         version = _version(shield)
@@ -104,17 +106,13 @@ class BedrockGuardrails:
     async def _list_guardrails(self) -> Description:
         with translate_errors(self._provider_id):
             pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails").paginate()
-            return Description(
-                guardrails=[summary["id"] async for page in pages for summary in page.get("guardrails", [])]
-            )
+            return Description(guardrails=[summary["id"] for summary in await list_pages(pages, "guardrails")])
 
     async def _versions(self, guardrail: str) -> list[str]:
-        versions: list[str] = []
         with translate_errors(self._provider_id):
             pages = (await self._clients.client("bedrock")).get_paginator("list_guardrails")
-            async for page in pages.paginate(guardrailIdentifier=guardrail):
-                versions += [summary["version"] for summary in page.get("guardrails", [])]
-        return versions
+            rows = await list_pages(pages.paginate(guardrailIdentifier=guardrail), "guardrails")
+            return [summary["version"] for summary in rows]
 
 
 def _version(shield: Resource) -> str | None:

@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
+
+from core.config.answer_limits import AnswerLimits
 
 if TYPE_CHECKING:
     from core.platform.addresses import Reach
 
 HEADER_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
+
+type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Seconds to wait: some, and not for ever."""
 
 
 class RemoteConfig(BaseModel):
@@ -40,7 +45,9 @@ class RemoteConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """`timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds.
+    """`base_url` may have a query, which every request carries, and a name and password, which are sent where no key is.
+
+    `timeout` bounds each wait for bytes, `connect_timeout` the connection, in seconds; `limits` what is taken of an answer.
 
     `tls_verify` is False, True (the system's authorities) or the path of a CA bundle. Calls above `max_connections`,
     if it is not 0, wait. `reach` is where connections may go.
@@ -54,6 +61,7 @@ class Remote:
     tls_verify: bool | str = True
     max_connections: int = 0
     reach: "Reach" = "operator"
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
 
 
 @dataclass(frozen=True, slots=True)

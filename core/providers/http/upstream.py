@@ -1,25 +1,38 @@
 """One pooled HTTP client per provider: JSON out, JSON or server-sent events in, every failure translated.
 
 An upstream's status is never handed on as it is: its 401 is about our key, its 404 about our routing.
-Server-sent events are read as the standard says (https://html.spec.whatwg.org/multipage/server-sent-events.html),
-as far as the OpenAI wire uses them: `data:` fields, ended by a blank line.
+Of its answers no more is read than `Remote.limits` say, and no request is sent twice.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 import logging
 import ssl
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
-from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
+from core.errors import (
+    MOST_MESSAGE,
+    ApiError,
+    InvalidRequest,
+    UpstreamFailed,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    shorten,
+)
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
+from core.platform.bounded import AnswerTooLarge, read_up_to
 from core.platform.per_loop import PerLoop
+from core.platform.slept import notice_closed
+from core.platform.urls import join_path, userinfo_of, wire_url
+from core.providers.http.events import read_events
 from core.providers.http.remote import Credentials, Remote
-from core.providers.http.replies import read_json, read_object
+from core.providers.http.replies import read_json, read_object, retry_after_header
 from core.providers.http.sockets import socket_factory
 
 log = logging.getLogger(__name__)
@@ -29,7 +42,8 @@ NO_CREDENTIALS: Final = Credentials()
 NO_HEADERS: Final[Mapping[str, str]] = {}
 LEAST_SECRET: Final = 8  # characters; a shorter key, as "fake", is a word that messages may use
 REFUSED: Final = frozenset({401, 403})
-MOST_EVENT: Final = 8 * 1024 * 1024  # bytes in one event
+MOST_LISTING: Final = 16 * 1024 * 1024  # bytes of the answer to a GET
+MOST_REFUSAL: Final = 64 * 1024  # bytes of an error's body; of a longer one nothing is told
 MOST_QUOTED: Final = 500  # characters of an upstream's message that a caller sees
 
 type Sign = Callable[[str, str, bytes | None], Awaitable[Mapping[str, str]]]
@@ -44,7 +58,10 @@ class UpstreamClient:
 
     def __init__(self, remote: Remote, sign: Sign | None = None) -> None:
         self._remote = remote
+        self._limits = remote.limits
         self._sign = sign
+        self._under_way = 0
+        self._urls: dict[str, URL] = {}
         self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
 
     async def get(
@@ -52,37 +69,58 @@ class UpstreamClient:
     ) -> Any:  # noqa: ANN401 - whatever an upstream sent
         """GET any JSON."""
         async with self._response("GET", path, None, credentials, forms) as response:
-            return read_json(self._remote.provider_id, await response.read())
+            content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
+            return read_json(self._remote.provider_id, content)
 
     async def post(
-        self, path: str, body: bytes, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
+        self,
+        path: str,
+        body: bytes,
+        credentials: Credentials = NO_CREDENTIALS,
+        forms: Mapping[str, str] = NO_HEADERS,
+        *,
+        finite: bool = False,
     ) -> JsonObject:
-        """POST JSON, get a JSON object."""
+        """POST JSON, get a JSON object; a `finite` one may have no NaN in it."""
         async with self._response("POST", path, body, credentials, forms) as response:
-            return read_object(self._remote.provider_id, await response.read())
+            content = await self._read(response, self._limits.max_bytes)
+            return read_object(self._remote.provider_id, content, finite=finite)
 
     async def stream(
-        self, path: str, body: bytes, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
+        self,
+        path: str,
+        body: bytes,
+        credentials: Credentials = NO_CREDENTIALS,
+        forms: Mapping[str, str] = NO_HEADERS,
+        *,
+        check: Callable[[JsonObject], JsonObject],
     ) -> JsonStream:
-        """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end."""
-        events = self._events(path, body, credentials, forms)
+        """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end, each through `check`."""
+        events = self._events(path, body, credentials, forms, check)
         first = await anext(events, None)
         return _chain(first, events)
 
     async def close(self) -> None:
         await self._sessions.close()
 
-    async def _events(self, path: str, body: bytes, credentials: Credentials, forms: Mapping[str, str]) -> JsonStream:
+    async def _events(
+        self,
+        path: str,
+        body: bytes,
+        credentials: Credentials,
+        forms: Mapping[str, str],
+        check: Callable[[JsonObject], JsonObject],
+    ) -> JsonStream:
         async with self._response("POST", path, body, credentials, forms) as response:
             if not response.content_type.startswith("text/event-stream"):
                 raise self._failure("did not answer with a stream of events")
-            async for data in _sse(response.content.iter_any(), self._failure):
+            async for data in read_events(response.content.iter_any(), self._limits, self._failure):
                 if data == b"[DONE]":
                     return
                 event = read_object(self._remote.provider_id, data)
                 if "error" in event and "choices" not in event:
                     raise self._error(_status_of(event), event, None, credentials)
-                yield event
+                yield check(event)
         raise self._failure("ended its stream before it was complete")
 
     def _failure(self, reason: str) -> UpstreamFailed:
@@ -93,11 +131,16 @@ class UpstreamClient:
         self, method: str, path: str, body: bytes | None, credentials: Credentials, forms: Mapping[str, str]
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         headers: Mapping[str, str] = credentials.headers(forms)
+        url = self._url(path)
         if self._sign is not None:
-            headers = await self._sign(method, self._remote.base_url + path, body)
+            headers = await self._sign(method, str(url), body)
         try:
-            response = await self._send(method, path, body, {**headers, **TRACE.get().headers})
-            async with response:
+            async with (
+                self._session() as session,
+                await session.request(
+                    method, url, data=body, headers={**headers, **TRACE.get().headers}, allow_redirects=False
+                ) as response,
+            ):
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
                     raise await self._refusal(response, credentials)
                 yield response
@@ -112,20 +155,39 @@ class UpstreamClient:
             )
             raise self._failure(reason) from failure
 
-    async def _send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> aiohttp.ClientResponse:
-        session, url = await self._sessions.get(), self._remote.base_url + path
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[aiohttp.ClientSession]:
+        """For one request, which is never sent again: one that was lost on its way may have been served, and has its price.
+
+        aiohttp repeats a GET by itself.
+        """
+        session = await self._sessions.get()
+        if not self._under_way:  # else the event loop is awake, and knows
+            await notice_closed()
+        self._under_way += 1
         try:
-            return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # A kept connection that the other side closed while we slept (a frozen Lambda): nothing was answered.
-            return await session.request(method, url, data=body, headers=headers, allow_redirects=False)
+            yield session
+        finally:
+            self._under_way -= 1
+
+    def _url(self, path: str) -> URL:
+        if path not in self._urls:  # there are a handful of them, all ours
+            try:
+                self._urls[path] = URL(join_path(wire_url(self._remote.base_url), path), encoded=True)
+            except ValueError as invalid:
+                raise self._failure("cannot be called: its url is none") from invalid
+        return self._urls[path]
+
+    async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
+        try:
+            return await read_up_to(response, most)
+        except AnswerTooLarge as large:
+            raise self._failure("sent an answer that is too large") from large
 
     def _connect(self, _: str) -> aiohttp.ClientSession:
         remote = self._remote
+        userinfo = userinfo_of(remote.base_url)
+        basic = {"authorization": f"Basic {b64encode(userinfo.encode()).decode()}"} if userinfo else {}
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=remote.max_connections,
@@ -133,15 +195,19 @@ class UpstreamClient:
                 keepalive_timeout=60,
                 socket_factory=socket_factory(remote.reach, f"provider {remote.provider_id}"),
             ),
-            headers=JSON | remote.headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=remote.connect_timeout, sock_read=remote.timeout),
+            headers=JSON | basic | remote.headers,
+            timeout=aiohttp.ClientTimeout(
+                total=max(remote.limits.max_seconds, remote.timeout),
+                sock_connect=remote.connect_timeout,
+                sock_read=remote.timeout,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
         try:
-            answer: Any = json_reader.read_json(await response.read())
-        except ValueError:
+            answer: Any = json_reader.read_json(await read_up_to(response, MOST_REFUSAL))
+        except (ValueError, AnswerTooLarge):
             answer = None
         log.warning("provider %s answered %d", self._remote.provider_id, response.status)
         return self._error(response.status, answer, response.headers.get("retry-after"), credentials)
@@ -154,7 +220,7 @@ class UpstreamClient:
         message = _message_of(answer)
         if len(credentials.key) >= LEAST_SECRET:
             message = message.replace(credentials.key, "********")
-        return _error_of(self._remote.provider_id, status, message[:MOST_QUOTED], retry_after)
+        return _error_of(self._remote.provider_id, status, shorten(message[:MOST_QUOTED], MOST_MESSAGE), retry_after)
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
@@ -169,26 +235,6 @@ async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:
                 yield event
     finally:
         await rest.aclose()
-
-
-async def _sse(chunks: AsyncIterator[bytes], failure: Callable[[str], UpstreamFailed]) -> AsyncGenerator[bytes]:
-    """The data of each event. Lines end with LF or CRLF; comments and other fields are skipped."""
-    buffer = b""
-    data: list[bytes] = []
-    async for chunk in chunks:
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        if len(buffer) > MOST_EVENT:
-            raise failure("sent an event that is too long")
-        for line in lines:
-            text = line.removesuffix(b"\r")
-            if text.startswith(b"data:"):
-                data.append(text[5:].removeprefix(b" "))
-            elif not text and data:
-                yield b"\n".join(data)
-                data = []
-    if data or buffer.startswith(b"data:"):
-        last = buffer.removesuffix(b"\r")
-        yield b"\n".join([*data, last[5:].strip()] if last.startswith(b"data:") else data)
 
 
 def _message_of(answer: Any) -> str:  # noqa: ANN401 - whatever an upstream sent
@@ -213,8 +259,8 @@ def _error_of(provider_id: str, status: int, message: str, retry_after: str | No
         case 400 | 413 | 422:
             return InvalidRequest(message or f"Provider `{provider_id}` refused the request as invalid.")
         case 429:
-            headers = {"retry-after": retry_after} if retry_after else {}
-            return UpstreamThrottled(f"Provider `{provider_id}` is throttling. Try again later.", headers=headers)
+            message = f"Provider `{provider_id}` is throttling. Try again later."
+            return UpstreamThrottled(message, headers=retry_after_header(retry_after))
         case 408 | 504:
             return UpstreamTimeout(f"Provider `{provider_id}` did not answer in time.")
         case 401 | 403:

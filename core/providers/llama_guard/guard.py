@@ -6,14 +6,14 @@ prompt, the categories S1 to S14 and the two lines of the answer.
 
 from collections.abc import Mapping, Sequence
 import re
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from core.apis.inference import ChatRequest
-from core.apis.safety import MOST_VERDICT_TOKENS, Violation
-from core.errors import InvalidRequest, UpstreamFailed
+from core.apis.safety import INPUT, MOST_VERDICT_TOKENS, OUTPUT, Violation
+from core.errors import UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
-from core.providers.http.message_text import plain_text
+from core.providers.http.message_text import images_of, plain_text, source_of, speaker_of, transcript
 
 CATEGORIES: Final = {
     "S1": "Violent Crimes",
@@ -32,6 +32,8 @@ CATEGORIES: Final = {
     "S14": "Code Interpreter Abuse",
 }
 ROLES: Final = {"user": "User", "assistant": "Agent"}
+TURN: Final = re.compile(r"^([ \t]*(?:User|Agent)):", re.MULTILINE)
+IMAGE: Final = "<image>"
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
 # Possessive, so that no answer takes long: after `unsafe` a line ends, among whatever blanks.
 ANSWER: Final = re.compile(r"\s*+(?:(safe)|unsafe(?=[^\S\n]*+\n)\s*+(S\d++(?:\s*+,\s*+S\d++)*+))\s*+")
@@ -74,17 +76,16 @@ class LlamaGuard:
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
-        """What the model says of the last message; temperature 0.
+        """What the model says of what goes in or of what comes out; temperature 0.
 
         Raises:
-            InvalidRequest: the conversation has nothing to judge.
+            InvalidRequest: there is no message, or one has what no model of this kind judges.
             UpstreamFailed: the answer is neither safe nor unsafe, which is never taken for safe.
         """
-        del params
         request = ChatRequest.model_validate(
             {
                 "model": shield.provider_resource_id,
-                "messages": [{"role": "user", "content": self._question(messages)}],
+                "messages": [{"role": "user", "content": self._question(messages, source_of(messages, params))}],
                 "temperature": 0,
                 "max_tokens": MOST_VERDICT_TOKENS,
             }
@@ -99,20 +100,17 @@ class LlamaGuard:
         """It has no server of its own: its model's provider tells."""
         return Health(status="OK")
 
-    def _question(self, messages: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
-        turns = [
-            message for message in messages if message.get("role") in list(ROLES)
-        ]  # a list: a role may be anything
-        if not turns:
-            raise InvalidRequest("There is no user or assistant message to judge.", param="messages")
-        lines = [
-            f"{ROLES[message['role']]}: {plain_text(message.get('content'), image='<image>')}" for message in turns
-        ]
+    def _question(self, messages: Sequence[Mapping[str, Any]], source: str = INPUT) -> str | list[JsonObject]:
+        """The model was trained to judge the last message alone: so all that goes in is one message of the user's."""
+        judged_from = len(messages) - 1 if source == OUTPUT else 0
+        before, judged = messages[:judged_from], messages[judged_from:]
+        agent = "Agent" if source == OUTPUT else "User"
+        turns = [(ROLES[speaker_of(message)], plain_text(message.get("content"), image=IMAGE)) for message in before]
+        turns.append((agent, transcript(judged, image=IMAGE)))
+        lines = [f"{name}: {TURN.sub(r'\1 :', text)}" for name, text in turns]  # no text begins a turn of its own
         looked_for = [f"{name}: {title}." for name, title in CATEGORIES.items() if name not in self._excluded]
-        text = PROMPT.format(
-            agent=ROLES[turns[-1]["role"]], categories="\n".join(looked_for), conversation="\n\n".join(lines)
-        )
-        images = _images(turns[-1].get("content"))
+        text = PROMPT.format(agent=agent, categories="\n".join(looked_for), conversation="\n\n".join(lines))
+        images = images_of(judged)
         return [{"type": "text", "text": text}, *images] if images else text
 
     def _parse_verdict(self, answer: str) -> list[str]:
@@ -134,17 +132,3 @@ def _text_of(reply: JsonObject) -> str:
             return text
         case _:
             raise UpstreamFailed("The shield's model did not answer with text.")
-
-
-def _images(content: object) -> list[dict[str, Any]]:
-    """OpenAI's image parts, for the vision model."""
-    parts = cast("Sequence[Any]", content) if isinstance(content, list) else ()
-    return [part for part in parts if _is_image(part)]
-
-
-def _is_image(part: object) -> bool:
-    match part:
-        case {"type": "image_url"}:
-            return True
-        case _:
-            return False

@@ -3,23 +3,24 @@
 Source: https://docs.nvidia.com/nemo/microservices/latest/guardrails/checks.html.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, PositiveFloat
+from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
 from core.apis.discovery import Description
-from core.apis.safety import SafetyProvider, Violation
+from core.apis.safety import OUTPUT, SafetyProvider, Violation, is_strict
+from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
-from core.errors import InvalidRequest, UpstreamFailed
+from core.errors import UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.message_text import plain_text
-from core.providers.http.remote import Remote, RemoteConfig
+from core.providers.http.message_text import plain_text, source_of, speaker_of, transcript
+from core.providers.http.remote import Patience, Remote, RemoteConfig
 from core.providers.http.replies import health_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 CHECKS: Final = "/v1/guardrail/checks"
 CONFIGS: Final = "/v1/guardrail/configs"
 REFUSAL: Final = "Sorry I cannot do this."
-SPEAKERS: Final = ("user", "assistant")
 
 
 class Config(RemoteConfig):
@@ -41,8 +41,9 @@ class Config(RemoteConfig):
 
     guardrails_service_url: UpstreamUrl = "http://localhost:7331"
     config_id: Annotated[str, Field(min_length=1)] = "self-check"
-    timeout: Annotated[PositiveFloat, USER] = 60.0
+    timeout: Annotated[Patience, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
 
 
 class NemoGuardrails:
@@ -53,10 +54,11 @@ class NemoGuardrails:
         self._config_id = config.config_id
         self._remote = Remote(
             provider_id,
-            config.guardrails_service_url.rstrip("/"),
+            config.guardrails_service_url,
             timeout=config.timeout,
             max_connections=config.max_connections,
             reach=config.reach,
+            limits=config.limits,
         )
         self._upstream: UpstreamClient | None = None
 
@@ -71,14 +73,14 @@ class NemoGuardrails:
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
-        """What the input rails, or for an assistant's message the output rails, find in the last message.
+        """What the input rails find in the messages, or of OUTPUT the output rails in the last.
 
         Raises:
             InvalidRequest: a message is not text.
             UpstreamFailed: there is no verdict, which is never taken for a pass.
         """
-        del params
-        turns = conversation(messages)
+        image = None if is_strict(shield) else "<image>"
+        turns = conversation(messages, source_of(messages, params), image)
         if not turns[-1]["content"].strip():
             return None
         check = {
@@ -115,21 +117,18 @@ class NemoGuardrails:
             await self._upstream.close()
 
 
-def conversation(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What was said before the last message, and that one: there are rails for what goes in and for what comes out.
+def conversation(messages: Sequence[Mapping[str, Any]], source: str, image: str | None = None) -> list[dict[str, str]]:
+    """All that goes in as one message, since input rails judge the user's last alone; or what comes out, and what led to it.
 
     Raises:
-        InvalidRequest: there is no message, or one is not text.
+        InvalidRequest: there is no message, or one is not text; `image` stands for images.
     """
-    *before, last = messages or [{}]
-    if not isinstance(last.get("role"), str):
-        raise InvalidRequest("The last message must have a role.", param="messages")
-    return [_turn(message) for message in before if message.get("role") in SPEAKERS] + [_turn(last)]
-
-
-def _turn(message: Mapping[str, Any]) -> dict[str, str]:
-    role = "assistant" if message.get("role") == "assistant" else "user"
-    return {"role": role, "content": plain_text(message.get("content"))}
+    if source != OUTPUT:
+        return [{"role": "user", "content": transcript(messages, image)}]
+    before = [
+        {"role": speaker_of(message), "content": plain_text(message.get("content"), image)} for message in messages[:-1]
+    ]
+    return [*before, {"role": "assistant", "content": transcript(messages[-1:], image)}]
 
 
 def _violation(rails: object) -> Violation:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
+from core.apis.shapes import check_chat, check_chunk, check_completion, check_embeddings
 from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
+MOST_MODELS: Final = 10_000  # that one listing has
+MOST_NAME: Final = 512  # characters; a model of a longer name cannot be called
 NO_KEY: Final = "It has no key of its own; callers bring theirs."
 
 
@@ -68,19 +71,19 @@ class OpenAICompatible:
         return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return await self._post("/chat/completions", request, self._cap_tokens(request))
+        return check_chat(await self._post("/chat/completions", request, self._cap_tokens(request)))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         return await self._stream("/chat/completions", request)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        return await self._post("/completions", request, self._cap_tokens(request))
+        return check_completion(await self._post("/completions", request, self._cap_tokens(request)))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         return await self._stream("/completions", request)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        return await self._post("/embeddings", request, request)
+        return check_embeddings(await self._post("/embeddings", request, request, finite=True))
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
@@ -118,8 +121,10 @@ class OpenAICompatible:
         match (
             cast("JsonObject", answer).get(listing.entries) if listing.entries and isinstance(answer, dict) else answer
         ):
-            case [*entries]:
+            case [*entries] if len(entries) <= MOST_MODELS:
                 objects = [to_object(entry) for entry in entries]
+            case [*_]:
+                raise UpstreamFailed(f"Provider `{self._provider_id}` listed more than {MOST_MODELS} models.")
             case _:
                 raise UpstreamFailed(f"Provider `{self._provider_id}` did not list its models.")
         models = [(model, entry) for entry in objects if (model := self._served_model(entry)) is not None]
@@ -147,7 +152,7 @@ class OpenAICompatible:
         kind: ModelType | None = (
             listing.types.get(str(entry.get("type"))) if listing.types else self._settings.model_type
         )
-        if kind is None:
+        if kind is None or len(name) > MOST_NAME:
             return None
         dimension = self._settings.embedding_dimension
         metadata: JsonObject = {"embedding_dimension": dimension} if dimension else {}
@@ -158,16 +163,23 @@ class OpenAICompatible:
         return model
 
     async def _post(
-        self, path: str, request: ChatRequest | CompletionRequest | EmbeddingsRequest, body: Wire
+        self,
+        path: str,
+        request: ChatRequest | CompletionRequest | EmbeddingsRequest,
+        body: Wire,
+        *,
+        finite: bool = False,
     ) -> JsonObject:
         self._check_call(request)
         content = _json(body)
-        return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers))
+        return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
         self._check_call(request)
         content = _json(self._cap_tokens(request))
-        return await self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers))
+        return await self._with_key(
+            lambda key: self._http.stream(path, content, key, self._row.headers, check=check_chunk)
+        )
 
     async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
         return await call_with_key(self._credentials, call)

@@ -3,17 +3,17 @@
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
+from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.platform import secrets
+from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import HEADER_KEY, Remote, RemoteConfig
+from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
-
-type Patience = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(RemoteConfig):
@@ -34,6 +34,7 @@ class Settings(RemoteConfig):
     timeout: Annotated[Patience, USER] = 60.0  # seconds without a byte
     connect_timeout: Annotated[Patience, USER] = 5.0  # seconds
     max_connections: int = MOST_CONNECTIONS
+    limits: Limits = AnswerLimits()
     model_type: Annotated[ModelType, USER] = "llm"
     embedding_dimension: Annotated[PositiveInt | None, USER] = None
     allowed_models: Annotated[tuple[str, ...] | None, USER] = None
@@ -54,7 +55,8 @@ class Settings(RemoteConfig):
     def credential(self) -> str:
         """The operator's key, or the reference of the secret that has it; empty if there is none."""
         keys = self._values(self.row.keys)
-        return keys[0].get_secret_value() if keys else self.row.default_key
+        default = "" if userinfo_of(self._url()) else self.row.default_key
+        return keys[0].get_secret_value() if keys else default
 
     def remote(self, provider_id: str) -> Remote:
         """Where its API is."""
@@ -66,11 +68,12 @@ class Settings(RemoteConfig):
             tls_verify=self.tls_verify,
             max_connections=self.max_connections,
             reach=self.reach,
+            limits=self.limits,
         )
 
     def needs_key(self) -> bool:
         """Whether a call without any key is of no use."""
-        return self.row.key == "needed" or (self.row.key == "hosted" and self._address() == self.row.url)
+        return self.row.key == "needed" or (self.row.key == "hosted" and without_query(self._address()) == self.row.url)
 
     def callable_models(self) -> tuple[str, ...] | None:
         """The models that may be called; None for all of them."""
@@ -78,9 +81,11 @@ class Settings(RemoteConfig):
         return tuple(only) if only else self.allowed_models
 
     def _address(self) -> str:
-        url: str = [*self._values(self.row.urls), self.row.url or ""][0]
-        flag = self.row.unversioned
-        return url.rstrip("/") if flag and not vars(self)[flag] else api_root(url, self.row.root)
+        url, flag = self._url(), self.row.unversioned
+        return join_path(url, "") if flag and not vars(self)[flag] else api_root(url, self.row.root)
+
+    def _url(self) -> str:
+        return str([*self._values(self.row.urls), self.row.url or ""][0])
 
     def _values(self, names: tuple[str, ...]) -> list[Any]:
         return [vars(self)[name] for name in names if vars(self)[name]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from core.apis.inference import ModelType
+from core.platform.urls import without_query
 
 BEARER: Final = {"authorization": "Bearer {key}"}
 TOGETHER_TYPES: Final[Mapping[str, ModelType]] = {
@@ -143,13 +144,17 @@ ROWS: Final = {row.provider_type: row for row in _ALL}
 
 
 def api_root(url: str, root: str) -> str:
-    """`url` with as much of `root` behind it as it lacks; one that ends as `root` does is complete.
+    """`url` with as much of `root` behind its path as it lacks; one that ends as `root` does is complete.
 
     >>> api_root("https://api.groq.com/openai/", "/openai/v1")
     'https://api.groq.com/openai/v1'
+    >>> api_root("https://host/openai?api-version=1", "/v1")
+    'https://host/openai/v1?api-version=1'
     """
-    base, pieces = url.rstrip("/"), root.strip("/").split("/")
+    base, pieces = without_query(url), root.strip("/").split("/")
+    url = url.partition("#")[0]
+    query = url[url.index("?") :] if "?" in url else ""
     if base.endswith(f"/{pieces[-1]}"):
-        return base
+        return base + query
     count = next((n for n in range(len(pieces) - 1, 0, -1) if base.endswith("/" + "/".join(pieces[:n]))), 0)
-    return "/".join([base, *pieces[count:]])
+    return "/".join([base, *pieces[count:]]) + query

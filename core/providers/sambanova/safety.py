@@ -73,7 +73,7 @@ class SambaNovaGuard:
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
-        """What the model says of the last message."""
+        """What the model says, as any Llama Guard."""
         unprefixed = replace(shield, provider_resource_id=_model(shield))
         return await self._guard.run_shield(unprefixed, messages, params)
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
-from core.config.overlay import Overlay, OverlayChange, OverlayRequest, merge_patch, with_override
+from core.config.overlay import MOST_PROBLEMS, Overlay, OverlayChange, OverlayRequest, merge_patch, with_override
 from core.config.problems import Problem
 from core.config.urls import origins_of
 from core.config.user_fields import secret_fields, select_user_fields, view
+from core.errors import shorten
 from core.frame.types import JsonObject
 from core.platform.suggestions import did_you_mean
+
+MOST_PATH: Final = 256  # bytes of the path of a field that is dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,15 @@ def apply_overrides(
     originals = {(provider.api, provider.provider_id): provider for provider in original}
     problems, dropped, withheld = list(request.problems), list[str](), list[str]()
     for change in request.changes:
+        if len(problems) >= MOST_PROBLEMS:
+            break
         provider = providers.get((change.api, change.provider_id))
         fault = _find_fault(change, provider, providers)
         if provider is None or fault is not None:
             problems += [] if fault is None else [fault]
             continue
         fields, others = select_user_fields(type(provider.config), change.config)
-        dropped += [f"{change.path}.config.{name}" for name in others]
+        dropped += [shorten(f"{change.path}.config.{name}", MOST_PATH) for name in others]
         earlier = overlay.get(change.api, {}).get(change.provider_id, {})
         values = view(provider.config)
         news = {name: value for name, value in fields.items() if value is None or value != values.get(name)}

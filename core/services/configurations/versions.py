@@ -11,13 +11,15 @@ from pydantic_core import to_json
 from core.apis.configurations import Configuration
 from core.config.overlay import Overlay
 from core.config.problems import Problem
-from core.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound
+from core.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound, shorten
 from core.frame.types import JsonObject
 from core.platform.retry import Backoff
 from core.services.configurations.overrides import ConfiguredProvider, ProposedOverlay
 from core.stores.configurations.port import ConfigurationStore, Head
 
 LARGEST: Final = 256 * 1024  # bytes of a stored overlay; DynamoDB takes items of 400 KB
+MOST_PROBLEMS: Final = 5  # that one refusal tells of
+MOST_TEXT: Final = 300  # bytes of each
 BACKOFF: Final = Backoff(0.04, 0.5, tries=50)  # when another version came in between
 OFF: Final = "The Configuration API is not on here: the run config has no `configurations: {}`."
 
@@ -135,9 +137,11 @@ class Versions:
 
 
 def refuse(problems: Sequence[Problem]) -> None:
-    """Raise InvalidRequest with all of them, if there are any."""
+    """Raise InvalidRequest with the first of them, if there are any."""
     if problems:
-        raise InvalidRequest("; ".join(str(problem) for problem in problems), param=problems[0].path or None)
+        texts = [shorten(str(problem), MOST_TEXT) for problem in problems[:MOST_PROBLEMS]]
+        further = ["and more"] if len(problems) > MOST_PROBLEMS else []
+        raise InvalidRequest("; ".join([*texts, *further]), param=problems[0].path or None)
 
 
 def _busy() -> Conflict:

@@ -1,30 +1,33 @@
-"""Chat completions of models that are guarded by shields: a violation is answered by a refusal.
+"""Inference by models that are guarded by shields: a violation is answered by a refusal.
 
-Which they are, core.routing.shields says. They run for the caller, who is charged for them; those of the run config run
-without the access policy: whoever may use the model need not be able to see its shields. Source of the refusal's shape:
-https://platform.openai.com/docs/api-reference/chat/object.
+Which they are, core.routing.shields says: input shields judge the whole request, output shields the whole answer. They run
+for the caller, who is charged for them; those of the run config run without the access policy: whoever may use the model need
+not be able to see its shields. Source of the refusal's shape: https://platform.openai.com/docs/api-reference/chat/object.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-import time
-from typing import Any, Final
-from uuid import uuid4
+from typing import TYPE_CHECKING, Final
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, Inference
-from core.apis.safety import RunShieldRequest, Safety
-from core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from core.apis.safety import INPUT, OUTPUT, RunShieldRequest, Safety
+from core.errors import ContentRefused, NotFound, ProviderUnavailable
 from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
+from core.services.inference.refusals import CHAT, COMPLETION, Completion
+
+if TYPE_CHECKING:
+    from core.services.inference.answer_text import Answers
 
 WINDOW: Final = 240  # characters of text that a stream holds back until the shields have judged them
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
-FINISH: Final = "content_filter"
-INPUT, OUTPUT = "INPUT", "OUTPUT"  # a request's messages may end with an assistant's: roles do not tell which it is
+TOKEN_IDS: Final = frozenset({"return_token_ids", "return_tokens_as_token_ids"})  # fields of vLLM
 
 type Messages = Sequence[JsonObject]
+type Content = str | list[JsonObject]
+type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
 
 
 class ShieldedInference:
@@ -41,38 +44,60 @@ class ShieldedInference:
         self._policy = policy
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        before, after = await self._shields(request.model)
-        refusal = await self._refusal(before, request.messages, INPUT)
-        if refusal is not None:
-            self._call.add_tokens(0)  # known to be none; else the reservation would be charged
-            return _build_refusal(request.model, refusal)
-        reply = await self._inference.chat_completion(request)
-        for choice in reply.get("choices", ()) if after else ():
-            answer = {"role": "assistant", "content": _text(choice["message"])}
-            refusal = await self._refusal(after, [*request.messages, answer], OUTPUT)
-            if refusal is not None:
-                choice |= {"message": _message(refusal), "finish_reason": FINISH, "logprobs": None}
-        return reply
+        return await self._answer(request, CHAT, self._inference.chat_completion)
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        before, after = await self._shields(request.model)
-        refusal = await self._refusal(before, request.messages, INPUT)
-        if refusal is not None:
-            self._call.add_tokens(0)
-            return _stream_refusal(request.model, refusal)
-        chunks = await self._inference.stream_chat_completion(request)
-        return self._windows(request, chunks, after) if after else chunks
+        return await self._stream(request, CHAT, self._inference.stream_chat_completion)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        await self._require_no_shields(request.model)
-        return await self._inference.completion(request)
+        return await self._answer(request, COMPLETION, self._inference.completion)
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
-        await self._require_no_shields(request.model)
-        return await self._inference.stream_completion(request)
+        return await self._stream(request, COMPLETION, self._inference.stream_completion)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
+        """Vectors say nothing that an output shield could judge. Raises ContentRefused for an input that says too much."""
+        before, _ = await self._shields(request.model)
+        refusal = await self._judge_input(before, request)
+        if refusal is not None:
+            raise ContentRefused(refusal, param="input")
         return await self._inference.embeddings(request)
+
+    async def _answer[R: (ChatRequest, CompletionRequest)](
+        self, request: R, form: Completion, ask: Callable[[R], Awaitable[JsonObject]]
+    ) -> JsonObject:
+        before, after = await self._shields(request.model)
+        refusal = await self._judge_input(before, request)
+        if refusal is not None:
+            return form.build_answer(request.model, refusal)
+        if not after:
+            return await ask(request)
+        from core.services.inference.answer_text import HEAD, Answers, choices_of, index_of
+
+        reply, answers = await ask(_without_token_ids(request)), Answers()
+        answers.add(reply)
+        for index, content in answers.contents().items():
+            refusal = await self._judge_output(after, request, content)
+            if refusal is None:
+                continue
+            for name in reply.keys() - HEAD:  # what is beside the choices was judged with each of them
+                del reply[name]
+            for choice in choices_of(reply):
+                if index_of(choice) == index:
+                    choice.clear()
+                    choice.update(form.build_choice(index, refusal))
+        return reply
+
+    async def _stream[R: (ChatRequest, CompletionRequest)](
+        self, request: R, form: Completion, ask: Callable[[R], Awaitable[JsonStream]]
+    ) -> JsonStream:
+        before, after = await self._shields(request.model)
+        refusal = await self._judge_input(before, request)
+        if refusal is not None:
+            return form.stream(request.model, refusal)
+        if not after:
+            return await ask(request)
+        return self._windows(request, form, await ask(_without_token_ids(request)), after)
 
     async def _shields(self, model: str) -> tuple[list[str], list[str]]:
         """The ids of the input and of the output shields; none for an unknown model, which `inference` answers."""
@@ -83,14 +108,30 @@ class ShieldedInference:
         self._call.observed.model = model  # a refusal names it too
         return await self._policy.shields_of(self._call, resource, self._models)
 
-    async def _require_no_shields(self, model: str) -> None:
-        """Raise InvalidRequest for a guarded model: shields judge messages, and prompts would be a way around."""
-        if any(await self._shields(model)):
-            raise InvalidRequest(
-                f"Model `{model}` is guarded by shields, which judge chat completions only.", param="model"
-            )
+    async def _judge_input(self, shields: Sequence[str], request: ModelRequest) -> str | None:
+        """The refusal, if there is a violation in whatever the upstream would be sent."""
+        if not shields:
+            return None
+        from core.services.inference.request_text import to_messages
 
-    async def _refusal(self, shields: Sequence[str], messages: Messages, source: str) -> str | None:
+        refusal = await self._judge(shields, to_messages(request), INPUT)
+        if refusal is not None:
+            self._call.add_tokens(0)  # known to be none; else the reservation would be charged
+        return refusal
+
+    async def _judge_output(self, shields: Sequence[str], request: ModelRequest, content: Content) -> str | None:
+        """An answer that goes on what the caller laid into the model's mouth is judged together with it."""
+        from core.services.inference.request_text import conversation_of
+
+        messages = conversation_of(request)
+        match messages, content:
+            case [*_, {"role": "assistant", "content": str(start)}], str(text):
+                content = start + text
+            case _:
+                pass
+        return await self._judge(shields, [*messages, {"role": "assistant", "content": content}], OUTPUT)
+
+    async def _judge(self, shields: Sequence[str], messages: Messages, source: str) -> str | None:
         """The text of the refusal where a shield finds a violation, else None.
 
         Raises what keeps a shield from judging: an answer that nobody judged must not get out.
@@ -109,82 +150,54 @@ class ShieldedInference:
                 return violation["user_message"] or REFUSAL
         return None
 
-    async def _windows(self, request: ChatRequest, chunks: JsonStream, shields: Sequence[str]) -> JsonStream:
+    async def _windows(
+        self, request: ChatRequest | CompletionRequest, form: Completion, chunks: JsonStream, shields: Sequence[str]
+    ) -> JsonStream:
         """The chunks, each once its text was judged together with all text before it; a violation ends the stream.
 
         Chunks are held back until they have WINDOW characters of new text. Shields get everything since the start, not
         the window alone, so that a violation cannot hide by being split over two windows.
         """
+        from core.services.inference.answer_text import HEAD, Answers
+
         buffer: list[JsonObject] = []
-        texts: dict[int, str] = {}
-        unjudged = 0
+        answers, unjudged = Answers(), 0
         async with aclosing(chunks):
             async for chunk in chunks:
                 buffer.append(chunk)
-                unjudged += _collect_text(chunk, texts)
+                unjudged += answers.add(chunk)
                 if unjudged < WINDOW:  # judging every chunk would be a call of the guard model for each token
                     continue
-                refusal = await self._judge(request, texts, shields)
-                if refusal is not None:
-                    yield _chunk(chunk, {"refusal": refusal}, FINISH)
+                violation = await self._judge_answers(shields, request, answers)
+                if violation is not None:
+                    yield form.build_chunk(chunk, *violation)
                     return
                 for pending in buffer:
                     yield pending
                 buffer, unjudged = [], 0
-        refusal = await self._judge(request, texts, shields) if unjudged else None
-        if refusal is not None:
-            yield _chunk(buffer[0], {"refusal": refusal}, FINISH)
-            buffer = [chunk for chunk in buffer if not chunk.get("choices")]  # the usage, which the caller asked for
+        violation = await self._judge_answers(shields, request, answers) if unjudged else None
+        if violation is not None:
+            yield form.build_chunk(buffer[0], *violation)
+            buffer = [
+                {name: value for name, value in chunk.items() if name in HEAD}  # the usage, which the caller asked for
+                for chunk in buffer
+                if not chunk.get("choices")
+            ]
         for pending in buffer:
             yield pending
 
-    async def _judge(self, request: ChatRequest, texts: dict[int, str], shields: Sequence[str]) -> str | None:
-        for text in texts.values():
-            answer = {"role": "assistant", "content": text}
-            refusal = await self._refusal(shields, [*request.messages, answer], OUTPUT)
+    async def _judge_answers(
+        self, shields: Sequence[str], request: ChatRequest | CompletionRequest, answers: "Answers"
+    ) -> tuple[int, str] | None:
+        """The index of the first choice with a violation, and the refusal."""
+        for index, content in answers.contents().items():
+            refusal = await self._judge_output(shields, request, content) if content else None
             if refusal is not None:
-                return refusal
+                return index, refusal
         return None
 
 
-def _collect_text(chunk: JsonObject, texts: dict[int, str]) -> int:
-    """Add the chunk's text to `texts`, which are by the choice's index; the number of characters added."""
-    count = 0
-    for choice in chunk.get("choices", ()):
-        text = _text(choice.get("delta", {}))
-        if text:
-            texts[choice["index"]] = texts.get(choice["index"], "") + text
-            count += len(text)
-    return count
-
-
-def _text(message: JsonObject) -> str:
-    """All text of a message or delta that a reader would see, the reasoning too."""
-    return "".join(message.get(name) or "" for name in ("reasoning_content", "reasoning", "content"))
-
-
-def _message(refusal: str) -> JsonObject:
-    return {"role": "assistant", "content": None, "refusal": refusal}
-
-
-def _head(kind: str, model: str) -> JsonObject:
-    return {"id": f"chatcmpl-{uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
-
-
-def _build_refusal(model: str, refusal: str) -> JsonObject:
-    choice: dict[str, Any] = {"index": 0, "message": _message(refusal), "logprobs": None, "finish_reason": FINISH}
-    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    return {**_head("chat.completion", model), "choices": [choice], "usage": usage}
-
-
-def _chunk(like: JsonObject, delta: JsonObject, finish: str | None) -> JsonObject:
-    names = ("id", "object", "created", "model")
-    head = {name: like[name] for name in names if name in like}
-    return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
-
-
-async def _stream_refusal(model: str, refusal: str) -> JsonStream:
-    head = _head("chat.completion.chunk", model)
-    yield _chunk(head, {"role": "assistant", "content": None}, None)
-    yield _chunk(head, {"refusal": refusal}, None)
-    yield _chunk(head, {}, FINISH)
+def _without_token_ids[R: (ChatRequest, CompletionRequest)](request: R) -> R:
+    """The request without a wish for text as the ids of its tokens, which no shield reads."""
+    wishes = TOKEN_IDS & (request.model_extra or {}).keys()
+    return request.model_copy(update=dict.fromkeys(wishes, False)) if wishes else request

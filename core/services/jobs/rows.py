@@ -27,6 +27,7 @@ TRIES: Final = 8
 FIRST_WAIT: Final = 0.5  # seconds, of full jitter
 LONGEST_WAIT: Final = 30.0
 MOST_RETRY_AFTER: Final = 120.0  # what an upstream may ask for
+MOST_DIGITS: Final = 9  # of it
 ROW_SECONDS: Final = 600.0  # for one try of a row
 QUOTA_DOWN_SECONDS: Final = 30
 THROTTLED: Final = 429
@@ -214,4 +215,4 @@ def _pause(tries: int, failure: object) -> float:
 def _wait_of(failure: ApiError, otherwise: int) -> int:
     """Its Retry-After, in seconds."""
     value = failure.headers.get("retry-after", "")
-    return int(value) if value.isdecimal() else otherwise
+    return int(value) if value.isdecimal() and len(value) <= MOST_DIGITS else otherwise

@@ -5,14 +5,16 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from core.apis.safety import MOST_INPUTS, ModerationRequest, RunShieldRequest, SafetyProvider, Violation
+from core.apis.safety import MOST_INPUTS, ModerationRequest, RunShieldRequest, SafetyProvider, Violation, is_strict
 from core.config.policy import parse_condition
 from core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, RegistryFactory
+from core.services.safety.conversation import read_conversation
 
+MOST_QUOTED: Final = 40  # characters of what a caller called it
 MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
 
 
@@ -59,7 +61,7 @@ class SafetyRouter:
         """What the shield's provider finds in each; the models that it asks meanwhile are charged to the caller."""
         provider, judged_for = self._provider(shield), self._caller and self._enter(self._caller, shield)
         with self._call.observed.upstream, ActingFor(judged_for):
-            violations = [await provider.run_shield(shield, messages, params) for messages in conversations]
+            violations = [await _verdict(provider, shield, messages, params) for messages in conversations]
         self._call.add_tokens(0)  # a shield has none of its own: its reservation is given back
         return violations
 
@@ -117,6 +119,22 @@ class SafetyRouter:
         observed.model, observed.provider = shield.identifier, shield.provider_id
         observed.provider_model = shield.provider_resource_id
         return provider
+
+
+async def _verdict(
+    provider: SafetyProvider, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+) -> Violation | None:
+    """The first violation, if any; raises InvalidRequest for what a strict shield cannot judge."""
+    conversation = read_conversation(messages, params.get("source"))
+    for judgement in conversation.judgements:
+        violation = await provider.run_shield(shield, judgement.messages, {"source": judgement.source} | params)
+        if violation is not None:
+            return violation
+    if conversation.obstacles and is_strict(shield):
+        obstacle = conversation.obstacles[0]
+        message = f"Shield `{shield.identifier}` cannot judge content of the kind `{obstacle.kind[:MOST_QUOTED]}`."
+        raise InvalidRequest(message, param=obstacle.path)
+    return None
 
 
 def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's multi-modal parts

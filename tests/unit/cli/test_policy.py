@@ -200,3 +200,11 @@ def test_without_config_it_is_the_environments_or_the_starter(
     monkeypatch.setenv("LLAMBDA_CONFIG", str(tmp_path / "mine.yaml"))
     assert main(["policy", "explain", "--user", "ada", *ASK]) == 1
     assert "mine.yaml" in capsys.readouterr().out
+
+
+def test_a_rule_of_an_issuer_is_for_its_callers(explain: Explain) -> None:
+    rule = "{permit: {principal: ada, issuer: 'https://a', actions: read}}"
+    text = f"server: {{auth: {{access_policy: [{rule}]}}}}"
+    for issuer, code in (("https://a", 0), ("https://b", 1), ("", 1)):
+        assert explain("--user", "ada", "--issuer", issuer, *ASK, text=text)[0] == code
+    assert "it is for `ada` of `https://a`" in explain("--user", "ada", *ASK, text=text)[1]

@@ -12,6 +12,9 @@ from core.config.load import load
 from core.config.problems import ConfigInvalid
 from core.config.records import DynamoStore, SqliteStore
 from core.config.security import AuthProviderEntry, QuotaConfig
+from core.frame.callers import Principal
+from core.frame.resources import Resource
+from core.routing.policy import Policy
 
 LAMBDA = {"VLLM_URL": "http://h:8000", "REGISTRY_TABLE": "registry", "QUOTA_TABLE": "quota"}
 BEDROCK = {
@@ -95,6 +98,14 @@ def test_only_a_name_is_described(tmp_path: Path) -> None:
         with pytest.raises(ConfigInvalid, match=r"no such distribution.*distributions: .*starter"):
             read_distribution(name)
     assert all(read_distribution(name)[1] for name in names(FOLDERS))
+
+
+def test_callers_of_a_laptop_may_name_private_urls_and_those_of_a_deployment_may_not() -> None:
+    sections = {name: config(name, SET).configurations for name in names()}
+    allowed = {name: section.allow_private_urls for name, section in sections.items() if section is not None}
+    closed = {"lambda": False, "guarded": False}
+    assert allowed == dict.fromkeys(allowed, True) | closed
+    assert closed.keys() < allowed.keys()
 
 
 def test_the_federated_model_falls_back_from_vllm_to_bedrock() -> None:
@@ -181,8 +192,22 @@ def test_lambda_is_closed_to_all_but_keys_until_a_user_pool_is_named() -> None:
 def test_lambda_takes_the_tokens_of_a_user_pool_beside_keys() -> None:
     auth = config("lambda", LAMBDA | COGNITO).server.auth
     assert auth is not None
-    pool = {"user_pool_id": "us-east-1_AbCdEfGhI", "client_ids": "first,second"}
+    pool = {"user_pool_id": "us-east-1_AbCdEfGhI", "client_ids": "first,second", "required_scopes": None}
     assert auth.providers == (AuthProviderEntry(type="api_key"), AuthProviderEntry(type="cognito", config=pool))
+
+
+def test_on_lambda_a_token_for_use_alone_registers_nothing() -> None:
+    auth = config("lambda", LAMBDA | COGNITO).server.auth
+    assert auth is not None
+    policy = Policy(auth.access_policy or ())
+    model = Resource("model", "m", "a", "m", {})
+    for scopes, manages in ((["llambda/use"], False), (["llambda/use", "llambda/manage"], True), ([], True)):
+        caller = Principal("ada", {"scopes": tuple(scopes)})
+        assert [policy.allows(caller, action, model) for action in ("read", "create", "delete")] == [
+            True,
+            manages,
+            manages,
+        ]
 
 
 def test_lambda_counts_in_dynamodb_what_a_client_does_in_a_day() -> None:

@@ -116,7 +116,7 @@ def test_keys_of_the_reference_without_effect_are_accepted_and_kept(path: str) -
 
 
 def test_server_keys_without_effect_are_set_aside_and_dangerous_ones_refused() -> None:
-    found = spelled(server={"port": 1, "workers": 4, "tenancy": {"mode": "multi"}, "cors": False})
+    found = spelled(server={"port": 1, "workers": 4, "tenancy": {"mode": "multi"}, "tls_config": None})
     assert found.document["server"] == {"port": 1}
     assert found.document["unused"] == {"server.workers": 4}
     assert [problem.path for problem in found.problems] == ["server.tenancy"]

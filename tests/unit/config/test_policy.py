@@ -160,3 +160,24 @@ def test_wildcards_match_what_their_definition_does(pattern: str, text: str) -> 
 def test_an_id_cannot_make_a_wildcard_slow() -> None:
     """It would take longer than anybody waits, if it tried every place for every piece."""
     assert not resource_matcher(f"model::{'*a' * 30}*b")(f"model::{'a' * 2_000}")
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "(.*)*b", "(a|a)*b", ".*.*.*.*x", "(a?){40}b"])
+def test_no_pattern_of_a_policy_takes_long_whatever_the_name(pattern: str) -> None:
+    """With Python's own engine most of these would not end."""
+    assert not resource_matcher(f"regex:model::{pattern}")(f"model::{'a' * 5_000}")
+
+
+@pytest.mark.parametrize("pattern", ["model::(?!internal).*", "model::(?<=a)b", r"model::(a)\1", "model::(?>a+)b"])
+def test_what_cannot_be_done_in_linear_time_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="must do without look-around and back-references"):
+        resource_matcher(f"regex:{pattern}")
+
+
+def test_a_pattern_is_about_the_whole_name_whatever_parts_it_has() -> None:
+    matches = resource_matcher("regex:(?i)model::a|model::B")
+    assert [matches(name) for name in ("model::A", "MODEL::b", "model::ab", "xmodel::a", "model::a\n")] == [
+        *(True, True), *(False, False, False),
+    ]  # fmt: skip
+    assert not resource_matcher("regex:model::.")("model::\ud800x")
+    assert resource_matcher("regex:model::.")("model::\ud800")

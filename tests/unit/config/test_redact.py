@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.config.redact import MASK, names_secret, redact
+from core.config.redact import MASK, names_secret, redact, redact_text
 
 CANARY = "s3cr3t-canary"
 
@@ -119,3 +119,26 @@ def test_redacting_twice_is_redacting_once(tree: Any) -> None:
 def test_what_is_no_secret_is_left_alone(tree: Any) -> None:
     if not any(names_secret(word) for word in repr(tree).split("'")):
         assert redact(tree) == tree
+
+
+@pytest.mark.parametrize("unit", ["?", "&", "?a", "=", "?token", "&token=", "token", "://", "://a@", "@", "%", "?a=b?"])
+@pytest.mark.parametrize("end", ["", "=", " @"])
+def test_no_text_takes_long(unit: str, end: str) -> None:
+    """So many repeats would take minutes if the time grew with the square of them."""
+    redact_text(f"https://x{unit * 50_000}{end}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"?a?token={CANARY}", f"?a?token={MASK}"),
+        (f"http://h?a=b?token={CANARY}", f"http://h?a=b?token={MASK}"),
+        (f"http://h?token=a&secret={CANARY}&x=1", f"http://h?token={MASK}&secret={MASK}&x=1"),
+        (f"http://h?api%5Fkey={CANARY}", f"http://h?api%5Fkey={MASK}"),
+        (f"http://h?API-KEY={CANARY}?token={CANARY} b", f"http://h?API-KEY={MASK} b"),
+        (f"http://h?my.token[]={CANARY}#x", f"http://h?my.token[]={MASK}#x"),
+        ("http://h?token=&x=1", "http://h?token=&x=1"),
+    ],
+)
+def test_parameters_that_name_a_secret_are_masked_wherever_they_begin(text: str, shown: str) -> None:
+    assert redact_text(text) == shown

@@ -136,6 +136,52 @@ def test_no_ipv6_address_outside_of_global_unicast_is_public_by_itself(address: 
         assert address in ip_network("2000::/3")
 
 
+@given(v4 | v6, st.integers(1, 65535))
+def test_each_reach_has_what_the_narrower_one_has(address: IPv4Address | IPv6Address, port: int) -> None:
+    public, private, operators = (may_connect(str(address), port, reach) for reach in ("public", "private", "operator"))
+    assert public <= private <= operators
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "0.0.0.0", "198.18.0.1", "2001:db8::1", "fd12::1"])  # noqa: S104 - a text
+def test_an_operator_may_name_what_no_fetch_reaches(address: str) -> None:
+    assert may_connect(address, 8000, "operator")
+
+
+@given(st.integers(0xA9FE0000, 0xA9FEFFFF))
+def test_nobody_reaches_a_link_local_address_in_whatever_clothes(number: int) -> None:
+    prefixes = (0, 0xFFFF << 32, 0xFFFF << 48, 0x64FF9B << 96, 0x64FF9B0001 << 80)
+    forms = [IPv4Address(number), *(IPv6Address(prefix | number) for prefix in prefixes)]
+    forms += [IPv6Address(0x2002 << 112 | number << 80), IPv6Address(0x2001_0000 << 96 | number ^ 0xFFFF_FFFF)]
+    assert not any(may_connect(str(form), 80, "operator") for form in forms)
+
+
+@pytest.mark.parametrize(
+    ("value", "address", "port", "may"),
+    [
+        ("127.0.0.1:9001", "127.0.0.1", 9001, False),
+        ("127.0.0.1:9001", "127.3.2.1", 9001, False),
+        ("127.0.0.1:9001", "0.0.0.0", 9001, False),  # noqa: S104 - a text
+        ("127.0.0.1:9001", "::1", 9001, False),
+        ("127.0.0.1:9001", "::ffff:127.0.0.1", 9001, False),
+        ("[::1]:9001", "127.0.0.1", 9001, False),
+        ("localhost:9001", "127.0.0.1", 9001, False),
+        ("127.0.0.1:9001", "127.0.0.1", 9002, True),
+        ("127.0.0.1:9001", "10.0.0.1", 9001, True),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.1", 2000, False),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.2", 2001, False),
+        ("tcp:10.0.0.1:2000 udp:10.0.0.2:2001", "10.0.0.2", 2000, True),
+        ("http://10.0.0.1:80/x", "10.0.0.1", 80, False),
+        ("http://10.0.0.1:80/x", "127.0.0.1", 80, True),
+        ("", "127.0.0.1", 80, True),
+    ],
+)
+def test_where_the_environment_says_that_work_is_given_out_nobody_connects(
+    monkeypatch: pytest.MonkeyPatch, value: str, address: str, port: int, *, may: bool
+) -> None:
+    monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", value)
+    assert may_connect(address, port, "operator") == may
+
+
 @given(st.text())
 def test_any_text_is_judged_without_an_error(text: str) -> None:
     if may_fetch(text, private=True):

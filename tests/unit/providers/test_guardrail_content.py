@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import InvalidRequest
-from core.providers.bedrock.guardrail_content import source_of, to_content
+from core.providers.bedrock.guardrail_content import to_content
+from core.providers.http.message_text import source_of
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 PARTS = st.lists(st.builds(lambda text: {"type": "text", "text": text}, TEXTS), max_size=3)
@@ -67,3 +68,11 @@ def test_a_part_that_no_guardrail_judges_is_refused(part: Any) -> None:
     with pytest.raises(InvalidRequest) as refused:
         to_content([{"role": "user", "content": "a"}, {"role": "user", "content": [part]}], "INPUT")
     assert str(refused.value.param).startswith("messages[1].content")
+
+
+def test_an_image_that_no_guardrail_looks_at_is_passed_over_by_a_shield_that_is_not_strict() -> None:
+    gif = {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlh"}}
+    message = {"role": "user", "content": [{"type": "text", "text": "look"}, gif]}
+    assert to_content([message], "INPUT", strict=False) == [{"text": {"text": "look"}}]
+    with pytest.raises(InvalidRequest):
+        to_content([message], "INPUT")

@@ -7,18 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from core.config.answer_limits import AnswerLimits
 from core.errors import UpstreamFailed
-from core.providers.http.upstream import MOST_EVENT, _sse
+from core.providers.http.events import read_events
 
+LIMITS = AnswerLimits(max_event_bytes=4096, max_stream_bytes=64 * 1024)
 DATA = st.binary(min_size=1, max_size=30).map(lambda data: data.replace(b"\n", b"").replace(b"\r", b"") or b"x")
 
 
-async def parsed(chunks: list[bytes]) -> list[bytes]:
+async def parsed(chunks: list[bytes], limits: AnswerLimits = LIMITS) -> list[bytes]:
     async def stream() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
 
-    return [event async for event in _sse(stream(), UpstreamFailed)]
+    return [event async for event in read_events(stream(), limits, UpstreamFailed)]
 
 
 @given(
@@ -42,4 +44,4 @@ async def test_a_last_event_without_its_blank_line_counts() -> None:
 
 async def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
     with pytest.raises(UpstreamFailed, match="too long"):
-        await parsed([b"data: " + b"x" * (MOST_EVENT // 2)] * 3)
+        await parsed([b"data: " + b"x" * 2048] * 3)

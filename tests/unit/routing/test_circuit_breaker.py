@@ -275,6 +275,8 @@ def test_old_news_changes_nothing_of_the_circuit_of_all(circuits: CircuitBreaker
     hanging = circuits.admit(KEY, ADA)
     assert hanging
     assert is_open_to(circuits, ADA)
+    circuits.record_success(hanging)
+    assert not is_open_to(circuits, MALLORY)
 
 
 def test_circuits_are_bounded_and_those_that_are_open_stay_longest(circuits: CircuitBreaker) -> None:

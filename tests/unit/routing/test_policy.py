@@ -10,7 +10,7 @@ import pytest
 from core.config.policy import ACTIONS, AccessRule, Action
 from core.frame.callers import ANONYMOUS, CATEGORIES, Principal
 from core.frame.resources import Resource
-from core.routing.policy import DEFAULT_POLICY, Policy, owner_of
+from core.routing.policy import DEFAULT_POLICY, Policy, owner_of, same_owner
 
 ADA = Principal("ada", {"roles": ("dev", "ops"), "teams": ("red",), "scopes": ("use",)})
 BOB = Principal("bob", {"roles": ("dev",), "teams": ("blue",)})
@@ -256,3 +256,40 @@ def test_another_name_opens_nothing_that_a_forbid_before_it_closes(policy: list[
     principal, action, resource = asked
     closed = [rule("forbid", resource=f"{resource.kind}::hidden"), *policy]
     assert not Policy(closed).allows(principal, action, resource, ["hidden"])
+
+
+def of(issuer: str, name: str = "ada", **attributes: tuple[str, ...]) -> Principal:
+    return Principal(name, attributes, issuer)
+
+
+def test_an_owner_is_known_with_its_issuer() -> None:
+    mine = model(owner=of("oauth2_token a"))
+    policy = Policy([rule("permit", when="user is owner")])
+    assert [policy.allows(of(issuer), "read", mine) for issuer in ("oauth2_token a", "oauth2_token b", "")] == [
+        *(True, False, False),
+    ]  # fmt: skip
+
+
+def test_what_was_stored_without_an_issuer_is_its_heirs_alone() -> None:
+    subject, namespace = [{"principal": "ada", "attributes": {name: ["ada"]}} for name in ("roles", "namespaces")]
+    for rules in (DEFAULT_POLICY, [rule("permit", when="user is owner")]):
+        policy = Policy(rules, lambda principal: principal.vouched_by == "a")
+        for owner in (subject, namespace):
+            row = Resource("model", "x", "a", "m", {}, owner=owner)
+            callers = (of("a"), of("b"), of("a", "eve"), of("a", "eve", teams=("ada",)))
+            assert [policy.allows(caller, "delete", row) for caller in callers] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (None, None, True),
+        (of("a"), None, False),
+        (of("a"), of("a", roles=("x",)), True),
+        (of("a"), of("b"), False),
+        (of(""), of("b"), True),
+        (of(""), of("", "eve"), False),
+    ],
+)
+def test_owners_are_the_same_by_id_and_issuer(one: Principal | None, other: Principal | None, *, same: bool) -> None:
+    assert same_owner(owner_of(one), owner_of(other)) is same

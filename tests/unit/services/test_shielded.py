@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.inference import ChatRequest, CompletionRequest
+from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.manifests.inference import MODEL
 from core.apis.models import RegisterModel
 from core.apis.safety import ModerationRequest, RunShieldRequest, Violation
 from core.config.safety import SafetyConfig
-from core.errors import InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
+from core.errors import ContentRefused, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import ANONYMOUS, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
@@ -229,12 +229,34 @@ async def test_a_guarded_model_in_a_stack_without_safety_is_not_asked() -> None:
 
 
 async def test_bare_completions_are_no_way_around() -> None:
-    for world in (World(input_shields=["g"]), World(output_shields=["g"])):
-        request = CompletionRequest(model="m", prompt="bad")
-        for work in (world.inference.completion, world.inference.stream_completion):
-            with pytest.raises(InvalidRequest, match="judge chat completions only"):
-                await work(request)
-    assert (await World().inference.completion(CompletionRequest(model="m", prompt="x")))["choices"]
+    world = World(input_shields=["g"])
+    answer = await world.inference.completion(CompletionRequest(model="m", prompt="something bad"))
+    assert answer["choices"] == [{"index": 0, "text": REFUSED, "logprobs": None, "finish_reason": "content_filter"}]
+    chunks = [
+        chunk
+        async for chunk in await world.inference.stream_completion(CompletionRequest(model="m", prompt=["a", "bad"]))
+    ]
+    assert [chunk["choices"] for chunk in chunks] == [answer["choices"]]
+    assert not world.provider.asked
+    assert (world.call.tokens, answer["object"]) == (0, "text_completion")
+    assert (await World().inference.completion(CompletionRequest(model="m", prompt="bad")))["choices"]
+
+
+async def test_bare_completions_are_judged_as_they_come() -> None:
+    world = World(output_shields=["g"])
+    world.reply["choices"] = [{"index": 0, "text": "bad", "finish_reason": "stop"}]
+    request = CompletionRequest(model="m", prompt="hello")
+    assert (await world.inference.completion(request))["choices"][0]["text"] == REFUSED
+    world.provider.chunks = [{"choices": [{"index": 0, "text": text}]} for text in ("a" * WINDOW, "ba", "d")]
+    chunks = [chunk async for chunk in await world.inference.stream_completion(request)]
+    assert [chunk["choices"][0]["text"] for chunk in chunks] == ["a" * WINDOW, REFUSED]
+
+
+async def test_what_is_embedded_is_judged_and_refused_as_an_error() -> None:
+    world = World(input_shields=["g"])
+    with pytest.raises(ContentRefused) as refused:
+        await world.inference.embeddings(EmbeddingsRequest(model="m", input=["fine", "bad"]))
+    assert (refused.value.code, refused.value.param) == ("content_filter", "input")
 
 
 async def test_an_unknown_model_is_said_to_be_unknown() -> None:

@@ -31,6 +31,7 @@ from tests.fakes import FakeProvider, MemoryStore
 from tests.parts.described import hold_to_document
 
 CHAT = "/v1/chat/completions"
+JSON = {"content-type": "application/json"}
 LIMIT = 10_000
 
 
@@ -87,7 +88,7 @@ def app(provider: FakeProvider) -> Starlette:
 async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://t", event_hooks={"response": [hold_to_document]}
+        transport=transport, base_url="http://t", headers=JSON, event_hooks={"response": [hold_to_document]}
     ) as client:
         yield client
 
@@ -247,7 +248,8 @@ async def call(app: Starlette, content: bytes, leave: asyncio.Event, on_send: Ca
         await leave.wait()
         return {"type": "http.disconnect"}
 
-    scope = {"type": "http", "method": "POST", "path": CHAT, "headers": [], "query_string": b"", "root_path": ""}
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers, "query_string": b"", "root_path": ""}
     await app(scope, receive, on_send)
 
 

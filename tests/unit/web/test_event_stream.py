@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from core.errors import UpstreamFailed
-from core.frame.types import JsonStream
-from core.web.sse import DataFrames, EventStream
+from core.frame.types import EventSource, JsonStream, NamedEvent
+from core.web.failures import STOPPING
+from core.web.sse import DataFrames, EventFrames, EventStream
 
 
 async def chunks(*given: dict[str, Any] | Exception) -> JsonStream:
@@ -52,3 +55,53 @@ async def test_a_failure_is_known_when_it_is_closed() -> None:
     whole = EventStream(chunks({"a": 1}), DataFrames(done=True))
     await sent(whole)
     assert not whole.failed
+
+
+async def steps() -> EventSource:
+    yield NamedEvent("step", {"n": 0}, "0")
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("is_read_slowly", [False, True])
+@pytest.mark.parametrize(
+    ("frames", "last"),
+    [
+        (EventFrames(), b"event: error\n"),
+        (EventFrames(lambda failure, _: NamedEvent("gone", failure.code)), b"event: gone\n"),
+    ],
+)
+async def test_a_server_that_stops_ends_it_with_an_error_in_its_frames(
+    frames: EventFrames, last: bytes, *, is_read_slowly: bool
+) -> None:
+    messages = list[Any]()
+    begun = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and not begun.is_set():
+            begun.set()
+            if is_read_slowly:
+                await asyncio.sleep(3600)
+        messages.append(message)
+
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    stream = EventStream(steps(), frames)
+    answering = asyncio.create_task(stream({}, receive, send))
+    await begun.wait()
+    await asyncio.sleep(0)
+    answering.cancel(STOPPING)
+    await answering
+    bodies = [message["body"] for message in messages[1:]]
+    assert bodies[-2].startswith(last)
+    assert b"server_stopping" in bodies[-2]
+    assert (bodies[-1], messages[-1]["more_body"], stream.failed) == (b"", False, True)
+
+
+async def test_any_other_cancellation_cuts_it() -> None:
+    stream = EventStream(steps(), EventFrames())
+    answering = asyncio.create_task(sent(stream))
+    await asyncio.sleep(0.05)
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering

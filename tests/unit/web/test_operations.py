@@ -22,6 +22,7 @@ from tests.parts.notebook import NOTEBOOK, NewRun, ServedNotebook, notebook_app,
 from tests.unit.web.fakes import MemoryAnswers
 
 NOTES = "/v1/folders/a%20b/notes"
+JSON = {"content-type": "application/json"}
 
 
 class Doorkeeper:
@@ -229,14 +230,14 @@ async def test_two_calls_at_once_have_each_their_own(served: ServedNotebook) -> 
 async def test_a_refused_caller_costs_nothing_further(served: ServedNotebook) -> None:
     served.authenticator, served.quota = Doorkeeper(PermissionDenied("no")), Counter()
     async with client_of(served) as client:
-        assert (await client.post(NOTES, content=b"{")).status_code == 403
+        assert (await client.post(NOTES, content=b"{", headers=JSON)).status_code == 403
     assert served.quota.reserved == []
 
 
 async def test_a_body_that_is_wrong_is_counted(served: ServedNotebook) -> None:
     served.quota = Counter()
     async with client_of(served) as client:
-        answer = await client.post(NOTES, content=b"{")
+        answer = await client.post(NOTES, content=b"{", headers=JSON)
     assert (answer.status_code, answer.headers["ratelimit-limit"]) == (400, "9")
     assert (served.quota.reserved, served.quota.settled) == ([None], [0])
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import json
 from typing import Any, Final, cast
 
+from core.apis.shapes import MOST_TOKENS
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
@@ -127,4 +128,4 @@ def _thinking(reasoning: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstr
 
 def _count(counts: JsonObject, name: str) -> int:
     count = counts.get(name)
-    return count if isinstance(count, int) else 0
+    return count if isinstance(count, int) and 0 <= count <= MOST_TOKENS else 0

@@ -69,7 +69,7 @@ class ChatEvents:
         choice = first_choice(chunk)
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
         delta = object_at(choice, "delta")
-        text = text_at(delta, "content")
+        text = text_at(delta, "content") + text_at(delta, "refusal")
         deltas = [_text(text)] if text else []
         for part in objects_at(delta, "tool_calls"):
             deltas += self._tool_deltas(part)

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_object
+from core.platform.json_values import to_object
 
 STOP_REASONS: Final = {"length": "out_of_tokens", "tool_calls": "end_of_message", "function_call": "end_of_message"}
 METRICS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -22,7 +23,7 @@ def from_openai_chat(reply: JsonObject) -> JsonObject:
     message = object_at(choice, "message")
     completion_message: JsonObject = {
         "role": "assistant",
-        "content": text_at(message, "content"),
+        "content": text_at(message, "content") or text_at(message, "refusal"),
         "stop_reason": stop_reason_of(choice.get("finish_reason")),
         "tool_calls": [_tool_call(call) for call in objects_at(message, "tool_calls")],
     }
@@ -102,11 +103,11 @@ def logprobs_of(choice: JsonObject) -> list[JsonObject] | None:
         case {"content": [*_]}:
             return [_token_logprobs(token) for token in objects_at(choice["logprobs"], "content")]
         case {"tokens": [*tokens], "token_logprobs": [*chosen]}:
-            others: list[Any] = choice["logprobs"].get("top_logprobs") or [None] * len(tokens)
-            return [
-                _logprobs_entry({token: value} | (other or {}))
-                for token, value, other in zip(tokens, chosen, others, strict=False)
-            ]
+            others: Any = choice["logprobs"].get("top_logprobs") or [None] * len(tokens)
+            if not isinstance(others, list):
+                raise build_shape_error("`top_logprobs` that are not a list")
+            rows = zip(cast("list[object]", tokens), chosen, cast("list[object]", others), strict=False)
+            return [_logprobs_entry({str(token): value} | to_object(other)) for token, value, other in rows]
         case _:
             return None
 

@@ -18,7 +18,7 @@ TYPES: Final = {
     **dict.fromkeys(("any", "optional", "union"), ""),
     "null": "null",
 }
-MOST_TYPE: Final = 200  # characters of the name of a type, which may be nested
+MOST_SHOWN: Final = 20  # names of tools in a refusal
 
 
 def to_openai_tools(request: Conversation) -> JsonObject:
@@ -30,16 +30,15 @@ def to_openai_tools(request: Conversation) -> JsonObject:
     choice, path = _choice(request)
     if choice == "none":
         return {}
-    tools = {"tools": _tools(request.tools)} if request.tools else {}
-    if choice is None or (choice == "auto" and not tools):
-        return tools
-    if choice in {"auto", "required"} and tools:
-        return tools | {"tool_choice": choice}
     names = [tool.tool_name for tool in request.tools or ()]
-    if choice not in names:
-        choices = ", ".join(f"`{name}`" for name in names) or "none were given"
+    is_mode = choice is None or choice == "auto" or (choice == "required" and bool(names))
+    if not is_mode and choice not in names:
+        choices = ", ".join(f"`{name}`" for name in names[:MOST_SHOWN]) or "none were given"
         raise InvalidRequest(f"{path}: `{choice}` needs a tool to choose. The tools: {choices}.", param=path)
-    return tools | {"tool_choice": {"type": "function", "function": {"name": choice}}}
+    tools = {"tools": _tools(request.tools)} if request.tools else {}
+    if choice is None or not tools:
+        return tools
+    return tools | {"tool_choice": choice if is_mode else {"type": "function", "function": {"name": choice}}}
 
 
 def _choice(request: Conversation) -> tuple[str | None, str]:
@@ -80,10 +79,10 @@ def _property(parameter: ToolParameter, path: str) -> JsonObject:
 def _schema(param_type: str, path: str) -> JsonObject:
     name, bracket, rest = param_type.strip().partition("[")
     name = name.rstrip().lower()
-    outer = TYPES.get(name) if len(param_type) <= MOST_TYPE else None
+    outer = TYPES.get(name)
     if outer is None or (bracket and not rest.endswith("]")):
         types = ", ".join(TYPES)
-        raise InvalidRequest(f"{path}: `{param_type[:MOST_TYPE]}` is not a type. The types: {types}.", param=path)
+        raise InvalidRequest(f"{path}: `{param_type}` is not a type. The types: {types}.", param=path)
     schema: JsonObject = {"type": outer} if outer else {}
     if outer == "array" and rest[:-1] and name != "tuple":
         schema["items"] = _schema(rest[:-1], path)

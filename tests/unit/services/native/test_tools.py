@@ -86,7 +86,19 @@ def test_types_are_known_by_pythons_names_and_json_schemas(param_type: str, sche
     assert parameter_schema(param_type=param_type) == schema
 
 
-@pytest.mark.parametrize("param_type", ["", "strng", "list[strng]", "list[", "int or str", "[" * 256])
+@pytest.mark.parametrize(
+    "param_type",
+    [
+        "",
+        "strng",
+        "list[strng]",
+        "list[",
+        "int or str",
+        "[" * 256,
+        "list[str] x",
+        "str]",
+    ],
+)
 def test_an_unknown_type_is_refused_with_those_that_are_known(param_type: str) -> None:
     with pytest.raises(InvalidRequest, match=r"is not a type\. The types: str, string, int") as refusal:
         parameter_schema(param_type=param_type)

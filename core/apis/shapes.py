@@ -1,0 +1,103 @@
+"""Whether an upstream's answers have OpenAI's shape, as far as the stack reads them; what is left out is put in. Pure."""
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from core.errors import UpstreamFailed
+from core.frame.types import JsonObject
+
+TEXTS: Final = ("reasoning_content", "reasoning", "refusal")
+NUMBERS: Final = frozenset({int, float})
+COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+MOST_TOKENS: Final = 2**53  # what any store and any client can count
+
+
+def check_chat(reply: JsonObject) -> JsonObject:
+    """A `chat.completion`; raises UpstreamFailed."""
+    for choice in _numbered(reply, "choices"):
+        _check_message(choice.get("message"))
+    return _check_usage(reply)
+
+
+def check_completion(reply: JsonObject) -> JsonObject:
+    """A `text_completion`; raises UpstreamFailed."""
+    for choice in _numbered(reply, "choices"):
+        _check_text(choice, "text")
+    return _check_usage(reply)
+
+
+def check_chunk(chunk: JsonObject) -> JsonObject:
+    """One of a stream of either; raises UpstreamFailed."""
+    if chunk.get("choices") is None:  # as some send it where there is only the usage
+        chunk["choices"] = []
+    for choice in _numbered(chunk, "choices"):
+        if choice.get("delta", choice) is None:
+            choice["delta"] = {}
+        _check_message(choice.get("delta", {}))
+        _check_text(choice, "text")
+    return _check_usage(chunk)
+
+
+def check_embeddings(reply: JsonObject) -> JsonObject:
+    """A `list` of `embedding` objects; raises UpstreamFailed."""
+    for entry in _numbered(reply, "data"):
+        vector: object = entry.get("embedding")
+        numbers = (
+            cast("list[object]", vector) if isinstance(vector, list) else [] if isinstance(vector, str) else [None]
+        )
+        if not NUMBERS.issuperset(map(type, numbers)):
+            raise _failure("embedding")
+    return _check_usage(reply)
+
+
+def _numbered(answer: JsonObject, name: str) -> Iterator[JsonObject]:
+    for position, item in enumerate(_objects(answer, name)):
+        if not isinstance(item.setdefault("index", position), int):
+            raise _failure("index")
+        yield item
+
+
+def _objects(holder: JsonObject, name: str) -> Iterator[JsonObject]:
+    value = holder.get(name)
+    if not isinstance(value, list):
+        raise _failure(name)
+    for item in cast("list[object]", value):
+        if not isinstance(item, dict):
+            raise _failure(name)
+        yield cast("JsonObject", item)
+
+
+def _check_message(message: Any) -> None:  # noqa: ANN401 - whatever an upstream sent
+    if not isinstance(message, dict):
+        raise _failure("message")
+    fields = cast("JsonObject", message)
+    if not isinstance(fields.get("content"), str | list | None):  # some send parts
+        raise _failure("content")
+    for name in TEXTS:
+        _check_text(fields, name)
+    if fields.get("tool_calls") is not None:
+        for call in _objects(fields, "tool_calls"):
+            if not isinstance(call.get("function"), dict | None):
+                raise _failure("function")
+
+
+def _check_text(holder: JsonObject, name: str) -> None:
+    if not isinstance(holder.get(name), str | None):
+        raise _failure(name)
+
+
+def _check_usage(answer: JsonObject) -> JsonObject:
+    usage = answer.get("usage")
+    if usage is None:
+        return answer
+    if not isinstance(usage, dict):
+        raise _failure("usage")
+    for name in COUNTS:
+        count = cast("JsonObject", usage).get(name)
+        if isinstance(count, int) and not 0 <= count <= MOST_TOKENS:
+            raise _failure("usage")
+    return answer
+
+
+def _failure(name: str) -> UpstreamFailed:
+    return UpstreamFailed(f"The provider's answer is not of OpenAI's shape: look at its `{name}`.")
