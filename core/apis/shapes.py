@@ -28,6 +28,14 @@ def check_completion(reply: JsonObject) -> JsonObject:
 
 def check_chunk(chunk: JsonObject) -> JsonObject:
     """One of a stream of either; raises UpstreamFailed."""
+    match chunk:
+        case {"choices": [{"index": int(), "delta": {"content": str(), **more}}], **rest} if not more:
+            return _check_usage(chunk) if "usage" in rest else chunk  # as nearly all of them are
+        case _:
+            return _check_any_chunk(chunk)
+
+
+def _check_any_chunk(chunk: JsonObject) -> JsonObject:
     if chunk.get("choices") is None:  # as some send it where there is only the usage
         chunk["choices"] = []
     for choice in _numbered(chunk, "choices"):

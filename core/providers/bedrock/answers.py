@@ -5,6 +5,7 @@ Imported with the SDK, at the first call. Source of the frames: https://smithy.i
 
 # ruff: noqa: SLF001, ANN401 - the SDK's responses have these to be set, but neither public nor typed
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from typing import Any, Final
 from zlib import crc32
 
@@ -36,12 +37,12 @@ def bounded_session_class(limits: AnswerLimits) -> type:
     async def send(session: Any, request: Any) -> Any:
         streams, request.stream_output = request.stream_output, True  # else the SDK reads it to its end, at once
         response = await theirs.send(session, request)
-        if response.status_code >= 300:  # noqa: PLR2004 - RFC 9110: not a success
-            response._content = await read_up_to(response.raw, MOST_REFUSAL)
-        elif not streams:
-            response._content = await read_up_to(response.raw, limits.max_bytes)
-        else:
+        if streams and response.status_code < 300:  # noqa: PLR2004 - RFC 9110: a success
             response.raw.content = _Content(response.raw.content, limits)
+            return response
+        with closing(response.raw):  # if it was read to its end, its connection is kept
+            most = limits.max_bytes if response.status_code < 300 else MOST_REFUSAL  # noqa: PLR2004
+            response._content = await read_up_to(response.raw, most)
         return response
 
     return type("BoundedHttp", (theirs,), {"send": send})

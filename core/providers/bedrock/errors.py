@@ -76,4 +76,6 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
         quoted = str(failure) if refusal is None else refusal.response.get("Error", {}).get("Message", "")
         message = describe_missing_fields(failure) or shorten(quoted[:MOST_QUOTED], MOST_MESSAGE) or message
     headers = {} if refusal is None else refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return kind(message, headers=retry_after_header(headers.get("retry-after")) if fault is Fault.THROTTLED else None)
+    if fault is Fault.THROTTLED:
+        return UpstreamThrottled(message, headers=retry_after_header(headers.get("retry-after")))
+    return kind(message)

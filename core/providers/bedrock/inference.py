@@ -171,14 +171,15 @@ class Bedrock:
             raise InvalidRequest(f"`{model}` has a request format that this provider does not know.", param="model")
         return family
 
-    async def _embed(self, model: str, family: Family, body: JsonObject) -> tuple[Vectors, int]:
+    async def _embed(self, model: str, family: Family, question: JsonObject) -> tuple[Vectors, int]:
         with translate_errors(self._provider_id):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.invoke_model(
-                    modelId=model, body=to_json(body), contentType="application/json", accept="application/json"
+                    modelId=model, body=to_json(question), contentType="application/json", accept="application/json"
                 )
-                content = b"".join([piece async for piece in answer["body"].iter_chunks(PIECE)])
+                with closing(answer["body"]) as body:
+                    content = b"".join([piece async for piece in body.iter_chunks(PIECE)])
         tokens = answer["ResponseMetadata"]["HTTPHeaders"].get(TOKENS, "")
         vectors = from_invoke(family, read_object(self._provider_id, content))
         return vectors, int(tokens) if tokens.isdecimal() and len(tokens) <= MOST_DIGITS else 0

@@ -4,9 +4,12 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Final
 
 from core.config.answer_limits import LEAST_EVENT, AnswerLimits
 from core.errors import UpstreamFailed
+
+BLANK: Final = (b"", b"\r")
 
 type Failure = Callable[[str], UpstreamFailed]
 
@@ -17,39 +20,55 @@ async def read_events(chunks: AsyncIterator[bytes], limits: AnswerLimits, failur
     Raises what `failure` makes, where there is more of an event, or of the stream, than is taken.
     """
     data: list[bytes] = []
+    reader = _Lines(limits.max_event_bytes, failure)
     size = total = 0  # bytes since the last event, and of all
-    async for lines in _read_lines(chunks, limits.max_event_bytes, failure):
-        for line in lines:
+    async for chunk in chunks:
+        for line in reader.feed(chunk):
             size += len(line) + 1
             if size > limits.max_event_bytes:
                 raise _too_long(failure)
-            text = line.removesuffix(b"\r")
-            if text.startswith(b"data:"):
-                data.append(text[5:].removeprefix(b" "))
-            elif not text and data:
+            if line.startswith(b"data:"):
+                data.append(_value(line))
+            elif data and line in BLANK:
                 total += max(size, LEAST_EVENT)
                 if total > limits.max_stream_bytes:
                     raise failure("sent a stream that is too long")
                 yield b"\n".join(data)
                 data, size = [], 0
+    data += [_value(line) for line in [reader.rest()] if line.startswith(b"data:")]
     if data:
         yield b"\n".join(data)
 
 
-async def _read_lines(chunks: AsyncIterator[bytes], most: int, failure: Failure) -> AsyncGenerator[list[bytes]]:
-    """Those that each chunk ends, without their ends; in the end what is left. Pieces of a long one are joined once."""
-    pieces: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        pieces.append(chunk)
+def _value(line: bytes) -> bytes:
+    return line[5:].removesuffix(b"\r").removeprefix(b" ")
+
+
+class _Lines:
+    """Lines without their ends; the pieces of a long one are joined once."""
+
+    __slots__ = ("_failure", "_most", "_pieces", "_size")
+
+    def __init__(self, most: int, failure: Failure) -> None:
+        self._most = most
+        self._failure = failure
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Those that this chunk ends."""
+        self._pieces.append(chunk)
+        self._size += len(chunk)
+        lines: list[bytes] = []
         if b"\n" in chunk:
-            *lines, rest = b"".join(pieces).split(b"\n")
-            yield lines
-            pieces, size = [rest], len(rest)
-        if size > most:
-            raise _too_long(failure)
-    yield [b"".join(pieces)]
+            *lines, rest = b"".join(self._pieces).split(b"\n")
+            self._pieces, self._size = [rest], len(rest)
+        if self._size > self._most:
+            raise _too_long(self._failure)
+        return lines
+
+    def rest(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 def _too_long(failure: Failure) -> UpstreamFailed:

@@ -8,7 +8,9 @@ from core.errors import ApiError, UpstreamFailed
 from core.frame.types import Health, JsonObject
 from core.platform import json_reader
 
-RETRY_AFTER: Final = re.compile(r"\d{1,9}|[A-Z][a-z]{2}, [\w: ]{4,32} GMT", re.ASCII)  # RFC 9110, 10.2.3
+RETRY_AFTER: Final = re.compile(
+    r"[0-9]{1,9}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+)  # RFC 9110, 10.2.3
 SMALL: Final = 1024 * 1024  # bytes, of which any JSON is small
 MOST_VALUES: Final = 8_000_000
 LIST_WEIGHT: Final = 4  # of a list or an object: an empty one takes as much memory as so many numbers

@@ -134,13 +134,12 @@ class UpstreamClient:
         url = self._url(path)
         if self._sign is not None:
             headers = await self._sign(method, str(url), body)
+        session = await self._session()
+        self._under_way += 1
         try:
-            async with (
-                self._session() as session,
-                await session.request(
-                    method, url, data=body, headers={**headers, **TRACE.get().headers}, allow_redirects=False
-                ) as response,
-            ):
+            async with session.request(
+                method, url, data=body, headers={**headers, **TRACE.get().headers}, allow_redirects=False
+            ) as response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
                     raise await self._refusal(response, credentials)
                 yield response
@@ -154,26 +153,24 @@ class UpstreamClient:
                 else "broke off its answer"
             )
             raise self._failure(reason) from failure
+        finally:
+            self._under_way -= 1
 
-    @asynccontextmanager
-    async def _session(self) -> AsyncGenerator[aiohttp.ClientSession]:
+    async def _session(self) -> aiohttp.ClientSession:
         """For one request, which is never sent again: one that was lost on its way may have been served, and has its price.
 
         aiohttp repeats a GET by itself.
         """
-        session = await self._sessions.get()
         if not self._under_way:  # else the event loop is awake, and knows
             await notice_closed()
-        self._under_way += 1
-        try:
-            yield session
-        finally:
-            self._under_way -= 1
+        return await self._sessions.get()
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
             try:
-                self._urls[path] = URL(join_path(wire_url(self._remote.base_url), path), encoded=True)
+                url = URL(join_path(wire_url(self._remote.base_url), path), encoded=True)
+                _ = url.port  # which is read late
+                self._urls[path] = url
             except ValueError as invalid:
                 raise self._failure("cannot be called: its url is none") from invalid
         return self._urls[path]
