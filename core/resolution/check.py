@@ -150,7 +150,7 @@ def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
         return f"`{provider_type}` {why}; use {instead}"
     if not known:
         return f"provider type `{provider_type}` is not available: this build has none for this API"
-    return f"provider type `{provider_type}` is not available here; known: {', '.join(known)}{did_you_mean(provider_type, known)}"
+    return f"provider type `{provider_type}` is not available here{did_you_mean(provider_type, known) or ';'} known: {', '.join(known)}"
 
 
 def config_class(spec: ProviderSpec) -> type[BaseModel]:

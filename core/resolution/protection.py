@@ -37,8 +37,8 @@ def protection_problems(loaded: Loaded) -> list[Problem]:
     for index, entry in enumerate(auth.providers):
         path = f"server.auth.providers[{index}]"
         if entry.type not in TYPES:
-            choices = f"known: {', '.join(TYPES)}{did_you_mean(entry.type, TYPES)}"
-            problems.append(Problem(loaded.places.source_path(f"{path}.type"), f"unknown auth provider; {choices}"))
+            choices = f"{did_you_mean(entry.type, TYPES) or ';'} known: {', '.join(TYPES)}"
+            problems.append(Problem(loaded.places.source_path(f"{path}.type"), f"unknown auth provider{choices}"))
             continue
         problems += loaded.check(config_class(entry.type), entry.config, f"{path}.config")[1]
     return problems

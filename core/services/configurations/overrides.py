@@ -97,8 +97,8 @@ def _find_fault(
     if provider is None:
         ids = [name for api, name in providers if api == change.api]
         message = (
-            f"there is no {change.api} provider `{change.provider_id}`; "
-            f"known: {', '.join(ids) or 'none'}{did_you_mean(change.provider_id, ids)}"
+            f"there is no {change.api} provider `{change.provider_id}`"
+            f"{did_you_mean(change.provider_id, ids) or ';'} known: {', '.join(ids) or 'none'}"
         )
         return Problem(f"{change.path}.provider_id", message)
     if change.provider_type not in (None, provider.provider_type):
