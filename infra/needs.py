@@ -76,16 +76,6 @@ def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
     )
 
 
-STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
-
-
-def _limits_streams(document: Document) -> bool:
-    quota = _part(document, "server", "quota")
-    roles = _part(quota, "roles")
-    sections = [quota, *(roles.values() if isinstance(roles, Mapping) else ())]
-    return any(isinstance(section, Mapping) and "max_streams" in section for section in sections)
-
-
 # Imported inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),

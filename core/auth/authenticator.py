@@ -39,7 +39,7 @@ class Authenticator:
         token = _bearer(request)
         incoming = Incoming(
             token,
-            request.url.path,
+            request.scope["path"],  # request.url is made of the Host header
             [(name, value) for name, value in request.headers.items() if name not in SECRET_HEADERS],
             {name: request.query_params.getlist(name) for name in request.query_params},
         )

@@ -75,25 +75,26 @@ def resource_matcher(text: str) -> Matcher:
     kind, separator, identifier = text.partition("::")
     if not (kind and separator and identifier) or ("*" in kind and kind != "*"):
         raise ValueError(f"`{text}` does not name a resource; {RESOURCE_FORMS}")
-    return partial(_is_like, kind, identifier.split("*"))
+    first, *rest = identifier.split("*")
+    if kind != "*":
+        return partial(_is_like, f"{kind}::{first}", rest)
+    return lambda entity: _is_like(f"::{first}", rest, entity[entity.find("::") :])
 
 
-def _is_like(kind: str, pieces: list[str], entity: str) -> bool:
-    """Whether the pieces are in the id in their order, the first at its beginning and the last at its end."""
-    name, _, identifier = entity.partition("::")
-    first, *rest = pieces
-    if kind not in ("*", name) or not identifier.startswith(first):
+def _is_like(beginning: str, pieces: list[str], entity: str) -> bool:
+    """Whether the pieces come after the beginning in their order, the last of them at the end."""
+    if not entity.startswith(beginning):
         return False
-    if not rest:
-        return identifier == first
-    *middle, last = rest
-    place = len(first)
+    if not pieces:
+        return entity == beginning
+    *middle, last = pieces
+    place = len(beginning)
     for piece in middle:  # the leftmost place of a piece is as good as any
-        place = identifier.find(piece, place)
+        place = entity.find(piece, place)
         if place < 0:
             return False
         place += len(piece)
-    return identifier.endswith(last) and len(identifier) - len(last) >= place
+    return entity.endswith(last) and len(entity) - len(last) >= place
 
 
 def _regex_matcher(pattern: str) -> Matcher:
@@ -112,7 +113,8 @@ def _regex_matcher(pattern: str) -> Matcher:
             f"`{REGEX}{pattern}` must do without look-around and back-references, which take time without bound; "
             f"a `forbid` rule before this one can say what is left out"
         ) from failure
-    return lambda entity: validator.isinstance_python(entity.encode(errors="replace").decode())
+    matches = validator.isinstance_python
+    return lambda entity: matches(entity if entity.isascii() else entity.encode(errors="replace").decode())
 
 
 def to_tuple[T: str](value: T | tuple[T, ...] | None) -> tuple[T, ...]:

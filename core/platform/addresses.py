@@ -81,7 +81,7 @@ RESERVED_BY: Final = (  # variables that say where the machine gives out credent
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
 )
-HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})(?!\d)")
+HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|(?<![^\s/:\[\]])[^\s/:\[\]]+):(\d{1,5})(?![\d.])")
 SPELLED: Final = re.compile(r"(?<!\d)(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?!\d)")
 SPELLED_HEX: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
 ZEROS: Final = re.compile(r"(?<![0-9a-fx])0+(?=[0-9])")

@@ -23,10 +23,6 @@ type Ask[R] = Callable[[InferenceProvider, str], Awaitable[R]]
 """A call of a provider, by its own name of the model."""
 
 
-class _OutOfPatience(UpstreamTimeout):
-    """It did not answer in the time that the model's registration leaves it, which says more of that than of the target."""
-
-
 class Failover:
     """How the requests of one call reach providers. One target alone, without timeout and circuits, is just called."""
 
@@ -78,13 +74,15 @@ class Failover:
                 continue
             if failure is not None:
                 log.warning("%s before the first byte; on to provider %s", failed, target.provider_id)
+            patience = asyncio.timeout(target.timeout)
             try:
-                answer = await self._ask_in_time(target, provider, ask)
+                answer = await self._ask_in_time(target, provider, ask, patience)
                 tell(permit)
             except (*BROKEN, UpstreamThrottled) as passed_on:
                 failure, failed = passed_on, f"provider {target.provider_id}: {type(passed_on).__name__}"
                 if isinstance(passed_on, BROKEN):
-                    circuits.record_failure(permit, alone=isinstance(passed_on, _OutOfPatience))
+                    # Too little patience of the model's registration says more of that than of the target.
+                    circuits.record_failure(permit, alone=patience.expired())
             else:
                 return answer, permit
             finally:
@@ -99,12 +97,14 @@ class Failover:
             headers={"retry-after": str(max(1, seconds))},
         )
 
-    async def _ask_in_time[R](self, target: Target, provider: InferenceProvider | None, ask: Ask[R]) -> R:
+    async def _ask_in_time[R](
+        self, target: Target, provider: InferenceProvider | None, ask: Ask[R], patience: asyncio.Timeout
+    ) -> R:
         try:
-            async with asyncio.timeout(target.timeout):
+            async with patience:
                 return await self._ask(target, provider, ask)
         except TimeoutError as slow:
-            raise _OutOfPatience(f"Provider `{target.provider_id}` did not answer in time.") from slow
+            raise UpstreamTimeout(f"Provider `{target.provider_id}` did not answer in time.") from slow
 
     def _provider(self, target: Target) -> InferenceProvider | None:
         """The target's, with what the caller brings for it."""

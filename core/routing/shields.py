@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.apis.models import SHIELDS
 from core.config.policy import Condition, parse_condition, to_tuple
 from core.config.safety import SafetyConfig, ShieldLists, ShieldRule
 from core.errors import NotFound, ProviderUnavailable
@@ -84,8 +83,7 @@ def _names(lists: ShieldLists) -> Names:
 
 def _from_metadata(row: Resource) -> Names:
     metadata: dict[str, Any] = row.attributes["metadata"]
-    before, after = SHIELDS
-    return list(metadata.get(before) or ()), list(metadata.get(after) or ())
+    return list(metadata.get("input_shields") or ()), list(metadata.get("output_shields") or ())
 
 
 def _union(lists: Sequence[Names]) -> Names:

@@ -6,7 +6,7 @@ event of an Application Load Balancer, which cannot stream, is Mangum's to read,
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 from mangum import Mangum
 from mangum.handlers import ALB, HTTPGateway
@@ -51,19 +51,21 @@ class GatewayEvent(HTTPGateway):
 class BalancerEvent(ALB):
     """An event of a load balancer that appends the client's address to X-Forwarded-For, as it does unless told otherwise."""
 
+    appends: ClassVar = True
+
+    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - as above
+        super().__init__(*args)
+
     @property
     @override
     def scope(self) -> Scope:
-        return {**super().scope, "client": forwarded_client(self.event)}
+        return {**super().scope, "client": forwarded_client(self.event) if self.appends else None}
 
 
-class UnvouchedEvent(ALB):
+class UnvouchedEvent(BalancerEvent):
     """An event of a load balancer that hands on what the client wrote as X-Forwarded-For, or nothing."""
 
-    @property
-    @override
-    def scope(self) -> Scope:
-        return {**super().scope, "client": None}
+    appends = False
 
 
 def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str = "append") -> Handler:
@@ -72,7 +74,8 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
     `forwarded_for` is what a load balancer does with the header (`routing.http.xff_header_processing.mode`).
     """
     process_loop()
-    handlers: list[type[LambdaHandler]] = [GatewayEvent, BalancerEvent if forwarded_for == "append" else UnvouchedEvent]
+    balancer = BalancerEvent if forwarded_for == "append" else UnvouchedEvent
+    handlers: list[type[LambdaHandler]] = [GatewayEvent, balancer]
     adapt = partial(Mangum, lifespan="off", api_gateway_base_path=base_path, custom_handlers=handlers)
     serve = adapt(app)
 

@@ -70,7 +70,7 @@ class Exchange:
     def _load_type(self) -> type[Wire]:
         kind = None if self._body_type is None else self._body_type()
         if kind is None:
-            raise LookupError(self.request.url.path)
+            raise LookupError(self.request.scope["path"])
         return kind
 
 

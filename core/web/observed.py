@@ -1,5 +1,6 @@
 """Around the app: every request has an id and a trace, and is told of, once, when its answer has ended."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 import sys
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.errors import ApiError
 from core.frame.observed import Observed, Stopwatch
 from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
-from core.web.failures import error_response
+from core.web.failures import error_response, stop_early
 
 if TYPE_CHECKING:
     from core.web.exchange import Exchange, Handler
@@ -93,6 +94,10 @@ class Observer:
         token = TRACE.set(trace)
         try:
             await self._app(scope, receive, recording.send)
+        except asyncio.CancelledError as cancelled:  # while nobody was there who answers for it
+            failure = stop_early(cancelled)
+            if not recording.has_begun:
+                await error_response(failure)(scope, receive, recording.send)
         finally:
             TRACE.reset(token)
             if (call := scope.get(CALL)) is not None:
@@ -121,6 +126,10 @@ class _Recording:
         self._first_byte: float | None = None
         self._streamed = self._ended = False
         scope[KEY] = Observed()
+
+    @property
+    def has_begun(self) -> bool:
+        return self._status != 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -20,6 +20,7 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES: Final = frozenset({b"same-origin", b"none"})  # "none" is the user: a bookmark, the address bar
 WATCHED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"authorization"})
 PORTS: Final = {b"http": b"80", b"https": b"443"}
+BEARER: Final = b"bearer "
 LONGEST_SHOWN: Final = 200  # characters of an origin
 
 type HostCheck = Callable[[list[bytes]], ApiError | None]
@@ -100,8 +101,8 @@ def refusal(rules: OriginRules, scope: Scope, watched: Watched) -> ApiError | No
         return failure
     if scope["method"] in SAFE or not (origins or b"sec-fetch-site" in watched):
         return None
-    if rules.has_tokens and b"authorization" in watched:
-        return None  # a browser sends no token by itself: whoever has it may use it
+    if rules.has_tokens and all(value.startswith(BEARER) for value in watched.get(b"authorization", (b"",))):
+        return None  # a browser sends no such token by itself, as it does Basic's: whoever has it may use it
     if rules.origins is not None and len(origins) == 1 and origins[0] in rules.origins:
         return None
     own = all(_is_own(origin, hosts, scope.get("scheme", "http")) for origin in origins) and len(origins) <= 1

@@ -5,7 +5,7 @@ them; and, where a search tries every place, a repeat that reaches over places w
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from importlib import import_module
@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = frozenset(("compile", "fullmatch", "match", "search", "sub", "split", "findall", "finditer"))
 SAMPLE = frozenset([*map(chr, range(256)), *"Ā٣　\u2028é界🦙"])
+MOST_WAYS, FEW_WAYS = 5_000, 3
 BOUND = 400  # a repeat of at most so many characters is no repeat without a bound
 OF_OPERATORS = {
     "core/config/policy.py",
@@ -35,74 +36,85 @@ type Node = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a pattern: the characters that it can have, and whether there may be none, any number, or no way back.
+    """A part of a pattern on one way through it: the characters that it can have, and whether there may be any number.
 
-    `begins` are those that each round of an endless one has first, if there must be one.
+    `begins` are those that each round of an endless one has first; an `atomic` one gives nothing back.
     """
 
     chars: frozenset[str]
     optional: bool = False
     endless: bool = False
     atomic: bool = False
-    begins: frozenset[str] | None = None
+    begins: frozenset[str] = frozenset()
+
+
+type Way = tuple[Piece, ...]
 
 
 class Ambiguous(Exception):
     """Its text says where."""
 
 
-def pieces_of(nodes: Sequence[Node]) -> list[Piece]:
-    return [piece for node in nodes for piece in pieces_of_node(node)]
+def ways_through(nodes: Sequence[Node]) -> list[Way]:
+    """Every way: a choice has one for each of its branches, and what may be left out has one without."""
+    ways: list[Way] = [()]
+    for node in nodes:
+        ways = list({(*way, *more): None for way in ways for more in ways_of(node)})
+        assert len(ways) < MOST_WAYS
+    return ways
 
 
-def pieces_of_node(node: Node) -> list[Piece]:
+def ways_of(node: Node) -> list[Way]:
     code, value = node
     match code:
         case codes.LITERAL | codes.NOT_LITERAL | codes.IN | codes.ANY | codes.RANGE | codes.CATEGORY:
-            return [Piece(chars_of(node))]
+            return [(Piece(chars_of(node)),)]
         case codes.SUBPATTERN:
-            return pieces_of(value[-1])
+            return ways_through(value[-1])
         case codes.ATOMIC_GROUP:
-            return [replace(piece, atomic=True) for piece in pieces_of(value)]
+            return [tuple(replace(piece, atomic=True) for piece in way) for way in ways_through(value)]
         case codes.BRANCH:
-            return branch(value[1])
+            return [way for choice in value[1] for way in ways_through(choice)]
         case codes.MAX_REPEAT | codes.MIN_REPEAT | codes.POSSESSIVE_REPEAT:
             return repeat(code, value)
-        case _:  # what a search has behind it; what is ahead and anchors take nothing
-            return pieces_of(value[1]) if code == codes.ASSERT and value[0] < 0 else []
+        case _:
+            return [behind(code, value)]
 
 
-def branch(choices: Sequence[Sequence[Node]]) -> list[Piece]:
-    pieces = [pieces_of(choice) for choice in choices]
-    if any(piece.endless for choice in pieces for piece in choice):
-        return [replace(piece, optional=True) for choice in pieces for piece in choice]
-    chars = reduce(frozenset.union, [piece.chars for choice in pieces for piece in choice], frozenset[str]())
-    return [Piece(chars, optional=any(all(piece.optional for piece in choice) for choice in pieces))]
+def behind(code: Any, value: Any) -> Way:
+    """What a search must have behind it to begin; what is ahead takes nothing."""
+    if code == codes.AT and value in (codes.AT_BEGINNING, codes.AT_BEGINNING_STRING):
+        return (Piece(frozenset("\n")),)
+    if code in (codes.ASSERT, codes.ASSERT_NOT) and value[0] < 0:
+        (way,) = ways_through(value[1])
+        return way if code == codes.ASSERT else (Piece(SAMPLE - way[-1].chars),)
+    return ()
 
 
-def repeat(code: Any, value: Any) -> list[Piece]:
+def repeat(code: Any, value: Any) -> list[Way]:
     least, most, body = value
-    endless = int(most) > BOUND
-    possessive = code == codes.POSSESSIVE_REPEAT
-    parts = pieces_of(body)
-    nested = endless and any(part.endless and not part.atomic for part in parts)
-    if nested and not possessive and not starts_apart(parts):
-        raise Ambiguous("a repeat within a repeat")
-    if not endless:
-        begins = None if least or not parts or parts[0].optional else parts[0].chars
-        later = [
-            replace(part, optional=part.optional or least == 0, begins=part.begins or begins) for part in parts[1:]
-        ]
-        return [*(replace(part, optional=part.optional or least == 0) for part in parts[:1]), *later]
-    chars = reduce(frozenset.union, [part.chars for part in parts], frozenset[str]())
-    begins = parts[0].chars if len(parts) > 1 and not parts[0].optional else None
-    return [Piece(chars, least == 0, endless=True, atomic=possessive, begins=begins)]
+    ways, possessive = ways_through(body), code == codes.POSSESSIVE_REPEAT
+    if int(most) <= BOUND:
+        twice = [(*one, *other) for one in ways for other in ways] if most > 1 and len(ways) <= FEW_WAYS else ways
+        return [*([()] if least == 0 else []), *twice]
+    if not possessive and any(part.endless and not part.atomic for way in ways for part in way):
+        check_rounds(ways)
+    chars = union(part.chars for way in ways for part in way)
+    sure = [way[0].chars for way in ways if way and not way[0].optional]
+    begins = union(sure) if len(sure) == len(ways) else frozenset[str]()
+    return [(Piece(chars, least == 0, endless=True, atomic=possessive, begins=begins),)]
 
 
-def starts_apart(parts: Sequence[Piece]) -> bool:
-    """Whether a round of a repeat begins with what no endless part of it can have: then rounds cannot be cut otherwise."""
-    first, *rest = parts
-    return not first.optional and not any(part.endless and part.chars & first.chars for part in rest)
+def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return reduce(frozenset.union, sets, frozenset[str]())
+
+
+def check_rounds(ways: Sequence[Way]) -> None:
+    """A round of a repeat must begin with what no endless part of one can have: then rounds cannot be cut otherwise."""
+    for way in ways:
+        first, *rest = way or (Piece(SAMPLE, optional=True),)
+        if first.optional or first.endless or any(part.endless and part.chars & first.chars for part in rest):
+            raise Ambiguous("a repeat within a repeat")
 
 
 def chars_of(node: Node) -> frozenset[str]:
@@ -111,19 +123,19 @@ def chars_of(node: Node) -> frozenset[str]:
     return frozenset(char for char in SAMPLE if compiled.fullmatch(char))
 
 
-def check(pieces: Sequence[Piece], *, searches: bool) -> None:
+def check(pieces: Way, ways: Sequence[Way], *, searches: bool) -> None:
     """Raises Ambiguous."""
     for place, piece in enumerate(pieces):
         if not piece.endless:
             continue
         if not piece.atomic:
             check_after(piece, pieces[place + 1 :])
-        fails = any(not other.optional for other in pieces[place + 1 :])
+        fails = pieces[: place + 1] not in ways and any(not other.optional for other in pieces[place + 1 :])
         if searches and fails and all(other.optional or other.chars & piece.chars for other in pieces[:place]):
             raise Ambiguous(f"a search begins again within {show(piece)}")
 
 
-def check_after(piece: Piece, rest: Sequence[Piece]) -> None:
+def check_after(piece: Piece, rest: Way) -> None:
     for other in rest:
         if other.endless and (other.begins or other.chars) & piece.chars:
             raise Ambiguous(f"{show(piece)} and {show(other)} share characters")
@@ -140,14 +152,12 @@ def fault(pattern: str | bytes, flags: int = 0, *, searches: bool = True) -> str
     text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
     try:
         nodes = parser.parse(text, flags)
-        check(pieces_of(nodes.data), searches=searches and not anchored(nodes.data))
+        ways = ways_through(nodes.data)
+        for way in ways:
+            check(way, ways, searches=searches)
     except Ambiguous as ambiguous:
         return str(ambiguous)
     return ""
-
-
-def anchored(nodes: Sequence[Node]) -> bool:
-    return bool(nodes) and nodes[0][0] == codes.AT and nodes[0][1] == codes.AT_BEGINNING_STRING
 
 
 def patterns() -> Iterator[tuple[str, str | bytes, int, bool]]:

@@ -18,10 +18,13 @@ import pytest
 
 from core.apis.index import route_rows
 from core.config.document import ServerConfig
+from core.errors import PermissionDenied
 from core.runtime.server import listen, own_hosts
+from core.web.hosts import host_check
 from infra.local.clients import python_of
 from tests.contract.test_serve import write
 from tests.parts.browser import browsing
+from tests.parts.live_stack import client_of, run_config
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import FakeUpstream, running
 
@@ -261,6 +264,16 @@ def test_further_hosts_and_origins_are_listed_in_the_run_config(tmp_path: Path) 
             refusal(client.post("/v1/models", json={}, headers={"origin": origin}), 403)
 
 
+def test_with_authentication_hosts_are_checked_where_there_are_any() -> None:
+    auth = {"providers": [{"type": "api_key"}]}
+    assert host_check(ServerConfig.model_validate({"auth": auth})) is None
+    assert host_check(ServerConfig.model_validate({"hosts": ["*"]})) is None
+    check = host_check(ServerConfig.model_validate({"auth": auth, "hosts": ["a", "::2"]}), ["b"])
+    assert check is not None
+    assert [check([host]) for host in (b"a:1", b"b", b"[0:0::2]", b"127.0.0.1")] == [None] * 4
+    assert isinstance(check([b"c"]), PermissionDenied)
+
+
 def test_with_authentication_a_token_is_what_counts(tmp_path: Path) -> None:
     """A browser sends none by itself, so that a page that has one may call, from wherever it came."""
     auth = {"providers": [{"type": "api_key"}]}
@@ -269,7 +282,21 @@ def test_with_authentication_a_token_is_what_counts(tmp_path: Path) -> None:
     with serving(config, tmp_path / "log") as url, httpx.Client(base_url=url, headers=headers) as page:
         assert page.get("/v1/version").status_code == 200
         assert page.post("/v1/models", json={}, headers={"authorization": "Bearer x"}).status_code == 401
-        assert "Authorization" in refusal(page.post("/v1/models", json={}), 403)
+        for further in ({}, {"authorization": "Basic YTpi"}, {"authorization": "Negotiate x"}, {"authorization": ""}):
+            assert "Authorization" in refusal(page.post("/v1/models", json={}, headers=further), 403)
+
+
+async def test_behind_a_gateway_every_host_is_answered_and_no_foreign_origin(tmp_path: Path) -> None:
+    config = run_config("http://127.0.0.1:9", {"type": "sqlite", "db_path": str(tmp_path / "registry.db")})
+    async with client_of(config) as client:
+        for origin, status in {
+            "http://t": 400,
+            "https://t": 400,
+            "http://t:80": 400,
+            "http://t:81": 403,
+            EVIL: 403,
+        }.items():
+            assert (await client.post("/v1/models", json={}, headers={"origin": origin})).status_code == status
 
 
 @pytest.mark.parametrize(

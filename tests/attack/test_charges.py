@@ -49,16 +49,15 @@ DELTAS = {
     "tool calls": tool_call('{"a"'),
     "an unknown field": {"thinking": [{"text": " word"}]},
 }
-TOTALS: list[object] = [
+NO_COUNTS: list[Any] = [
     None,
     {},
-    [],
-    "x",
     {"total_tokens": None},
-    {"total_tokens": -7},
     {"total_tokens": "9"},
     {"total_tokens": 1.5},
+    {"total_tokens": [7]},
 ]
+NO_USAGES: list[Any] = [[], "x", {"total_tokens": -7}, {"total_tokens": 10**30}]
 
 
 def answer_with(stack: Stack, reply: Reply) -> None:
@@ -127,7 +126,7 @@ async def test_what_came_after_a_usage_is_counted_beside_it(stack: Stack) -> Non
     assert await stack.used() == (2, 80 + 72)
 
 
-@pytest.mark.parametrize("usage", TOTALS, ids=str)
+@pytest.mark.parametrize("usage", NO_COUNTS, ids=str)
 async def test_a_usage_that_is_no_count_is_none(stack: Stack, usage: object) -> None:
     answer_with(stack, stream([piece({"content": "a"}, usage=usage)] * 90))
     await stack.stream(CHAT, BODY)
@@ -137,13 +136,20 @@ async def test_a_usage_that_is_no_count_is_none(stack: Stack, usage: object) -> 
     assert await stack.used() == (2, 90 + PROMPT_TOKENS + RESERVED)
 
 
+@pytest.mark.parametrize("usage", NO_USAGES, ids=str)
+async def test_a_usage_that_breaks_a_stream_does_not_make_it_free(stack: Stack, usage: object) -> None:
+    answer_with(stack, stream([*[piece({"content": "a"})] * 90, piece({}, usage=usage)]))
+    assert b"error" in await stack.stream(CHAT, BODY)
+    assert await stack.used() == (1, 90 + PROMPT_TOKENS)
+
+
 async def test_a_usage_of_nothing_does_not_make_an_answer_free_and_one_without_end_breaks_nothing(
     stack: Stack,
 ) -> None:
     answer_with(stack, status(200, {**REPLY, "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}))
     assert (await stack.ask(CHAT, BODY)).status_code == 200
     assert await stack.used() == (1, PROMPT_TOKENS + 2)
-    answer_with(stack, status(200, {**REPLY, "usage": {"total_tokens": 10**30}}))
+    answer_with(stack, status(200, {**REPLY, "usage": {"total_tokens": 2**53}}))
     assert (await stack.ask(CHAT, BODY)).status_code == 200
     assert (await stack.used())[1] <= 10**12 + 100
     assert (await stack.ask(CHAT, BODY, "ada")).status_code == 200

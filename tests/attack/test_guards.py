@@ -143,7 +143,13 @@ OBSTACLES: dict[str, dict[str, Any]] = {
 async def test_what_no_shield_can_judge_is_refused_unless_the_shield_is_lax(stack: GuardedStack, obstacle: str) -> None:
     for guard in GUARDS:
         refused = await stack.chat(guard, **OBSTACLES[obstacle])
-        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (400, "invalid_request")
+        if "messages" in OBSTACLES[obstacle]:
+            assert error["param"].startswith("messages[1]")
+        else:
+            assert error["param"] is None
+            assert any(f"`{name}`" in error["message"] for name in ("chat_template", *OBSTACLES[obstacle]))
     assert not stack.model.seen
     assert (await stack.chat("lax", **OBSTACLES[obstacle])).json()["choices"][0]["message"]["content"] == "Hello"
 
@@ -203,6 +209,7 @@ async def test_prompts_are_judged_like_conversations(stack: GuardedStack, guard:
     for prompt in ([1, 2], [[1], [2]], ["Hello", [1]]):
         refused = await stack.post("/v1/completions", {"model": f"in-{guard}", "prompt": prompt})
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+        assert refused.json()["error"]["param"] == "prompt"
     assert not stack.model.seen
 
 

@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.routing import Mount
 
 from core.apis.index import names, route_rows
 from core.errors import UpstreamThrottled
 from core.frame.dotted import load
-from core.web.failures import error_response
+from core.web.app import app_of
+from core.web.failures import STOPPING, error_response
+from core.web.origins import OriginRules
 from tests.contract.test_serve import CHAT, body, write
 from tests.parts.stack import ROOT, address_of, serving
 from tests.parts.upstream import FakeUpstream, Reply, chunk, hang, running, status, stream
@@ -98,7 +101,7 @@ def test_what_comes_behind_a_request_does_not_change_its_answer(stack: str) -> N
 
 def test_trailers_are_no_headers(stack: str) -> None:
     head = "POST /v1/models HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-    code, _, _ = ask(stack, head, "2\r\n{}\r\n", "0\r\ncontent-type: application/json\r\n\r\n")
+    code, _, _ = ask(stack, f"{head}2\r\n{{}}\r\n0\r\ncontent-type: application/json\r\n\r\n")  # all at once
     assert code == 415
 
 
@@ -166,6 +169,29 @@ async def test_an_upstreams_retry_after_arrives_or_is_left_out(tmp_path: Path, v
                 answer = await client.post(CHAT, json=body("a/m"))
     assert (answer.status_code, answer.headers.get("retry-after")) == (429, None)
     assert answer.json()["error"]["code"] == "upstream_rate_limit_exceeded"
+
+
+async def test_what_breaks_outside_of_every_route_has_the_shape_of_errors() -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    app = app_of([Mount("/", broken)], [], OriginRules(), None)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        answer = await client.get("/x")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+
+
+async def test_an_answer_that_a_stop_finds_anywhere_has_the_shape_of_errors() -> None:
+    async def stuck(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    app = app_of([Mount("/", stuck)], [], OriginRules(), None)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+        asking = asyncio.create_task(client.get("/x"))
+        await asyncio.sleep(0.1)
+        asking.cancel(STOPPING)
+        assert (await asking).json()["error"]["code"] == "server_stopping"
 
 
 class Process:

@@ -254,15 +254,17 @@ async def test_a_token_of_another_type_is_no_access_token(world: World) -> None:
 
 async def test_a_token_that_its_issuer_marks_as_another_is_no_access_token(world: World) -> None:
     client = await world.client(tokens_of(world.issuer))
-    event = {"http://schemas.openid.net/event/backchannel-logout": {}}
-    for claims in ({}, {"typ": "Bearer"}, {"typ": "JWT"}, {"token_type": "Bearer"}, {"events": None}):
+    event: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+    good: list[dict[str, Any]] = [{}, {"typ": "Bearer"}, {"typ": "JWT"}, {"token_type": "Bearer"}, {"events": None}]
+    for claims in good:
         assert (await client.get(MODELS, headers=by(world.issuer, **claims))).status_code == 200
-    others = [
+    others: list[dict[str, Any]] = [
         *({"typ": kind} for kind in ("ID", "Refresh", "Offline", "Logout")),
         {"token_type": "refresh"},
         {"token_use": "refresh"},
+        {"events": event},
     ]
-    for claims in (*others, {"events": event}):
+    for claims in others:
         assert (await client.get(MODELS, headers=by(world.issuer, **claims))).status_code == 401
 
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from core.cli.main import main
 from infra.local.dynamodb import create_table
 from tests.parts import upstream as upstreams
 from tests.parts.moto import aws_client
@@ -68,15 +69,9 @@ def folder(
         yield tmp_path
 
 
-def key_of(folder: Path) -> str:
-    command = [sys.executable, "-m", "core.cli.main", "keys", "create", "--name", "k", "--roles", "dev"]
-    made = subprocess.run(
-        [*command, "--config", str(folder / "run.yaml")],
-        cwd=ROOT, env=os.environ | {"LLAMBDA_LOGGING": LOUD}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    key = made.stdout.strip()
-    assert key.startswith("llambda_")
-    return plant(key)
+def key_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["keys", "create", "--name", "k", "--roles", "dev", "--config", str(folder / "run.yaml")]) == 0
+    return plant(capsys.readouterr().out.strip())
 
 
 def secrets_of(folder: Path, endpoint: str, key: str) -> list[str]:
@@ -94,8 +89,8 @@ def body() -> dict[str, Any]:
     return {"model": "p/m", "messages": [{"role": "user", "content": PROMPT}]}
 
 
-def test_at_debug_a_server_logs_no_secret(folder: Path, moto_endpoint: str) -> None:
-    key, log = key_of(folder), folder / "log.txt"
+def test_at_debug_a_server_logs_no_secret(folder: Path, moto_endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    key, log = key_of(folder, capsys), folder / "log.txt"
     headers = {
         "authorization": f"Bearer {key}",
         "idempotency-key": "k",
@@ -125,8 +120,10 @@ for _ in range(2):
 """
 
 
-def test_at_debug_a_function_logs_no_secret(folder: Path, moto_endpoint: str) -> None:
-    key = key_of(folder)
+def test_at_debug_a_function_logs_no_secret(
+    folder: Path, moto_endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = key_of(folder, capsys)
     headers = {"authorization": f"Bearer {key}", "idempotency-key": "k", "content-type": "application/json"}
     done = subprocess.run(
         [sys.executable, "-c", AT_DEBUG, json.dumps(headers), json.dumps(body())],

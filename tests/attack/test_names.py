@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
+import re
 from typing import Any
 
 from aiohttp import web
@@ -444,3 +445,61 @@ async def test_a_new_provider_does_not_come_by_what_was_registered_at_one_that_i
     for name in ("gone", "left"):
         again = await world.post("/v1/providers", provider_id=name, force=True, **body)
         assert (again.status_code, again.json()["error"]["param"]) == (400, "provider_id")
+
+
+OWNERS = [{"permit": {"actions": ["create", "read", "delete"]}, "when": ["user in owners roles"]}]
+PLACES = [
+    {"provider_id": name, "provider_model_id": model}
+    for name, model in (("local", "m"), ("local", "e"), ("guards", "g"))
+]
+
+
+async def _all_that_one_sees(world: World) -> list[Any]:
+    """What ada hears of what is declared, listed and her own, asked for in every way."""
+    listed = [(await world.get(f"/v1/{kind}")).json()["data"] for kind in ("models", "shields")]
+    others = [[row for row in rows if row.get("owner") != "bob"] for rows in listed]
+    names = ("declared", "guarded", "adas", "local/m", "local/e", "guards/g", "nothing")
+    chats = [await world.chat(name) for name in names]
+    shown = [(await world.get(f"/v1/models/{name}")).text for name in names]
+    judged = [
+        (await world.post("/v1/safety/run-shield", shield_id=name, messages=HELLO)).text
+        for name in ("guard", "llama/guards/g", "own", "nothing", "llama/local/m")
+    ]
+    moderated = (await world.post("/v1/moderations", input="x", model="own")).json()["results"]
+    bodies = [{"model_id": "new", **place} for place in PLACES[1:]]
+    made = [re.sub(r'"created":[0-9]+', "", (await world.post("/v1/models", **body)).text) for body in bodies]
+    await world.client.delete("/v1/models/new", headers={"authorization": "Bearer ada"})
+    return [others, chats, shown, judged, moderated, made]
+
+
+@pytest.mark.parametrize("rules", [None, OWNERS])
+async def test_nothing_that_another_registers_or_removes_can_be_told(world: World, rules: Any) -> None:
+    models = [{"model_id": "declared", **AT_M}, {"model_id": "guarded", **AT_COPY, "metadata": GUARD}]
+    await world.start(rules=rules, models=models, safety={"default_shields": {"output": ["guard"]}})
+    world.guards.replies[CHATS] = says(SAFE)
+    await world.register("adas", "ada", metadata={"input_shields": ["own"]})
+    await world.shield("own", "guards/g", "ada")
+    before = await _all_that_one_sees(world)
+    targets = {"targets": [AT_COPY]}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"metadata": {"input_shields": ["bobs"], "output_shields": ["missing"]}},
+        {"metadata": {"secret": 1} | targets},
+        {"metadata": {"embedding_dimension": 2}, "model_type": "embedding"},
+    ]
+    wanted = [
+        ("/v1/shields", {"shield_id": name, "provider_shield_id": "guards/g", "params": {"k": name}})
+        for name in ("bobs", "llama/x", "own", "guard")
+    ]
+    for number, change in enumerate(changes):
+        for place in PLACES:
+            provider_name = f"{place['provider_id']}/{place['provider_model_id']}"
+            names = (f"0{number}{provider_name}", f"z{number}{provider_name}", provider_name, "adas", "declared")
+            wanted += [("/v1/models", {"model_id": name, **place, **change}) for name in names]
+    made = [(path, body) for path, body in wanted if (await world.post(path, "bob", **body)).is_success]
+    assert len(made) > 10
+    assert await _all_that_one_sees(world) == before
+    for path, body in made:
+        name = body.get("model_id") or body["shield_id"]
+        await world.client.delete(f"{path}/{name}", headers={"authorization": "Bearer bob"})
+    assert await _all_that_one_sees(world) == before

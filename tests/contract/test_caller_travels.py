@@ -91,7 +91,13 @@ class World:
     records: list[RequestRecord] = field(default_factory=list[RequestRecord])
 
     def document(
-        self, rules: list[dict[str, Any]] | None = None, *, limited: bool = True, first: str | None = None, **quota: Any
+        self,
+        rules: list[dict[str, Any]] | None = None,
+        *,
+        limited: bool = True,
+        first: str | None = None,
+        safety: dict[str, Any] | None = None,
+        **quota: Any,
     ) -> Any:
         def provider(name: str, upstream: FakeUpstream) -> dict[str, Any]:
             config = {"url": f"{upstream.url}/v1", "api_token": OPERATORS}
@@ -122,15 +128,16 @@ class World:
                 {"shield_id": "round", "provider_shield_id": "circular", "provider_id": "external"},
             ],
             "server": {"auth": auth},
+            "safety": safety,
         }
         if limited:
             more["server"]["quota"] = {"kvstore": counters, "max_tokens": 100_000, **quota}
-        safety = [
+        judges = [
             {"provider_id": "llama", "provider_type": "inline::llama-guard", "config": {}},
             {"provider_id": "external", "provider_type": "inline::parrot", "config": {"first": first}},
         ]
         return loaded(
-            self.folder, more, inference=[provider("p", self.first), provider("q", self.second)], safety=safety
+            self.folder, more, inference=[provider("p", self.first), provider("q", self.second)], safety=judges
         )
 
     async def client(self, rules: list[dict[str, Any]] | None = None, **quota: Any) -> httpx.AsyncClient:
@@ -309,6 +316,19 @@ async def test_what_an_external_provider_asks_for_is_guarded_too(world: World) -
     world.second.replies[CHATS] = verdict("unsafe\nS1")
     assert (await judge(client, ask="guarded")).status_code == 200
     assert (world.asked(world.first), await used(client)) == (0, COST)
+
+
+async def test_what_guards_every_model_guards_what_a_callers_own_shield_asks_and_not_what_the_operators_does(
+    world: World,
+) -> None:
+    client = await world.client(safety={"default_shields": ["guard"]})
+    world.second.replies[CHATS] = verdict("unsafe\nS1")
+    own = {"shield_id": "own", "provider_shield_id": "open", "provider_id": "external"}
+    assert (await client.post("/v1/shields", json=own, headers=by("ada"))).status_code == 200
+    assert (await judge(client, "own", ask="plain")).status_code == 200
+    assert (world.asked(world.first), world.asked(world.second)) == (0, 1)
+    assert (await judge(client)).status_code == 200
+    assert (world.asked(world.first), world.asked(world.second)) == (1, 1)
 
 
 async def test_tasks_that_a_provider_starts_and_waits_for_are_the_callers(world: World) -> None:

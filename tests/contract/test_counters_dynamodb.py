@@ -146,7 +146,7 @@ async def test_calls_whose_first_answers_are_lost_count_once_and_are_settled_onc
     async with losing(dynamodb_endpoint, lost) as url:
         stores = [
             DynamoCounters(
-                Table(quota_table, region=None, endpoint_url=url, answer_seconds=0.3), namespace="", patience=60
+                Table(quota_table, region=None, endpoint_url=url, answer_seconds=1), namespace="", patience=60
             )
             for _ in range(2)
         ]
@@ -200,7 +200,7 @@ def test_each_write_under_way_has_a_name_of_its_own_and_a_greater_number_than_th
         assert again.name == first.name
         assert elsewhere.name not in {first.name, second.name, third.name}
     assert first.number < second.number < third.number < again.number
-    assert len(first.name) <= 12
+    assert len(first.name) <= 16
     item = json.loads(json.dumps({first.name: {"N": str(first.number)}}))
     assert first.is_in(item)
     assert not Mark(first.name, first.number + 1).is_in(item)

@@ -42,6 +42,17 @@ def conversation_of(request: ModelRequest) -> list[JsonObject]:
             return [_user(_prompt_parts(request.input))]
 
 
+def field_of(path: str | None, request: ModelRequest) -> str | None:
+    """Where the caller wrote what is at `path` in `to_messages(request)`; None for a field that the message names."""
+    match request:
+        case CompletionRequest():
+            return "prompt"
+        case EmbeddingsRequest():
+            return "input"
+        case ChatRequest():
+            return None if (path or "").startswith(f"messages[{len(request.messages)}]") else path
+
+
 def _user(parts: list[JsonObject]) -> JsonObject:
     return {"role": "user", "content": parts}
 
@@ -62,7 +73,7 @@ def _field_parts(fields: JsonObject) -> list[JsonObject]:
     readable = {name: value for name, value in fields.items() if not _is_setting(value)}
     nested = {name for value in readable.values() for name in to_object(value)}
     unreadable = [name for name in sorted(UNREADABLE) if name in readable or name in nested]
-    unreadable += ["tokens" for value in readable.values() if _is_tokens(value)]
+    unreadable += [name for name, value in readable.items() if _is_tokens(value)]
     return [_text(outline(readable)), *({"type": name} for name in unreadable)] if readable else []
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, Inference
 from core.apis.safety import INPUT, OUTPUT, RunShieldRequest, Safety
-from core.errors import ContentRefused, NotFound, ProviderUnavailable
+from core.errors import ContentRefused, InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
@@ -112,9 +112,13 @@ class ShieldedInference:
         """The refusal, if there is a violation in whatever the upstream would be sent."""
         if not shields:
             return None
-        from core.services.inference.request_text import to_messages
+        from core.services.inference.request_text import field_of, to_messages
 
-        refusal = await self._judge(shields, to_messages(request), INPUT)
+        try:
+            refusal = await self._judge(shields, to_messages(request), INPUT)
+        except InvalidRequest as obstacle:
+            obstacle.param = field_of(obstacle.param, request)
+            raise
         if refusal is not None:
             self._call.add_tokens(0)  # known to be none; else the reservation would be charged
         return refusal

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 import heapq
 import os
-import secrets
 import time
 from typing import Any, Final
 
@@ -55,7 +54,7 @@ class Marks:
     def mark(self) -> Generator[Mark]:
         """One for a write, until its outcome is known or nobody waits for it any more."""
         if self._process != os.getpid():
-            self._process, self._name = os.getpid(), secrets.token_urlsafe(NAME_BYTES)
+            self._process, self._name = os.getpid(), os.urandom(NAME_BYTES).hex()
             self._free, self._lanes = [], 0
         lane = heapq.heappop(self._free) if self._free else self._lanes
         self._lanes = max(self._lanes, lane + 1)

