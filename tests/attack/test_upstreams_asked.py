@@ -117,7 +117,7 @@ async def test_bedrock_is_not_asked_again_for_what_was_lost(mode: str, operation
         request.transport.abort()
         return web.Response()
 
-    async with serving(total_max_attempts=3, retry_mode=mode, read_timeout=5) as (fake, provider):
+    async with serving(total_max_attempts=3, retry_mode=mode, read_timeout=30) as (fake, provider):
         fake.replies[operation] = lose
         with pytest.raises(ApiError):
             await ask(provider, operation)

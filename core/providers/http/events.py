@@ -28,20 +28,15 @@ async def read_events(chunks: AsyncIterator[bytes], limits: AnswerLimits, failur
             if size > limits.max_event_bytes:
                 raise _too_long(failure)
             if line.startswith(b"data:"):
-                data.append(_value(line))
+                data.append(line[5:].removesuffix(b"\r").removeprefix(b" "))
             elif data and line in BLANK:
                 total += max(size, LEAST_EVENT)
                 if total > limits.max_stream_bytes:
                     raise failure("sent a stream that is too long")
                 yield b"\n".join(data)
                 data, size = [], 0
-    data += [_value(line) for line in [reader.rest()] if line.startswith(b"data:")]
-    if data:
-        yield b"\n".join(data)
-
-
-def _value(line: bytes) -> bytes:
-    return line[5:].removesuffix(b"\r").removeprefix(b" ")
+    if last := [*data, *reader.rest()]:
+        yield b"\n".join(last)
 
 
 class _Lines:
@@ -67,8 +62,10 @@ class _Lines:
             raise _too_long(self._failure)
         return lines
 
-    def rest(self) -> bytes:
-        return b"".join(self._pieces)
+    def rest(self) -> list[bytes]:
+        """The data of a last line that has no end."""
+        line = b"".join(self._pieces)
+        return [line[5:].removesuffix(b"\r").removeprefix(b" ")] if line.startswith(b"data:") else []
 
 
 def _too_long(failure: Failure) -> UpstreamFailed:
