@@ -55,9 +55,10 @@ PRIVATE: Final = (
 
 def find_refused_url(request: BaseModel, reach: Reach) -> tuple[str, str] | None:
     """The path of the first URL that leads where `reach` does not, as far as its text tells, and why."""
-    values = {**(request.model_extra or {}), **vars(request)}
+    own, extra = vars(request), request.model_extra or {}
     for field in FIELDS:
-        if (refusal := _find(values.get(field), field, reach)) is not None:
+        value = own[field] if field in own else extra.get(field)
+        if value is not None and (refusal := _find(value, field, reach)) is not None:
             path, fault = refusal
             return f"{field}{path}"[:MOST_PATH], fault
     return None
@@ -69,13 +70,20 @@ def _find(value: object, key: str, reach: Reach) -> tuple[str, str] | None:
         fault = "" if key in TEXTS else _fault(key, value, reach)
         return ("", fault) if fault else None
     if isinstance(value, dict):
-        for name, inner in cast("Mapping[str, object]", value).items():
-            if name not in CALLS and (refusal := _find(inner, name, reach)) is not None:
-                return f".{name}{refusal[0]}", refusal[1]
-    elif isinstance(value, list):
+        return _find_in_object(cast("Mapping[str, object]", value), reach)
+    if isinstance(value, list):
         for index, inner in enumerate(cast("Sequence[object]", value)):
             if (refusal := _find(inner, key, reach)) is not None:
                 return f"[{index}]{refusal[0]}", refusal[1]
+    return None
+
+
+def _find_in_object(value: Mapping[str, object], reach: Reach) -> tuple[str, str] | None:
+    for name, inner in value.items():
+        if name in TEXTS and inner.__class__ is str:  # as nearly all are
+            continue
+        if name not in CALLS and (refusal := _find(inner, name, reach)) is not None:
+            return f".{name}{refusal[0]}", refusal[1]
     return None
 
 

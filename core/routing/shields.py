@@ -42,8 +42,11 @@ class ShieldPolicy:
         own = [model]
         if model not in declared:  # what the run config says of a name of its own, nobody adds to
             own += [row for place in places for row in await models.registered_at(*place)]
-        names = _union([*map(_from_metadata, own), *rules])
-        if any(names) and not call.principal.anonymous:
+        lists = [*map(_from_metadata, own), *rules]
+        if not any(before or after for before, after in lists):
+            return [], []
+        names = _union(lists)
+        if not call.principal.anonymous:
             operators = {name for names in rules for name in (*names[0], *names[1])}
             for name in dict.fromkeys((*names[0], *names[1])):
                 await self._check(name, None if name in operators else model, call)

@@ -210,8 +210,10 @@ class BedrockOverOpenAI(Bedrock):
 
 
 async def _next(events: AsyncIterator[JsonObject], until: float) -> JsonObject | None:
-    async with asyncio.timeout_at(until):
-        return await anext(events, None)
+    """`until` is looked at between events: how long one may take, the SDK's read timeout says."""
+    if asyncio.get_running_loop().time() > until:
+        raise TimeoutError
+    return await anext(events, None)
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
 from core.platform.bounded import AnswerTooLarge, read_up_to
 from core.platform.per_loop import PerLoop
-from core.platform.slept import notice_closed
+from core.platform.slept import SleepWatch
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import read_events
 from core.providers.http.remote import Credentials, Remote
@@ -60,7 +60,7 @@ class UpstreamClient:
         self._remote = remote
         self._limits = remote.limits
         self._sign = sign
-        self._under_way = 0
+        self._sleep = SleepWatch()
         self._urls: dict[str, URL] = {}
         self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
 
@@ -135,7 +135,6 @@ class UpstreamClient:
         if self._sign is not None:
             headers = await self._sign(method, str(url), body)
         session = await self._session()
-        self._under_way += 1
         try:
             async with session.request(
                 method, url, data=body, headers={**headers, **TRACE.get().headers}, allow_redirects=False
@@ -154,15 +153,14 @@ class UpstreamClient:
             )
             raise self._failure(reason) from failure
         finally:
-            self._under_way -= 1
+            self._sleep.note()
 
     async def _session(self) -> aiohttp.ClientSession:
         """For one request, which is never sent again: one that was lost on its way may have been served, and has its price.
 
         aiohttp repeats a GET by itself.
         """
-        if not self._under_way:  # else the event loop is awake, and knows
-            await notice_closed()
+        await self._sleep.notice_closed()
         return await self._sessions.get()
 
     def _url(self, path: str) -> URL:
