@@ -35,7 +35,10 @@ UNUSED: Final = (  # what is larger than it is worth
     "pydantic/v1",
     "starlette/config.py",
     "starlette/endpoints.py",
-    *(f"starlette/middleware/{name}.py" for name in ("authentication", "cors", "gzip", "httpsredirect", "opentelemetry")),
+    *(
+        f"starlette/middleware/{name}.py"
+        for name in ("authentication", "cors", "gzip", "httpsredirect", "opentelemetry")
+    ),
     *(f"starlette/middleware/{name}.py" for name in ("sessions", "trustedhost", "wsgi")),
     "starlette/schemas.py",
     "starlette/staticfiles.py",
