@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from pydantic import BaseModel, SecretStr
 
@@ -39,7 +39,7 @@ def _places(value: object) -> Iterator[Place]:
         case BaseModel():
             yield from _places(vars(value))
         case Mapping():
-            yield from _places(list(cast("Mapping[Any, Any]", value).values()))
+            yield from _places(list(value.values()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
         case list() | tuple():
             for part in cast("Sequence[object]", value):
                 yield from _places(part)
