@@ -33,8 +33,19 @@ UNUSED: Final = (  # what is larger than it is worth
     "dateutil/zoneinfo",
     "pydantic/mypy.py",
     "pydantic/v1",
+    "starlette/config.py",
+    "starlette/endpoints.py",
+    *(
+        f"starlette/middleware/{name}.py"
+        for name in ("authentication", "cors", "gzip", "httpsredirect", "opentelemetry")
+    ),
+    *(f"starlette/middleware/{name}.py" for name in ("sessions", "trustedhost", "wsgi")),
+    "starlette/schemas.py",
+    "starlette/staticfiles.py",
+    "starlette/templating.py",
     "starlette/testclient.py",
     "urllib3/contrib/emscripten",
+    "urllib3/contrib/socks.py",
 )
 
 ELF: Final = b"\x7fELF\x02\x01"  # 64 bit, little-endian
