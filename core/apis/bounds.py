@@ -33,7 +33,7 @@ def normalize_bounds(fields: dict[str, Any] | None) -> None:
     """Make each bound in `fields` a whole number, in place; null stays. Raises InvalidRequest, which names the field."""
     if not fields:
         return
-    for name in NUMBERS & fields.keys():
+    for name in [name for name in fields if name in NUMBERS]:
         value = fields[name]
         if value is not None and type(value) is not int:
             fields[name] = whole_number(value, name)

@@ -7,6 +7,7 @@ from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 
 TEXTS: Final = ("reasoning_content", "reasoning", "refusal")
+USUAL: Final = frozenset({"role", "content"})  # of a message
 NUMBERS: Final = frozenset({int, float})
 COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 MOST_TOKENS: Final = 2**53  # what any store and any client can count
@@ -14,6 +15,8 @@ MOST_TOKENS: Final = 2**53  # what any store and any client can count
 
 def check_chat(reply: JsonObject) -> JsonObject:
     """A `chat.completion`; raises UpstreamFailed."""
+    if _is_usual_chat(reply):
+        return reply
     for choice in _numbered(reply, "choices"):
         _check_message(choice.get("message"))
     return _check_usage(reply)
@@ -41,6 +44,29 @@ def _is_usual(chunk: JsonObject) -> bool:
         return False
     delta: Any = choice.get("delta")
     return delta.__class__ is dict and len(delta) == 1 and delta.get("content").__class__ is str
+
+
+def _is_usual_chat(reply: JsonObject) -> bool:
+    """One choice with a text, and a usage or none."""
+    choices: Any = reply.get("choices")
+    usage: Any = reply.get("usage")
+    if choices.__class__ is not list or len(choices) != 1 or not (usage is None or _counts(usage)):
+        return False
+    choice: Any = choices[0]
+    if choice.__class__ is not dict or choice.get("index").__class__ is not int:
+        return False
+    message: Any = choice.get("message")
+    return message.__class__ is dict and message.keys() == USUAL and message["content"].__class__ is str
+
+
+def _counts(usage: Any) -> bool:  # noqa: ANN401 - whatever an upstream sent
+    if usage.__class__ is not dict:
+        return False
+    for name in COUNTS:
+        count = usage.get(name)
+        if count.__class__ is not int or not 0 <= count <= MOST_TOKENS:
+            return False
+    return True
 
 
 def _check_any_chunk(chunk: JsonObject) -> JsonObject:

@@ -16,6 +16,7 @@ type Ending = Literal["whole", "left", "broken"]
 """Of an answer: nothing is missing; nobody waited for the rest, or time was up; its provider failed in it."""
 
 BYTES: Final = 4  # of a token, at most on average
+USUAL: Final = frozenset({"role", "content"})
 NOT_TEXT: Final = frozenset({"audio", "finish_reason", "id", "index", "logprobs", "role", "stop_reason", "type"})
 NOT_PROMPT: Final = frozenset({"data", "file_data", "role", "type", "url"})  # images and files have tokens of their own
 
@@ -86,23 +87,29 @@ class Meter:
 
 def _total(usage: Mapping[str, object]) -> int | None:
     """Prompt and completion tokens together; None where it says no number that could be a count."""
-    total, *parts = (_count(usage.get(name)) for name in ("total_tokens", "prompt_tokens", "completion_tokens"))
-    if total is None and parts == [None, None]:
+    total, prompt, made = (
+        _count(usage.get("total_tokens")),
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+    )
+    if total is None and prompt is None and made is None:
         return None
-    return max(total or 0, sum(part or 0 for part in parts))
+    return max(total or 0, (prompt or 0) + (made or 0))
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and value >= 0 else None
+    if type(value) is not int:
+        value = int(value) if isinstance(value, float) and value.is_integer() else -1
+    return value if value >= 0 else None
 
 
 def _size_of_choice(choice: object) -> int:
     fields: JsonObject = cast("JsonObject", choice) if isinstance(choice, dict) else {}
-    delta = fields.get("delta")
-    if isinstance(delta, dict) and len(parts := cast("JsonObject", delta)) == 1:  # as nearly every chunk has it
-        text = parts.get("content")
+    parts: object = fields.get("delta") or fields.get("message")
+    if isinstance(parts, dict) and USUAL.issuperset(
+        cast("JsonObject", parts)
+    ):  # as nearly every chunk and answer has it
+        text = cast("JsonObject", parts).get("content")
         if isinstance(text, str) and text.isascii():
             return len(text)
     return _size(fields, NOT_TEXT)

@@ -257,6 +257,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(
     await provider.chat_completion(chat())
     for transport in upstream.connections:
         transport.abort()
+    await asyncio.sleep(0.05)  # meanwhile
     assert await provider.chat_completion(chat()) == CHAT
 
 

@@ -44,6 +44,7 @@ class OpenAICompatible:
         self._settings = settings
         self._row = settings.row
         self._credentials = credentials or Credentials(settings.credential())
+        self._is_renewed = secrets.is_reference(self._credentials.key) and not self._credentials.source
         self._upstream = upstream
         self._models = settings.callable_models()
 
@@ -172,6 +173,8 @@ class OpenAICompatible:
     ) -> JsonObject:
         self._check_call(request)
         content = _json(body)
+        if not self._is_renewed:
+            return await self._http.post(path, content, self._credentials, self._row.headers, finite=finite)
         return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
