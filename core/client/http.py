@@ -1,7 +1,7 @@
 """Requests to a running stack, over the standard library."""
 
 from collections.abc import Mapping
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 import json
 import re
 from typing import Final, override
@@ -67,7 +67,10 @@ class Transport:
         """Status, headers by lower-case name, and content."""
         with self._opener.open(request, timeout=self._timeout) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
-            return answer.status, headers, answer.read(MOST_BYTES + 1)
+            content = answer.read(MOST_BYTES + 1)
+            if answer.length and len(content) <= MOST_BYTES:  # a bounded read does not itself miss what never came
+                raise IncompleteRead(content, answer.length)
+            return answer.status, headers, content
 
     def _unreachable(self, failure: Exception) -> Unreachable:
         cause = failure.reason if isinstance(failure, URLError) else failure

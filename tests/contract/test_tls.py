@@ -57,7 +57,8 @@ context = SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambd
 print(functions.inference.handler(json.loads(sys.argv[1]), context)["statusCode"])
 """
 KEYS = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
-BODY = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}).encode()
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi"}}
+BODY = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}], "choices": [CHOICE]}).encode()
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
 
 

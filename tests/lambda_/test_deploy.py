@@ -197,8 +197,8 @@ def test_counter_has_an_expiry_and_no_key_in_it(deployed: Deployment) -> None:
         items = tables.scan(TableName=deployed.outputs["QuotaTableName"])["Items"]
     key = deployed.api.headers["authorization"].removeprefix("Bearer ")
     assert items
-    assert all(set(item) == {"pk", "requests", "tokens", "expires"} for item in items)
-    assert not any(key in item["pk"]["S"] for item in items)
+    assert all(set(item) >= {"pk", "requests", "tokens", "expires"} for item in items)
+    assert key not in str(items)
 
 
 def test_token_of_the_stacks_own_user_pool_is_accepted(deployed: Deployment) -> None:
@@ -271,7 +271,7 @@ def test_a_method_that_a_route_does_not_take_is_405(deployed: Deployment, path: 
 def test_multipart_reaches_the_app_as_bytes_and_json_is_answered_as_text(deployed: Deployment) -> None:
     """No route takes multipart yet: the app says what it makes of it, and does not fail on what is no UTF-8."""
     answer = deployed.api.post("/v1/chat/completions", files={"file": ("x.bin", bytes(range(256)))})
-    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error"), answer.text
+    assert (answer.status_code, answer.json()["error"]["type"]) == (415, "invalid_request_error"), answer.text
 
 
 def test_functions_have_the_name_of_the_token_and_read_it_when_they_call(
