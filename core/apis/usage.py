@@ -38,15 +38,15 @@ class Meter:
     def feed(self, answer: JsonObject) -> None:
         """The answer, or a chunk of it, of whatever shape an upstream sent."""
         self._began = True
+        usage: object = answer.get("usage")
+        if isinstance(usage, dict) and usage and self._read(cast("dict[str, object]", usage)):
+            return  # it counts for this too
         choices: list[object] | None = answer.get("choices")
         if isinstance(choices, list):
             for choice in choices:
                 size = _size_of_choice(choice)
                 self._chunks += size > 0
                 self._bytes += size
-        usage: object = answer.get("usage")
-        if isinstance(usage, dict) and usage:
-            self._read(cast("dict[str, object]", usage))
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Add to the call's ledger what the answer used; where that may be more, the reservation stays at least.
@@ -63,15 +63,17 @@ class Meter:
             call.add_tokens(used)
         call.observed.add_usage(self._usage)
 
-    def _read(self, usage: dict[str, object]) -> None:
-        """A report that says no more than an earlier one says nothing of what came since."""
+    def _read(self, usage: dict[str, object]) -> bool:
+        """A report that says no more than an earlier one says nothing of what came since: False."""
         total = _total(usage)
         if total is None:
-            return
+            return False
         self._has_report = True
-        if total > self._reported:
-            self._reported, self._usage = total, usage
-            self._chunks = self._bytes = 0
+        if total <= self._reported:
+            return False
+        self._reported, self._usage = total, usage
+        self._chunks = self._bytes = 0
+        return True
 
     def _prompt_tokens(self) -> int:
         request = self._request

@@ -37,12 +37,15 @@ class ShieldPolicy:
         """
         places = [target.place for target in targets_of(model)]
         declared = [row for place in places for row in models.declared_at(*place)]
-        rules = [_from_metadata(row) for row in declared]
-        rules += [] if call.for_verdict else list(self._rules_for(call.principal, model.owner, models))
+        rules = [_from_metadata(row) for row in declared if row.attributes["metadata"]]
+        if not call.for_verdict:
+            rules += self._rules_for(call.principal, model.owner, models)
         own = [model]
-        if model not in declared:  # what the run config says of a name of its own, nobody adds to
+        if (
+            call.principal.anonymous and model not in declared
+        ):  # what the run config says of a name of its own, nobody adds to
             own += [row for place in places for row in await models.registered_at(*place)]
-        lists = [*map(_from_metadata, own), *rules]
+        lists = [_from_metadata(row) for row in own if row.attributes["metadata"]] + rules
         if not any(before or after for before, after in lists):
             return [], []
         names = _union(lists)
@@ -53,7 +56,9 @@ class ShieldPolicy:
         return names
 
     def _rules_for(self, principal: Principal, owner: Owner | None, models: GuardedRegistry) -> Iterator[Names]:
-        yield _names(self.safety.default_shields)
+        lists = self.safety.default_shields
+        if lists.input or lists.output:
+            yield _names(lists)
         for rule in self.safety.rules:
             if _matches(rule, lambda condition: models.holds(condition, principal, owner)):
                 yield _names(rule.shields)

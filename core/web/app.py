@@ -7,7 +7,8 @@ from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Receive, Scope, Send
 
 from core.frame.api import RouteRow
 from core.web.endpoints import Served, routes_of
@@ -65,4 +66,35 @@ def app_of(routes: Sequence[BaseRoute], stacks: Sequence[Closable], rules: Origi
     app.state.stacks = stacks
     app.state.rules = rules
     app.router.redirect_slashes = False
+    app.router.middleware_stack = PathIndex(app.router)
     return app
+
+
+class PathIndex:
+    """Hands a request whose path has no parameters to its route at once, and leaves the others to the router.
+
+    Starlette asks one route after another, each by a regular expression.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._routes: dict[tuple[str, str], Route] = {}
+        earlier: list[Route] = []
+        for route in router.routes:
+            if not isinstance(route, Route):
+                continue
+            if route.param_convertors:
+                earlier.append(route)
+            elif not any(other.path_regex.match(route.path) for other in earlier):
+                for method in route.methods or ():
+                    self._routes.setdefault((method, route.path), route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, as Starlette's router does."""
+        is_whole = scope["type"] == "http" and not scope.get("root_path")
+        route = self._routes.get((scope["method"], scope["path"])) if is_whole else None
+        if route is None:
+            await self._router.app(scope, receive, send)
+            return
+        scope.update(router=self._router, route=route, endpoint=route.endpoint, path_params={})
+        await route.handle(scope, receive, send)

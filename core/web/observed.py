@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+import os
 import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -175,7 +175,7 @@ def request_id(scope: Scope) -> str:
             return given
         case _:
             lambdas: object = getattr(scope.get("aws.context"), "aws_request_id", None)
-    return lambdas if isinstance(lambdas, str) and _is_id(lambdas) else f"req_{uuid4().hex}"
+    return lambdas if isinstance(lambdas, str) and _is_id(lambdas) else f"req_{os.urandom(16).hex()}"
 
 
 def _is_id(text: str) -> bool:

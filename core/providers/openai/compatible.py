@@ -45,6 +45,7 @@ class OpenAICompatible:
         self._row = settings.row
         self._credentials = credentials or Credentials(settings.credential())
         self._is_renewed = secrets.is_reference(self._credentials.key) and not self._credentials.source
+        self._media_reach = "private" if settings.allow_private_urls else settings.media_reach
         self._upstream = upstream
         self._models = settings.callable_models()
 
@@ -198,8 +199,7 @@ class OpenAICompatible:
         if not self._has_key():
             example = f'{{"{self._row.data[0]}": "..."}}'
             raise InvalidRequest(f"Provider `{self._provider_id}` has no key; send yours as {HEADER}: {example}.")
-        reach = "private" if self._settings.allow_private_urls else self._settings.media_reach
-        if (refused := find_refused_url(request, reach)) is not None:
+        if (refused := find_refused_url(request, self._media_reach)) is not None:
             raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
 
     def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> Wire:

@@ -25,7 +25,9 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         router = InferenceRouter(models, providers, call, circuits)
         if call is None or call.internal:
             return router
-        return ShieldedInference(router, models, surface_for(parts, "safety", call.cause(internal=True)), call, policy)
+        return ShieldedInference(
+            router, models, lambda: surface_for(parts, "safety", call.cause(internal=True)), call, policy
+        )
 
     return {"inference": inference, "native_inference": lambda call: _native(inference(call))}
 

@@ -34,9 +34,14 @@ class ShieldedInference:
     """An `Inference` for one caller; a model without shields is answered as by `inference` alone."""
 
     def __init__(
-        self, inference: Inference, models: GuardedRegistry, safety: Safety | None, call: Call, policy: ShieldPolicy
+        self,
+        inference: Inference,
+        models: GuardedRegistry,
+        safety: Callable[[], Safety | None],
+        call: Call,
+        policy: ShieldPolicy,
     ) -> None:
-        """`policy` says which shields; `safety` runs the shields, whoever may see them; it is None where the stack has no safety provider."""
+        """`policy` says which shields; what `safety` gives runs them, whoever may see them: None where the stack has no safety provider."""
         self._inference = inference
         self._models = models
         self._safety = safety
@@ -140,12 +145,13 @@ class ShieldedInference:
 
         Raises what keeps a shield from judging: an answer that nobody judged must not get out.
         """
+        safety = self._safety() if shields else None
         for shield in shields:
-            if self._safety is None:
+            if safety is None:
                 raise ProviderUnavailable("The model is guarded by shields, but this stack has no safety provider.")
             request = RunShieldRequest(shield_id=shield, messages=list(messages), params={"source": source})
             try:
-                violation = (await self._safety.run_shield(request))["violation"]
+                violation = (await safety.run_shield(request))["violation"]
             except NotFound as unknown:
                 raise ProviderUnavailable(
                     f"The model is guarded by shield `{shield}`, which does not exist."

@@ -64,7 +64,7 @@ class World:
         registry = Registry(MODEL, MemoryStore(), catalog, provider_ids=["p"], declared=models)
         seen = GuardedRegistry(registry, Enforcement(Policy(DEFAULT_POLICY)), ANONYMOUS)
         router = InferenceRouter(seen, {"p": self.provider}, self.call)
-        self.inference = ShieldedInference(router, seen, self.safety if safety else None, self.call, POLICY)
+        self.inference = ShieldedInference(router, seen, lambda: self.safety if safety else None, self.call, POLICY)
 
     @staticmethod
     def choice(index: int, text: str | None, **more: Any) -> JsonObject:

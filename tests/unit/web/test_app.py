@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from core.apis.index import route_rows
 from core.apis.manifests.inference import MODEL
@@ -26,7 +29,8 @@ from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.router import InferenceRouter
 from core.stores.connect import Stores
-from core.web.app import union
+from core.web.app import app_of, union
+from core.web.origins import OriginRules
 from tests.fakes import FakeProvider, MemoryStore
 from tests.parts.described import hold_to_document
 
@@ -368,3 +372,29 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
         assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")
+
+
+async def test_the_first_route_of_a_path_answers_it_whether_it_has_parameters_or_not() -> None:
+    def said(text: str) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return JSONResponse([text, request.path_params])
+
+        return answer
+
+    routes = [
+        Route("/a/fixed", said("before"), methods=["GET"]),
+        Route("/a/{id}", said("any"), methods=["GET", "DELETE"]),
+        Route("/a/late", said("late"), methods=["GET"]),
+        Route("/a/fixed", said("again"), methods=["GET", "POST"]),
+    ]
+    app = app_of(routes, [], OriginRules(), None)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+        answers = [
+            (await client.request(method, path)).json()
+            for method, path in [("GET", "/a/fixed"), ("GET", "/a/late"), ("GET", "/a/x"), ("POST", "/a/fixed")]
+        ]
+        refused = await client.put("/a/fixed")
+        under = httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path="/base"), base_url="http://t")
+        based = (await under.get("/base/a/fixed")).json()
+    assert answers == [["before", {}], ["any", {"id": "late"}], ["any", {"id": "x"}], ["again", {}]]
+    assert (refused.status_code, based) == (405, ["before", {}])
