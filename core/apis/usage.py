@@ -44,9 +44,9 @@ class Meter:
         choices: list[object] | None = answer.get("choices")
         if isinstance(choices, list):
             for choice in choices:
-                size = _size_of_choice(choice)
-                self._chunks += size > 0
-                self._bytes += size
+                if size := _size_of_choice(choice):
+                    self._chunks += 1
+                    self._bytes += size
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Add to the call's ledger what the answer used; where that may be more, the reservation stays at least.

@@ -92,11 +92,13 @@ class _Content:
     def _measure(self, data: bytes) -> list[int]:
         """The lengths of the frames that are whole, and of the one after them, as far as it is known."""
         lengths: list[int] = []
-        at = 0
-        while len(data) - at >= HEAD:
-            lengths.append(max(LEAST_FRAME, int.from_bytes(data[at : at + 4])))
-            at += lengths[-1]
-            if at > len(data) or lengths[-1] > self._limits.max_event_bytes:
+        at, end, most = 0, len(data), self._limits.max_event_bytes
+        while end - at >= HEAD:
+            length = int.from_bytes(data[at : at + 4])
+            length = max(length, LEAST_FRAME)
+            lengths.append(length)
+            at += length
+            if at > end or length > most:
                 return lengths
         return [*lengths, HEAD]
 

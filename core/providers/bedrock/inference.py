@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from itertools import chain
@@ -131,16 +131,21 @@ class Bedrock:
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.converse_stream(modelId=request.model, **body)
-            until = asyncio.get_running_loop().time() + self._most_seconds
+            now = asyncio.get_running_loop().time
+            until = (
+                now() + self._most_seconds
+            )  # looked at between events: how long one may take, the SDK's read timeout says
             with closing(answer["stream"]) as stream:
                 events = aiter(stream)
-                event = await _next(events, until)
+                event = await anext(events, None)
                 if event is not None:
                     yield {}
                 while event is not None:
                     for chunk in chunks.feed(event):
                         yield chunk
-                    event = await _next(events, until)
+                    if now() > until:
+                        raise TimeoutError
+                    event = await anext(events, None)
         if not chunks.finished:
             raise UpstreamFailed(f"Provider `{self._provider_id}` ended its stream before it was complete.")
 
@@ -207,13 +212,6 @@ class BedrockOverOpenAI(Bedrock):
     async def close(self) -> None:
         await self._chat.close()
         await super().close()
-
-
-async def _next(events: AsyncIterator[JsonObject], until: float) -> JsonObject | None:
-    """`until` is looked at between events: how long one may take, the SDK's read timeout says."""
-    if asyncio.get_running_loop().time() > until:
-        raise TimeoutError
-    return await anext(events, None)
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:

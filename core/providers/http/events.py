@@ -19,21 +19,22 @@ async def read_events(chunks: AsyncIterator[bytes], limits: AnswerLimits, failur
 
     Raises what `failure` makes, where there is more of an event, or of the stream, than is taken.
     """
+    most, remaining = limits.max_event_bytes, limits.max_stream_bytes
     data: list[bytes] = []
-    reader = _Lines(limits.max_event_bytes, failure)
-    size = total = 0  # bytes since the last event, and of all
+    reader = _Lines(most, failure)
+    size = 0  # bytes since the last event
     async for chunk in chunks:
         for line in reader.feed(chunk):
             size += len(line) + 1
-            if size > limits.max_event_bytes:
+            if size > most:
                 raise _too_long(failure)
             if line.startswith(b"data:"):
                 data.append(line[5:].removesuffix(b"\r").removeprefix(b" "))
             elif data and line in BLANK:
-                total += max(size, LEAST_EVENT)
-                if total > limits.max_stream_bytes:
+                remaining -= max(LEAST_EVENT, size)
+                if remaining < 0:
                     raise failure("sent a stream that is too long")
-                yield b"\n".join(data)
+                yield data[0] if len(data) == 1 else b"\n".join(data)
                 data, size = [], 0
     if last := [*data, *reader.rest()]:
         yield b"\n".join(last)

@@ -111,8 +111,13 @@ class InferenceRouter:
         include_usage = bool((request.stream_options or {}).get("include_usage"))
         meter = Meter(request)
         ending: Ending = "left"
+        waiting, acting = self._call.observed.upstream, ActingFor(self._caller)
         try:
-            while (chunk := await self._next(chunks)) is not None:
+            while True:
+                with waiting, acting:
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
                 meter.feed(chunk)
                 if not include_usage and _drop_usage(chunk):
                     continue
@@ -124,12 +129,8 @@ class InferenceRouter:
             raise
         finally:
             meter.charge(self._call, ending)
-            with ActingFor(self._caller):
+            with acting:
                 await chunks.aclose()
-
-    async def _next(self, chunks: JsonStream) -> JsonObject | None:
-        with self._call.observed.upstream, ActingFor(self._caller):
-            return await anext(chunks, None)
 
 
 def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:
