@@ -6,7 +6,7 @@ four bytes to a token, fewer than it was made of.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.frame.callers import Call
@@ -16,7 +16,6 @@ type Ending = Literal["whole", "left", "broken"]
 """Of an answer: nothing is missing; nobody waited for the rest, or time was up; its provider failed in it."""
 
 BYTES: Final = 4  # of a token, at most on average
-USUAL: Final = frozenset({"role", "content"})
 NOT_TEXT: Final = frozenset({"audio", "finish_reason", "id", "index", "logprobs", "role", "stop_reason", "type"})
 NOT_PROMPT: Final = frozenset({"data", "file_data", "role", "type", "url"})  # images and files have tokens of their own
 
@@ -38,6 +37,11 @@ class Meter:
     def feed(self, answer: JsonObject) -> None:
         """The answer, or a chunk of it, of whatever shape an upstream sent."""
         self._began = True
+        text = _text_alone(answer)
+        if text is not None:
+            self._chunks += bool(text)
+            self._bytes += len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+            return
         usage: object = answer.get("usage")
         if isinstance(usage, dict) and usage and self._read(cast("dict[str, object]", usage)):
             return  # it counts for this too
@@ -105,15 +109,21 @@ def _count(value: object) -> int | None:
     return value if value >= 0 else None
 
 
+def _text_alone(chunk: JsonObject) -> str | None:
+    """The text of a chunk that is nothing else, as nearly all are."""
+    choices: Any = chunk.get("choices")
+    if choices.__class__ is not list or len(choices) != 1 or chunk.get("usage") is not None:
+        return None
+    choice: Any = choices[0]
+    delta: Any = choice.get("delta") if choice.__class__ is dict else None
+    if delta.__class__ is not dict or len(delta) != 1:
+        return None
+    text: Any = delta.get("content")
+    return text if text.__class__ is str else None
+
+
 def _size_of_choice(choice: object) -> int:
     fields: JsonObject = cast("JsonObject", choice) if isinstance(choice, dict) else {}
-    parts: object = fields.get("delta") or fields.get("message")
-    if isinstance(parts, dict) and USUAL.issuperset(
-        cast("JsonObject", parts)
-    ):  # as nearly every chunk and answer has it
-        text = cast("JsonObject", parts).get("content")
-        if isinstance(text, str) and text.isascii():
-            return len(text)
     return _size(fields, NOT_TEXT)
 
 

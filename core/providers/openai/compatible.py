@@ -21,6 +21,7 @@ from core.providers.http.replies import health_of
 from core.providers.openai.config import Settings
 
 if TYPE_CHECKING:
+    from core.platform.addresses import Reach
     from core.providers.http.upstream import UpstreamClient
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
@@ -45,7 +46,7 @@ class OpenAICompatible:
         self._row = settings.row
         self._credentials = credentials or Credentials(settings.credential())
         self._is_renewed = secrets.is_reference(self._credentials.key) and not self._credentials.source
-        self._media_reach = "private" if settings.allow_private_urls else settings.media_reach
+        self._media_reach: Reach = "private" if settings.allow_private_urls else settings.media_reach
         self._upstream = upstream
         self._models = settings.callable_models()
 
