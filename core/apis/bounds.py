@@ -54,8 +54,8 @@ def most_tokens(fields: Mapping[str, Any], parts: int) -> int:
     """
     everywhere = [fields, *_nests(fields)]
     bound, further = _greatest([fields], BOUNDS), _greatest(everywhere, NUMBERS - CHOICES)
-    each = max(bound, further) * max(1, _greatest(everywhere, CHOICES)) * parts
-    return each if bound else -each
+    tokens = max(bound, further) * max(1, _greatest(everywhere, CHOICES)) * parts
+    return tokens if bound else -tokens
 
 
 def count_parts(value: object) -> int:

@@ -58,13 +58,13 @@ class Meter:
         Of an answer that broke before it began there is nothing.
         """
         since = max(self._chunks, -(-self._bytes // BYTES))
-        used = self._reported + since + (0 if self._reported else self._prompt_tokens())
+        tokens = self._reported + since + (0 if self._reported else self._prompt_tokens())
         if self._has_report and not (ending == "left" and since):
-            call.add_tokens(used)
+            call.add_tokens(tokens)
         elif ending != "broken":
-            call.add_unsaid(used)
+            call.add_unsaid(tokens)
         elif self._began:
-            call.add_tokens(used)
+            call.add_tokens(tokens)
         call.observed.add_usage(self._usage)
 
     def _read(self, usage: dict[str, object]) -> bool:
@@ -93,14 +93,14 @@ class Meter:
 
 def _total(usage: Mapping[str, object]) -> int | None:
     """Prompt and completion tokens together; None where it says no number that could be a count."""
-    total, prompt, made = (
+    total, prompt, completion = (
         _count(usage.get("total_tokens")),
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),
     )
-    if total is None and prompt is None and made is None:
+    if total is None and prompt is None and completion is None:
         return None
-    return max(total or 0, (prompt or 0) + (made or 0))
+    return max(total or 0, (prompt or 0) + (completion or 0))
 
 
 def _count(value: object) -> int | None:

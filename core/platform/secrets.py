@@ -60,8 +60,8 @@ class Reference:
         value = text if not self.key else _under(text, self.key)
         value = value.rstrip("\r\n") if isinstance(value, str) else ""
         if not value:
-            where = f"has no text under `{self.key}`" if self.key else "is empty"
-            raise self.place.unavailable(where, final=True)
+            fault = f"has no text under `{self.key}`" if self.key else "is empty"
+            raise self.place.unavailable(fault, final=True)
         return value
 
 

@@ -171,12 +171,14 @@ class Quota:
 
     def _refusal(self, account: Account, remaining: Limits | None = None, requests: int = 1) -> QuotaExceeded:
         """What remains is said of several requests alone: for one it is too little, whatever it is."""
-        there = remaining or Limits(0, None)
-        left = there.requests if requests > 1 else 0
+        limits = remaining or Limits(0, None)
+        available = limits.requests if requests > 1 else 0
         reason = (
-            f": this is {requests} requests, and {left} of {account.limits.requests} are left" if requests > 1 else ""
+            f": this is {requests} requests, and {available} of {account.limits.requests} are left"
+            if requests > 1
+            else ""
         )
-        headers = account.headers(Limits(left, there.tokens))
+        headers = account.headers(Limits(available, limits.tokens))
         return QuotaExceeded(retry_after=account.resets_in, headers=headers, reason=reason)
 
     def _log_shadow_refusal(self, account: Account) -> None:

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 def most_streams(config: QuotaConfig, principal: Principal) -> int | None:
     """Of the caller's roles that have this limit the largest; without such roles the common one. None is no limit."""
-    held = principal.attributes.get("roles", ())
-    limits = [config.roles[role].max_streams for role in held if role in config.roles]
+    roles = principal.attributes.get("roles", ())
+    limits = [config.roles[role].max_streams for role in roles if role in config.roles]
     return max((limit for limit in limits if limit is not None), default=config.max_streams)
 
 

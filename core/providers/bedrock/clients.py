@@ -142,11 +142,11 @@ class AwsClients:
 async def list_pages(pages: AsyncIterable[JsonObject], name: str) -> list[JsonObject]:
     """What the pages of a listing have under `name`; raises AnswerTooLarge for more than people ever make."""
     rows: list[JsonObject] = []
-    left = MOST_PAGES
+    remaining = MOST_PAGES
     async for page in pages:
         rows += page.get(name, [])
-        left -= 1
-        if left < 0 or len(rows) > MOST_ROWS:
+        remaining -= 1
+        if remaining < 0 or len(rows) > MOST_ROWS:
             raise AnswerTooLarge
     return rows
 

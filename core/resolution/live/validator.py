@@ -116,8 +116,8 @@ class RunConfigValidator:
             others = [other for other_api, other in entries if other_api == api and other != name]
             rows = [(kind, row) for kind in manifest(api).kinds for row in await self._resources(kind)]
             names = [*others, *(row.identifier for _, row in rows)]
-            served = {place.provider_id for kind, row in rows for place in _places(kind, row)}
-            if name in served or any(_begins(name, other) for other in names) or any(_begins(o, name) for o in others):
+            users = {place.provider_id for kind, row in rows for place in _places(kind, row)}
+            if name in users or any(_begins(name, other) for other in names) or any(_begins(o, name) for o in others):
                 message = f"`{name}` is in use: names begin with it or are served by it, or it begins as another provider's id"
                 problems.append(Problem("provider_id", f"{message}; choose another"))
         return problems

@@ -45,10 +45,10 @@ def read_conversation(messages: Sequence[JsonObject], source: object) -> Convers
     turns = [read_turn(message, f"messages[{number}]") for number, message in enumerate(messages)]
     has_answer = source == OUTPUT or (source is None and turns[-1].role == "assistant")
     before, answer = (turns[:-1], turns[-1:]) if has_answer else (turns, [])
-    asked = [] if source == OUTPUT else before
-    judgements = [Judgement(piece, INPUT) for piece in _split(asked)]
+    question = [] if source == OUTPUT else before
+    judgements = [Judgement(piece, INPUT) for piece in _split(question)]
     judgements += [Judgement([*_context(before), *piece], OUTPUT) for piece in _split(answer)]
-    return Conversation(judgements, [obstacle for turn in (*asked, *answer) for obstacle in turn.obstacles])
+    return Conversation(judgements, [obstacle for turn in (*question, *answer) for obstacle in turn.obstacles])
 
 
 def _split(turns: Sequence[Turn]) -> list[list[JsonObject]]:

@@ -23,8 +23,8 @@ def further_readings(text: str) -> list[str]:
     """The text without its escapes, if it has any, and its words that have invisible characters, without those."""
     plain = join_surrogates(ESCAPE.sub(lambda escape: chr(int(escape[1] or escape[2], 16)), text))
     words = [word for word in plain.split() if INVISIBLE.search(word)] if INVISIBLE.search(plain) else []
-    shown = " ".join(INVISIBLE.sub("", word.translate(TAGS)) for word in words)
-    return [reading for reading in (plain if plain != text else "", shown) if reading.strip()]
+    visible = " ".join(INVISIBLE.sub("", word.translate(TAGS)) for word in words)
+    return [reading for reading in (plain if plain != text else "", visible) if reading.strip()]
 
 
 def join_surrogates(text: str) -> str:
