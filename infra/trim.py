@@ -31,6 +31,7 @@ UNUSED: Final = (  # what is larger than it is worth
     "cffi",  # cryptography was made with it, and needs its _cffi_backend alone
     "dateutil/rrule.py",
     "dateutil/zoneinfo",
+    "multidict/_multidict_py.py",  # what stands in where nothing was compiled; both processors' wheels are
     "pydantic/mypy.py",
     "pydantic/v1",
     "starlette/config.py",
@@ -46,6 +47,7 @@ UNUSED: Final = (  # what is larger than it is worth
     "starlette/testclient.py",
     "urllib3/contrib/emscripten",
     "urllib3/contrib/socks.py",
+    "yarl/_quoting_py.py",  # likewise
 )
 
 ELF: Final = b"\x7fELF\x02\x01"  # 64 bit, little-endian
