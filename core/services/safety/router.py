@@ -12,7 +12,6 @@ from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, RegistryFactory
-from core.services.safety.conversation import read_conversation
 
 MOST_QUOTED: Final = 40  # characters of what a caller called it
 MOST_NESTED: Final = 4  # judgements inside each other: a caller may register shields and models that make a long chain
@@ -125,6 +124,8 @@ async def _verdict(
     provider: SafetyProvider, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
 ) -> Violation | None:
     """The first violation, if any; raises InvalidRequest for what a strict shield cannot judge."""
+    from core.services.safety.conversation import read_conversation  # late: few of inference's calls are judged
+
     conversation = read_conversation(messages, params.get("source"))
     for judgement in conversation.judgements:
         violation = await provider.run_shield(shield, judgement.messages, {"source": judgement.source} | params)
