@@ -174,6 +174,7 @@ async def test_the_functions_time_is_kept_through_a_long_body(tmp_path: Path) ->
     async with running(upstream):
         document = run_config(upstream.url, {"type": "sqlite", "db_path": str(tmp_path / "r.db")})
         async with client_of(document) as client:
+            await client.get("/v1/models")  # else the listing, which all wait for, would outlive the stack
             transport: Any = client._transport  # its app, to be put in a function
             app = transport.app
 
