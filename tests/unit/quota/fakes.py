@@ -32,8 +32,8 @@ class MemoryCounters:
         self.takes.append(key)
         await self._reached()
         there = self.rows.get(key, Counts())
-        full = below.requests is not None and there.requests >= below.requests
-        if full or (below.tokens is not None and there.tokens >= below.tokens):
+        full = below.requests is not None and max(there.requests, 0) >= below.requests  # a bound of 0 refuses anyway
+        if full or (below.tokens is not None and max(there.tokens, 0) >= below.tokens):
             return Admission(admitted=False, counts=there)
         self.rows[key] = Counts(there.requests + requests, there.tokens + tokens)
         self.expiries[key] = expires
