@@ -16,7 +16,7 @@ class AnswerLimits(BaseModel):
     The default of a whole answer is the embedding of 2048 texts in 1536 dimensions, as numbers.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # it is a part of configs alone
 
     max_bytes: Size = 64 * MIB
     max_event_bytes: Size = 8 * MIB

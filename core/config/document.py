@@ -131,7 +131,7 @@ class RunConfig(Record):
     state: dict[str, Any] = {}
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
-    safety: SafetyConfig = Field(default_factory=SafetyConfig)
+    safety: SafetyConfig = SafetyConfig.model_construct()
     configurations: ConfigurationsConfig | None = None
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)

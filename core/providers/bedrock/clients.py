@@ -54,7 +54,7 @@ class AwsConfig(BaseModel):
     connect_timeout: Annotated[Patience | None, USER] = 60.0
     read_timeout: Annotated[Patience | None, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
-    limits: Limits = AnswerLimits()
+    limits: Limits = AnswerLimits.model_construct()
     session_ttl: Annotated[int, Field(ge=1800, le=43200)] | None = 3600
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import re
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from core.config.answer_limits import AnswerLimits
 
@@ -24,6 +24,8 @@ class RemoteConfig(BaseModel):
     `reach` is where its connections may go, `media_reach` where a URL may lead that a request has and the remote may fetch.
     Neither is a field: what makes a provider of the config knows who has named the place.
     """
+
+    model_config = ConfigDict(defer_build=True)  # a base is never validated itself
 
     _reach: "Reach" = PrivateAttr("operator")
     _media_reach: "Reach" = PrivateAttr("public")

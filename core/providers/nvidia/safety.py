@@ -43,7 +43,7 @@ class Config(RemoteConfig):
     config_id: Annotated[str, Field(min_length=1)] = "self-check"
     timeout: Annotated[Patience, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
-    limits: Limits = AnswerLimits()
+    limits: Limits = AnswerLimits.model_construct()
 
 
 class NemoGuardrails:

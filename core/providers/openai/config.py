@@ -34,7 +34,7 @@ class Settings(RemoteConfig):
     timeout: Annotated[Patience, USER] = 60.0  # seconds without a byte
     connect_timeout: Annotated[Patience, USER] = 5.0  # seconds
     max_connections: int = MOST_CONNECTIONS
-    limits: Limits = AnswerLimits()
+    limits: Limits = AnswerLimits.model_construct()
     model_type: Annotated[ModelType, USER] = "llm"
     embedding_dimension: Annotated[PositiveInt | None, USER] = None
     allowed_models: Annotated[tuple[str, ...] | None, USER] = None

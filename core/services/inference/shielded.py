@@ -16,10 +16,10 @@ from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
-from core.services.inference.refusals import CHAT, COMPLETION, Completion
 
 if TYPE_CHECKING:
     from core.services.inference.answer_text import Answers
+    from core.services.inference.refusals import Completion
 
 WINDOW: Final = 240  # characters of text that a stream holds back until the shields have judged them
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
@@ -27,6 +27,7 @@ TOKEN_IDS: Final = frozenset({"return_token_ids", "return_tokens_as_token_ids"})
 
 type Messages = Sequence[JsonObject]
 type Content = str | list[JsonObject]
+type Form = Callable[[], Completion]
 type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
 
 
@@ -49,16 +50,16 @@ class ShieldedInference:
         self._policy = policy
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return await self._answer(request, CHAT, self._inference.chat_completion)
+        return await self._answer(request, _chat, self._inference.chat_completion)
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
-        return await self._stream(request, CHAT, self._inference.stream_chat_completion)
+        return await self._stream(request, _chat, self._inference.stream_chat_completion)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        return await self._answer(request, COMPLETION, self._inference.completion)
+        return await self._answer(request, _completion, self._inference.completion)
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
-        return await self._stream(request, COMPLETION, self._inference.stream_completion)
+        return await self._stream(request, _completion, self._inference.stream_completion)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         """Vectors say nothing that an output shield could judge. Raises ContentRefused for an input that says too much."""
@@ -69,12 +70,12 @@ class ShieldedInference:
         return await self._inference.embeddings(request)
 
     async def _answer[R: (ChatRequest, CompletionRequest)](
-        self, request: R, form: Completion, ask: Callable[[R], Awaitable[JsonObject]]
+        self, request: R, form: Form, ask: Callable[[R], Awaitable[JsonObject]]
     ) -> JsonObject:
         before, after = await self._shields(request.model)
         refusal = await self._judge_input(before, request)
         if refusal is not None:
-            return form.build_answer(request.model, refusal)
+            return form().build_answer(request.model, refusal)
         if not after:
             return await ask(request)
         from core.services.inference.answer_text import HEAD, Answers, choices_of, index_of
@@ -90,16 +91,16 @@ class ShieldedInference:
             for choice in choices_of(reply):
                 if index_of(choice) == index:
                     choice.clear()
-                    choice.update(form.build_choice(index, refusal))
+                    choice.update(form().build_choice(index, refusal))
         return reply
 
     async def _stream[R: (ChatRequest, CompletionRequest)](
-        self, request: R, form: Completion, ask: Callable[[R], Awaitable[JsonStream]]
+        self, request: R, form: Form, ask: Callable[[R], Awaitable[JsonStream]]
     ) -> JsonStream:
         before, after = await self._shields(request.model)
         refusal = await self._judge_input(before, request)
         if refusal is not None:
-            return form.stream(request.model, refusal)
+            return form().stream(request.model, refusal)
         if not after:
             return await ask(request)
         return self._windows(request, form, await ask(_without_token_ids(request)), after)
@@ -161,7 +162,7 @@ class ShieldedInference:
         return None
 
     async def _windows(
-        self, request: ChatRequest | CompletionRequest, form: Completion, chunks: JsonStream, shields: Sequence[str]
+        self, request: ChatRequest | CompletionRequest, form: Form, chunks: JsonStream, shields: Sequence[str]
     ) -> JsonStream:
         """The chunks, each once its text was judged together with all text before it; a violation ends the stream.
 
@@ -180,14 +181,14 @@ class ShieldedInference:
                     continue
                 violation = await self._judge_answers(shields, request, answers)
                 if violation is not None:
-                    yield form.build_chunk(chunk, *violation)
+                    yield form().build_chunk(chunk, *violation)
                     return
                 for pending in buffer:
                     yield pending
                 buffer, unjudged = [], 0
         violation = await self._judge_answers(shields, request, answers) if unjudged else None
         if violation is not None:
-            yield form.build_chunk(buffer[0], *violation)
+            yield form().build_chunk(buffer[0], *violation)
             buffer = [
                 {name: value for name, value in chunk.items() if name in HEAD}  # the usage, which the caller asked for
                 for chunk in buffer
@@ -205,6 +206,18 @@ class ShieldedInference:
             if refusal is not None:
                 return index, refusal
         return None
+
+
+def _chat() -> "Completion":
+    from core.services.inference.refusals import CHAT  # late: most answers are no refusals
+
+    return CHAT
+
+
+def _completion() -> "Completion":
+    from core.services.inference.refusals import COMPLETION
+
+    return COMPLETION
 
 
 def _without_token_ids[R: (ChatRequest, CompletionRequest)](request: R) -> R:
