@@ -25,12 +25,10 @@ from core.platform.per_loop import PerLoop
 from core.platform.slept import SleepWatch
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
-from core.providers.http.quotes import hide_quotes
 from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object
 from core.providers.http.sockets import socket_factory
 from core.providers.http.upstream_errors import ErrorReport, error_in, error_in_body, for_request, read_body
-from core.providers.http.upstream_failures import UpstreamError, secrets_of
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +233,10 @@ class UpstreamClient:
             return ErrorReport()
 
     def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
-        """What it means; why, the log says."""
+        """What it means; why, the log says. What judges it is imported when there is one."""
+        from core.providers.http.quotes import hide_quotes
+        from core.providers.http.upstream_failures import UpstreamError, secrets_of
+
         remote, credentials, content = self._remote, request.credentials, request.content
         error = UpstreamError(
             remote.provider_id,
