@@ -178,6 +178,7 @@ def test_any_json_is_read(answer: Any) -> None:
 
 def test_a_page_says_nothing_and_half_an_error_is_text() -> None:
     assert read_body(b"\n<html>model not found") == read_body(b"") == ErrorReport()
+    assert read_body(b'{"error": {"message": "half \\ud83d \xff"}}') == ErrorReport("half \ufffd \ufffd")
     assert read_body(b'{"error": ') == ErrorReport('{"error":')
     assert read_body(b"404 page not \xff") == ErrorReport("404 page not \ufffd")
 
@@ -189,6 +190,7 @@ def test_a_page_says_nothing_and_half_an_error_is_text() -> None:
         {"choices": [{"index": 0, "error": None}]},
         {"object": "list", "data": [], "message": "fine"},
         {"status": "success", "rails_status": {}},
+        {"object": "chat.completion.chunk", "message": "note"},
         {},
     ],
 )
@@ -239,6 +241,13 @@ JUDGED: list[tuple[int, Any, type[ApiError], int]] = [
     (405, error("Method Not Allowed"), UpstreamFailed, 502),
     (401, error(), UpstreamFailed, 502),
     (403, error(), UpstreamFailed, 502),
+    (
+        400,
+        error("API key not valid. Please pass a valid API key.", code=400, status="INVALID_ARGUMENT"),
+        UpstreamFailed,
+        502,
+    ),
+    (501, error("This server does not support embeddings. Start it with `--embeddings`"), InvalidRequest, 400),
     (403, error("flagged", code="content_policy_violation"), InvalidRequest, 400),
     (400, error("filtered", code="content_filter"), InvalidRequest, 400),
     (429, error(), UpstreamThrottled, 429),
@@ -275,6 +284,8 @@ JUDGED: list[tuple[int, Any, type[ApiError], int]] = [
     (200, {"detail": "no"}, UpstreamFailed, 502),
     (200, error("The model `m` does not exist"), NotFound, 404),
     (200, error("no", code="invalid_api_key", type=INVALID), UpstreamFailed, 502),
+    (200, error("no", type="invalid_authentication_error"), UpstreamFailed, 502),
+    (200, error("no", code="invalid_image"), InvalidRequest, 400),
     (200, error("no", type="overloaded_error"), UpstreamFailed, 502),
     (200, error("no", code=502), UpstreamFailed, 502),
     (200, error(code=504), UpstreamTimeout, 504),
