@@ -235,7 +235,7 @@ class UpstreamClient:
     def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
         """What it means; why, the log says. What judges it is imported when there is one."""
         from core.providers.http.quotes import hide_quotes
-        from core.providers.http.upstream_failures import UpstreamError, secrets_of
+        from core.providers.http.upstream_failures import OF_CLIENTS, UpstreamError, secrets_of
 
         remote, credentials, content = self._remote, request.credentials, request.content
         error = UpstreamError(
@@ -248,7 +248,9 @@ class UpstreamClient:
             secrets_of(credentials.key, remote.headers, userinfo_of(remote.base_url)),
         )
         reason = hide_quotes(error.reason, content)
-        level = logging.ERROR if error.is_operators else logging.WARNING
+        failure = error.failure()
+        is_operators = isinstance(failure, UpstreamFailed) and error.true_status in OF_CLIENTS
+        level = logging.ERROR if is_operators else logging.WARNING
         log.log(
             level,
             "provider %s answered %d%s%s",
@@ -257,7 +259,7 @@ class UpstreamClient:
             f": {reason}" if reason else "",
             for_request(),
         )
-        return error.failure()
+        return failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,10 @@ class _Request:
     @property
     def content(self) -> JsonObject:
         """What the body says: read again where an error is judged, which is seldom."""
-        return json_reader.read_object(self.body or b"{}", allow_nan=True)
+        try:
+            return json_reader.read_object(self.body or b"{}", allow_nan=True)
+        except ValueError:  # it is nested deeper than is read
+            return {}
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value

@@ -100,12 +100,6 @@ class UpstreamError:
         """The message, for people to read."""
         return clean_message(self.report.message, self.secrets)
 
-    @property
-    def is_operators(self) -> bool:
-        """Whether only the operator can mend it: the account, the key or the URL."""
-        status = self.true_status
-        return not self.source and (self._refuses_key(status) or status in ABSENT or self._is_spent(status))
-
     def _names(self, *names: str) -> dict[str, str]:
         """What the body has of them."""
         texts = {name: clean_message(getattr(self.report, name), self.secrets) for name in names}
