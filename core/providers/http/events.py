@@ -176,11 +176,10 @@ class _Lines:
         return line if self._begun else line.removeprefix(BOM)
 
     def _with_line_feeds(self, chunk: bytes) -> bytes:
-        if self._after_cr:  # what may follow belongs to the same end of a line
-            chunk = chunk.removeprefix(b"\n")
+        rest = chunk.removeprefix(b"\n") if self._after_cr else chunk  # a CR and what follows may be one end of a line
         if chunk:
-            self._after_cr = chunk.endswith(b"\r")
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            self._after_cr = rest.endswith(b"\r")
+        return rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _too_long(failure: Failure) -> UpstreamFailed:

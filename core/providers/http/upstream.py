@@ -38,7 +38,6 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 MOST_LISTING: Final = 16 * 1024 * 1024  # bytes of the answer to a GET
 MOST_REFUSAL: Final = 64 * 1024  # bytes of an error's body; of a longer one nothing is told
 OPENING: Final = ord("{")
-NO_CHUNKS: Final = frozenset({b"", b"[DONE]"})
 FIELDS: Final = (b"data", b"event:", b"id:", b"retry:", b":")
 """How a stream of events begins."""
 WAITS: Final = ("retry-after", "retry-after-ms")

@@ -16,12 +16,13 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
+from core.frame.tracing import REQUEST_ID
 from core.platform.json_values import to_object
 from core.providers.http.error_words import says_mistake, says_spent, says_too_long
 from core.providers.http.quotes import hide_quotes
 from core.providers.http.replies import retry_after_header
 from core.providers.http.upstream_errors import ErrorReport, clean_message, error_in, read_body, read_report
-from core.providers.http.upstream_failures import UpstreamError
+from core.providers.http.upstream_failures import UpstreamError, secrets_of
 
 INVALID = "invalid_request_error"
 JSON = st.recursive(
@@ -319,6 +320,48 @@ def test_code_type_and_param_are_the_upstreams_where_the_mistake_is_the_callers(
         404, {"object": "error", "message": "The model `m` does not exist.", "type": "NotFoundError", "code": 404}
     )
     assert (missing.code, missing.type, missing.param) == ("model_not_found", "NotFoundError", "model")
+
+
+def test_a_failure_says_where_its_reason_is_and_a_key_that_may_be_renewed_is_told() -> None:
+    token = REQUEST_ID.set("req_1")
+    try:
+        broken, silent, late = failure(500, error("out of memory")), failure(500, None), failure(200, error("no"))
+    finally:
+        REQUEST_ID.reset(token)
+    assert broken.message == (
+        "Provider `v` failed with HTTP status 500. The operator's log has the reason under request `req_1`."
+    )
+    assert silent.message == failure(500, None).message == "Provider `v` failed with HTTP status 500."
+    assert late.message.startswith("Provider `v` sent an error in the place of an answer.")
+    told = [getattr(failure(status, error(words)), "unauthorized", None) for status, words in KEYS]
+    assert told == [True, False, True, None]
+
+
+KEYS = [(401, "no"), (403, "no"), (400, "Incorrect API key provided"), (400, "no")]
+
+
+def test_secrets_are_those_of_a_key_and_the_longest_goes_first() -> None:
+    headers = {
+        "x-api-key": "header-key",
+        "ocp-apim-subscription-key": "azure-key",
+        "accept": "text/plain",
+        "authorization": "Basic b64",
+    }
+    secrets = secrets_of("the-key", headers, "me:password")
+    assert {"the-key", "header-key", "azure-key", "b64", "password", "me:password"} <= set(secrets)
+    assert "text/plain" not in secrets
+    assert list(secrets) == sorted(secrets, key=len, reverse=True)
+
+
+def test_errors_within_errors_have_an_end() -> None:
+    report: Any = "deep"
+    for _ in range(100):
+        report = {"error": report}
+    assert read_report(report) == read_report([[[[[[["deep"]]]]]]]) == ErrorReport()
+    text = "deep"
+    for _ in range(9):
+        text = json.dumps({"message": text})
+    assert read_report(text).message.startswith("{")
 
 
 def test_what_it_says_is_bounded_and_clean() -> None:
