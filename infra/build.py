@@ -22,6 +22,7 @@ from infra import bytecode, precompile
 from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
 from infra.external import ExternalPackages, copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
+from infra.modules import pack
 from infra.needs import Needs, needs
 from infra.rewrite import rewrite
 from infra.sdk_data import ONLY_WITH, trim_sdk_data
@@ -128,6 +129,7 @@ def build(request: BuildRequest) -> BuildResult:
     subprocess.run(
         [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(request.out)], check=True
     )
+    pack(request.out, {"core", *(name for dependency in dependencies for name in dependency.modules)})
     _fix_modes_and_times(request.out)
     return BuildResult(run_config, needed, dependencies, _warn(external))
 
