@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 import zipfile
 
-from infra.modules import FILE, read_places
+from core.runtime.packed import FILE
+from infra.modules import read_places
 
 TIME: Final = (2020, 1, 1, 0, 0, 0)
 UNIX: Final = 3  # create_system: modes are in the upper half of external_attr

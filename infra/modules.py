@@ -1,4 +1,4 @@
-"""The byte code of a package's modules in one file, which core/runtime/coldstart.py imports from.
+"""The byte code of a package's modules in one file, which core/runtime/packed.py imports from.
 
 Hundreds of small files are looked for, opened and read one by one at every cold start, and each is compressed for itself.
 The file is the length of its index in four bytes, the index, and one module's code after the other.
@@ -9,9 +9,8 @@ import marshal
 from pathlib import Path
 from typing import Final
 
-from core.runtime.coldstart import LENGTH_BYTES, Place, read_index
+from core.runtime.packed import FILE, LENGTH_BYTES, Place, read_index
 
-FILE: Final = "modules.bin"
 AS_FILES: Final = (
     # what is imported before the file is read
     "functions/*",
@@ -62,12 +61,12 @@ def pack(folder: Path, names: Collection[str]) -> None:
 
 def read_places(folder: Path) -> Mapping[str, Place]:
     """Where each module is in the file of a package; none where it has no such file."""
-    return read_index(folder / FILE)[1] if (folder / FILE).exists() else {}
+    return read_index(str(folder))[1] if (folder / FILE).exists() else {}
 
 
 def read_code(folder: Path, name: str) -> bytes:
     """A module's code, marshalled; raises KeyError."""
-    begin, index = read_index(folder / FILE)
+    begin, index = read_index(str(folder))
     offset, length, _ = index[name]
     return (folder / FILE).read_bytes()[begin + offset : begin + offset + length]
 
