@@ -62,10 +62,10 @@ class PackedModules:
         """None, too, for the rest of a package that was imported from another place."""
         del target
         place = self._index.get(name)
-        if place is None or not all(parent.startswith(self._folder) for parent in path or ()):
+        stem = f"{self._folder}/{name.replace('.', '/')}"
+        if place is None or (path is not None and stem.rpartition("/")[0] not in path):
             return None
         offset, length, is_package = place
-        stem = f"{self._folder}/{name.replace('.', '/')}"
         origin = f"{stem}/__init__.pyc" if is_package else f"{stem}.pyc"
         loader = PackedLoader(name, origin, self._file, (length, self._begin + offset))
         spec = ModuleSpec(name, loader, origin=origin, is_package=is_package)

@@ -20,10 +20,19 @@ def heard(source, *names):
         anew.append(source)
     run(source, *names)
 dataclasses.exec = heard
+import builtins
+compile_ = builtins.compile
+def heard_compile(source, filename, *more, **options):
+    if str(filename).startswith("<attrs"):
+        anew.append(source)
+    return compile_(source, filename, *more, **options)
+builtins.compile = heard_compile
 off = not gc.isenabled()
 import importlib
 importlib.import_module(sys.argv[2])
 loaded = sorted(sys.modules)
+from core.runtime.packed import PUT_OFF
+executed = [name for name in PUT_OFF if "__getattr__" not in vars(sys.modules[name])]
 http = sys.modules.get("aiohttp.connector")
 tls = type(http._SSL_CONTEXT_VERIFIED).__name__ if http else None
 from aiobotocore.session import get_session
@@ -33,7 +42,7 @@ import asyncio
 async def documented():
     async with get_session().create_client("dynamodb") as client:
         return client.get_item.__doc__
-print(json.dumps({"anew": anew, "off": off, "on": gc.isenabled(), "loaded": loaded, "tls": tls, "plugins": list(get_plugins()),
+print(json.dumps({"anew": anew, "off": off, "on": gc.isenabled(), "loaded": loaded, "executed": executed, "tls": tls, "plugins": list(get_plugins()),
                   "config": CoreConfig(title="a"), "documented": asyncio.run(documented())}))
 """
 NEVER = {"botocore.docs.client", "botocore.docs.service"}
@@ -53,6 +62,13 @@ def told(package: Path, module: str, **variables: str) -> dict[str, Any]:
 def test_no_data_class_is_compiled_and_no_garbage_looked_for(packages: dict[str, Path], module: str) -> None:
     found = told(packages[module], module)
     assert (found["anew"], found["off"], found["on"]) == ([], True, True)
+
+
+@every_function
+def test_what_nobody_asks_at_a_start_is_not_executed(packages: dict[str, Path], module: str) -> None:
+    found = told(packages[module], module)
+    assert set(found["executed"]) <= ({"http.client", "tempfile"} if module == "inference" else set())
+    assert not {"starlette.formparsers", "urllib3.contrib.pyopenssl"} & set(found["loaded"])
 
 
 @every_function
