@@ -24,6 +24,7 @@ AS_FILES: Final = (
     "starlette/**/*",
     "typing_extensions.pyc",
 )
+WITHOUT_REFERENCES: Final = 2  # which marshal makes of what this process happens to use twice: builds would differ
 HEADER_BYTES: Final = 16  # of a .pyc: https://peps.python.org/pep-0552/
 
 
@@ -50,7 +51,7 @@ def pack(folder: Path, names: Collection[str]) -> None:
         index[".".join(parts[:-1] if is_package else parts)] = (offset, len(code), is_package)
         codes.append(code)
         offset += len(code)
-    head = marshal.dumps(index)
+    head = marshal.dumps(index, WITHOUT_REFERENCES)
     (folder / FILE).write_bytes(b"".join((len(head).to_bytes(LENGTH_BYTES, "little"), head, *codes)))
     for path in paths:
         path.unlink()

@@ -12,7 +12,7 @@ import os
 import sys
 from threading import RLock
 from types import CodeType, ModuleType
-from typing import Final
+from typing import Final, override
 
 FILE: Final = "modules.bin"
 LENGTH_BYTES: Final = 4
@@ -42,6 +42,7 @@ class PackedLoader(SourcelessFileLoader):
         self._file = file
         self._place = place
 
+    @override
     def get_code(self, fullname: str) -> CodeType:
         """Reads without a position that threads would share."""
         del fullname
