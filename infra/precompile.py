@@ -43,8 +43,10 @@ class CompilationRecorder:
         """Record every regular expression, and the methods of every data class and every class of `attrs`.
 
         None has a hook, but all look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`,
-        and `attrs`, as all else, `compile`.
+        and `attrs`, as all else, `compile` and `hash`.
         """
+        from core.runtime.coldstart import hash_name
+
         original, compiler.__dict__["_sre"] = compiler.compile, self
 
         def compile_(pattern: object, flags: int = 0) -> object:
@@ -63,10 +65,13 @@ class CompilationRecorder:
                 self.methods[source] = code
             return code
 
-        compile_source = builtins.compile
+        def hash_(value: object) -> int:
+            return hash_name(value) if isinstance(value, str) and value.startswith(ATTRS) else hash_value(value)
+
+        compile_source, hash_value = builtins.compile, builtins.hash
         compiler.compile = compile_
         import_module("dataclasses").__dict__["exec"] = run
-        builtins.__dict__["compile"] = compile_script
+        builtins.__dict__.update(compile=compile_script, hash=hash_)
 
 
 def main(file: Path, modules: list[str]) -> None:

@@ -53,14 +53,14 @@ WHOLE: Final = {
 }
 # 40 classes of aiohttp, whose methods attrs writes as source and compiles at every start.
 COMPILED_BEFORE: Final = """\
-    from core.runtime.coldstart import compiled
+import linecache
 
-    bytecode = compiled(script) or compile(script, filename, "exec")
+from core.runtime.coldstart import compile_script as compile, hash_name as hash
 """
 # Forms are read by core/web; these want a library that is not locked, and import much of Python's own.
 NO_FORMS: Final = "FormParser = MultiPartException = MultiPartParser = None\n"
 PARTS: Final = {
-    "attr/_make.py": ('    bytecode = compile(script, filename, "exec")\n', COMPILED_BEFORE),
+    "attr/_make.py": ("import linecache\n", COMPILED_BEFORE),
     "pydantic_core/core_schema.py": ("    from typing import TypedDict\n", PLAIN_DICTS),
     "starlette/requests.py": (
         "from starlette.formparsers import FormParser, MultiPartException, MultiPartParser\n",

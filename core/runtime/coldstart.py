@@ -25,6 +25,7 @@ compiler: Final[Any] = import_module("re._compiler")
 FILE: Final = Path(__file__).with_name("precompiled.bin")
 MADE_BY: Final[tuple[Any, ...]] = (sys.implementation.cache_tag, sre.MAGIC)
 
+LARGEST_HASH: Final = sys.hash_info.modulus
 _methods: dict[str, bytes] = {}
 
 type Pattern = tuple[str | bytes, int]
@@ -51,17 +52,22 @@ def end() -> None:
         gc.enable()
 
 
-def compiled(source: str) -> CodeType | None:
-    """What `source` was compiled to, where it was: `attrs` asks too, by infra/rewrite.py."""
+def compile_script(source: str, filename: str, mode: str) -> CodeType:
+    """As `compile`, for what `dataclasses` and `attrs` write; the latter asks for it by infra/rewrite.py."""
     code = _methods.get(source)
-    return None if code is None else marshal.loads(code)  # noqa: S302 - ours
+    return compile(source, filename, mode) if code is None else marshal.loads(code)  # noqa: S302 - ours
+
+
+def hash_name(name: str) -> int:
+    """What `attrs` writes into its scripts: the same in all processes, so that they were compiled before."""
+    return int.from_bytes(name.encode()) % LARGEST_HASH
 
 
 def _use_methods() -> None:
     """By their source, which `dataclasses` hands to the `exec` that it finds."""
 
     def run(source: str, *names: dict[str, Any]) -> None:
-        exec(compiled(source) or source, *names)  # noqa: S102 - what `dataclasses` wrote, as it would itself
+        exec(compile_script(source, "<string>", "exec"), *names)  # noqa: S102 - what `dataclasses` wrote, as it would itself
 
     dataclasses.__dict__["exec"] = run
 
