@@ -14,9 +14,10 @@ INVISIBLE: Final = re.compile(
 )
 TAGS: Final = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}  # ASCII that no font shows, and models read
 WORD: Final = re.compile(r"(?:\S|[\x1c-\x1f\x85])+")  # those controls are spaces to Python, and nothing to the eye
+BACKSLASH: Final = r"(?:u005[cC]|x5[cC])"  # escaped; what follows it may be an escape by it
 ESCAPE: Final = re.compile(  # of JSON, and of programs; however often escaped: a run is tried once
-    r"(?<!\\)\\++(?:(?:u005[cC]|x5[cC])\\*+)*"  # which are backslashes
-    r"(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|u\{0*+([0-9a-fA-F]{1,5})\}|U000([0-9a-fA-F]{5})|([/b]))"
+    rf"(?<!\\)\\++(?:{BACKSLASH}\\*+)*+"
+    r"(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|u\{0*+([0-9a-fA-F]{1,5})\}|U000([0-9a-fA-F]{5})|([/b]))?"
 )
 SHORT: Final = {"/": "/", "b": "\b"}
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -36,7 +37,9 @@ def further_readings(text: str) -> list[str]:
 
 
 def _unescape(escape: re.Match[str]) -> str:
-    text: str = escape[escape.lastindex or 0]
+    if escape.lastindex is None:
+        return escape[0] if escape[0].strip("\\") == "" else "\\"
+    text: str = escape[escape.lastindex]
     return SHORT[text] if escape[5] else chr(int(text, 16))
 
 
