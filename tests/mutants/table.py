@@ -51,7 +51,6 @@ TABLE: Final = (
     ),
     Row("core.resolution.callers_parts", ("tests/attack/test_registered_providers.py", "tests/attack/test_urls.py")),
     Row("core.web.origins", ("tests/attack/test_browsers.py",)),
-    Row("core.cli.iam.table", ("tests/unit/cli/test_iam.py", "tests/attack/test_template.py")),
     Row("core.web.uploads", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.multipart", ("tests/unit/web/test_uploads.py",)),
     Row("core.web.byte_answers", ("tests/unit/web/test_byte_answers.py",)),
