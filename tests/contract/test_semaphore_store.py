@@ -1,7 +1,9 @@
 """What SemaphoreStore promises, over both adapters."""
 
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
+import sqlite3
 
 from aiohttp.test_utils import unused_port
 import pytest
@@ -82,6 +84,15 @@ async def test_a_table_of_before_streams_were_limited_limits_them_and_keeps_its_
     taken = await counters.take("k", tokens=1, below=Limit(5, None), expires=4_000_000_000)
     assert taken == Admission(admitted=True, counts=Counts(5, 71))
     await counters.close()
+
+
+async def test_what_has_ended_does_not_stay_in_the_file(tmp_path: Path) -> None:
+    place = str(tmp_path / "store.db")
+    async with Semaphores(place).opened() as store:
+        for number in range(20):
+            await acquire(store, f"h{number}", key=f"k{number}", now=100 * number)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT holder FROM semaphores").fetchall() == [("h19",)]
 
 
 async def test_many_processes_hold_exactly_the_limit(semaphores: Semaphores, crew: Crew) -> None:
