@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 TEXT: Final = "tag:yaml.org,2002:str"
 TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+MAPPING: Final = "tag:yaml.org,2002:map"
 MERGE: Final = "tag:yaml.org,2002:merge"
 MOST_VALUES: Final = 100_000  # with every alias written out: a page of aliases of aliases stands for billions
 OF_AN_ENTRY: Final = frozenset({"provider_id", "provider_type", "config"})
@@ -83,7 +84,7 @@ def _flaw(node: "Node") -> str | None:
     """Why nothing of the document can be read, None where it can."""
     if _size(node, {}) > MOST_VALUES:
         return f"the document's aliases stand for more than {MOST_VALUES} values, or for themselves"
-    pairs = cast("list[tuple[Node, Node]]", node.value) if node.id == "mapping" else []
+    pairs = cast("list[tuple[Node, Node]]", node.value) if node.tag == MAPPING else []
     margin = {str(key.value): key.start_mark.line + 1 for key, _ in reversed(pairs)}
     misplaced = OF_AN_ENTRY & margin.keys()
     if "providers" in margin and misplaced:
@@ -94,7 +95,7 @@ def _flaw(node: "Node") -> str | None:
 
 def _size(node: "Node", sizes: dict[int, int]) -> int:
     """How many values `node` stands for, aliases written out; one within itself stands for too many."""
-    if node.id == "scalar":
+    if isinstance(node.value, str):
         return 1
     if id(node) not in sizes:
         sizes[id(node)] = MOST_VALUES  # while it is looked into
