@@ -13,7 +13,7 @@ import pytest
 from core.apis.inference import ChatRequest
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.content import DOCUMENTS, IMAGES
+from core.providers.bedrock.converse.media import DOCUMENTS, IMAGES
 from core.providers.bedrock.converse.options import EFFORTS, STREAMED_GUARDRAIL
 from core.providers.bedrock.converse.reply import FINISH_REASONS, MALFORMED
 from core.providers.bedrock.converse.request import to_converse

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
-from core.providers.bedrock.converse.content import bytes_of, tell_apart, to_blocks, with_cache_point
+from core.providers.bedrock.converse.content import tell_apart, to_blocks, with_cache_point
 from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 INSTRUCTIONS: Final = frozenset({"text"})
@@ -90,6 +90,8 @@ def _thinking(block: JsonObject, path: str) -> list[JsonObject]:
         case {"type": "thinking", "thinking": str()}:
             return []
         case {"type": "redacted_thinking", "data": str(data)}:
+            from core.providers.bedrock.converse.media import bytes_of
+
             return [{"reasoningContent": {"redactedContent": bytes_of(data, f"{path}.data")}}]
         case _:
             raise invalid_field(
