@@ -23,7 +23,7 @@ from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
 from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.converse.reply import from_converse
-from core.providers.bedrock.converse.request import to_converse
+from core.providers.bedrock.converse.request import text_taken_from, to_converse
 from core.providers.bedrock.converse.stream import ConverseChunks
 from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
 from core.providers.bedrock.errors import translate_errors
@@ -215,7 +215,12 @@ class BedrockOverOpenAI(Bedrock):
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:
-    return {"model": request.model, "created": int(time.time()), "id": f"chatcmpl-{uuid4().hex}"}
+    return {
+        "model": request.model,
+        "created": int(time.time()),
+        "id": f"chatcmpl-{uuid4().hex}",
+        "text": text_taken_from(request),
+    }
 
 
 def _no_completions(request: CompletionRequest) -> InvalidRequest:

@@ -35,9 +35,27 @@ DOCUMENTS: Final = {
     "text/plain": "txt",
 }
 EXTENSIONS: Final = frozenset(DOCUMENTS.values())
-PLAIN: Final = re.compile(r"|text/.*|application/(octet-stream|(.*\+)?(json|xml)|(x-)?(yaml|javascript|ndjson|toml|sh|sql))")
+PLAIN: Final = re.compile(
+    r"|text/.*|application/(octet-stream|(.*\+)?(json|xml)|(x-)?(yaml|javascript|ndjson|toml|sh|sql))"
+)
 """Labels of what may be read as plain text, if it is text."""
-AUDIO: Final = ("aac", "flac", "m4a", "mka", "mkv", "mp3", "mp4", "mpeg", "mpga", "ogg", "opus", "pcm", "wav", "webm", "x-aac")
+AUDIO: Final = (
+    "aac",
+    "flac",
+    "m4a",
+    "mka",
+    "mkv",
+    "mp3",
+    "mp4",
+    "mpeg",
+    "mpga",
+    "ogg",
+    "opus",
+    "pcm",
+    "wav",
+    "webm",
+    "x-aac",
+)
 SOUNDS: Final[Mapping[str, re.Pattern[bytes]]] = {
     "wav": re.compile(rb"RIFF....WAVE", re.DOTALL),
     "mp3": re.compile(rb"ID3|\xff[\xfb\xf3\xf2]"),
@@ -117,7 +135,9 @@ def to_audio(part: JsonObject, path: str) -> JsonObject:
     audio_path = f"{path}.input_audio"
     audio = object_at(part.get("input_audio"), audio_path)
     data = text_at(audio.get("data"), f"{audio_path}.data")
-    _, content, _ = _data_url(data, f"{audio_path}.data") if _has_scheme(data) else ("", bytes_of(data, audio_path), True)
+    _, content, _ = (
+        _data_url(data, f"{audio_path}.data") if _has_scheme(data) else ("", bytes_of(data, audio_path), True)
+    )
     label = audio.get("format")
     kind = _kind_in(SOUNDS, content) or (label.lower() if isinstance(label, str) else "")
     if kind not in AUDIO:

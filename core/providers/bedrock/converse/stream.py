@@ -3,10 +3,13 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html.
 """
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, usage_of
+from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, tier_of, usage_of
+
+if TYPE_CHECKING:
+    from core.providers.bedrock.converse.answer_text import AnswerText
 
 
 class ConverseChunks:
@@ -15,10 +18,19 @@ class ConverseChunks:
     Memory grows with the number of blocks, not with their length, but for reasoning that its provider encrypted.
     """
 
-    def __init__(self, *, model: str, created: int, id: str, usage: bool = True) -> None:  # noqa: A002 - OpenAI's name
-        """`created` in Unix seconds; `usage` asks for the counts as the last chunk."""
+    def __init__(
+        self,
+        *,
+        model: str,
+        created: int,
+        id: str,  # noqa: A002 - OpenAI's name
+        usage: bool = True,
+        text: "AnswerText | None" = None,
+    ) -> None:
+        """`created` in Unix seconds; `usage` asks for the counts as the last chunk; `text` is as in `from_converse`."""
         self._head: JsonObject = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._usage = usage
+        self._text = text
         self._calls: dict[int, int] = {}
         self._thoughts: dict[int, int] = {}
         self._without_arguments: set[int] = set()
@@ -43,7 +55,7 @@ class ConverseChunks:
 
     def _event(self, name: str, content: Any) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
         handle = self._handlers.get(name)
-        if handle is None:
+        if handle is None or (self._text is not None and self._text.stopped and name.startswith("contentBlock")):
             return []
         if not isinstance(content, dict):
             raise shape_failure("an event that is not an object")
@@ -69,6 +81,7 @@ class ConverseChunks:
     def _block_delta(self, event: JsonObject) -> list[JsonObject]:
         match event:
             case {"delta": {"text": str(text)}}:
+                text = text if self._text is None else self._text.feed(text)
                 return self._chunk({"content": text}) if text else []
             case {"delta": {"toolUse": {"input": str(arguments)}}, "contentBlockIndex": int(block)}:
                 return self._arguments(block, arguments) if arguments else []
@@ -113,10 +126,16 @@ class ConverseChunks:
     def _message_stop(self, event: JsonObject) -> list[JsonObject]:
         reason = finish_reason_of(event.get("stopReason"))
         self.finished = True
-        return self._chunk({}, reason)
+        if self._text is None:
+            return self._chunk({}, reason)
+        rest = self._text.end()
+        reason = "stop" if self._text.stopped and reason != "content_filter" else reason
+        return [*(self._chunk({"content": rest}) if rest else []), *self._chunk({}, reason)]
 
     def _metadata(self, event: JsonObject) -> list[JsonObject]:
-        return [self._head | {"choices": [], "usage": usage_of(event.get("usage"))}] if self._usage else []
+        if not self._usage:
+            return []
+        return [self._head | {"choices": [], "usage": usage_of(event.get("usage"))} | tier_of(event)]
 
     def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> list[JsonObject]:
         return [self._head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}]
