@@ -16,6 +16,8 @@ from functools import lru_cache
 import re
 from typing import Final
 
+from core.providers.bedrock.converse.aliases import NAME
+
 MOST_REMEMBERED: Final = 256  # models
 ALL_CHOICES: Final = frozenset({"auto", "any", "tool"})
 EVERYWHERE: Final = frozenset({"system", "messages", "tools"})
@@ -41,11 +43,13 @@ class Family:
     streams_tools: bool = True
     choices: frozenset[str] = ALL_CHOICES  # of Converse's toolChoice; auto is what no choice means
     forces_while_thinking: bool = True  # any and tool are taken while it thinks
+    call_ids: str = NAME  # those it takes back; Converse takes `.` and `:` too, Claude does not
     one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
     strict_tools: bool = True
     beside_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in the turn of a toolResult
     in_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in a toolResult
     json_results: bool = False  # a toolResult is json, not text
+    plain_schemas: bool = False  # of tools: without references, and with little at their top
     images: bool = True
     documents: bool = True
     reasoning: bool = True  # takes its reasoningContent back
@@ -95,12 +99,14 @@ NOVA: Final = replace(
     cache_points=frozenset({"system", "messages"}),
     strict_tools=False,
     json_schema=False,
+    plain_schemas=True,
     top_k="inferenceConfig.topK",
 )
 LLAMA: Final = replace(
     OTHER,
     name="llama",
     streams_tools=False,
+    plain_schemas=True,
     choices=UNFORCED,
     beside_results=ALONE,
     strict_tools=False,
@@ -130,7 +136,9 @@ TITAN: Final = replace(TEXT, name="titan", system=False, tools=False, strict_too
 WRITER: Final = replace(
     TEXT, name="writer", choices=UNFORCED, beside_results=ALONE, strict_tools=False, json_schema=False
 )
-OPEN: Final = replace(OTHER, name="open", starts_with_assistant=True, in_results=frozenset({"text"}))
+OPEN: Final = replace(
+    OTHER, name="open", call_ids=r"[a-zA-Z0-9_.:-]{1,64}", starts_with_assistant=True, in_results=frozenset({"text"})
+)
 
 # By the vendor in a model's id, what the rest of it begins with, as a regular expression: the first that fits.
 FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
