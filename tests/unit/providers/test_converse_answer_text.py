@@ -115,7 +115,7 @@ def both(blocks: list[JsonObject], stop: str, reason: str = "tool_use") -> tuple
     ("blocks", "reason", "wanted"),
     [
         ([{"text": "I think END more"}, CALL], "tool_use", ("I think ", False, "stop")),
-        ([CALL, {"text": "I think END"}], "max_tokens", ("I think ", True, "stop")),
+        ([CALL, {"text": "I think END"}], "max_tokens", ("I think ", True, "tool_calls")),
         ([{"text": "I think EN"}, {"text": "D."}], "end_turn", ("I think ", False, "stop")),
         ([{"text": "I think"}, CALL], "tool_use", ("I think", True, "tool_calls")),
         ([{"text": "blocked END"}], "guardrail_intervened", ("blocked ", False, "content_filter")),

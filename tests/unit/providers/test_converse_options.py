@@ -65,13 +65,10 @@ def test_what_nobody_here_knows_is_the_models_and_the_explicit_fields_win() -> N
     [
         ("audio", {"voice": "alloy"}),
         ("frequency_penalty", 0.5),
-        ("function_call", "auto"),
-        ("functions", [{"name": "f"}]),
         ("logit_bias", {"1": 5}),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),
         ("n", 2),
-        ("parallel_tool_calls", False),
         ("moderation", {"model": "omni"}),
         ("presence_penalty", -1),
         ("top_logprobs", 3),

@@ -41,6 +41,10 @@ class AnswerText:
         rest, self._rest = self._unfence(self._rest), ""
         return rest + (self._fence.end() if self._fence else "")
 
+    def finish_reason(self, reason: str) -> str:
+        """What a filter did to an answer is worth more than that it stopped."""
+        return "stop" if self.stopped and reason != "content_filter" else reason
+
     def _unfence(self, text: str) -> str:
         return self._fence.feed(text) if self._fence else text
 

@@ -16,6 +16,8 @@ from functools import lru_cache
 import re
 from typing import Final
 
+from core.providers.bedrock.converse.aliases import NAME
+
 MOST_REMEMBERED: Final = 256  # models
 ALL_CHOICES: Final = frozenset({"auto", "any", "tool"})
 EVERYWHERE: Final = frozenset({"system", "messages", "tools"})
@@ -53,11 +55,13 @@ class Family:
     streams_tools: bool = True
     choices: frozenset[str] = ALL_CHOICES  # of Converse's toolChoice; auto is what no choice means
     forces_while_thinking: bool = True  # any and tool are taken while it thinks
+    call_ids: str = NAME  # those it takes back; Converse takes `.` and `:` too, Claude does not
     one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
     strict_tools: bool = True
     beside_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in the turn of a toolResult
     in_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in a toolResult
     json_results: bool = False  # a toolResult is json, not text
+    plain_schemas: bool = False  # of tools: without references, and with little at their top
     images: bool = True
     documents: bool = True
     reasoning: bool = True  # takes its reasoningContent back
@@ -69,8 +73,8 @@ class Family:
     json_schema: bool = True  # takes outputConfig.textFormat
     thinks: Thinks = Thinks.EFFORT
     xhigh: bool = True  # an effort between high and max
-    audio: bool = False
-    video: bool = False
+    audio: bool = True
+    video: bool = True
     tiers: bool = False  # has other service tiers than the usual one
     top_k: str | None = "top_k"  # its path among the model's own fields, if it has one
 
@@ -78,7 +82,14 @@ class Family:
 UNKNOWN: Final = Family()
 # What only Claude has is taken away from the others once.
 OTHER: Final = replace(
-    UNKNOWN, ends_with_assistant=False, reasoning=False, cache_points=frozenset(), thinks=Thinks.NO, top_k=None
+    UNKNOWN,
+    ends_with_assistant=False,
+    reasoning=False,
+    cache_points=frozenset(),
+    thinks=Thinks.NO,
+    audio=False,
+    video=False,
+    top_k=None,
 )
 TEXT: Final = replace(OTHER, images=False, in_results=frozenset({"text"}))
 ALONE: Final[frozenset[str]] = frozenset()  # nothing may stand beside a result
@@ -96,6 +107,8 @@ CLAUDE: Final = replace(
     blank_stops=False,
     thinks=Thinks.ADAPTIVE,
     xhigh=False,
+    audio=False,
+    video=False,
 )
 CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE, json_schema=False, xhigh=True)
 CLAUDE_5_1: Final = replace(CLAUDE_4_7, name="claude-5.1", choices=frozenset({"auto"}))
@@ -117,6 +130,7 @@ NOVA: Final = replace(
     most_stops=4,
     video=True,
     tiers=True,
+    plain_schemas=True,
     top_k="inferenceConfig.topK",
 )
 NOVA_2: Final = replace(NOVA, name="nova-2", thinks=Thinks.NOVA)
@@ -124,6 +138,7 @@ LLAMA: Final = replace(
     OTHER,
     name="llama",
     streams_tools=False,
+    plain_schemas=True,
     choices=UNFORCED,
     beside_results=ALONE,
     strict_tools=False,
@@ -182,6 +197,7 @@ WRITER: Final = replace(
 OPEN: Final = replace(
     OTHER,
     name="open",
+    call_ids=r"[a-zA-Z0-9_.:-]{1,64}",
     starts_with_assistant=True,
     in_results=frozenset({"text"}),
     stop_sequences=False,

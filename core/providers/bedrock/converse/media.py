@@ -6,13 +6,15 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock
 
 from base64 import b64decode
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import re
 from typing import Any, Final
 from urllib.parse import unquote, unquote_to_bytes
 
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
+from core.platform.json_values import is_list
+from core.providers.bedrock.converse.families import Family
 from core.providers.http.fields import invalid_field, object_at, text_at
 from core.providers.http.media_types import image_kind
 
@@ -153,6 +155,17 @@ def to_video(part: JsonObject, path: str) -> JsonObject:
     if not kind:
         raise invalid_field(url_path, f"must be a video of one of these kinds: {', '.join(sorted(VIDEOS))}.")
     return {"video": {"format": kind, "source": {"bytes": content}}}
+
+
+def refuse_unheard(messages: Sequence[JsonObject], family: Family) -> None:
+    """Raise InvalidRequest for the first audio or video that the model does not take."""
+    takes = {"input_audio": family.audio, "video_url": family.video}
+    for number, message in enumerate(messages):
+        content = message.get("content")
+        for position, part in enumerate(content if is_list(content) else ()):
+            if not takes.get(part["type"], True):
+                path = f"messages[{number}].content[{position}].type"
+                raise invalid_field(path, f"this model does not take {part['type']} parts.")
 
 
 def _decode_loosely(data: str, path: str) -> bytes:

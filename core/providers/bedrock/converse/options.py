@@ -12,7 +12,7 @@ from core.frame.types import JsonObject
 from core.providers.bedrock.converse.families import Family, Thinks
 from core.providers.http.fields import invalid_field, object_at, text_at
 
-# Translated here, in `sampling`, `output_format`, `thinking` or `tools`.
+# Translated here, in `sampling`, `output_format` or `thinking`; what is about tools is taken out before.
 READ: Final = frozenset(
     {
         "additional_model_request_fields",
@@ -26,8 +26,6 @@ READ: Final = frozenset(
         "service_tier",
         "stop",
         "temperature",
-        "tool_choice",
-        "tools",
         "top_k",
         "top_p",
     }
@@ -76,14 +74,11 @@ OTHERS: Final = frozenset(
 NO_EQUIVALENT: Final[Mapping[str, Sequence[object]]] = {
     "audio": (),
     "frequency_penalty": (0,),
-    "function_call": (),
-    "functions": ([],),
     "logit_bias": ({},),
     "logprobs": (False,),
     "modalities": (["text"],),
     "moderation": (),
     "n": (1,),
-    "parallel_tool_calls": (True,),
     "presence_penalty": (0,),
     "top_logprobs": (0,),
     "verbosity": ("medium",),

@@ -13,6 +13,7 @@ from core.apis.shapes import MOST_TOKENS
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 
 if TYPE_CHECKING:
     from core.providers.bedrock.converse.answer_text import AnswerText
@@ -34,6 +35,7 @@ def from_converse(
     created: int,
     id: str,  # noqa: A002 - OpenAI's name
     text: "AnswerText | None" = None,
+    form: AnswerForm = PLAIN,
 ) -> JsonObject:
     """A `chat.completion` object; `created` in Unix seconds; `text` takes from its text what is not the caller's.
 
@@ -43,8 +45,9 @@ def from_converse(
     reason = finish_reason_of(reply.get("stopReason"))
     if text is not None:
         blocks = _take_from(blocks, text)
-        reason = "stop" if text.stopped and reason != "content_filter" else reason
-    choice = {"index": 0, "message": _message(blocks), "finish_reason": reason}
+        reason = text.finish_reason(reason)
+    message, calls = _message(blocks, form)
+    choice = {"index": 0, "message": message, "finish_reason": form.finish_reason(reason, calls)}
     return {
         "id": id,
         "object": "chat.completion",
@@ -121,9 +124,13 @@ def _take_from(blocks: Sequence[JsonObject], text: "AnswerText") -> list[JsonObj
     return [*left, {"text": text.end()}]
 
 
-def _message(blocks: Sequence[JsonObject]) -> JsonObject:
+def _message(blocks: Sequence[JsonObject], form: AnswerForm) -> tuple[JsonObject, int]:
+    """The message, and how many calls it has."""
     text = "".join(_text(block) for block in blocks)
-    calls = [_call(block["toolUse"]) for block in blocks if "toolUse" in block]
+    calls: list[JsonObject] = []
+    for block in blocks:
+        if "toolUse" in block:
+            calls += _call(block["toolUse"], form, len(calls))
     thoughts = [_thinking(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
     message: JsonObject = {"role": "assistant", "content": text or (None if calls else "")}
     reasoning = "".join(block.get("thinking", "") for block in thoughts)
@@ -131,9 +138,11 @@ def _message(blocks: Sequence[JsonObject]) -> JsonObject:
         message["reasoning_content"] = reasoning
     if thoughts:
         message["thinking_blocks"] = thoughts
-    if calls:
+    if calls and form.older:
+        message["function_call"] = calls[0]
+    elif calls:
         message["tool_calls"] = calls
-    return message
+    return message, len(calls)
 
 
 def _text(block: JsonObject) -> str:
@@ -146,11 +155,11 @@ def _text(block: JsonObject) -> str:
             return ""
 
 
-def _call(use: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
+def _call(use: Any, form: AnswerForm, before: int) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
     match use:
         case {"toolUseId": str(call_id), "name": str(name)}:
             arguments = json.dumps(use.get("input", {}), ensure_ascii=False)
-            return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            return [form.call(call_id, name, arguments)] if form.tells(name, before) else []
         case _:
             raise shape_failure("a tool call without a name or an id")
 

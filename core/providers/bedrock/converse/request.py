@@ -1,12 +1,15 @@
 """An OpenAI chat request as the body of Bedrock's Converse and ConverseStream. Pure: no I/O, no SDK."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
+from core.providers.bedrock.converse.calls import pair_calls
 from core.providers.bedrock.converse.families import Family, family_of
-from core.providers.bedrock.converse.messages import holds_tools, to_converse_messages
+from core.providers.bedrock.converse.messages import read_messages
 from core.providers.bedrock.converse.options import (
     refuse_fields_without_equivalent,
     to_guardrail_config,
@@ -16,10 +19,23 @@ from core.providers.bedrock.converse.options import (
     to_top_k,
 )
 from core.providers.bedrock.converse.sampling import read_stops, to_inference_config
-from core.providers.bedrock.converse.tools import to_tool_config
+from core.providers.bedrock.converse.tools import (
+    FIELDS,
+    FORCED,
+    NOTHING,
+    answer_form,
+    called_names,
+    offer_tools,
+    read_tools,
+)
+from core.providers.bedrock.converse.turns import keep_rules, with_instructions, without_refused
 
 if TYPE_CHECKING:
     from core.providers.bedrock.converse.answer_text import AnswerText
+    from core.providers.bedrock.converse.thinking import Thinking
+
+TEXT: Final = {"text"}
+HEARD: Final = frozenset({"audio", "video"})
 
 
 def to_converse(request: ChatRequest) -> JsonObject:
@@ -30,31 +46,51 @@ def to_converse(request: ChatRequest) -> JsonObject:
     Raises:
         InvalidRequest: Converse cannot be asked for this; `param` is the field's path.
     """
-    options = _options(request)
+    options, tool_options = _options(request)
     refuse_fields_without_equivalent(options)
     family = family_of(request.model)
-    messages, text_format = request.messages, {}
-    if "response_format" in options:
-        from core.providers.bedrock.converse.output_format import to_format
+    fields = to_model_fields(options, family) if options else {}
+    instructions, text_format = _format(options, family) if "response_format" in options else ([], {})
+    system, turns, kinds = read_messages([*request.messages, *instructions])
+    if not HEARD.isdisjoint(kinds):
+        from core.providers.bedrock.converse.media import refuse_unheard
 
-        output = to_format(options["response_format"], family)
-        text_format = output.text_format
-        if output.instruction:
-            messages = [*messages, {"role": "system", "content": output.instruction}]
-    system, turns = to_converse_messages(messages)
+        refuse_unheard(request.messages, family)
+    offer, forced = NOTHING, False
+    if tool_options:
+        asked = read_tools(tool_options)
+        forced = asked.choice in FORCED
+        offer = offer_tools(asked, called_names(request.messages), family, thinking=_thinks(fields))
+    if kinds != TEXT:
+        turns = without_refused(turns, kinds, family)
+    if "toolUse" in kinds or "toolResult" in kinds:
+        turns = pair_calls(turns, offer.names, family)
+    if system and not family.system:
+        system, turns = [], with_instructions(turns, system)
     body: dict[str, Any] = {
-        "messages": turns,
-        "system": system,
-        "toolConfig": to_tool_config(options, in_conversation=holds_tools(turns)),
+        "messages": keep_rules(turns, kinds, family, goes_on=request.messages[-1].get("role") == "assistant"),
+        "system": system if "system" in family.cache_points else [block for block in system if "text" in block],
+        "toolConfig": offer.config,
+        "additionalModelRequestFields": offer.fields,
     }
     if options:
-        body |= _how_to_answer(options, family, turns)
+        thoughts = _think(options, family, turns, forced=forced) if "reasoning_effort" in options else None
+        body |= _how_to_answer(options, family, offer.fields | fields, thoughts)
         body["guardrailConfig"] = to_guardrail_config(options, stream=bool(request.stream))
         body["serviceTier"] = to_service_tier(options, family)
         body["requestMetadata"] = to_request_metadata(options.get("metadata", {}))
-    if text_format:
-        body["outputConfig"] |= {"textFormat": text_format}
+        body["outputConfig"] |= text_format
     return {name: value for name, value in body.items() if value}
+
+
+def to_answer_form(request: ChatRequest) -> AnswerForm:
+    """How the calls in the answer to a request are told; of one that `to_converse` took."""
+    called = called_names(request.messages)
+    if not called and FIELDS.isdisjoint(request.model_extra or ()):
+        return PLAIN
+    options, tool_options = _options(request)
+    family = family_of(request.model)
+    return answer_form(read_tools(tool_options), called, family, thinking=_thinks(to_model_fields(options, family)))
 
 
 def text_taken_from(request: ChatRequest) -> "AnswerText | None":
@@ -70,27 +106,47 @@ def text_taken_from(request: ChatRequest) -> "AnswerText | None":
     return AnswerText(stops, json=json)
 
 
-def _options(request: ChatRequest) -> dict[str, Any]:
-    return {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+def streams_tools(model: str) -> bool:
+    """Whether the model takes tools in a stream."""
+    return family_of(model).streams_tools
 
 
-def _how_to_answer(options: JsonObject, family: Family, turns: list[JsonObject]) -> dict[str, JsonObject]:
-    """How long, how drawn, how much thought about, and the model's own fields, of which the caller's explicit ones win."""
-    fields = to_model_fields(options, family)
-    effort, bound, alone = "", 0, False
-    if "reasoning_effort" in options:
-        from core.providers.bedrock.converse.thinking import to_thinking
+def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
+    """What is neither null nor a message: the rest, and what is about tools."""
+    options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    if FIELDS.isdisjoint(options):
+        return options, {}
+    return options, {name: options.pop(name) for name in FIELDS & options.keys()}
 
-        thinking = to_thinking(options, family, turns)
-        effort, bound, alone = thinking.effort, thinking.max_tokens, thinking.alone
-        fields = thinking.fields | fields
-    thinks = alone or _thinks(fields)
+
+def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], JsonObject]:
+    """The answer's form as messages of the system, and as Converse's outputConfig."""
+    from core.providers.bedrock.converse.output_format import to_format
+
+    output = to_format(options["response_format"], family)
+    instructions = [{"role": "system", "content": output.instruction}] if output.instruction else []
+    return instructions, {"textFormat": output.text_format} if output.text_format else {}
+
+
+def _think(options: JsonObject, family: Family, turns: Sequence[JsonObject], *, forced: bool) -> "Thinking":
+    from core.providers.bedrock.converse.thinking import to_thinking
+
+    return to_thinking(options, family, turns, forced=forced)
+
+
+def _how_to_answer(
+    options: JsonObject, family: Family, fields: JsonObject, thinking: "Thinking | None"
+) -> dict[str, JsonObject]:
+    """How long, how drawn, how much thought about, and the model's own `fields`, of which the caller's explicit ones win."""
+    fields = fields if thinking is None else thinking.fields | fields
+    thinks = _thinks(fields) or (thinking is not None and thinking.alone)
     if "top_k" in options and not thinks:
         fields = to_top_k(options["top_k"], family) | fields
     inference = to_inference_config(options, family, thinks=thinks)
-    if bound:
-        inference["maxTokens"] = bound
-    output = {"effort": effort} if effort else {}
+    output: JsonObject = {}
+    if thinking is not None:
+        inference |= {"maxTokens": thinking.max_tokens} if thinking.max_tokens else {}
+        output = {"effort": thinking.effort} if thinking.effort else {}
     return {"inferenceConfig": inference, "additionalModelRequestFields": fields, "outputConfig": output}
 
 

@@ -23,6 +23,7 @@ FOR_ANSWER: Final = (
     4096  # tokens beside the budget, where the caller has no bound: what Converse gives an answer without one
 )
 EFFORTS: Final = frozenset({"none", *BUDGETS})
+HIGHEST: Final = frozenset({"xhigh", "max"})
 TO_THREE: Final = {"minimal": "low", "xhigh": "high", "max": "high"}  # of low, medium, high
 
 
@@ -39,28 +40,39 @@ class Thinking:
 NOTHING: Final = Thinking()
 
 
-def to_thinking(options: Mapping[str, Any], family: Family, turns: Sequence[JsonObject]) -> Thinking:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an effort is asked for with."""
+
+    effort: str
+    family: Family
+    bound: int | None  # tokens
+    forced: bool  # a tool must be called
+    turns: Sequence[JsonObject]
+
+
+def to_thinking(options: Mapping[str, Any], family: Family, turns: Sequence[JsonObject], *, forced: bool) -> Thinking:
     """Raises InvalidRequest for an effort that is none, or that the model cannot make."""
     effort = options["reasoning_effort"]
     if not isinstance(effort, str) or effort not in EFFORTS:
         raise invalid_field("reasoning_effort", "must be none, minimal, low, medium, high, xhigh or max.")
-    return TRANSLATIONS[family.thinks](effort, family, options, turns)
+    return TRANSLATIONS[family.thinks](Wish(effort, family, token_bound(options), forced, turns))
 
 
-def _as_openai(effort: str, *_: object) -> Thinking:
-    return Thinking({"reasoning_effort": effort})
+def _as_openai(wish: Wish) -> Thinking:
+    return Thinking({"reasoning_effort": wish.effort})
 
 
-def _nested(effort: str, *_: object) -> Thinking:
-    return Thinking({"reasoning": {"effort": _least(effort)}})
+def _nested(wish: Wish) -> Thinking:
+    return Thinking({"reasoning": {"effort": _least(wish.effort)}})
 
 
-def _as_effort(effort: str, *_: object) -> Thinking:
-    return NOTHING if effort == "none" else Thinking(effort=_least(effort))
+def _as_effort(wish: Wish) -> Thinking:
+    return NOTHING if wish.effort == "none" else Thinking(effort=_least(wish.effort))
 
 
-def _not_at_all(effort: str, *_: object) -> Thinking:
-    if effort not in ("none", "minimal"):
+def _not_at_all(wish: Wish) -> Thinking:
+    if wish.effort not in ("none", "minimal"):
         raise invalid_field("reasoning_effort", "Bedrock has none for this model; leave it out.")
     return NOTHING
 
@@ -70,48 +82,40 @@ def _least(effort: str) -> str:
     return "low" if effort == "minimal" else effort
 
 
-def _with_budget(effort: str, _: Family, options: Mapping[str, Any], turns: Sequence[JsonObject]) -> Thinking:
+def _with_budget(wish: Wish) -> Thinking:
     """A bound is for both thoughts and answer, as OpenAI's is: half of it is left for the answer."""
-    if effort == "none":
+    if wish.effort == "none" or wish.forced or _lost_its_thoughts(wish.turns):
         return NOTHING
-    bound = token_bound(options)
-    budget = BUDGETS[effort] if bound is None else min(BUDGETS[effort], bound // 2)
-    if budget < LEAST_BUDGET or is_forced(options) or _lost_its_thoughts(turns):
-        return NOTHING
-    thinking = {"thinking": {"type": "enabled", "budget_tokens": budget}}
-    return Thinking(thinking, max_tokens=0 if bound else budget + FOR_ANSWER)
+    most = BUDGETS[wish.effort]
+    if wish.bound is None:
+        return Thinking(_budget(most), max_tokens=most + FOR_ANSWER)
+    budget = min(most, wish.bound // 2)
+    return NOTHING if budget < LEAST_BUDGET else Thinking(_budget(budget))
 
 
-def _adaptive(effort: str, family: Family, options: Mapping[str, Any], _: object) -> Thinking:
+def _budget(tokens: int) -> JsonObject:
+    return {"thinking": {"type": "enabled", "budget_tokens": tokens}}
+
+
+def _adaptive(wish: Wish) -> Thinking:
     """Without thinking, which a forced tool excludes, the highest effort is high."""
-    if effort == "none":
+    if wish.effort == "none":
         return NOTHING
-    effort = _least(effort)
-    if effort == "xhigh" and not family.xhigh:
+    effort = _least(wish.effort)
+    if (effort == "xhigh" and not wish.family.xhigh) or (effort in HIGHEST and wish.forced):
         effort = "high"
-    if is_forced(options):
-        return Thinking(effort="high" if effort in ("xhigh", "max") else effort)
-    return Thinking({"thinking": {"type": "adaptive"}}, effort)
+    return Thinking({} if wish.forced else {"thinking": {"type": "adaptive"}}, effort)
 
 
-def _nova(effort: str, _: Family, options: Mapping[str, Any], __: object) -> Thinking:
+def _nova(wish: Wish) -> Thinking:
     """High effort excludes a bound; the caller's stays."""
-    if effort == "none":
+    if wish.effort == "none":
         return NOTHING
-    effort = TO_THREE.get(effort, effort)
-    if effort == "high" and token_bound(options) is not None:
+    effort = TO_THREE.get(wish.effort, wish.effort)
+    if effort == "high" and wish.bound is not None:
         effort = "medium"
     fields = {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}
     return Thinking(fields, alone=effort == "high")
-
-
-def is_forced(options: Mapping[str, Any]) -> bool:
-    """Whether a tool must be called."""
-    match options.get("tool_choice"):
-        case "required" | {"type": "function"} | {"type": "allowed_tools", "allowed_tools": {"mode": "required"}}:
-            return bool(options.get("tools"))
-        case _:
-            return False
 
 
 def _lost_its_thoughts(turns: Sequence[JsonObject]) -> bool:
@@ -119,13 +123,13 @@ def _lost_its_thoughts(turns: Sequence[JsonObject]) -> bool:
 
     Claude with a budget wants the thoughts that led to a call before its result, and nobody has them any more.
     """
-    if not any("toolResult" in block for block in turns[-1]["content"]):
+    if not turns or not any("toolResult" in block for block in turns[-1]["content"]):
         return False
     spoken = [turn["content"] for turn in turns if turn["role"] == "assistant"]
     return not spoken or "reasoningContent" not in spoken[-1][0]
 
 
-TRANSLATIONS: Final[Mapping[Thinks, Callable[[str, Family, Mapping[str, Any], Sequence[JsonObject]], Thinking]]] = {
+TRANSLATIONS: Final[Mapping[Thinks, Callable[[Wish], Thinking]]] = {
     Thinks.NO: _not_at_all,
     Thinks.EFFORT: _as_effort,
     Thinks.BUDGET: _with_budget,
