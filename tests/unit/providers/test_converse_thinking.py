@@ -59,6 +59,15 @@ def test_an_effort_is_said_in_the_models_words(model: str, effort: str, fields: 
     assert asked(model, effort) == {name: value for name, value in wanted.items() if value}
 
 
+def test_an_effort_may_be_said_as_openais_responses_say_it() -> None:
+    request: JsonObject = {"model": GPT_OSS, "messages": [{"role": "user", "content": "hi"}]}
+    for more in ({"reasoning": {"effort": "low"}}, {"reasoning": {"effort": "high"}, "reasoning_effort": "low"}):
+        body = to_converse(ChatRequest.model_validate(request | more))
+        assert body["additionalModelRequestFields"] == {"reasoning_effort": "low"}
+    own = {"reasoning": {"effort": "low", "summary": "auto"}}
+    assert to_converse(ChatRequest.model_validate(request | own))["additionalModelRequestFields"] == own
+
+
 @pytest.mark.parametrize("model", [SONNET_4_5, OPUS_4_6, NOVA_2, "meta.llama3-3-70b-instruct-v1:0", "somebodys-own"])
 def test_no_effort_asks_for_nothing(model: str) -> None:
     assert asked(model, "none") == {}

@@ -114,6 +114,12 @@ def streams_tools(model: str) -> bool:
 def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
     """What is neither null nor a message: the rest, and what is about tools."""
     options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    match options.get("reasoning"):
+        case {"effort": str(effort), **rest} if not rest:  # as OpenAI's Responses and OpenRouter have it
+            del options["reasoning"]
+            options.setdefault("reasoning_effort", effort)
+        case _:
+            pass
     if FIELDS.isdisjoint(options):
         return options, {}
     return options, {name: options.pop(name) for name in FIELDS & options.keys()}
