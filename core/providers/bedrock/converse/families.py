@@ -33,7 +33,10 @@ class Sampling(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The defaults are those of a model that nothing is known of: they forbid what no model takes, and nothing else."""
+    """What its models take. The defaults are those of a model that nothing is known of.
+
+    They forbid what can be said otherwise at no loss where many models refuse it, and nothing else.
+    """
 
     name: str = "unknown"
     system: bool = True  # takes system text; without it, it is said in the first user's turn
@@ -46,7 +49,7 @@ class Family:
     call_ids: str = NAME  # those it takes back; Converse takes `.` and `:` too, Claude does not
     one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
     strict_tools: bool = True
-    beside_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in the turn of a toolResult
+    beside_results: frozenset[str] = frozenset({"text", "image"})  # blocks in the turn of a toolResult
     in_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in a toolResult
     json_results: bool = False  # a toolResult is json, not text
     plain_schemas: bool = False  # of tools: without references, and with little at their top
@@ -77,7 +80,6 @@ CLAUDE: Final = replace(
     ends_with_assistant=False,
     forces_while_thinking=False,
     one_call=True,
-    beside_results=frozenset({"text", "image"}),
     sampling=Sampling.ONE,
 )
 CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE)
@@ -95,6 +97,7 @@ NOVA: Final = replace(
     OTHER,
     name="nova",
     ends_with_assistant=True,
+    beside_results=frozenset({"text", "image", "document"}),
     in_results=frozenset({"text", "image"}),
     cache_points=frozenset({"system", "messages"}),
     strict_tools=False,

@@ -19,6 +19,7 @@ from core.providers.bedrock.converse.tools import FIELDS, NOTHING, answer_form, 
 from core.providers.bedrock.converse.turns import keep_rules, with_instructions, without_refused
 
 TEXT: Final = {"text"}
+STREAM_MODE: Final = "streamProcessingMode"
 
 
 def to_converse(request: ChatRequest) -> JsonObject:
@@ -71,6 +72,12 @@ def to_answer_form(request: ChatRequest) -> AnswerForm:
 def streams_tools(model: str) -> bool:
     """Whether the model takes tools in a stream."""
     return family_of(model).streams_tools
+
+
+def without_stream_mode(body: JsonObject) -> JsonObject:
+    """The body of a stream for a whole answer, whose guardrail has no mode of a stream."""
+    guardrail = {name: value for name, value in body.get("guardrailConfig", {}).items() if name != STREAM_MODE}
+    return body | {"guardrailConfig": guardrail} if guardrail else body
 
 
 def _thinks(fields: JsonObject) -> bool:
