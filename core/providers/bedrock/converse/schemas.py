@@ -4,6 +4,7 @@ Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Too
 https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html.
 """
 
+from collections import Counter
 from typing import Any, Final, cast
 
 from core.frame.types import JsonObject
@@ -53,8 +54,8 @@ def _flatten(schema: JsonObject, root: JsonObject, depth: int, left: list[int]) 
         demands = [_names(branch.get("required")) for branch in branches]
         for branch in branches:
             properties = _object(branch.get("properties")) | properties
-        for demand in demands:
-            required |= {key: None for key in demand if name == "allOf" or all(key in other for other in demands)}
+        counts = Counter(key for demand in demands for key in demand)
+        required |= {key: None for key, count in counts.items() if name == "allOf" or count == len(demands)}
     return rest | {"properties": properties} | ({"required": list(required)} if required else {})
 
 
@@ -69,10 +70,8 @@ def _inline(schema: Any, root: JsonObject, within: tuple[str, ...], left: list[i
                 return others
             return _inline(target | others, root, (*within, reference), left, depth + 1)
         case {**fields}:
-            left[0] -= sum(len(name) for name in fields) if within else 0
-            return {
-                name: _inline(value, root, within, left, depth + 1) for name, value in fields.items() if name != "$defs"
-            }
+            left[0] -= sum(len(str(name)) for name in fields) if within else 0
+            return {name: _inline(value, root, within, left, depth + 1) for name, value in fields.items()}
         case _:
             left[0] -= len(str(schema)) if within else 0
             return schema
