@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
+from itertools import takewhile
 import re
 from typing import Final
 
 from core.providers.bedrock.converse.aliases import NAME
 
 MOST_REMEMBERED: Final = 256  # models
+MOST_DIGITS: Final = 2  # of a number of a version; more are a date
+CALL_ID: Final = re.compile(NAME)
 ALL_CHOICES: Final = frozenset({"auto", "any", "tool"})
 EVERYWHERE: Final = frozenset({"system", "messages", "tools"})
 
@@ -29,6 +32,18 @@ class Sampling(Enum):
     BOTH = "both"
     ONE = "one"  # not the two together
     NONE = "none"
+
+
+class Thinks(Enum):
+    """How a model is told to think before it answers."""
+
+    NO = "no"
+    EFFORT = "effort"  # Converse's outputConfig.effort
+    BUDGET = "budget"  # Anthropic's thinking, with a number of tokens
+    ADAPTIVE = "adaptive"  # Anthropic's thinking, as much as the model likes, and Converse's effort
+    NOVA = "nova"  # reasoningConfig, with an effort of three
+    OPENAI = "openai"  # reasoning_effort
+    OPENAI_NESTED = "openai-nested"  # reasoning.effort
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +61,7 @@ class Family:
     streams_tools: bool = True
     choices: frozenset[str] = ALL_CHOICES  # of Converse's toolChoice; auto is what no choice means
     forces_while_thinking: bool = True  # any and tool are taken while it thinks
-    call_ids: str = NAME  # those it takes back; Converse takes `.` and `:` too, Claude does not
+    call_ids: re.Pattern[str] = CALL_ID  # those it takes back; Converse takes `.` and `:` too, Claude does not
     one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
     strict_tools: bool = True
     beside_results: frozenset[str] = frozenset({"text", "image"})  # blocks in the turn of a toolResult
@@ -59,15 +74,28 @@ class Family:
     cache_points: frozenset[str] = EVERYWHERE
     sampling: Sampling = Sampling.BOTH
     stop_sequences: bool = True
+    most_stops: int = 2500
+    blank_stops: bool = True  # takes stop sequences of white space alone
     json_schema: bool = True  # takes outputConfig.textFormat
-    effort: bool = True  # takes outputConfig.effort
+    thinks: Thinks = Thinks.EFFORT
+    xhigh: bool = True  # an effort between high and max
+    audio: bool = True
+    video: bool = True
+    tiers: bool = False  # has other service tiers than the usual one
     top_k: str | None = "top_k"  # its path among the model's own fields, if it has one
 
 
 UNKNOWN: Final = Family()
 # What only Claude has is taken away from the others once.
 OTHER: Final = replace(
-    UNKNOWN, ends_with_assistant=False, reasoning=False, cache_points=frozenset(), effort=False, top_k=None
+    UNKNOWN,
+    ends_with_assistant=False,
+    reasoning=False,
+    cache_points=frozenset(),
+    thinks=Thinks.NO,
+    audio=False,
+    video=False,
+    top_k=None,
 )
 TEXT: Final = replace(OTHER, images=False, in_results=frozenset({"text"}))
 ALONE: Final[frozenset[str]] = frozenset()  # nothing may stand beside a result
@@ -81,15 +109,18 @@ CLAUDE: Final = replace(
     forces_while_thinking=False,
     one_call=True,
     sampling=Sampling.ONE,
+    blank_stops=False,
+    thinks=Thinks.ADAPTIVE,
+    xhigh=False,
+    audio=False,
+    video=False,
 )
-CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE)
+CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE, json_schema=False, xhigh=True)
 CLAUDE_5_1: Final = replace(CLAUDE_4_7, name="claude-5.1", choices=frozenset({"auto"}))
-CLAUDE_4_5: Final = replace(CLAUDE, name="claude-4.5", ends_with_assistant=True)
-CLAUDE_4_1: Final = replace(
-    CLAUDE_4_5, name="claude-4.1", one_call=False, strict_tools=False, json_schema=False, effort=False
-)
+CLAUDE_4_5: Final = replace(CLAUDE, name="claude-4.5", ends_with_assistant=True, thinks=Thinks.BUDGET)
+CLAUDE_4_1: Final = replace(CLAUDE_4_5, name="claude-4.1", one_call=False, strict_tools=False, json_schema=False)
 CLAUDE_4: Final = replace(CLAUDE_4_1, name="claude-4", sampling=Sampling.BOTH)
-CLAUDE_3_5: Final = replace(CLAUDE_4, name="claude-3.5", starts_with_assistant=False, reasoning=False)
+CLAUDE_3_5: Final = replace(CLAUDE_4, name="claude-3.5", starts_with_assistant=False, reasoning=False, thinks=Thinks.NO)
 CLAUDE_3: Final = replace(CLAUDE_3_5, name="claude-3", cache_points=frozenset())
 CLAUDE_2: Final = replace(CLAUDE_3, name="claude-2", tools=False, images=False)
 
@@ -102,9 +133,13 @@ NOVA: Final = replace(
     cache_points=frozenset({"system", "messages"}),
     strict_tools=False,
     json_schema=False,
+    most_stops=4,
+    video=True,
+    tiers=True,
     plain_schemas=True,
     top_k="inferenceConfig.topK",
 )
+NOVA_2: Final = replace(NOVA, name="nova-2", thinks=Thinks.NOVA)
 LLAMA: Final = replace(
     OTHER,
     name="llama",
@@ -114,6 +149,7 @@ LLAMA: Final = replace(
     beside_results=ALONE,
     strict_tools=False,
     json_schema=False,
+    stop_sequences=False,
 )
 LLAMA_TEXT: Final = replace(LLAMA, images=False)
 MISTRAL: Final = replace(
@@ -123,73 +159,122 @@ MISTRAL: Final = replace(
     beside_results=ALONE,
     in_results=frozenset({"text", "document"}),
     json_results=True,
+    stop_sequences=False,
 )
-MISTRAL_LARGE: Final = replace(MISTRAL, images=False, strict_tools=False, json_schema=False)
+MISTRAL_LARGE: Final = replace(
+    MISTRAL, images=False, strict_tools=False, json_schema=False, stop_sequences=True, most_stops=10
+)
 MISTRAL_7B: Final = replace(MISTRAL_LARGE, name="mistral-7b", system=False, tools=False)
 COHERE: Final = replace(TEXT, name="cohere", choices=UNFORCED, strict_tools=False, json_schema=False)
-GPT_OSS: Final = replace(TEXT, name="gpt-oss", documents=False, stop_sequences=False)
+GPT_OSS: Final = replace(TEXT, name="gpt-oss", documents=False, stop_sequences=False, thinks=Thinks.OPENAI, tiers=True)
+GPT: Final = replace(
+    OTHER, name="gpt", stop_sequences=False, sampling=Sampling.NONE, thinks=Thinks.OPENAI_NESTED, tiers=True
+)
 DEEPSEEK: Final = replace(
-    TEXT, name="deepseek", choices=frozenset({"any", "tool"}), documents=False, stop_sequences=False
+    TEXT,
+    name="deepseek",
+    choices=frozenset({"any", "tool"}),
+    documents=False,
+    stop_sequences=False,
+    tiers=True,
 )
 QWEN: Final = replace(
-    TEXT, name="qwen", starts_with_assistant=True, choices=UNFORCED, documents=False, stop_sequences=False
+    TEXT,
+    name="qwen",
+    starts_with_assistant=True,
+    choices=UNFORCED,
+    documents=False,
+    stop_sequences=False,
+    tiers=True,
 )
 JAMBA: Final = replace(TEXT, name="jamba", choices=UNFORCED, strict_tools=False, json_schema=False)
-TITAN: Final = replace(TEXT, name="titan", system=False, tools=False, strict_tools=False, json_schema=False)
+TITAN: Final = replace(
+    TEXT, name="titan", system=False, tools=False, strict_tools=False, stop_sequences=False, json_schema=False
+)
 WRITER: Final = replace(
-    TEXT, name="writer", choices=UNFORCED, beside_results=ALONE, strict_tools=False, json_schema=False
+    TEXT,
+    name="writer",
+    choices=UNFORCED,
+    beside_results=ALONE,
+    strict_tools=False,
+    stop_sequences=False,
+    json_schema=False,
 )
 OPEN: Final = replace(
-    OTHER, name="open", call_ids=r"[a-zA-Z0-9_.:-]{1,64}", starts_with_assistant=True, in_results=frozenset({"text"})
+    OTHER,
+    name="open",
+    call_ids=re.compile(r"[a-zA-Z0-9_.:-]{1,64}"),
+    starts_with_assistant=True,
+    in_results=frozenset({"text"}),
+    stop_sequences=False,
+    thinks=Thinks.OPENAI,
+    tiers=True,
 )
 
-# By the vendor in a model's id, what the rest of it begins with, as a regular expression: the first that fits.
-FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
+# By the vendor in a model's id, what the rest of it may begin with: the first that fits. Claude's is as `_claude` has it.
+FAMILIES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Family], ...]]] = {
     "anthropic": (
-        (r"claude-(v\d|instant)", CLAUDE_2),
-        (r"claude-3-7", replace(CLAUDE_3_5, name="claude-3.7", reasoning=True)),
-        (r"claude-3-5-haiku", replace(CLAUDE_3_5, images=False)),
-        (r"claude-3-5-sonnet-20241022", CLAUDE_3_5),
-        (r"claude-3-", CLAUDE_3),
-        (r"claude-[a-z]+-4-1(?!\d)", CLAUDE_4_1),
-        (r"claude-[a-z]+-4-5(?!\d)", CLAUDE_4_5),
-        (r"claude-[a-z]+-4-6(?!\d)", CLAUDE),
-        (r"claude-[a-z]+-4-\d{1,2}(?!\d)", CLAUDE_4_7),
-        (r"claude-[a-z]+-4(?!\d)", CLAUDE_4),
-        (r"claude-[a-z]+-5(?!-?\d{1,2}(?!\d))", CLAUDE_4_7),
-        (r"claude-[a-z]+-\d", CLAUDE_5_1),
-        (r"claude", CLAUDE),
+        (("claude-v", "claude-instant"), CLAUDE_2),
+        (("claude-3.7",), replace(CLAUDE_3_5, name="claude-3.7", reasoning=True, thinks=Thinks.BUDGET)),
+        (("claude-3.5-haiku",), replace(CLAUDE_3_5, images=False)),
+        (("claude-3.0", "claude-3.5-sonnet-20240620"), CLAUDE_3),
+        (("claude-3",), CLAUDE_3_5),
+        (("claude-4.0-",), CLAUDE_4),
+        (("claude-4.1-",), CLAUDE_4_1),
+        (("claude-4.5-",), CLAUDE_4_5),
+        (("claude-4.6-",), CLAUDE),
+        (("claude-4", "claude-5.0-"), CLAUDE_4_7),
+        (tuple(f"claude-{generation}" for generation in range(5, 10)), CLAUDE_5_1),
+        (("claude",), CLAUDE),
     ),
     "amazon": (
-        (r"nova-micro", replace(NOVA, images=False, documents=False, in_results=frozenset({"text"}))),
-        (r"nova", NOVA),
-        (r"titan-text-premier", replace(TITAN, documents=False)),
-        (r"titan", TITAN),
+        (("nova-micro",), replace(NOVA, images=False, documents=False, video=False, in_results=frozenset({"text"}))),
+        (("nova-2",), NOVA_2),
+        (("nova",), NOVA),
+        (("titan-text-premier",), replace(TITAN, documents=False)),
+        (("titan",), TITAN),
     ),
     "meta": (
-        (r"llama3-1|llama3-3", LLAMA_TEXT),
-        (r"llama2|llama3-(8|70)b|llama3-2-[13]b", replace(LLAMA_TEXT, tools=False)),
-        (r"llama", LLAMA),
+        (("llama3-1", "llama3-3"), LLAMA_TEXT),
+        (("llama2", "llama3-8b", "llama3-70b", "llama3-2-1b", "llama3-2-3b"), replace(LLAMA_TEXT, tools=False)),
+        (("llama",), LLAMA),
     ),
     "mistral": (
-        (r"mistral-7b|mixtral", MISTRAL_7B),
-        (r"mistral-large-2|mistral-small-2", MISTRAL_LARGE),
-        (r"pixtral", replace(MISTRAL, strict_tools=False, json_schema=False)),
-        (r"", MISTRAL),
+        (("mistral-7b", "mixtral"), MISTRAL_7B),
+        (("mistral-large-2", "mistral-small-2"), MISTRAL_LARGE),
+        (("voxtral",), replace(MISTRAL, audio=True)),
+        (("pixtral",), replace(MISTRAL, strict_tools=False, json_schema=False)),
+        (("",), MISTRAL),
     ),
-    "cohere": ((r"command-(text|light)", replace(COHERE, system=False, tools=False)), (r"command", COHERE)),
-    "openai": ((r"gpt-oss", GPT_OSS),),
+    "cohere": ((("command-text", "command-light"), replace(COHERE, system=False, tools=False)), (("command",), COHERE)),
+    "openai": ((("gpt-oss",), GPT_OSS), (("gpt",), GPT)),
     "deepseek": (
-        (r"r1", replace(TEXT, name="deepseek-r1", tools=False, reasoning=True, strict_tools=False, json_schema=False)),
-        (r"v3-v1", replace(DEEPSEEK, choices=frozenset({"any"}))),
-        (r"", DEEPSEEK),
+        (
+            ("r1",),
+            replace(
+                TEXT,
+                name="deepseek-r1",
+                tools=False,
+                stop_sequences=False,
+                reasoning=True,
+                strict_tools=False,
+                json_schema=False,
+            ),
+        ),
+        (("v3-v1",), replace(DEEPSEEK, choices=frozenset({"any"}))),
+        (("",), DEEPSEEK),
     ),
-    "qwen": ((r".*-vl", replace(QWEN, images=True)), (r"", QWEN)),
-    "ai21": ((r"jamba-instruct|j2", replace(JAMBA, tools=False, documents=False)), (r"jamba", JAMBA)),
-    "writer": ((r"palmyra", WRITER),),
-    "moonshot": ((r"", OPEN),),
-    "moonshotai": ((r"", OPEN),),
-    "zai": ((r"", OPEN),),
+    "qwen": ((("qwen3-vl", "qwen2-5-vl"), replace(QWEN, images=True)), (("",), QWEN)),
+    "ai21": (
+        (("jamba-instruct", "j2"), replace(JAMBA, tools=False, documents=False, stop_sequences=False)),
+        (("jamba",), JAMBA),
+    ),
+    "writer": ((("palmyra",), WRITER),),
+    "google": ((("",), replace(OPEN, starts_with_assistant=False)),),
+    "minimax": ((("",), replace(OPEN, starts_with_assistant=False)),),
+    "moonshot": ((("",), OPEN),),
+    "moonshotai": ((("",), OPEN),),
+    "zai": ((("",), OPEN),),
 }
 
 
@@ -199,8 +284,22 @@ def family_of(model: str) -> Family:
 
     Profiles of an application, imported, provisioned and deployed models have ids that say nothing of what they are.
     """
-    vendors = "|".join(FAMILIES)
-    if (base := re.search(rf"(?:^|[./])({vendors})\.([^/]+)", model.lower())) is None:
-        return UNKNOWN
-    vendor, name = base.groups()
-    return next((family for pattern, family in FAMILIES[vendor] if re.match(pattern, name)), UNKNOWN)
+    for segment in model.lower().split("/"):
+        words = segment.split(".")
+        for position, vendor in enumerate(words[:-1]):
+            if vendor in FAMILIES:
+                rest = ".".join(words[position + 1 :])
+                name = _claude(rest) if vendor == "anthropic" else rest
+                return next((family for starts, family in FAMILIES[vendor] if name.startswith(starts)), UNKNOWN)
+    return UNKNOWN
+
+
+def _claude(name: str) -> str:
+    """`claude-4.5-sonnet-...`, of claude-sonnet-4-5-... as of claude-3-5-sonnet-...; without a number as it is."""
+    vendor, *words = name.split("-")
+    tier = words[:1] if words and words[0].isalpha() else []
+    version = list(takewhile(lambda word: word.isdecimal() and len(word) <= MOST_DIGITS, words[len(tier) :]))
+    if not version:
+        return name
+    rest = words[len(tier) + len(version) :]
+    return "-".join([vendor, ".".join([*version, "0"][:2]), *tier, *rest, ""])
