@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from core.providers.bedrock.converse.thinking import Thinking
 
 TEXT: Final = {"text"}
+STREAM_MODE: Final = "streamProcessingMode"
 HEARD: Final = frozenset({"audio", "video"})
 
 
@@ -109,6 +110,12 @@ def text_taken_from(request: ChatRequest) -> "AnswerText | None":
 def streams_tools(model: str) -> bool:
     """Whether the model takes tools in a stream."""
     return family_of(model).streams_tools
+
+
+def without_stream_mode(body: JsonObject) -> JsonObject:
+    """The body of a stream for a whole answer, whose guardrail has no mode of a stream."""
+    guardrail = {name: value for name, value in body.get("guardrailConfig", {}).items() if name != STREAM_MODE}
+    return body | {"guardrailConfig": guardrail} if guardrail else body
 
 
 def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
