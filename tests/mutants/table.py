@@ -55,4 +55,10 @@ TABLE: Final = (
         "core.providers.bedrock.converse.messages",
         ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
     ),
+    Row(
+        "core.providers.bedrock.converse.calls",
+        ("tests/unit/providers/test_converse_turns.py", "tests/unit/providers/test_converse_conversations.py"),
+    ),
+    Row("core.providers.bedrock.converse.turns", ("tests/unit/providers/test_converse_turns.py",)),
+    Row("core.providers.bedrock.converse.tools", ("tests/unit/providers/test_converse_tools.py",)),
 )
