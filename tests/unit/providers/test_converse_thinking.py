@@ -112,6 +112,12 @@ def test_the_highest_effort_of_nova_excludes_a_bound_which_stays() -> None:
     assert bounded["additionalModelRequestFields"]["reasoningConfig"]["maxReasoningEffort"] == "medium"
 
 
+def test_only_claudes_thoughts_and_novas_highest_effort_exclude_sampling() -> None:
+    assert asked(GPT_OSS, "low", temperature=0.2)["inferenceConfig"] == {"temperature": 0.2}
+    assert asked(NOVA_2, "low", temperature=0.2)["inferenceConfig"] == {"temperature": 0.2}
+    assert asked(OPUS_4_6, "none", temperature=0.2) == {"inferenceConfig": {"temperature": 0.2}}
+
+
 def test_a_forced_tool_excludes_claudes_thoughts() -> None:
     forced: JsonObject = {"tools": [TOOL], "tool_choice": "required"}
     assert asked(SONNET_4_5, "high", **forced) == {}
