@@ -58,7 +58,7 @@ def to_converse(request: ChatRequest) -> JsonObject:
     if tool_options:
         asked = read_tools(tool_options)
         must_call = asked.choice in FORCED
-        offer = offer_tools(asked, called_names(request.messages), family, thinking=_thinks(fields))
+        offer = offer_tools(asked, called_names(request.messages), family, thinking=_has_budget(fields))
     if kinds != TEXT:
         turns = _fit_turns(request, turns, kinds, offer, family)
     if system and not family.system:
@@ -86,7 +86,7 @@ def to_answer_form(request: ChatRequest) -> AnswerForm:
         return PLAIN
     options, tool_options = _options(request)
     family = family_of(request.model)
-    return answer_form(read_tools(tool_options), called, family, thinking=_thinks(to_model_fields(options, family)))
+    return answer_form(read_tools(tool_options), called, family, thinking=_has_budget(to_model_fields(options, family)))
 
 
 def text_taken_from(request: ChatRequest) -> "AnswerText | None":
@@ -178,3 +178,8 @@ def _thinks(fields: JsonObject) -> bool:
             return True
         case _:
             return False
+
+
+def _has_budget(fields: JsonObject) -> bool:
+    """Whether Claude is told to think so much, beside which it cannot be made to call; as much as it likes, it can."""
+    return to_object(fields.get("thinking")).get("type") == "enabled"
