@@ -7,7 +7,6 @@ from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
-from core.providers.bedrock.converse.calls import pair_calls
 from core.providers.bedrock.converse.families import Family, family_of
 from core.providers.bedrock.converse.messages import read_messages
 from core.providers.bedrock.converse.options import (
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 TEXT: Final = {"text"}
 STREAM_MODE: Final = "streamProcessingMode"
+CALLS: Final = frozenset({"toolUse", "toolResult"})
 HEARD: Final = frozenset({"audio", "video"})
 
 
@@ -136,7 +136,11 @@ def _fit_turns(
 
         refuse_unheard(request.messages, family)
     turns = without_refused(turns, kinds, family)
-    return pair_calls(turns, offer.names, family) if "toolUse" in kinds or "toolResult" in kinds else turns
+    if CALLS.isdisjoint(kinds):
+        return turns
+    from core.providers.bedrock.converse.calls import pair_calls
+
+    return pair_calls(turns, offer.names, family)
 
 
 def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], JsonObject]:
