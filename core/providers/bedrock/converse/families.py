@@ -10,6 +10,7 @@ https://github.com/BerriAI/litellm/pull/34347 (one call at a time).
 """
 
 from collections.abc import Mapping
+from copy import replace
 from enum import Enum
 from functools import lru_cache
 from itertools import takewhile
@@ -45,7 +46,7 @@ class Thinks(Enum):
     OPENAI_NESTED = "openai-nested"  # reasoning.effort
 
 
-class Family(NamedTuple):  # a data class of so many fields takes milliseconds of a cold start
+class Family(NamedTuple):
     """What its models take. The defaults are those of a model that nothing is known of.
 
     They forbid what can be said otherwise at no loss where many models refuse it, and nothing else.
@@ -85,7 +86,8 @@ class Family(NamedTuple):  # a data class of so many fields takes milliseconds o
 
 UNKNOWN: Final = Family()
 # What only Claude has is taken away from the others once.
-OTHER: Final = UNKNOWN._replace(
+OTHER: Final = replace(
+    UNKNOWN,
     ends_with_assistant=False,
     reasoning=False,
     cache_points=frozenset(),
@@ -94,11 +96,12 @@ OTHER: Final = UNKNOWN._replace(
     video=False,
     top_k=None,
 )
-TEXT: Final = OTHER._replace(images=False, in_results=frozenset({"text"}))
+TEXT: Final = replace(OTHER, images=False, in_results=frozenset({"text"}))
 ALONE: Final[frozenset[str]] = frozenset()  # nothing may stand beside a result
 UNFORCED: Final[frozenset[str]] = frozenset()  # a toolChoice is refused, whichever it is
 
-CLAUDE: Final = UNKNOWN._replace(
+CLAUDE: Final = replace(
+    UNKNOWN,
     name="claude",
     starts_with_assistant=True,
     ends_with_assistant=False,
@@ -111,16 +114,17 @@ CLAUDE: Final = UNKNOWN._replace(
     audio=False,
     video=False,
 )
-CLAUDE_4_7: Final = CLAUDE._replace(name="claude-4.7", sampling=Sampling.NONE, json_schema=False, xhigh=True)
-CLAUDE_5_1: Final = CLAUDE_4_7._replace(name="claude-5.1", choices=frozenset({"auto"}))
-CLAUDE_4_5: Final = CLAUDE._replace(name="claude-4.5", ends_with_assistant=True, thinks=Thinks.BUDGET)
-CLAUDE_4_1: Final = CLAUDE_4_5._replace(name="claude-4.1", one_call=False, strict_tools=False, json_schema=False)
-CLAUDE_4: Final = CLAUDE_4_1._replace(name="claude-4", sampling=Sampling.BOTH)
-CLAUDE_3_5: Final = CLAUDE_4._replace(name="claude-3.5", starts_with_assistant=False, reasoning=False, thinks=Thinks.NO)
-CLAUDE_3: Final = CLAUDE_3_5._replace(name="claude-3", cache_points=frozenset())
-CLAUDE_2: Final = CLAUDE_3._replace(name="claude-2", tools=False, images=False)
+CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE, json_schema=False, xhigh=True)
+CLAUDE_5_1: Final = replace(CLAUDE_4_7, name="claude-5.1", choices=frozenset({"auto"}))
+CLAUDE_4_5: Final = replace(CLAUDE, name="claude-4.5", ends_with_assistant=True, thinks=Thinks.BUDGET)
+CLAUDE_4_1: Final = replace(CLAUDE_4_5, name="claude-4.1", one_call=False, strict_tools=False, json_schema=False)
+CLAUDE_4: Final = replace(CLAUDE_4_1, name="claude-4", sampling=Sampling.BOTH)
+CLAUDE_3_5: Final = replace(CLAUDE_4, name="claude-3.5", starts_with_assistant=False, reasoning=False, thinks=Thinks.NO)
+CLAUDE_3: Final = replace(CLAUDE_3_5, name="claude-3", cache_points=frozenset())
+CLAUDE_2: Final = replace(CLAUDE_3, name="claude-2", tools=False, images=False)
 
-NOVA: Final = OTHER._replace(
+NOVA: Final = replace(
+    OTHER,
     name="nova",
     ends_with_assistant=True,
     beside_results=frozenset({"text", "image", "document"}),
@@ -134,8 +138,9 @@ NOVA: Final = OTHER._replace(
     plain_schemas=True,
     top_k="inferenceConfig.topK",
 )
-NOVA_2: Final = NOVA._replace(name="nova-2", thinks=Thinks.NOVA)
-LLAMA: Final = OTHER._replace(
+NOVA_2: Final = replace(NOVA, name="nova-2", thinks=Thinks.NOVA)
+LLAMA: Final = replace(
+    OTHER,
     name="llama",
     streams_tools=False,
     plain_schemas=True,
@@ -145,8 +150,9 @@ LLAMA: Final = OTHER._replace(
     json_schema=False,
     stop_sequences=False,
 )
-LLAMA_TEXT: Final = LLAMA._replace(images=False)
-MISTRAL: Final = OTHER._replace(
+LLAMA_TEXT: Final = replace(LLAMA, images=False)
+MISTRAL: Final = replace(
+    OTHER,
     name="mistral",
     choices=frozenset({"auto", "any"}),
     beside_results=ALONE,
@@ -154,23 +160,25 @@ MISTRAL: Final = OTHER._replace(
     json_results=True,
     stop_sequences=False,
 )
-MISTRAL_LARGE: Final = MISTRAL._replace(
-    images=False, strict_tools=False, json_schema=False, stop_sequences=True, most_stops=10
+MISTRAL_LARGE: Final = replace(
+    MISTRAL, images=False, strict_tools=False, json_schema=False, stop_sequences=True, most_stops=10
 )
-MISTRAL_7B: Final = MISTRAL_LARGE._replace(name="mistral-7b", system=False, tools=False)
-COHERE: Final = TEXT._replace(name="cohere", choices=UNFORCED, strict_tools=False, json_schema=False)
-GPT_OSS: Final = TEXT._replace(name="gpt-oss", documents=False, stop_sequences=False, thinks=Thinks.OPENAI, tiers=True)
-GPT: Final = OTHER._replace(
-    name="gpt", stop_sequences=False, sampling=Sampling.NONE, thinks=Thinks.OPENAI_NESTED, tiers=True
+MISTRAL_7B: Final = replace(MISTRAL_LARGE, name="mistral-7b", system=False, tools=False)
+COHERE: Final = replace(TEXT, name="cohere", choices=UNFORCED, strict_tools=False, json_schema=False)
+GPT_OSS: Final = replace(TEXT, name="gpt-oss", documents=False, stop_sequences=False, thinks=Thinks.OPENAI, tiers=True)
+GPT: Final = replace(
+    OTHER, name="gpt", stop_sequences=False, sampling=Sampling.NONE, thinks=Thinks.OPENAI_NESTED, tiers=True
 )
-DEEPSEEK: Final = TEXT._replace(
+DEEPSEEK: Final = replace(
+    TEXT,
     name="deepseek",
     choices=frozenset({"any", "tool"}),
     documents=False,
     stop_sequences=False,
     tiers=True,
 )
-QWEN: Final = TEXT._replace(
+QWEN: Final = replace(
+    TEXT,
     name="qwen",
     starts_with_assistant=True,
     choices=UNFORCED,
@@ -178,11 +186,12 @@ QWEN: Final = TEXT._replace(
     stop_sequences=False,
     tiers=True,
 )
-JAMBA: Final = TEXT._replace(name="jamba", choices=UNFORCED, strict_tools=False, json_schema=False)
-TITAN: Final = TEXT._replace(
-    name="titan", system=False, tools=False, strict_tools=False, stop_sequences=False, json_schema=False
+JAMBA: Final = replace(TEXT, name="jamba", choices=UNFORCED, strict_tools=False, json_schema=False)
+TITAN: Final = replace(
+    TEXT, name="titan", system=False, tools=False, strict_tools=False, stop_sequences=False, json_schema=False
 )
-WRITER: Final = TEXT._replace(
+WRITER: Final = replace(
+    TEXT,
     name="writer",
     choices=UNFORCED,
     beside_results=ALONE,
@@ -190,7 +199,8 @@ WRITER: Final = TEXT._replace(
     stop_sequences=False,
     json_schema=False,
 )
-OPEN: Final = OTHER._replace(
+OPEN: Final = replace(
+    OTHER,
     name="open",
     call_ids=re.compile(r"[a-zA-Z0-9_.:-]{1,64}"),
     starts_with_assistant=True,
@@ -204,8 +214,8 @@ OPEN: Final = OTHER._replace(
 FAMILIES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Family], ...]]] = {
     "anthropic": (
         (("claude-v", "claude-instant"), CLAUDE_2),
-        (("claude-3.7",), CLAUDE_3_5._replace(name="claude-3.7", reasoning=True, thinks=Thinks.BUDGET)),
-        (("claude-3.5-haiku",), CLAUDE_3_5._replace(images=False)),
+        (("claude-3.7",), replace(CLAUDE_3_5, name="claude-3.7", reasoning=True, thinks=Thinks.BUDGET)),
+        (("claude-3.5-haiku",), replace(CLAUDE_3_5, images=False)),
         (("claude-3.0", "claude-3.5-sonnet-20240620"), CLAUDE_3),
         (("claude-3",), CLAUDE_3_5),
         (("claude-4.0-",), CLAUDE_4),
@@ -217,30 +227,31 @@ FAMILIES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Family], ...]]] = {
         (("claude",), CLAUDE),
     ),
     "amazon": (
-        (("nova-micro",), NOVA._replace(images=False, documents=False, video=False, in_results=frozenset({"text"}))),
+        (("nova-micro",), replace(NOVA, images=False, documents=False, video=False, in_results=frozenset({"text"}))),
         (("nova-2",), NOVA_2),
         (("nova",), NOVA),
-        (("titan-text-premier",), TITAN._replace(documents=False)),
+        (("titan-text-premier",), replace(TITAN, documents=False)),
         (("titan",), TITAN),
     ),
     "meta": (
         (("llama3-1", "llama3-3"), LLAMA_TEXT),
-        (("llama2", "llama3-8b", "llama3-70b", "llama3-2-1b", "llama3-2-3b"), LLAMA_TEXT._replace(tools=False)),
+        (("llama2", "llama3-8b", "llama3-70b", "llama3-2-1b", "llama3-2-3b"), replace(LLAMA_TEXT, tools=False)),
         (("llama",), LLAMA),
     ),
     "mistral": (
         (("mistral-7b", "mixtral"), MISTRAL_7B),
         (("mistral-large-2", "mistral-small-2"), MISTRAL_LARGE),
-        (("voxtral",), MISTRAL._replace(audio=True)),
-        (("pixtral",), MISTRAL._replace(strict_tools=False, json_schema=False)),
+        (("voxtral",), replace(MISTRAL, audio=True)),
+        (("pixtral",), replace(MISTRAL, strict_tools=False, json_schema=False)),
         (("",), MISTRAL),
     ),
-    "cohere": ((("command-text", "command-light"), COHERE._replace(system=False, tools=False)), (("command",), COHERE)),
+    "cohere": ((("command-text", "command-light"), replace(COHERE, system=False, tools=False)), (("command",), COHERE)),
     "openai": ((("gpt-oss",), GPT_OSS), (("gpt",), GPT)),
     "deepseek": (
         (
             ("r1",),
-            TEXT._replace(
+            replace(
+                TEXT,
                 name="deepseek-r1",
                 tools=False,
                 stop_sequences=False,
@@ -249,17 +260,17 @@ FAMILIES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Family], ...]]] = {
                 json_schema=False,
             ),
         ),
-        (("v3-v1",), DEEPSEEK._replace(choices=frozenset({"any"}))),
+        (("v3-v1",), replace(DEEPSEEK, choices=frozenset({"any"}))),
         (("",), DEEPSEEK),
     ),
-    "qwen": ((("qwen3-vl", "qwen2-5-vl"), QWEN._replace(images=True)), (("",), QWEN)),
+    "qwen": ((("qwen3-vl", "qwen2-5-vl"), replace(QWEN, images=True)), (("",), QWEN)),
     "ai21": (
-        (("jamba-instruct", "j2"), JAMBA._replace(tools=False, documents=False, stop_sequences=False)),
+        (("jamba-instruct", "j2"), replace(JAMBA, tools=False, documents=False, stop_sequences=False)),
         (("jamba",), JAMBA),
     ),
     "writer": ((("palmyra",), WRITER),),
-    "google": ((("",), OPEN._replace(starts_with_assistant=False)),),
-    "minimax": ((("",), OPEN._replace(starts_with_assistant=False)),),
+    "google": ((("",), replace(OPEN, starts_with_assistant=False)),),
+    "minimax": ((("",), replace(OPEN, starts_with_assistant=False)),),
     "moonshot": ((("",), OPEN),),
     "moonshotai": ((("",), OPEN),),
     "zai": ((("",), OPEN),),

@@ -1,6 +1,6 @@
 """An OpenAI chat request as the body of Bedrock's Converse and ConverseStream. Pure: no I/O, no SDK."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
 TEXT: Final = {"text"}
 STREAM_MODE: Final = "streamProcessingMode"
+CALLS: Final = frozenset({"toolUse", "toolResult"})
 HEARD: Final = frozenset({"audio", "video"})
 
 
@@ -45,17 +46,9 @@ def to_converse(request: ChatRequest) -> JsonObject:
     fields = to_model_fields(options, family) if options else {}
     instructions, text_format = _format(options, family) if "response_format" in options else ([], {})
     system, turns, kinds = read_messages([*request.messages, *instructions])
-    if not HEARD.isdisjoint(kinds):
-        from core.providers.bedrock.converse.media import refuse_unheard
-
-        refuse_unheard(request.messages, family)
     offer = _offer(tool_options, request.messages, family, fields) if tool_options else None
     if kinds != TEXT:
-        turns = without_refused(turns, kinds, family)
-    if "toolUse" in kinds or "toolResult" in kinds:
-        from core.providers.bedrock.converse.calls import pair_calls
-
-        turns = pair_calls(turns, {} if offer is None else offer.names, family)
+        turns = _fit_turns(request, turns, kinds, {} if offer is None else offer.names, family)
     if system and not family.system:
         system, turns = [], with_instructions(turns, system)
     body: dict[str, Any] = {
@@ -65,8 +58,8 @@ def to_converse(request: ChatRequest) -> JsonObject:
         "additionalModelRequestFields": {} if offer is None else offer.fields,
     }
     if options:
-        forced = offer is not None and "toolChoice" in offer.config and "auto" not in offer.config["toolChoice"]
-        thoughts = _think(options, family, turns, forced=forced) if "reasoning_effort" in options else None
+        must_call = offer is not None and offer.must_call
+        thoughts = _think(options, family, turns, must_call=must_call) if "reasoning_effort" in options else None
         body |= _how_to_answer(options, family, body["additionalModelRequestFields"] | fields, thoughts)
         body["guardrailConfig"] = to_guardrail_config(options, stream=bool(request.stream))
         body["serviceTier"] = to_service_tier(options, family)
@@ -131,6 +124,22 @@ def _offer(options: JsonObject, messages: Sequence[JsonObject], family: Family, 
     return offer_tools(read_tools(options), called_names(messages), family, thinking=_has_budget(fields))
 
 
+def _fit_turns(
+    request: ChatRequest, turns: list[JsonObject], kinds: set[str], names: Mapping[str, str], family: Family
+) -> list[JsonObject]:
+    """The turns with what the family takes of them; raises InvalidRequest for audio and video that it does not."""
+    if not HEARD.isdisjoint(kinds):
+        from core.providers.bedrock.converse.media import refuse_unheard
+
+        refuse_unheard(request.messages, family)
+    turns = without_refused(turns, kinds, family)
+    if CALLS.isdisjoint(kinds):
+        return turns
+    from core.providers.bedrock.converse.calls import pair_calls
+
+    return pair_calls(turns, names, family)
+
+
 def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], JsonObject]:
     """The answer's form as messages of the system, and as Converse's outputConfig."""
     from core.providers.bedrock.converse.output_format import to_format
@@ -140,10 +149,10 @@ def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], Json
     return instructions, {"textFormat": output.text_format} if output.text_format else {}
 
 
-def _think(options: JsonObject, family: Family, turns: Sequence[JsonObject], *, forced: bool) -> "Thinking":
+def _think(options: JsonObject, family: Family, turns: Sequence[JsonObject], *, must_call: bool) -> "Thinking":
     from core.providers.bedrock.converse.thinking import to_thinking
 
-    return to_thinking(options, family, turns, forced=forced)
+    return to_thinking(options, family, turns, must_call=must_call)
 
 
 def _how_to_answer(

@@ -49,6 +49,7 @@ class Offer:
     config: JsonObject = field(default_factory=dict[str, Any])
     fields: JsonObject = field(default_factory=dict[str, Any])  # of the model's own
     names: Mapping[str, str] = field(default_factory=dict[str, str])
+    must_call: bool = False
 
 
 def read_tools(options: JsonObject) -> Asked:
@@ -99,7 +100,7 @@ def offer_tools(asked: Asked, called: Collection[str], family: Family, *, thinki
         fields["tool_choice"] = {"type": "auto", "disable_parallel_tool_use": True}
     elif asked.choice == "auto" and "auto" in family.choices:
         config["toolChoice"] = {"auto": {}}
-    return Offer(config, fields, names)
+    return Offer(config, fields, names, must_call=bool(forced))
 
 
 def answer_form(asked: Asked, called: Collection[str], family: Family, *, thinking: bool) -> AnswerForm:
