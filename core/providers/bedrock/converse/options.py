@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.families import Family, Thinks
+from core.providers.bedrock.converse.families import Family, Sampling, Thinks
 from core.providers.http.fields import invalid_field, object_at, text_at
 
 # Translated here, in `sampling`, `output_format` or `thinking`; what is about tools is taken out before.
@@ -162,8 +162,8 @@ def to_model_fields(options: Mapping[str, Any], family: Family) -> JsonObject:
 
 
 def to_top_k(value: object, family: Family) -> JsonObject:
-    """Where the model has it among its own fields."""
-    if value in NO_TOP_K:
+    """Where the model has it among its own fields; nothing to one that draws its own way, as of temperature."""
+    if value in NO_TOP_K or family.sampling is Sampling.NONE:
         return {}
     if family.top_k is None:
         raise invalid_field("top_k", "Bedrock has none for this model; leave it out.")
