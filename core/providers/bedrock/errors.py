@@ -18,7 +18,6 @@ from core.errors import (
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
 from core.providers.http.replies import retry_after_header
-from core.providers.http.upstream_errors import clean_message, for_request
 
 log = logging.getLogger(__name__)
 
@@ -61,16 +60,17 @@ def translate_errors(provider_id: str, request: object = None) -> Generator[None
     try:
         yield
     except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
-        log.warning("provider %s: %s%s%s", provider_id, code_of(failure), _reason_of(failure, request), for_request())
+        log.warning("provider %s: %s%s", provider_id, code_of(failure), _reason_of(failure, request))
         raise _translate(provider_id, failure) from failure
 
 
 def _reason_of(failure: Exception, request: object) -> str:
-    """What the service says, but of credentials, which it may quote."""
+    """What the service says, but of credentials, which it may quote; and for which request."""
     from core.providers.http.quotes import hide_quotes
+    from core.providers.http.upstream_errors import clean_message, for_request
 
     reason = hide_quotes(clean_message(_quoted(failure), ()), request)
-    return f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else ""
+    return (f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else "") + for_request()
 
 
 def _quoted(failure: Exception) -> str:
@@ -103,6 +103,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
 def _mistake(failure: Exception, message: str, *, is_callers: bool) -> InvalidRequest | None:
     """With the reason, or else `message`; None where it neither is the caller's nor says so."""
     from core.providers.http.error_words import says_too_long
+    from core.providers.http.upstream_errors import clean_message
 
     quoted = _quoted(failure) or str(failure)
     if says_too_long(quoted):

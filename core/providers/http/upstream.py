@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 import logging
 import ssl
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from yarl import URL
@@ -26,9 +26,11 @@ from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
 from core.providers.http.remote import Credentials, Remote
-from core.providers.http.replies import read_json, read_object
+from core.providers.http.replies import read_json, read_object, reports_error
 from core.providers.http.sockets import socket_factory
-from core.providers.http.upstream_errors import ErrorReport, error_in, error_in_body, for_request, read_body
+
+if TYPE_CHECKING:
+    from core.providers.http.upstream_errors import ErrorReport
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +83,8 @@ class UpstreamClient:
         async with self._response(request) as response:
             content = await self._read(response, self._limits.max_bytes)
         answer = read_object(self._remote.provider_id, content, finite=finite)
-        if (report := error_in(answer)) is not None:
-            raise self._error(request, response, report)
+        if reports_error(answer):
+            raise self._error_in(answer, request, response)
         return answer
 
     async def stream(
@@ -130,8 +132,8 @@ class UpstreamClient:
         """False for a sign of life; raises what it means, if it is no chunk."""
         if event.get("type") == "ping":
             return False
-        if (report := error_in(event)) is not None:
-            raise self._error(request, response, report)
+        if reports_error(event):
+            raise self._error_in(event, request, response)
         checker.check(event)
         return True
 
@@ -140,6 +142,8 @@ class UpstreamClient:
         head = await response.content.readany()
         begin = head.removeprefix(BOM).lstrip()
         if begin.startswith((b"{", b"[")):
+            from core.providers.http.upstream_errors import error_in_body
+
             if (report := error_in_body(await _read_all(head, response.content))) is not None:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
@@ -170,6 +174,8 @@ class UpstreamClient:
         except TimeoutError as slow:
             raise UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.") from slow
         except aiohttp.ClientError as failure:
+            from core.providers.http.upstream_errors import for_request
+
             log.warning("provider %s: %s%s", self._remote.provider_id, type(failure).__name__, for_request())
             reason = (
                 "could not be reached; check that it is up and that its url is right"
@@ -214,15 +220,23 @@ class UpstreamClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> ErrorReport:
+    async def _refusal(self, response: aiohttp.ClientResponse) -> "ErrorReport":
+        from core.providers.http.upstream_errors import ErrorReport, read_body
+
         try:
             return read_body(await read_up_to(response, MOST_REFUSAL))
         except AnswerTooLarge:
             return ErrorReport()
 
-    def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
+    def _error_in(self, answer: JsonObject, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+        from core.providers.http.upstream_errors import ErrorReport, error_in
+
+        return self._error(request, response, error_in(answer) or ErrorReport())
+
+    def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: "ErrorReport") -> ApiError:
         """What it means; why, the log says. What judges it is imported when there is one."""
         from core.providers.http.quotes import hide_quotes
+        from core.providers.http.upstream_errors import for_request
         from core.providers.http.upstream_failures import OF_CLIENTS, UpstreamError, secrets_of
 
         remote, credentials, content = self._remote, request.credentials, request.content
