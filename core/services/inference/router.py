@@ -130,7 +130,7 @@ class InferenceRouter:
             raise
         finally:
             meter.charge(self._call, ending)
-            with acting:
+            with waiting, acting:
                 await chunks.aclose()
 
 
