@@ -11,7 +11,13 @@ import pytest
 from core.apis.shapes import ChunkChecker, check_chat
 from core.errors import UpstreamFailed
 
-EMPTY: dict[str, Any] = {"tool_calls": [], "function_call": None, "audio": None, "annotations": None, "reasoning_content": None}
+EMPTY: dict[str, Any] = {
+    "tool_calls": [],
+    "function_call": None,
+    "audio": None,
+    "annotations": None,
+    "reasoning_content": None,
+}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
