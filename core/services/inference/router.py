@@ -60,9 +60,7 @@ class InferenceRouter:
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request, "llm", "completions")
-        return await self._stream(
-            request, targets, lambda at, name: at.stream_completion(ask_usage(request, name))
-        )
+        return await self._stream(request, targets, lambda at, name: at.stream_completion(ask_usage(request, name)))
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request, "embedding", "embeddings")
