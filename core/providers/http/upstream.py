@@ -258,7 +258,8 @@ class UpstreamClient:
     def _explain[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
         """Log what is wrong. Who named the place itself could learn from it what is at the addresses that the stack reaches."""
         log.warning("provider %s: %s%s", self._remote.provider_id, fault, for_request())
-        return failure.explain(fault) if self._remote.reach == "operator" else failure
+        failure.fault = fault if self._remote.reach == "operator" else ""
+        return failure
 
     def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
         """What it means; why, the log says."""
