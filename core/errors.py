@@ -44,6 +44,7 @@ STREAM_RETRY_SECONDS: Final = 5
 MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
 MOST_PARAM: Final = 256  # bytes
 MOST_CODE: Final = 128  # bytes of a code or a type that a provider gave
+CONTEXT_LENGTH: Final = "context_length_exceeded"  # OpenAI's code for more tokens than a model takes
 PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
 
 type JsonBody = dict[str, dict[str, Any]]
