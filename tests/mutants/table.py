@@ -65,6 +65,9 @@ TABLE: Final = (
         ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
     ),
     Row("core.providers.http.events", ("tests/unit/providers/test_sse.py",)),
-    Row("core.providers.http.upstream_errors", ("tests/unit/providers/test_upstream_errors.py",)),
+    Row(
+        "core.providers.http.upstream_errors",
+        ("tests/unit/providers/test_upstream_errors.py", "tests/contract/test_upstream_streams.py"),
+    ),
     Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
 )
