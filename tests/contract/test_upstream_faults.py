@@ -130,7 +130,10 @@ async def test_the_operator_is_told_what_is_wrong_and_callers_are_not(
             for more in ({}, {"stream": True})
         ]
         logged = caplog.text
-        health = (await client.get("/v1/providers/local")).json()["health"]
+        for _ in range(5):  # a name is looked up in a thread, for which a busy machine takes its time
+            health = (await client.get("/v1/providers/local")).json()["health"]
+            if "timed out" not in health["message"]:
+                break
     assert fault in logged
     assert health["status"] == "Error"
     assert fault in health["message"]
