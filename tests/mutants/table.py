@@ -25,6 +25,15 @@ TABLE: Final = (
     ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
+    Row("core.apis.additions", ("tests/unit/providers/test_refused.py", "tests/contract/test_refused_additions.py")),
+    Row("core.apis.embedding_options", ("tests/contract/test_embedding_options.py",)),
+    Row(
+        "core.providers.openai.refused",
+        ("tests/unit/providers/test_refused.py", "tests/contract/test_refused_additions.py"),
+    ),
+    Row(
+        "core.providers.http.faults", ("tests/unit/providers/test_faults.py", "tests/contract/test_upstream_faults.py")
+    ),
     Row("core.apis.usage", ("tests/unit/apis/test_usage.py",)),
     Row("core.quota.draft", ("tests/unit/quota",)),
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
