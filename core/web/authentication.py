@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
 
 MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
+BLANK: Final[tuple[object, ...]] = (None, "", {})  # what brings nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,31 @@ class AuthenticationMiddleware:
 
 
 def _provider_data(request: Request) -> dict[str, Any]:
-    """What the caller brings for providers; no message may quote it, nor an error chain hold it."""
-    name = next((name for name in PROVIDER_DATA_HEADERS if name in request.headers), None)
-    if name is None:
-        return {}
-    value = request.headers[name].encode("latin-1")
+    """What the caller brings for providers, of the first header that has any; no message may quote it, nor an error chain hold it."""
+    for name in PROVIDER_DATA_HEADERS:
+        value = request.headers.get(name, "").strip().encode("latin-1")
+        if value and (data := _without_blanks(_read_provider_data(name, value))):
+            return data
+    return {}
+
+
+def _read_provider_data(name: str, value: bytes) -> dict[str, Any]:
     if len(value) > MOST_PROVIDER_DATA:
         raise InvalidRequest(f"Header {name} is larger than {MOST_PROVIDER_DATA} bytes.")
     try:
-        data = read_object(value)
+        data = {} if value == b"null" else read_object(value)
     except ValueError:
         data = None
     if data is None:  # raised out here, so that the reader's failure is not its context
         raise InvalidRequest(f"Header {name} must be a JSON object.")
     return data
+
+
+def _without_blanks(data: dict[str, Any]) -> dict[str, Any]:
+    """Llama Stack's own command line and web page send an empty key for every vendor whose key is not set."""
+    filled = {name: _without_blanks(value) if isinstance(value, dict) else value for name, value in data.items()}
+    return {
+        name: value
+        for name, value in filled.items()
+        if (value.strip() if isinstance(value, str) else value) not in BLANK
+    }
