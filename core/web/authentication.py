@@ -1,7 +1,7 @@
 """Who calls, and what they bring for providers: a refused caller costs nothing further."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
 
 MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
-BLANK: Final[tuple[object, ...]] = (None, "", {})  # what brings nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,13 @@ def _read_provider_data(name: str, value: bytes) -> dict[str, Any]:
 
 def _without_blanks(data: dict[str, Any]) -> dict[str, Any]:
     """Llama Stack's own command line and web page send an empty key for every vendor whose key is not set."""
-    filled = {name: _without_blanks(value) if isinstance(value, dict) else value for name, value in data.items()}
     return {
-        name: value
-        for name, value in filled.items()
-        if (value.strip() if isinstance(value, str) else value) not in BLANK
+        name: value for name, value in ((name, _drop_blank(value)) for name, value in data.items()) if value is not None
     }
+
+
+def _drop_blank(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """None for what brings nothing."""
+    if isinstance(value, dict):
+        return _without_blanks(cast("dict[str, Any]", value)) or None
+    return value if not isinstance(value, str) or value.strip() else None
