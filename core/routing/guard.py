@@ -183,6 +183,13 @@ class GuardedRegistry:
         """Whether the run config says what this means, whoever may see it."""
         return self._registry.declares(identifier)
 
+    async def read_at(self, provider_id: str, provider_resource_id: str) -> list[Resource]:
+        """What is served there, declared and registered, as far as it may be read."""
+        declared = self._registry.declared_at(provider_id, provider_resource_id)
+        registered = await self._registry.registered_at(provider_id, provider_resource_id)
+        rows = [*declared, *(row for row in registered if not self._registry.declares(row.identifier))]
+        return [row for row in rows if self._may("read", row)]
+
     async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What holds for every name of a place because anybody is anybody: what is registered there, without auth."""
         if self._guard.principal is None or not self._guard.principal.anonymous:
