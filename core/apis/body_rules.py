@@ -87,10 +87,10 @@ def check_embeddings(texts: object, fields: Mapping[str, Any] | None) -> None:
         _check_fields(fields, EMBEDDINGS_RULES)
 
 
-def _check_fields(fields: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+def _check_fields(fields: Mapping[str, Any], rules: Mapping[str, Rule], path: str = "") -> None:
     for name, value in fields.items():
         if value is not None and (rule := rules.get(name)) is not None:
-            rule(value, name)
+            rule(value, path + name)
 
 
 def _check_texts(value: object, path: str) -> None:
@@ -208,10 +208,18 @@ def _check_format(value: object, path: str) -> None:
     fields = cast("JsonObject", value)
     kind = fields.get("type", MISSING)
     check_format_type(kind, f"{path}.type")
-    # Together has the schema right here, and TGI its value.
-    schemas = [fields.get(name) for name in ("json_schema", "schema", "value")]
-    if kind == "json_schema" and not any(isinstance(schema, dict) for schema in schemas):
-        raise fault(f"{path}.json_schema", "an object with a name and a schema", fields.get("json_schema", MISSING))
+    if kind == "json_schema":
+        _check_schema(fields, f"{path}.json_schema")
+
+
+def _check_schema(fields: JsonObject, path: str) -> None:
+    named = fields.get("json_schema", MISSING)
+    if not isinstance(named, dict):
+        # Together has the schema right here, and TGI its value.
+        if not any(isinstance(fields.get(name), dict) for name in ("schema", "value")):
+            raise fault(path, "an object with a name and a schema", named)
+        return
+    _check_fields(cast("JsonObject", named), SCHEMA_RULES, f"{path}.")
 
 
 def _check_stop(value: object, path: str) -> None:
@@ -233,6 +241,7 @@ def _check_logprobs(value: object, path: str) -> None:
         raise fault(path, "true or false", value)
 
 
+SCHEMA_RULES: Final[dict[str, Rule]] = {"name": check_text, "schema": check_object, "strict": check_flag}
 _GENERATION: Final[dict[str, Rule]] = {
     "best_of": whole(1),
     "echo": check_flag,

@@ -148,6 +148,16 @@ CHAT_REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"response_format": {}}, "response_format.type", "text, json_object or json_schema"),
     ({"response_format": {"type": "bogus"}}, "response_format.type", "not `bogus`"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "is required"),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": 5}}},
+        "response_format.json_schema.name",
+        "must be a text, not 5",
+    ),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": "x"}}},
+        "response_format.json_schema.schema",
+        "must be an object",
+    ),
     ({"metadata": "x"}, "metadata", "must be an object"),
     ({"metadata": []}, "metadata", "not an empty list"),
     ({"logit_bias": []}, "logit_bias", "must be an object"),
