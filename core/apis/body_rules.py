@@ -10,7 +10,6 @@ https://docs.vllm.ai/en/stable/serving/openai_compatible_server/.
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from core.apis.bounds import read_whole
 from core.apis.values import (
     MISSING,
     MOST_SHOWN,
@@ -187,7 +186,8 @@ def _check_choice(choice: object, tools: list[JsonObject] | None) -> None:
         _check_named_choice(cast("JsonObject", choice), tools or [], path)
     else:
         check_choice_word(choice, path)
-    if tools is None and choice != "none":  # vLLM, too, takes "none" for what goes without saying
+    # vLLM, too, takes "none" for what goes without saying; some clients send an empty list whenever they have no tools.
+    if choice != "none" and not (tools or (choice == "auto" and tools == [])):
         raise InvalidRequest(f"{path}: is only allowed where `tools` are given.", param=path)
 
 
@@ -237,7 +237,7 @@ def _check_biases(value: object, path: str) -> None:
 
 
 def _check_logprobs(value: object, path: str) -> None:
-    if not isinstance(value, bool) and read_whole(value) is None:  # Together takes how many
+    if not isinstance(value, bool) and value not in (0, 1):  # Together takes how many
         raise fault(path, "true or false", value)
 
 
