@@ -68,9 +68,7 @@ def upstream() -> FakeUpstream:
 
 
 def converse() -> FakeBedrock:
-    return FakeBedrock(
-        replies={"converse": _over(_converse_reply), "converse-stream": _over(lambda said: frames(_events(said)))}
-    )
+    return FakeBedrock(replies={"converse": _over(converse_reply), "converse-stream": _over(converse_stream)})
 
 
 def throttled(fake: FakeUpstream) -> None:
@@ -83,12 +81,14 @@ def throttled(fake: FakeUpstream) -> None:
 async def _over_openai(request: web.Request) -> web.StreamResponse:
     body = json.loads(await request.read())
     said = answer(_heard_openai(body))
-    if not body.get("stream"):
-        message = {"role": "assistant", "content": said.text, **({"tool_calls": _calls(said)} if said.calls else {})}
-        choice = {"index": 0, "message": message, "finish_reason": said.finish}
-        reply = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        return await status(200, {**reply, "usage": USAGE})(request)
-    return await stream(_chunks(said))(request)
+    return await (stream(chunks(said)) if body.get("stream") else openai_reply(said))(request)
+
+
+def openai_reply(said: Said) -> Reply:
+    message = {"role": "assistant", "content": said.text, **({"tool_calls": _calls(said)} if said.calls else {})}
+    choice = {"index": 0, "message": message, "finish_reason": said.finish}
+    reply = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    return status(200, {**reply, "usage": USAGE})
 
 
 def _heard_openai(body: dict[str, Any]) -> Heard:
@@ -115,7 +115,7 @@ def _calls(said: Said) -> list[dict[str, Any]]:
     ]
 
 
-def _chunks(said: Said) -> list[dict[str, Any]]:
+def chunks(said: Said) -> list[dict[str, Any]]:
     """Text by letters; a call's arguments in two pieces."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": letter} for letter in said.text]
@@ -155,13 +155,17 @@ def _heard_converse(body: dict[str, Any]) -> Heard:
     )
 
 
-def _converse_reply(said: Said) -> Reply:
+def converse_reply(said: Said) -> Reply:
     content: list[dict[str, Any]] = [{"text": said.text}]
     content += [
         {"toolUse": {"toolUseId": name, "name": tool, "input": arguments}} for name, tool, arguments in said.calls
     ]
     output = {"message": {"role": "assistant", "content": content}}
     return status(200, {"output": output, "stopReason": CONVERSE_FINISH[said.finish], "usage": CONVERSE_USAGE})
+
+
+def converse_stream(said: Said) -> Reply:
+    return frames(_events(said))
 
 
 def _events(said: Said) -> list[bytes]:

@@ -1,0 +1,103 @@
+"""The script of agents over Converse, with the rules of the service and of three families of models."""
+
+from base64 import b64decode
+from collections.abc import Callable
+import json
+from typing import Any, Final
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from tests.parts import scripted
+from tests.parts.agent_script import Conversation, Memory, answer, ordered, results_in, vector
+from tests.parts.bedrock import COHERE, TITAN, FakeBedrock, embedded, event, frames, model, refusal
+from tests.parts.converse_rules import refusal_of
+from tests.parts.scripted import Said
+from tests.parts.upstream import Reply
+
+CLAUDE: Final = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+NOVA: Final = "amazon.nova-pro-v1:0"
+LLAMA: Final = "meta.llama3-3-70b-instruct-v1:0"
+
+
+def converse() -> FakeBedrock:
+    memory = Memory()
+
+    def chat(*, streams: bool) -> Reply:
+        async def reply(request: web.Request) -> web.StreamResponse:
+            body = json.loads(await request.read())
+            name = unquote(request.path).split("/")[2]
+            message = refusal_of(name, body, streams=streams)
+            if message is not None:
+                return await refusal(400, "ValidationException", message)(request)
+            say = scripted.converse_stream if streams else scripted.converse_reply
+            misbehaviour = _misbehave_converse(memory, name, _hear_converse(body).text, say)
+            return await (misbehaviour or say(answer(_hear_converse(body))))(request)
+
+        return reply
+
+    async def invoke(request: web.Request) -> web.StreamResponse:
+        body = json.loads(await request.read())
+        if "inputText" in body:
+            return await embedded({"embedding": vector(body["inputText"]), "inputTextTokenCount": 3}, 3)(request)
+        return await embedded({"embeddings": {"float": [vector(text) for text in body["texts"]]}}, 3)(request)
+
+    models = [model(CLAUDE, "Anthropic"), model(NOVA, "Amazon"), model(LLAMA, "Meta")]
+    models += [model(TITAN, "Amazon", "EMBEDDING"), model(COHERE, "Cohere", "EMBEDDING")]
+    replies = {"converse": chat(streams=False), "converse-stream": chat(streams=True), "invoke": invoke}
+    return FakeBedrock(models=models, profiles=[], replies=replies)
+
+
+def _hear_converse(body: dict[str, Any]) -> Conversation:
+    turns = body["messages"]
+    users = [turn for turn in turns if turn["role"] == "user" and any("text" in block for block in turn["content"])]
+    last = turns.index(users[-1]) if users else 0
+    texts = [block["text"] for block in body.get("system", ()) if "text" in block]
+    texts += [block["text"] for turn in users for block in turn["content"] if "text" in block]
+    config = body.get("toolConfig", {})
+    specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
+    kind, choice = next(iter(config.get("toolChoice", {"auto": {}}).items()))
+    image = next((block["image"] for turn in turns for block in turn["content"] if "image" in block), None)
+    format_ = body.get("outputConfig", {}).get("textFormat", {}).get("structure", {}).get("jsonSchema")
+    return Conversation(
+        text="".join(block.get("text", "") for block in turns[last]["content"]),
+        prompt="|".join(texts),
+        rounds=sum(any("toolUse" in block for block in turn["content"]) for turn in turns[last:]),
+        results=results_in(turns),
+        tools={spec["name"]: spec["inputSchema"]["json"] for spec in specs},
+        choice=choice.get("name", kind),
+        single=body.get("additionalModelRequestFields", {})
+        .get("tool_choice", {})
+        .get("disable_parallel_tool_use", False),
+        image=None if image is None else b64decode(image["source"]["bytes"]),
+        schema=None if format_ is None else json.loads(format_["schema"]),
+    )
+
+
+def _misbehave_converse(memory: Memory, name: str, text: str, say: Callable[[Said], Reply]) -> Reply | None:
+    if text == "too long":
+        return refusal(400, "ValidationException", _too_long(name))
+    if text == "break":
+        start = event("messageStart", {"role": "assistant"})
+        return frames([start, _delta("Hel"), _delta("lo")], pause=0.02, reset=True)
+    return ordered(
+        memory,
+        text,
+        refuse=refusal(429, "ThrottlingException", "Too many requests, please wait before trying again."),
+        begin=event("messageStart", {"role": "assistant"}),
+        piece=_delta("a"),
+        say=say,
+    )
+
+
+def _too_long(name: str) -> str:
+    """As each family says it."""
+    if "claude" in name:
+        return "The model returned the following errors: prompt is too long: 210000 tokens > 200000 maximum"
+    if "nova" in name:
+        return "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again."
+    return "This model's maximum context length is 131072 tokens. Please reduce the length of the prompt"
+
+
+def _delta(text: str) -> bytes:
+    return event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})

@@ -1,0 +1,154 @@
+"""A model as programs with agents meet it, on OpenAI's wire and on Converse: it calls tools, fills in schemas, sums up, and fails on demand.
+
+What it does follows from what it was sent, however the wire says it. A user's text orders it:
+
+- `Weather in A and B, then C` with tools: calls for A and B, after their results one for C, then all the results as text;
+- without tools, or where none may be called, a conversation with results is summed up;
+- a tool, a schema or a schema in the prompt is filled in: `name` with "NAME", whole numbers with 7;
+- `busy N`: the first time, one call too many; `too long`; `break` off in the middle; `endless N`, until the caller goes, and
+  `was N ended?`, which tells whether that was heard of.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import json
+import re
+from typing import Any, Final
+
+from aiohttp import web
+
+from tests.parts.scripted import Said
+from tests.parts.upstream import Reply
+
+RESULT: Final = re.compile(r"[A-Z][a-z]+: -?\d+ degrees")
+ORDER: Final = re.compile(r"(busy|endless|was) (\S+)")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """`tools` are schemas by name, `choice` is auto, any, none or a tool's name, `rounds` the results since the user's last text."""
+
+    text: str
+    prompt: str
+    rounds: int
+    results: tuple[str, ...]
+    tools: dict[str, Any]
+    choice: str
+    single: bool = False
+    image: bytes | None = None
+    schema: dict[str, Any] | None = None
+
+
+@dataclass
+class Memory:
+    """What a model remembers of its callers."""
+
+    busy: set[str] = field(default_factory=set[str])
+    ended: set[str] = field(default_factory=set[str])
+
+
+def answer(heard: Conversation) -> Said:
+    """The script."""
+    rounds = heard.text.removeprefix("Weather in ").split(", then ") if heard.text.startswith("Weather in ") else []
+    tools = {} if heard.choice == "none" else heard.tools
+    function = next(iter(tools), None)
+    if function and heard.rounds < len(rounds):
+        cities = rounds[heard.rounds].split(" and ")
+        return _calls(heard, function, tools[function], cities[:1] if heard.single else cities)
+    if heard.choice in tools or (heard.choice == "any" and tools) or (tools and not rounds):
+        name = heard.choice if heard.choice in tools else next(reversed(tools))
+        return _calls(heard, name, tools[name], [""])
+    if heard.schema is not None:
+        return Said(json.dumps(instance(heard.schema, heard.schema)))
+    if heard.image is not None:
+        return Said(f"{len(heard.image)} bytes")
+    if heard.results:
+        return Said(f"Summary: {'; '.join(heard.results)}")
+    if schema := _schema_in(heard.prompt):
+        return Said(json.dumps(instance(schema, schema)))
+    return Said(heard.prompt)
+
+
+def instance(schema: dict[str, Any], root: dict[str, Any], name: str = "") -> Any:
+    """A value that a JSON schema allows."""
+    if "$ref" in schema:
+        return instance(root["$defs"][schema["$ref"].rpartition("/")[2]], root, name)
+    if "anyOf" in schema:
+        return instance(schema["anyOf"][0], root, name)
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            return {key: instance(value, root, key) for key, value in schema.get("properties", {}).items()}
+        case "array":
+            return [instance(schema["items"], root, name)] * 2
+        case "integer" | "number":
+            return 7
+        case "boolean":
+            return True
+        case _:
+            return name.upper()
+
+
+def _calls(heard: Conversation, name: str, schema: dict[str, Any], cities: list[str]) -> Said:
+    calls = [
+        (f"call_{heard.rounds}_{at}", name, instance(schema, schema) | ({"city": city} if city else {}))
+        for at, city in enumerate(cities)
+    ]
+    return Said("", tuple(calls), "tool_calls")
+
+
+def _schema_in(prompt: str) -> dict[str, Any] | None:
+    """The first JSON schema of an object that a prompt shows."""
+    for at in [match.start() for match in re.finditer(r"\{", prompt)]:
+        try:
+            value, _ = json.JSONDecoder().raw_decode(prompt, at)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and "properties" in value:
+            return value
+    return None
+
+
+def results_in(messages: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(RESULT.findall(json.dumps(messages))))
+
+
+def vector(value: str | list[int]) -> list[float]:
+    """Of the input's length and sum, so that its order and its kind show."""
+    numbers = list(value.encode()) if isinstance(value, str) else value
+    return [float(len(numbers)), float(sum(numbers))]
+
+
+def ordered(
+    memory: Memory, text: str, *, refuse: Reply, begin: bytes, piece: bytes, say: Callable[[Said], Reply]
+) -> Reply | None:
+    order = ORDER.match(text)
+    match order and order.groups():
+        case ["busy", name] if name not in memory.busy:
+            memory.busy.add(name)
+            return refuse
+        case ["endless", name]:
+            return _endless(memory, name, begin, piece)
+        case ["was", name]:
+            return say(Said("yes" if name in memory.ended else "no"))
+        case _:
+            return None
+
+
+def _endless(memory: Memory, name: str, begin: bytes, piece: bytes) -> Reply:
+    async def reply(request: web.Request) -> web.StreamResponse:
+        kind = "text/event-stream" if piece.startswith(b"data:") else "application/vnd.amazon.eventstream"
+        response = web.StreamResponse(headers={"content-type": kind})
+        await response.prepare(request)
+        try:
+            await response.write(begin)
+            while True:
+                await response.write(piece)
+                await asyncio.sleep(0.02)
+        except (asyncio.CancelledError, ConnectionError):
+            memory.ended.add(name)
+            raise
+
+    return reply
