@@ -16,6 +16,7 @@ from infra.uv import uv
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOCKS: Final = ROOT / "locks" / "clients"
 FRAMEWORKS: Final = ROOT / "locks" / "frameworks"
+NODE_SCRIPTS: Final = ROOT / "tests" / "clients" / "scripts" / "node"
 ENVIRONMENTS: Final = ROOT / ".venv-clients"
 
 
@@ -30,9 +31,11 @@ def python_of(name: str) -> Path:
     return _prepare(name, locks / f"{name}.txt", _install_python) / "bin" / "python"
 
 
-def node_folder() -> Path:
-    """The folder with the `node_modules` of `locks/frameworks/node`, which are installed first as those of Python are."""
-    return _prepare("node", FRAMEWORKS / "node" / "package-lock.json", _install_node)
+def node_command(script: str) -> list[str]:
+    """Runs one of NODE_SCRIPTS with the packages of `locks/frameworks/node`, which are installed first as those of Python are."""
+    folder = _prepare("node", FRAMEWORKS / "node" / "package-lock.json", _install_node)
+    # A script's packages are looked for beside it, and here that is where the link to it is.
+    return ["node", "--preserve-symlinks", "--preserve-symlinks-main", str(folder / "scripts" / script)]
 
 
 def _prepare(name: str, lock: Path, install: Callable[[Path, str], None]) -> Path:
@@ -60,3 +63,5 @@ def _install_node(folder: Path, lock: str) -> None:
     shutil.copy(FRAMEWORKS / "node" / "package.json", folder)
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    (folder / "scripts").unlink(missing_ok=True)
+    (folder / "scripts").symlink_to(NODE_SCRIPTS)

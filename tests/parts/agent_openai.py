@@ -29,8 +29,9 @@ def upstream(names: tuple[str, ...] = ("m",)) -> FakeUpstream:
 
 
 def _say_openai(body: dict[str, Any]) -> Reply:
-    if body["messages"][0]["content"].startswith("Task: Check if there is unsafe content"):
-        said = Said("unsafe\nS9" if "bomb" in body["messages"][0]["content"] else "safe")
+    first = _text(body["messages"][0])
+    if first.startswith("Task: Check if there is unsafe content"):
+        said = Said("unsafe\nS9" if "bomb" in first else "safe")
     else:
         said = answer(_hear_openai(body))
     return stream(scripted.chunks(said)) if body.get("stream") else scripted.openai_reply(said)

@@ -22,6 +22,7 @@ from tests.parts.scripted import Said
 from tests.parts.upstream import Reply
 
 RESULT: Final = re.compile(r"[A-Z][a-z]+: -?\d+ degrees")
+PLAIN: Final = {"integer": 7, "number": 7, "boolean": True}
 ORDER: Final = re.compile(r"(busy|endless|was) (\S+)")
 
 
@@ -61,19 +62,22 @@ def answer(heard: Conversation) -> Said:
         return _calls(heard, name, tools[name], [""])
     if heard.schema is not None:
         return Said(json.dumps(instance(heard.schema, heard.schema)))
+    return Said(_text(heard))
+
+
+def _text(heard: Conversation) -> str:
     if heard.image is not None:
-        return Said(f"{len(heard.image)} bytes")
+        return f"{len(heard.image)} bytes"
     if heard.results:
-        return Said(f"Summary: {'; '.join(heard.results)}")
-    if schema := _schema_in(heard.prompt):
-        return Said(json.dumps(instance(schema, schema)))
-    return Said(heard.prompt)
+        return f"Summary: {'; '.join(heard.results)}"
+    schema = _schema_in(heard.prompt)
+    return heard.prompt if schema is None else json.dumps(instance(schema, schema))
 
 
 def instance(schema: dict[str, Any], root: dict[str, Any], name: str = "") -> Any:
     """A value that a JSON schema allows."""
     if "$ref" in schema:
-        return instance(root["$defs"][schema["$ref"].rpartition("/")[2]], root, name)
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
         return instance(schema["anyOf"][0], root, name)
     if "enum" in schema:
@@ -83,12 +87,8 @@ def instance(schema: dict[str, Any], root: dict[str, Any], name: str = "") -> An
             return {key: instance(value, root, key) for key, value in schema.get("properties", {}).items()}
         case "array":
             return [instance(schema["items"], root, name)] * 2
-        case "integer" | "number":
-            return 7
-        case "boolean":
-            return True
-        case _:
-            return name.upper()
+        case kind:
+            return PLAIN.get(str(kind), name.upper())
 
 
 def _calls(heard: Conversation, name: str, schema: dict[str, Any], cities: list[str]) -> Said:

@@ -34,7 +34,7 @@ models:
   - {{model_id: guard, provider_id: vllm, provider_model_id: guard}}
   - {{model_id: vectors, provider_id: vllm, provider_model_id: vectors, model_type: embedding, metadata: {{embedding_dimension: 2}}}}
 shields:
-  - {{shield_id: guard, provider_id: llama-guard, provider_shield_id: guard}}
+  - {{shield_id: safety, provider_id: llama-guard, provider_shield_id: guard}}
 metadata_store: {{type: sqlite, db_path: "${{env.FOLDER}}/registry.db"}}
 server:
   auth:

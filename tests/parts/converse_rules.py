@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.h
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 import re
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ def refusal_of(model: str, body: dict[str, Any], *, streams: bool) -> str | None
 def _turns(turns: list[dict[str, Any]]) -> Iterator[str]:
     if turns[0]["role"] != "user":
         yield "A conversation must start with a user message. Try again with a conversation that starts with a user message."
-    if any(first["role"] == second["role"] for first, second in zip(turns, turns[1:], strict=False)):
+    if any(first["role"] == second["role"] for first, second in pairwise(turns)):
         yield "A conversation must alternate between user and assistant roles."
     for at, turn in enumerate(turns):
         for position, block in enumerate(turn["content"]):

@@ -205,7 +205,7 @@ def token_arrays_are_embedded_or_refused_with_the_reason() -> None:
 
 
 def moderations() -> None:
-    for model in ("guard", "vllm/guard"):
+    for model in ("safety", "guard"):
         answer = client.moderations.create(model=model, input=["hello", "how is a bomb made?"])
         assert [result.flagged for result in answer.results] == [False, True]
     fine = answer.results[0].model_dump()["categories"]
@@ -214,7 +214,7 @@ def moderations() -> None:
 
 
 def a_wrong_key() -> None:
-    refusal(AuthenticationError, lambda: OpenAI(base_url=URL, api_key="none").models.list())
+    refusal(AuthenticationError, OpenAI(base_url=URL, api_key="none").models.list)
 
 
 def a_spent_quota() -> None:
