@@ -6,9 +6,10 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from core.apis import bounds
+from core.apis.additions import Addition
 from core.frame.resources import Offer
 from core.frame.types import Health, JsonObject, JsonStream, Wire
 
@@ -18,7 +19,22 @@ MOST_PROMPTS: Final = 128  # in one request
 MOST_INPUTS: Final = 2048  # as OpenAI takes
 
 
-class ChatRequest(Wire):
+class GenerationRequest(Wire):
+    """`additions` are those of its fields that the stack put there."""
+
+    _additions: tuple[Addition, ...] = PrivateAttr(())
+
+    @property
+    def additions(self) -> tuple[Addition, ...]:
+        return self._additions
+
+    def note_additions(self, *additions: Addition) -> Self:
+        """This request, whose fields have them already."""
+        self._additions += additions
+        return self
+
+
+class ChatRequest(GenerationRequest):
     model: Name
     messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
     stream: bool | None = None
@@ -30,7 +46,7 @@ class ChatRequest(Wire):
         return self
 
 
-class CompletionRequest(Wire):
+class CompletionRequest(GenerationRequest):
     model: Name
     prompt: str | list[Any]
     stream: bool | None = None

@@ -1,7 +1,6 @@
 """The script of agents over Converse, with the rules of the service and of three families of models."""
 
 from base64 import b64decode
-from collections.abc import Callable
 import json
 from typing import Any, Final
 from urllib.parse import unquote
@@ -9,15 +8,15 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from tests.parts import scripted
-from tests.parts.agent_script import Conversation, Memory, answer, ordered, results_in, vector
-from tests.parts.bedrock import COHERE, TITAN, FakeBedrock, embedded, event, frames, model, refusal
+from tests.parts.agent_script import Conversation, Memory, answer, endless, results_in, vector
+from tests.parts.bedrock import COHERE, TITAN, FakeBedrock, embedded, event, exception, frames, model, refusal
 from tests.parts.converse_rules import refusal_of
-from tests.parts.scripted import Said
 from tests.parts.upstream import Reply
 
 CLAUDE: Final = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA: Final = "amazon.nova-pro-v1:0"
 LLAMA: Final = "meta.llama3-3-70b-instruct-v1:0"
+START: Final = event("messageStart", {"role": "assistant"})
 
 
 def converse() -> FakeBedrock:
@@ -30,9 +29,11 @@ def converse() -> FakeBedrock:
             message = refusal_of(name, body, streams=streams)
             if message is not None:
                 return await refusal(400, "ValidationException", message)(request)
+            heard = _hear(body)
+            if misbehaviour := _misbehaviour(memory, name, heard.text):
+                return await misbehaviour(request)
             say = scripted.converse_stream if streams else scripted.converse_reply
-            misbehaviour = _misbehave_converse(memory, name, _hear_converse(body).text, say)
-            return await (misbehaviour or say(answer(_hear_converse(body))))(request)
+            return await say(memory.report_on(heard.text) or answer(heard))(request)
 
         return reply
 
@@ -48,7 +49,7 @@ def converse() -> FakeBedrock:
     return FakeBedrock(models=models, profiles=[], replies=replies)
 
 
-def _hear_converse(body: dict[str, Any]) -> Conversation:
+def _hear(body: dict[str, Any]) -> Conversation:
     turns = body["messages"]
     users = [turn for turn in turns if turn["role"] == "user" and any("text" in block for block in turn["content"])]
     last = turns.index(users[-1]) if users else 0
@@ -74,20 +75,21 @@ def _hear_converse(body: dict[str, Any]) -> Conversation:
     )
 
 
-def _misbehave_converse(memory: Memory, name: str, text: str, say: Callable[[Said], Reply]) -> Reply | None:
-    if text == "too long":
-        return refusal(400, "ValidationException", _too_long(name))
-    if text == "break":
-        start = event("messageStart", {"role": "assistant"})
-        return frames([start, _delta("Hel"), _delta("lo")], pause=0.02, reset=True)
-    return ordered(
-        memory,
-        text,
-        refuse=refusal(429, "ThrottlingException", "Too many requests, please wait before trying again."),
-        begin=event("messageStart", {"role": "assistant"}),
-        piece=_delta("a"),
-        say=say,
-    )
+def _misbehaviour(memory: Memory, name: str, text: str) -> Reply | None:
+    match memory.order_in(text):
+        case "too long", _:
+            return refusal(400, "ValidationException", _too_long(name))
+        case "busy", _:
+            return refusal(429, "ThrottlingException", "Too many requests, please wait before trying again.")
+        case "break", _:
+            failure = exception("modelStreamErrorException", "The model failed.")
+            return frames([START, _delta("Hel"), _delta("lo"), failure], pause=0.02)
+        case "cut", _:
+            return frames([START, _delta("Hel"), _delta("lo")], pause=0.02, reset=True)
+        case "endless", number:
+            return endless(memory, number, (START, _delta("a")), "application/vnd.amazon.eventstream")
+        case _:
+            return None
 
 
 def _too_long(name: str) -> str:

@@ -1,43 +1,94 @@
-"""The script of agents over an OpenAI-compatible upstream, which fails as vLLM does."""
+"""The script of agents over servers and vendors that speak OpenAI's API, each in its own way (tests/parts/vendors)."""
 
 import asyncio
 from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
 import json
 import struct
-from typing import Any, Final
+from typing import Any, Final, override
 
 from aiohttp import web
 
-from tests.parts import scripted
-from tests.parts.agent_script import Conversation, Memory, answer, ordered, results_in, vector
+from tests.parts.agent_script import Conversation, Memory, answer, endless, results_in, vector
 from tests.parts.scripted import Said
-from tests.parts.upstream import FakeUpstream, Reply, status, stream
+from tests.parts.upstream import Reply, status
+from tests.parts.vendors.double import Refusal, VendorDouble
 
-PIECES: Final = 3  # of a stream that is broken off
-
-
-def upstream(names: tuple[str, ...] = ("m",)) -> FakeUpstream:
-    memory = Memory()
-
-    async def chat(request: web.Request) -> web.StreamResponse:
-        body = json.loads(await request.read())
-        reply = _misbehave_openai(memory, body) or _say_openai(body)
-        return await reply(request)
-
-    models = [{"id": name, "object": "model", "created": 7} for name in names]
-    return FakeUpstream(models=models, replies={"/v1/chat/completions": chat, "/v1/embeddings": _embed})
+PIECES: Final = 5  # of a stream that is broken off
+PATIENCE: Final = {"retry-after": "1"}
 
 
-def _say_openai(body: dict[str, Any]) -> Reply:
-    first = _text(body["messages"][0])
-    if first.startswith("Task: Check if there is unsafe content"):
-        said = Said("unsafe\nS9" if "bomb" in first else "safe")
-    else:
-        said = answer(_hear_openai(body))
-    return stream(scripted.chunks(said)) if body.get("stream") else scripted.openai_reply(said)
+@dataclass
+class AgentVendor(VendorDouble):
+    """`busy` is how it refuses one call too many, with a time to wait, if not as its vendor does."""
+
+    busy: Refusal | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    @override
+    async def reply(self, request: web.Request) -> web.StreamResponse:
+        body = self.seen[-1].body
+        if request.path == f"{self.vendor.root}/embeddings":
+            return await _embed(request)
+        if request.path != f"{self.vendor.root}/chat/completions":
+            return await super().reply(request)
+        return await (self._refuse(body) or self._misbehave(body) or self._say(body))(request)
+
+    def _refuse(self, body: dict[str, Any]) -> Reply | None:
+        """As the vendor does, whatever is said: the model, a field."""
+        if body["model"] == "gone":
+            return _refusal(self.vendor.errors["model"])
+        refusal = self.vendor.refusal(body)
+        return None if refusal is None else _refusal(refusal)
+
+    def _misbehave(self, body: dict[str, Any]) -> Reply | None:
+        hello = list(self.vendor.chunks(Said("Hello there"), usage=False))
+        match self.memory.order_in(_text(body["messages"][-1])):
+            case "too long", _:
+                return _refusal(self.vendor.errors["too_long"])
+            case "busy", _:
+                return _refusal(self.busy or self.vendor.errors["busy"], {} if self.busy is None else PATIENCE)
+            case "break", _:
+                return _stream([*hello[:PIECES], self.vendor.broken])
+            case "cut", _:
+                return _stream(hello[:PIECES], cut=True)
+            case "endless", number:
+                return endless(self.memory, number, (hello[0], hello[PIECES]), "text/event-stream")
+            case _:
+                return None
+
+    def _say(self, body: dict[str, Any]) -> Reply:
+        first = _text(body["messages"][0])
+        if first.startswith("Task: Check if there is unsafe content"):
+            said = Said("unsafe\nS9" if "bomb" in first else "safe")
+        else:
+            said = self.memory.report_on(_text(body["messages"][-1])) or answer(_hear(body))
+        if not body.get("stream"):
+            return status(200, self.vendor.whole(said))
+        usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        return _stream([*self.vendor.chunks(said, usage=usage), self.vendor.end()])
 
 
-def _hear_openai(body: dict[str, Any]) -> Conversation:
+def _refusal(refusal: Refusal, headers: dict[str, str] | None = None) -> Reply:
+    code, body = refusal
+    return status(code, body, headers)
+
+
+def _stream(pieces: list[bytes], *, cut: bool = False) -> Reply:
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+        if cut and request.transport is not None:
+            await asyncio.sleep(0.05)  # what came before is there
+            request.transport.abort()
+        return response
+
+    return reply
+
+
+def _hear(body: dict[str, Any]) -> Conversation:
     messages = body["messages"]
     last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
     choice = body.get("tool_choice", "auto")
@@ -67,59 +118,20 @@ def _text(message: dict[str, Any]) -> str:
     return "".join(part["text"] for part in _parts(message) if part["type"] == "text")
 
 
-def _misbehave_openai(memory: Memory, body: dict[str, Any]) -> Reply | None:
-    text = _text(body["messages"][-1])
-    if text == "too long":
-        message = "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens."
-        return _refuse(400, "BadRequestError", message)
-    if body["model"] == "gone":
-        return _refuse(404, "NotFoundError", "The model `gone` does not exist.")
-    if text == "break":
-        return _broken(scripted.chunks(Said("Hello there"))[:PIECES])
-    head = scripted.chunks(Said("a"))[1]
-    return ordered(
-        memory,
-        text,
-        refuse=_refuse(429, "RateLimitError", "Too many requests.", {"retry-after": "1"}),
-        begin=b"",
-        piece=f"data: {json.dumps(head)}\n\n".encode(),
-        say=lambda said: stream(scripted.chunks(said)) if body.get("stream") else scripted.openai_reply(said),
-    )
-
-
-def _refuse(code: int, kind: str, message: str, headers: dict[str, str] | None = None) -> Reply:
-    """As vLLM says it."""
-    return status(code, {"error": {"message": message, "type": kind, "param": None, "code": code}}, headers)
-
-
-def _broken(events: list[dict[str, Any]]) -> Reply:
-    async def reply(request: web.Request) -> web.StreamResponse:
-        response = await stream(events, done=False)(request)
-        await asyncio.sleep(0.05)
-        if request.transport is not None:
-            request.transport.abort()
-        return response
-
-    return reply
-
-
 async def _embed(request: web.Request) -> web.StreamResponse:
-    """A vector of the input's length and sum, so that the order and the kind of input show."""
+    """As vLLM does: texts or lists of tokens."""
     body = json.loads(await request.read())
-    inputs = body["input"] if isinstance(body["input"], list) and not _are_tokens(body["input"]) else [body["input"]]
-    vectors = [vector(value) for value in inputs]
+    batch = (
+        body["input"] if isinstance(body["input"], list) and not isinstance(body["input"][0], int) else [body["input"]]
+    )
     base64 = body.get("encoding_format") == "base64"
     data = [
         {
             "object": "embedding",
             "index": at,
-            "embedding": b64encode(struct.pack("<2f", *vector)).decode() if base64 else vector,
+            "embedding": b64encode(struct.pack("<2f", *vector(value))).decode() if base64 else vector(value),
         }
-        for at, vector in enumerate(vectors)
+        for at, value in enumerate(batch)
     ]
     usage = {"prompt_tokens": 3, "total_tokens": 3}
     return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
-
-
-def _are_tokens(value: list[Any]) -> bool:
-    return bool(value) and isinstance(value[0], int)

@@ -5,12 +5,11 @@ What it does follows from what it was sent, however the wire says it. A user's t
 - `Weather in A and B, then C` with tools: calls for A and B, after their results one for C, then all the results as text;
 - without tools, or where none may be called, a conversation with results is summed up;
 - a tool, a schema or a schema in the prompt is filled in: `name` with "NAME", whole numbers with 7;
-- `busy N`: the first time, one call too many; `too long`; `break` off in the middle; `endless N`, until the caller goes, and
-  `was N ended?`, which tells whether that was heard of.
+- `busy N`: the first time, one call too many; `too long`; `break`: an error in the middle of a stream; `cut`: its connection
+  ends there; `endless N`: a stream that lasts until the caller goes, and `was N ended?`, which tells whether that was noticed.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 import json
 import re
@@ -23,7 +22,8 @@ from tests.parts.upstream import Reply
 
 RESULT: Final = re.compile(r"[A-Z][a-z]+: -?\d+ degrees")
 PLAIN: Final = {"integer": 7, "number": 7, "boolean": True}
-ORDER: Final = re.compile(r"(busy|endless|was) (\S+)")
+ORDER: Final = re.compile(r"(too long|break|cut|busy|endless)(?: (\S+))?")
+QUESTION: Final = re.compile(r"was (\S+) ended\?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,22 @@ class Memory:
     busy: set[str] = field(default_factory=set[str])
     ended: set[str] = field(default_factory=set[str])
 
+    def order_in(self, text: str) -> tuple[str, str]:
+        """How to misbehave, and the N that it is about; empty where it is not asked for."""
+        match ORDER.fullmatch(text):
+            case None:
+                return "", ""
+            case order if order[1] == "busy" and order[2] in self.busy:
+                return "", ""
+            case order:
+                if order[1] == "busy":
+                    self.busy.add(order[2])
+                return order[1], order[2] or ""
+
+    def report_on(self, text: str) -> Said | None:
+        question = QUESTION.fullmatch(text)
+        return question and Said("yes" if question[1] in self.ended else "no")
+
 
 def answer(heard: Conversation) -> Said:
     """The script."""
@@ -57,7 +73,7 @@ def answer(heard: Conversation) -> Said:
     if function and heard.rounds < len(rounds):
         cities = rounds[heard.rounds].split(" and ")
         return _calls(heard, function, tools[function], cities[:1] if heard.single else cities)
-    if heard.choice in tools or (heard.choice == "any" and tools) or (tools and not rounds):
+    if heard.choice in tools or (tools and (heard.choice == "any" or not rounds or len(tools) > 1)):
         name = heard.choice if heard.choice in tools else next(reversed(tools))
         return _calls(heard, name, tools[name], [""])
     if heard.schema is not None:
@@ -121,31 +137,16 @@ def vector(value: str | list[int]) -> list[float]:
     return [float(len(numbers)), float(sum(numbers))]
 
 
-def ordered(
-    memory: Memory, text: str, *, refuse: Reply, begin: bytes, piece: bytes, say: Callable[[Said], Reply]
-) -> Reply | None:
-    order = ORDER.match(text)
-    match order and order.groups():
-        case ["busy", name] if name not in memory.busy:
-            memory.busy.add(name)
-            return refuse
-        case ["endless", name]:
-            return _endless(memory, name, begin, piece)
-        case ["was", name]:
-            return say(Said("yes" if name in memory.ended else "no"))
-        case _:
-            return None
+def endless(memory: Memory, name: str, pieces: tuple[bytes, bytes], kind: str) -> Reply:
+    """The first piece, and then the second again and again, until nobody listens; `kind` is the content type."""
 
-
-def _endless(memory: Memory, name: str, begin: bytes, piece: bytes) -> Reply:
     async def reply(request: web.Request) -> web.StreamResponse:
-        kind = "text/event-stream" if piece.startswith(b"data:") else "application/vnd.amazon.eventstream"
         response = web.StreamResponse(headers={"content-type": kind})
         await response.prepare(request)
         try:
-            await response.write(begin)
+            await response.write(pieces[0])
             while True:
-                await response.write(piece)
+                await response.write(pieces[1])
                 await asyncio.sleep(0.02)
         except (asyncio.CancelledError, ConnectionError):
             memory.ended.add(name)

@@ -44,7 +44,8 @@ class Row:
     `urls` and `keys` are the names of the config's fields, the older one first. A key is `needed`, needed only at the
     vendor's own `url` (`hosted`), or `optional`; `data` names the provider data that bring a caller's. `unversioned`
     names a flag that, when false, takes the URL as it is; `only` a field that names the one model which is served.
-    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL.
+    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `refuses`
+    are fields that the stack would add to a request: with `stream_options` among them the usage comes unasked.
     """
 
     provider_type: str
@@ -61,6 +62,7 @@ class Row:
     unversioned: str = ""
     only: str = ""
     version: str = ""
+    refuses: frozenset[str] = frozenset()
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -119,7 +121,13 @@ _ALL: Final = (
     Row("remote::sambanova", SAMBANOVA, data=("sambanova_api_key",)),
     Row("remote::deepseek", "https://api.deepseek.com/v1", data=("deepseek_api_key",)),
     Row(
-        "remote::databricks", None, "/serving-endpoints", keys=TOKEN, data=("databricks_api_token",), listing=ENDPOINTS
+        "remote::databricks",
+        None,
+        "/serving-endpoints",
+        keys=TOKEN,
+        data=("databricks_api_token",),
+        listing=ENDPOINTS,
+        refuses=frozenset({"stream_options"}),
     ),
     Row(
         "remote::nvidia",

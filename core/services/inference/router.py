@@ -5,6 +5,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from core.apis.additions import ASK_USAGE, usage_addition
 from core.apis.inference import (
     ChatRequest,
     CompletionRequest,
@@ -129,7 +130,7 @@ class InferenceRouter:
             raise
         finally:
             meter.charge(self._call, ending)
-            with acting:
+            with waiting, acting:
                 await chunks.aclose()
 
 
@@ -139,8 +140,9 @@ def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](reques
 
 def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     """Whether the caller wants the usage or not: quotas are charged by it."""
-    options = {**(request.stream_options or {}), "include_usage": True}
-    return request.model_copy(update={"model": name, "stream": True, "stream_options": options})
+    options = request.stream_options or {}
+    asking = request.model_copy(update={"model": name, "stream": True, "stream_options": {**options, **ASK_USAGE}})
+    return asking if options.get("include_usage") else asking.note_additions(usage_addition(request.stream_options))
 
 
 def _drop_usage(chunk: dict[str, Any]) -> bool:
