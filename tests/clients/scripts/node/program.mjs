@@ -25,6 +25,8 @@ export const Person = z.object({
 export const PERSON = { name: "NAME", age: 7, pets: [{ kind: "cat" }, { kind: "cat" }] };
 export const City = z.object({ city: z.string() });
 
+export const BUSY = [429, 503];
+
 export const weather = ({ city }) => `${city}: ${{ Paris: 20, Oslo: 11, Rome: 25 }[city]} degrees`;
 export const sees = (model) => !model.includes("llama3");
 export const nonce = () => crypto.randomUUID();

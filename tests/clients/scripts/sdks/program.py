@@ -30,6 +30,8 @@ PNG: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 IMAGE: Final = f"data:image/png;base64,{b64encode(PNG).decode()}"
 TOKENS: Final = (11, 7, 18)
 """Of every call: in, out, both."""
+BUSY: Final = (429, 503)
+"""How the vendors say it; an SDK asks again after either."""
 
 
 class Pet(BaseModel):
