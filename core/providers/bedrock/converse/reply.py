@@ -13,6 +13,7 @@ from core.apis.shapes import MOST_TOKENS
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 
 FINISH_REASONS: Final = {
     "content_filtered": "content_filter",
@@ -24,17 +25,25 @@ FINISH_REASONS: Final = {
 MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 
 
-def from_converse(reply: JsonObject, *, model: str, created: int, id: str) -> JsonObject:  # noqa: A002 - OpenAI's name
+def from_converse(
+    reply: JsonObject,
+    *,
+    model: str,
+    created: int,
+    id: str,  # noqa: A002 - OpenAI's name
+    form: AnswerForm = PLAIN,
+) -> JsonObject:
     """A `chat.completion` object; `created` in Unix seconds.
 
     Reasoning is in `reasoning_content`, and with its signatures in `thinking_blocks`, which `to_converse` takes back.
     """
     match reply:
         case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
-            message = _message(cast("list[JsonObject]", blocks))
+            message, calls = _message(cast("list[JsonObject]", blocks), form)
         case _:
             raise shape_failure("no message")
-    choice = {"index": 0, "message": message, "finish_reason": finish_reason_of(reply.get("stopReason"))}
+    finish_reason = form.finish_reason(finish_reason_of(reply.get("stopReason")), calls)
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     return {
         "id": id,
         "object": "chat.completion",
@@ -81,9 +90,13 @@ def shape_failure(problem: str) -> UpstreamFailed:
     return UpstreamFailed(f"The provider's answer is not of the Converse API's shape: it has {problem}.")
 
 
-def _message(blocks: Sequence[JsonObject]) -> JsonObject:
+def _message(blocks: Sequence[JsonObject], form: AnswerForm) -> tuple[JsonObject, int]:
+    """The message, and how many calls it has."""
     text = "".join(_text(block) for block in blocks)
-    calls = [_call(block["toolUse"]) for block in blocks if "toolUse" in block]
+    calls: list[JsonObject] = []
+    for block in blocks:
+        if "toolUse" in block:
+            calls += _call(block["toolUse"], form, len(calls))
     thoughts = [_thinking(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
     message: JsonObject = {"role": "assistant", "content": text or (None if calls else "")}
     reasoning = "".join(block.get("thinking", "") for block in thoughts)
@@ -91,9 +104,11 @@ def _message(blocks: Sequence[JsonObject]) -> JsonObject:
         message["reasoning_content"] = reasoning
     if thoughts:
         message["thinking_blocks"] = thoughts
-    if calls:
+    if calls and form.older:
+        message["function_call"] = calls[0]
+    elif calls:
         message["tool_calls"] = calls
-    return message
+    return message, len(calls)
 
 
 def _text(block: JsonObject) -> str:
@@ -106,11 +121,11 @@ def _text(block: JsonObject) -> str:
             return ""
 
 
-def _call(use: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
+def _call(use: Any, form: AnswerForm, before: int) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
     match use:
         case {"toolUseId": str(call_id), "name": str(name)}:
             arguments = json.dumps(use.get("input", {}), ensure_ascii=False)
-            return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            return [form.call(call_id, name, arguments)] if form.tells(name, before) else []
         case _:
             raise shape_failure("a tool call without a name or an id")
 

@@ -3,9 +3,12 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html.
 """
 
-from typing import Any, cast
+from itertools import chain
+import json
+from typing import Any, Self, cast
 
 from core.frame.types import JsonObject
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, usage_of
 
 
@@ -15,10 +18,20 @@ class ConverseChunks:
     Memory grows with the number of blocks, not with their length, but for reasoning that its provider encrypted.
     """
 
-    def __init__(self, *, model: str, created: int, id: str, usage: bool = True) -> None:  # noqa: A002 - OpenAI's name
+    def __init__(
+        self,
+        *,
+        model: str,
+        created: int,
+        id: str,  # noqa: A002 - OpenAI's name
+        usage: bool = True,
+        form: AnswerForm = PLAIN,
+    ) -> None:
         """`created` in Unix seconds; `usage` asks for the counts as the last chunk."""
         self._head: JsonObject = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._usage = usage
+        self._form = form
+        self._untold: set[int] = set()
         self._calls: dict[int, int] = {}
         self._thoughts: dict[int, int] = {}
         self._without_arguments: set[int] = set()
@@ -55,12 +68,12 @@ class ConverseChunks:
     def _block_start(self, event: JsonObject) -> list[JsonObject]:
         match event:
             case {"contentBlockIndex": int(block), "start": {"toolUse": {"toolUseId": str(call), "name": str(name)}}}:
+                if not self._form.tells(name, len(self._calls)):
+                    self._untold.add(block)
+                    return []
                 index = self._calls.setdefault(block, len(self._calls))
                 self._without_arguments.add(block)
-                function = {"name": name, "arguments": ""}
-                return self._chunk(
-                    {"tool_calls": [{"index": index, "id": call, "type": "function", "function": function}]}
-                )
+                return self._call(index, self._form.call(call, name, ""))
             case {"start": {"toolUse": _}}:
                 raise shape_failure("a tool call without a name or an id")
             case _:
@@ -78,10 +91,16 @@ class ConverseChunks:
                 return []
 
     def _arguments(self, block: int, arguments: str) -> list[JsonObject]:
+        if block in self._untold:
+            return []
         if block not in self._calls:
             raise shape_failure("arguments before their tool call")
         self._without_arguments.discard(block)
-        return self._chunk({"tool_calls": [{"index": self._calls[block], "function": {"arguments": arguments}}]})
+        piece = {"arguments": arguments}
+        return self._call(self._calls[block], piece if self._form.older else {"function": piece})
+
+    def _call(self, index: int, call: JsonObject) -> list[JsonObject]:
+        return self._chunk({"function_call": call} if self._form.older else {"tool_calls": [{"index": index, **call}]})
 
     def _reasoning(self, block: int, reasoning: JsonObject) -> list[JsonObject]:
         index = self._thoughts.setdefault(block, len(self._thoughts))
@@ -111,7 +130,7 @@ class ConverseChunks:
         return []
 
     def _message_stop(self, event: JsonObject) -> list[JsonObject]:
-        reason = finish_reason_of(event.get("stopReason"))
+        reason = self._form.finish_reason(finish_reason_of(event.get("stopReason")), len(self._calls))
         self.finished = True
         return self._chunk({}, reason)
 
@@ -120,3 +139,48 @@ class ConverseChunks:
 
     def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> list[JsonObject]:
         return [self._head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}]
+
+
+class WholeReply:
+    """A reply of Converse as the stream that the SDK would have made of it."""
+
+    def __init__(self, reply: JsonObject) -> None:
+        """Raises UpstreamFailed if it is not of Converse's shape."""
+        match reply:
+            case {"output": {"message": {"content": [*blocks]}}}:
+                events = [_block_events(index, block) for index, block in enumerate(blocks)]
+            case _:
+                raise shape_failure("no message")
+        end = [{"messageStop": {"stopReason": reply.get("stopReason")}}, {"metadata": {"usage": reply.get("usage")}}]
+        self._events = iter([{"messageStart": {"role": "assistant"}}, *chain.from_iterable(events), *end])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> JsonObject:
+        for event in self._events:
+            return event
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """It is here already."""
+
+
+def _block_events(index: int, block: Any) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
+    at: JsonObject = {"contentBlockIndex": index}
+    deltas: list[JsonObject] = []
+    start: list[JsonObject] = []
+    match block:
+        case {"toolUse": {"toolUseId": call_id, "name": name, **rest}}:
+            start = [{"contentBlockStart": at | {"start": {"toolUse": {"toolUseId": call_id, "name": name}}}}]
+            deltas = [{"toolUse": {"input": json.dumps(rest.get("input", {}), ensure_ascii=False)}}]
+        case {"reasoningContent": {"reasoningText": {"text": text, **rest}}}:
+            deltas = [{"reasoningContent": {"text": text}}]
+            deltas += [{"reasoningContent": {"signature": rest["signature"]}}] if "signature" in rest else []
+        case {"text": text}:
+            deltas = [{"text": text}]
+        case {"reasoningContent": reasoning}:
+            deltas = [{"reasoningContent": reasoning}]
+        case _:
+            pass
+    return [*start, *({"contentBlockDelta": at | {"delta": delta}} for delta in deltas), {"contentBlockStop": at}]

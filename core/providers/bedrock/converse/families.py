@@ -1,0 +1,203 @@
+"""What each family of models takes of the Converse API: the one place of these rules. Pure.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-supported-models-features.html,
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html,
+https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html,
+https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html; what they do not say was asked of Bedrock
+itself in https://github.com/pydantic/pydantic-ai/pull/6098 (what may stand beside a result),
+https://github.com/pydantic/pydantic-ai/pull/6255 (who may speak first),
+https://github.com/BerriAI/litellm/pull/34347 (one call at a time).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+import re
+from typing import Final
+
+from core.providers.bedrock.converse.aliases import NAME
+
+MOST_REMEMBERED: Final = 256  # models
+ALL_CHOICES: Final = frozenset({"auto", "any", "tool"})
+EVERYWHERE: Final = frozenset({"system", "messages", "tools"})
+
+
+class Sampling(Enum):
+    """Which of temperature and top_p a model takes."""
+
+    BOTH = "both"
+    ONE = "one"  # not the two together
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The defaults are those of a model that nothing is known of: they forbid what no model takes, and nothing else."""
+
+    name: str = "unknown"
+    system: bool = True  # takes system text; without it, it is said in the first user's turn
+    starts_with_assistant: bool = False  # the first turn may be the assistant's
+    ends_with_assistant: bool = True  # the last one may: the answer goes on from there
+    tools: bool = True
+    streams_tools: bool = True
+    choices: frozenset[str] = ALL_CHOICES  # of Converse's toolChoice; auto is what no choice means
+    forces_while_thinking: bool = True  # any and tool are taken while it thinks
+    call_ids: str = NAME  # those it takes back; Converse takes `.` and `:` too, Claude does not
+    one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
+    strict_tools: bool = True
+    beside_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in the turn of a toolResult
+    in_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in a toolResult
+    json_results: bool = False  # a toolResult is json, not text
+    plain_schemas: bool = False  # of tools: without references, and with little at their top
+    images: bool = True
+    documents: bool = True
+    reasoning: bool = True  # takes its reasoningContent back
+    cache_points: frozenset[str] = EVERYWHERE
+    sampling: Sampling = Sampling.BOTH
+    stop_sequences: bool = True
+    json_schema: bool = True  # takes outputConfig.textFormat
+    effort: bool = True  # takes outputConfig.effort
+    top_k: str | None = "top_k"  # its path among the model's own fields, if it has one
+
+
+UNKNOWN: Final = Family()
+# What only Claude has is taken away from the others once.
+OTHER: Final = replace(
+    UNKNOWN, ends_with_assistant=False, reasoning=False, cache_points=frozenset(), effort=False, top_k=None
+)
+TEXT: Final = replace(OTHER, images=False, in_results=frozenset({"text"}))
+ALONE: Final[frozenset[str]] = frozenset()  # nothing may stand beside a result
+UNFORCED: Final[frozenset[str]] = frozenset()  # a toolChoice is refused, whichever it is
+
+CLAUDE: Final = replace(
+    UNKNOWN,
+    name="claude",
+    starts_with_assistant=True,
+    ends_with_assistant=False,
+    forces_while_thinking=False,
+    one_call=True,
+    beside_results=frozenset({"text", "image"}),
+    sampling=Sampling.ONE,
+)
+CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE)
+CLAUDE_5_1: Final = replace(CLAUDE_4_7, name="claude-5.1", choices=frozenset({"auto"}))
+CLAUDE_4_5: Final = replace(CLAUDE, name="claude-4.5", ends_with_assistant=True)
+CLAUDE_4_1: Final = replace(
+    CLAUDE_4_5, name="claude-4.1", one_call=False, strict_tools=False, json_schema=False, effort=False
+)
+CLAUDE_4: Final = replace(CLAUDE_4_1, name="claude-4", sampling=Sampling.BOTH)
+CLAUDE_3_5: Final = replace(CLAUDE_4, name="claude-3.5", starts_with_assistant=False, reasoning=False)
+CLAUDE_3: Final = replace(CLAUDE_3_5, name="claude-3", cache_points=frozenset())
+CLAUDE_2: Final = replace(CLAUDE_3, name="claude-2", tools=False, images=False)
+
+NOVA: Final = replace(
+    OTHER,
+    name="nova",
+    ends_with_assistant=True,
+    in_results=frozenset({"text", "image"}),
+    cache_points=frozenset({"system", "messages"}),
+    strict_tools=False,
+    json_schema=False,
+    plain_schemas=True,
+    top_k="inferenceConfig.topK",
+)
+LLAMA: Final = replace(
+    OTHER,
+    name="llama",
+    streams_tools=False,
+    plain_schemas=True,
+    choices=UNFORCED,
+    beside_results=ALONE,
+    strict_tools=False,
+    json_schema=False,
+)
+LLAMA_TEXT: Final = replace(LLAMA, images=False)
+MISTRAL: Final = replace(
+    OTHER,
+    name="mistral",
+    choices=frozenset({"auto", "any"}),
+    beside_results=ALONE,
+    in_results=frozenset({"text", "document"}),
+    json_results=True,
+)
+MISTRAL_LARGE: Final = replace(MISTRAL, images=False, strict_tools=False, json_schema=False)
+MISTRAL_7B: Final = replace(MISTRAL_LARGE, name="mistral-7b", system=False, tools=False)
+COHERE: Final = replace(TEXT, name="cohere", choices=UNFORCED, strict_tools=False, json_schema=False)
+GPT_OSS: Final = replace(TEXT, name="gpt-oss", documents=False, stop_sequences=False)
+DEEPSEEK: Final = replace(
+    TEXT, name="deepseek", choices=frozenset({"any", "tool"}), documents=False, stop_sequences=False
+)
+QWEN: Final = replace(
+    TEXT, name="qwen", starts_with_assistant=True, choices=UNFORCED, documents=False, stop_sequences=False
+)
+JAMBA: Final = replace(TEXT, name="jamba", choices=UNFORCED, strict_tools=False, json_schema=False)
+TITAN: Final = replace(TEXT, name="titan", system=False, tools=False, strict_tools=False, json_schema=False)
+WRITER: Final = replace(
+    TEXT, name="writer", choices=UNFORCED, beside_results=ALONE, strict_tools=False, json_schema=False
+)
+OPEN: Final = replace(
+    OTHER, name="open", call_ids=r"[a-zA-Z0-9_.:-]{1,64}", starts_with_assistant=True, in_results=frozenset({"text"})
+)
+
+# By the vendor in a model's id, what the rest of it begins with, as a regular expression: the first that fits.
+FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
+    "anthropic": (
+        (r"claude-(v\d|instant)", CLAUDE_2),
+        (r"claude-3-7", replace(CLAUDE_3_5, name="claude-3.7", reasoning=True)),
+        (r"claude-3-5-haiku", replace(CLAUDE_3_5, images=False)),
+        (r"claude-3-5-sonnet-20241022", CLAUDE_3_5),
+        (r"claude-3-", CLAUDE_3),
+        (r"claude-[a-z]+-4-1(?!\d)", CLAUDE_4_1),
+        (r"claude-[a-z]+-4-5(?!\d)", CLAUDE_4_5),
+        (r"claude-[a-z]+-4-6(?!\d)", CLAUDE),
+        (r"claude-[a-z]+-4-\d{1,2}(?!\d)", CLAUDE_4_7),
+        (r"claude-[a-z]+-4(?!\d)", CLAUDE_4),
+        (r"claude-[a-z]+-5(?!-?\d{1,2}(?!\d))", CLAUDE_4_7),
+        (r"claude-[a-z]+-\d", CLAUDE_5_1),
+        (r"claude", CLAUDE),
+    ),
+    "amazon": (
+        (r"nova-micro", replace(NOVA, images=False, documents=False, in_results=frozenset({"text"}))),
+        (r"nova", NOVA),
+        (r"titan-text-premier", replace(TITAN, documents=False)),
+        (r"titan", TITAN),
+    ),
+    "meta": (
+        (r"llama3-1|llama3-3", LLAMA_TEXT),
+        (r"llama2|llama3-(8|70)b|llama3-2-[13]b", replace(LLAMA_TEXT, tools=False)),
+        (r"llama", LLAMA),
+    ),
+    "mistral": (
+        (r"mistral-7b|mixtral", MISTRAL_7B),
+        (r"mistral-large-2|mistral-small-2", MISTRAL_LARGE),
+        (r"pixtral", replace(MISTRAL, strict_tools=False, json_schema=False)),
+        (r"", MISTRAL),
+    ),
+    "cohere": ((r"command-(text|light)", replace(COHERE, system=False, tools=False)), (r"command", COHERE)),
+    "openai": ((r"gpt-oss", GPT_OSS),),
+    "deepseek": (
+        (r"r1", replace(TEXT, name="deepseek-r1", tools=False, reasoning=True, strict_tools=False, json_schema=False)),
+        (r"v3-v1", replace(DEEPSEEK, choices=frozenset({"any"}))),
+        (r"", DEEPSEEK),
+    ),
+    "qwen": ((r".*-vl", replace(QWEN, images=True)), (r"", QWEN)),
+    "ai21": ((r"jamba-instruct|j2", replace(JAMBA, tools=False, documents=False)), (r"jamba", JAMBA)),
+    "writer": ((r"palmyra", WRITER),),
+    "moonshot": ((r"", OPEN),),
+    "moonshotai": ((r"", OPEN),),
+    "zai": ((r"", OPEN),),
+}
+
+
+@lru_cache(MOST_REMEMBERED)
+def family_of(model: str) -> Family:
+    """The family in a model's id, an inference profile's, or either's ARN; UNKNOWN for what names no model.
+
+    Profiles of an application, imported, provisioned and deployed models have ids that say nothing of what they are.
+    """
+    vendors = "|".join(FAMILIES)
+    if (base := re.search(rf"(?:^|[./])({vendors})\.([^/]+)", model.lower())) is None:
+        return UNKNOWN
+    vendor, name = base.groups()
+    return next((family for pattern, family in FAMILIES[vendor] if re.match(pattern, name)), UNKNOWN)
