@@ -60,8 +60,20 @@ class CompletionRequest(GenerationRequest):
 
 
 class EmbeddingsRequest(Wire):
+    """`native_options` are those of Llama Stack's native route, by its names: see `core.apis.embedding_options`."""
+
     model: Name
     input: str | list[Any]
+    _native_options: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @property
+    def native_options(self) -> Mapping[str, str]:
+        return self._native_options
+
+    def note_native_options(self, options: Mapping[str, str]) -> Self:
+        """This request, which has them."""
+        self._native_options = options
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.additions import ASK_USAGE, OTHER_BOUND, USAGE, Addition, bound_addition, usage_addition
 from core.apis.discovery import Description
+from core.apis.embedding_options import in_vendors_words
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
-from core.apis.shapes import check_chat, check_chunk, check_completion, check_embeddings
+from core.apis.shapes import check_chat, check_completion, check_embeddings
 from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
@@ -91,6 +92,7 @@ class OpenAICompatible:
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         self._check_call(request)
+        request = in_vendors_words(request, self._row.embeddings, f"provider `{self._provider_id}`")
         return check_embeddings(await self._post("/embeddings", _json(request), finite=True))
 
     async def list_models(self) -> list[ServedModel]:
@@ -181,9 +183,7 @@ class OpenAICompatible:
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
         return await self._send(
             request,
-            lambda content: self._with_key(
-                lambda key: self._http.stream(path, content, key, self._row.headers, check=check_chunk)
-            ),
+            lambda content: self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers)),
         )
 
     async def _send[Answer](

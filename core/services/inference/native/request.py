@@ -79,7 +79,9 @@ def to_openai_embeddings(request: NativeEmbeddingsRequest) -> EmbeddingsRequest:
         body["text_truncation"] = request.text_truncation
     if request.task_type is not None:
         body["task_type"] = request.task_type
-    return EmbeddingsRequest.model_validate(body)
+    options = {"text_truncation": request.text_truncation, "task_type": request.task_type}
+    named = {name: value for name, value in options.items() if value is not None}
+    return EmbeddingsRequest.model_validate(body).note_native_options(named)
 
 
 def _additions(request: Generation, body: JsonObject, *, stream: bool = False) -> Iterator[Addition]:
