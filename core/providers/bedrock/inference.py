@@ -23,7 +23,7 @@ from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
 from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.converse.reply import from_converse
-from core.providers.bedrock.converse.request import streams_tools, to_answer_form, to_converse
+from core.providers.bedrock.converse.request import streams_tools, text_taken_from, to_answer_form, to_converse
 from core.providers.bedrock.converse.stream import ConverseChunks, WholeReply
 from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
 from core.providers.bedrock.errors import translate_errors
@@ -70,7 +70,7 @@ class Bedrock:
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 reply = await runtime.converse(modelId=request.model, **body)
-            return from_converse(reply, **_head(request), form=to_answer_form(request))
+            return from_converse(reply, **_head(request))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         chunks = self._chunks(request)
@@ -126,7 +126,7 @@ class Bedrock:
         """An empty object once the first event is there, and then the chunks: closing it always closes the call."""
         body = to_converse(await with_inlined_images(request, self._fetcher))
         usage = bool((request.stream_options or {}).get("include_usage"))
-        chunks = ConverseChunks(**_head(request), usage=usage, form=to_answer_form(request))
+        chunks = ConverseChunks(**_head(request), usage=usage)
         with translate_errors(self._provider_id, body):
             answer = await self._open_stream(request.model, body)
             now = asyncio.get_running_loop().time
@@ -221,7 +221,13 @@ class BedrockOverOpenAI(Bedrock):
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:
-    return {"model": request.model, "created": int(time.time()), "id": f"chatcmpl-{uuid4().hex}"}
+    return {
+        "model": request.model,
+        "created": int(time.time()),
+        "id": f"chatcmpl-{uuid4().hex}",
+        "text": text_taken_from(request),
+        "form": to_answer_form(request),
+    }
 
 
 def _no_completions(request: CompletionRequest) -> InvalidRequest:

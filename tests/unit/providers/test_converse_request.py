@@ -13,10 +13,11 @@ import pytest
 from core.apis.inference import ChatRequest
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.content import DOCUMENTS, IMAGES
-from core.providers.bedrock.converse.options import EFFORTS, STREAMED_GUARDRAIL
+from core.providers.bedrock.converse.media import DOCUMENTS, IMAGES
+from core.providers.bedrock.converse.options import STREAMED_GUARDRAIL
 from core.providers.bedrock.converse.reply import FINISH_REASONS, MALFORMED
 from core.providers.bedrock.converse.request import to_converse
+from core.providers.bedrock.converse.thinking import BUDGETS
 
 ADD: JsonObject = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 FULL: JsonObject = {
@@ -60,6 +61,8 @@ FULL: JsonObject = {
     "logprobs": None,
     "stream_options": {"include_usage": True},
 }
+
+EFFORTS = BUDGETS.keys() - {"minimal"}
 
 
 @pytest.fixture(scope="module")

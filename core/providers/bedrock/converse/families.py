@@ -31,6 +31,18 @@ class Sampling(Enum):
     NONE = "none"
 
 
+class Thinks(Enum):
+    """How a model is told to think before it answers."""
+
+    NO = "no"
+    EFFORT = "effort"  # Converse's outputConfig.effort
+    BUDGET = "budget"  # Anthropic's thinking, with a number of tokens
+    ADAPTIVE = "adaptive"  # Anthropic's thinking, as much as the model likes, and Converse's effort
+    NOVA = "nova"  # reasoningConfig, with an effort of three
+    OPENAI = "openai"  # reasoning_effort
+    OPENAI_NESTED = "openai-nested"  # reasoning.effort
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """The defaults are those of a model that nothing is known of: they forbid what no model takes, and nothing else."""
@@ -56,15 +68,28 @@ class Family:
     cache_points: frozenset[str] = EVERYWHERE
     sampling: Sampling = Sampling.BOTH
     stop_sequences: bool = True
+    most_stops: int = 2500
+    blank_stops: bool = True  # takes stop sequences of white space alone
     json_schema: bool = True  # takes outputConfig.textFormat
-    effort: bool = True  # takes outputConfig.effort
+    thinks: Thinks = Thinks.EFFORT
+    xhigh: bool = True  # an effort between high and max
+    audio: bool = True
+    video: bool = True
+    tiers: bool = False  # has other service tiers than the usual one
     top_k: str | None = "top_k"  # its path among the model's own fields, if it has one
 
 
 UNKNOWN: Final = Family()
 # What only Claude has is taken away from the others once.
 OTHER: Final = replace(
-    UNKNOWN, ends_with_assistant=False, reasoning=False, cache_points=frozenset(), effort=False, top_k=None
+    UNKNOWN,
+    ends_with_assistant=False,
+    reasoning=False,
+    cache_points=frozenset(),
+    thinks=Thinks.NO,
+    audio=False,
+    video=False,
+    top_k=None,
 )
 TEXT: Final = replace(OTHER, images=False, in_results=frozenset({"text"}))
 ALONE: Final[frozenset[str]] = frozenset()  # nothing may stand beside a result
@@ -79,15 +104,18 @@ CLAUDE: Final = replace(
     one_call=True,
     beside_results=frozenset({"text", "image"}),
     sampling=Sampling.ONE,
+    blank_stops=False,
+    thinks=Thinks.ADAPTIVE,
+    xhigh=False,
+    audio=False,
+    video=False,
 )
-CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE)
+CLAUDE_4_7: Final = replace(CLAUDE, name="claude-4.7", sampling=Sampling.NONE, json_schema=False, xhigh=True)
 CLAUDE_5_1: Final = replace(CLAUDE_4_7, name="claude-5.1", choices=frozenset({"auto"}))
-CLAUDE_4_5: Final = replace(CLAUDE, name="claude-4.5", ends_with_assistant=True)
-CLAUDE_4_1: Final = replace(
-    CLAUDE_4_5, name="claude-4.1", one_call=False, strict_tools=False, json_schema=False, effort=False
-)
+CLAUDE_4_5: Final = replace(CLAUDE, name="claude-4.5", ends_with_assistant=True, thinks=Thinks.BUDGET)
+CLAUDE_4_1: Final = replace(CLAUDE_4_5, name="claude-4.1", one_call=False, strict_tools=False, json_schema=False)
 CLAUDE_4: Final = replace(CLAUDE_4_1, name="claude-4", sampling=Sampling.BOTH)
-CLAUDE_3_5: Final = replace(CLAUDE_4, name="claude-3.5", starts_with_assistant=False, reasoning=False)
+CLAUDE_3_5: Final = replace(CLAUDE_4, name="claude-3.5", starts_with_assistant=False, reasoning=False, thinks=Thinks.NO)
 CLAUDE_3: Final = replace(CLAUDE_3_5, name="claude-3", cache_points=frozenset())
 CLAUDE_2: Final = replace(CLAUDE_3, name="claude-2", tools=False, images=False)
 
@@ -99,9 +127,13 @@ NOVA: Final = replace(
     cache_points=frozenset({"system", "messages"}),
     strict_tools=False,
     json_schema=False,
+    most_stops=4,
+    video=True,
+    tiers=True,
     plain_schemas=True,
     top_k="inferenceConfig.topK",
 )
+NOVA_2: Final = replace(NOVA, name="nova-2", thinks=Thinks.NOVA)
 LLAMA: Final = replace(
     OTHER,
     name="llama",
@@ -111,6 +143,7 @@ LLAMA: Final = replace(
     beside_results=ALONE,
     strict_tools=False,
     json_schema=False,
+    stop_sequences=False,
 )
 LLAMA_TEXT: Final = replace(LLAMA, images=False)
 MISTRAL: Final = replace(
@@ -120,31 +153,63 @@ MISTRAL: Final = replace(
     beside_results=ALONE,
     in_results=frozenset({"text", "document"}),
     json_results=True,
+    stop_sequences=False,
 )
-MISTRAL_LARGE: Final = replace(MISTRAL, images=False, strict_tools=False, json_schema=False)
+MISTRAL_LARGE: Final = replace(
+    MISTRAL, images=False, strict_tools=False, json_schema=False, stop_sequences=True, most_stops=10
+)
 MISTRAL_7B: Final = replace(MISTRAL_LARGE, name="mistral-7b", system=False, tools=False)
 COHERE: Final = replace(TEXT, name="cohere", choices=UNFORCED, strict_tools=False, json_schema=False)
-GPT_OSS: Final = replace(TEXT, name="gpt-oss", documents=False, stop_sequences=False)
+GPT_OSS: Final = replace(TEXT, name="gpt-oss", documents=False, stop_sequences=False, thinks=Thinks.OPENAI, tiers=True)
+GPT: Final = replace(
+    OTHER, name="gpt", stop_sequences=False, sampling=Sampling.NONE, thinks=Thinks.OPENAI_NESTED, tiers=True
+)
 DEEPSEEK: Final = replace(
-    TEXT, name="deepseek", choices=frozenset({"any", "tool"}), documents=False, stop_sequences=False
+    TEXT,
+    name="deepseek",
+    choices=frozenset({"any", "tool"}),
+    documents=False,
+    stop_sequences=False,
+    tiers=True,
 )
 QWEN: Final = replace(
-    TEXT, name="qwen", starts_with_assistant=True, choices=UNFORCED, documents=False, stop_sequences=False
+    TEXT,
+    name="qwen",
+    starts_with_assistant=True,
+    choices=UNFORCED,
+    documents=False,
+    stop_sequences=False,
+    tiers=True,
 )
 JAMBA: Final = replace(TEXT, name="jamba", choices=UNFORCED, strict_tools=False, json_schema=False)
-TITAN: Final = replace(TEXT, name="titan", system=False, tools=False, strict_tools=False, json_schema=False)
+TITAN: Final = replace(
+    TEXT, name="titan", system=False, tools=False, strict_tools=False, stop_sequences=False, json_schema=False
+)
 WRITER: Final = replace(
-    TEXT, name="writer", choices=UNFORCED, beside_results=ALONE, strict_tools=False, json_schema=False
+    TEXT,
+    name="writer",
+    choices=UNFORCED,
+    beside_results=ALONE,
+    strict_tools=False,
+    stop_sequences=False,
+    json_schema=False,
 )
 OPEN: Final = replace(
-    OTHER, name="open", call_ids=r"[a-zA-Z0-9_.:-]{1,64}", starts_with_assistant=True, in_results=frozenset({"text"})
+    OTHER,
+    name="open",
+    call_ids=r"[a-zA-Z0-9_.:-]{1,64}",
+    starts_with_assistant=True,
+    in_results=frozenset({"text"}),
+    stop_sequences=False,
+    thinks=Thinks.OPENAI,
+    tiers=True,
 )
 
 # By the vendor in a model's id, what the rest of it begins with, as a regular expression: the first that fits.
 FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
     "anthropic": (
         (r"claude-(v\d|instant)", CLAUDE_2),
-        (r"claude-3-7", replace(CLAUDE_3_5, name="claude-3.7", reasoning=True)),
+        (r"claude-3-7", replace(CLAUDE_3_5, name="claude-3.7", reasoning=True, thinks=Thinks.BUDGET)),
         (r"claude-3-5-haiku", replace(CLAUDE_3_5, images=False)),
         (r"claude-3-5-sonnet-20241022", CLAUDE_3_5),
         (r"claude-3-", CLAUDE_3),
@@ -158,7 +223,8 @@ FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
         (r"claude", CLAUDE),
     ),
     "amazon": (
-        (r"nova-micro", replace(NOVA, images=False, documents=False, in_results=frozenset({"text"}))),
+        (r"nova-micro", replace(NOVA, images=False, documents=False, video=False, in_results=frozenset({"text"}))),
+        (r"nova-2", NOVA_2),
         (r"nova", NOVA),
         (r"titan-text-premier", replace(TITAN, documents=False)),
         (r"titan", TITAN),
@@ -171,19 +237,36 @@ FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
     "mistral": (
         (r"mistral-7b|mixtral", MISTRAL_7B),
         (r"mistral-large-2|mistral-small-2", MISTRAL_LARGE),
+        (r"voxtral", replace(MISTRAL, audio=True)),
         (r"pixtral", replace(MISTRAL, strict_tools=False, json_schema=False)),
         (r"", MISTRAL),
     ),
     "cohere": ((r"command-(text|light)", replace(COHERE, system=False, tools=False)), (r"command", COHERE)),
-    "openai": ((r"gpt-oss", GPT_OSS),),
+    "openai": ((r"gpt-oss", GPT_OSS), (r"gpt", GPT)),
     "deepseek": (
-        (r"r1", replace(TEXT, name="deepseek-r1", tools=False, reasoning=True, strict_tools=False, json_schema=False)),
+        (
+            r"r1",
+            replace(
+                TEXT,
+                name="deepseek-r1",
+                tools=False,
+                stop_sequences=False,
+                reasoning=True,
+                strict_tools=False,
+                json_schema=False,
+            ),
+        ),
         (r"v3-v1", replace(DEEPSEEK, choices=frozenset({"any"}))),
         (r"", DEEPSEEK),
     ),
     "qwen": ((r".*-vl", replace(QWEN, images=True)), (r"", QWEN)),
-    "ai21": ((r"jamba-instruct|j2", replace(JAMBA, tools=False, documents=False)), (r"jamba", JAMBA)),
+    "ai21": (
+        (r"jamba-instruct|j2", replace(JAMBA, tools=False, documents=False, stop_sequences=False)),
+        (r"jamba", JAMBA),
+    ),
     "writer": ((r"palmyra", WRITER),),
+    "google": ((r"", OPEN),),
+    "minimax": ((r"", OPEN),),
     "moonshot": ((r"", OPEN),),
     "moonshotai": ((r"", OPEN),),
     "zai": ((r"", OPEN),),

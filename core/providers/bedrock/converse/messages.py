@@ -9,11 +9,11 @@ from typing import Any, Final, cast
 
 from core.frame.types import JsonObject
 from core.platform.json_reader import read_json
-from core.providers.bedrock.converse.content import bytes_of, tell_apart, text_blocks, to_blocks, with_cache_point
+from core.providers.bedrock.converse.content import tell_apart, text_blocks, to_blocks, with_cache_point
 from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
 INSTRUCTIONS: Final = frozenset({"text"})
-SHOWN: Final = frozenset({"text", "image_url", "file"})
+SHOWN: Final = frozenset({"text", "image_url", "file", "input_audio", "video_url"})
 SPOKEN: Final = frozenset({"text", "refusal"})
 HOLDS_DOCUMENTS: Final = frozenset({"document", "toolResult"})
 UNREADABLE: Final = "unreadable_arguments"  # the field of what a model wrote that is no object
@@ -131,6 +131,8 @@ def _thinking(block: JsonObject, path: str) -> list[JsonObject]:
         case {"type": "thinking", "thinking": str()}:
             return []
         case {"type": "redacted_thinking", "data": str(data)}:
+            from core.providers.bedrock.converse.media import bytes_of
+
             return [{"reasoningContent": {"redactedContent": bytes_of(data, f"{path}.data")}}]
         case _:
             raise invalid_field(

@@ -7,13 +7,16 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.h
 from base64 import b64encode
 from collections.abc import Sequence
 import json
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.shapes import MOST_TOKENS
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
+
+if TYPE_CHECKING:
+    from core.providers.bedrock.converse.answer_text import AnswerText
 
 FINISH_REASONS: Final = {
     "content_filtered": "content_filter",
@@ -31,19 +34,20 @@ def from_converse(
     model: str,
     created: int,
     id: str,  # noqa: A002 - OpenAI's name
+    text: "AnswerText | None" = None,
     form: AnswerForm = PLAIN,
 ) -> JsonObject:
-    """A `chat.completion` object; `created` in Unix seconds.
+    """A `chat.completion` object; `created` in Unix seconds; `text` takes from its text what is not the caller's.
 
     Reasoning is in `reasoning_content`, and with its signatures in `thinking_blocks`, which `to_converse` takes back.
     """
-    match reply:
-        case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
-            message, calls = _message(cast("list[JsonObject]", blocks), form)
-        case _:
-            raise shape_failure("no message")
-    finish_reason = form.finish_reason(finish_reason_of(reply.get("stopReason")), calls)
-    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    blocks = _blocks(reply)
+    reason = finish_reason_of(reply.get("stopReason"))
+    if text is not None:
+        blocks = _take_from(blocks, text)
+        reason = text.finish_reason(reason)
+    message, calls = _message(blocks, form)
+    choice = {"index": 0, "message": message, "finish_reason": form.finish_reason(reason, calls)}
     return {
         "id": id,
         "object": "chat.completion",
@@ -51,7 +55,16 @@ def from_converse(
         "model": model,
         "choices": [choice],
         "usage": usage_of(reply.get("usage")),
-    }
+    } | tier_of(reply)
+
+
+def tier_of(reply: JsonObject) -> JsonObject:
+    """The service tier that answered, where Bedrock says it."""
+    match reply.get("serviceTier"):
+        case {"type": str(tier)}:
+            return {"service_tier": tier}
+        case _:
+            return {}
 
 
 def finish_reason_of(stop_reason: object) -> str:
@@ -88,6 +101,27 @@ def redacted_thinking(content: bytes) -> JsonObject:
 def shape_failure(problem: str) -> UpstreamFailed:
     """The failure of a reply that is not of Converse's shape."""
     return UpstreamFailed(f"The provider's answer is not of the Converse API's shape: it has {problem}.")
+
+
+def _blocks(reply: JsonObject) -> list[JsonObject]:
+    match reply:
+        case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
+            return cast("list[JsonObject]", blocks)
+        case {"output": {"message": {"role": "assistant", **rest}}} if "content" not in rest:
+            return []  # a model that has nothing to say
+        case _:
+            raise shape_failure("no message")
+
+
+def _take_from(blocks: Sequence[JsonObject], text: "AnswerText") -> list[JsonObject]:
+    """The blocks up to a stop sequence, with the text that is left."""
+    left: list[JsonObject] = []
+    for block in blocks:
+        words = _text(block)
+        left.append({"text": text.feed(words)} if words else block)
+        if text.stopped:
+            break
+    return [*left, {"text": text.end()}]
 
 
 def _message(blocks: Sequence[JsonObject], form: AnswerForm) -> tuple[JsonObject, int]:

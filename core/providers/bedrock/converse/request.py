@@ -1,24 +1,41 @@
 """An OpenAI chat request as the body of Bedrock's Converse and ConverseStream. Pure: no I/O, no SDK."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
+from core.platform.json_values import to_object
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 from core.providers.bedrock.converse.calls import pair_calls
-from core.providers.bedrock.converse.families import family_of
+from core.providers.bedrock.converse.families import Family, family_of
 from core.providers.bedrock.converse.messages import read_messages
 from core.providers.bedrock.converse.options import (
     refuse_fields_without_equivalent,
     to_guardrail_config,
-    to_inference_config,
     to_model_fields,
-    to_output_config,
+    to_request_metadata,
+    to_service_tier,
+    to_top_k,
 )
-from core.providers.bedrock.converse.tools import FIELDS, NOTHING, answer_form, called_names, offer_tools, read_tools
+from core.providers.bedrock.converse.sampling import read_stops, to_inference_config
+from core.providers.bedrock.converse.tools import (
+    FIELDS,
+    FORCED,
+    NOTHING,
+    answer_form,
+    called_names,
+    offer_tools,
+    read_tools,
+)
 from core.providers.bedrock.converse.turns import keep_rules, with_instructions, without_refused
 
+if TYPE_CHECKING:
+    from core.providers.bedrock.converse.answer_text import AnswerText
+    from core.providers.bedrock.converse.thinking import Thinking
+
 TEXT: Final = {"text"}
+HEARD: Final = frozenset({"audio", "video"})
 
 
 def to_converse(request: ChatRequest) -> JsonObject:
@@ -29,31 +46,40 @@ def to_converse(request: ChatRequest) -> JsonObject:
     Raises:
         InvalidRequest: Converse cannot be asked for this; `param` is the field's path.
     """
-    options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
-    tool_options = {} if FIELDS.isdisjoint(options) else {name: options.pop(name) for name in FIELDS & options.keys()}
+    options, tool_options = _options(request)
     refuse_fields_without_equivalent(options)
     family = family_of(request.model)
-    fields = to_model_fields(options)
-    system, turns, kinds = read_messages(request.messages)
-    offer = NOTHING
+    fields = to_model_fields(options, family) if options else {}
+    instructions, text_format = _format(options, family) if "response_format" in options else ([], {})
+    system, turns, kinds = read_messages([*request.messages, *instructions])
+    if not HEARD.isdisjoint(kinds):
+        from core.providers.bedrock.converse.media import refuse_unheard
+
+        refuse_unheard(request.messages, family)
+    offer, forced = NOTHING, False
     if tool_options:
-        called = called_names(request.messages)
-        offer = offer_tools(read_tools(tool_options), called, family, thinking=_thinks(fields))
+        asked = read_tools(tool_options)
+        forced = asked.choice in FORCED
+        offer = offer_tools(asked, called_names(request.messages), family, thinking=_thinks(fields))
     if kinds != TEXT:
         turns = without_refused(turns, kinds, family)
     if "toolUse" in kinds or "toolResult" in kinds:
         turns = pair_calls(turns, offer.names, family)
     if system and not family.system:
         system, turns = [], with_instructions(turns, system)
-    body: JsonObject = {
+    body: dict[str, Any] = {
         "messages": keep_rules(turns, kinds, family, goes_on=request.messages[-1].get("role") == "assistant"),
         "system": system if "system" in family.cache_points else [block for block in system if "text" in block],
-        "inferenceConfig": to_inference_config(options),
         "toolConfig": offer.config,
-        "outputConfig": to_output_config(options),
-        "guardrailConfig": to_guardrail_config(options, stream=bool(request.stream)),
-        "additionalModelRequestFields": offer.fields | fields,
+        "additionalModelRequestFields": offer.fields,
     }
+    if options:
+        thoughts = _think(options, family, turns, forced=forced) if "reasoning_effort" in options else None
+        body |= _how_to_answer(options, family, offer.fields | fields, thoughts)
+        body["guardrailConfig"] = to_guardrail_config(options, stream=bool(request.stream))
+        body["serviceTier"] = to_service_tier(options, family)
+        body["requestMetadata"] = to_request_metadata(options.get("metadata", {}))
+        body["outputConfig"] |= text_format
     return {name: value for name, value in body.items() if value}
 
 
@@ -62,10 +88,22 @@ def to_answer_form(request: ChatRequest) -> AnswerForm:
     called = called_names(request.messages)
     if not called and FIELDS.isdisjoint(request.model_extra or ()):
         return PLAIN
-    options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
-    tool_options = {name: options.pop(name) for name in FIELDS & options.keys()}
-    thinking = _thinks(to_model_fields(options))
-    return answer_form(read_tools(tool_options), called, family_of(request.model), thinking=thinking)
+    options, tool_options = _options(request)
+    family = family_of(request.model)
+    return answer_form(read_tools(tool_options), called, family, thinking=_thinks(to_model_fields(options, family)))
+
+
+def text_taken_from(request: ChatRequest) -> "AnswerText | None":
+    """What the answer's text loses on its way to the caller, if the request has anything to that end."""
+    fields = request.model_extra or {}
+    stop = fields.get("stop")
+    json = to_object(fields.get("response_format")).get("type", "text") != "text"
+    stops = read_stops({"stop": stop}) if stop else []
+    if not stops and not json:
+        return None
+    from core.providers.bedrock.converse.answer_text import AnswerText
+
+    return AnswerText(stops, json=json)
 
 
 def streams_tools(model: str) -> bool:
@@ -73,9 +111,49 @@ def streams_tools(model: str) -> bool:
     return family_of(model).streams_tools
 
 
+def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
+    """What is neither null nor a message: the rest, and what is about tools."""
+    options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    if FIELDS.isdisjoint(options):
+        return options, {}
+    return options, {name: options.pop(name) for name in FIELDS & options.keys()}
+
+
+def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], JsonObject]:
+    """The answer's form as messages of the system, and as Converse's outputConfig."""
+    from core.providers.bedrock.converse.output_format import to_format
+
+    output = to_format(options["response_format"], family)
+    instructions = [{"role": "system", "content": output.instruction}] if output.instruction else []
+    return instructions, {"textFormat": output.text_format} if output.text_format else {}
+
+
+def _think(options: JsonObject, family: Family, turns: Sequence[JsonObject], *, forced: bool) -> "Thinking":
+    from core.providers.bedrock.converse.thinking import to_thinking
+
+    return to_thinking(options, family, turns, forced=forced)
+
+
+def _how_to_answer(
+    options: JsonObject, family: Family, fields: JsonObject, thinking: "Thinking | None"
+) -> dict[str, JsonObject]:
+    """How long, how drawn, how much thought about, and the model's own `fields`, of which the caller's explicit ones win."""
+    fields = fields if thinking is None else thinking.fields | fields
+    thinks = _thinks(fields) or (thinking is not None and thinking.alone)
+    if "top_k" in options and not thinks:
+        fields = to_top_k(options["top_k"], family) | fields
+    inference = to_inference_config(options, family, thinks=thinks)
+    output: JsonObject = {}
+    if thinking is not None:
+        inference |= {"maxTokens": thinking.max_tokens} if thinking.max_tokens else {}
+        output = {"effort": thinking.effort} if thinking.effort else {}
+    return {"inferenceConfig": inference, "additionalModelRequestFields": fields, "outputConfig": output}
+
+
 def _thinks(fields: JsonObject) -> bool:
+    """Whether Claude is told to; the same word is another model's to take or refuse."""
     match fields.get("thinking"):
-        case {"type": "enabled"}:
+        case {"type": "enabled" | "adaptive"}:
             return True
         case _:
             return False

@@ -5,11 +5,14 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 
 from itertools import chain
 import json
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
-from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, usage_of
+from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, tier_of, usage_of
+
+if TYPE_CHECKING:
+    from core.providers.bedrock.converse.answer_text import AnswerText
 
 
 class ConverseChunks:
@@ -25,11 +28,13 @@ class ConverseChunks:
         created: int,
         id: str,  # noqa: A002 - OpenAI's name
         usage: bool = True,
+        text: "AnswerText | None" = None,
         form: AnswerForm = PLAIN,
     ) -> None:
-        """`created` in Unix seconds; `usage` asks for the counts as the last chunk."""
+        """`created` in Unix seconds; `usage` asks for the counts as the last chunk; `text` is as in `from_converse`."""
         self._head: JsonObject = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._usage = usage
+        self._text = text
         self._form = form
         self._untold: set[int] = set()
         self._calls: dict[int, int] = {}
@@ -56,7 +61,7 @@ class ConverseChunks:
 
     def _event(self, name: str, content: Any) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
         handle = self._handlers.get(name)
-        if handle is None:
+        if handle is None or (self._text is not None and self._text.stopped and name.startswith("contentBlock")):
             return []
         if not isinstance(content, dict):
             raise shape_failure("an event that is not an object")
@@ -82,6 +87,7 @@ class ConverseChunks:
     def _block_delta(self, event: JsonObject) -> list[JsonObject]:
         match event:
             case {"delta": {"text": str(text)}}:
+                text = text if self._text is None else self._text.feed(text)
                 return self._chunk({"content": text}) if text else []
             case {"delta": {"toolUse": {"input": str(arguments)}}, "contentBlockIndex": int(block)}:
                 return self._arguments(block, arguments) if arguments else []
@@ -130,12 +136,18 @@ class ConverseChunks:
         return []
 
     def _message_stop(self, event: JsonObject) -> list[JsonObject]:
-        reason = self._form.finish_reason(finish_reason_of(event.get("stopReason")), len(self._calls))
+        reason = finish_reason_of(event.get("stopReason"))
+        rest = ""
+        if self._text is not None:
+            rest, reason = self._text.end(), self._text.finish_reason(reason)
         self.finished = True
-        return self._chunk({}, reason)
+        chunks = self._chunk({"content": rest}) if rest else []
+        return [*chunks, *self._chunk({}, self._form.finish_reason(reason, len(self._calls)))]
 
     def _metadata(self, event: JsonObject) -> list[JsonObject]:
-        return [self._head | {"choices": [], "usage": usage_of(event.get("usage"))}] if self._usage else []
+        if not self._usage:
+            return []
+        return [self._head | {"choices": [], "usage": usage_of(event.get("usage"))} | tier_of(event)]
 
     def _chunk(self, delta: JsonObject, finish_reason: str | None = None) -> list[JsonObject]:
         return [self._head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}]
