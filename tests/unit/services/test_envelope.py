@@ -61,7 +61,11 @@ def test_a_stream_without_an_id_gets_one_for_all_its_chunks() -> None:
     bare = {"choices": [{"index": 0, "delta": {"content": "a"}}]}
     first, second = streamed([{"id": "", **bare}, dict(bare)])
     assert first["id"].startswith("chatcmpl-")
-    assert (first["id"], first["created"], first["object"]) == (second["id"], second["created"], "chat.completion.chunk")
+    assert (first["id"], first["created"], first["object"]) == (
+        second["id"],
+        second["created"],
+        "chat.completion.chunk",
+    )
 
 
 def test_whole_answers_are_filled_too_and_what_is_said_is_kept() -> None:

@@ -48,7 +48,7 @@ def asking(text: Any) -> list[Any]:
 
 
 def chat(model: str) -> None:
-    answer = llm(model, temperature=0.5, max_tokens=50, seed=1).invoke(asking("Hi"))
+    answer = llm(model, temperature=0.5, max_tokens=50).invoke(asking("Hi"))
     assert answer.text == "Be brief.|Hi"
     assert answer.response_metadata["finish_reason"] == "stop"
     assert tuple(answer.usage_metadata[name] for name in ("input_tokens", "output_tokens", "total_tokens")) == TOKENS
