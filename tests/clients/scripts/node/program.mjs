@@ -25,10 +25,11 @@ export const Person = z.object({
 export const PERSON = { name: "NAME", age: 7, pets: [{ kind: "cat" }, { kind: "cat" }] };
 export const City = z.object({ city: z.string() });
 
-export const BUSY = [429, 503];
+export const BUSY = [429, 502, 503];
 
 export const weather = ({ city }) => `${city}: ${{ Paris: 20, Oslo: 11, Rome: 25 }[city]} degrees`;
 export const sees = (model) => !model.includes("llama3");
+export const canBeForced = sees;
 export const nonce = () => crypto.randomUUID();
 
 // What is thrown, which must be there.

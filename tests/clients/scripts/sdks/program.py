@@ -19,7 +19,6 @@ KEY: Final = os.environ["STACK_KEY"]
 SPENT_KEY: Final = os.environ["STACK_SPENT_KEY"]
 MODELS: Final[list[str]] = json.loads(os.environ["STACK_MODELS"])
 EMBEDDINGS: Final[list[str]] = json.loads(os.environ["STACK_EMBEDDINGS"])
-TEXT_ONLY: Final = ("llama3",)
 
 SYSTEM: Final = "Be brief."
 TASK: Final = "Weather in Paris and Oslo, then Rome"
@@ -30,8 +29,8 @@ PNG: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 IMAGE: Final = f"data:image/png;base64,{b64encode(PNG).decode()}"
 TOKENS: Final = (11, 7, 18)
 """Of every call: in, out, both."""
-BUSY: Final = (429, 503)
-"""How the vendors say it; an SDK asks again after either."""
+BUSY: Final = (429, 502, 503)
+"""How it is said that a vendor is: an SDK asks again after each."""
 
 
 class Pet(BaseModel):
@@ -58,7 +57,17 @@ def weather(city: str) -> str:
 
 def sees(model: str) -> bool:
     """Whether a model takes images."""
-    return not any(name in model for name in TEXT_ONLY)
+    return "llama3" not in model
+
+
+def can_be_forced(model: str) -> bool:
+    """Whether a model can be made to call a tool: Llama on Bedrock only chooses itself."""
+    return "llama3" not in model
+
+
+def counts_calls(model: str) -> bool:
+    """Whether a model can be kept to one call at a time: Databricks does not know the field."""
+    return "databricks" not in model
 
 
 def nonce() -> str:
