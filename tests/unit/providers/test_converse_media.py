@@ -27,11 +27,15 @@ def base64(content: bytes) -> str:
 
 
 def image(url: str) -> JsonObject:
-    return to_image({"type": "image_url", "image_url": {"url": url}}, "p")["image"]
+    block: JsonObject = to_image({"type": "image_url", "image_url": {"url": url}}, "p")["image"]
+    return block
 
 
 def document(data: str, filename: str | None = None) -> JsonObject:
-    return to_document({"type": "file", "file": {"filename": filename, "file_data": data}}, "p")["document"]
+    block: JsonObject = to_document({"type": "file", "file": {"filename": filename, "file_data": data}}, "p")[
+        "document"
+    ]
+    return block
 
 
 @pytest.mark.parametrize(

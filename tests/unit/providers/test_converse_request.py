@@ -125,10 +125,12 @@ def test_logprobs_are_refused_clearly() -> None:
     assert refusal.value.param == "logprobs"
 
 
-def test_a_called_tool_keeps_its_definition_though_none_may_be_called() -> None:
+def test_a_call_is_told_as_text_where_none_may_be_called() -> None:
     body = to_converse(ChatRequest.model_validate(FULL | {"tool_choice": "none"}))
-    assert body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "add"
-    assert "toolChoice" not in body["toolConfig"]
+    assert "toolConfig" not in body
+    *_, called, answered = body["messages"]
+    assert called["content"][-1] == {"text": '[Called the tool add with {"a": [1, null]}]'}
+    assert answered["content"][:2] == [{"text": "[Result of the tool add]"}, {"text": "2"}]
 
 
 def test_the_request_stays_as_it_was() -> None:
@@ -160,6 +162,6 @@ def test_any_field_of_any_kind_is_refused_by_its_name_or_is_what_the_sdk_takes(
     name = data.draw(st.sampled_from([name for name in FULL if name not in {"model", "messages", "stream_options"}]))
     result = outcome(FULL | {name: data.draw(VALUES)})
     if isinstance(result, InvalidRequest):
-        assert str(result.param).startswith(name)
+        assert str(result.param).startswith((name, "tool_choice") if name == "tools" else name)
     else:
         assert not faults(service, "Converse", result)

@@ -82,7 +82,7 @@ def test_of_what_a_model_excludes_together_one_stays(model: str, given: JsonObje
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0), ("top_p", 0.5)])
 def test_a_model_without_sampling_is_not_asked_for_it_in_vain(name: str, value: float) -> None:
     with pytest.raises(InvalidRequest, match="none but 1") as refusal:
-        config(OPUS_4_7, **{name: value})
+        to_inference_config({name: value}, family_of(OPUS_4_7))
     assert refusal.value.param == name
 
 

@@ -117,6 +117,19 @@ def test_a_conversation_that_lost_its_thoughts_goes_on_without() -> None:
     assert asked(OPUS_4_6, "high", messages=CALLED, tools=[TOOL])["additionalModelRequestFields"] == ADAPTIVE
 
 
+def test_an_answer_that_was_begun_is_ended_without_thoughts() -> None:
+    begun: list[JsonObject] = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "So"}]
+    assert asked(SONNET_4_5, "high", messages=begun) == {}
+    assert asked(OPUS_4_6, "high", messages=begun)["additionalModelRequestFields"] == ADAPTIVE
+
+
+def test_a_callers_own_thinking_comes_before_the_effort() -> None:
+    own = asked(SONNET_4_5, "low", thinking={"type": "enabled", "budget_tokens": 9000}, max_tokens=10000)
+    assert own == {"inferenceConfig": {"maxTokens": 10000}, "additionalModelRequestFields": budget(9000)}
+    assert "inferenceConfig" not in asked(SONNET_4_5, "low", thinking={"type": "enabled", "budget_tokens": 9000})
+    assert asked(OPUS_4_6, "low", thinking={"type": "disabled"})["outputConfig"] == {"effort": "low"}
+
+
 @pytest.mark.parametrize(
     ("model", "effort"),
     [

@@ -138,6 +138,7 @@ def _how_to_answer(
     options: JsonObject, family: Family, fields: JsonObject, thinking: "Thinking | None"
 ) -> dict[str, JsonObject]:
     """How long, how drawn, how much thought about, and the model's own `fields`, of which the caller's explicit ones win."""
+    bound = 0 if thinking is None or "thinking" in fields else thinking.max_tokens
     fields = fields if thinking is None else thinking.fields | fields
     thinks = _thinks(fields) or (thinking is not None and thinking.alone)
     if "top_k" in options and not thinks:
@@ -145,7 +146,7 @@ def _how_to_answer(
     inference = to_inference_config(options, family, thinks=thinks)
     output: JsonObject = {}
     if thinking is not None:
-        inference |= {"maxTokens": thinking.max_tokens} if thinking.max_tokens else {}
+        inference |= {"maxTokens": bound} if bound else {}
         output = {"effort": thinking.effort} if thinking.effort else {}
     return {"inferenceConfig": inference, "additionalModelRequestFields": fields, "outputConfig": output}
 

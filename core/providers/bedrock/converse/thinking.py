@@ -119,10 +119,12 @@ def _nova(wish: Wish) -> Thinking:
 
 
 def _lost_its_thoughts(turns: Sequence[JsonObject]) -> bool:
-    """Whether the call that is answered came without the thinking before it, as clients of OpenAI send it back.
+    """Whether the answer goes on from what Claude with a budget would have thought about, and nobody has the thoughts.
 
-    Claude with a budget wants the thoughts that led to a call before its result, and nobody has them any more.
+    That is an answer that was begun, or a call that came without what led to it, as clients of OpenAI send it back.
     """
+    if turns and turns[-1]["role"] == "assistant":
+        return True
     if not turns or not any("toolResult" in block for block in turns[-1]["content"]):
         return False
     spoken = [turn["content"] for turn in turns if turn["role"] == "assistant"]

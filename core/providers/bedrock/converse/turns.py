@@ -61,18 +61,16 @@ def with_instructions(turns: list[JsonObject], system: list[JsonObject]) -> list
 
 
 def _apart(turns: Sequence[JsonObject], family: Family) -> list[JsonObject]:
-    """What may not stand beside results in a turn of its own, once the model has answered to them."""
+    """What may not stand beside results in a turn of its own, once the model has heard them; documents with a text."""
+    allowed = {"toolResult", "cachePoint", *family.beside_results}
     apart: list[JsonObject] = []
     for turn in turns:
         content = turn["content"]
         if "toolResult" in content[0]:
-            allowed = {"toolResult", "cachePoint", *family.beside_results}
             end = next((at for at, block in enumerate(content) if allowed.isdisjoint(block)), len(content))
-            apart.append({"role": "user", "content": content[:end]})
-            if end == len(content):
-                continue
-            apart.append(_turn("assistant", HEARD))
-            content = content[end:]
+            if end < len(content):
+                apart += [{"role": "user", "content": content[:end]}, _turn("assistant", HEARD)]
+                content = content[end:]
         if any("document" in block for block in content) and not any("text" in block for block in content):
             content = [*content, {"text": DOCUMENT}]
         apart.append({"role": turn["role"], "content": content})
