@@ -3,6 +3,7 @@
 Each was read in a vendor's documentation, in a server's source or in an issue that quotes it; tests/unit/providers has them.
 """
 
+from collections.abc import Iterable
 from functools import cache
 import re
 from typing import Final
@@ -140,6 +141,16 @@ STATUSES: Final = {
     "validation": 422,  # TGI
 }
 """By code or type, for an error that has no status: within an answer, or a stream that had begun. Without `_` and case."""
+MISTAKEN: Final = ("invalid", "unsupported", "missing", "stringabove", "arrayabove")
+"""How the codes begin of what is wrong in a request."""
+
+
+def status_of(names: Iterable[str]) -> int:
+    """The status that a code or a type stands for; 0 where that is not known."""
+    for name in names:
+        if status := STATUSES.get(name, 400 if name.startswith(MISTAKEN) else 0):
+            return status
+    return 0
 
 
 @cache

@@ -22,12 +22,17 @@ SIGNS_OF_LIFE: Final = frozenset({b"heartbeat", b"keep-alive", b"keepalive", b"p
 type Failure = Callable[[str], UpstreamFailed]
 
 
-async def read_events(chunks: AsyncIterator[bytes], limits: AnswerLimits, failure: Failure) -> AsyncGenerator[bytes]:
+async def read_events(
+    chunks: AsyncIterator[bytes], limits: AnswerLimits, failure: Failure, *, head: bytes = b""
+) -> AsyncGenerator[bytes]:
     """The data of each event, which is not empty; that of an event `error` is an error body. All bytes are counted.
 
-    Raises what `failure` makes, where there is more of an event, or of the stream, than is taken.
+    `head` came before the chunks. Raises what `failure` makes, where there is more of an event, or of the stream, than is
+    taken.
     """
     reader = _Events(limits, failure)
+    for event in reader.feed(head):
+        yield event
     async for chunk in chunks:
         for event in reader.feed(chunk):
             yield event
@@ -36,7 +41,7 @@ async def read_events(chunks: AsyncIterator[bytes], limits: AnswerLimits, failur
 
 
 class _Events:
-    __slots__ = ("_data", "_failure", "_lines", "_most", "_name", "_remaining", "_size")
+    __slots__ = ("_between", "_data", "_failure", "_lines", "_most", "_name", "_remaining", "_size")
 
     def __init__(self, limits: AnswerLimits, failure: Failure) -> None:
         self._lines = _Lines(limits.max_event_bytes, failure)
@@ -45,19 +50,30 @@ class _Events:
         self._failure = failure
         self._data: list[bytes] = []
         self._name = b""
+        self._between = False  # neither in an event nor in a line
         self._size = 0  # bytes since the last event
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Those that this chunk ends. What says nothing, as comments do, is counted with the next one."""
+        # One event alone, as most servers write them, is told in a third of the time.
+        if self._between and chunk.find(b"\n") == len(chunk) - 2 and _is_plain(chunk):
+            self._spend(self._size + len(chunk))
+            self._size = 0
+            return [chunk[6:-2]]
+        lines = self._lines.feed(chunk)
+        self._between = False
+        return self._read(lines) if lines else []
+
+    def _read(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []
         data, size = self._data, self._size
-        for line in self._lines.feed(chunk):
+        for line in lines:
             size += len(line) + 1
             if line.startswith(b"data: "):
                 data.append(line[6:])
             elif line:
                 self._name = _read_field(line, data, self._name)
-            elif data:
+            else:
                 content = _content(data, self._name) if self._name or len(data) != 1 else data[0]
                 self._data = data = []
                 self._name = b""
@@ -65,11 +81,10 @@ class _Events:
                     self._spend(size)
                     size = 0
                     events.append(content)
-            else:
-                self._name = b""
         self._size = size
         if size > self._most:
             raise _too_long(self._failure)
+        self._between = not data and not self._name and self._lines.between
         return events
 
     def rest(self) -> bytes:
@@ -110,6 +125,15 @@ def _error_body(content: bytes) -> bytes:
     return content if isinstance(error, dict) and "error" in error else to_json({"error": error})
 
 
+def _is_plain(chunk: bytes) -> bool:
+    return (
+        chunk.startswith(b"data: ")
+        and chunk.endswith(b"\n\n")
+        and b"\r" not in chunk
+        and len(chunk) > len(b"data: \n\n")
+    )
+
+
 class _Lines:
     """Lines without their ends; the pieces of a long one are joined once."""
 
@@ -123,25 +147,27 @@ class _Lines:
         self._begun = False
         self._after_cr = False
 
+    @property
+    def between(self) -> bool:
+        """Whether the next byte begins a line."""
+        return self._begun and not self._size and not self._after_cr
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """Those that this chunk ends."""
         if b"\r" in chunk or self._after_cr:
             chunk = self._with_line_feeds(chunk)
+        self._pieces.append(chunk)
         if b"\n" not in chunk:
-            self._pieces.append(chunk)
             self._size += len(chunk)
-            lines: list[bytes] = []
-        else:
-            if self._size:
-                chunk = b"".join([*self._pieces, chunk])
-            lines = chunk.split(b"\n")
-            rest = lines.pop()
-            self._pieces, self._size = [rest], len(rest)
-            if not self._begun:
-                self._begun = True
-                lines[0] = lines[0].removeprefix(BOM)
-        if self._size > self._most:
-            raise _too_long(self._failure)
+            if self._size > self._most:
+                raise _too_long(self._failure)
+            return []
+        lines = (b"".join(self._pieces) if self._size else chunk).split(b"\n")
+        rest = lines.pop()
+        self._pieces, self._size = [rest], len(rest)
+        if not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(BOM)
         return lines
 
     def rest(self) -> bytes:

@@ -3,6 +3,7 @@
 from typing import Final, cast
 
 from core.config.redact import MASK
+from core.platform.log_records import to_line
 
 PIECE: Final = 12  # characters; of what is repeated, 23 in a row have a piece that is looked for
 MOST_TEXT: Final = 1_000_000  # characters of a request that are looked at
@@ -10,7 +11,7 @@ NAMES: Final = frozenset({"model", "role", "type"})
 
 
 def hide_quotes(text: str, request: object) -> str:
-    """A text of a few hundred characters without what it has of the texts in a request, but for its model's name."""
+    """A text of a few hundred characters, on one line, without what it has of the texts in a request but its model's name."""
     said = _texts(request)
     hidden = bytearray(len(text))
     for start in range(0, len(text), PIECE):
@@ -19,7 +20,7 @@ def hide_quotes(text: str, request: object) -> str:
             begin, end = _widen(text, said, start, place)
             hidden[begin:end] = b"\1" * (end - begin)
     letters = [MASK if first else letter for letter, first in _shown(text, hidden)]
-    return "".join(letters)
+    return to_line("".join(letters))
 
 
 def _shown(text: str, hidden: bytearray) -> list[tuple[str, bool]]:

@@ -5,7 +5,7 @@ sent twice.
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 import logging
@@ -111,7 +111,8 @@ class UpstreamClient:
     async def _events(self, request: "_Request") -> JsonStream:
         provider_id, checker = self._remote.provider_id, ChunkChecker()
         async with self._response(request) as response:
-            async for data in read_events(await self._open(request, response), self._limits, self._failure):
+            head, content = await self._open(request, response), response.content.iter_any()
+            async for data in read_events(content, self._limits, self._failure, head=head):
                 if data[0] != OPENING and data.strip() == b"[DONE]":
                     if checker.begun:
                         return
@@ -138,15 +139,15 @@ class UpstreamClient:
         checker.check(event)
         return True
 
-    async def _open(self, request: "_Request", response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """The bytes of a stream of events, whatever it is labelled; raises what anything else in its place means."""
+    async def _open(self, request: "_Request", response: aiohttp.ClientResponse) -> bytes:
+        """The first bytes of a stream of events, whatever it is labelled; raises what anything else in its place means."""
         head = await response.content.readany()
         begin = head.removeprefix(BOM).lstrip()
         if begin.startswith((b"{", b"[")):
             if (report := error_in_body(await _read_all(head, response.content))) is not None:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
-            return _prepend(head, response.content)
+            return head
         raise self._failure("did not answer with a stream of events")
 
     def _failure(self, reason: str) -> UpstreamFailed:
@@ -276,13 +277,6 @@ class _Request:
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
-
-
-async def _prepend(head: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    if head:
-        yield head
-    async for chunk in content.iter_any():
-        yield chunk
 
 
 async def _read_all(head: bytes, content: aiohttp.StreamReader) -> bytes:

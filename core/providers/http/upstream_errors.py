@@ -87,7 +87,7 @@ def read_report(answer: Any, depth: int = 0) -> ErrorReport:  # noqa: ANN401 - w
         case str(text):
             return _read_text(text.strip(), depth)
         case [{"msg": _}, *_]:
-            return _read_faults(cast("list[JsonObject]", answer))
+            return _read_faults([to_object(fault) for fault in cast("list[object]", answer)[:MOST_FAULTS]])
         case [first, *_]:
             return read_report(first, depth + 1)
         case {**entries}:
@@ -153,8 +153,8 @@ def _read_object(entries: JsonObject, depth: int) -> ErrorReport:
 
 def _read_faults(faults: list[JsonObject]) -> ErrorReport:
     """FastAPI's list of what is wrong where."""
-    paths = [_path(fault.get("loc")) for fault in faults[:MOST_FAULTS]]
-    texts = [_text(fault.get("msg")) for fault in faults[:MOST_FAULTS]]
+    paths = [_path(fault.get("loc")) for fault in faults]
+    texts = [_text(fault.get("msg")) for fault in faults]
     message = "; ".join(f"{path}: {text}" if path else text for path, text in zip(paths, texts, strict=True))
     return ErrorReport(message=message, code=_text(faults[0].get("type")), param=paths[0])
 

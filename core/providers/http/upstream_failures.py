@@ -90,7 +90,7 @@ class UpstreamError:
             return self.status
         if self.status in OF_SERVERS:
             return told if told in OF_CLIENTS else self.status
-        return told or next((words.STATUSES[word] for word in self.report.words if word in words.STATUSES), 0)
+        return told or words.status_of(self.report.words)
 
     @property
     def reason(self) -> str:
