@@ -64,8 +64,12 @@ def _escape(letter: str) -> str:
 
 
 class ApiError(Exception):
-    """A failure that is safe to show to the caller; anything else becomes a bare 500."""
+    """A failure that is safe to show to the caller; anything else becomes a bare 500.
 
+    `fault` is for the operator: what is wrong with an upstream, and what to do. It is in no body.
+    """
+
+    fault: str = ""
     status: int = 500
     type: str = "server_error"
     code: str = "internal_error"
@@ -83,6 +87,10 @@ class ApiError(Exception):
         self.code = shorten(code, MOST_CODE) or self.code
         self.type = shorten(type, MOST_CODE) or self.type
         self.param = shorten(param, MOST_PARAM) or self.param
+        return self
+
+    def explain(self, fault: str) -> Self:
+        self.fault = fault
         return self
 
     def body(self) -> JsonBody:

@@ -33,9 +33,7 @@ def in_vendors_words(request: EmbeddingsRequest, vocabulary: Vocabulary, vendor:
                 f"{name}: {vendor} has nothing like it. Leave it out, or send a field of the vendor's own in its place.",
                 param=name,
             )
-    translated = request.model_copy()
-    extra = translated.model_extra or {}
+    translated = request.model_copy(update=options)
     for name in request.native_options:
-        extra.pop(name, None)
-    extra.update(options)
+        (translated.model_extra or {}).pop(name, None)
     return translated

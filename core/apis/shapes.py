@@ -102,7 +102,7 @@ def _is_usual_chat(reply: JsonObject) -> bool:
     if choices.__class__ is not list or len(choices) != 1 or not (usage is None or _counts(usage)):
         return False
     choice: Any = choices[0]
-    if choice.__class__ is not dict or choice.get("index").__class__ is not int:
+    if choice.__class__ is not dict or choice.get("index").__class__ is not int or _finish_of(choice):
         return False
     message: Any = choice.get("message")
     return message.__class__ is dict and message.keys() == USUAL and message["content"].__class__ is str
@@ -174,10 +174,15 @@ def _check_calls(message: JsonObject) -> None:
             function["arguments"] = json.dumps(arguments)
 
 
+def _finish_of(choice: JsonObject) -> str:
+    """OpenAI's word for an old server's."""
+    reason: Any = choice.get("finish_reason")
+    return FINISHES.get(reason, "") if reason.__class__ is str else ""
+
+
 def _translate_finish(choice: JsonObject) -> None:
-    reason = choice.get("finish_reason")
-    if reason.__class__ is str and reason in FINISHES:
-        choice["finish_reason"] = FINISHES[reason]
+    if reason := _finish_of(choice):
+        choice["finish_reason"] = reason
 
 
 def _check_text(holder: JsonObject, name: str) -> None:

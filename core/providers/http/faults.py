@@ -21,8 +21,10 @@ CERTIFICATES: Final = {
     64: "it is for another address",
 }
 """OpenSSL's numbers, `X509_V_ERR_...`."""
-WANTS_TLS: Final = ("http request to an https server", "http request was sent to https port", "requires tls")
+SAYS_TLS: Final = ("http request to an https server", "http request was sent to https port", "requires tls")
 """What Go's servers, nginx and others answer in plain text."""
+WANTS_TLS: Final = "It wants TLS: its url should begin with https://."
+WEB_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 UNAUTHORIZED: Final = frozenset({401, 403})
 NO_PATH: Final = frozenset({404, 405})
 SPEAKS_TLS: Final = " If it speaks TLS, its url should begin with https://."
@@ -76,12 +78,16 @@ def _socket_fault(wrong: OSError) -> str:
 
 def answer_fault(status: int, content_type: str, endpoint: str, text: str) -> str:
     """Why an answer is none of an API's; "" where it may be. `endpoint` is as in `POST /chat/completions`."""
-    if any(words in text.lower() for words in WANTS_TLS):
-        return "It wants TLS: its url should begin with https://."
+    if any(words in text.lower() for words in SAYS_TLS):
+        return WANTS_TLS
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, 15.4
         return f"It redirects (HTTP {status}), which is not followed: its url should be the one that it redirects to."
     if status in UNAUTHORIZED:
         return f"It refused the stack's key (HTTP {status}): check the key in its config."
-    if content_type in {"text/html", "application/xhtml+xml"}:
-        return f"It answers with a web page (HTTP {status}): its url is not that of an API, which often ends in `/v1`."
+    if content_type in WEB_PAGES and status in NO_PATH:
+        return web_page_fault(status)
     return f"It has no `{endpoint}` (HTTP {status}): check the path of its url." if status in NO_PATH else ""
+
+
+def web_page_fault(status: int) -> str:
+    return f"It answers with a web page (HTTP {status}): its url is not that of an API, which often ends in `/v1`."

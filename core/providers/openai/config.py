@@ -30,10 +30,7 @@ ENDPOINTS: Final = (
 
 def _refuse_endpoint(url: str | None) -> str | None:
     """One endpoint is often given for the API that it is of: what is put behind it then leads nowhere."""
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:  # no URL, which the provider says when it is asked
-        return url
+    parts = urlsplit(url or "")
     pieces = [piece for piece in parts.path.split("/") if piece]
     words = tuple(piece.lower() for piece in pieces)
     count = next((count for ending, count in ENDPOINTS if words[-len(ending) :] == ending), 0)

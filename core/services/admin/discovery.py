@@ -76,7 +76,7 @@ class DiscoveryRouter:
             return cast("Mapping[str, Any]", answer)
         match answer:
             case ApiError() as failure:
-                return {"error": failure.message}
+                return {"error": " ".join(filter(None, (failure.message, failure.fault)))}
             case TimeoutError():
                 return {"error": f"It did not answer within {self._patience:g} seconds."}
             case _:

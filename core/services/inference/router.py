@@ -52,7 +52,7 @@ class InferenceRouter:
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         targets = await self._route(request, "llm", "chat completions")
         return await self._stream(
-            request, targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
+            request, targets, lambda at, name: at.stream_chat_completion(ask_usage(request, name))
         )
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
@@ -61,9 +61,7 @@ class InferenceRouter:
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request, "llm", "completions")
-        return await self._stream(
-            request, targets, lambda at, name: at.stream_completion(_request_usage(request, name))
-        )
+        return await self._stream(request, targets, lambda at, name: at.stream_completion(ask_usage(request, name)))
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request, "embedding", "embeddings")
@@ -141,7 +139,7 @@ def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](reques
     return request.model_copy(update={"model": name})
 
 
-def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
+def ask_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     """Whether the caller wants the usage or not: quotas are charged by it."""
     options = request.stream_options or {}
     asking = request.model_copy(update={"model": name, "stream": True, "stream_options": {**options, **ASK_USAGE}})

@@ -53,6 +53,11 @@ class Vendor(ABC):
     def end(self) -> bytes:
         return DONE
 
+    def refused_event(self, refusal: Refusal) -> bytes:
+        """How a stream is refused after a 200; nothing where the status says so."""
+        del refusal
+        return b""
+
     def refusal(self, body: dict[str, Any]) -> Refusal | None:
         """Of a body with a field that the vendor has not."""
         unknown = next((name for name in body if name not in self.fields), None) if self.fields else None
@@ -81,7 +86,8 @@ class VendorDouble(FakeUpstream):
             return web.json_response({"detail": "Not Found"}, status=404)
         refusal = _asked_for(vendor, body) or vendor.refusal(body)
         if refusal is not None:
-            return _refuse(refusal)
+            event = vendor.refused_event(refusal) if body.get("stream") else b""
+            return web.Response(body=event, content_type="text/event-stream") if event else _refuse(refusal)
         return await _say(vendor, body, request)
 
 

@@ -13,7 +13,7 @@ import json
 from typing import Any, override
 
 from tests.parts.scripted import USAGE, Said, calls_of
-from tests.parts.vendors.double import MODEL, Vendor, call_deltas, event
+from tests.parts.vendors.double import MODEL, Refusal, Vendor, call_deltas, event
 
 HEAD = {"id": "", "created": 1764000000, "model": MODEL, "system_fingerprint": "3.3.6-sha-5d3cbf5"}
 TOO_LONG = (
@@ -34,6 +34,13 @@ class Tgi(Vendor):
         "field": (422, "Failed to deserialize the JSON body into the target type: missing field `role` at line 1"),
     }
     broken = event({"error": {"message": OUT_OF_MEMORY, "http_status_code": 424}})
+
+    @override
+    def refused_event(self, refusal: Refusal) -> bytes:
+        status, body = refusal
+        return (
+            b"" if isinstance(body, str) else event({"error": {"message": body["error"], "http_status_code": status}})
+        )
 
     @override
     def whole(self, said: Said) -> dict[str, Any]:
@@ -58,6 +65,10 @@ class OldTgi(Tgi):
     """2.0."""
 
     broken = event({"error": OUT_OF_MEMORY, "error_type": "generation"})
+
+    @override
+    def refused_event(self, refusal: Refusal) -> bytes:
+        return b""
 
     @override
     def end(self) -> bytes:
