@@ -102,8 +102,12 @@ def _check_texts(value: object, path: str) -> None:
     if _is_tokens(value):
         return
     for entry, entry_path in items_at(value, path):
-        if not isinstance(entry, str) and not (entry and isinstance(entry, list) and _is_tokens(cast("object", entry))):
+        if not _is_text(entry):
             raise fault(entry_path, "a text, or a list of tokens", entry)
+
+
+def _is_text(entry: object) -> bool:
+    return isinstance(entry, str) or (isinstance(entry, list) and entry != [] and _is_tokens(cast("object", entry)))
 
 
 def _is_tokens(entries: object) -> bool:
