@@ -1,6 +1,7 @@
 """The script of agents over Converse, with the rules of the service and of three families of models."""
 
 from base64 import b64decode
+from collections.abc import Callable
 import json
 from typing import Any, Final
 from urllib.parse import unquote
@@ -8,7 +9,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from tests.parts import scripted
-from tests.parts.agent_script import Conversation, Memory, answer, endless, results_in, vector
+from tests.parts.agent_script import Conversation, Memory, answer, endless, hanging, results_in, vector
 from tests.parts.bedrock import COHERE, TITAN, FakeBedrock, embedded, event, exception, frames, model, refusal
 from tests.parts.converse_rules import refusal_of
 from tests.parts.upstream import Reply
@@ -58,38 +59,37 @@ def _hear(body: dict[str, Any]) -> Conversation:
     config = body.get("toolConfig", {})
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     kind, choice = next(iter(config.get("toolChoice", {"auto": {}}).items()))
-    image = next((block["image"] for turn in turns for block in turn["content"] if "image" in block), None)
+    media = [block.get("image") or block.get("document") for turn in turns for block in turn["content"]]
     format_ = body.get("outputConfig", {}).get("textFormat", {}).get("structure", {}).get("jsonSchema")
     return Conversation(
         text="".join(block.get("text", "") for block in turns[last]["content"]),
         prompt="|".join(texts),
         rounds=sum(any("toolUse" in block for block in turn["content"]) for turn in turns[last:]),
+        called=any("toolUse" in block for turn in turns for block in turn["content"]),
         results=results_in(turns),
         tools={spec["name"]: spec["inputSchema"]["json"] for spec in specs},
         choice=choice.get("name", kind),
         single=body.get("additionalModelRequestFields", {})
         .get("tool_choice", {})
         .get("disable_parallel_tool_use", False),
-        image=None if image is None else b64decode(image["source"]["bytes"]),
+        media=tuple(b64decode(medium["source"]["bytes"]) for medium in media if medium),
         schema=None if format_ is None else json.loads(format_["schema"]),
     )
 
 
 def _misbehaviour(memory: Memory, name: str, text: str) -> Reply | None:
-    match memory.order_in(text):
-        case "too long", _:
-            return refusal(400, "ValidationException", _too_long(name))
-        case "busy", _:
-            return refusal(429, "ThrottlingException", "Too many requests, please wait before trying again.")
-        case "break", _:
-            failure = exception("modelStreamErrorException", "The model failed.")
-            return frames([START, _delta("Hel"), _delta("lo"), failure], pause=0.02)
-        case "cut", _:
-            return frames([START, _delta("Hel"), _delta("lo")], pause=0.02, reset=True)
-        case "endless", number:
-            return endless(memory, number, (START, _delta("a")), "application/vnd.amazon.eventstream")
-        case _:
-            return None
+    kind, number = memory.order_in(text)
+    pieces = [START, _delta("Hel"), _delta("lo")]
+    failure = exception("modelStreamErrorException", "The model failed.")
+    replies: dict[str, Callable[[], Reply]] = {
+        "too long": lambda: refusal(400, "ValidationException", _too_long(name)),
+        "busy": lambda: refusal(429, "ThrottlingException", "Too many requests, please wait before trying again."),
+        "break": lambda: frames([*pieces, failure], pause=0.02),
+        "cut": lambda: frames(pieces, pause=0.02, reset=True),
+        "hang": lambda: hanging(memory, number),
+        "endless": lambda: endless(memory, number, (START, _delta("a")), "application/vnd.amazon.eventstream"),
+    }
+    return replies[kind]() if kind else None
 
 
 def _too_long(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 import json
 import struct
@@ -9,7 +10,7 @@ from typing import Any, Final, override
 
 from aiohttp import web
 
-from tests.parts.agent_script import Conversation, Memory, answer, endless, results_in, vector
+from tests.parts.agent_script import Conversation, Memory, answer, endless, hanging, results_in, vector
 from tests.parts.scripted import Said
 from tests.parts.upstream import Reply, status
 from tests.parts.vendors.double import Refusal, VendorDouble
@@ -42,20 +43,18 @@ class AgentVendor(VendorDouble):
         return None if refusal is None else _refusal(refusal)
 
     def _misbehave(self, body: dict[str, Any]) -> Reply | None:
+        kind, number = self.memory.order_in(_text(body["messages"][-1]))
         hello = list(self.vendor.chunks(Said("Hello there"), usage=False))
-        match self.memory.order_in(_text(body["messages"][-1])):
-            case "too long", _:
-                return _refusal(self.vendor.errors["too_long"])
-            case "busy", _:
-                return _refusal(self.busy or self.vendor.errors["busy"], {} if self.busy is None else PATIENCE)
-            case "break", _:
-                return _stream([*hello[:PIECES], self.vendor.broken])
-            case "cut", _:
-                return _stream(hello[:PIECES], cut=True)
-            case "endless", number:
-                return endless(self.memory, number, (hello[0], hello[PIECES]), "text/event-stream")
-            case _:
-                return None
+        busy = (self.vendor.errors["busy"], None) if self.busy is None else (self.busy, PATIENCE)
+        replies: dict[str, Callable[[], Reply]] = {
+            "too long": lambda: _refusal(self.vendor.errors["too_long"]),
+            "busy": lambda: _refusal(*busy),
+            "break": lambda: _stream([*hello[:PIECES], self.vendor.broken]),
+            "cut": lambda: _stream(hello[:PIECES], cut=True),
+            "hang": lambda: hanging(self.memory, number),
+            "endless": lambda: endless(self.memory, number, (hello[0], hello[PIECES]), "text/event-stream"),
+        }
+        return replies[kind]() if kind else None
 
     def _say(self, body: dict[str, Any]) -> Reply:
         first = _text(body["messages"][0])
@@ -93,17 +92,18 @@ def _hear(body: dict[str, Any]) -> Conversation:
     last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
     choice = body.get("tool_choice", "auto")
     format_ = body.get("response_format", {})
-    parts = [part for message in messages for part in _parts(message)]
-    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    media = [part.get("image_url") or part.get("file") for message in messages for part in _parts(message)]
+    urls = [medium.get("url") or medium["file_data"] for medium in media if medium]
     return Conversation(
         text=_text(messages[last]),
         prompt="|".join(_text(message) for message in messages if message["role"] in {"system", "user", "developer"}),
         rounds=sum(bool(message.get("tool_calls")) for message in messages[last:]),
+        called=any(message.get("tool_calls") for message in messages),
         results=results_in(messages),
         tools={tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in body.get("tools", ())},
         choice=choice["function"]["name"] if isinstance(choice, dict) else choice.replace("required", "any"),
         single=body.get("parallel_tool_calls") is False,
-        image=b64decode(urls[0].partition(",")[2]) if urls else None,
+        media=tuple(b64decode(url.partition(",")[2]) for url in urls),
         schema=format_["json_schema"]["schema"] if format_.get("type") == "json_schema" else None,
     )
 

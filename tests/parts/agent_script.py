@@ -6,7 +6,8 @@ What it does follows from what it was sent, however the wire says it. A user's t
 - without tools, or where none may be called, a conversation with results is summed up;
 - a tool, a schema or a schema in the prompt is filled in: `name` with "NAME", whole numbers with 7;
 - `busy N`: the first time, one call too many; `too long`; `break`: an error in the middle of a stream; `cut`: its connection
-  ends there; `endless N`: a stream that lasts until the caller goes, and `was N ended?`, which tells whether that was noticed.
+  ends there; `endless N`: a stream that lasts until the caller goes, `hang N`: an answer that does not come, and
+  `was N ended?`, which tells whether it was noticed that the caller went.
 """
 
 import asyncio
@@ -22,22 +23,24 @@ from tests.parts.upstream import Reply
 
 RESULT: Final = re.compile(r"[A-Z][a-z]+: -?\d+ degrees")
 PLAIN: Final = {"integer": 7, "number": 7, "boolean": True}
-ORDER: Final = re.compile(r"(too long|break|cut|busy|endless)(?: (\S+))?")
+ORDER: Final = re.compile(r"(too long|break|cut|busy|endless|hang)(?: (\S+))?")
 QUESTION: Final = re.compile(r"was (\S+) ended\?")
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """`tools` are schemas by name, `choice` is auto, any, none or a tool's name, `rounds` the results since the user's last text."""
+    """`tools` are schemas by name, `choice` is auto, any, none or a tool's name, `rounds` the results since the user's last text, and
+    `called` whether there are any."""
 
     text: str
     prompt: str
     rounds: int
+    called: bool
     results: tuple[str, ...]
     tools: dict[str, Any]
     choice: str
     single: bool = False
-    image: bytes | None = None
+    media: tuple[bytes, ...] = ()
     schema: dict[str, Any] | None = None
 
 
@@ -73,7 +76,8 @@ def answer(heard: Conversation) -> Said:
     if function and heard.rounds < len(rounds):
         cities = rounds[heard.rounds].split(" and ")
         return _calls(heard, function, tools[function], cities[:1] if heard.single else cities)
-    if heard.choice in tools or (tools and (heard.choice == "any" or not rounds or len(tools) > 1)):
+    begins = not rounds and not heard.called
+    if heard.choice in tools or (tools and (heard.choice == "any" or begins or len(tools) > 1)):
         name = heard.choice if heard.choice in tools else next(reversed(tools))
         return _calls(heard, name, tools[name], [""])
     if heard.schema is not None:
@@ -82,8 +86,8 @@ def answer(heard: Conversation) -> Said:
 
 
 def _text(heard: Conversation) -> str:
-    if heard.image is not None:
-        return f"{len(heard.image)} bytes"
+    if heard.media:
+        return " and ".join(f"{len(content)} bytes" for content in heard.media)
     if heard.results:
         return f"Summary: {'; '.join(heard.results)}"
     schema = _schema_in(heard.prompt)
@@ -151,5 +155,16 @@ def endless(memory: Memory, name: str, pieces: tuple[bytes, bytes], kind: str) -
         except (asyncio.CancelledError, ConnectionError):
             memory.ended.add(name)
             raise
+
+    return reply
+
+
+def hanging(memory: Memory, name: str) -> Reply:
+    async def reply(_: web.Request) -> web.StreamResponse:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            memory.ended.add(name)
+        raise AssertionError
 
     return reply

@@ -1,6 +1,7 @@
 """`llambda serve`, with keys and a quota, over models that follow the script of agents: on Bedrock three families, and upstreams."""
 
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,8 @@ def agent_stack() -> Generator[AgentStack]:
         config = Path(folder) / "run.yaml"
         config.write_text(CONFIG, "utf-8")
         key = new_key(config, env, "--name", "many", "--roles", "many")
-        spent_keys = {client: new_key(config, env, "--name", client) for client in CLIENTS}
+        with ThreadPoolExecutor() as threads:
+            keys = threads.map(lambda client: new_key(config, env, "--name", client), CLIENTS)
+            spent_keys = dict(zip(CLIENTS, keys, strict=True))
         url = stack.enter_context(serving(config, Path(folder) / "log.txt", env=env))
         yield AgentStack(url, key, spent_keys)

@@ -175,7 +175,7 @@ def _events(said: Said) -> list[bytes]:
         made.append(("contentBlockStart", {"contentBlockIndex": block, "start": start}))
         made += [
             ("contentBlockDelta", {"contentBlockIndex": block, "delta": {"toolUse": {"input": piece}}})
-            for piece in halves(json.dumps(arguments))
+            for piece in (halves(json.dumps(arguments)) if arguments else ())
         ]
         made.append(("contentBlockStop", {"contentBlockIndex": block}))
     made.append(("messageStop", {"stopReason": CONVERSE_FINISH[said.finish]}))

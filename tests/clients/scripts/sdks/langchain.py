@@ -1,5 +1,6 @@
 """`langchain-openai`, as its users write programs with it: the class for OpenAI, with another base URL."""
 
+from base64 import b64encode
 from functools import partial
 import json
 import time
@@ -18,6 +19,7 @@ from tests.clients.scripts.sdks.program import (
     IMAGE,
     KEY,
     MODELS,
+    PDF,
     PERSON,
     PNG,
     SPENT_KEY,
@@ -157,6 +159,12 @@ def an_image(model: str) -> None:
             refusal(BadRequestError, partial(llm(model).invoke, messages))
 
 
+def a_document(model: str) -> None:
+    """By itself: there is no text beside it."""
+    part = {"type": "file", "base64": b64encode(PDF).decode(), "mime_type": "application/pdf", "filename": "a b.pdf"}
+    assert llm(model).invoke([HumanMessage([part])]).text == f"{len(PDF)} bytes"
+
+
 def too_long_a_prompt(model: str) -> None:
     for ask in (llm(model).invoke, lambda messages: list(llm(model).stream(messages))):
         error = refusal(BadRequestError, partial(ask, asking("too long")))
@@ -228,6 +236,7 @@ if __name__ == "__main__":
             structured_output,
             streamed_structured_output,
             an_image,
+            a_document,
             too_long_a_prompt,
             a_throttled_model_is_asked_again,
             a_broken_stream_raises,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from openai import (
     APIError,
     APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     BadRequestError,
     NotFoundError,
@@ -129,6 +130,31 @@ def one_call_at_a_time(model: str) -> None:
         assert "parallel_tool_calls" in refusal(BadRequestError, ask).message
 
 
+def a_tool_without_parameters(model: str) -> None:
+    class Ping(BaseModel):
+        """Whether it is there."""
+
+    tools = [pydantic_function_tool(Ping, name="ping.service:v1")]
+    for streams in (False, True):
+        messages = asking("Ping")
+        if streams:
+            with client.chat.completions.stream(model=model, messages=messages, tools=tools) as stream:
+                message = stream.get_final_completion().choices[0].message
+        else:
+            message = client.chat.completions.parse(model=model, messages=messages, tools=tools).choices[0].message
+        [call] = message.tool_calls
+        assert (call.function.name, json.loads(call.function.arguments)) == ("ping.service:v1", {})
+        messages.append(message.model_dump(exclude_none=True, exclude={"parsed": True}))
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": "Pong: 0 degrees"})
+        assert text_of(create(model=model, messages=messages, tools=tools)) == "Summary: Pong: 0 degrees"
+
+
+def no_user_begins_or_ends(model: str) -> None:
+    hello = {"role": "assistant", "content": "Hello! "}
+    for messages in ([{"role": "system", "content": "Hi"}], [hello, *asking("Hi")[1:]], [*asking("Hi")[1:], hello]):
+        assert "Hi" in text_of(create(model=model, messages=messages)), messages
+
+
 def a_history_is_summed_up_without_tools(model: str) -> None:
     messages, _ = loop(model, streams=False)
     for more in ({}, {"tools": TOOLS, "tool_choice": "none"}, {"stream": True}):
@@ -192,6 +218,13 @@ def a_caller_who_leaves_ends_the_call(model: str) -> None:
     wait_until(lambda: text_of(create(model=model, messages=asking(f"was {name} ended?"))) == "yes")
 
 
+def a_caller_whose_time_is_up_ends_the_call(model: str) -> None:
+    name = nonce()
+    impatient = client.with_options(max_retries=0, timeout=0.5).chat.completions
+    refusal(APITimeoutError, lambda: impatient.create(model=model, messages=asking(f"hang {name}")))
+    wait_until(lambda: text_of(create(model=model, messages=asking(f"was {name} ended?"))) == "yes")
+
+
 def an_unknown_model() -> None:
     for name in ("nothing", "vllm/gone", "nobody/m"):
         error = refusal(NotFoundError, partial(create, model=name, messages=asking("Hi")))
@@ -243,6 +276,8 @@ if __name__ == "__main__":
             streamed_tools_in_a_loop,
             choices_of_tools,
             one_call_at_a_time,
+            a_tool_without_parameters,
+            no_user_begins_or_ends,
             a_history_is_summed_up_without_tools,
             structured_output,
             json_mode,
@@ -251,6 +286,7 @@ if __name__ == "__main__":
             a_throttled_model_is_asked_again,
             a_broken_stream_raises,
             a_caller_who_leaves_ends_the_call,
+            a_caller_whose_time_is_up_ends_the_call,
         ),
         (
             an_unknown_model,

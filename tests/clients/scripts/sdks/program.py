@@ -26,6 +26,7 @@ CITIES: Final = ["Paris", "Oslo", "Rome"]
 DEGREES: Final = dict(zip(CITIES, (20, 11, 25), strict=True))
 SUMMARY: Final = "Summary: Paris: 20 degrees; Oslo: 11 degrees; Rome: 25 degrees"
 PNG: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
+PDF: Final = b"%PDF-1.7\n" + bytes(50)
 IMAGE: Final = f"data:image/png;base64,{b64encode(PNG).decode()}"
 TOKENS: Final = (11, 7, 18)
 """Of every call: in, out, both."""

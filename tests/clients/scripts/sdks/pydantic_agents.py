@@ -19,6 +19,7 @@ from tests.clients.scripts.sdks.program import (
     EMBEDDINGS,
     KEY,
     MODELS,
+    PDF,
     PERSON,
     PNG,
     SPENT_KEY,
@@ -131,6 +132,23 @@ def an_image(model: str) -> None:
         assert refusal(ModelHTTPError, ask).status_code == 400
 
 
+def a_document_and_an_image(model: str) -> None:
+    parts = [BinaryContent(PDF, media_type="application/pdf"), BinaryContent(PNG, media_type="image/png")]
+    if sees(model):
+        assert agent(model).run_sync(parts).output == f"{len(PDF)} bytes and {len(PNG)} bytes"
+    else:
+        assert agent(model).run_sync(parts[:1]).output == f"{len(PDF)} bytes"
+
+
+def a_tool_that_shows_an_image(model: str) -> None:
+    def show() -> BinaryContent:
+        """What it looks like."""
+        return BinaryContent(PNG, media_type="image/png")
+
+    if sees(model):
+        assert agent(model, tools=[show]).run_sync("Show me.").output == f"{len(PNG)} bytes"
+
+
 def too_long_a_prompt(model: str) -> None:
     error = refusal(ModelHTTPError, lambda: agent(model).run_sync("too long"))
     assert type(error).__name__ == "ModelContextWindowExceededError", repr(error)
@@ -204,6 +222,8 @@ if __name__ == "__main__":
             structured_output,
             streamed_structured_output,
             an_image,
+            a_document_and_an_image,
+            a_tool_that_shows_an_image,
             too_long_a_prompt,
             a_throttled_model_is_asked_again,
             a_broken_stream_raises,
