@@ -55,4 +55,9 @@ TABLE: Final = (
         "core.providers.bedrock.converse.messages",
         ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
     ),
+    Row("core.providers.bedrock.converse.sampling", ("tests/unit/providers/test_converse_sampling.py",)),
+    Row("core.providers.bedrock.converse.thinking", ("tests/unit/providers/test_converse_thinking.py",)),
+    Row("core.providers.bedrock.converse.media", ("tests/unit/providers/test_converse_media.py",)),
+    Row("core.providers.bedrock.converse.output_format", ("tests/unit/providers/test_converse_output_format.py",)),
+    Row("core.providers.bedrock.converse.answer_text", ("tests/unit/providers/test_converse_answer_text.py",)),
 )

@@ -23,7 +23,13 @@ from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
 from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.converse.reply import from_converse
-from core.providers.bedrock.converse.request import streams_tools, text_taken_from, to_answer_form, to_converse
+from core.providers.bedrock.converse.request import (
+    streams_tools,
+    text_taken_from,
+    to_answer_form,
+    to_converse,
+    without_stream_mode,
+)
 from core.providers.bedrock.converse.stream import ConverseChunks, WholeReply
 from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
 from core.providers.bedrock.errors import translate_errors
@@ -152,7 +158,7 @@ class Bedrock:
         async with self._patience():
             runtime = await self._clients.client(RUNTIME)
             if "toolConfig" in body and not streams_tools(model):
-                return WholeReply(await runtime.converse(modelId=model, **body))
+                return WholeReply(await runtime.converse(modelId=model, **without_stream_mode(body)))
             return (await runtime.converse_stream(modelId=model, **body))["stream"]
 
     def _patience(self) -> asyncio.Timeout:

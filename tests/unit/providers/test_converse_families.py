@@ -97,4 +97,3 @@ def test_a_family_refuses_what_can_be_said_otherwise_and_no_words() -> None:
     families: list[Family] = [family for rows in FAMILIES.values() for _, family in rows]
     assert all("text" in family.in_results for family in families)
     assert all(family.choices <= UNKNOWN.choices for family in families)
-    assert all(family.beside_results <= UNKNOWN.beside_results for family in families)

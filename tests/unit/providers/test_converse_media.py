@@ -165,6 +165,13 @@ def test_audio_is_what_its_bytes_say(content: bytes, label: str | None, wanted: 
     assert to_audio(part, "p") == {"audio": {"format": wanted, "source": {"bytes": content}}}
 
 
+@pytest.mark.parametrize("label", [None, "midi", 5])
+def test_audio_of_no_known_kind_is_refused(label: object) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        to_audio({"type": "input_audio", "input_audio": {"data": base64(b"\0\1"), "format": label}}, "p")
+    assert refusal.value.param == "p.input_audio.format"
+
+
 @pytest.mark.parametrize(
     ("content", "label", "wanted"),
     [

@@ -21,6 +21,13 @@ def json_schema(schema: object, **more: Any) -> JsonObject:
     return {"type": "json_schema", "json_schema": {"schema": schema, **more}}
 
 
+def nested(depth: int) -> JsonObject:
+    schema: JsonObject = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
 def grammar(schema: JsonObject) -> JsonObject | None:
     """The schema that Bedrock is held to, if it is."""
     output = to_format(json_schema(schema), UNKNOWN)
@@ -100,10 +107,16 @@ def test_one_of_is_any_of_and_definitions_are_closed_too() -> None:
         {"type": "object", "properties": {"a": {"$ref": "#"}}},
         {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}},
         {"$ref": "#/$defs/Node", "$defs": {"Node": NODE}},
+        {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"anyOf": [{"$ref": "#/$defs/A"}]}}},
     ],
 )
 def test_a_schema_that_no_grammar_can_hold_to_is_told_in_words(schema: JsonObject) -> None:
     assert grammar(schema) is None
+
+
+def test_a_schema_that_is_deep_is_told_in_words_too() -> None:
+    assert grammar(nested(30)) is not None
+    assert grammar(nested(400)) is None
 
 
 @pytest.mark.parametrize(
@@ -140,6 +153,8 @@ def test_an_instruction_is_the_last_of_the_systems(system: list[JsonObject]) -> 
         ({"type": "json_schema"}, "response_format.json_schema"),
         ({"type": "json_schema", "json_schema": {}}, "response_format.json_schema.schema"),
         (json_schema({}, name=1), "response_format.json_schema.name"),
+        (json_schema({"description": "x" * 120_000}), "response_format.json_schema.schema"),
+        (json_schema(nested(20_000)), "response_format.json_schema.schema"),
     ],
 )
 def test_a_form_that_nobody_can_give_is_refused(given: object, param: str) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import to_converse
-from core.providers.bedrock.converse.stream import ConverseChunks
+from core.providers.bedrock.converse.stream import ConverseChunks, events_of
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 WORDS = TEXTS.filter(str.strip)
@@ -38,8 +39,10 @@ def reply(content: list[JsonObject], stop: str = "end_turn", usage: JsonObject |
     return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, "usage": usage or {}}
 
 
-def answer(content: list[JsonObject], stop: str = "end_turn", usage: JsonObject | None = None) -> JsonObject:
-    return from_converse(reply(content, stop, usage), model="m", created=7, id="c")
+def answer(
+    content: list[JsonObject], stop: str = "end_turn", usage: JsonObject | None = None, form: AnswerForm = PLAIN
+) -> JsonObject:
+    return from_converse(reply(content, stop, usage), model="m", created=7, id="c", form=form)
 
 
 def sent(*messages: JsonObject, **more: Any) -> list[JsonObject]:
@@ -192,7 +195,9 @@ def test_however_it_is_cut_a_stream_says_what_the_whole_reply_says(
         *({"text": text} for text in texts),
         *({"toolUse": {"toolUseId": i, "name": name, "input": arguments}} for i, name, arguments in calls),
     ]
-    events = data.draw(streamed(content, stop, usage))
-    chunks = ConverseChunks(model="m", created=7, id="c")
-    heard = assembled([chunk for event in events for chunk in chunks.feed(event)])
-    assert comparable(heard) == comparable(answer(content, stop, usage))
+    withheld = data.draw(st.frozensets(st.sampled_from([name for _, name, _ in calls]))) if calls else frozenset[str]()
+    form = AnswerForm(withheld=withheld, most=data.draw(st.none() | st.integers(0, 2)))
+    for events in (data.draw(streamed(content, stop, usage)), events_of(reply(content, stop, usage))):
+        chunks = ConverseChunks(model="m", created=7, id="c", form=form)
+        heard = assembled([chunk for event in events for chunk in chunks.feed(event)])
+        assert comparable(heard) == comparable(answer(content, stop, usage, form))

@@ -30,6 +30,13 @@ def test_the_newer_bound_is_asked_first_and_one_stop_is_a_list() -> None:
     assert to_inference_config({"stop": "END"}, UNKNOWN) == {"stopSequences": ["END"]}
 
 
+def test_the_bounds_themselves_are_taken() -> None:
+    for bound in (1, 2**31 - 1):
+        assert to_inference_config({"max_tokens": bound}, UNKNOWN) == {"maxTokens": bound}
+    stops = [str(number) for number in range(63)] + ["x" * 1024]
+    assert read_stops({"stop": stops}) == stops
+
+
 @pytest.mark.parametrize(
     ("stop", "wanted"),
     [
@@ -106,7 +113,7 @@ def test_thoughts_are_drawn_their_own_way() -> None:
         ({"stop": {}}, "stop"),
         ({"stop": 0}, "stop"),
         ({"stop": ["a", 1]}, "stop[1]"),
-        ({"stop": ["a", "x" * 2000]}, "stop[1]"),
+        ({"stop": ["a", "x" * 1025]}, "stop[1]"),
         ({"stop": [str(number) for number in range(65)]}, "stop"),
     ],
 )

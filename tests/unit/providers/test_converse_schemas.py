@@ -85,9 +85,22 @@ def test_a_plain_schema_has_no_references_and_little_at_its_top() -> None:
 
 def test_references_that_multiply_end() -> None:
     steps = {f"D{n}": {"properties": {key: {"$ref": f"#/$defs/D{n + 1}"} for key in "ab"}} for n in range(40)}
-    given = {"properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": steps}
-    assert len(json.dumps(schema(given, plain=True))) < 100_000
-    assert schema({"$ref": "#/$defs/D", "$defs": {"D": {"$ref": "#/$defs/D"}}})["type"] == "object"
+    assert size({"properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": steps}) < 500_000
+    assert (
+        size(
+            {"properties": {f"p{n}": {"$ref": "#/$defs/D"} for n in range(999)}, "$defs": {"D": {"title": "x" * 9999}}}
+        )
+        < 500_000
+    )
+    assert size({"$ref": "#/$defs/D", "$defs": {"D": {"$ref": "#/$defs/D"}}}) < 100
+    chain = {f"D{n}": {"properties": {"a": {"$ref": f"#/$defs/D{n + 1}"}}} for n in range(999)}
+    assert size({"properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": chain}) < 100_000
+    branches = {f"D{n}": {"anyOf": [{"$ref": f"#/$defs/D{n + 1}"}] * 50} for n in range(40)}
+    assert size({"anyOf": [{"$ref": "#/$defs/D0"}] * 50, "$defs": branches}) < 500_000
+
+
+def size(parameters: JsonObject) -> int:
+    return len(json.dumps(schema(parameters, plain=True)))
 
 
 WORDS = ["$ref", "$defs", "allOf", "anyOf", "oneOf", "properties", "required", "type", "object", "#/$defs/A", "A", "#/"]

@@ -59,6 +59,15 @@ def test_an_effort_is_said_in_the_models_words(model: str, effort: str, fields: 
     assert asked(model, effort) == {name: value for name, value in wanted.items() if value}
 
 
+def test_an_effort_may_be_said_as_openais_responses_say_it() -> None:
+    request: JsonObject = {"model": GPT_OSS, "messages": [{"role": "user", "content": "hi"}]}
+    for more in ({"reasoning": {"effort": "low"}}, {"reasoning": {"effort": "high"}, "reasoning_effort": "low"}):
+        body = to_converse(ChatRequest.model_validate(request | more))
+        assert body["additionalModelRequestFields"] == {"reasoning_effort": "low"}
+    own = {"reasoning": {"effort": "low", "summary": "auto"}}
+    assert to_converse(ChatRequest.model_validate(request | own))["additionalModelRequestFields"] == own
+
+
 @pytest.mark.parametrize("model", [SONNET_4_5, OPUS_4_6, NOVA_2, "meta.llama3-3-70b-instruct-v1:0", "somebodys-own"])
 def test_no_effort_asks_for_nothing(model: str) -> None:
     assert asked(model, "none") == {}
@@ -101,6 +110,12 @@ def test_the_highest_effort_of_nova_excludes_a_bound_which_stays() -> None:
     bounded = asked(NOVA_2, "high", temperature=0.2, max_tokens=50)
     assert bounded["inferenceConfig"] == {"maxTokens": 50, "temperature": 0.2}
     assert bounded["additionalModelRequestFields"]["reasoningConfig"]["maxReasoningEffort"] == "medium"
+
+
+def test_only_claudes_thoughts_and_novas_highest_effort_exclude_sampling() -> None:
+    assert asked(GPT_OSS, "low", temperature=0.2)["inferenceConfig"] == {"temperature": 0.2}
+    assert asked(NOVA_2, "low", temperature=0.2)["inferenceConfig"] == {"temperature": 0.2}
+    assert asked(OPUS_4_6, "none", temperature=0.2) == {"inferenceConfig": {"temperature": 0.2}}
 
 
 def test_a_forced_tool_excludes_claudes_thoughts() -> None:

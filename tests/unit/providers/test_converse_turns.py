@@ -289,6 +289,18 @@ def test_an_assistant_may_end(model: str, wanted: list[str]) -> None:
     assert turns(HI, assistant("{ "), model=model, tools=None) == wanted
 
 
+def test_no_answer_goes_on_after_a_thought_alone() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    said = {"role": "assistant", "content": "", "thinking_blocks": [thought], "cache_control": {"type": "ephemeral"}}
+    assert turns(HI, said)[1:] == ["a: reasoningContent | cachePoint", f"u: {CONTINUE}"]
+    assert turns(HI, said | {"content": "{ "})[1:] == ["a: reasoningContent | { | cachePoint"]
+
+
+def test_a_call_in_both_forms_is_one() -> None:
+    both = called(call()) | {"function_call": {"name": "f", "arguments": "{}"}}
+    assert turns(HI, both, result()) == ["u: hi", "a: f#c1", "u: c1=ok"]
+
+
 def test_an_answer_goes_on_only_where_the_assistant_spoke_last() -> None:
     late = [HI, called(call()), HI, assistant("so"), result()]
     assert turns(*late)[-2:] == ["a: so", f"u: {CONTINUE}"]

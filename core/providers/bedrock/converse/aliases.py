@@ -29,5 +29,6 @@ def wire_names(names: Iterable[str]) -> dict[str, str]:
     taken = {name for name in distinct if re.fullmatch(NAME, name)}
     wire: dict[str, str] = {}
     for name in distinct:
-        wire[name] = name if name in taken else alias_of(name, taken | set(wire.values()))
+        wire[name] = name if name in taken else alias_of(name, taken)
+        taken.add(wire[name])
     return wire

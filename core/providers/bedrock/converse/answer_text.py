@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import re
 from typing import Final
 
-FENCE: Final = re.compile(r"\s*```[A-Za-z]*\s*(?=[^A-Za-z\s`])")
-PERHAPS_FENCE: Final = re.compile(r"\s*(`{1,2}|```[A-Za-z]*\s*)?")
+FENCE: Final = re.compile(r"\s*```[A-Za-z]{0,16}\s*(?=[^A-Za-z\s`])")
+PERHAPS_FENCE: Final = re.compile(r"\s*(`{1,2}|```[A-Za-z]{0,16}\s*)?")
 MOST_TICKS: Final = 3
 
 
@@ -54,21 +54,26 @@ class _Fence:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._spaces: list[str] = []  # after it: joined when something follows, for there may be many
         self._opened = False
         self._begun = False
 
     def feed(self, piece: str) -> str:
-        text = self._rest + piece
+        if self._begun and not self._opened:
+            return piece
+        if not piece or piece.isspace():
+            self._spaces.append(piece)
+            return ""
+        text = self._release() + piece
         if not self._begun:
             if PERHAPS_FENCE.fullmatch(text):
                 self._rest = text
                 return ""
             self._begun = True
-            if match := FENCE.match(text):
-                self._opened, text = True, text[match.end() :]
-        if not self._opened:
-            self._rest = ""
-            return text
+            match = FENCE.match(text)
+            if match is None:
+                return text
+            self._opened, text = True, text[match.end() :]
         cut = _start_of_end(text)
         self._rest = text[cut:]
         return text[:cut]
@@ -76,7 +81,14 @@ class _Fence:
     def end(self) -> str:
         """Of an answer that was cut off within its fence, what is left has none."""
         closed = self._opened and self._rest.strip() == "`" * MOST_TICKS
-        return "" if closed else self._rest
+        return "" if closed else self._release()
+
+    def _release(self) -> str:
+        """What was held back, which nobody holds any more."""
+        text = "".join((self._rest, *self._spaces))
+        self._rest = ""
+        self._spaces.clear()
+        return text
 
 
 def _start_of_end(text: str) -> int:

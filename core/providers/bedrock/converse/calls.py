@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 import json
-import re
 from typing import Final
 
 from core.frame.types import JsonObject
@@ -132,7 +131,7 @@ class Pairing:
 
 def _set_ids(calls: Sequence[Call], names: Mapping[str, str], family: Family) -> None:
     """Ids and names as Bedrock takes them, in place; an id that is there again becomes another."""
-    takes = re.compile(family.call_ids).fullmatch
+    takes = family.call_ids.fullmatch
     taken = {call.use["toolUseId"] for call in calls if takes(call.use["toolUseId"])}
     counts: dict[str, int] = {}
     for call in calls:

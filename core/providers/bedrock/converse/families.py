@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
+from itertools import takewhile
 import re
 from typing import Final
 
 from core.providers.bedrock.converse.aliases import NAME
 
 MOST_REMEMBERED: Final = 256  # models
+MOST_DIGITS: Final = 2  # of a number of a version; more are a date
+CALL_ID: Final = re.compile(NAME)
 ALL_CHOICES: Final = frozenset({"auto", "any", "tool"})
 EVERYWHERE: Final = frozenset({"system", "messages", "tools"})
 
@@ -45,7 +48,10 @@ class Thinks(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The defaults are those of a model that nothing is known of: they forbid what no model takes, and nothing else."""
+    """What its models take. The defaults are those of a model that nothing is known of.
+
+    They forbid what can be said otherwise at no loss where many models refuse it, and nothing else.
+    """
 
     name: str = "unknown"
     system: bool = True  # takes system text; without it, it is said in the first user's turn
@@ -55,10 +61,10 @@ class Family:
     streams_tools: bool = True
     choices: frozenset[str] = ALL_CHOICES  # of Converse's toolChoice; auto is what no choice means
     forces_while_thinking: bool = True  # any and tool are taken while it thinks
-    call_ids: str = NAME  # those it takes back; Converse takes `.` and `:` too, Claude does not
+    call_ids: re.Pattern[str] = CALL_ID  # those it takes back; Converse takes `.` and `:` too, Claude does not
     one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
     strict_tools: bool = True
-    beside_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in the turn of a toolResult
+    beside_results: frozenset[str] = frozenset({"text", "image"})  # blocks in the turn of a toolResult
     in_results: frozenset[str] = frozenset({"text", "image", "document"})  # blocks in a toolResult
     json_results: bool = False  # a toolResult is json, not text
     plain_schemas: bool = False  # of tools: without references, and with little at their top
@@ -102,7 +108,6 @@ CLAUDE: Final = replace(
     ends_with_assistant=False,
     forces_while_thinking=False,
     one_call=True,
-    beside_results=frozenset({"text", "image"}),
     sampling=Sampling.ONE,
     blank_stops=False,
     thinks=Thinks.ADAPTIVE,
@@ -123,6 +128,7 @@ NOVA: Final = replace(
     OTHER,
     name="nova",
     ends_with_assistant=True,
+    beside_results=frozenset({"text", "image", "document"}),
     in_results=frozenset({"text", "image"}),
     cache_points=frozenset({"system", "messages"}),
     strict_tools=False,
@@ -197,7 +203,7 @@ WRITER: Final = replace(
 OPEN: Final = replace(
     OTHER,
     name="open",
-    call_ids=r"[a-zA-Z0-9_.:-]{1,64}",
+    call_ids=re.compile(r"[a-zA-Z0-9_.:-]{1,64}"),
     starts_with_assistant=True,
     in_results=frozenset({"text"}),
     stop_sequences=False,
@@ -205,47 +211,46 @@ OPEN: Final = replace(
     tiers=True,
 )
 
-# By the vendor in a model's id, what the rest of it begins with, as a regular expression: the first that fits.
-FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
+# By the vendor in a model's id, what the rest of it may begin with: the first that fits. Claude's is as `_claude` has it.
+FAMILIES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Family], ...]]] = {
     "anthropic": (
-        (r"claude-(v\d|instant)", CLAUDE_2),
-        (r"claude-3-7", replace(CLAUDE_3_5, name="claude-3.7", reasoning=True, thinks=Thinks.BUDGET)),
-        (r"claude-3-5-haiku", replace(CLAUDE_3_5, images=False)),
-        (r"claude-3-5-sonnet-20241022", CLAUDE_3_5),
-        (r"claude-3-", CLAUDE_3),
-        (r"claude-[a-z]+-4-1(?!\d)", CLAUDE_4_1),
-        (r"claude-[a-z]+-4-5(?!\d)", CLAUDE_4_5),
-        (r"claude-[a-z]+-4-6(?!\d)", CLAUDE),
-        (r"claude-[a-z]+-4-\d{1,2}(?!\d)", CLAUDE_4_7),
-        (r"claude-[a-z]+-4(?!\d)", CLAUDE_4),
-        (r"claude-[a-z]+-5(?!-?\d{1,2}(?!\d))", CLAUDE_4_7),
-        (r"claude-[a-z]+-\d", CLAUDE_5_1),
-        (r"claude", CLAUDE),
+        (("claude-v", "claude-instant"), CLAUDE_2),
+        (("claude-3.7",), replace(CLAUDE_3_5, name="claude-3.7", reasoning=True, thinks=Thinks.BUDGET)),
+        (("claude-3.5-haiku",), replace(CLAUDE_3_5, images=False)),
+        (("claude-3.0", "claude-3.5-sonnet-20240620"), CLAUDE_3),
+        (("claude-3",), CLAUDE_3_5),
+        (("claude-4.0-",), CLAUDE_4),
+        (("claude-4.1-",), CLAUDE_4_1),
+        (("claude-4.5-",), CLAUDE_4_5),
+        (("claude-4.6-",), CLAUDE),
+        (("claude-4", "claude-5.0-"), CLAUDE_4_7),
+        (tuple(f"claude-{generation}" for generation in range(5, 10)), CLAUDE_5_1),
+        (("claude",), CLAUDE),
     ),
     "amazon": (
-        (r"nova-micro", replace(NOVA, images=False, documents=False, video=False, in_results=frozenset({"text"}))),
-        (r"nova-2", NOVA_2),
-        (r"nova", NOVA),
-        (r"titan-text-premier", replace(TITAN, documents=False)),
-        (r"titan", TITAN),
+        (("nova-micro",), replace(NOVA, images=False, documents=False, video=False, in_results=frozenset({"text"}))),
+        (("nova-2",), NOVA_2),
+        (("nova",), NOVA),
+        (("titan-text-premier",), replace(TITAN, documents=False)),
+        (("titan",), TITAN),
     ),
     "meta": (
-        (r"llama3-1|llama3-3", LLAMA_TEXT),
-        (r"llama2|llama3-(8|70)b|llama3-2-[13]b", replace(LLAMA_TEXT, tools=False)),
-        (r"llama", LLAMA),
+        (("llama3-1", "llama3-3"), LLAMA_TEXT),
+        (("llama2", "llama3-8b", "llama3-70b", "llama3-2-1b", "llama3-2-3b"), replace(LLAMA_TEXT, tools=False)),
+        (("llama",), LLAMA),
     ),
     "mistral": (
-        (r"mistral-7b|mixtral", MISTRAL_7B),
-        (r"mistral-large-2|mistral-small-2", MISTRAL_LARGE),
-        (r"voxtral", replace(MISTRAL, audio=True)),
-        (r"pixtral", replace(MISTRAL, strict_tools=False, json_schema=False)),
-        (r"", MISTRAL),
+        (("mistral-7b", "mixtral"), MISTRAL_7B),
+        (("mistral-large-2", "mistral-small-2"), MISTRAL_LARGE),
+        (("voxtral",), replace(MISTRAL, audio=True)),
+        (("pixtral",), replace(MISTRAL, strict_tools=False, json_schema=False)),
+        (("",), MISTRAL),
     ),
-    "cohere": ((r"command-(text|light)", replace(COHERE, system=False, tools=False)), (r"command", COHERE)),
-    "openai": ((r"gpt-oss", GPT_OSS), (r"gpt", GPT)),
+    "cohere": ((("command-text", "command-light"), replace(COHERE, system=False, tools=False)), (("command",), COHERE)),
+    "openai": ((("gpt-oss",), GPT_OSS), (("gpt",), GPT)),
     "deepseek": (
         (
-            r"r1",
+            ("r1",),
             replace(
                 TEXT,
                 name="deepseek-r1",
@@ -256,20 +261,20 @@ FAMILIES: Final[Mapping[str, tuple[tuple[str, Family], ...]]] = {
                 json_schema=False,
             ),
         ),
-        (r"v3-v1", replace(DEEPSEEK, choices=frozenset({"any"}))),
-        (r"", DEEPSEEK),
+        (("v3-v1",), replace(DEEPSEEK, choices=frozenset({"any"}))),
+        (("",), DEEPSEEK),
     ),
-    "qwen": ((r".*-vl", replace(QWEN, images=True)), (r"", QWEN)),
+    "qwen": ((("qwen3-vl", "qwen2-5-vl"), replace(QWEN, images=True)), (("",), QWEN)),
     "ai21": (
-        (r"jamba-instruct|j2", replace(JAMBA, tools=False, documents=False, stop_sequences=False)),
-        (r"jamba", JAMBA),
+        (("jamba-instruct", "j2"), replace(JAMBA, tools=False, documents=False, stop_sequences=False)),
+        (("jamba",), JAMBA),
     ),
-    "writer": ((r"palmyra", WRITER),),
-    "google": ((r"", OPEN),),
-    "minimax": ((r"", OPEN),),
-    "moonshot": ((r"", OPEN),),
-    "moonshotai": ((r"", OPEN),),
-    "zai": ((r"", OPEN),),
+    "writer": ((("palmyra",), WRITER),),
+    "google": ((("",), replace(OPEN, starts_with_assistant=False)),),
+    "minimax": ((("",), replace(OPEN, starts_with_assistant=False)),),
+    "moonshot": ((("",), OPEN),),
+    "moonshotai": ((("",), OPEN),),
+    "zai": ((("",), OPEN),),
 }
 
 
@@ -279,8 +284,22 @@ def family_of(model: str) -> Family:
 
     Profiles of an application, imported, provisioned and deployed models have ids that say nothing of what they are.
     """
-    vendors = "|".join(FAMILIES)
-    if (base := re.search(rf"(?:^|[./])({vendors})\.([^/]+)", model.lower())) is None:
-        return UNKNOWN
-    vendor, name = base.groups()
-    return next((family for pattern, family in FAMILIES[vendor] if re.match(pattern, name)), UNKNOWN)
+    for segment in model.lower().split("/"):
+        words = segment.split(".")
+        for position, vendor in enumerate(words[:-1]):
+            if vendor in FAMILIES:
+                rest = ".".join(words[position + 1 :])
+                name = _claude(rest) if vendor == "anthropic" else rest
+                return next((family for starts, family in FAMILIES[vendor] if name.startswith(starts)), UNKNOWN)
+    return UNKNOWN
+
+
+def _claude(name: str) -> str:
+    """`claude-4.5-sonnet-...`, of claude-sonnet-4-5-... as of claude-3-5-sonnet-...; without a number as it is."""
+    vendor, *words = name.split("-")
+    tier = words[:1] if words and words[0].isalpha() else []
+    version = list(takewhile(lambda word: word.isdecimal() and len(word) <= MOST_DIGITS, words[len(tier) :]))
+    if not version:
+        return name
+    rest = words[len(tier) + len(version) :]
+    return "-".join([vendor, ".".join([*version, "0"][:2]), *tier, *rest, ""])

@@ -106,8 +106,7 @@ def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
         *_content(message, path, SPOKEN),
         *([] if refusal is None else to_blocks(refusal, f"{path}.refusal", SPOKEN)),
         *_spoken(message, path),
-        *(_call(call, at) for call, at in calls),
-        *_function_call(message, path),
+        *([_call(call, at) for call, at in calls] or _function_call(message, path)),
     ]
 
 
@@ -141,7 +140,7 @@ def _thinking(block: JsonObject, path: str) -> list[JsonObject]:
 
 
 def _call(call: JsonObject, path: str) -> JsonObject:
-    if call.get("type", "function") != "function":
+    if (call.get("type") or "function") != "function":
         raise invalid_field(f"{path}.type", "must be function.")
     call_id = call.get("id")
     if call_id is not None and not isinstance(call_id, str):

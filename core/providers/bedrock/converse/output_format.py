@@ -6,6 +6,7 @@ https://platform.openai.com/docs/guides/structured-outputs.
 """
 
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 import json
 import re
 from typing import Any, Final, cast
@@ -52,6 +53,8 @@ SCHEMA_LISTS: Final = frozenset({"allOf", "anyOf", "oneOf"})
 SCHEMA_MAPS: Final = frozenset({"$defs", "definitions", "properties"})
 NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 MOST_NAME: Final = 64  # characters, as OpenAI has it
+MOST_SCHEMA: Final = 120_000  # characters of JSON
+MOST_DEPTH: Final = 64  # of a schema in a schema
 REFERENCE: Final = re.compile(r'"\$ref": "([^"]*)"')
 
 
@@ -64,7 +67,7 @@ class Format:
 
 
 class _OpenSchemaError(Exception):
-    """A schema that no grammar can be made of: it refers to itself, or lets an object have any members."""
+    """A schema that no grammar can be made of: it is too deep, or lets an object have any members."""
 
 
 def to_format(value: Any, family: Family) -> Format:  # noqa: ANN401 - whatever a caller sent
@@ -84,46 +87,67 @@ def to_format(value: Any, family: Family) -> Format:  # noqa: ANN401 - whatever 
 def _with_schema(json_schema: JsonObject, family: Family) -> Format:
     path = "response_format.json_schema"
     schema = object_at(json_schema.get("schema"), f"{path}.schema")
-    definition: JsonObject = {}
-    for name in ("name", "description"):
-        if json_schema.get(name) is not None:
-            definition[name] = text_at(json_schema[name], f"{path}.{name}")
-    if family.json_schema and not _refers_to_itself(schema):
-        try:
-            definition["schema"] = _to_json(_close(schema))
-        except _OpenSchemaError:
-            pass
-        else:
-            if "name" in definition:
-                definition["name"] = NOT_IN_NAMES.sub("_", definition["name"])[:MOST_NAME]
-            return Format({"type": "json_schema", "structure": {"jsonSchema": definition}})
+    told = _told(schema, f"{path}.schema")
+    definition = {
+        name: text_at(json_schema[name], f"{path}.{name}")
+        for name in ("name", "description")
+        if json_schema.get(name) is not None
+    }
+    closed = _grammar(schema) if family.json_schema else ""
+    if closed:
+        label = {"name": NOT_IN_NAMES.sub("_", definition["name"])[:MOST_NAME]} if "name" in definition else {}
+        grammar = definition | label | {"schema": closed}
+        return Format({"type": "json_schema", "structure": {"jsonSchema": grammar}})
     description = f" It is: {definition['description']}" if "description" in definition else ""
-    return Format(instruction=SCHEMA.format(description=description, schema=_to_json(schema)))
+    return Format(instruction=SCHEMA.format(description=description, schema=told))
+
+
+def _told(schema: JsonObject, path: str) -> str:
+    try:
+        told = _to_json(schema)
+    except RecursionError as deep:
+        raise invalid_field(path, "is nested too deep.") from deep
+    if len(told) > MOST_SCHEMA:
+        raise invalid_field(path, f"must have at most {MOST_SCHEMA} characters.")
+    return told
+
+
+def _grammar(schema: JsonObject) -> str:
+    """The schema that a grammar can be made of; "" if none can."""
+    if _refers_to_itself(schema):
+        return ""
+    try:
+        return _to_json(_close(schema))
+    except _OpenSchemaError:
+        return ""
 
 
 def _refers_to_itself(schema: JsonObject) -> bool:
     """Or to what is not in it."""
-    remaining = {
+    users = {
         f"#/{key}/{name}": set(REFERENCE.findall(_to_json(value)))
         for key in ("$defs", "definitions")
         for name, value in to_object(schema.get(key)).items()
     }
-    if not set(REFERENCE.findall(_to_json(schema))) <= remaining.keys():
+    if not set(REFERENCE.findall(_to_json(schema))) <= users.keys():
         return True
-    while ends := [name for name, references in remaining.items() if remaining.keys().isdisjoint(references)]:
-        for name in ends:
-            del remaining[name]
-    return bool(remaining)
+    try:
+        TopologicalSorter(users).prepare()
+    except CycleError:
+        return True
+    return False
 
 
-def _close(schema: Any) -> Any:  # noqa: ANN401 - a part of a schema
+def _close(schema: Any, depth: int = 0) -> Any:  # noqa: ANN401 - a part of a schema
     """The schema as Bedrock makes a grammar of it: objects have no members but those that are named."""
     if not isinstance(schema, dict):
         return schema
+    if depth > MOST_DEPTH:
+        raise _OpenSchemaError
     schema = cast("JsonObject", schema)
     hints = {name: value for name, value in schema.items() if _is_hint(name, value)}
     closed = {
-        "anyOf" if name == "oneOf" else name: _close_member(name, value)
+        "anyOf" if name == "oneOf" else name: _close_member(name, value, depth + 1)
         for name, value in schema.items()
         if name not in hints and name != "$schema"
     }
@@ -141,13 +165,13 @@ def _is_hint(name: str, value: object) -> bool:
     return unlisted or name in NOT_HELD_TO
 
 
-def _close_member(name: str, value: Any) -> Any:  # noqa: ANN401 - a part of a schema
+def _close_member(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 - a part of a schema
     if name == "items":
-        return _close(value)
+        return _close(value, depth)
     if name in SCHEMA_LISTS:
-        return [_close(item) for item in _items(value)]
+        return [_close(item, depth) for item in _items(value)]
     if name in SCHEMA_MAPS:
-        return {key: _close(item) for key, item in to_object(value).items()}
+        return {key: _close(item, depth) for key, item in to_object(value).items()}
     return value
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from core.providers.bedrock.converse.thinking import Thinking
 
 TEXT: Final = {"text"}
+STREAM_MODE: Final = "streamProcessingMode"
 HEARD: Final = frozenset({"audio", "video"})
 
 
@@ -111,9 +112,21 @@ def streams_tools(model: str) -> bool:
     return family_of(model).streams_tools
 
 
+def without_stream_mode(body: JsonObject) -> JsonObject:
+    """The body of a stream for a whole answer, whose guardrail has no mode of a stream."""
+    guardrail = {name: value for name, value in body.get("guardrailConfig", {}).items() if name != STREAM_MODE}
+    return body | {"guardrailConfig": guardrail} if guardrail else body
+
+
 def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
     """What is neither null nor a message: the rest, and what is about tools."""
     options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
+    match options.get("reasoning"):
+        case {"effort": str(effort), **rest} if not rest:  # as OpenAI's Responses and OpenRouter have it
+            del options["reasoning"]
+            options.setdefault("reasoning_effort", effort)
+        case _:
+            pass
     if FIELDS.isdisjoint(options):
         return options, {}
     return options, {name: options.pop(name) for name in FIELDS & options.keys()}

@@ -3,7 +3,6 @@
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html.
 """
 
-from itertools import chain
 import json
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -154,17 +153,11 @@ class ConverseChunks:
 
 
 class WholeReply:
-    """A reply of Converse as the stream that the SDK would have made of it."""
+    """A reply of Converse in the place of a stream of the SDK's."""
 
     def __init__(self, reply: JsonObject) -> None:
         """Raises UpstreamFailed if it is not of Converse's shape."""
-        match reply:
-            case {"output": {"message": {"content": [*blocks]}}}:
-                events = [_block_events(index, block) for index, block in enumerate(blocks)]
-            case _:
-                raise shape_failure("no message")
-        end = [{"messageStop": {"stopReason": reply.get("stopReason")}}, {"metadata": {"usage": reply.get("usage")}}]
-        self._events = iter([{"messageStart": {"role": "assistant"}}, *chain.from_iterable(events), *end])
+        self._events = iter(events_of(reply))
 
     def __aiter__(self) -> Self:
         return self
@@ -176,6 +169,17 @@ class WholeReply:
 
     def close(self) -> None:
         """It is here already."""
+
+
+def events_of(reply: JsonObject) -> list[JsonObject]:
+    """The events that would have told a reply of Converse; raises UpstreamFailed if it is not of its shape."""
+    match reply:
+        case {"output": {"message": {"content": [*blocks]}}}:
+            events = [event for index, block in enumerate(blocks) for event in _block_events(index, block)]
+        case _:
+            raise shape_failure("no message")
+    end = [{"messageStop": {"stopReason": reply.get("stopReason")}}, {"metadata": {"usage": reply.get("usage")}}]
+    return [{"messageStart": {"role": "assistant"}}, *events, *end]
 
 
 def _block_events(index: int, block: Any) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent

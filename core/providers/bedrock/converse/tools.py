@@ -82,7 +82,7 @@ def called_names(messages: Iterable[JsonObject]) -> list[str]:
     for message in messages:
         if message.get("tool_calls") or message.get("function_call"):
             match message:
-                case {"tool_calls": [*calls]}:
+                case {"tool_calls": [_, *_] as calls}:
                     names += [_called(call) for call in calls]
                 case _:
                     names.append(_called({"function": message.get("function_call")}))

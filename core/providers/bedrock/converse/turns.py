@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Mess
 """
 
 from collections.abc import Sequence
+from itertools import dropwhile
 from typing import Final
 
 from core.frame.types import JsonObject
@@ -27,7 +28,8 @@ def without_refused(turns: list[JsonObject], kinds: set[str], family: Family) ->
     kept: list[JsonObject] = []
     for turn in turns:
         blocks = [block for block in turn["content"] if refused.isdisjoint(block)]
-        if all("cachePoint" in block for block in blocks):
+        blocks = list(dropwhile(lambda block: "cachePoint" in block, blocks))
+        if not blocks:
             continue
         if kept and kept[-1]["role"] == turn["role"]:
             kept[-1]["content"] += blocks
@@ -45,10 +47,10 @@ def keep_rules(turns: list[JsonObject], kinds: set[str], family: Family, *, goes
     last = turns[-1]
     if last["role"] == "user":
         return turns
-    if not (goes_on and family.ends_with_assistant):
+    *_, end = [block for block in last["content"] if "cachePoint" not in block]
+    if not (goes_on and family.ends_with_assistant and "text" in end):
         return [*turns, _turn("user", CONTINUE)]
-    if "text" in last["content"][-1]:  # Claude takes no space after it
-        last["content"][-1] = {"text": last["content"][-1]["text"].rstrip()}
+    end["text"] = end["text"].rstrip()  # Claude goes on after no space
     return turns
 
 
