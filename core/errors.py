@@ -44,6 +44,7 @@ STREAM_RETRY_SECONDS: Final = 5
 MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
 MOST_PARAM: Final = 256  # bytes
 MOST_CODE: Final = 128  # bytes of a code or a type that a provider gave
+CONTEXT_LENGTH: Final = "context_length_exceeded"  # OpenAI's code for more tokens than a model takes
 PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
 
 type JsonBody = dict[str, dict[str, Any]]
@@ -64,12 +65,9 @@ def _escape(letter: str) -> str:
 
 
 class ApiError(Exception):
-    """A failure that is safe to show to the caller; anything else becomes a bare 500.
+    """A failure that is safe to show to the caller; anything else becomes a bare 500."""
 
-    `fault` is for the operator: what is wrong with an upstream, and what to do. It is in no body.
-    """
-
-    fault: str = ""
+    fault: str = ""  # what is wrong with an upstream, for the operator: it is in no body
     status: int = 500
     type: str = "server_error"
     code: str = "internal_error"
@@ -87,10 +85,6 @@ class ApiError(Exception):
         self.code = shorten(code, MOST_CODE) or self.code
         self.type = shorten(type, MOST_CODE) or self.type
         self.param = shorten(param, MOST_PARAM) or self.param
-        return self
-
-    def explain(self, fault: str) -> Self:
-        self.fault = fault
         return self
 
     def body(self) -> JsonBody:

@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from core.errors import (
+    CONTEXT_LENGTH,
     ApiError,
     InvalidRequest,
     NotFound,
@@ -16,11 +17,8 @@ from core.errors import (
 )
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
-from core.providers.http.error_words import says_too_long
-from core.providers.http.quotes import hide_quotes
 from core.providers.http.replies import retry_after_header
 from core.providers.http.upstream_errors import clean_message, for_request
-from core.providers.http.upstream_failures import CONTEXT_LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +67,8 @@ def translate_errors(provider_id: str, request: object = None) -> Generator[None
 
 def _reason_of(failure: Exception, request: object) -> str:
     """What the service says, but of credentials, which it may quote."""
+    from core.providers.http.quotes import hide_quotes
+
     reason = hide_quotes(clean_message(_quoted(failure), ()), request)
     return f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else ""
 
@@ -92,17 +92,21 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
         fault = Fault.CREDENTIALS  # the caller chose nothing of it
     kind, reason = FAILURES[fault]
     message = f"Provider `{provider_id}` {reason}."
-    quoted = _quoted(failure)
-    if fault is Fault.REQUEST or (fault in MODELS_OWN and says_too_long(quoted)):
-        return _mistake(failure, quoted or str(failure), message)
-    if fault in TOLD_WHEN and refusal is not None:
-        headers = retry_after_header(refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
-        return (
-            UpstreamThrottled(message, headers=headers) if fault is Fault.THROTTLED else kind(message, headers=headers)
-        )
-    return kind(message)
+    if fault is Fault.REQUEST or fault in MODELS_OWN:
+        return _mistake(failure, message, is_callers=fault is Fault.REQUEST) or kind(message)
+    if fault not in TOLD_WHEN or refusal is None:
+        return kind(message)
+    headers = retry_after_header(refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+    return (UpstreamThrottled if fault is Fault.THROTTLED else ProviderUnavailable)(message, headers=headers)
 
 
-def _mistake(failure: Exception, quoted: str, message: str) -> InvalidRequest:
-    told = describe_missing_fields(failure) or clean_message(quoted, ()) or message
-    return InvalidRequest(told).quote(code=CONTEXT_LENGTH if says_too_long(quoted) else "")
+def _mistake(failure: Exception, message: str, *, is_callers: bool) -> InvalidRequest | None:
+    """With the reason, or else `message`; None where it neither is the caller's nor says so."""
+    from core.providers.http.error_words import says_too_long
+
+    quoted = _quoted(failure) or str(failure)
+    if says_too_long(quoted):
+        return InvalidRequest(clean_message(quoted, ())).quote(code=CONTEXT_LENGTH)
+    return (
+        InvalidRequest(describe_missing_fields(failure) or clean_message(quoted, ()) or message) if is_callers else None
+    )

@@ -4,53 +4,76 @@ Each was read in a vendor's documentation, in a server's source or in an issue t
 """
 
 from collections.abc import Iterable
-from functools import cache
 import re
 from typing import Final
 
-LENGTH: Final = r"(?:prompts?|inputs?|messages|conversation)"
-EXCEEDS: Final = r"(?:exceed\w*|longer than|greater than|larger than|more than|less than|must be <|too large|too long|only supports|overflow\w*)"
+ANY: Final = re.IGNORECASE | re.DOTALL
+LENGTH: Final = r"(?:prompt|inputs?|messages|conversation)"
+EXCEEDS: Final = r"(?:exceed|(?:long|great|larg|small)er than|(?:more|less) than|must be <|too (?:large|long)|only supports|overflow)"
+PLACE: Final = r"context[ _-]?(?:length|window|size|limit)"
 TOO_LONG: Final = (
     # This model's maximum context length is 4096 tokens. exceeds the available context size. exceed context window of 4096
-    r"max(?:imum|\.)? context (?:length|window|size)",
-    rf"{EXCEEDS}[^.]{{0,80}}context[ _-]?(?:length|window|size|limit)",
-    rf"context[ _-]?(?:length|window|size|limit)[^.]{{0,40}}{EXCEEDS}",
-    r"context the overflows|tokens to keep from the initial prompt",
+    re.compile(rf"max(?:imum|\.)? {PLACE}|{EXCEEDS}[^.]{{0,80}}{PLACE}", ANY),
+    re.compile(rf"{PLACE}[^.]{{0,40}}{EXCEEDS}|context the overflows|tokens to keep from the initial prompt", ANY),
     # prompt is too long: 200251 tokens > 199999 maximum. Input is too long for requested model. Input prompt (5000 tokens) is
-    rf"\b{LENGTH}(?: \([^)]*\))? (?:(?:is|are|was|were) )?(?:too long|too large (?:to process|for (?:the |this )?model))",
-    rf"\b{LENGTH} \([^)]*tokens\) (?:is|are) (?:longer|larger|too)",
+    re.compile(
+        rf"\b{LENGTH}(?: \([^)]{{0,80}}\))?(?: is| are| was| were)? too (?:long|large (?:to process|for (?:the |this )?model))",
+        ANY,
+    ),
+    re.compile(rf"\b{LENGTH} \([^)]{{0,80}}tokens\) (?:is|are) (?:longer|larger|too)", ANY),
     # The input token count (2) exceeds. number of input tokens 5 cannot exceed. `inputs` tokens + `max_new_tokens` must be <= 4096
-    rf"\b{LENGTH}\W{{1,3}}tokens?(?: count)?\b(?!\W+per)[^.]{{0,80}}{EXCEEDS}",
-    r"`?inputs`? must have less than \d+ tokens|too many (?:input )?tokens\b|exceeded model token limit|token limit exceeded",
-    r"prompt contains [\d,]+ tokens|input tokens exceeded|tokens exceed the configured limit|exceeds? [\d,]+ token limit",
+    re.compile(rf"\b{LENGTH}\W{{1,3}}tokens?(?: count)?\b(?!\W{{1,3}}per)[^.]{{0,80}}{EXCEEDS}", ANY),
+    re.compile(
+        r"\binputs?`? must have less than|too many (?:input )?tokens\b|exceeded model token limit|token limit exceeded",
+        ANY,
+    ),
+    re.compile(
+        r"prompt contains [\d,]{1,12} tokens|input tokens exceeded|tokens exceed the configured|exceeds? [\d,]{1,12} token limit",
+        ANY,
+    ),
     # maximum prompt length is 131072 but. Prompt length (5000) exceeds maximum input length (4096). exceeds the max_model_len 4096
-    rf"\b{LENGTH} length\b[^.]{{0,60}}(?:{EXCEEDS}|should not|should be)",
-    rf"max(?:imum)? (?:{LENGTH}|model|sequence) (?:length|len|size)|max_(?:model|seq|input)_(?:len|length)|max_num_tokens",
-    # Please reduce the length of the messages or completion. Try using a shorter prompt
-    rf"reduce (?:the |your )?(?:length of )?(?:the |your |either )*(?:{LENGTH}|one\b)|shorter (?:prompt|input|or fewer inputs)",
-    r"prompt\W{0,3}超长",  # Zhipu's
+    re.compile(rf"\b{LENGTH} length\b[^.]{{0,60}}(?:{EXCEEDS}|should)", ANY),
+    re.compile(
+        rf"max(?:imum)? (?:{LENGTH}|model|sequence) (?:length|len|size)|max_(?:model|seq|input)_len|max_num_tokens", ANY
+    ),
+    # Please reduce the length of the messages or completion. Try using a shorter prompt. Zhipu's Chinese
+    re.compile(rf"reduce (?:the |your )?(?:length of )?(?:the |your |either )?(?:{LENGTH}|one\b)", ANY),
+    re.compile(r"shorter (?:prompt|input|or fewer inputs)|prompt\W{0,3}超长", ANY),
 )
 """More tokens than the model, or the place that it has there, takes."""
-RATES: Final = r"\bper[ -]?(?:second|minute|min|hour|day)|\brate[ -]limit|\bquota\b|\btp[md]\b|\brpm\b"
+RATES: Final = re.compile(r"\bper[ -]?(?:second|minute|min|hour|day)|\brate[ -]limit|\bquota\b|\btp[md]\b|\brpm\b", ANY)
 """What says of a bound on tokens that it is another one."""
-SPENT: Final = (
-    r"credit balance is too low|insufficient (?:account )?(?:balance|credits?|funds|quota)|not enough (?:credits?|balance)",
-    r"exceeded your current quota|(?:requires|need|purchase) more credits|out of credits|credits? (?:is|are|was|were) exhausted",
-    r"exceeded your (?:monthly )?(?:included )?(?:credits|spend\w*)|spend(?:ing)? limit|billing (?:hard )?limit|payment required",
+SPENT: Final = re.compile(
+    r"credit balance is too low|insufficient (?:account )?(?:balance|credit|funds|quota)|not enough (?:credit|balance)"
+    r"|exceeded your current quota|(?:requires|need|purchase) more credits|out of credits|credits? (?:is|are|was|were) exhausted"
+    r"|exceeded your (?:monthly )?(?:included )?(?:credit|spend)|spend(?:ing)? limit|billing (?:hard )?limit|payment required",
+    ANY,
 )
-MODEL: Final = r"(?<![/\w])(?:models?|deployments?|lora|adapters?|function '[^']*')(?![/\w])"
-NO_MODEL: Final = (
-    rf"{MODEL}.{{0,200}}(?:not found|not exist|unknown|not supported for)|(?:unknown|no such|invalid) model\b"
+MODELS: Final = r"(?<![/\w])(?:model|deployment|lora|adapter)s?(?![/\w])"
+MODEL: Final = re.compile(rf"{MODELS}|function '", ANY)
+NO_MODEL: Final = re.compile(
+    rf"{MODELS}.{{0,200}}(?:not found|not exist|unknown|not supported for)|(?:unknown|no such|invalid) model\b", ANY
 )
-KINDS: Final = r"(?:images?|vision|multi-?modal\w*|audio|videos?|tools?|functions?|tool_choice|pdfs?|files?|documents?)"
-UNABLE: Final = r"(?:does not|doesn't|do not|don't|cannot|can't|not able to|unable to)"
+KINDS: Final = r"(?:image|vision|multi-?modal|audio|video|tool|function|pdf|file|document)"
 MISTAKES: Final = (
-    rf"\b{KINDS}(?: \w+){{0,3}} (?:is|are|was|were) not (?:supported|enabled|available|allowed)",
-    rf"\b{UNABLE} (?:support|accept|process|handle|take|understand)\w*(?: \w+){{0,3}} {KINDS}\b",
-    r"\bnot an? (?:multi-?modal|vision|chat|completion|embedding|text)\w*(?:[- ]\w+)? model",
-    r"at most \d+ (?:image|audio|video)|required for image input|no endpoints found that support|requires --jinja",
-    r"(?:cannot identify|(?:failed|unable) to (?:load|decode|parse|open|process|fetch)|invalid|corrupt\w*) (?:the |an? )?image",
-    r"roles must alternate|roles are supported|role (?:is )?not supported|(?:parse|compile|unsupported) (?:json[ _]?schema|grammar)",
+    re.compile(rf"\b{KINDS}[\w ]{{0,40}} (?:is|are|was|were) not (?:supported|enabled|available|allowed)", ANY),
+    re.compile(
+        r"\b(?:does not|doesn't|do not|don't|cannot|can't|not able to|unable to) "
+        rf"(?:support|accept|process|handle|take|understand)[\w ]{{0,40}} {KINDS}",
+        ANY,
+    ),
+    re.compile(r"\bnot an? (?:multi-?modal|vision|chat|completion|embedding|text)[\w -]{0,40} model", ANY),
+    re.compile(
+        r"at most \d{1,6} (?:image|audio|video)|required for image input|no endpoints found that support|requires --jinja",
+        ANY,
+    ),
+    re.compile(
+        r"(?:cannot identify|(?:failed|unable) to (?:load|decode|parse|open|process|fetch)|invalid|corrupt|corrupted) "
+        r"(?:the |an? )?image",
+        ANY,
+    ),
+    re.compile(r"roles must alternate|roles are supported|role (?:is )?not supported", ANY),
+    re.compile(r"(?:parse|compile|unsupported) (?:json[ _]?schema|grammar)", ANY),
 )
 """Of the caller, where a server fails at it with a 5xx, as vLLM, llama.cpp and Ollama do at what a model was not made for."""
 
@@ -153,29 +176,28 @@ def status_of(names: Iterable[str]) -> int:
     return 0
 
 
-@cache
-def _pattern(*texts: str) -> re.Pattern[str]:
-    return re.compile("|".join(texts), re.IGNORECASE | re.DOTALL)
-
-
 def says_too_long(message: str) -> bool:
     """Whether it says that there are more tokens than the model takes, rather than a rate, or an answer's bound alone."""
-    return bool(_pattern(*TOO_LONG).search(message)) and not _pattern(RATES).search(message)
+    return any(pattern.search(message) for pattern in TOO_LONG) and not RATES.search(message)
 
 
 def says_spent(message: str) -> bool:
-    return bool(_pattern(*SPENT).search(message))
+    return bool(SPENT.search(message))
 
 
 def says_mistake(message: str) -> bool:
-    return bool(_pattern(*MISTAKES).search(message))
+    return any(pattern.search(message) for pattern in MISTAKES)
 
 
 def says_no_model(message: str) -> bool:
-    return bool(_pattern(NO_MODEL).search(message))
+    return bool(NO_MODEL.search(message))
 
 
 def is_about_model(message: str, name: str) -> bool:
     """Whether it speaks of a model, or of the one of this name."""
-    named = rf"(?<!\w){re.escape(name)}(?!\w)"
-    return bool(_pattern(MODEL).search(message) or (name and re.search(named, message)))
+    before, found, after = message.partition(name)
+    return bool(MODEL.search(message) or (found and not _is_word(before[-1:]) and not _is_word(after[:1])))
+
+
+def _is_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"

@@ -25,13 +25,10 @@ from core.platform.per_loop import PerLoop
 from core.platform.slept import SleepWatch
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
-from core.providers.http.faults import WANTS_TLS, WEB_PAGES, answer_fault, connection_fault, web_page_fault
-from core.providers.http.quotes import hide_quotes
 from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object
 from core.providers.http.sockets import socket_factory
 from core.providers.http.upstream_errors import ErrorReport, error_in, error_in_body, for_request, read_body
-from core.providers.http.upstream_failures import UpstreamError, secrets_of
 
 log = logging.getLogger(__name__)
 
@@ -178,14 +175,14 @@ class UpstreamClient:
                 yield response
         except TimeoutError as slow:
             late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
-            raise self._explain(late, connection_fault(slow, url.scheme)) from slow
+            raise self._explain_connection(late, slow) from slow
         except aiohttp.ClientError as failure:
             reason = (
                 "could not be reached; check that it is up and that its url is right"
                 if isinstance(failure, aiohttp.ClientConnectorError)
                 else "broke off its answer"
             )
-            raise self._explain(self._failure(reason), connection_fault(failure, url.scheme)) from failure
+            raise self._explain_connection(self._failure(reason), failure) from failure
         finally:
             self._sleep.note()
 
@@ -234,6 +231,8 @@ class UpstreamClient:
         )
 
     async def _refusal(self, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+        from core.providers.http.faults import WANTS_TLS, answer_fault
+
         try:
             content = await read_up_to(response, MOST_REFUSAL)
         except AnswerTooLarge:
@@ -251,17 +250,28 @@ class UpstreamClient:
         try:
             yield
         except UpstreamFailed as failure:
+            from core.providers.http.faults import WEB_PAGES, web_page_fault
+
             if response.content_type in WEB_PAGES:
                 self._explain(failure, web_page_fault(response.status))
             raise
 
+    def _explain_connection[Failure: ApiError](self, failure: Failure, cause: Exception) -> Failure:
+        from core.providers.http.faults import connection_fault
+
+        return self._explain(failure, connection_fault(cause, self._remote.base_url.partition(":")[0].lower()))
+
     def _explain[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
         """Log what is wrong. Who named the place itself could learn from it what is at the addresses that the stack reaches."""
         log.warning("provider %s: %s%s", self._remote.provider_id, fault, for_request())
-        return failure.explain(fault) if self._remote.reach == "operator" else failure
+        failure.fault = fault if self._remote.reach == "operator" else ""
+        return failure
 
     def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
-        """What it means; why, the log says."""
+        """What it means; why, the log says. What judges it is imported when there is one."""
+        from core.providers.http.quotes import hide_quotes
+        from core.providers.http.upstream_failures import UpstreamError, secrets_of
+
         remote, credentials, content = self._remote, request.credentials, request.content
         error = UpstreamError(
             remote.provider_id,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.errors import (
+    CONTEXT_LENGTH,
     ApiError,
     InvalidRequest,
     NotFound,
@@ -22,7 +23,6 @@ from core.providers.http import error_words as words
 from core.providers.http.replies import retry_after_header
 from core.providers.http.upstream_errors import ErrorReport, clean_message
 
-CONTEXT_LENGTH: Final = "context_length_exceeded"
 UNAUTHORIZED: Final = 401
 PAYMENT: Final = 402
 THROTTLED: Final = 429

@@ -110,7 +110,7 @@ def test_the_url_of_one_endpoint_is_refused_with_what_to_write(url: str, api: st
     ],
 )
 def test_a_url_that_only_looks_like_one_is_taken(url: str) -> None:
-    assert config_of("remote::vllm").model_validate({"url": url})
+    assert config_of("remote::vllm").model_validate({"url": url}).remote("p").base_url
 
 
 def test_an_nvidia_url_may_be_taken_as_it_is() -> None:
