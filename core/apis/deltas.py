@@ -15,12 +15,12 @@ ONCE: Final = ("id", "type")
 class Deltas:
     """Those of one choice, in their order."""
 
-    __slots__ = ("_begun", "_places", "_speaks")
+    __slots__ = ("_calls", "_places", "_speaks")
 
     def __init__(self) -> None:
         self._speaks = False
-        self._begun: list[JsonObject] = []  # what has been said of each call, by its place
-        self._places: dict[object, int] = {}  # of the call that an upstream's index stands for, at present
+        self._calls: list[JsonObject] = []  # what has been said of each call, by its place
+        self._places: dict[int | None, int] = {}  # of the call that an upstream's index stands for, at present
 
     def clean(self, delta: JsonObject) -> None:
         """Leave out what an earlier one said; calls are numbered as they begin."""
@@ -32,22 +32,26 @@ class Deltas:
             self._clean_call(call, call.get("function") or {})
 
     def _clean_call(self, call: JsonObject, function: JsonObject) -> None:
-        index, place = call.get("index"), self._places.get(call.get("index"))
+        index: Any = call.get("index")
+        index = index if type(index) is int else None
+        place = self._places.get(index)
+        if place is None and index is None and self._calls and not function.get("name"):
+            place = len(self._calls) - 1
         if place is None or self._begins(call, function, place):
-            place = len(self._begun)
-            self._begun.append({})
+            place = len(self._calls)
+            self._calls.append({})
         self._places[index] = call["index"] = place
-        begun = self._begun[place]
+        first = self._calls[place]
         for fields, names in ((call, ONCE), (function, ("name",))):
             for name in names:
-                if name in fields and (begun.get(name) is not None or not fields[name]):
+                if name in fields and (first.get(name) is not None or not fields[name]):
                     del fields[name]
                 elif name in fields:
-                    begun[name] = fields[name]
+                    first[name] = fields[name]
 
     def _begins(self, call: JsonObject, function: JsonObject, place: int) -> bool:
         """Whether this is another call, under an index that is in use: only the first piece of one has a name."""
         identity: Any = call.get("id")
         if not function.get("name"):
             return False
-        return identity != self._begun[place].get("id") if identity else call.get("index") is None
+        return identity != self._calls[place].get("id") if identity else type(call.get("index")) is not int

@@ -28,7 +28,7 @@ class Envelope:
         """The same, under the caller's model; what OpenAI always says and its provider did not is put in."""
         answer["model"] = self._request.model
         if not (answer.get("id") and answer.get("object")) or answer.get("created") is None:
-            answer |= {name: value for name, value in self._said().items() if not answer.get(name)}
+            answer |= {name: value for name, value in self._fallbacks().items() if not answer.get(name)}
         return answer
 
     def fill_chunk(self, chunk: JsonObject) -> JsonObject | None:
@@ -44,7 +44,7 @@ class Envelope:
                 return None
         return self.fill(chunk)
 
-    def _said(self) -> JsonObject:
+    def _fallbacks(self) -> JsonObject:
         """One id for all chunks of a stream."""
         if not self._defaults:
             from uuid import uuid4  # late: nearly every provider says an id

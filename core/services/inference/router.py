@@ -121,8 +121,8 @@ class InferenceRouter:
                 if chunk is None:
                     break
                 meter.feed(chunk)
-                if (filled := envelope.fill_chunk(chunk)) is not None:
-                    yield filled
+                if (piece := envelope.fill_chunk(chunk)) is not None:
+                    yield piece
             if envelope.report is not None:
                 yield envelope.report
             ending = "whole"

@@ -55,6 +55,20 @@ def test_calls_that_share_an_index_or_have_none_are_told_apart() -> None:
     assert len(joined(cleaned(piece("{}", None, "look"), piece("{}", None, "look")))) == 2
 
 
+def test_a_piece_without_an_index_goes_on_with_the_last_call() -> None:
+    pieces = [piece("{", 0, "look", id="c1"), piece("[", 1, "see", id="c2"), piece("]", None)]
+    assert joined(cleaned(*pieces)) == [("c1", "look", "{"), ("c2", "see", "[]")]
+
+
+ANYTHING = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=3)
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional={"index": ANYTHING, "id": ANYTHING, "type": ANYTHING})))
+def test_whatever_an_upstream_numbers_its_calls_with_they_are_numbered(calls: list[dict[str, Any]]) -> None:
+    [delta] = cleaned({"tool_calls": [call | {"function": {"name": "f", "arguments": ""}} for call in calls]})
+    assert [type(call["index"]) for call in delta["tool_calls"]] == [int] * len(calls)
+
+
 def test_an_id_that_comes_late_is_the_calls() -> None:
     assert joined(cleaned(piece("{", name="look", id=None), piece("}", id="c1"))) == [("c1", "look", "{}")]
 
