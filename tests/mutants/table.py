@@ -55,6 +55,12 @@ TABLE: Final = (
         "core.providers.bedrock.converse.messages",
         ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
     ),
+    Row(
+        "core.providers.bedrock.converse.calls",
+        ("tests/unit/providers/test_converse_turns.py", "tests/unit/providers/test_converse_conversations.py"),
+    ),
+    Row("core.providers.bedrock.converse.turns", ("tests/unit/providers/test_converse_turns.py",)),
+    Row("core.providers.bedrock.converse.tools", ("tests/unit/providers/test_converse_tools.py",)),
     Row("core.providers.bedrock.converse.sampling", ("tests/unit/providers/test_converse_sampling.py",)),
     Row("core.providers.bedrock.converse.thinking", ("tests/unit/providers/test_converse_thinking.py",)),
     Row("core.providers.bedrock.converse.media", ("tests/unit/providers/test_converse_media.py",)),

@@ -9,7 +9,7 @@ PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "chat-fields.md"
 SAMPLING: Final = {
     Sampling.BOTH: "both",
     Sampling.ONE: "one of them, `temperature` first",
-    Sampling.NONE: "none but 1, else refused",
+    Sampling.NONE: "left out",
 }
 THINKS: Final = {
     Thinks.NO: "refused",

@@ -76,6 +76,7 @@ def test_a_model_is_told_the_stops_that_it_takes(model: str, stop: object, wante
         (SONNET_4_5, {"temperature": 0.2, "top_p": 1}, {"temperature": 0.2}),
         (SONNET_4_5, {"temperature": 1.0, "top_p": 1.0}, {}),
         (SONNET_4_5, {"top_p": 0.9}, {"topP": 0.9}),
+        (SONNET_4_5, {"temperature": 1}, {"temperature": 1}),
         ("anthropic.claude-opus-4-1-20250805-v1:0", {"temperature": 0, "top_p": 0.5}, {"temperature": 0}),
         ("anthropic.claude-3-haiku-20240307-v1:0", {"temperature": 0, "top_p": 0.5}, {"temperature": 0, "topP": 0.5}),
         (NOVA, {"temperature": 0, "top_p": 1}, {"temperature": 0, "topP": 1}),
@@ -86,11 +87,12 @@ def test_of_what_a_model_excludes_together_one_stays(model: str, given: JsonObje
     assert config(model, **given) == wanted
 
 
-@pytest.mark.parametrize(("name", "value"), [("temperature", 0), ("top_p", 0.5)])
-def test_a_model_without_sampling_is_not_asked_for_it_in_vain(name: str, value: float) -> None:
-    with pytest.raises(InvalidRequest, match="none but 1") as refusal:
-        to_inference_config({name: value}, family_of(OPUS_4_7))
-    assert refusal.value.param == name
+@pytest.mark.parametrize(
+    "given", [{"temperature": 0}, {"top_p": 0.5}, {"temperature": 0.2, "top_p": 0.1, "max_tokens": 5}]
+)
+def test_a_model_without_sampling_draws_its_own_way(given: JsonObject) -> None:
+    bound = {"maxTokens": given["max_tokens"]} if "max_tokens" in given else {}
+    assert to_inference_config(given, family_of(OPUS_4_7)) == bound
 
 
 def test_thoughts_are_drawn_their_own_way() -> None:

@@ -114,7 +114,8 @@ class Pairing:
         if call.is_text:
             call.content = []
             return _result_text(f"the tool {call.use['name']}", result["content"])
-        call.content = [*(call.content or ()), *result["content"]]
+        call.content = call.content or []
+        call.content += result["content"]
         return []
 
     def _call_of(self, call_id: str) -> Call | None:

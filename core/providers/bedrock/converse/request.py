@@ -61,7 +61,7 @@ def to_converse(request: ChatRequest) -> JsonObject:
     if tool_options:
         asked = read_tools(tool_options)
         forced = asked.choice in FORCED
-        offer = offer_tools(asked, called_names(request.messages), family, thinking=_thinks(fields))
+        offer = offer_tools(asked, called_names(request.messages), family, thinking=_has_budget(fields))
     if kinds != TEXT:
         turns = without_refused(turns, kinds, family)
     if "toolUse" in kinds or "toolResult" in kinds:
@@ -91,7 +91,7 @@ def to_answer_form(request: ChatRequest) -> AnswerForm:
         return PLAIN
     options, tool_options = _options(request)
     family = family_of(request.model)
-    return answer_form(read_tools(tool_options), called, family, thinking=_thinks(to_model_fields(options, family)))
+    return answer_form(read_tools(tool_options), called, family, thinking=_has_budget(to_model_fields(options, family)))
 
 
 def text_taken_from(request: ChatRequest) -> "AnswerText | None":
@@ -171,3 +171,8 @@ def _thinks(fields: JsonObject) -> bool:
             return True
         case _:
             return False
+
+
+def _has_budget(fields: JsonObject) -> bool:
+    """Whether Claude is told to think so much, beside which it cannot be made to call; as much as it likes, it can."""
+    return to_object(fields.get("thinking")).get("type") == "enabled"

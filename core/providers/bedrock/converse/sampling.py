@@ -58,14 +58,12 @@ def read_stops(options: Mapping[str, Any]) -> list[str]:
 
 def _draw(options: Mapping[str, Any], family: Family, *, thinks: bool) -> JsonObject:
     values = {name: _fraction(options[name], name) for name in ("temperature", "top_p") if name in options}
-    if not values or thinks:
+    if not values or thinks or family.sampling is Sampling.NONE:
         return {}
-    if family.sampling is not Sampling.BOTH:
-        values = {name: value for name, value in values.items() if value != 1}  # 1 is as it is without it
-    if family.sampling is Sampling.NONE and values:
-        raise invalid_field(next(iter(values)), "this model takes none but 1, its own; leave it out.")
     if family.sampling is Sampling.ONE and len(values) > 1:
-        del values["top_p"]  # OpenAI advises to set one of them
+        values = {name: value for name, value in values.items() if value != 1}  # 1 is as it is without it
+        if len(values) > 1:
+            del values["top_p"]  # OpenAI advises to set one of them
     converse = {"temperature": "temperature", "top_p": "topP"}
     return {converse[name]: value for name, value in values.items()}
 
