@@ -19,7 +19,7 @@ class AnswerText:
     """
 
     def __init__(self, stops: Sequence[str], *, json: bool) -> None:
-        self._stop = re.compile("|".join(map(re.escape, stops))) if stops else None
+        self._stops = stops
         self._held_back = max(map(len, stops), default=1) - 1
         self._rest = ""
         self._fence = _Fence() if json else None
@@ -29,9 +29,10 @@ class AnswerText:
         if self.stopped:
             return ""
         text = self._rest + piece
-        if self._stop and (match := self._stop.search(text)):
+        end = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=None)
+        if end is not None:
             self.stopped, self._rest = True, ""
-            return self._unfence(text[: match.start()])
+            return self._unfence(text[:end])
         cut = max(0, len(text) - self._held_back)
         self._rest = text[cut:]
         return self._unfence(text[:cut])

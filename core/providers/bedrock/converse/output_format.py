@@ -87,29 +87,29 @@ def to_format(value: Any, family: Family) -> Format:  # noqa: ANN401 - whatever 
 def _with_schema(json_schema: JsonObject, family: Family) -> Format:
     path = "response_format.json_schema"
     schema = object_at(json_schema.get("schema"), f"{path}.schema")
-    told = _told(schema, f"{path}.schema")
+    text = _schema_text(schema, f"{path}.schema")
     definition = {
         name: text_at(json_schema[name], f"{path}.{name}")
         for name in ("name", "description")
         if json_schema.get(name) is not None
     }
-    closed = _grammar(schema) if family.json_schema else ""
-    if closed:
+    grammar = _grammar(schema) if family.json_schema else ""
+    if grammar:
         label = {"name": NOT_IN_NAMES.sub("_", definition["name"])[:MOST_NAME]} if "name" in definition else {}
-        grammar = definition | label | {"schema": closed}
-        return Format({"type": "json_schema", "structure": {"jsonSchema": grammar}})
+        structure = {"jsonSchema": definition | label | {"schema": grammar}}
+        return Format({"type": "json_schema", "structure": structure})
     description = f" It is: {definition['description']}" if "description" in definition else ""
-    return Format(instruction=SCHEMA.format(description=description, schema=told))
+    return Format(instruction=SCHEMA.format(description=description, schema=text))
 
 
-def _told(schema: JsonObject, path: str) -> str:
+def _schema_text(schema: JsonObject, path: str) -> str:
     try:
-        told = _to_json(schema)
+        text = _to_json(schema)
     except RecursionError as deep:
         raise invalid_field(path, "is nested too deep.") from deep
-    if len(told) > MOST_SCHEMA:
+    if len(text) > MOST_SCHEMA:
         raise invalid_field(path, f"must have at most {MOST_SCHEMA} characters.")
-    return told
+    return text
 
 
 def _grammar(schema: JsonObject) -> str:
@@ -146,18 +146,18 @@ def _close(schema: Any, depth: int = 0) -> Any:  # noqa: ANN401 - a part of a sc
         raise _OpenSchemaError
     schema = cast("JsonObject", schema)
     hints = {name: value for name, value in schema.items() if _is_hint(name, value)}
-    closed = {
+    members = {
         "anyOf" if name == "oneOf" else name: _close_member(name, value, depth + 1)
         for name, value in schema.items()
         if name not in hints and name != "$schema"
     }
-    if "properties" in closed or "object" in (closed.get("type"), *_items(closed.get("type"))):
-        if schema.get("additionalProperties") not in (None, False) or not closed.get("properties"):
+    if "properties" in members or "object" in (members.get("type"), *_items(members.get("type"))):
+        if schema.get("additionalProperties") not in (None, False) or not members.get("properties"):
             raise _OpenSchemaError
-        closed["additionalProperties"] = False
+        members["additionalProperties"] = False
     if hints:
-        closed["description"] = f"{closed.get('description', '')} {_to_json(hints)}".strip()
-    return closed
+        members["description"] = f"{members.get('description', '')} {_to_json(hints)}".strip()
+    return members
 
 
 def _is_hint(name: str, value: object) -> bool:

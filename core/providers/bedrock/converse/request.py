@@ -23,6 +23,7 @@ from core.providers.bedrock.converse.tools import (
     FIELDS,
     FORCED,
     NOTHING,
+    Offer,
     answer_form,
     called_names,
     offer_tools,
@@ -53,19 +54,13 @@ def to_converse(request: ChatRequest) -> JsonObject:
     fields = to_model_fields(options, family) if options else {}
     instructions, text_format = _format(options, family) if "response_format" in options else ([], {})
     system, turns, kinds = read_messages([*request.messages, *instructions])
-    if not HEARD.isdisjoint(kinds):
-        from core.providers.bedrock.converse.media import refuse_unheard
-
-        refuse_unheard(request.messages, family)
-    offer, forced = NOTHING, False
+    offer, must_call = NOTHING, False
     if tool_options:
         asked = read_tools(tool_options)
-        forced = asked.choice in FORCED
+        must_call = asked.choice in FORCED
         offer = offer_tools(asked, called_names(request.messages), family, thinking=_has_budget(fields))
     if kinds != TEXT:
-        turns = without_refused(turns, kinds, family)
-    if "toolUse" in kinds or "toolResult" in kinds:
-        turns = pair_calls(turns, offer.names, family)
+        turns = _fit_turns(request, turns, kinds, offer, family)
     if system and not family.system:
         system, turns = [], with_instructions(turns, system)
     body: dict[str, Any] = {
@@ -75,7 +70,7 @@ def to_converse(request: ChatRequest) -> JsonObject:
         "additionalModelRequestFields": offer.fields,
     }
     if options:
-        thoughts = _think(options, family, turns, forced=forced) if "reasoning_effort" in options else None
+        thoughts = _think(options, family, turns, must_call=must_call) if "reasoning_effort" in options else None
         body |= _how_to_answer(options, family, offer.fields | fields, thoughts)
         body["guardrailConfig"] = to_guardrail_config(options, stream=bool(request.stream))
         body["serviceTier"] = to_service_tier(options, family)
@@ -132,6 +127,18 @@ def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
     return options, {name: options.pop(name) for name in FIELDS & options.keys()}
 
 
+def _fit_turns(
+    request: ChatRequest, turns: list[JsonObject], kinds: set[str], offer: Offer, family: Family
+) -> list[JsonObject]:
+    """The turns with what the family takes of them; raises InvalidRequest for audio and video that it does not."""
+    if not HEARD.isdisjoint(kinds):
+        from core.providers.bedrock.converse.media import refuse_unheard
+
+        refuse_unheard(request.messages, family)
+    turns = without_refused(turns, kinds, family)
+    return pair_calls(turns, offer.names, family) if "toolUse" in kinds or "toolResult" in kinds else turns
+
+
 def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], JsonObject]:
     """The answer's form as messages of the system, and as Converse's outputConfig."""
     from core.providers.bedrock.converse.output_format import to_format
@@ -141,10 +148,10 @@ def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], Json
     return instructions, {"textFormat": output.text_format} if output.text_format else {}
 
 
-def _think(options: JsonObject, family: Family, turns: Sequence[JsonObject], *, forced: bool) -> "Thinking":
+def _think(options: JsonObject, family: Family, turns: Sequence[JsonObject], *, must_call: bool) -> "Thinking":
     from core.providers.bedrock.converse.thinking import to_thinking
 
-    return to_thinking(options, family, turns, forced=forced)
+    return to_thinking(options, family, turns, must_call=must_call)
 
 
 def _how_to_answer(

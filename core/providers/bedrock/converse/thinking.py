@@ -47,16 +47,18 @@ class Wish:
     effort: str
     family: Family
     bound: int | None  # tokens
-    forced: bool  # a tool must be called
+    must_call: bool  # a tool
     turns: Sequence[JsonObject]
 
 
-def to_thinking(options: Mapping[str, Any], family: Family, turns: Sequence[JsonObject], *, forced: bool) -> Thinking:
+def to_thinking(
+    options: Mapping[str, Any], family: Family, turns: Sequence[JsonObject], *, must_call: bool
+) -> Thinking:
     """Raises InvalidRequest for an effort that is none, or that the model cannot make."""
     effort = options["reasoning_effort"]
     if not isinstance(effort, str) or effort not in EFFORTS:
         raise invalid_field("reasoning_effort", "must be none, minimal, low, medium, high, xhigh or max.")
-    return TRANSLATIONS[family.thinks](Wish(effort, family, token_bound(options), forced, turns))
+    return TRANSLATIONS[family.thinks](Wish(effort, family, token_bound(options), must_call, turns))
 
 
 def _as_openai(wish: Wish) -> Thinking:
@@ -84,7 +86,7 @@ def _least(effort: str) -> str:
 
 def _with_budget(wish: Wish) -> Thinking:
     """A bound is for both thoughts and answer, as OpenAI's is: half of it is left for the answer."""
-    if wish.effort == "none" or wish.forced or _lost_its_thoughts(wish.turns):
+    if wish.effort == "none" or wish.must_call or _lost_its_thoughts(wish.turns):
         return NOTHING
     most = BUDGETS[wish.effort]
     if wish.bound is None:
@@ -102,9 +104,9 @@ def _adaptive(wish: Wish) -> Thinking:
     if wish.effort == "none":
         return NOTHING
     effort = _least(wish.effort)
-    if (effort == "xhigh" and not wish.family.xhigh) or (effort in HIGHEST and wish.forced):
+    if (effort == "xhigh" and not wish.family.xhigh) or (effort in HIGHEST and wish.must_call):
         effort = "high"
-    return Thinking({} if wish.forced else {"thinking": {"type": "adaptive"}}, effort)
+    return Thinking({} if wish.must_call else {"thinking": {"type": "adaptive"}}, effort)
 
 
 def _nova(wish: Wish) -> Thinking:
