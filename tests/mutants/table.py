@@ -66,4 +66,7 @@ TABLE: Final = (
     Row("core.providers.bedrock.converse.media", ("tests/unit/providers/test_converse_media.py",)),
     Row("core.providers.bedrock.converse.output_format", ("tests/unit/providers/test_converse_output_format.py",)),
     Row("core.providers.bedrock.converse.answer_text", ("tests/unit/providers/test_converse_answer_text.py",)),
+    Row("core.providers.http.events", ("tests/unit/providers/test_sse.py",)),
+    Row("core.providers.http.upstream_errors", ("tests/unit/providers/test_upstream_errors.py",)),
+    Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
 )

@@ -54,7 +54,13 @@ MODEL: Final = re.compile(rf"{MODELS}|function '", ANY)
 NO_MODEL: Final = re.compile(
     rf"{MODELS}.{{0,200}}(?:not found|not exist|unknown|not supported for)|(?:unknown|no such|invalid) model\b", ANY
 )
-KINDS: Final = r"(?:image|vision|multi-?modal|audio|video|tool|function|pdf|file|document)"
+BAD_KEY: Final = re.compile(
+    r"\b(?:incorrect|invalid|wrong|missing|no|expired) api[ _-]?key|\bapi[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
+    ANY,
+)
+KINDS: Final = (
+    r"(?:image|vision|multi-?modal|audio|video|tool|function|pdf|file|document|embedding|chat|completion|logprob)"
+)
 MISTAKES: Final = (
     re.compile(rf"\b{KINDS}[\w ]{{0,40}} (?:is|are|was|were) not (?:supported|enabled|available|allowed)", ANY),
     re.compile(
@@ -130,7 +136,6 @@ STATUSES: Final = {
     "internal": 500,
     "internalerror": 500,
     "internalservererror": 500,
-    "invalidapikey": 401,
     "invalidargument": 400,
     "invalidinputargument": 400,
     "invalidparametervalue": 400,
@@ -138,6 +143,7 @@ STATUSES: Final = {
     "invalidrequesterror": 400,
     "notfound": 404,
     "notfounderror": 404,
+    "notsupportederror": 400,  # llama.cpp
     "overloaded": 429,  # TGI
     "overloadederror": 529,  # Anthropic
     "permissiondenied": 403,
@@ -168,17 +174,30 @@ MISTAKEN: Final = ("invalid", "unsupported", "missing", "stringabove", "arrayabo
 """How the codes begin of what is wrong in a request."""
 
 
+ABOUT_KEYS: Final = ("apikey", "authent", "credential", "unauthor")
+"""What is in the codes of what is wrong with a key."""
+
+
 def status_of(names: Iterable[str]) -> int:
     """The status that a code or a type stands for; 0 where that is not known."""
-    for name in names:
-        if status := STATUSES.get(name, 400 if name.startswith(MISTAKEN) else 0):
-            return status
-    return 0
+    return next(filter(None, map(_status_of, names)), 0)
+
+
+def _status_of(name: str) -> int:
+    if name in STATUSES:
+        return STATUSES[name]
+    if any(part in name for part in ABOUT_KEYS):
+        return 401
+    return 400 if name.startswith(MISTAKEN) else 0
 
 
 def says_too_long(message: str) -> bool:
     """Whether it says that there are more tokens than the model takes, rather than a rate, or an answer's bound alone."""
     return any(pattern.search(message) for pattern in TOO_LONG) and not RATES.search(message)
+
+
+def says_bad_key(message: str) -> bool:
+    return bool(BAD_KEY.search(message))
 
 
 def says_spent(message: str) -> bool:

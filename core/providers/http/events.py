@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from core.config.answer_limits import LEAST_EVENT, AnswerLimits
 from core.errors import UpstreamFailed
-from core.platform import json_reader
+from core.providers.http.replies import read_repaired
 
 BOM: Final = b"\xef\xbb\xbf"
 ERROR: Final = b"error"
@@ -119,10 +119,10 @@ def _content(data: list[bytes], name: bytes) -> bytes:
 
 def _error_body(content: bytes) -> bytes:
     try:
-        error: Any = json_reader.read_json(content, allow_nan=True)
+        error: Any = read_repaired(content)
     except ValueError:
         error = content.decode(errors="replace")
-    return content if isinstance(error, dict) and "error" in error else to_json({"error": error})
+    return content if isinstance(error, dict) and "error" in error else to_json({"error": error}, inf_nan_mode="null")
 
 
 def _is_plain(chunk: bytes) -> bool:
@@ -176,11 +176,10 @@ class _Lines:
         return line if self._begun else line.removeprefix(BOM)
 
     def _with_line_feeds(self, chunk: bytes) -> bytes:
-        if self._after_cr:  # what may follow belongs to the same end of a line
-            chunk = chunk.removeprefix(b"\n")
+        rest = chunk.removeprefix(b"\n") if self._after_cr else chunk  # a CR and what follows may be one end of a line
         if chunk:
-            self._after_cr = chunk.endswith(b"\r")
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            self._after_cr = rest.endswith(b"\r")
+        return rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _too_long(failure: Failure) -> UpstreamFailed:

@@ -32,18 +32,24 @@ def read_json(provider_id: str, content: bytes, *, finite: bool = False) -> Any:
         if content.count(b",") + LIST_WEIGHT * lists > MOST_VALUES:
             raise UpstreamFailed(f"Provider `{provider_id}` sent an answer that is too large.")
     try:
-        return json_reader.read_json(content, allow_nan=not finite)  # logprobs of servers in Python may be -Infinity
+        return read_repaired(content, allow_nan=not finite)  # logprobs of servers in Python may be -Infinity
     except ValueError as invalid:
-        repaired = _repair(content)
-        if repaired != content:
-            return read_json(provider_id, repaired, finite=finite)
         raise UpstreamFailed(f"Provider `{provider_id}` did not answer with valid JSON.") from invalid
 
 
-def _repair(content: bytes) -> bytes:
-    """With U+FFFD for half a character, which servers send that cut text by tokens: no UTF-8 can hold it."""
-    text = content.decode(errors="replace").encode()
-    return SURROGATE.sub(lambda escape: REPLACEMENT if _is_lone(escape[0]) else escape[0], text)
+def read_repaired(content: bytes, *, allow_nan: bool = True) -> Any:  # noqa: ANN401 - whatever an upstream sent
+    """JSON, with U+FFFD for half a character, which servers send that cut text by tokens: no UTF-8 can hold it.
+
+    Raises ValueError.
+    """
+    try:
+        return json_reader.read_json(content, allow_nan=allow_nan)
+    except ValueError:
+        text = content.decode(errors="replace").encode()
+        repaired = SURROGATE.sub(lambda escape: REPLACEMENT if _is_lone(escape[0]) else escape[0], text)
+        if repaired == content:
+            raise
+        return json_reader.read_json(repaired, allow_nan=allow_nan)
 
 
 def _is_lone(escape: bytes) -> bool:

@@ -39,7 +39,6 @@ MOST_LISTING: Final = 16 * 1024 * 1024  # bytes of the answer to a GET
 MOST_SHOWN: Final = 4096  # bytes of an error's body in which a server may say what it speaks
 MOST_REFUSAL: Final = 64 * 1024  # bytes of an error's body; of a longer one nothing is told
 OPENING: Final = ord("{")
-NO_CHUNKS: Final = frozenset({b"", b"[DONE]"})
 FIELDS: Final = (b"data", b"event:", b"id:", b"retry:", b":")
 """How a stream of events begins."""
 WAITS: Final = ("retry-after", "retry-after-ms")
@@ -270,7 +269,7 @@ class UpstreamClient:
     def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
         """What it means; why, the log says. What judges it is imported when there is one."""
         from core.providers.http.quotes import hide_quotes
-        from core.providers.http.upstream_failures import UpstreamError, secrets_of
+        from core.providers.http.upstream_failures import OF_CLIENTS, UpstreamError, secrets_of
 
         remote, credentials, content = self._remote, request.credentials, request.content
         error = UpstreamError(
@@ -283,7 +282,9 @@ class UpstreamClient:
             secrets_of(credentials.key, remote.headers, userinfo_of(remote.base_url)),
         )
         reason = hide_quotes(error.reason, content)
-        level = logging.ERROR if error.is_operators else logging.WARNING
+        failure = error.failure()
+        is_operators = isinstance(failure, UpstreamFailed) and error.true_status in OF_CLIENTS
+        level = logging.ERROR if is_operators else logging.WARNING
         log.log(
             level,
             "provider %s answered %d%s%s",
@@ -292,7 +293,7 @@ class UpstreamClient:
             f": {reason}" if reason else "",
             for_request(),
         )
-        return error.failure()
+        return failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +309,10 @@ class _Request:
     @property
     def content(self) -> JsonObject:
         """What the body says: read again where an error is judged, which is seldom."""
-        return json_reader.read_object(self.body or b"{}", allow_nan=True)
+        try:
+            return json_reader.read_object(self.body or b"{}", allow_nan=True)
+        except ValueError:  # it is nested deeper than is read
+            return {}
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value

@@ -14,16 +14,27 @@ from typing import Any, Final, cast
 from core.config.redact import MASK, redact_keys, redact_text
 from core.frame.tracing import REQUEST_ID
 from core.frame.types import JsonObject
-from core.platform import json_reader
 from core.platform.json_values import to_object
 from core.platform.log_records import to_line
+from core.providers.http.replies import read_repaired
 
 MOST_READ: Final = 4096  # characters of a message that are looked at
 MOST_QUOTED: Final = 500  # characters of it that a caller and the log see
 MOST_DEPTH: Final = 5  # of errors in errors: gateways put another's body into their own
 MOST_FAULTS: Final = 3  # of a list of them
 LEAST_SECRET: Final = 8  # characters; a shorter key, as "fake", is a word that messages may use
-MESSAGES: Final = ("message", "detail", "Message", "error_message", "msg", "error", "errors", "title", "reason")
+MESSAGES: Final = (
+    "message",
+    "detail",
+    "Message",
+    "error_message",
+    "error_msg",
+    "msg",
+    "error",
+    "errors",
+    "title",
+    "reason",
+)
 STATUSES: Final = ("code", "status", "status_code", "statusCode", "http_status_code", "error_code")
 CODES: Final = ("code", "error_code", "status")
 TYPES: Final = ("type", "error_type", "__type")
@@ -62,7 +73,11 @@ def error_in(answer: JsonObject) -> ErrorReport | None:
     if isinstance(choices, list):
         failures = (to_object(choice).get("error") for choice in cast("list[object]", choices))
         return next((read_report({"error": failure}) for failure in failures if failure), None)
-    if "data" not in answer and any(answer.get(name) for name in ("detail", "message", "errors", "error_code")):
+    if (
+        not answer.get("object")
+        and "data" not in answer
+        and any(answer.get(name) for name in ("detail", "message", "errors", "error_code"))
+    ):
         return read_report(answer)
     return None
 
@@ -70,7 +85,7 @@ def error_in(answer: JsonObject) -> ErrorReport | None:
 def error_in_body(content: bytes) -> ErrorReport | None:
     """As `error_in`, of a whole body, which may be a list of errors."""
     try:
-        answer: Any = json_reader.read_json(content.removeprefix(b"\xef\xbb\xbf"), allow_nan=True)
+        answer: Any = read_repaired(content.removeprefix(b"\xef\xbb\xbf"))
     except ValueError:
         return None
     if isinstance(answer, dict):
@@ -99,7 +114,7 @@ def read_report(answer: Any, depth: int = 0) -> ErrorReport:  # noqa: ANN401 - w
 def read_body(content: bytes) -> ErrorReport:
     """Of the body of an answer that is none of success: a page of HTML says nothing."""
     try:
-        return read_report(json_reader.read_json(content, allow_nan=True))
+        return read_report(read_repaired(content))
     except ValueError:
         text = content[: 4 * MOST_READ].decode(errors="replace").lstrip("\ufeff \t\r\n")
         return ErrorReport() if text.startswith("<") else read_report(text)
@@ -125,7 +140,7 @@ def _read_text(text: str, depth: int) -> ErrorReport:
     if text[:1] not in {"{", "["}:
         return plain
     try:
-        report = read_report(json_reader.read_json(text, allow_nan=True), depth + 1)
+        report = read_report(read_repaired(text.encode(errors="replace")), depth + 1)
     except ValueError:
         return plain
     return report.over(plain)

@@ -4,10 +4,11 @@ A status that is about the request stays, with the reason; one about our key, ou
 docs/adr/0052-errors-by-what-upstreams-say.md.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from core.config.redact import names_secret
 from core.errors import (
     CONTEXT_LENGTH,
     ApiError,
@@ -62,12 +63,14 @@ class UpstreamError:
             return self._spent()
         if words.FILTER_CODES & set(self.report.words):
             return self._mistake(status if status in MENDABLE else 400, code="content_filter")
-        if status in REFUSED:
+        if self._refuses_key(status):
             return self._refused(status)
         if status != THROTTLED:
             return None
         message = f"Provider `{self.provider_id}` is throttling. Try again later."
-        return UpstreamThrottled(message, headers=retry_after_header(self.headers)).quote(**self._names("code"))
+        return UpstreamThrottled(message, headers=retry_after_header(self.headers)).quote(
+            **self._names("code", "type", "param")
+        )
 
     def _of_request(self, status: int) -> ApiError | None:
         report = self.report
@@ -97,12 +100,6 @@ class UpstreamError:
         """The message, for people to read."""
         return clean_message(self.report.message, self.secrets)
 
-    @property
-    def is_operators(self) -> bool:
-        """Whether only the operator can mend it: the account, the key or the URL."""
-        status = self.true_status
-        return not self.source and (status in REFUSED or status in ABSENT or self._is_spent(status))
-
     def _names(self, *names: str) -> dict[str, str]:
         """What the body has of them."""
         texts = {name: clean_message(getattr(self.report, name), self.secrets) for name in names}
@@ -131,11 +128,15 @@ class UpstreamError:
         spent.status = PAYMENT
         return spent.quote(code=UpstreamExhausted.code, type=UpstreamExhausted.type)
 
+    def _refuses_key(self, status: int) -> bool:
+        """With 401 or 403, or with a 400 that says so, as Google's and xAI's."""
+        return status in REFUSED or (status in MENDABLE and words.says_bad_key(self.report.message))
+
     def _refused(self, status: int) -> ApiError:
         if self.source:
             return InvalidRequest(f"Provider `{self.provider_id}` refused the key given as {self.source}.")
         message = f"Provider `{self.provider_id}` refused the stack's credentials."
-        return UpstreamFailed(message, unauthorized=status == UNAUTHORIZED)
+        return UpstreamFailed(message, unauthorized=status in MENDABLE or status == UNAUTHORIZED)
 
     def _lacks_model(self, status: int) -> bool:
         """A 404 that speaks of no model is about the URL, which the caller has not chosen."""
@@ -162,6 +163,7 @@ class UpstreamError:
 
 def secrets_of(key: str, headers: Mapping[str, str], userinfo: str) -> tuple[str, ...]:
     """What a call bears that must not be told, the longest first."""
-    values: Iterable[str] = (key, userinfo, userinfo.partition(":")[2], *headers.values())
-    words_ = {part for value in values for part in (value, value.rpartition(" ")[2])}
-    return tuple(sorted(words_, key=len, reverse=True))
+    kept = [value for name, value in headers.items() if names_secret(name) or name.lower().endswith("key")]
+    values = [key, userinfo, userinfo.partition(":")[2], *kept]
+    parts = {part for value in values for part in (value, value.rpartition(" ")[2])}
+    return tuple(sorted(parts, key=len, reverse=True))

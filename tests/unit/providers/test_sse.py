@@ -5,11 +5,11 @@ import itertools
 import json
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 import pytest
 
-from core.config.answer_limits import AnswerLimits
+from core.config.answer_limits import LEAST_EVENT, AnswerLimits
 from core.errors import UpstreamFailed
 from core.providers.http.events import read_events
 
@@ -105,13 +105,22 @@ PIECE = st.sampled_from(
 
 
 @given(st.lists(PIECE, max_size=10))
+@example([b"data: 6", b"\r", b"\ndata: 7\n"])
+@example([b"data: 6\r", b"\n", b"\n", b"data: 7\n"])
+@example([b"data: 6\r", b"data: 7\r", b"", b"\ndata: 8\r"])
+@example([b"data: 1\n\nda", b"data: 2\n\n"])
+@example([b"data: 1\n\ndata: 2\n", b"data: 3\n\n"])
+@example([b"data: 1\n\n: x\r", b"data: 2\n\n", b"data: 3\n\n"])
+@example([b"data: 1\n\n", b"data: 2\rdata: 3\n\n", b"data: 4\n\n\n"])
 async def test_pieces_that_are_events_mean_the_same_as_those_that_are_none(pieces: list[bytes]) -> None:
     assert await parsed([*pieces, b"\n\n"]) == standard(b"".join(pieces) + b"\n\n")
 
 
 @pytest.mark.parametrize("name", [b"ping", b"heartbeat", b"keepalive"])
 async def test_a_sign_of_life_is_no_event(name: bytes) -> None:
-    assert await parsed([b"event: " + name + b"\ndata: pong\n\ndata: 1\n\n"]) == [b"1"]
+    sign = [b"event: " + name + b"\n", b"data: pong\n\n"]
+    assert await parsed([b"".join(sign) + b"data: 1\n\n"]) == [b"1"]
+    assert await parsed([b"data: 0\n\n" + sign[0], sign[1], b"data: 1\n\n"]) == [b"0", b"1"]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +147,26 @@ async def test_what_says_nothing_has_an_end() -> None:
 async def test_a_last_event_without_its_blank_line_counts() -> None:
     assert await parsed([b'data: {"a":1}\n\ndata: [DONE]']) == [b'{"a":1}', b"[DONE]"]
     assert await parsed([b"data: one\ndata: two\n"]) == [b"one\ntwo"]
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 500, b": " + b"x" * 500, b"event: " + b"x" * 500])
+@pytest.mark.parametrize("lines", [8, 9])
+async def test_an_event_has_its_limit_whatever_it_is_made_of(line: bytes, lines: int) -> None:
+    text = [line + b"\n"] * lines + [b"data: 1\n\n"]
+    if lines * (len(line) + 1) + len(text[-1]) <= LIMITS.max_event_bytes:
+        assert await parsed(text) == await parsed([b"".join(text)])
+    for chunks in (text, [b"".join(text)]):
+        if lines * (len(line) + 1) + len(text[-1]) > LIMITS.max_event_bytes:
+            with pytest.raises(UpstreamFailed, match="an event that is too long"):
+                await parsed(chunks)
+
+
+async def test_a_stream_has_its_limit_and_small_events_count_as_more() -> None:
+    most = LIMITS.max_stream_bytes // LEAST_EVENT
+    assert len(await parsed([b"data: 1\n\n"] * most)) == most
+    for chunks in ([b"data: 1\n\n"] * (most + 1), [b"data: 1\n\n" * (most + 1)]):
+        with pytest.raises(UpstreamFailed, match="a stream that is too long"):
+            await parsed(chunks)
 
 
 async def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:

@@ -16,12 +16,13 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
+from core.frame.tracing import REQUEST_ID
 from core.platform.json_values import to_object
 from core.providers.http.error_words import says_mistake, says_spent, says_too_long
 from core.providers.http.quotes import hide_quotes
 from core.providers.http.replies import retry_after_header
 from core.providers.http.upstream_errors import ErrorReport, clean_message, error_in, read_body, read_report
-from core.providers.http.upstream_failures import UpstreamError
+from core.providers.http.upstream_failures import UpstreamError, secrets_of
 
 INVALID = "invalid_request_error"
 JSON = st.recursive(
@@ -178,6 +179,7 @@ def test_any_json_is_read(answer: Any) -> None:
 
 def test_a_page_says_nothing_and_half_an_error_is_text() -> None:
     assert read_body(b"\n<html>model not found") == read_body(b"") == ErrorReport()
+    assert read_body(b'{"error": {"message": "half \\ud83d \xff"}}') == ErrorReport("half \ufffd \ufffd")
     assert read_body(b'{"error": ') == ErrorReport('{"error":')
     assert read_body(b"404 page not \xff") == ErrorReport("404 page not \ufffd")
 
@@ -189,6 +191,7 @@ def test_a_page_says_nothing_and_half_an_error_is_text() -> None:
         {"choices": [{"index": 0, "error": None}]},
         {"object": "list", "data": [], "message": "fine"},
         {"status": "success", "rails_status": {}},
+        {"object": "chat.completion.chunk", "message": "note"},
         {},
     ],
 )
@@ -239,6 +242,13 @@ JUDGED: list[tuple[int, Any, type[ApiError], int]] = [
     (405, error("Method Not Allowed"), UpstreamFailed, 502),
     (401, error(), UpstreamFailed, 502),
     (403, error(), UpstreamFailed, 502),
+    (
+        400,
+        error("API key not valid. Please pass a valid API key.", code=400, status="INVALID_ARGUMENT"),
+        UpstreamFailed,
+        502,
+    ),
+    (501, error("This server does not support embeddings. Start it with `--embeddings`"), InvalidRequest, 400),
     (403, error("flagged", code="content_policy_violation"), InvalidRequest, 400),
     (400, error("filtered", code="content_filter"), InvalidRequest, 400),
     (429, error(), UpstreamThrottled, 429),
@@ -275,6 +285,8 @@ JUDGED: list[tuple[int, Any, type[ApiError], int]] = [
     (200, {"detail": "no"}, UpstreamFailed, 502),
     (200, error("The model `m` does not exist"), NotFound, 404),
     (200, error("no", code="invalid_api_key", type=INVALID), UpstreamFailed, 502),
+    (200, error("no", type="invalid_authentication_error"), UpstreamFailed, 502),
+    (200, error("no", code="invalid_image"), InvalidRequest, 400),
     (200, error("no", type="overloaded_error"), UpstreamFailed, 502),
     (200, error("no", code=502), UpstreamFailed, 502),
     (200, error(code=504), UpstreamTimeout, 504),
@@ -308,6 +320,48 @@ def test_code_type_and_param_are_the_upstreams_where_the_mistake_is_the_callers(
         404, {"object": "error", "message": "The model `m` does not exist.", "type": "NotFoundError", "code": 404}
     )
     assert (missing.code, missing.type, missing.param) == ("model_not_found", "NotFoundError", "model")
+
+
+def test_a_failure_says_where_its_reason_is_and_a_key_that_may_be_renewed_is_told() -> None:
+    token = REQUEST_ID.set("req_1")
+    try:
+        broken, silent, late = failure(500, error("out of memory")), failure(500, None), failure(200, error("no"))
+    finally:
+        REQUEST_ID.reset(token)
+    assert broken.message == (
+        "Provider `v` failed with HTTP status 500. The operator's log has the reason under request `req_1`."
+    )
+    assert silent.message == failure(500, None).message == "Provider `v` failed with HTTP status 500."
+    assert late.message.startswith("Provider `v` sent an error in the place of an answer.")
+    told = [getattr(failure(status, error(words)), "unauthorized", None) for status, words in KEYS]
+    assert told == [True, False, True, None]
+
+
+KEYS = [(401, "no"), (403, "no"), (400, "Incorrect API key provided"), (400, "no")]
+
+
+def test_secrets_are_those_of_a_key_and_the_longest_goes_first() -> None:
+    headers = {
+        "x-api-key": "header-key",
+        "ocp-apim-subscription-key": "azure-key",
+        "accept": "text/plain",
+        "authorization": "Basic b64",
+    }
+    secrets = secrets_of("the-key", headers, "me:password")
+    assert {"the-key", "header-key", "azure-key", "b64", "password", "me:password"} <= set(secrets)
+    assert "text/plain" not in secrets
+    assert list(secrets) == sorted(secrets, key=len, reverse=True)
+
+
+def test_errors_within_errors_have_an_end() -> None:
+    report: Any = "deep"
+    for _ in range(100):
+        report = {"error": report}
+    assert read_report(report) == read_report([[[[[[["deep"]]]]]]]) == ErrorReport()
+    text = "deep"
+    for _ in range(9):
+        text = json.dumps({"message": text})
+    assert read_report(text).message.startswith("{")
 
 
 def test_what_it_says_is_bounded_and_clean() -> None:
