@@ -25,6 +25,8 @@ TABLE: Final = (
     ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
+    Row("core.apis.deltas", ("tests/unit/apis/test_deltas.py",)),
+    Row("core.services.inference.envelope", ("tests/unit/services/test_envelope.py",)),
     Row("core.apis.usage", ("tests/unit/apis/test_usage.py",)),
     Row("core.quota.draft", ("tests/unit/quota",)),
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),

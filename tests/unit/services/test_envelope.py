@@ -68,6 +68,14 @@ def test_a_stream_without_an_id_gets_one_for_all_its_chunks() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["id", "object", "created"])
+def test_each_that_is_missing_alone_is_put_in(name: str) -> None:
+    answer = {key: value for key, value in HEAD.items() if key != name}
+    filled = Envelope(request(), streams=False).fill(dict(answer))
+    assert filled[name]
+    assert answer.items() - {("model", "upstreams-own")} <= filled.items()
+
+
 def test_whole_answers_are_filled_too_and_what_is_said_is_kept() -> None:
     chat = Envelope(request(), streams=False)
     assert chat.fill({**HEAD, "created": 0}) == {**HEAD, "created": 0, "model": "m"}
