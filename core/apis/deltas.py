@@ -22,6 +22,11 @@ class Deltas:
         self._calls: list[JsonObject] = []  # what has been said of each call, by its place
         self._places: dict[int | None, int] = {}  # of the call that an upstream's index stands for, at present
 
+    @property
+    def hold_calls(self) -> bool:
+        """Whether there have been any."""
+        return bool(self._calls)
+
     def clean(self, delta: JsonObject) -> None:
         """Leave out what an earlier one said; calls are numbered as they begin."""
         if self._speaks:

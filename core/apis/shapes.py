@@ -31,8 +31,9 @@ def check_chat(reply: JsonObject) -> JsonObject:
     if _is_usual_chat(reply):
         return reply
     for choice in _numbered(reply, "choices"):
-        _check_message(choice.get("message"))
-        _translate_finish(choice)
+        message: Any = choice.get("message")
+        _check_message(message)
+        _translate_finish(choice, calls="tool_calls" in message)
     return _check_usage(reply)
 
 
@@ -84,7 +85,7 @@ class ChunkChecker:
             _check_message(delta := choice.get("delta", {}))
             deltas.clean(delta)
             _check_text(choice, "text")
-            _translate_finish(choice)
+            _translate_finish(choice, calls=deltas.hold_calls)
         return _check_usage(chunk)
 
     def _note(self, choice: JsonObject) -> Deltas:
@@ -180,9 +181,12 @@ def _finish_of(choice: JsonObject) -> str:
     return FINISHES.get(reason, "") if reason.__class__ is str else ""
 
 
-def _translate_finish(choice: JsonObject) -> None:
+def _translate_finish(choice: JsonObject, *, calls: bool) -> None:
+    """To servers that know no other end, as TGI, calls are a stop: agents would take it for the last word."""
     if reason := _finish_of(choice):
         choice["finish_reason"] = reason
+    if calls and choice.get("finish_reason") == "stop":
+        choice["finish_reason"] = "tool_calls"
 
 
 def _check_text(holder: JsonObject, name: str) -> None:

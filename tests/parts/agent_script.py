@@ -86,12 +86,11 @@ def answer(heard: Conversation) -> Said:
 
 
 def _text(heard: Conversation) -> str:
+    if (schema := _schema_in(heard.prompt)) is not None:
+        return json.dumps(instance(schema, schema))
     if heard.media:
         return " and ".join(f"{len(content)} bytes" for content in heard.media)
-    if heard.results:
-        return f"Summary: {'; '.join(heard.results)}"
-    schema = _schema_in(heard.prompt)
-    return heard.prompt if schema is None else json.dumps(instance(schema, schema))
+    return f"Summary: {'; '.join(heard.results)}" if heard.results else heard.prompt
 
 
 def instance(schema: dict[str, Any], root: dict[str, Any], name: str = "") -> Any:

@@ -54,6 +54,11 @@ const scenarios = {
     assert.deepEqual([await result.text, citiesOf(await result.steps)], [SUMMARY, CITIES]);
   }),
 
+  ...both("toolsAndAnObject", async (model) => {
+    const { output, steps } = await generateText({ model, ...agent, output: Output.object({ schema: Person }) });
+    assert.deepEqual([output, citiesOf(steps), steps[0].finishReason], [PERSON, CITIES, "tool-calls"]);
+  }),
+
   ...both("choicesOfTools", async (model, name) => {
     for (const toolChoice of ["required", { type: "tool", toolName: "weather" }]) {
       const ask = () => generateText({ model, prompt: "Hi", tools, toolChoice });
