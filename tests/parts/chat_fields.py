@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from core.providers.bedrock.converse.families import Sampling, Thinks, family_of
+from core.providers.bedrock.converse.families import Family, Sampling, Thinks, family_of
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "chat-fields.md"
 SAMPLING: Final = {
@@ -34,10 +34,16 @@ def family_row(model: str) -> str:
         stops if family.stop_sequences else "none",
         "structured output" if family.json_schema else "instruction",
         THINKS[family.thinks],
-        f"`{family.top_k}`" if family.top_k else "refused",
+        _top_k(family),
         "translated" if family.tiers else "dropped",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _top_k(family: Family) -> str:
+    if family.sampling is Sampling.NONE:
+        return "left out"
+    return f"`{family.top_k}`" if family.top_k else "refused"
 
 
 def rows(title: str) -> list[list[str]]:

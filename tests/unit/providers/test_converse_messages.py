@@ -195,6 +195,12 @@ def test_an_older_call_and_its_result_are_one_of_today() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", [None, "", 5])
+def test_a_result_that_names_no_tool_has_no_name(name: object) -> None:
+    ((_, [block]),) = turns({"role": "tool", "tool_call_id": "c", "content": "2", "name": name})
+    assert "name" not in block["toolResult"]
+
+
 def test_what_an_assistant_said_aloud_is_what_it_said() -> None:
     audio = {"id": "audio_1", "transcript": "Hello."}
     assert turns({"role": "assistant", "content": None, "audio": audio}) == [("assistant", [{"text": "Hello."}])]
@@ -231,7 +237,8 @@ def test_users_are_told_apart_by_their_names_if_there_are_several() -> None:
         ),
         (called(1), "messages[1].tool_calls[0]"),
         ({"role": "assistant", "tool_calls": 0}, "messages[1].tool_calls"),
-        (called(call() | {"type": "custom"}), "messages[1].tool_calls[0].type"),
+        (called(call() | {"type": "sound"}), "messages[1].tool_calls[0].type"),
+        (called(call() | {"type": "custom"}), "messages[1].tool_calls[0].custom"),
         (called({"id": "c"}), "messages[1].tool_calls[0].function"),
         (called(call(name=None)), "messages[1].tool_calls[0].function.name"),
     ],

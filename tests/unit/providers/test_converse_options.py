@@ -108,6 +108,7 @@ def test_no_thinking_is_nothing_to_a_model_that_has_none() -> None:
         ("us.amazon.nova-lite-v1:0", 5, {"inferenceConfig": {"topK": 5}}),
         ("somebodys-own", 5, {"top_k": 5}),
         ("meta.llama3-3-70b-instruct-v1:0", -1, {}),
+        ("us.anthropic.claude-opus-4-7", 5, {}),
         ("meta.llama3-3-70b-instruct-v1:0", 0, {}),
     ],
 )

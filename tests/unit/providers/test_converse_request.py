@@ -133,6 +133,14 @@ def test_a_call_is_told_as_text_where_none_may_be_called() -> None:
     assert answered["content"][:2] == [{"text": "[Result of the tool add]"}, {"text": "2"}]
 
 
+def test_claude_thinks_as_much_as_it_likes_before_a_call_that_must_be() -> None:
+    asked: JsonObject = {"model": "anthropic.claude-opus-4-6-v1", "messages": FULL["messages"][1:2], "tools": [ADD]}
+    asked |= {"tool_choice": "required", "thinking": {"type": "adaptive"}}
+    assert to_converse(ChatRequest.model_validate(asked))["toolConfig"]["toolChoice"] == {"any": {}}
+    with pytest.raises(InvalidRequest, match="while it thinks"):
+        to_converse(ChatRequest.model_validate(asked | {"thinking": {"type": "enabled", "budget_tokens": 1024}}))
+
+
 def test_the_request_stays_as_it_was() -> None:
     request = ChatRequest.model_validate(copy.deepcopy(FULL))
     to_converse(request)

@@ -10,7 +10,8 @@ from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.answer_form import PLAIN
 from core.providers.bedrock.converse.families import family_of
-from core.providers.bedrock.converse.tools import WITHDRAWN, Offer, answer_form, called_names, offer_tools, read_tools
+from core.providers.bedrock.converse.messages import called_names
+from core.providers.bedrock.converse.tools import WITHDRAWN, Offer, answer_form, offer_tools, read_tools
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 CLAUDE_3 = "anthropic.claude-3-haiku-20240307-v1:0"
@@ -268,6 +269,7 @@ def test_what_a_family_takes_nowhere_is_left_out_of_its_tools() -> None:
         ({"tools": [ADD], "tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
         ({"tools": [ADD], "tool_choice": {"type": "function", "function": {"name": ""}}}, "tool_choice"),
         ({"tools": [ADD], "tool_choice": function("sub")}, "tool_choice"),
+        ({"tools": [ADD], "tool_choice": {"name": "add"}}, "tool_choice"),
         ({"tools": [ADD], "tool_choice": allowed("auto", "sub")}, "tool_choice"),
         ({"tools": [ADD], "tool_choice": allowed("any", "add")}, "tool_choice"),
         ({"tools": [ADD], "tool_choice": allowed("required")}, "tool_choice"),

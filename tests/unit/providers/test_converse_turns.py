@@ -186,6 +186,21 @@ def test_a_result_without_an_id_is_of_the_first_call_that_has_none_yet() -> None
     assert said[-1] == "u: c1=1 | c2=2"
 
 
+def test_results_of_one_id_are_of_its_calls_in_their_order() -> None:
+    said = raw(HI, called(call("c1"), call("c1", "g")), result("c1", "1"), result("c1", "2"))
+    assert [short(block).rpartition("=")[2] for block in said[2]["content"]] == ["1", "2"]
+    blank = turns(HI, called(call(""), call("c2")), result("c9", "1"), result("c2", "2"))
+    assert [block.rpartition("=")[2] for block in blank[2].split(" | ")] == ["1", "2"]
+    text = turns(HI, called(call("c1", "old"), call("c2")), result(None, "1"), result(None, "2"), tools=TOOLS)
+    assert text[2].endswith("c2=2")
+
+
+def test_a_tool_that_is_not_told_has_its_result_where_it_was() -> None:
+    asked: JsonObject = {"tools": TOOLS, "tool_choice": "required"}
+    body = sent(HI, called(call("c1", "old"), call("c2")), result(None, "1"), result(None, "2"), **asked)
+    assert [short(block) for block in body["messages"][2]["content"]] == ["c2=2", "[Result of the tool old]", "1"]
+
+
 def test_names_are_aliased_in_the_conversation_as_in_the_tools() -> None:
     tools = [{"type": "function", "function": {"name": "files.read"}}]
     body = sent(HI, called(call(name="files.read")), result(), tools=tools)
@@ -238,6 +253,8 @@ def test_nothing_stands_beside_a_result_where_a_model_refuses_it(model: str) -> 
 def test_a_document_beside_a_result_is_shown_to_claude_in_a_turn_of_its_own() -> None:
     messages = [HI, called(call()), result(), {"role": "user", "content": [IMAGE, FILE]}]
     assert turns(*messages) == ["u: hi", "a: f#c1", "u: c1=ok | image", f"a: {HEARD}", f"u: document | {DOCUMENT}"]
+    worded = {"role": "user", "content": [IMAGE, FILE, {"type": "text", "text": "this"}]}
+    assert turns(worded) == ["u: image | document | this"]
     assert turns(*messages, model=NOVA)[2:] == [f"u: c1=ok | image | document | {DOCUMENT}"]
 
 
@@ -299,6 +316,13 @@ def test_no_answer_goes_on_after_a_thought_alone() -> None:
 def test_a_call_in_both_forms_is_one() -> None:
     both = called(call()) | {"function_call": {"name": "f", "arguments": "{}"}}
     assert turns(HI, both, result()) == ["u: hi", "a: f#c1", "u: c1=ok"]
+
+
+def test_a_call_of_a_custom_tool_is_one_with_its_text() -> None:
+    custom = {"id": "c1", "type": "custom", "custom": {"name": "f", "input": "ls"}}
+    _, use, _ = raw(HI, called(custom), result())
+    assert use["content"] == [{"toolUse": {"toolUseId": "c1", "name": "f", "input": {"input": "ls"}}}]
+    assert turns(HI, called(custom | {"custom": {"name": "old", "input": "ls"}}))[1] == "a: old#c1"
 
 
 def test_an_answer_goes_on_only_where_the_assistant_spoke_last() -> None:

@@ -1,17 +1,16 @@
 """How an answer's calls are told to the caller who asked for it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from core.frame.types import JsonObject
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerForm:
+class AnswerForm(NamedTuple):
     """The calls that are told, under which names, and in which form."""
 
-    names: Mapping[str, str] = field(default_factory=dict[str, str])  # the callers', by Bedrock's, where they differ
+    names: Mapping[str, str] = MappingProxyType({})  # the callers', by Bedrock's, where they differ
     withheld: frozenset[str] = frozenset()  # Bedrock's names of tools that were not offered
     most: int | None = None
     older: bool = False  # one `function_call`, which OpenAI had before `tool_calls`

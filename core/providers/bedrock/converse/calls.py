@@ -1,6 +1,6 @@
 """Tool calls and their results as Bedrock wants them: each call answered in the next turn, under an id of its own. Pure.
 
-Source: https://docs.aws.amazon.com/bedrock/latest/userguide/tool-use.html.
+Imported with the first conversation that has any. Source: https://docs.aws.amazon.com/bedrock/latest/userguide/tool-use.html.
 """
 
 from collections import deque

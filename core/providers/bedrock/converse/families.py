@@ -10,12 +10,12 @@ https://github.com/BerriAI/litellm/pull/34347 (one call at a time).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from copy import replace
 from enum import Enum
 from functools import lru_cache
 from itertools import takewhile
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from core.providers.bedrock.converse.aliases import NAME
 
@@ -46,8 +46,7 @@ class Thinks(Enum):
     OPENAI_NESTED = "openai-nested"  # reasoning.effort
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """What its models take. The defaults are those of a model that nothing is known of.
 
     They forbid what can be said otherwise at no loss where many models refuse it, and nothing else.

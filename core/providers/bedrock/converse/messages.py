@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Mess
 Bedrock takes: `calls` answers their calls, `turns` holds them to the rules of the model.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from core.frame.types import JsonObject
@@ -47,6 +47,27 @@ def read_messages(messages: Sequence[JsonObject]) -> tuple[list[JsonObject], lis
     if not HOLDS_DOCUMENTS.isdisjoint(kinds):
         tell_apart(_documents([block for turn in turns for block in turn["content"]]))
     return system, turns, kinds
+
+
+def called_names(messages: Iterable[JsonObject]) -> list[str]:
+    """The tools that a conversation's messages call, each as often as they do."""
+    names: list[str] = []
+    for message in messages:
+        if message.get("tool_calls") or message.get("function_call"):
+            match message:
+                case {"tool_calls": [_, *_] as calls}:
+                    names += [_called(call) for call in calls]
+                case _:
+                    names.append(_called({"function": message.get("function_call")}))
+    return [name for name in names if name]
+
+
+def _called(call: Any) -> str:  # noqa: ANN401 - whatever a caller sent
+    match call:
+        case {"function": {"name": str(name)}} | {"type": "custom", "custom": {"name": str(name)}}:
+            return name
+        case _:
+            return ""
 
 
 def _tell_users_apart(speakers: Sequence[tuple[JsonObject, list[JsonObject]]]) -> None:
@@ -140,12 +161,13 @@ def _thinking(block: JsonObject, path: str) -> list[JsonObject]:
 
 
 def _call(call: JsonObject, path: str) -> JsonObject:
-    if (call.get("type") or "function") != "function":
-        raise invalid_field(f"{path}.type", "must be function.")
+    kind = call.get("type") or "function"
+    if kind not in ("function", "custom"):
+        raise invalid_field(f"{path}.type", "must be function or custom.")
     call_id = call.get("id")
     if call_id is not None and not isinstance(call_id, str):
         raise invalid_field(f"{path}.id", "must be a string.")
-    return _use(call.get("function"), f"{path}.function", call_id or "")
+    return _use(call.get(kind), f"{path}.{kind}", call_id or "")
 
 
 def _function_call(message: JsonObject, path: str) -> list[JsonObject]:
@@ -156,7 +178,8 @@ def _function_call(message: JsonObject, path: str) -> list[JsonObject]:
 def _use(function: Any, path: str, call_id: str) -> JsonObject:  # noqa: ANN401 - whatever a caller sent
     function = object_at(function, path)
     name = text_at(function.get("name"), f"{path}.name")
-    return {"toolUse": {"toolUseId": call_id, "name": name, "input": _input(function.get("arguments"))}}
+    arguments = {"input": function["input"]} if "input" in function else _input(function.get("arguments"))
+    return {"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}}
 
 
 def _input(arguments: Any) -> JsonObject:  # noqa: ANN401 - whatever a caller sent, which a model wrote

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.families import Family, Thinks
+from core.providers.bedrock.converse.families import Family, Sampling, Thinks
 from core.providers.http.fields import invalid_field, object_at, text_at
 
 # Translated here, in `sampling`, `output_format` or `thinking`; what is about tools is taken out before.
@@ -108,8 +108,8 @@ NO_EQUIVALENT: Final[Mapping[str, Sequence[object]]] = {
     "use_beam_search": (False,),
 }
 TIERS: Final = {"flex": "flex", "priority": "priority"}  # the others of OpenAI's are its own, or the usual one
-METADATA_KEY: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
-METADATA_VALUE: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
+METADATA_KEY: Final = r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}"
+METADATA_VALUE: Final = r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}"
 MOST_METADATA: Final = 16
 NO_TOP_K: Final = (0, -1)  # all tokens, as vLLM and others have it
 ANTHROPIC: Final = frozenset({Thinks.EFFORT, Thinks.BUDGET, Thinks.ADAPTIVE})
@@ -147,7 +147,7 @@ def to_request_metadata(metadata: Any) -> JsonObject:  # noqa: ANN401 - whatever
     fitting = {
         key: value
         for key, value in object_at(metadata, "metadata").items()
-        if isinstance(value, str) and METADATA_KEY.fullmatch(key) and METADATA_VALUE.fullmatch(value)
+        if isinstance(value, str) and re.fullmatch(METADATA_KEY, key) and re.fullmatch(METADATA_VALUE, value)
     }
     return fitting if len(fitting) <= MOST_METADATA else {}
 
@@ -162,8 +162,8 @@ def to_model_fields(options: Mapping[str, Any], family: Family) -> JsonObject:
 
 
 def to_top_k(value: object, family: Family) -> JsonObject:
-    """Where the model has it among its own fields."""
-    if value in NO_TOP_K:
+    """Where the model has it among its own fields; nothing to one that draws its own way, as of temperature."""
+    if value in NO_TOP_K or family.sampling is Sampling.NONE:
         return {}
     if family.top_k is None:
         raise invalid_field("top_k", "Bedrock has none for this model; leave it out.")

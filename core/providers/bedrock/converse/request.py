@@ -1,15 +1,14 @@
 """An OpenAI chat request as the body of Bedrock's Converse and ConverseStream. Pure: no I/O, no SDK."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
-from core.providers.bedrock.converse.calls import pair_calls
 from core.providers.bedrock.converse.families import Family, family_of
-from core.providers.bedrock.converse.messages import read_messages
+from core.providers.bedrock.converse.messages import called_names, read_messages
 from core.providers.bedrock.converse.options import (
     refuse_fields_without_equivalent,
     to_guardrail_config,
@@ -19,24 +18,17 @@ from core.providers.bedrock.converse.options import (
     to_top_k,
 )
 from core.providers.bedrock.converse.sampling import read_stops, to_inference_config
-from core.providers.bedrock.converse.tools import (
-    FIELDS,
-    FORCED,
-    NOTHING,
-    Offer,
-    answer_form,
-    called_names,
-    offer_tools,
-    read_tools,
-)
 from core.providers.bedrock.converse.turns import keep_rules, with_instructions, without_refused
 
 if TYPE_CHECKING:
     from core.providers.bedrock.converse.answer_text import AnswerText
     from core.providers.bedrock.converse.thinking import Thinking
+    from core.providers.bedrock.converse.tools import Offer
 
+TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
 TEXT: Final = {"text"}
 STREAM_MODE: Final = "streamProcessingMode"
+CALLS: Final = frozenset({"toolUse", "toolResult"})
 HEARD: Final = frozenset({"audio", "video"})
 
 
@@ -54,24 +46,21 @@ def to_converse(request: ChatRequest) -> JsonObject:
     fields = to_model_fields(options, family) if options else {}
     instructions, text_format = _format(options, family) if "response_format" in options else ([], {})
     system, turns, kinds = read_messages([*request.messages, *instructions])
-    offer, must_call = NOTHING, False
-    if tool_options:
-        asked = read_tools(tool_options)
-        must_call = asked.choice in FORCED
-        offer = offer_tools(asked, called_names(request.messages), family, thinking=_has_budget(fields))
+    offer = _offer(tool_options, request.messages, family, fields) if tool_options else None
     if kinds != TEXT:
-        turns = _fit_turns(request, turns, kinds, offer, family)
+        turns = _fit_turns(request, turns, kinds, {} if offer is None else offer.names, family)
     if system and not family.system:
         system, turns = [], with_instructions(turns, system)
     body: dict[str, Any] = {
         "messages": keep_rules(turns, kinds, family, goes_on=request.messages[-1].get("role") == "assistant"),
         "system": system if "system" in family.cache_points else [block for block in system if "text" in block],
-        "toolConfig": offer.config,
-        "additionalModelRequestFields": offer.fields,
+        "toolConfig": {} if offer is None else offer.config,
+        "additionalModelRequestFields": {} if offer is None else offer.fields,
     }
     if options:
+        must_call = offer is not None and offer.must_call
         thoughts = _think(options, family, turns, must_call=must_call) if "reasoning_effort" in options else None
-        body |= _how_to_answer(options, family, offer.fields | fields, thoughts)
+        body |= _how_to_answer(options, family, body["additionalModelRequestFields"] | fields, thoughts)
         body["guardrailConfig"] = to_guardrail_config(options, stream=bool(request.stream))
         body["serviceTier"] = to_service_tier(options, family)
         body["requestMetadata"] = to_request_metadata(options.get("metadata", {}))
@@ -82,8 +71,10 @@ def to_converse(request: ChatRequest) -> JsonObject:
 def to_answer_form(request: ChatRequest) -> AnswerForm:
     """How the calls in the answer to a request are told; of one that `to_converse` took."""
     called = called_names(request.messages)
-    if not called and FIELDS.isdisjoint(request.model_extra or ()):
+    if not called and TOOLS.isdisjoint(request.model_extra or ()):
         return PLAIN
+    from core.providers.bedrock.converse.tools import answer_form, read_tools
+
     options, tool_options = _options(request)
     family = family_of(request.model)
     return answer_form(read_tools(tool_options), called, family, thinking=_has_budget(to_model_fields(options, family)))
@@ -122,13 +113,19 @@ def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
             options.setdefault("reasoning_effort", effort)
         case _:
             pass
-    if FIELDS.isdisjoint(options):
+    if TOOLS.isdisjoint(options):
         return options, {}
-    return options, {name: options.pop(name) for name in FIELDS & options.keys()}
+    return options, {name: options.pop(name) for name in TOOLS & options.keys()}
+
+
+def _offer(options: JsonObject, messages: Sequence[JsonObject], family: Family, fields: JsonObject) -> "Offer":
+    from core.providers.bedrock.converse.tools import offer_tools, read_tools
+
+    return offer_tools(read_tools(options), called_names(messages), family, thinking=_has_budget(fields))
 
 
 def _fit_turns(
-    request: ChatRequest, turns: list[JsonObject], kinds: set[str], offer: Offer, family: Family
+    request: ChatRequest, turns: list[JsonObject], kinds: set[str], names: Mapping[str, str], family: Family
 ) -> list[JsonObject]:
     """The turns with what the family takes of them; raises InvalidRequest for audio and video that it does not."""
     if not HEARD.isdisjoint(kinds):
@@ -136,7 +133,11 @@ def _fit_turns(
 
         refuse_unheard(request.messages, family)
     turns = without_refused(turns, kinds, family)
-    return pair_calls(turns, offer.names, family) if "toolUse" in kinds or "toolResult" in kinds else turns
+    if CALLS.isdisjoint(kinds):
+        return turns
+    from core.providers.bedrock.converse.calls import pair_calls
+
+    return pair_calls(turns, names, family)
 
 
 def _format(options: JsonObject, family: Family) -> tuple[list[JsonObject], JsonObject]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
-from core.providers.bedrock.converse.reply import finish_reason_of, redacted_thinking, shape_failure, tier_of, usage_of
+from core.providers.bedrock.converse.reply import (
+    finish_reason_of,
+    redacted_thinking,
+    shape_failure,
+    tier_of,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from core.providers.bedrock.converse.answer_text import AnswerText
@@ -178,7 +184,8 @@ def events_of(reply: JsonObject) -> list[JsonObject]:
             events = [event for index, block in enumerate(blocks) for event in _block_events(index, block)]
         case _:
             raise shape_failure("no message")
-    end = [{"messageStop": {"stopReason": reply.get("stopReason")}}, {"metadata": {"usage": reply.get("usage")}}]
+    metadata: JsonObject = {name: reply[name] for name in ("usage", "serviceTier") if name in reply}
+    end: list[JsonObject] = [{"messageStop": {"stopReason": reply.get("stopReason")}}, {"metadata": metadata}]
     return [{"messageStart": {"role": "assistant"}}, *events, *end]
 
 

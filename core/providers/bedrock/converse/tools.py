@@ -2,9 +2,10 @@
 
 Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolConfiguration.html,
 https://platform.openai.com/docs/api-reference/chat/create. `functions` and `function_call` are the older form of the same.
+Imported with the first request that has any.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +17,6 @@ from core.providers.bedrock.converse.families import Family
 from core.providers.bedrock.converse.schemas import OPEN, to_input_schema
 from core.providers.http.fields import invalid_field, object_at, objects_at, text_at
 
-FIELDS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
 FORCED: Final = frozenset({"required", "named"})
 WITHDRAWN: Final = "Not available any more. Do not call it."
 
@@ -49,9 +49,7 @@ class Offer:
     config: JsonObject = field(default_factory=dict[str, Any])
     fields: JsonObject = field(default_factory=dict[str, Any])  # of the model's own
     names: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-NOTHING: Final = Offer()
+    must_call: bool = False
 
 
 def read_tools(options: JsonObject) -> Asked:
@@ -76,27 +74,6 @@ def read_tools(options: JsonObject) -> Asked:
     return Asked(offered, choice, named, path, one=older or not one)
 
 
-def called_names(messages: Iterable[JsonObject]) -> list[str]:
-    """The tools that a conversation's messages call, each as often as they do."""
-    names: list[str] = []
-    for message in messages:
-        if message.get("tool_calls") or message.get("function_call"):
-            match message:
-                case {"tool_calls": [_, *_] as calls}:
-                    names += [_called(call) for call in calls]
-                case _:
-                    names.append(_called({"function": message.get("function_call")}))
-    return [name for name in names if name]
-
-
-def _called(call: Any) -> str:  # noqa: ANN401 - whatever a caller sent
-    match call:
-        case {"function": {"name": str(name)}}:
-            return name
-        case _:
-            return ""
-
-
 def offer_tools(asked: Asked, called: Collection[str], family: Family, *, thinking: bool) -> Offer:
     """What of it the family can do; `called` are the tools that the conversation calls.
 
@@ -107,7 +84,7 @@ def offer_tools(asked: Asked, called: Collection[str], family: Family, *, thinki
         InvalidRequest: the model takes no tools, or cannot be made to call one.
     """
     if not asked.functions:
-        return NOTHING
+        return Offer()
     if not family.tools:
         raise invalid_field(_tools_path(asked), "this model takes no tools.")
     functions, names, forced = _offered(asked, called, family, thinking=thinking)
@@ -116,14 +93,14 @@ def offer_tools(asked: Asked, called: Collection[str], family: Family, *, thinki
     config: JsonObject = {"tools": blocks}
     fields: JsonObject = {}
     if forced:
-        target = {"name": names[asked.named or next(iter(functions))]} if forced == "tool" else {}
+        target = {"name": names[asked.named]} if asked.named is not None and forced == "tool" else {}
         config["toolChoice"] = {forced: target}
     elif asked.one and family.one_call:
         # Converse has nothing for it, and refuses it beside a forced choice: https://github.com/BerriAI/litellm/issues/36536.
         fields["tool_choice"] = {"type": "auto", "disable_parallel_tool_use": True}
     elif asked.choice == "auto" and "auto" in family.choices:
         config["toolChoice"] = {"auto": {}}
-    return Offer(config, fields, names)
+    return Offer(config, fields, names, must_call=bool(forced))
 
 
 def answer_form(asked: Asked, called: Collection[str], family: Family, *, thinking: bool) -> AnswerForm:
@@ -156,9 +133,7 @@ def _force(asked: Asked, family: Family, *, thinking: bool) -> str:
         raise invalid_field(
             asked.path, "this model cannot be made to call a tool while it thinks: choose auto, or leave thinking out."
         )
-    single = asked.named is not None or len(asked.functions) == 1
-    words = ("tool", "any") if asked.named is not None else ("any", "tool") if single else ("any",)
-    for word in words:
+    for word in ("any",) if asked.named is None else ("tool", "any"):
         if word in family.choices:
             return word
     raise invalid_field(asked.path, "this model cannot be made to call a tool: choose auto or none.")
