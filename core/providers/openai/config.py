@@ -46,7 +46,8 @@ def _refuse_endpoint(url: str | None) -> str | None:
     )
 
 
-ApiUrl = Annotated[UpstreamUrl | None, AfterValidator(_refuse_endpoint), USER]
+type ApiUrl = Annotated[UpstreamUrl | None, AfterValidator(_refuse_endpoint)]
+"""Where an API is, without the path of one of its endpoints."""
 
 
 class Settings(RemoteConfig):
@@ -133,7 +134,7 @@ def _either(names: tuple[str, ...]) -> str:
 def config_of(provider_type: str) -> type[Settings]:
     """The Config of a provider type that is a row of the table."""
     row = ROWS[provider_type]
-    fields: dict[str, Any] = dict.fromkeys(row.urls, (ApiUrl, None))
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[ApiUrl, USER], None))
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}

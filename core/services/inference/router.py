@@ -131,7 +131,7 @@ class InferenceRouter:
             raise
         finally:
             meter.charge(self._call, ending)
-            with waiting, acting:
+            with acting:
                 await chunks.aclose()
 
 
