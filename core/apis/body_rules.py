@@ -10,7 +10,6 @@ https://docs.vllm.ai/en/stable/serving/openai_compatible_server/.
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from core.apis.bounds import read_whole
 from core.apis.values import (
     MISSING,
     MOST_SHOWN,
@@ -87,10 +86,10 @@ def check_embeddings(texts: object, fields: Mapping[str, Any] | None) -> None:
         _check_fields(fields, EMBEDDINGS_RULES)
 
 
-def _check_fields(fields: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+def _check_fields(fields: Mapping[str, Any], rules: Mapping[str, Rule], path: str = "") -> None:
     for name, value in fields.items():
         if value is not None and (rule := rules.get(name)) is not None:
-            rule(value, name)
+            rule(value, path + name)
 
 
 def _check_texts(value: object, path: str) -> None:
@@ -187,7 +186,8 @@ def _check_choice(choice: object, tools: list[JsonObject] | None) -> None:
         _check_named_choice(cast("JsonObject", choice), tools or [], path)
     else:
         check_choice_word(choice, path)
-    if tools is None and choice != "none":  # vLLM, too, takes "none" for what goes without saying
+    # vLLM, too, takes "none" for what goes without saying; some clients send an empty list whenever they have no tools.
+    if choice != "none" and not (tools or (choice == "auto" and tools == [])):
         raise InvalidRequest(f"{path}: is only allowed where `tools` are given.", param=path)
 
 
@@ -208,10 +208,18 @@ def _check_format(value: object, path: str) -> None:
     fields = cast("JsonObject", value)
     kind = fields.get("type", MISSING)
     check_format_type(kind, f"{path}.type")
-    # Together has the schema right here, and TGI its value.
-    schemas = [fields.get(name) for name in ("json_schema", "schema", "value")]
-    if kind == "json_schema" and not any(isinstance(schema, dict) for schema in schemas):
-        raise fault(f"{path}.json_schema", "an object with a name and a schema", fields.get("json_schema", MISSING))
+    if kind == "json_schema":
+        _check_schema(fields, f"{path}.json_schema")
+
+
+def _check_schema(fields: JsonObject, path: str) -> None:
+    named = fields.get("json_schema", MISSING)
+    if not isinstance(named, dict):
+        # Together has the schema right here, and TGI its value.
+        if not any(isinstance(fields.get(name), dict) for name in ("schema", "value")):
+            raise fault(path, "an object with a name and a schema", named)
+        return
+    _check_fields(cast("JsonObject", named), SCHEMA_RULES, f"{path}.")
 
 
 def _check_stop(value: object, path: str) -> None:
@@ -229,10 +237,11 @@ def _check_biases(value: object, path: str) -> None:
 
 
 def _check_logprobs(value: object, path: str) -> None:
-    if not isinstance(value, bool) and read_whole(value) is None:  # Together takes how many
+    if not isinstance(value, bool) and value not in (0, 1):  # Together takes how many
         raise fault(path, "true or false", value)
 
 
+SCHEMA_RULES: Final[dict[str, Rule]] = {"name": check_text, "schema": check_object, "strict": check_flag}
 _GENERATION: Final[dict[str, Rule]] = {
     "best_of": whole(1),
     "echo": check_flag,

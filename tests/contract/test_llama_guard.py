@@ -240,6 +240,9 @@ async def test_a_guard_that_several_shields_stand_for_is_told_with_their_names(w
         ({"input": []}, 400, "input"),
         ({"input": ["a"] * 33}, 400, "input"),
         ({"input": [5]}, 400, "input"),
+        ({"input": [{"type": "text", "text": "a"}, {"type": "audio"}]}, 400, "input[1]"),
+        ({"input": [{"type": "text"}]}, 400, "input[0].text"),
+        ({"input": ["a", {"type": "audio"}]}, 400, "input"),
         ({"input": "a", "model": "none"}, 404, "model"),
         ({}, 400, "input"),
     ],
@@ -247,6 +250,7 @@ async def test_a_guard_that_several_shields_stand_for_is_told_with_their_names(w
 async def test_a_moderation_that_cannot_be_is_refused(
     world: World, body: dict[str, Any], code: int, param: str
 ) -> None:
+    world.says("safe")
     found = await world.client.post("/v1/moderations", json=body)
     assert (found.status_code, found.json()["error"]["param"]) == (code, param)
 

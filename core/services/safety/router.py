@@ -67,7 +67,10 @@ class SafetyRouter:
             raise InvalidRequest(f"input must have 1 to {MOST_INPUTS} entries.", param="input")
         contents = [entries] if is_parts(entries) else [_content(entry) for entry in entries]
         conversations = [[{"role": "user", "content": content}] for content in contents]
-        judged = await self._judge(shield, conversations, {}, _run_by_category)
+        try:
+            judged = await self._judge(shield, conversations, {}, _run_by_category)
+        except InvalidRequest as refused:
+            raise _refused_input(refused, is_whole=len(contents) == 1) from None
         results = [build_result(*findings, content) for findings, content in zip(judged, contents, strict=True)]
         return {"id": f"modr-{uuid4().hex}", "model": request.model or shield.identifier, "results": results}
 
@@ -202,6 +205,15 @@ async def _verdict(
         message = f"Shield `{shield.identifier}` cannot judge content of the kind `{obstacle.kind[:MOST_QUOTED]}`."
         raise InvalidRequest(message, param=obstacle.path)
     return None, list(categories)
+
+
+def _refused_input(refused: InvalidRequest, *, is_whole: bool) -> InvalidRequest:
+    """The refusal by the field that the caller wrote; of several inputs that is not told which."""
+    path, param = "messages[0].content", refused.param or ""
+    if not param.startswith(path):
+        return refused
+    field = "input" + (param.removeprefix(path) if is_whole else "")
+    return InvalidRequest(refused.message.replace(param, field), param=field)
 
 
 def _content(part: Any) -> Any:  # noqa: ANN401 - a text, or one of OpenAI's multi-modal parts
