@@ -15,7 +15,8 @@ class Configuration:
     """One registered version, whole. `created` is in Unix seconds; the versions 1, 2, 3, ... are in total order.
 
     `overlay` is `{api: {provider_id: {"provider_type": str, "config": {...}, "registered": bool}}}`: what lies over the
-    run config's providers. `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`.
+    run config's providers. `owner` is whoever registered it, as `{"principal": id, "attributes": {category: [names]}}`,
+    with the `label` of an API key.
     """
 
     version: int

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from core.apis import bounds
 from core.apis.additions import Addition
+from core.errors import InvalidRequest
 from core.frame.resources import Offer
 from core.frame.types import Health, JsonObject, JsonStream, Wire
 
@@ -17,6 +18,23 @@ type ModelType = Literal["llm", "embedding", "rerank"]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 MOST_PROMPTS: Final = 128  # in one request
 MOST_INPUTS: Final = 2048  # as OpenAI takes
+OTHER_MODELS: Final = frozenset(
+    {"models", "fallbacks"}
+)  # with which gateways, as OpenRouter and LiteLLM, choose another
+DECISIVE: Final = OTHER_MODELS | bounds.NUMBERS | {"model", "stream", "stream_options"}
+
+
+def check_names(fields: Mapping[str, Any] | None) -> None:
+    """Raises InvalidRequest where a server would read what was not judged: another model, or a bound that nobody counted.
+
+    Servers in Go, as Ollama, take `Model` for `model`, and of the two the last.
+    """
+    for name in fields or ():
+        exact = name.casefold()
+        if exact in OTHER_MODELS:
+            raise InvalidRequest(f"{name}: a request is for one model; for failover, give that `targets`.", param=name)
+        if exact in DECISIVE and exact != name:
+            raise InvalidRequest(f"{name}: write `{exact}`; some servers take the one for the other.", param=name)
 
 
 class GenerationRequest(Wire):
@@ -42,6 +60,7 @@ class ChatRequest(GenerationRequest):
 
     @model_validator(mode="after")
     def _normalize(self) -> Self:
+        check_names(self.__pydantic_extra__)
         bounds.normalize_bounds(self.__pydantic_extra__)
         return self
 
@@ -60,6 +79,7 @@ class CompletionRequest(GenerationRequest):
 
     @model_validator(mode="after")
     def _normalize(self) -> Self:
+        check_names(self.__pydantic_extra__)
         bounds.normalize_bounds(self.__pydantic_extra__)
         bounds.check_parts(self.prompt, MOST_PROMPTS, "prompt")
         return self
@@ -89,6 +109,7 @@ class EmbeddingsRequest(Wire):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        check_names(self.__pydantic_extra__)
         bounds.check_parts(self.input, MOST_INPUTS, "input")
         return self
 

@@ -1,6 +1,7 @@
 """api_key: keys made by `llambda keys create`, whose salted hashes are in the registry."""
 
 from collections.abc import Callable
+from dataclasses import replace
 import logging
 import time
 from typing import Final
@@ -40,7 +41,7 @@ class ApiKeyVerifier:
         return Fit.NO if key_format.parse(token) is None else Fit.MINE
 
     async def verify(self, incoming: Incoming) -> Principal:
-        """The principal has the key's id and roles.
+        """The principal has the key's id and roles, and its name as label.
 
         Raises:
             Unauthenticated: unknown, revoked or wrong, which all look the same; or expired.
@@ -55,7 +56,7 @@ class ApiKeyVerifier:
         if key.is_past(now):
             raise Unauthenticated(EXPIRED)
         await self._note_use(id_, key, now)
-        return make_principal(id_, {"roles": key.roles}, "api_key")
+        return replace(make_principal(id_, {"roles": key.roles}, "api_key"), label=key.name)
 
     async def _read_registry(self, id_: str) -> Resource | None:
         try:

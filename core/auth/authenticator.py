@@ -55,6 +55,7 @@ class Authenticator:
         raise max(failures, key=lambda failure: failure.status)
 
     async def close(self) -> None:
+        await self._services.closing.aclose()
         await self._services.http.close()
 
     def _fitting(self, token: str) -> list[Verifier]:

@@ -53,6 +53,7 @@ def connect(config: Config, services: Services) -> Verifier:
     issuer = config.issued_by()
     source = keys_from_url(Endpoint(services.http), config.jwks_uri or f"{issuer}/.well-known/jwks.json")
     keys = KeySet(source, recheck=config.key_recheck_period)
+    services.closing.push_async_callback(keys.close)
     return JwtVerifier(keys, partial(_accept, config), issuer=issuer, algorithms=("RS256",))
 
 

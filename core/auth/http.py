@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from core.errors import AuthUnavailable
 from core.platform.bounded import AnswerTooLarge, read_up_to
 from core.platform.json_reader import read_json
+from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Http:
 def _open_session(_: str) -> "ClientSession":
     from aiohttp import ClientSession, DummyCookieJar
 
-    return ClientSession(cookie_jar=DummyCookieJar())
+    return ClientSession(connector=connector_class()(), cookie_jar=DummyCookieJar())
 
 
 def _parse(content: bytes) -> object:

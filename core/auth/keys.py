@@ -100,6 +100,10 @@ class KeySet:
             raise Unauthenticated("The token's algorithm (alg) does not fit its key (kid).")
         return fitting
 
+    async def close(self) -> None:
+        """End the asking that is under way; a later one raises ServerStopping."""
+        await self._keys.close()
+
     async def _look_again(self, *, fresh: bool) -> Sequence[Key]:
         """What the issuer publishes now, if it was not asked for an unknown kid within PAUSE, else nothing.
 

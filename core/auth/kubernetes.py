@@ -66,6 +66,7 @@ def connect(config: Config, services: Services) -> Verifier:
     from core.auth.keys import KeySet
 
     keys = KeySet(keys_from_discovery(endpoint, config.api_server_url), recheck=config.key_recheck_period)
+    services.closing.push_async_callback(keys.close)
     return JwtVerifier(keys, partial(_accept, config), issuer=config.issuer)
 
 

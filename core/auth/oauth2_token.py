@@ -106,6 +106,7 @@ def _connect_keys(config: Config, jwks: Jwks, services: Services) -> Verifier:
     token = jwks.token.get_secret_value() if jwks.token is not None else None
     source = keys_from_url if has_path(jwks.uri) else keys_from_discovery
     keys = KeySet(source(endpoint, jwks.uri, token), recheck=jwks.key_recheck_period)
+    services.closing.push_async_callback(keys.close)
     return JwtVerifier(keys, partial(_accept, config, jwks.uri), issuer=config.issuer)
 
 

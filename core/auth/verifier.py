@@ -1,6 +1,7 @@
 """The port of an auth provider: a token in, a principal out. Adapters match by shape."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -55,10 +56,14 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What auth providers share: HTTP to issuers and endpoints, and the registry, where API keys lie."""
+    """What auth providers share: HTTP to issuers and endpoints, and the registry, where API keys lie.
+
+    `closing` ends what they do for more than one caller, before HTTP closes.
+    """
 
     http: Http
     registry: RegistryStore
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
 def make_principal(

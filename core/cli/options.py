@@ -59,6 +59,15 @@ class ConfigName(click.ParamType[str]):
 
 
 config_argument: Final[Decorator] = click.argument("config", metavar="CONFIG", type=ConfigName(), help=CONFIG_HELP)
+optional_config_argument: Final[Decorator] = click.argument(
+    "config",
+    metavar="[CONFIG]",
+    required=False,
+    type=ConfigName(),
+    envvar="LLAMBDA_CONFIG",
+    default="starter",
+    help=CONFIG_HELP,
+)
 env_option: Final[Decorator] = click.option(
     "--env",
     metavar="KEY=VALUE",

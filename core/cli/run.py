@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from core.cli import serve
-from core.cli.options import CONFIG_HELP, ConfigName, Pairs, env_option
+from core.cli.options import Pairs, env_option, optional_config_argument
 from core.cli.unused import unused_options
 
 UNUSED: Final = {"--image-name": "NAME", "--image-type": "TYPE", "--enable-ui": "", "--disable-ipv6": ""}
@@ -19,15 +19,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument(
-    "config",
-    metavar="[CONFIG]",
-    required=False,
-    type=ConfigName(),
-    envvar="LLAMBDA_CONFIG",
-    default="starter",
-    help=CONFIG_HELP,
-)
+@optional_config_argument
 @click.option(
     "--port",
     metavar="N",

@@ -10,7 +10,7 @@ import click
 
 from core.auth.urls import LOOPBACK
 from core.cli.logs import apply_logging, start_logging
-from core.cli.options import Pairs, config_argument, env_option, load_valid_config
+from core.cli.options import Pairs, env_option, load_valid_config, optional_config_argument
 from core.platform import environment
 
 if TYPE_CHECKING:
@@ -35,14 +35,17 @@ def port_number(text: str) -> int:
 
 
 @click.command(epilog=EXAMPLES)
-@config_argument
+@optional_config_argument
 @click.option(
     "--port", metavar="N", type=port_number, help="Listen here instead of on the run config's port (0: a free one)."
 )
 @click.option("--host", metavar="ADDRESS", help="Listen on this address (default 127.0.0.1; 0.0.0.0: every network).")
 @env_option
 def command(config: str, env: Pairs, port: int | None, host: str | None) -> None:
-    """Serve a run config or a distribution on this machine, until Ctrl-C."""
+    """Serve a run config or a distribution on this machine, until Ctrl-C.
+
+    Without CONFIG it serves the file that LLAMBDA_CONFIG names, or else `starter`.
+    """
     run(config, env, port=port, host=host)
 
 

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 TEXT: Final = "tag:yaml.org,2002:str"
 TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+MAPPING: Final = "tag:yaml.org,2002:map"
 MERGE: Final = "tag:yaml.org,2002:merge"
+MOST_VALUES: Final = 100_000  # with every alias written out: a page of aliases of aliases stands for billions
+OF_AN_ENTRY: Final = frozenset({"provider_id", "provider_type", "config"})
+UNINDENTED: Final = (
+    "the file has lost its indentation: `{key}` belongs within `providers`, and stands at the left margin on line {line}; "
+    "copy the file from where its lines are still indented"
+)
 
 
 def read(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -58,14 +65,44 @@ def _yaml(text: str) -> tuple[Any, list[Problem]]:
         # Disallowed characters are found by the constructor already, hence within the try.
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        problems = [] if node is None else list(_odd_keys(node, "", set()))
-        return (None if node is None else loader.construct_document(node)), problems  # pyright: ignore[reportUnknownMemberType]  # untyped in the stubs
+        if node is None:
+            return None, []
+        flaw = _flaw(node)
+        if flaw is not None:
+            return None, [Problem("", flaw)]
+        problems = list(_odd_keys(node, "", set()))
+        return loader.construct_document(node), problems  # pyright: ignore[reportUnknownMemberType]  # untyped in the stubs
     except yaml.MarkedYAMLError as failure:
         mark = failure.problem_mark
         position = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         return None, [Problem("", f"not valid YAML{position}: {failure.problem or failure.context}")]
     except yaml.YAMLError as failure:
         return None, [Problem("", f"not valid YAML: {' '.join(str(failure).split())}")]
+
+
+def _flaw(node: "Node") -> str | None:
+    """Why nothing of the document can be read, None where it can."""
+    if _size(node, {}) > MOST_VALUES:
+        return f"the document's aliases stand for more than {MOST_VALUES} values, or for themselves"
+    pairs = cast("list[tuple[Node, Node]]", node.value) if node.tag == MAPPING else []
+    margin = {str(key.value): key.start_mark.line + 1 for key, _ in reversed(pairs)}
+    misplaced = OF_AN_ENTRY & margin.keys()
+    if "providers" in margin and misplaced:
+        key = min(misplaced, key=margin.__getitem__)
+        return UNINDENTED.format(key=key, line=margin[key])
+    return None
+
+
+def _size(node: "Node", sizes: dict[int, int]) -> int:
+    """How many values `node` stands for, aliases written out; one within itself stands for too many."""
+    if isinstance(node.value, str):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_VALUES  # while it is looked into
+        parts = cast("list[Node | tuple[Node, Node]]", node.value)
+        nodes = [part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,))]
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in nodes)
+    return sizes[id(node)]
 
 
 def _odd_keys(node: "Node", path: str, seen: set[int]) -> Iterator[Problem]:

@@ -113,6 +113,11 @@ class RouteRow:
         return self.operation.request is not None or self.operation.upload is not None
 
     @property
+    def counted(self) -> bool:
+        """Whether it takes of the caller's quota; what only looks at a registry does not."""
+        return self.method != "GET" if self.operation is None else self.operation.takes_quota
+
+    @property
     def name(self) -> str:
         """The operation's name in logs and metrics: `chat_completion`, or for a registry `list_models`."""
         if self.operation is not None:

@@ -23,12 +23,13 @@ class Principal:
     """A caller whose identity was verified.
 
     `id` is unique among those that `vouched_by`, an auth provider with its issuer, vouches for; `attributes` are lists
-    of names, as `{"roles": ("admin",)}`.
+    of names, as `{"roles": ("admin",)}`. `label` is for people to read, as an API key's name; it decides nothing.
     """
 
     id: str
     attributes: Mapping[str, tuple[str, ...]]
     vouched_by: str = ""
+    label: str = field(default="", compare=False)
 
     @property
     def anonymous(self) -> bool:

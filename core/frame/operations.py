@@ -43,9 +43,10 @@ class Operation:
     A stream in `frames` "data" yields what `event` names the type of, and ends with `[DONE]`; in "events" it yields
     NamedEvents, and `failure` names the function from an error and the last event to the one that tells of it.
 
-    `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. `tokens` is there for
-    what makes tokens: it names the function from such a request to the bound that it sets itself, 0 where it sets none,
-    and below 0 what is to be reserved at least. `parts`, beside it, names the one to how many requests it counts as, for
+    `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. None is counted
+    unless it only looks: one whose quota is used up may still GET JSON. `tokens` is there for what makes tokens: it names
+    the function from such a request to the bound that it sets itself, 0 where it sets none, and below 0 what is to be
+    reserved at least. `parts`, beside it, names the one to how many requests it counts as, for
     what may hold several. What is `idempotent` heeds an Idempotency-Key.
     """
 
@@ -64,7 +65,7 @@ class Operation:
     frames: FrameStyle = "data"
     failure: str | None = None
     open: bool = False
-    counted: bool = True
+    counted: bool | None = None
     tokens: str | None = None
     parts: str | None = None
     idempotent: bool = False
@@ -73,6 +74,12 @@ class Operation:
     def success(self) -> int:
         """The status of an answer that is no failure."""
         return self.status or (NO_CONTENT if self.reply == "none" else OK)
+
+    @property
+    def takes_quota(self) -> bool:
+        """Whether it counts as a request of the caller's."""
+        looks = self.method == "GET" and self.reply == "json"
+        return not self.open and (not looks if self.counted is None else self.counted)
 
     def request_type(self) -> type[Wire] | None:
         """The body's type, imported now; None for an operation without a body."""

@@ -17,7 +17,8 @@ def session_class() -> type:
     from inspect import iscoroutinefunction
 
     from aiobotocore.httpsession import AIOHTTPSession
-    from aiohttp import TCPConnector
+
+    from core.platform.kept_connections import connector_class
 
     theirs: Any = AIOHTTPSession
 
@@ -25,7 +26,7 @@ def session_class() -> type:
         if proxy_url:
             return theirs._create_connector(session, proxy_url)
         tls = _shared_context(session._verify)
-        return TCPConnector(limit=session._max_pool_connections, ssl=tls, **session._connector_args)
+        return connector_class()(limit=session._max_pool_connections, ssl=tls, **session._connector_args)
 
     async def connect_later(session: Any, proxy_url: str | None) -> Any:
         connector = connect(session, proxy_url)

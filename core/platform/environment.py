@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 REACHABLE = "LLAMBDA_REACHABLE"
+PROVIDER_SECONDS = "LLAMBDA_PROVIDER_SECONDS"
 
 
 def environ() -> Mapping[str, str]:
@@ -21,6 +22,15 @@ def config_path() -> Path | None:
 def reachable() -> bool:
     """Whether others than this machine's users can call: on Lambda, and where `serve` was told of another address."""
     return not {"AWS_LAMBDA_FUNCTION_NAME", REACHABLE}.isdisjoint(os.environ)
+
+
+def provider_seconds() -> float:
+    """How long another package may take to be imported, and one of its providers to be made; what is no number above 0 is 10."""
+    try:
+        seconds = float(os.environ.get(PROVIDER_SECONDS, ""))
+    except ValueError:
+        return 10.0
+    return seconds if 0 < seconds < float("inf") else 10.0
 
 
 def set_variables(pairs: Mapping[str, str]) -> None:

@@ -29,6 +29,8 @@ class PerLoop[Client]:
         clients = self._clients
         if name not in clients.by_name:
             async with clients.lock:
+                if clients is not self._clients:  # they were closed while this call waited
+                    return await self.get(name)
                 if name not in clients.by_name:
                     clients.by_name[name] = await clients.stack.enter_async_context(self._connect(name))
         return clients.by_name[name]

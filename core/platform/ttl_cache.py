@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
+
+from core.errors import ServerStopping
 
 MOST: Final = 10_000  # values
 
@@ -13,7 +15,8 @@ type Read[Value] = Callable[[], Coroutine[Any, Any, Value]]
 class TtlCache[Key, Value]:
     """`seconds` count from before a read begins, so no value is older. A failure is not remembered, nor is None: nothing there.
 
-    A read is a task of its own: a caller who gives up takes the answer from nobody.
+    A read is a task of its own: a caller who gives up takes the answer from nobody. Whoever owns the cache closes it: a read
+    that outlives what it reads with would open that again, for nobody to close.
     """
 
     def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
@@ -23,6 +26,8 @@ class TtlCache[Key, Value]:
         self._most = most
         self._values: dict[Key, tuple[float, Value]] = {}
         self._reads: dict[Key, asyncio.Task[Value]] = {}
+        self._tasks: set[asyncio.Task[Value]] = set()  # of all reads under way, disowned ones too
+        self._closed = False
 
     def peek(self, key: Key) -> Value | None:
         """What is remembered, or None."""
@@ -40,13 +45,22 @@ class TtlCache[Key, Value]:
     async def refresh(self, key: Key, read: Read[Value]) -> Value:
         """What `read` returns, or the same read that is under way, whatever is remembered."""
         joined = self._under_way(key)
-        if joined is not None and (value := await asyncio.shield(joined)) is not None:
+        if joined is not None and (value := await self._join(joined)) is not None:
             return value
         # It began before this call, so it may have missed what was stored since; a later one cannot have.
         reading = self._under_way(key)
         if reading is None or reading is joined:
             reading = self._begin(key, read)
-        return await asyncio.shield(reading)
+        return await self._join(reading)
+
+    async def close(self) -> None:
+        """Forget everything and end the reads of this event loop; they, and later ones, raise ServerStopping."""
+        self._closed = True
+        self.forget_where(lambda _: True)
+        tasks = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def is_reading(self, key: Key) -> bool:
         """Whether a read is under way, which `refresh` would join."""
@@ -68,13 +82,25 @@ class TtlCache[Key, Value]:
         # Another loop's task will never be done: its loop is closed, or frozen while this one runs.
         return task if task is not None and task.get_loop() is asyncio.get_running_loop() else None
 
+    async def _join(self, reading: asyncio.Task[Value]) -> Value:
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            if self._closed and not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
+                raise ServerStopping from None
+            raise
+
     def _begin(self, key: Key, read: Read[Value]) -> asyncio.Task[Value]:
+        if self._closed:
+            raise ServerStopping
         until = self._clock() + self._seconds
         task = self._reads[key] = asyncio.create_task(read())
+        self._tasks.add(task)
         task.add_done_callback(lambda done: self._end(key, done, until))
         return task
 
     def _end(self, key: Key, task: asyncio.Task[Value], until: float) -> None:
+        self._tasks.discard(task)
         failed = task.cancelled() or task.exception() is not None  # looked at, else asyncio logs what nobody waited for
         if self._reads.get(key) is not task:
             return

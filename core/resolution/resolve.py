@@ -96,7 +96,7 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
 
 
 def _after(earlier: Stack, config: RunConfig) -> Stack:
-    return replace(earlier, config=config, surfaces={}, registries={}, instances=[])
+    return replace(earlier, config=config, surfaces={}, registries={}, kind_registries=[], instances=[])
 
 
 def _circuits(config: RunConfig) -> CircuitBreaker | None:
@@ -138,6 +138,8 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
+
+    stack.kind_registries.append(registry)
 
     def for_call(call: Call | None) -> GuardedRegistry:
         """An internal call is about what the operator's shields name: what callers register has no part in it."""

@@ -14,6 +14,7 @@ from core.resolution.instances import Instance
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.routing.registration import resource_from
+from core.routing.registry import Registry
 from core.stores.answers.port import AnswerStore
 from core.stores.connect import BLOBS, REGISTRY, Stores
 from core.stores.registry.cached import CachedRegistry
@@ -33,7 +34,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind, made over `kind_registries`. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -43,6 +44,7 @@ class Stack:
     stores: Stores
     surfaces: dict[str, SurfaceFactory] = field(default_factory=dict[str, SurfaceFactory])
     registries: dict[str, RegistryFactory] = field(default_factory=dict[str, RegistryFactory])
+    kind_registries: list[Registry] = field(default_factory=list[Registry])
     instances: list[Instance] = field(default_factory=list[Instance])
     registry: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
@@ -84,11 +86,19 @@ class Stack:
         self.stores.warm()
 
     async def close(self) -> None:
-        """Close every connection; a provider without `close` has none."""
+        """End what is under way for no answer, then close every connection; a provider without `close` has none."""
+        await self.stop_reading()
         await close_all(self.instances)
         if self.authenticator is not None:
             await self.authenticator.close()
+        if self.registry is not None:
+            await self.registry.close()
         await self.stores.close()
+
+    async def stop_reading(self) -> None:
+        """End the listings of providers and the look-ups that are under way; none begins any more."""
+        for registry in self.kind_registries:
+            await registry.close()
 
 
 async def close_all(instances: Iterable[Instance]) -> None:

@@ -63,6 +63,10 @@ class Catalog:
         await asyncio.gather(*map(self._try, stale))
         return {name: self._last.get(name, {}) for name in self._asks}
 
+    async def close(self) -> None:
+        """End the listings under way; nothing is asked any more."""
+        await self._listings.close()
+
     async def _try(self, provider_id: str) -> None:
         with suppress(ProviderUnavailable):
             await self.offers(provider_id)

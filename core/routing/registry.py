@@ -101,6 +101,11 @@ class Registry:
             raise self.missing_error(identifier)
         return resource
 
+    async def close(self) -> None:
+        """End what is being read for more than one call: later calls that must read it raise ServerStopping."""
+        await self._catalog.close()
+        await self._stored.close()
+
     def declares(self, identifier: str) -> bool:
         """Whether the run config says what this means, in either form."""
         return identifier in self._declared or split_identifier(identifier, self.provider_ids) in self._declared_at

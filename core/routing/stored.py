@@ -45,6 +45,10 @@ class StoredResources:
             more = len(page) == PAGE
         return rows
 
+    async def close(self) -> None:
+        """End the reads that are under way for the memory; the store stays open."""
+        await self._at.close()
+
     async def page(self, after: str, least: int, counts: Callable[[Resource], bool]) -> list[Resource]:
         """At least so many rows that count, after the identifier `after`, or all that there are."""
         rows, more = list[Resource](), True

@@ -15,6 +15,7 @@ from core.errors import ApiError, HeadTooLarge, InvalidRequest
 
 MOST_HEAD: Final = 65_536  # bytes without an end of headers, of a chunk's size or of trailers; h11's own bound, too
 LINGER_SECONDS: Final = 1.0  # in which a client may read why, before what it still sends makes its system drop that
+LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 AUTHORITY: Final = re.compile(rb"[^:/?#]+://([^/?#]*)")
 
 
@@ -113,9 +114,24 @@ def _httptools_class() -> type[asyncio.Protocol]:
 
 
 def _h11_class() -> type[asyncio.Protocol]:
+    import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
+    class Connection(h11.Connection):
+        @override
+        def next_event(self) -> Any:
+            """As h11's, but a body with two lengths is none (RFC 9112, 6.1): what is before this server may go by the other."""
+            event = super().next_event()
+            if isinstance(event, h11.Request) and {name for name, _ in event.headers} >= LENGTHS:
+                raise h11.RemoteProtocolError("Content-Length and Transfer-Encoding")
+            return event
+
     class Protocol(ErrorShape, H11Protocol):
+        @override
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.conn = Connection(h11.SERVER, MOST_HEAD)
+
         @override
         def data_received(self, data: bytes) -> None:
             if not self.is_refused:

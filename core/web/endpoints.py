@@ -109,7 +109,7 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
         from core.web.stream_limit import StreamLimitMiddleware
 
         middlewares.append(StreamLimitMiddleware(served.stream_limit))
-    if served.quota is not None and not open_ and (operation is None or operation.counted):
+    if served.quota is not None and row.counted:
         from core.web.quota import QuotaMiddleware
 
         counts = (None, None) if operation is None else (operation.token_bound(), operation.part_count())

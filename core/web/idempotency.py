@@ -112,13 +112,20 @@ class LeaseHolder:
     async def end(self, answer: Answer | None) -> None:
         """Keep the answer; without one, or with one that is too large, let the key go.
 
-        The first call decides. It is carried out whoever leaves meanwhile, and waited for while there is time. It never raises
-        for the store: the answer stands.
+        The first call decides. It is carried out whoever leaves meanwhile, and waited for while there is time, by who is
+        cancelled too: the store closes after the last answer. It never raises for the store: the answer stands.
         """
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(answer))
+        try:
+            await self._wait(self._ending)
+        except asyncio.CancelledError:
+            await self._wait(self._ending)
+            raise
+
+    async def _wait(self, ending: asyncio.Task[None]) -> None:
         remaining = None if self._until is None else self._until - HASTE_SECONDS - asyncio.get_running_loop().time()
-        await asyncio.wait((self._ending,), timeout=None if remaining is None else max(remaining, 0))
+        await asyncio.wait((ending,), timeout=None if remaining is None else max(remaining, 0))
 
     async def _end(self, answer: Answer | None) -> None:
         store, config = self._idempotency.store, self._idempotency.config

@@ -74,6 +74,14 @@ def ask(url: str, *parts: str) -> tuple[int, dict[str, str], bytes]:
         pytest.param(("GET /\xff HTTP/1.1\r\nhost: localhost\r\n\r\n",), id="a path beyond ASCII"),
         pytest.param((f"{HEAD}content-length: x\r\n\r\n",), id="a length that is none"),
         pytest.param((f"{HEAD}content-length: 3\r\ncontent-length: 4\r\n\r\nabc",), id="two lengths"),
+        pytest.param(
+            (CHUNKED.replace("\r\n\r\n", "\r\ncontent-length: 4\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),),
+            id="a length and chunks",
+        ),
+        pytest.param(
+            (f"{HEAD}content-length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n",),
+            id="chunks and a length",
+        ),
         pytest.param((f"{CHUNKED}zz\r\n",), id="a chunk without a size"),
         pytest.param((CHUNKED, "1\r\n{\r\n", "zz\r\n"), id="a later chunk without a size"),
         pytest.param((CHUNKED, "1\r\n{}}}\r\n"), id="a chunk that is longer than its size"),

@@ -529,3 +529,64 @@ async def test_nothing_that_another_registers_or_removes_can_be_told(world: Worl
         name = body.get("model_id") or body["shield_id"]
         await world.client.delete(f"{path}/{name}", headers={"authorization": "Bearer bob"})
     assert await _all_that_one_sees(world) == before
+
+
+FORBIDDEN_G: list[Any] = [
+    {"forbid": {"actions": ["read"], "resource": "model::guards/secret"}},
+    {"permit": {"actions": ["create", "read", "delete"]}},
+]
+SPELLINGS = [
+    "guards/secret", "guards/secret ", "guards/secret\n", "guards/secret\0", "guards/secret\u200b", "guards%2Fsecret",
+    "guards/secre%74", "GUARDS/secret", "guards/SECRET", "guards//secret", "guards/./secret", "local/../guards/secret",
+    "/guards/secret", "\uff47uards/secret", "guards/\uff53ecret", "guards\u2215secret", "guards/secret?x", "guards/secret#x",
+]  # fmt: skip
+
+
+async def test_a_forbidden_model_has_no_other_spelling(world: World) -> None:
+    await world.start(rules=FORBIDDEN_G)
+    for model in SPELLINGS:
+        assert (await world.chat(model)).startswith("404"), model
+        body = {"model_id": "alias", "provider_id": "guards", "provider_model_id": model.removeprefix("guards/")}
+        assert (await world.post("/v1/models", **body)).status_code in {400, 403}, model
+    assert world.asked(world.guards) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        ('"model": "guards/secret", "model": "local/m"', "m"),
+        ('"model": "local/m", "model": "guards/secret"', None),
+        ('"model": "local/m", "\\u006dodel": "guards/secret"', None),
+        ('"model": "local/m", "messages": []', None),
+    ],
+)
+async def test_of_keys_that_repeat_everybody_reads_the_last(world: World, body: str, model: str | None) -> None:
+    await world.start(rules=FORBIDDEN_G)
+    content = f'{{"messages": {json.dumps(HELLO)}, {body}}}'
+    headers = {"authorization": "Bearer ada", "content-type": "application/json"}
+    answer = await world.client.post(CHATS, content=content, headers=headers)
+    assert world.asked(world.local) == ([] if model is None else [model])
+    assert answer.is_success == (model is not None)
+    assert world.asked(world.guards) == []
+
+
+OTHERS = {
+    "Model": "m is secret", "MODEL": "secret", "mode\u004c": "secret", "Stream": True, "\u017ftream": True, "MAX_TOKENS": 9999,
+    "max_to\u212aens": 9999, "N": 100, "models": ["secret"], "Models": ["secret"], "fallbacks": ["secret"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_no_field_is_one_thing_to_the_stack_and_another_to_a_server(world: World, name: str) -> None:
+    """Servers in Go, as Ollama, match names whatever their case; gateways choose among `models`."""
+    await world.start(rules=FORBIDDEN_G)
+    bodies: dict[str, dict[str, Any]] = {
+        CHATS: {"model": "local/m", "messages": HELLO},
+        "/v1/completions": {"model": "local/m", "prompt": "Hello"},
+        "/v1/embeddings": {"model": "local/e", "input": "Hello"},
+        "/v1/inference/chat-completion": {"model_id": "local/m", "messages": HELLO},
+    }
+    for path, body in bodies.items():
+        answer = await world.post(path, **body | {name: OTHERS[name]})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name), path
+    assert [seen for seen in world.local.seen if seen.method == "POST" and seen.path != "/auth"] == []

@@ -10,6 +10,8 @@ from aiohttp import web
 import httpx
 import pytest
 
+from core.auth.key_format import issue
+from core.stores.registry.sqlite import connect
 from tests.parts.live_stack import client_of, entry, message, run_config
 from tests.parts.upstream import FakeUpstream, running
 
@@ -62,6 +64,22 @@ async def test_with_the_default_policy_nobody_may_register_but_all_may_look(tmp_
             assert "configuration::*" in message(answer)
         assert (await client.get("/v1/inspect/configurations", headers=by("ada"))).status_code == 200
         assert (await client.get("/v1/inspect/configurations")).status_code == 401
+
+
+async def test_a_configuration_that_a_key_registered_says_the_keys_name(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    token, key = issue("night shift", ["ops"], expires=None, now=1_700_000_000)
+    store = connect(str(path))
+    await store.create(key)
+    await store.close()
+    auth = {"providers": [{"type": "api_key"}], "access_policy": OPERATORS}
+    config = run_config("http://127.0.0.1:9", {"type": "sqlite", "db_path": str(path)}, server={"auth": auth})
+    async with client_of(config) as client:
+        headers = {"authorization": f"Bearer {token}"}
+        made = await client.post("/v1/configurations", json=entry({"timeout": 1}), headers=headers)
+        assert (made.json()["owner"], made.json()["owner_name"]) == (key.identifier, "night shift")
+        history = (await client.get("/v1/configurations", headers=headers)).json()["data"]
+        assert [version["owner_name"] for version in history] == ["night shift"]
 
 
 async def test_a_rule_says_who_may_and_the_owner_is_kept(tmp_path: Path) -> None:

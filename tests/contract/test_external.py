@@ -105,7 +105,7 @@ async def test_a_factory_that_makes_no_provider_is_said(folder: Path, factory: s
 
 
 async def test_a_factory_that_hangs_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external_provider, "MOST_SECONDS", 0.1)
+    monkeypatch.setenv("LLAMBDA_PROVIDER_SECONDS", "0.1")
     put(folder, f"import asyncio{ADAPTER}\nasync def get_adapter_impl(config, deps): await asyncio.Event().wait()")
     assert "took longer than 0.1 s" in await refused(folder)
 

@@ -21,6 +21,7 @@ from core.stores.configurations.port import Head
 from core.stores.counters import sqlite as counters
 from core.stores.counters.port import Counts, Limit
 from core.stores.registry import sqlite as registry
+from core.stores.semaphores import sqlite as semaphores
 from tests.contract.crew import Crew, together
 from tests.contract.test_sqlite_files import KINDS, Kind
 
@@ -65,6 +66,19 @@ async def test_what_was_written_before_versions_were_kept_is_read_and_written_to
     for store in (models, keys, quota, overlays):
         await store.close()
     assert versions(path) == {"registry": 1, "answers": 1, "counters": 1, "configurations": 1}
+
+
+async def test_a_file_of_before_streams_were_limited_limits_them_and_keeps_its_counts(path: Path) -> None:
+    place = written_by("2026-11", path)
+    streams, quota = semaphores.connect(place), counters.connect(place)
+    holders = [await streams.acquire("ada", holder, most=2, now=100, until=200) for holder in "aabc"]
+    assert holders == [True, True, True, False]
+    await streams.release("ada", "a")
+    assert await streams.acquire("ada", "c", most=2, now=100, until=200)
+    assert await quota.read("ada:minute") == Counts(1, 7)
+    for store in (streams, quota):
+        await store.close()
+    assert versions(path) == {"semaphores": 1, "counters": 1}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -1,15 +1,20 @@
 """What SemaphoreStore promises, over both adapters."""
 
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
+import sqlite3
 
 from aiohttp.test_utils import unused_port
 import pytest
 
 from core.errors import QuotaUnavailable
+from core.platform.dynamodb_table import Table
+from core.stores.counters.dynamodb import DynamoCounters
+from core.stores.counters.port import Admission, Counts, Limit
 from core.stores.semaphores.port import SemaphoreStore
 from tests.contract.crew import Crew
-from tests.contract.semaphores import CALLERS, Semaphores, crowd
+from tests.contract.semaphores import CALLERS, PATIENCE, Semaphores, crowd
 
 KINDS = ("sqlite", "dynamodb")
 
@@ -61,6 +66,33 @@ async def test_namespaces_have_their_own(semaphores: Semaphores) -> None:
     for namespace in ("", "a", "a#"):
         async with semaphores.opened(namespace) as store:
             assert await acquire(store, "x", most=1)
+
+
+async def test_a_table_of_before_streams_were_limited_limits_them_and_keeps_its_counts(
+    quota_table: str, dynamodb_endpoint: str
+) -> None:
+    table = Table(quota_table, region=None, endpoint_url=dynamodb_endpoint)
+    before = {"pk": {"S": "k"}, "requests": {"N": "4"}, "tokens": {"N": "70"}, "expires": {"N": "4000000000"}}
+    async with table.timed_client(PATIENCE, QuotaUnavailable) as client:
+        await client.put_item(TableName=quota_table, Item=before)
+    async with Semaphores(quota_table, dynamodb_endpoint).opened() as store:
+        assert [await acquire(store, holder) for holder in "aabc"] == [True, True, True, False]
+        await store.release("k", "a")
+        assert await acquire(store, "c")
+    counters = DynamoCounters(table, namespace="")
+    assert await counters.read("k") == Counts(4, 70)
+    taken = await counters.take("k", tokens=1, below=Limit(5, None), expires=4_000_000_000)
+    assert taken == Admission(admitted=True, counts=Counts(5, 71))
+    await counters.close()
+
+
+async def test_what_has_ended_does_not_stay_in_the_file(tmp_path: Path) -> None:
+    place = str(tmp_path / "store.db")
+    async with Semaphores(place).opened() as store:
+        for number in range(20):
+            await acquire(store, f"h{number}", key=f"k{number}", now=100 * number)
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT holder FROM semaphores").fetchall() == [("h19",)]
 
 
 async def test_many_processes_hold_exactly_the_limit(semaphores: Semaphores, crew: Crew) -> None:

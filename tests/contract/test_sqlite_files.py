@@ -22,6 +22,7 @@ from core.stores.jobs import sqlite as jobs
 from core.stores.queue import sqlite as queue
 from core.stores.queue.port import Message
 from core.stores.registry import sqlite as registry
+from core.stores.semaphores import sqlite as semaphores
 from tests.contract.configurations import added
 from tests.contract.jobs import job
 from tests.contract.registries import model
@@ -47,6 +48,9 @@ KINDS = {
         counters.connect,
         lambda store: store.take("k", tokens=1, below=Limit(), expires=4_000_000_000),
         QuotaUnavailable,
+    ),
+    "semaphores": Kind(
+        semaphores.connect, lambda store: store.acquire("k", "h", most=1, now=0, until=9), QuotaUnavailable
     ),
     "jobs": Kind(jobs.connect, lambda store: store.create(job()), StateUnavailable),
     "queue": Kind(queue.connect, lambda store: store.send([Message({})]), StateUnavailable),

@@ -100,10 +100,10 @@ class FakeStack:
             return 200, shown | {"dropped": dropped, "dry_run": True}
         return 200, self.added(config, "registered") | {"dropped": dropped, "withheld": [], "dry_run": False}
 
-    def added(self, config: dict[str, Any], note: str, owner: str = "ada") -> dict[str, Any]:
+    def added(self, config: dict[str, Any], note: str = "", owner: str = "ada", **more: str) -> dict[str, Any]:
         self.latest += 1
         self.active = self.latest
-        self.versions[self.latest] = {"config": config, "note": note, "owner": owner}
+        self.versions[self.latest] = {"config": config, "note": note, "owner": owner, "more": more}
         return self.shown(self.latest)
 
     def one(self, method: str, identifier: str) -> Answer:
@@ -127,6 +127,7 @@ class FakeStack:
             "active": version == self.active,
             "config": {"providers": {"inference": [entry]} if row["config"] else {}},
             "owner": row["owner"],
+            **row.get("more", {}),
             "created": 1_780_000_000 + 60 * version,
             "note": row["note"],
         }

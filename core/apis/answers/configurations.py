@@ -40,6 +40,7 @@ class Configuration(TypedDict):
     config: Providers
     created: int
     owner: NotRequired[str]
+    owner_name: NotRequired[str]
     note: str
 
 

@@ -66,7 +66,6 @@ QUOTA: Final = (
         "left",
         "What is left of your quota?",
         response="core.apis.answers.admin:QuotaLeft",
-        counted=False,
     ),
 )
 
@@ -78,7 +77,6 @@ CONFIGURATIONS: Final = (
         "inspect",
         "What is in force, as far as users may set it.",
         response="core.apis.answers.configurations:Inspected",
-        counted=False,
     ),
     Operation(
         "POST",
@@ -134,6 +132,7 @@ DISCOVERY: Final = (
         "environment",
         "What does this stack run on and reach?",
         response="core.apis.discovery:Environment",
+        counted=True,  # it asks every upstream
     ),
 )
 
@@ -146,7 +145,6 @@ JOBS: Final = (
         "List your jobs, newest first.",
         response="core.apis.answers.jobs:JobList",
         query="core.apis.jobs:ListJobsQuery",
-        counted=False,
     ),
     Operation(
         "GET",
@@ -154,7 +152,6 @@ JOBS: Final = (
         "get",
         "Show a job, and how far it is.",
         response="core.apis.answers.jobs:JobView",
-        counted=False,
     ),
     Operation(
         "POST",

@@ -50,7 +50,7 @@ def inspection_text(view: "Inspected") -> str:
 def version_text(version: "Configuration") -> str:
     """Its YAML, after what is known about it."""
     active = ", in force" if version["active"] else ""
-    owner = f" by {version['owner']}" if "owner" in version else ""
+    owner = f" by {_who(version)}" if "owner" in version else ""
     head = f"# version {version['version']}{active}: {version['note']}, {_time(version['created'])} UTC{owner}"
     return f"{clean(head)}\n{_yaml(version['config'])}"
 
@@ -66,7 +66,11 @@ def list_row(version: "Configuration") -> list[str]:
 
 def history_row(version: "Configuration") -> list[str]:
     """The cells of HISTORY."""
-    return [_number(version), _time(version["created"]), version.get("owner", "-"), version["note"]]
+    return [_number(version), _time(version["created"]), _who(version), version["note"]]
+
+
+def _who(version: "Configuration") -> str:
+    return version.get("owner_name") or version.get("owner", "-")
 
 
 def registration_lines(reply: "Registered", before: Before | None) -> Iterator[str]:

@@ -125,7 +125,9 @@ def make_plan(options: DeployOptions) -> Plan:
     except ConfigInvalid as missing:
         faults = [Problem(options.config, problem.message) for problem in missing.problems]
         raise ConfigInvalid("llambda deploy", problems + faults) from missing
-    config, faults = _run_config(path, Values(template, values, stack.region or "us-east-1"), options)
+    wrong = {problem.path for problem in problems}  # they are reported once, and not again of what they set
+    likely = values | {name: value for name, value in template.defaults().items() if name in wrong}
+    config, faults = _run_config(path, Values(template, likely, stack.region or "us-east-1"), options)
     if problems or faults or config is None or sam is None:
         raise ConfigInvalid("llambda deploy", problems + faults)
     return Plan(checkout, sam, path, config, template, stack, before, valid, values)

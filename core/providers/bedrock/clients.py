@@ -15,7 +15,6 @@ from core.platform import aws_sdk as sdk
 from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
 from core.platform.secrets import mentions_reference
-from core.platform.slept import SleepWatch
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.remote import Patience
 
@@ -78,7 +77,6 @@ class AwsClients:
         self._sessions: PerLoop[AioSession] = PerLoop(lambda _: nullcontext(self._new_session()))
         self._clients: PerLoop[Any] = PerLoop(self._connect)
         self._warmed: AioSession | None = None
-        self._sleep = SleepWatch()
 
     def warm(self, *services: str) -> None:
         """Import the SDK and read its descriptions of these services, so that the first call need not."""
@@ -92,9 +90,7 @@ class AwsClients:
             EndpointInvalid: `endpoint_url` is not a URL.
             botocore.exceptions.BotoCoreError: no region, no such profile.
         """
-        client = await self._clients.get(service)
-        await self._sleep.notice_closed()
-        return client
+        return await self._clients.get(service)
 
     async def credentials(self) -> "ReadOnlyCredentials":
         """What a request of ours is signed with just now, as the clients' requests are.

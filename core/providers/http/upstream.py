@@ -1,7 +1,7 @@
 """One pooled HTTP client per provider: JSON out, JSON or server-sent events in, every failure translated.
 
-What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no request is
-sent twice.
+What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no POST is sent
+twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
@@ -21,8 +21,8 @@ from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
 from core.platform.bounded import AnswerTooLarge, read_up_to
+from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
-from core.platform.slept import SleepWatch
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
 from core.providers.http.remote import Credentials, Remote
@@ -57,7 +57,6 @@ class UpstreamClient:
         self._remote = remote
         self._limits = remote.limits
         self._sign = sign
-        self._sleep = SleepWatch()
         self._urls: dict[str, URL] = {}
         self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
 
@@ -160,7 +159,7 @@ class UpstreamClient:
         url = self._url(request.path)
         if self._sign is not None:
             headers = await self._sign(request.method, str(url), request.body)
-        session = await self._session()
+        session = await self._sessions.get()
         try:
             async with session.request(
                 request.method,
@@ -182,16 +181,6 @@ class UpstreamClient:
                 else "broke off its answer"
             )
             raise self._explain_connection(self._failure(reason), failure) from failure
-        finally:
-            self._sleep.note()
-
-    async def _session(self) -> aiohttp.ClientSession:
-        """For one request, which is never sent again: one that was lost on its way may have been served, and has its price.
-
-        aiohttp repeats a GET by itself.
-        """
-        await self._sleep.notice_closed()
-        return await self._sessions.get()
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
@@ -214,7 +203,7 @@ class UpstreamClient:
         userinfo = userinfo_of(remote.base_url)
         basic = {"authorization": f"Basic {b64encode(userinfo.encode()).decode()}"} if userinfo else {}
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=connector_class()(
                 limit=remote.max_connections,
                 ssl=_tls(remote.tls_verify),
                 keepalive_timeout=60,

@@ -11,12 +11,13 @@ from types import ModuleType, TracebackType
 from typing import Final, Self
 
 from core.config.redact import MASK, redact_text
+from core.platform.environment import PROVIDER_SECONDS, provider_seconds
 
 log = logging.getLogger(__name__)
 
-MOST_SECONDS: Final = 10.0
 MOST_MESSAGE: Final = 300  # characters
 LEAST_SECRET: Final = 4  # characters; masking a shorter one would only garble the message
+OR_WAIT: Final = f"or set {PROVIDER_SECONDS} to more seconds"
 INTERRUPTS: Final = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
 
 
@@ -60,8 +61,10 @@ class Foreign:
         return redact_text(message)[:MOST_MESSAGE]
 
 
-def run[R](what: str, call: Callable[[], R], seconds: float = MOST_SECONDS) -> R:
+def run[R](what: str, call: Callable[[], R], seconds: float | None = None) -> R:
     """The result of `call`, which must have it in time; it has a thread of its own, since nothing else can leave it.
+
+    None is as long as LLAMBDA_PROVIDER_SECONDS says.
 
     Raises:
         Unusable: it raised, or took longer.
@@ -76,10 +79,13 @@ def run[R](what: str, call: Callable[[], R], seconds: float = MOST_SECONDS) -> R
             answer.set_exception(reason)
 
     Thread(target=report, daemon=True).start()
+    limit = provider_seconds() if seconds is None else seconds
     try:
-        return answer.result(seconds)
+        return answer.result(limit)
     except TimeoutError:
-        raise Unusable(f"{what} took longer than {seconds:g} s; do what takes long at the first call") from None
+        raise Unusable(
+            f"{what} took longer than {limit:g} s; do what takes long at the first call, {OR_WAIT}"
+        ) from None
 
 
 def import_package(name: str, install: str) -> ModuleType:

@@ -10,7 +10,8 @@ from pydantic import AliasChoices, BaseModel, ValidationError
 
 from core.errors import InvalidRequest
 from core.frame.callers import PROVIDER_DATA_HEADERS
-from core.resolution.external.boundary import MOST_SECONDS, Foreign, Unusable
+from core.platform.environment import provider_seconds
+from core.resolution.external.boundary import OR_WAIT, Foreign, Unusable
 from core.resolution.external.code import ProviderCode, secrets_of
 from core.resolution.external.compliance import check_compliance
 from core.resolution.provider_types import ProviderSpec
@@ -130,7 +131,8 @@ async def _call_factory(name: str, code: ProviderCode, config: BaseModel, deps: 
         coming = code.factory(config, deps)
         if not isawaitable(coming):
             raise Unusable(f"{name} is no coroutine function; write `async def`")
-        limit = asyncio.timeout(MOST_SECONDS)
+        seconds = provider_seconds()
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 return await coming
@@ -138,5 +140,5 @@ async def _call_factory(name: str, code: ProviderCode, config: BaseModel, deps: 
             if not limit.expired():
                 raise
             raise Unusable(
-                f"{name} took longer than {MOST_SECONDS:g} s; connect at the first call rather than when it is made"
+                f"{name} took longer than {seconds:g} s; connect at the first call rather than when it is made, {OR_WAIT}"
             ) from None

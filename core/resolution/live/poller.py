@@ -51,7 +51,10 @@ class ConfigurationPoller:
         if self._head is None or self._clock() >= self._due:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.ensure_future(self._ask())
-            await asyncio.shield(self._asking)
+            asking = self._asking
+            await asyncio.wait({asking})  # it goes on for others where this caller leaves
+            if not asking.cancelled():  # as `close` does
+                asking.result()
         if self._head is None:
             raise ProviderUnavailable("The configuration in force cannot be read. Try again.")
         return self._head
@@ -60,6 +63,14 @@ class ConfigurationPoller:
         """This process has just written it."""
         self._writes += 1
         self._head, self._due = head, self._clock() + self._seconds
+
+    async def close(self) -> None:
+        """End the question under way and close the store; a later question opens it again."""
+        asking = self._asking
+        if asking is not None and asking.get_loop() is asyncio.get_running_loop():
+            asking.cancel()
+            await asyncio.wait({asking})
+        await self.store.close()
 
     async def _ask(self) -> None:
         start, writes = self._clock(), self._writes

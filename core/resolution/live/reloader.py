@@ -61,9 +61,11 @@ class StackReloader[T]:
         await self._clear(current)
 
     async def close(self) -> None:
+        for current in self._all:
+            await current.stack.stop_reading()
         await close_all([instance for current in self._all for instance in current.stack.instances])
         await self._current.stack.close()
-        await self._poller.store.close()
+        await self._poller.close()
 
     async def _swap(self, version: int) -> None:
         configuration = await self._poller.store.get(version) if version else None
@@ -88,5 +90,6 @@ class StackReloader[T]:
         if current is self._current or current.busy or current not in self._all:
             return
         self._all.remove(current)
+        await current.stack.stop_reading()
         in_use = {id(instance) for other in self._all for instance in other.stack.instances}
         await close_all([instance for instance in current.stack.instances if id(instance) not in in_use])

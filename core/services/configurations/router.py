@@ -30,6 +30,7 @@ from core.stores.configurations.port import Head
 log = logging.getLogger(__name__)
 
 DIGITS: Final = 15  # of a version
+LABEL: Final = "label"
 NO_RULE: Final = (
     "No rule of server.auth.access_policy says who may. Add one, as "
     "`permit: {actions: [create, read, delete], resource: 'configuration::*'}` with a condition."
@@ -81,7 +82,7 @@ class ConfigurationsRouter:
             current, original = validator.list_providers(overlay), validator.list_providers({})
             return apply_overrides(changes, overlay, current, original, owner)
 
-        change = ChangeRequest(propose, owner, changes.based_on, force=request.force, dry_run=request.dry_run)
+        change = ChangeRequest(propose, self._author(), changes.based_on, force=request.force, dry_run=request.dry_run)
         version, proposed = await self._versions.put(change)
         head = Head() if request.dry_run else Head(version.version, version.version)
         report = {"dropped": list(proposed.dropped), "withheld": list(proposed.withheld), "dry_run": request.dry_run}
@@ -120,7 +121,7 @@ class ConfigurationsRouter:
             added = with_override(overlay, request.api, request.provider_id, override)
             return ProposedOverlay(added, f"provider {request.provider_id} registered")
 
-        version, _ = await self._versions.put(ChangeRequest(propose, self._guard.owner, force=request.force))
+        version, _ = await self._versions.put(ChangeRequest(propose, self._author(), force=request.force))
         providers = self._versions.validator.list_providers(version.overlay)
         provider = next(provider for provider in providers if provider.provider_id == request.provider_id)
         return {
@@ -146,7 +147,16 @@ class ConfigurationsRouter:
                 )
             raise NotFound(f"No provider `{provider_id}` is registered.", param="provider_id")
 
-        await self._versions.put(ChangeRequest(propose, self._guard.owner))
+        await self._versions.put(ChangeRequest(propose, self._author()))
+
+    def _author(self) -> JsonObject | None:
+        """The owner, with a name for people to read: the history is asked who it was."""
+        owner, principal = self._guard.owner, self._guard.principal
+        return (
+            owner | {LABEL: principal.label}
+            if owner is not None and principal is not None and principal.label
+            else owner
+        )
 
     def _provider_ids(self, overlay: Overlay) -> set[str]:
         return {provider.provider_id for provider in self._versions.validator.list_providers(overlay)}
@@ -175,6 +185,7 @@ class ConfigurationsRouter:
             "config": {"providers": entries},
             "created": version.created,
             **({} if version.owner is None else {"owner": version.owner["principal"]}),
+            **({} if version.owner is None or LABEL not in version.owner else {"owner_name": version.owner[LABEL]}),
             "note": version.note,
         }
 

@@ -65,8 +65,8 @@ class CachedRegistry:
             self._forget(kind, identifier)
 
     async def close(self) -> None:
-        """Forget everything and close the store."""
-        self._cache.forget_where(lambda _: True)
+        """Forget everything, end the reads under way, and close the store."""
+        await self._cache.close()
         await self._store.close()
 
     def _forget(self, kind: str, identifier: str) -> None:

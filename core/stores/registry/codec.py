@@ -70,6 +70,14 @@ def check_cursor(after: str) -> None:
         raise InvalidRequest("`after` must be an identifier from the page before.", param="after")
 
 
+def is_place(provider_id: str, provider_resource_id: str, after: str) -> bool:
+    """Whether anything can be registered there; what may be listed `after` is as for `check_cursor`."""
+    if not (is_storable(provider_id) and is_storable(provider_resource_id)):
+        return False
+    check_cursor(after)
+    return True
+
+
 def _check_names(resource: Resource) -> None:
     names = (
         ("identifier", resource.identifier, MOST_NAME),

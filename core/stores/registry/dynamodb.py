@@ -20,7 +20,7 @@ from core.frame.resources import Resource
 from core.platform.dynamodb_items import BACKOFF, Item, Items
 from core.platform.dynamodb_table import Table, namespace_prefix
 from core.platform.retry import Backoff
-from core.stores.registry.codec import check_cursor, decode, encode, is_storable, settle
+from core.stores.registry.codec import check_cursor, decode, encode, is_place, is_storable, settle
 from core.stores.registry.port import Check, RegistryStore
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ class DynamoRegistry:
     async def page_at(
         self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
     ) -> list[Resource]:
-        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
+        if not is_place(provider_id, provider_resource_id, after):
             return []
-        check_cursor(after)
         return await self._query(self._alias(kind, provider_id, provider_resource_id), after=after, limit=limit)
 
     async def create(self, resource: Resource) -> Resource:

@@ -11,7 +11,7 @@ from core.errors import ProviderUnavailable
 from core.frame.resources import Resource
 from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_schema import Schema
-from core.stores.registry.codec import check_cursor, decode, encode, is_storable, settle
+from core.stores.registry.codec import check_cursor, decode, encode, is_place, is_storable, settle
 from core.stores.registry.port import Check, RegistryStore
 
 OWNER: Final = "The registry's"
@@ -57,9 +57,8 @@ class SqliteRegistry:
     async def page_at(
         self, kind: str, provider_id: str, provider_resource_id: str, *, after: str, limit: int
     ) -> list[Resource]:
-        if not (is_storable(provider_id) and is_storable(provider_resource_id)):
+        if not is_place(provider_id, provider_resource_id, after):
             return []
-        check_cursor(after)
         rows = await self._execute(PAGE_AT, kind, provider_id, provider_resource_id, after, limit)
         return [decode(body) for (body,) in rows]
 

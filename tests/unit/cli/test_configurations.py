@@ -146,7 +146,7 @@ def test_json_files_are_registered_and_a_byte_order_mark_does_not_matter(stack: 
         (b"\xff\xfe", "not UTF-8 text"),
         (b"a: .nan", "has a value that JSON cannot express"),
         (b"a: !!binary aGVsbG8=", "has a value that JSON cannot express"),
-        (b"a: &x [*x]", "has a value that JSON cannot express"),
+        (b"a: &x [*x]", "stand for more than 100000 values"),
         (b"a: " + b"[" * 5000, "nested too deeply"),
         (b"a: !!python/object:os.system {}", "not valid YAML"),
     ],
@@ -206,6 +206,12 @@ def test_history_says_when_who_and_why_in_80_columns_however_many_pages_there_ar
     assert lines[1].startswith("30 *")
     assert "2026-05-28 20:56  https://issuer.exam…  xxxx" in lines[1] + lines[2]
     assert max(map(len, lines)) <= 80
+
+
+def test_who_is_a_keys_name_where_a_key_did_it(stack: FakeStack) -> None:
+    stack.added({"timeout": 1}, owner="0123456789abcdef", owner_name="night shift")
+    assert "night shift" in said(stack, "history").splitlines()[1]
+    assert "by night shift" in said(stack, "get", "1")
 
 
 def test_what_others_wrote_cannot_steer_the_terminal(stack: FakeStack) -> None:

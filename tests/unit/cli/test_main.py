@@ -71,7 +71,7 @@ def test_a_mistake_exits_with_2_and_says_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["serve"], ["serve", "starter", "--port", "x"], ["serve", "starter", "--port", "70000"]]
+    "arguments", [[], ["iam"], ["serve", "starter", "--port", "x"], ["serve", "starter", "--port", "70000"]]
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2

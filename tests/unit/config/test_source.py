@@ -139,3 +139,28 @@ def test_a_json_config_is_loaded_without_importing_yaml(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def bomb(levels: int) -> str:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text", [bomb(9), bomb(9) + "b: {<<: [{c: *a8}]}\n", "a: &a {b: *a}\n", "a: &a [*a]\n"], ids=range(4)
+)
+def test_aliases_may_not_stand_for_billions_of_values_or_for_themselves(tmp_path: Path, text: str) -> None:
+    assert "aliases stand for more than" in only_problem(from_yaml(tmp_path, text))
+
+
+def test_aliases_in_usual_numbers_are_read(tmp_path: Path) -> None:
+    assert from_yaml(tmp_path, bomb(3))[1] == []
+
+
+def test_a_file_whose_indentation_was_lost_is_named_as_that_alone(tmp_path: Path) -> None:
+    text = "version: 2\nproviders:\ninference:\n- provider_id: a\nprovider_type: remote::vllm\nconfig:\nurl: http://a\n"
+    problem = only_problem(from_yaml(tmp_path, text))
+    assert "lost its indentation" in problem
+    assert "`provider_type`" in problem
+    assert "line 5" in problem

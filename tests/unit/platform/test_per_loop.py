@@ -61,3 +61,14 @@ def test_client_of_another_loop_is_neither_used_nor_closed() -> None:
     for loop in loops:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+async def test_a_call_that_waits_while_the_clients_are_closed_opens_one_that_is_closed_later() -> None:
+    connections = Connections()
+    first, second = (asyncio.create_task(connections.clients.get(name)) for name in "ab")
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(connections.clients.close())
+    await asyncio.gather(first, second, closing)
+    assert await connections.clients.get("b") is second.result()
+    await connections.clients.close()
+    assert connections.opened == connections.closed == {"a": 1, "b": 1}

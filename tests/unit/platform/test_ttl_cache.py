@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from core.errors import ServerStopping
 from core.platform.ttl_cache import TtlCache
 from tests.fakes import Clock
 
@@ -141,3 +142,32 @@ async def test_beyond_the_most_the_oldest_is_forgotten() -> None:
     for number in (1, 2, 1, 3):
         cache.put(number, number)
     assert [cache.peek(number) for number in (1, 2, 3)] == [1, None, 3]
+
+
+async def test_closed_it_ends_every_read_even_one_that_was_disowned_and_begins_none(cache: TtlCache[str, int]) -> None:
+    source, tasks = Source(), asyncio.all_tasks()
+    source.gate.clear()
+    waiting: list[asyncio.Task[int]] = []
+    for name in "aab":
+        waiting.append(asyncio.create_task(cache.get(name, source.read)))
+        await asyncio.sleep(0)
+    cache.forget("b")
+    cache.put("c", 3)
+    await cache.close()
+    assert [type(failure) for failure in await asyncio.gather(*waiting, return_exceptions=True)] == [ServerStopping] * 3
+    assert asyncio.all_tasks() == tasks
+    for key in "ac":
+        with pytest.raises(ServerStopping):
+            await cache.get(key, source.read)
+    assert source.reads == 1
+
+
+async def test_a_caller_that_is_cancelled_while_it_closes_is_cancelled(cache: TtlCache[str, int]) -> None:
+    source = Source()
+    source.gate.clear()
+    waiting = asyncio.create_task(cache.get("a", source.read))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await cache.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

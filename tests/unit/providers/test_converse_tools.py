@@ -134,7 +134,8 @@ def test_a_call_that_cannot_be_forced_is_refused_with_the_reason(model: str, cho
 
 @pytest.mark.parametrize("choice", [None, "auto"])
 def test_a_choice_of_ones_own_is_left_to_a_model_that_takes_no_word_for_it(choice: object) -> None:
-    assert sorted(config(model=LLAMA, tools=[ADD], tool_choice=choice)) == ["tools"]
+    for model in (LLAMA, MISTRAL, DEEPSEEK, "m"):
+        assert sorted(config(model=model, tools=[ADD], tool_choice=choice)) == ["tools"]
 
 
 def test_claude_thinks_or_is_forced() -> None:

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from core.resolution.external import boundary as foreign
 from core.resolution.external.boundary import Unusable
 from core.resolution.external.packages import module_spec, version_fault
 
@@ -91,7 +90,7 @@ def test_a_package_that_is_not_there_says_how_to_install_it(package: str) -> Non
 
 
 def test_a_package_that_hangs_is_left(tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign.run, "__defaults__", (0.2,))
+    monkeypatch.setenv("LLAMBDA_PROVIDER_SECONDS", "0.2")
     define(tmp_path, package, "import threading\ndef get_provider_spec(): threading.Event().wait(60)")
     with pytest.raises(Unusable, match=r"get_provider_spec\(\) took longer than 0.2 s"):
         module_spec(package, "inference", "remote::acme")

@@ -132,3 +132,16 @@ async def test_a_store_that_does_not_answer_is_waited_for_a_bounded_time() -> No
     watched = watch(Heads(gate=asyncio.Event()), Clock(), patience=0.05)
     with pytest.raises(ProviderUnavailable):
         await watched.head()
+
+
+async def test_closed_it_ends_the_question_under_way_and_asks_again_later() -> None:
+    store, clock, tasks = Heads(gate=asyncio.Event()), Clock(), asyncio.all_tasks()
+    watched = watch(store, clock)
+    waiting = asyncio.create_task(watched.head())
+    await store.begun.wait()
+    await watched.close()
+    with pytest.raises(ProviderUnavailable):
+        await waiting
+    assert asyncio.all_tasks() == tasks
+    store.gate = None
+    assert await watched.head() == Head()

@@ -76,6 +76,14 @@ def test_of_the_context_of_an_answer_nothing_is_refused() -> None:
         ("\\u200bbomb", ["\u200bbomb", "bomb"]),
         ("\ufeff", []),
         ("\ud800", ["\ufffd"]),
+        ("a b\x1cm\x85b", ["bmb"]),
+        ("b\ufff9m", ["bm"]),
+        ("b\U000e0061m", ["bm", "bam"]),
+        ("b\\bm", ["b\x08m", "bm"]),
+        ("http:\\/\\/e", ["http://e"]),
+        ("\\u{62}\\u{00062}\\U00000062", ["bbb"]),
+        ("\\u005cu0062\\x5C\\x62", ["bb"]),
+        ("\\U00110000", []),
     ],
 )
 def test_what_hides_in_a_text_is_read(text: str, readings: list[str]) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from core.errors import Conflict, ProviderUnavailable
+from core.errors import Conflict, ProviderUnavailable, ServerStopping
 from core.frame.resources import Resource
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import Check
@@ -281,9 +281,13 @@ async def test_pages_are_read_each_time(store: Counting, cached: CachedRegistry)
     assert store.calls == {"page": 2, "page_at": 2}
 
 
-async def test_closing_closes_the_store_and_forgets(store: Counting, cached: CachedRegistry) -> None:
+async def test_closing_closes_the_store_and_neither_remembers_nor_reads(
+    store: Counting, cached: CachedRegistry
+) -> None:
     await cached.get("model", "llama")
     await cached.close()
     assert store.closed
-    store.rows.clear()
-    assert await cached.get("model", "llama") is None
+    calls = store.calls.copy()
+    with pytest.raises(ServerStopping):
+        await cached.get("model", "llama")
+    assert store.calls == calls

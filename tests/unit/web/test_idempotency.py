@@ -370,6 +370,30 @@ async def test_the_first_end_of_a_call_decides(world: World) -> None:
     assert world.store.rows["k"].answer == Answer(200, "text/event-stream; charset=utf-8", b"data: 1\n\n")
 
 
+async def test_a_server_that_stops_waits_until_the_key_is_free(world: World) -> None:
+    gate = asyncio.Event()
+
+    @dataclass
+    class SlowAnswers(MemoryAnswers):
+        @override
+        async def release(self, lease: Lease) -> None:
+            await gate.wait()
+            await super().release(lease)
+
+    world.store = SlowAnswers()
+    lease = await world.store.begin("k", "f", now=0, until=9)
+    assert isinstance(lease, Lease)
+    ending = asyncio.create_task(LeaseHolder(world.idempotency(), lease, None).end(None))
+    await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.sleep(0)
+    assert not ending.done()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert not world.store.rows
+
+
 KEYS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=6)
 NAMES = st.tuples(st.text(max_size=4), st.text(min_size=1, max_size=4), st.sampled_from(["/v1/a", "/v1/b"]), KEYS)
 

@@ -58,7 +58,7 @@ class Family(NamedTuple):
     ends_with_assistant: bool = True  # the last one may: the answer goes on from there
     tools: bool = True
     streams_tools: bool = True
-    choices: frozenset[str] = ALL_CHOICES  # of Converse's toolChoice; auto is what no choice means
+    choices: frozenset[str] = frozenset({"any", "tool"})  # of Converse's toolChoice; auto is what none of them means
     forces_while_thinking: bool = True  # any and tool are taken while it thinks
     call_ids: re.Pattern[str] = CALL_ID  # those it takes back; Converse takes `.` and `:` too, Claude does not
     one_call: bool = False  # takes Anthropic's disable_parallel_tool_use
@@ -103,6 +103,7 @@ UNFORCED: Final[frozenset[str]] = frozenset()  # a toolChoice is refused, whiche
 CLAUDE: Final = replace(
     UNKNOWN,
     name="claude",
+    choices=ALL_CHOICES,
     starts_with_assistant=True,
     ends_with_assistant=False,
     forces_while_thinking=False,
@@ -126,6 +127,7 @@ CLAUDE_2: Final = replace(CLAUDE_3, name="claude-2", tools=False, images=False)
 NOVA: Final = replace(
     OTHER,
     name="nova",
+    choices=ALL_CHOICES,
     ends_with_assistant=True,
     beside_results=frozenset({"text", "image", "document"}),
     in_results=frozenset({"text", "image"}),
@@ -154,7 +156,8 @@ LLAMA_TEXT: Final = replace(LLAMA, images=False)
 MISTRAL: Final = replace(
     OTHER,
     name="mistral",
-    choices=frozenset({"auto", "any"}),
+    streams_tools=False,
+    choices=frozenset({"any"}),
     beside_results=ALONE,
     in_results=frozenset({"text", "document"}),
     json_results=True,
@@ -172,7 +175,6 @@ GPT: Final = replace(
 DEEPSEEK: Final = replace(
     TEXT,
     name="deepseek",
-    choices=frozenset({"any", "tool"}),
     documents=False,
     stop_sequences=False,
     tiers=True,
@@ -193,6 +195,7 @@ TITAN: Final = replace(
 WRITER: Final = replace(
     TEXT,
     name="writer",
+    streams_tools=False,
     choices=UNFORCED,
     beside_results=ALONE,
     strict_tools=False,
