@@ -47,11 +47,10 @@ def check_completion(reply: JsonObject) -> JsonObject:
 class ChunkChecker:
     """The chunks of one stream of either. It is `complete` once every choice that began has its finish reason."""
 
-    __slots__ = ("_finished", "_last", "_seen", "begun")
+    __slots__ = ("_finished", "_seen", "begun")
 
     def __init__(self) -> None:
         self.begun = False
-        self._last: object = None
         self._seen: dict[int, Deltas] = {}
         self._finished: set[int] = set()
 
@@ -67,8 +66,8 @@ class ChunkChecker:
         choice: Any = choices[0]
         if choice.__class__ is not dict or choice.get("finish_reason") is not None or choice.get("text") is not None:
             return False
-        index = choice.get("index")
-        if index != self._last or index.__class__ is not int:
+        index: Any = choice.get("index")
+        if index.__class__ is not int or index not in self._seen:
             return False
         delta: Any = choice.get("delta")
         return delta.__class__ is dict and len(delta) == 1 and delta.get("content").__class__ is str
@@ -90,7 +89,6 @@ class ChunkChecker:
 
     def _note(self, choice: JsonObject) -> Deltas:
         index: int = choice["index"]
-        self._last = index
         if choice.get("finish_reason"):
             self._finished.add(index)
         return self._seen.setdefault(index, Deltas())

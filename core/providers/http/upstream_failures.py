@@ -108,7 +108,8 @@ class UpstreamError:
     def _mistake(self, status: int, code: str = "") -> InvalidRequest:
         mistake = InvalidRequest(self.reason or f"Provider `{self.provider_id}` refused the request as invalid.")
         mistake.status = status
-        return mistake.quote(**{**self._names("code", "type", "param"), **({"code": code} if code else {})})
+        names = self._names("param") if self.status in OF_SERVERS else self._names("code", "type", "param")
+        return mistake.quote(**(names | {"code": code} if code else names))
 
     def _is_spent(self, status: int) -> bool:
         if status == PAYMENT or words.SPENT_CODES & set(self.report.words):

@@ -46,7 +46,7 @@ def _refuse_endpoint(url: str | None) -> str | None:
     )
 
 
-type ApiUrl = Annotated[UpstreamUrl | None, AfterValidator(_refuse_endpoint)]
+ApiUrl = Annotated[UpstreamUrl | None, AfterValidator(_refuse_endpoint)]
 """Where an API is, without the path of one of its endpoints."""
 
 
