@@ -54,7 +54,7 @@ class Config(AwsConfig):
     With the `openai` endpoint chat goes, unchanged, to Bedrock's own OpenAI-compatible one, which serves fewer models.
     """
 
-    fetch: FetchConfig = FetchConfig()
+    fetch: FetchConfig = FetchConfig.model_construct()
     endpoint: Annotated[Literal["converse", "openai"], USER] = "converse"
 
 
