@@ -180,7 +180,7 @@ ABOUT_KEYS: Final = ("apikey", "authent", "credential", "unauthor")
 
 def status_of(names: Iterable[str]) -> int:
     """The status that a code or a type stands for; 0 where that is not known."""
-    return next(filter(None, map(_status_of, names)), 0)
+    return next((status for name in names if (status := _status_of(name))), 0)
 
 
 def _status_of(name: str) -> int:

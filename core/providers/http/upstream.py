@@ -1,7 +1,7 @@
 """One pooled HTTP client per provider: JSON out, JSON or server-sent events in, every failure translated.
 
-What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no POST is sent
-twice (`core.platform.kept_connections`).
+What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no POST is
+sent twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
