@@ -96,6 +96,14 @@ PLACES: dict[str, tuple[Place, str]] = {
     "no such method": (answering(status(405, {"detail": "Method Not Allowed"})), "(HTTP 405): check the path"),
     "a redirect": (answering(status(301, {}, {"location": "https://h.test/v1"})), "It redirects (HTTP 301)"),
     "a wrong key": (answering(status(401, {"error": "Unauthorized"})), "It refused the stack's key (HTTP 401)"),
+    "a wrong key at Google's": (
+        answering(status(400, {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}})),
+        "It refused the stack's key (HTTP 400)",
+    ),
+    "a wrong key after a 200": (
+        answering(status(200, {"error": {"code": 401, "message": "No auth credentials found"}})),
+        "It refused the stack's key (HTTP 401)",
+    ),
     "a key without rights": (answering(status(403, {"error": "no"})), "It refused the stack's key (HTTP 403)"),
 }
 

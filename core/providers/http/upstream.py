@@ -21,6 +21,7 @@ from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
 from core.platform.bounded import AnswerTooLarge, read_up_to
+from core.platform.json_values import is_object
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
@@ -63,11 +64,15 @@ class UpstreamClient:
     async def get(
         self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> Any:  # noqa: ANN401 - whatever an upstream sent
-        """GET any JSON."""
-        async with self._response(_Request("GET", path, None, credentials, forms)) as response:
+        """GET any JSON, but an error in its place."""
+        request = _Request("GET", path, None, credentials, forms)
+        async with self._response(request) as response:
             content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
             with self._explaining(response):
-                return read_json(self._remote.provider_id, content)
+                answer = read_json(self._remote.provider_id, content)
+        if is_object(answer) and answer.get("error") and (report := error_in(answer)) is not None:
+            raise self._error(request, response, report)
+        return answer
 
     async def post(
         self,
@@ -282,7 +287,7 @@ class UpstreamClient:
             f": {reason}" if reason else "",
             for_request(),
         )
-        return failure
+        return self._explain(failure, failure.fault) if failure.fault else failure
 
 
 @dataclass(frozen=True, slots=True)
