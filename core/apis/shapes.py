@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import json
 from typing import Any, Final, cast
 
+from core.apis.deltas import Deltas
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 
@@ -30,8 +31,9 @@ def check_chat(reply: JsonObject) -> JsonObject:
     if _is_usual_chat(reply):
         return reply
     for choice in _numbered(reply, "choices"):
-        _check_message(choice.get("message"))
-        _translate_finish(choice)
+        message: Any = choice.get("message")
+        _check_message(message)
+        _translate_finish(choice, calls="tool_calls" in message)
     return _check_usage(reply)
 
 
@@ -49,12 +51,12 @@ class ChunkChecker:
 
     def __init__(self) -> None:
         self.begun = False
-        self._seen: set[int] = set()
+        self._seen: dict[int, Deltas] = {}
         self._finished: set[int] = set()
 
     @property
     def complete(self) -> bool:
-        return bool(self._finished) and self._finished >= self._seen
+        return bool(self._finished) and self._finished >= self._seen.keys()
 
     def is_usual(self, chunk: JsonObject) -> bool:
         """One choice with a piece of text, as nearly all of them have: told in a fifth of the time. It needs no check."""
@@ -76,19 +78,20 @@ class ChunkChecker:
         if chunk.get("choices") is None:  # as some send it where there is only the usage
             chunk["choices"] = []
         for choice in _numbered(chunk, "choices"):
-            self._note(choice)
+            deltas = self._note(choice)
             if choice.get("delta", choice) is None:
                 choice["delta"] = {}
-            _check_message(choice.get("delta", {}))
+            _check_message(delta := choice.get("delta", {}))
+            deltas.clean(delta)
             _check_text(choice, "text")
-            _translate_finish(choice)
+            _translate_finish(choice, calls=deltas.hold_calls)
         return _check_usage(chunk)
 
-    def _note(self, choice: JsonObject) -> None:
+    def _note(self, choice: JsonObject) -> Deltas:
         index: int = choice["index"]
-        self._seen.add(index)
         if choice.get("finish_reason"):
             self._finished.add(index)
+        return self._seen.setdefault(index, Deltas())
 
 
 def _is_usual_chat(reply: JsonObject) -> bool:
@@ -176,9 +179,12 @@ def _finish_of(choice: JsonObject) -> str:
     return FINISHES.get(reason, "") if reason.__class__ is str else ""
 
 
-def _translate_finish(choice: JsonObject) -> None:
+def _translate_finish(choice: JsonObject, *, calls: bool) -> None:
+    """To servers that know no other end, as TGI, calls are a stop: agents would take it for the last word."""
     if reason := _finish_of(choice):
         choice["finish_reason"] = reason
+    if calls and choice.get("finish_reason") == "stop":
+        choice["finish_reason"] = "tool_calls"
 
 
 def _check_text(holder: JsonObject, name: str) -> None:
