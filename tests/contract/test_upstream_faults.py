@@ -126,7 +126,9 @@ async def test_the_operator_is_told_what_is_wrong_and_callers_are_not(
     del document["configurations"]
     async with client_of(document) as client:
         answers = [
-            await client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user"}], **more})
+            await client.post(
+                "/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "hi"}], **more}
+            )
             for more in ({}, {"stream": True})
         ]
         logged = caplog.text
