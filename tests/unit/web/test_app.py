@@ -220,12 +220,12 @@ async def test_a_stream_that_cannot_open_has_a_real_status(client: httpx.AsyncCl
 async def test_done_ends_a_stream_but_for_clients_that_fail_on_it(
     client: httpx.AsyncClient, provider: FakeProvider, version: str | None, *, done: bool
 ) -> None:
-    provider.chunks = [{"choices": [{"n": n}]} for n in range(2)]
+    provider.chunks = [{"choices": [{"index": n, "delta": {}}]} for n in range(2)]
     headers = {"x-llamastack-client-version": version} if version else {}
     answer = await client.post(CHAT, json=body(stream=True), headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = answer.text.removesuffix("\n\n").split("\n\n")
-    assert [json.loads(event.removeprefix("data: "))["choices"] for event in events[:2]] == [[{"n": 0}], [{"n": 1}]]
+    assert [json.loads(event.removeprefix("data: "))["choices"][0]["index"] for event in events[:2]] == [0, 1]
     assert (events[2:] == ["data: [DONE]"]) is done
     assert done or len(events) == 2
 
@@ -234,7 +234,7 @@ async def test_done_ends_a_stream_but_for_clients_that_fail_on_it(
 async def test_a_stream_that_breaks_ends_with_an_error_event(
     client: httpx.AsyncClient, provider: FakeProvider, failure: Exception
 ) -> None:
-    provider.chunks = [{"choices": [{}]}, failure]
+    provider.chunks = [{"choices": [{"index": 0, "delta": {}}]}, failure]
     answer = await client.post(CHAT, json=body(stream=True))
     events = answer.text.removesuffix("\n\n").split("\n\n")
     found = json.loads(events[1].removeprefix("data: "))["error"]
