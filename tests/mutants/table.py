@@ -59,4 +59,7 @@ TABLE: Final = (
         "core.providers.bedrock.converse.messages",
         ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
     ),
+    Row("core.providers.http.events", ("tests/unit/providers/test_sse.py",)),
+    Row("core.providers.http.upstream_errors", ("tests/unit/providers/test_upstream_errors.py",)),
+    Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
 )

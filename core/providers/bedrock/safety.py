@@ -99,7 +99,7 @@ class BedrockGuardrails:
             await (await self._clients.client("bedrock")).list_guardrails(maxResults=1)
 
     async def _apply(self, **arguments: Any) -> JsonObject:  # noqa: ANN401 - the SDK's own arguments
-        with translate_errors(self._provider_id):
+        with translate_errors(self._provider_id, arguments):
             answer: JsonObject = await (await self._clients.client("bedrock-runtime")).apply_guardrail(**arguments)
         return answer
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
-from core.apis.shapes import check_chat, check_chunk, check_completion, check_embeddings
+from core.apis.shapes import check_chat, check_completion, check_embeddings
 from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import PROVIDER_DATA_HEADERS
@@ -182,9 +182,7 @@ class OpenAICompatible:
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
         self._check_call(request)
         content = _json(self._cap_tokens(request))
-        return await self._with_key(
-            lambda key: self._http.stream(path, content, key, self._row.headers, check=check_chunk)
-        )
+        return await self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers))
 
     async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
         return await call_with_key(self._credentials, call)

@@ -104,7 +104,8 @@ def body(**more: Any) -> dict[str, Any]:
 def error(answer: httpx.Response) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/json"
     found: dict[str, Any] = answer.json()["error"]
-    assert set(found) == {"message", "type", "param", "code"}
+    assert set(found) == {"message", "type", "param", "code", "request_id"}
+    assert found["request_id"] == answer.headers["x-request-id"]
     assert found["message"]
     return found
 
