@@ -6,9 +6,10 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from core.apis import bounds
+from core.apis.additions import Addition
 from core.errors import InvalidRequest
 from core.frame.resources import Offer
 from core.frame.types import Health, JsonObject, JsonStream, Wire
@@ -36,7 +37,22 @@ def check_names(fields: Mapping[str, Any] | None) -> None:
             raise InvalidRequest(f"{name}: write `{exact}`; some servers take the one for the other.", param=name)
 
 
-class ChatRequest(Wire):
+class GenerationRequest(Wire):
+    """`additions` are those of its fields that the stack put there."""
+
+    _additions: tuple[Addition, ...] = PrivateAttr(())
+
+    @property
+    def additions(self) -> tuple[Addition, ...]:
+        return self._additions
+
+    def note_additions(self, *additions: Addition) -> Self:
+        """This request, whose fields have them already."""
+        self._additions += additions
+        return self
+
+
+class ChatRequest(GenerationRequest):
     model: Name
     messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
     stream: bool | None = None
@@ -49,7 +65,7 @@ class ChatRequest(Wire):
         return self
 
 
-class CompletionRequest(Wire):
+class CompletionRequest(GenerationRequest):
     model: Name
     prompt: str | list[Any]
     stream: bool | None = None
@@ -64,8 +80,20 @@ class CompletionRequest(Wire):
 
 
 class EmbeddingsRequest(Wire):
+    """`native_options` are those of Llama Stack's native route, by its names: see `core.apis.embedding_options`."""
+
     model: Name
     input: str | list[Any]
+    _native_options: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @property
+    def native_options(self) -> Mapping[str, str]:
+        return self._native_options
+
+    def note_native_options(self, options: Mapping[str, str]) -> Self:
+        """This request, which has them."""
+        self._native_options = options
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

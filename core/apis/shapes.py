@@ -1,6 +1,11 @@
-"""Whether an upstream's answers have OpenAI's shape, as far as the stack reads them; what is left out is put in. Pure."""
+"""Whether an upstream's answers have OpenAI's shape, as far as the stack reads them. Pure.
 
-from collections.abc import Iterator
+What servers leave out is put in, what they name without a value is taken out where OpenAI knows no such value, and a call of
+a function is OpenAI's. Sources: vLLM's chat completions, and those of Text Generation Inference before 3.0.
+"""
+
+from collections.abc import Iterator, Mapping
+import json
 from typing import Any, Final, cast
 
 from core.errors import UpstreamFailed
@@ -11,6 +16,13 @@ USUAL: Final = frozenset({"role", "content"})  # of a message
 NUMBERS: Final = frozenset({int, float})
 COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 MOST_TOKENS: Final = 2**53  # what any store and any client can count
+NO_VALUE: Final[Mapping[str, tuple[object, ...]]] = {
+    "tool_calls": (None, []),
+    **dict.fromkeys(("function_call", "audio", "annotations", *TEXTS[:2]), (None,)),
+}
+"""What stands for none, and in OpenAI's answers never does, by the field of a message. A refusal may be null there."""
+FINISHES: Final = {"eos_token": "stop", "stop_sequence": "stop"}
+"""The reasons of old servers, by OpenAI's."""
 
 
 def check_chat(reply: JsonObject) -> JsonObject:
@@ -19,6 +31,7 @@ def check_chat(reply: JsonObject) -> JsonObject:
         return reply
     for choice in _numbered(reply, "choices"):
         _check_message(choice.get("message"))
+        _translate_finish(choice)
     return _check_usage(reply)
 
 
@@ -69,6 +82,7 @@ class ChunkChecker:
                 choice["delta"] = {}
             _check_message(choice.get("delta", {}))
             _check_text(choice, "text")
+            _translate_finish(choice)
         return _check_usage(chunk)
 
     def _note(self, choice: JsonObject) -> None:
@@ -86,7 +100,7 @@ def _is_usual_chat(reply: JsonObject) -> bool:
     if choices.__class__ is not list or len(choices) != 1 or not (usage is None or _counts(usage)):
         return False
     choice: Any = choices[0]
-    if choice.__class__ is not dict or choice.get("index").__class__ is not int:
+    if choice.__class__ is not dict or choice.get("index").__class__ is not int or _finish_of(choice):
         return False
     message: Any = choice.get("message")
     return message.__class__ is dict and message.keys() == USUAL and message["content"].__class__ is str
@@ -139,10 +153,34 @@ def _check_message(message: Any) -> None:  # noqa: ANN401 - whatever an upstream
         raise _failure("content")
     for name in TEXTS:
         _check_text(fields, name)
-    if fields.get("tool_calls") is not None:
-        for call in _objects(fields, "tool_calls"):
-            if not isinstance(call.get("function"), dict | None):
-                raise _failure("function")
+    for name, none in NO_VALUE.items():
+        if name in fields and fields[name] in none:
+            del fields[name]
+    if "tool_calls" in fields:
+        _check_calls(fields)
+
+
+def _check_calls(message: JsonObject) -> None:
+    """Some send the one call of a chunk without a list, and its arguments as what they stand for."""
+    if isinstance(message["tool_calls"], dict):
+        message["tool_calls"] = [message["tool_calls"]]
+    for call in _objects(message, "tool_calls"):
+        function = call.get("function")
+        if not isinstance(function, dict | None):
+            raise _failure("function")
+        if function and isinstance(arguments := cast("JsonObject", function).get("arguments"), dict | list):
+            function["arguments"] = json.dumps(arguments)
+
+
+def _finish_of(choice: JsonObject) -> str:
+    """OpenAI's word for an old server's."""
+    reason: Any = choice.get("finish_reason")
+    return FINISHES.get(reason, "") if reason.__class__ is str else ""
+
+
+def _translate_finish(choice: JsonObject) -> None:
+    if reason := _finish_of(choice):
+        choice["finish_reason"] = reason
 
 
 def _check_text(holder: JsonObject, name: str) -> None:

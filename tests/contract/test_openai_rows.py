@@ -17,7 +17,7 @@ from core.providers.openai.config import config_of
 from core.providers.openai.rows import ROWS, Row
 from tests.parts.live_stack import client_of
 from tests.parts.secrets import plant
-from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, running, status, stream
+from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, in_turn, running, status, stream
 
 OPERATORS = plant("operators-key-for-every-row")
 CALLERS = plant("callers-key-for-one-call-only")
@@ -148,8 +148,9 @@ async def test_a_callers_key_that_is_none_is_refused_unquoted(
 async def test_a_callers_key_that_the_vendor_refuses_is_the_callers_mistake(
     upstream: FakeUpstream, provider: OpenAICompatible, row: Row, code: int, *, event: bool
 ) -> None:
-    error = {"error": {"message": f"bad key {CALLERS}", "code": code}}
-    upstream.replies[f"{row.root}/chat/completions"] = stream([error]) if event else status(code, error)
+    errors = [{"error": {"message": f"bad key {key}", "code": code}} for key in (CALLERS, OPERATORS)]
+    refusals = [stream([error]) if event else status(code, error) for error in errors]
+    upstream.replies[f"{row.root}/chat/completions"] = in_turn(*refusals)
     with pytest.raises(InvalidRequest, match=f"refused the key given as `{row.data[0]}`") as failure:
         await provider.with_provider_data({row.data[0]: CALLERS}).stream_chat_completion(chat(stream=True))
     assert CALLERS not in failure.value.message

@@ -13,14 +13,13 @@ from core.apis.discovery import Description
 from core.apis.inference import ChatRequest
 from core.apis.safety import SafetyProvider, Violation
 from core.apis.usage import Meter
-from core.config.urls import UpstreamUrl
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable
 from core.frame.callers import CURRENT_CALL
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.providers.llama_guard.guard import LlamaGuard
 from core.providers.openai.compatible import OpenAICompatible
-from core.providers.openai.config import Settings
+from core.providers.openai.config import ApiUrl, Settings
 from core.providers.openai.rows import ROWS, Row
 
 PREFIX: Final = "sambanova/"  # Llama Stack's shields have it, for the library that it calls SambaNova with
@@ -34,8 +33,8 @@ class Config(Settings):
 
     row: ClassVar[Row] = ROWS["remote::sambanova"]
 
-    url: UpstreamUrl | None = None
-    base_url: UpstreamUrl | None = None
+    url: ApiUrl = None
+    base_url: ApiUrl = None
     api_key: SecretStr | None = None
     auth_credential: SecretStr | None = None
 

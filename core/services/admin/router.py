@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.errors import NotFound
 from core.frame.api import RouteRow
+from core.frame.callers import upstream_wait
 from core.frame.types import Health, JsonObject
 
 if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
@@ -102,8 +103,9 @@ class AdminRouter:
         if provider.health is None:
             return Health(status="Not Implemented", message="Provider does not implement health check")
         try:
-            async with asyncio.timeout(self._patience):
-                return await provider.health()
+            with upstream_wait():
+                async with asyncio.timeout(self._patience):
+                    return await provider.health()
         except TimeoutError:
             return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
 

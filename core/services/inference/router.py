@@ -5,6 +5,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from core.apis.additions import ASK_USAGE, usage_addition
 from core.apis.inference import (
     ChatRequest,
     CompletionRequest,
@@ -50,7 +51,7 @@ class InferenceRouter:
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         targets = await self._route(request, "llm", "chat completions")
         return await self._stream(
-            request, targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
+            request, targets, lambda at, name: at.stream_chat_completion(ask_usage(request, name))
         )
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
@@ -59,9 +60,7 @@ class InferenceRouter:
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request, "llm", "completions")
-        return await self._stream(
-            request, targets, lambda at, name: at.stream_completion(_request_usage(request, name))
-        )
+        return await self._stream(request, targets, lambda at, name: at.stream_completion(ask_usage(request, name)))
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request, "embedding", "embeddings")
@@ -137,10 +136,11 @@ def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](reques
     return request.model_copy(update={"model": name})
 
 
-def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
+def ask_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     """Whether the caller wants the usage or not: quotas are charged by it."""
-    options = {**(request.stream_options or {}), "include_usage": True}
-    return request.model_copy(update={"model": name, "stream": True, "stream_options": options})
+    options = request.stream_options or {}
+    asking = request.model_copy(update={"model": name, "stream": True, "stream_options": {**options, **ASK_USAGE}})
+    return asking if options.get("include_usage") else asking.note_additions(usage_addition(request.stream_options))
 
 
 def _drop_usage(chunk: dict[str, Any]) -> bool:
