@@ -1,6 +1,6 @@
 """What a run config is resolved to: the objects that answer, and what they share."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
+from core.routing.isolation import close_apart, warm_apart
 from core.routing.registration import resource_from
 from core.routing.registry import Registry
 from core.stores.answers.port import AnswerStore
@@ -79,10 +80,7 @@ class Stack:
 
     def warm(self) -> None:
         """Do at init what the first request would wait for; opens no connection."""
-        for instance in self.instances:
-            warm: Callable[[], None] | None = getattr(instance.provider, "warm", None)
-            if warm is not None:
-                warm()
+        warm_apart((instance.entry.provider_id, instance.provider) for instance in self.instances)
         self.stores.warm()
 
     async def close(self) -> None:
@@ -102,11 +100,8 @@ class Stack:
 
 
 async def close_all(instances: Iterable[Instance]) -> None:
-    """Close the connections of each; a provider without `close` has none."""
-    for instance in instances:
-        close: Callable[[], Awaitable[None]] | None = getattr(instance.provider, "close", None)
-        if close is not None:
-            await close()
+    """Close the connections of each; a provider without `close` has none, and the failure of one is its own."""
+    await close_apart([(instance.entry.provider_id, instance.provider) for instance in instances])
 
 
 def routed_apis(config: RunConfig) -> list[str]:

@@ -21,6 +21,7 @@ from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.runtime import log_lines, snapshot
+from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 from core.web.app import app_of, build_app
 from core.web.observed import Sink
@@ -36,15 +37,17 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
     """
+    variables = environ()
+    name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
+    if name:
+        log_as_json()
     hold_back()
     loaded = load_config()
-    variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
     with nullcontext() if snapshots else lazy_defaults():
         stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION))
         if not manifest(api).overview:  # which only looks at its providers' health
             stack.warm()
-    name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
     app = app_of_stack(stack, [api], log_lines.to_cloudwatch(name) if name else None)
     if snapshots:
         snapshot.keep_apart()

@@ -18,7 +18,7 @@ from core.errors import (
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
 from core.providers.http.replies import retry_after_header
-from core.providers.http.upstream_errors import clean_message, for_request
+from core.providers.http.upstream_errors import clean_message
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,11 @@ def translate_errors(provider_id: str, request: object = None) -> Generator[None
     try:
         yield
     except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
-        log.warning("provider %s: %s%s%s", provider_id, code_of(failure), _reason_of(failure, request), for_request())
-        raise _translate(provider_id, failure) from failure
+        translated = _translate(provider_id, failure)
+        translated.reason = f"{code_of(failure)}{_reason_of(failure, request)}"
+        facts = {"provider": provider_id, "error_code": translated.code, "reason": translated.reason}
+        log.warning("provider %s: %s", provider_id, translated.reason, extra=facts)
+        raise translated from failure
 
 
 def _reason_of(failure: Exception, request: object) -> str:

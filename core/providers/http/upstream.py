@@ -20,7 +20,7 @@ from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamTimeou
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
-from core.platform.bounded import AnswerTooLarge, read_up_to
+from core.platform.bounded import AnswerTooLarge, read_rest, read_up_to
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
@@ -28,7 +28,7 @@ from core.providers.http.events import BOM, read_events
 from core.providers.http.remote import Credentials, Remote
 from core.providers.http.replies import read_json, read_object
 from core.providers.http.sockets import socket_factory
-from core.providers.http.upstream_errors import ErrorReport, error_in, error_in_body, for_request, read_body
+from core.providers.http.upstream_errors import ErrorReport, error_in, error_in_body, read_body
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class UpstreamClient:
         head = await response.content.readany()
         begin = head.removeprefix(BOM).lstrip()
         if begin.startswith((b"{", b"[")):
-            if (report := error_in_body(await _read_all(head, response.content))) is not None:
+            if (report := error_in_body(await read_rest(head, response.content, MOST_REFUSAL))) is not None:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
             return head
@@ -159,7 +159,8 @@ class UpstreamClient:
         url = self._url(request.path)
         if self._sign is not None:
             headers = await self._sign(request.method, str(url), request.body)
-        session = await self._sessions.get()
+        session = await self._session()
+        is_sent = False
         try:
             async with session.request(
                 request.method,
@@ -168,6 +169,7 @@ class UpstreamClient:
                 headers={**headers, **TRACE.get().headers},
                 allow_redirects=False,
             ) as response:
+                is_sent = True
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
                     raise await self._refusal(request, response)
                 yield response
@@ -181,6 +183,20 @@ class UpstreamClient:
                 else "broke off its answer"
             )
             raise self._explain_connection(self._failure(reason), failure) from failure
+        except (ValueError, OSError) as odd:  # of a URL, a header or a name that nothing had refused before
+            if is_sent:
+                raise
+            fault = f"No request to it can be made ({type(odd).__name__}): check its url and its headers."
+            raise self._explain(self._failure("cannot be called: its url or its headers are wrong"), fault) from odd
+
+    async def _session(self) -> aiohttp.ClientSession:
+        try:
+            return await self._sessions.get()
+        except (OSError, ValueError) as unusable:  # ssl's own errors are OSErrors too
+            from core.providers.http.faults import ca_fault
+
+            failure = self._failure("cannot be called: the file of its authorities' certificates cannot be used")
+            raise self._explain(failure, ca_fault(self._remote.tls_verify, unusable)) from unusable
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
@@ -227,10 +243,10 @@ class UpstreamClient:
             content = b""
         text = content[:MOST_SHOWN].decode(errors="replace")
         fault = answer_fault(response.status, response.content_type, f"{request.method} {request.path}", text)
-        failure = self._error(request, response, read_body(content))
+        failure = self._error(request, response, read_body(content), fault)
         if fault == WANTS_TLS and isinstance(failure, InvalidRequest):
-            failure = self._failure("cannot be called: its url is wrong")
-        return self._explain(failure, fault) if fault and isinstance(failure, UpstreamFailed) else failure
+            return self._explain(self._failure("cannot be called: its url is wrong"), fault)
+        return self._with_fault(failure, fault) if fault and isinstance(failure, UpstreamFailed) else failure
 
     @contextmanager
     def _explaining(self, response: aiohttp.ClientResponse) -> Generator[None]:
@@ -250,12 +266,21 @@ class UpstreamClient:
         return self._explain(failure, connection_fault(cause, self._remote.base_url.partition(":")[0].lower()))
 
     def _explain[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
-        """Log what is wrong. Who named the place itself could learn from it what is at the addresses that the stack reaches."""
-        log.warning("provider %s: %s%s", self._remote.provider_id, fault, for_request())
+        """Log what is wrong."""
+        provider_id = self._remote.provider_id
+        facts = {"provider": provider_id, "error_code": failure.code, "reason": fault}
+        log.warning("provider %s: %s", provider_id, fault, extra=facts)
+        failure.reason = fault
+        return self._with_fault(failure, fault)
+
+    def _with_fault[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
+        """Who named the place itself could learn from it what is at the addresses that the stack reaches."""
         failure.fault = fault if self._remote.reach == "operator" else ""
         return failure
 
-    def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport) -> ApiError:
+    def _error(
+        self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport, fault: str = ""
+    ) -> ApiError:
         """What it means; why, the log says. What judges it is imported when there is one."""
         from core.providers.http.quotes import hide_quotes
         from core.providers.http.upstream_failures import OF_CLIENTS, UpstreamError, secrets_of
@@ -274,14 +299,17 @@ class UpstreamClient:
         failure = error.failure()
         is_operators = isinstance(failure, UpstreamFailed) and error.true_status in OF_CLIENTS
         level = logging.ERROR if is_operators else logging.WARNING
+        if isinstance(failure, UpstreamFailed):
+            reason = " ".join(filter(None, (reason, fault)))
         log.log(
             level,
-            "provider %s answered %d%s%s",
+            "provider %s answered %d%s",
             remote.provider_id,
             response.status,
             f": {reason}" if reason else "",
-            for_request(),
+            extra=error.facts(failure, reason),
         )
+        failure.reason = reason or f"HTTP status {response.status}"
         return failure
 
 
@@ -306,17 +334,6 @@ class _Request:
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
-
-
-async def _read_all(head: bytes, content: aiohttp.StreamReader) -> bytes:
-    """Of what is longer than an error may be, so much."""
-    pieces, size = [head], len(head)
-    async for chunk in content.iter_any():
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > MOST_REFUSAL:
-            break
-    return b"".join(pieces)
 
 
 async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:
