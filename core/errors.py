@@ -68,6 +68,7 @@ class ApiError(Exception):
     """A failure that is safe to show to the caller; anything else becomes a bare 500."""
 
     fault: str = ""  # what is wrong with an upstream, for the operator: it is in no body
+    provider_id: str = ""  # of whom it is, for the log, where no provider was asked for an answer
     reason: str = ""  # what an upstream said, or did, for the log alone: one line without secrets
     status: int = 500
     type: str = "server_error"

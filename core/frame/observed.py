@@ -57,6 +57,7 @@ class Observed:
 
     def note_failure(self, failure: ApiError) -> None:
         self.error_code, self.reason = failure.code, failure.reason
+        self.provider = self.provider or failure.provider_id
 
     def add_usage(self, usage: Mapping[str, object]) -> None:
         """Add what a provider reports, in OpenAI's names; anything but a count is ignored."""

@@ -80,7 +80,7 @@ class Stack:
 
     def warm(self) -> None:
         """Do at init what the first request would wait for; opens no connection."""
-        warm_apart((instance.entry.provider_id, instance.provider) for instance in self.instances)
+        warm_apart(instance.owned for instance in self.instances)
         self.stores.warm()
 
     async def close(self) -> None:
@@ -101,7 +101,7 @@ class Stack:
 
 async def close_all(instances: Iterable[Instance]) -> None:
     """Close the connections of each; a provider without `close` has none, and the failure of one is its own."""
-    await close_apart([(instance.entry.provider_id, instance.provider) for instance in instances])
+    await close_apart([instance.owned for instance in instances])
 
 
 def routed_apis(config: RunConfig) -> list[str]:

@@ -99,7 +99,8 @@ class Catalog:
             if isinstance(failure, SecretUnavailable):
                 message = f"Provider `{provider_id}` could not be asked what it serves. {failure.message}"
             unavailable = ProviderUnavailable(message)
-            unavailable.fault = reason
+            unavailable.fault = unavailable.reason = reason
+            unavailable.provider_id = provider_id
             self._failures.put(provider_id, unavailable)
             raise unavailable from failure
         self._failures.forget(provider_id)

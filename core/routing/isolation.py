@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from inspect import isawaitable
 import logging
-from typing import Any, Final, cast
+from typing import Final, NamedTuple, cast
 
 from core.errors import ApiError
 from core.platform.log_records import to_line
@@ -97,51 +97,56 @@ def describe(error: BaseException, secrets: Collection[str] = ()) -> str:
     with (said := Outcome()):  # somebody else's __str__, which may raise
         said.answer = str(error)
     text = said.answer if isinstance(said.answer, str) else ""
-    return f"{kind}: {cleaned}" if (cleaned := clean_reason(text, secrets)) else kind
+    cleaned = clean_reason(text, secrets).rstrip(". ")
+    return f"{kind}: {cleaned}" if cleaned else kind
 
 
-def clean_reason(text: str, secrets: Collection[str] = ()) -> str:
-    """One line, bounded, without secrets and what looks like one."""
+def clean_reason(text: str, secrets: Collection[str] = (), *, guess: bool = True) -> str:
+    """One line, bounded, without secrets and, with `guess`, what looks like one, as a long path may too."""
     from core.config.redact import MASK, redact_keys, redact_text
 
     for secret in sorted((secret for secret in secrets if len(secret) >= LEAST_SECRET), key=len, reverse=True):
         text = text.replace(secret, MASK)
     flat = to_line(" ".join(text[:MOST_TEXT].split()))
-    return redact_keys(redact_text(flat))[:MOST_REASON].rstrip(". ")
+    plain = redact_text(flat)
+    return (redact_keys(plain) if guess else plain)[:MOST_REASON]
 
 
-async def close_apart(closings: Iterable[tuple[str, Any]]) -> None:
-    """Close all that has a `close`, at the same time; `closings` are of ids, and of what is closed.
+class Owned(NamedTuple):
+    """A provider, with what says whose mistake it is."""
 
-    One that fails, or does not end within CLOSE_SECONDS, is logged.
-    """
-    await asyncio.gather(*(_close(id_, closing) for id_, closing in closings))
+    provider_id: str
+    provider: object
+    secrets: Secrets
 
 
-async def _close(provider_id: str, provider: Any) -> None:  # noqa: ANN401 - whatever a provider is
+async def close_apart(providers: Iterable[Owned]) -> None:
+    """Close each that has a `close`, all at the same time; one that fails or takes longer than CLOSE_SECONDS is logged."""
+    await asyncio.gather(*map(_close, providers))
+
+
+async def _close(owned: Owned) -> None:
     try:
-        await ask_apart(lambda: _begin_closing(provider), CLOSE_SECONDS)
+        close = method_of(owned.provider, "close")
+        if close is not None:
+            await ask_apart(close, CLOSE_SECONDS, owned.secrets)
     except (ApiError, ProviderMistake, TimeoutError) as failure:
-        why = failure_of(failure, CLOSE_SECONDS)
-        log.warning("closing provider `%s`: %s", provider_id, why, extra={"provider": provider_id, "reason": why})
+        _log_mistake("closing", owned, failure_of(failure, CLOSE_SECONDS))
 
 
-def _begin_closing(provider: Any) -> object:  # noqa: ANN401 - as above
-    close = method_of(provider, "close")
-    return asyncio.sleep(0) if close is None else close()
-
-
-def warm_apart(providers: Iterable[tuple[str, Any]]) -> None:
-    """Warm all that has a `warm`; a failure is logged."""
-    for provider_id, provider in providers:
-        warm = method_of(provider, "warm")
-        if warm is None:
-            continue
+def warm_apart(providers: Iterable[Owned]) -> None:
+    """Warm each that has a `warm`; a failure is logged."""
+    for owned in providers:
+        warm = method_of(owned.provider, "warm")
         with (outcome := Outcome()):
-            warm()
+            outcome.answer = None if warm is None else warm()
         if outcome.error is not None:
-            why = f"It raised {describe(outcome.error)}."
-            log.warning("warming provider `%s`: %s", provider_id, why, extra={"provider": provider_id, "reason": why})
+            _log_mistake("warming", owned, f"It raised {describe(outcome.error, owned.secrets())}.")
+
+
+def _log_mistake(what: str, owned: Owned, why: str) -> None:
+    facts = {"provider": owned.provider_id, "reason": why}
+    log.warning("%s provider `%s`: %s", what, owned.provider_id, why, extra=facts)
 
 
 def failure_of(failure: ApiError | ProviderMistake | TimeoutError, seconds: float) -> str:

@@ -20,7 +20,7 @@ from core.resolution.jobs import engine_of, has_jobs
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, routed_apis
 from core.runtime import snapshot
-from core.runtime.function import load_config
+from core.runtime.function import check_files, load_config
 from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 from core.runtime.worker import Worker, handle_event
@@ -78,6 +78,7 @@ async def make_runner(loaded: Loaded) -> JobRunner:
     if loaded.config is None or not has_jobs(loaded.config):
         raise ConfigInvalid("run config", loaded.problems or [NO_JOBS])
     stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
+    check_files(loaded, stack)
     stack.warm()
     return JobRunner(stack)
 

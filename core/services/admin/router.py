@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 import logging
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from core.errors import ApiError, NotFound
 from core.frame.api import RouteRow
@@ -116,7 +116,8 @@ class AdminRouter:
         if provider.health is None:
             return Health(status="Not Implemented", message="Provider does not implement health check")
         try:
-            return read_health(await ask_apart(provider.health, self._patience, provider.secrets))
+            answer = await ask_apart(provider.health, self._patience, provider.secrets)
+            return read_health(answer, provider.secrets)
         except TimeoutError:
             return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
         except (ApiError, ProviderMistake) as failure:
@@ -138,7 +139,7 @@ class AdminRouter:
         return ""
 
 
-def read_health(answer: object) -> Health:
+def read_health(answer: object, secrets: Secrets = tuple) -> Health:
     """Raises ProviderMistake for what is none."""
     status = cast("dict[str, object]", answer).get("status") if isinstance(answer, dict) else None
     if not isinstance(status, str) or status not in STATUSES:
@@ -147,8 +148,8 @@ def read_health(answer: object) -> Health:
             f"gave {what} as its health; it should be an object whose status is {' or '.join(STATUSES)}"
         )
     message = cast("dict[str, object]", answer).get("message")
-    health: Any = {"status": status} | ({"message": clean_reason(message)} if isinstance(message, str) else {})
-    return cast("Health", health)
+    told = {"message": clean_reason(message, secrets(), guess=False)} if isinstance(message, str) else {}
+    return cast("Health", {"status": status, **told})
 
 
 UNLIMITED: Final[JsonObject] = {

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 import json
 import logging
-from typing import Any
+from typing import Any, override
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ KEY = "sk-proj-0123456789abcdefghij"
 MOST = 20_000  # characters of a line
 
 
-def record(message: str, *values: object, failure: BaseException | None = None, **facts: str) -> logging.LogRecord:
+def record(message: str, *values: object, failure: BaseException | None = None, **facts: Any) -> logging.LogRecord:
     info = None if failure is None else (type(failure), failure, failure.__traceback__)
     made = logging.LogRecord(facts.pop("logger", "core.x"), logging.WARNING, __file__, 1, message, values, info)
     vars(made).update(facts)
@@ -27,9 +27,12 @@ def record(message: str, *values: object, failure: BaseException | None = None, 
 
 
 def raised(cause: Exception) -> BaseException:
+    def fail() -> None:
+        raise cause
+
     try:
         try:
-            raise cause
+            fail()
         except Exception as inner:
             raise ValueError(f"odd{FORGED}") from inner
     except ValueError as outer:
@@ -87,6 +90,7 @@ def test_an_exception_is_told_with_its_places_and_its_causes() -> None:
     assert second.startswith("OSError: deep (at ")
     assert "unit/runtime/test_log_format.py:" in first
     assert " raised" in first
+    assert " fail < " in second
     group = as_json(record("broke", failure=BaseExceptionGroup("many", [SystemExit(3), KeyError("k")])))["exception"]
     assert "[SystemExit: 3; KeyError: 'k']" in group
 
@@ -107,6 +111,7 @@ def test_of_a_long_chain_and_a_deep_stack_the_ends_are_told() -> None:
 
 
 class Silent(Exception):
+    @override
     def __str__(self) -> str:
         raise SystemExit
 
