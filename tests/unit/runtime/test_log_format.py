@@ -30,13 +30,15 @@ def raised(cause: Exception) -> BaseException:
     def fail() -> None:
         raise cause
 
-    try:
+    def fail_twice() -> None:
         try:
             fail()
         except Exception as inner:
             raise ValueError(f"odd{FORGED}") from inner
-    except ValueError as outer:
-        return outer
+
+    with pytest.raises(ValueError, match="odd") as caught:
+        fail_twice()
+    return caught.value
 
 
 def as_json(made: logging.LogRecord) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def test_any_text_is_one_line(message: str, reason: str, name: str) -> None:
 
 
 def test_a_line_has_what_the_query_asks_for() -> None:
-    facts = {name: f"{name}-1" for name in FACTS}
+    facts: dict[str, Any] = {name: f"{name}-1" for name in FACTS}
     token = REQUEST_ID.set("req_7")
     try:
         fields, text = as_json(record("failed", **facts)), TextFormatter().format(record("failed", **facts))
@@ -89,7 +91,7 @@ def test_an_exception_is_told_with_its_places_and_its_causes() -> None:
     assert first.startswith("ValueError: odd ")
     assert second.startswith("OSError: deep (at ")
     assert "unit/runtime/test_log_format.py:" in first
-    assert " raised" in first
+    assert " fail_twice" in first
     assert " fail < " in second
     group = as_json(record("broke", failure=BaseExceptionGroup("many", [SystemExit(3), KeyError("k")])))["exception"]
     assert "[SystemExit: 3; KeyError: 'k']" in group
