@@ -42,14 +42,16 @@ def file_problems(loaded: Loaded, authorities: Mapping[str, object], *, thorough
     ]
     for section in SECTIONS:
         looks += _looks(_section(loaded, section), section, thorough=thorough)
-    problems = [
-        Problem(loaded.places.source_path(place), f"`{path}` {fault}")
-        for place, path, look in looks
-        if (fault := look(expand_home(path, environ())))
-    ]
+    problems: dict[str, Problem] = {}
+    for place, path, look in looks:
+        fault, source = look(expand_home(path, environ())), loaded.places.source_path(place)
+        # What nobody has written is beside what it follows from, and has no place of its own.
+        key = source if place == source else source.rpartition(".")[0]
+        if fault and not any(other == key or other.rpartition(".")[0] == key for other in problems):
+            problems[source] = Problem(source, f"`{path}` {fault}")
     if thorough and not problems:
-        problems = [Problem(loaded.places.source_path(place), fault) for place, fault in _pair_faults(loaded)]
-    return problems
+        return [Problem(loaded.places.source_path(place), fault) for place, fault in _pair_faults(loaded)]
+    return list(problems.values())
 
 
 def _section(loaded: Loaded, name: str) -> object:
