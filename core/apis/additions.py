@@ -54,5 +54,5 @@ def strict_addition(response_format: Mapping[str, Any]) -> Addition:
 
 
 def bound_addition(name: str, most: int) -> Addition:
-    """The operator's bound on the tokens of an answer, which is not given up: the field's other name is tried."""
+    """A bound on the tokens of an answer, which is not given up: the field's other name is tried."""
     return Addition(name, (name,), {OTHER_BOUND[name]: most})

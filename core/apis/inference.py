@@ -4,7 +4,7 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, Self, override, runtime_checkable
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -64,6 +64,12 @@ class ChatRequest(GenerationRequest):
         bounds.normalize_bounds(self.__pydantic_extra__)
         return self
 
+    @override
+    def check_body(self) -> None:
+        from core.apis import body_rules  # late, here and below: this module is imported by what reads no such body
+
+        body_rules.check_chat(self.messages, self.__pydantic_extra__)
+
 
 class CompletionRequest(GenerationRequest):
     model: Name
@@ -77,6 +83,12 @@ class CompletionRequest(GenerationRequest):
         bounds.normalize_bounds(self.__pydantic_extra__)
         bounds.check_parts(self.prompt, MOST_PROMPTS, "prompt")
         return self
+
+    @override
+    def check_body(self) -> None:
+        from core.apis import body_rules
+
+        body_rules.check_completion(self.prompt, self.__pydantic_extra__)
 
 
 class EmbeddingsRequest(Wire):
@@ -100,6 +112,12 @@ class EmbeddingsRequest(Wire):
         check_names(self.__pydantic_extra__)
         bounds.check_parts(self.input, MOST_INPUTS, "input")
         return self
+
+    @override
+    def check_body(self) -> None:
+        from core.apis import body_rules
+
+        body_rules.check_embeddings(self.input, self.__pydantic_extra__)
 
 
 class ServedModel(Offer):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import json
 from typing import Any, Final, cast
 
+from core.apis.deltas import Deltas
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 
@@ -30,8 +31,9 @@ def check_chat(reply: JsonObject) -> JsonObject:
     if _is_usual_chat(reply):
         return reply
     for choice in _numbered(reply, "choices"):
-        _check_message(choice.get("message"))
-        _translate_finish(choice)
+        message: Any = choice.get("message")
+        _check_message(message)
+        _translate_finish(choice, calls="tool_calls" in message)
     return _check_usage(reply)
 
 
@@ -45,17 +47,16 @@ def check_completion(reply: JsonObject) -> JsonObject:
 class ChunkChecker:
     """The chunks of one stream of either. It is `complete` once every choice that began has its finish reason."""
 
-    __slots__ = ("_finished", "_last", "_seen", "begun")
+    __slots__ = ("_finished", "_seen", "begun")
 
     def __init__(self) -> None:
         self.begun = False
-        self._last: object = None
-        self._seen: set[int] = set()
+        self._seen: dict[int, Deltas] = {}
         self._finished: set[int] = set()
 
     @property
     def complete(self) -> bool:
-        return bool(self._finished) and self._finished >= self._seen
+        return bool(self._finished) and self._finished >= self._seen.keys()
 
     def is_usual(self, chunk: JsonObject) -> bool:
         """One choice with a piece of text, as nearly all of them have: told in a fifth of the time. It needs no check."""
@@ -65,8 +66,8 @@ class ChunkChecker:
         choice: Any = choices[0]
         if choice.__class__ is not dict or choice.get("finish_reason") is not None or choice.get("text") is not None:
             return False
-        index = choice.get("index")
-        if index != self._last or index.__class__ is not int:
+        index: Any = choice.get("index")
+        if index.__class__ is not int or index not in self._seen:
             return False
         delta: Any = choice.get("delta")
         return delta.__class__ is dict and len(delta) == 1 and delta.get("content").__class__ is str
@@ -77,20 +78,20 @@ class ChunkChecker:
         if chunk.get("choices") is None:  # as some send it where there is only the usage
             chunk["choices"] = []
         for choice in _numbered(chunk, "choices"):
-            self._note(choice)
+            deltas = self._note(choice)
             if choice.get("delta", choice) is None:
                 choice["delta"] = {}
-            _check_message(choice.get("delta", {}))
+            _check_message(delta := choice.get("delta", {}))
+            deltas.clean(delta)
             _check_text(choice, "text")
-            _translate_finish(choice)
+            _translate_finish(choice, calls=deltas.hold_calls)
         return _check_usage(chunk)
 
-    def _note(self, choice: JsonObject) -> None:
+    def _note(self, choice: JsonObject) -> Deltas:
         index: int = choice["index"]
-        self._last = index
-        self._seen.add(index)
         if choice.get("finish_reason"):
             self._finished.add(index)
+        return self._seen.setdefault(index, Deltas())
 
 
 def _is_usual_chat(reply: JsonObject) -> bool:
@@ -178,9 +179,12 @@ def _finish_of(choice: JsonObject) -> str:
     return FINISHES.get(reason, "") if reason.__class__ is str else ""
 
 
-def _translate_finish(choice: JsonObject) -> None:
+def _translate_finish(choice: JsonObject, *, calls: bool) -> None:
+    """To servers that know no other end, as TGI, calls are a stop: agents would take it for the last word."""
     if reason := _finish_of(choice):
         choice["finish_reason"] = reason
+    if calls and choice.get("finish_reason") == "stop":
+        choice["finish_reason"] = "tool_calls"
 
 
 def _check_text(holder: JsonObject, name: str) -> None:

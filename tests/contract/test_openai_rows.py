@@ -295,7 +295,7 @@ async def test_models_are_listed_with_the_operators_key_whatever_the_caller_brin
 @pytest.mark.parametrize("header", ["X-LlamaStack-Provider-Data", "X-OGX-Provider-Data"])
 @pytest.mark.parametrize(
     "sent",
-    ["", "{", "[]", "null", '"k"', "7", "\xff", "[" * 4000, '{"groq_api_key": tru', '{"k": "' + "x" * 8192 + '"}'],
+    ["{", "[]", '""', '"k"', "7", "\xff", "[" * 4000, '{"groq_api_key": tru', '{"k": "' + "x" * 8192 + '"}'],
 )
 async def test_provider_data_that_are_no_object_are_refused_by_the_headers_name(
     upstream: FakeUpstream, client: httpx.AsyncClient, header: str, sent: str
@@ -305,3 +305,29 @@ async def test_provider_data_that_are_no_object_are_refused_by_the_headers_name(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert header in answer.json()["error"]["message"]
     assert not upstream.seen
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({"X-LlamaStack-Provider-Data": '{"groq_api_key": ""}'}, OPERATORS),
+        ({"x-ogx-provider-data": '{"groq_api_key": " \\t", "openai_api_key": ""}'}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": '{"groq_api_key": null, "openai_api_key": "x", "groq": {"api_key": ""}}'}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": "{}"}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": ""}, OPERATORS),
+        ({"X-OGX-Provider-Data": " null "}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": json.dumps({"groq_api_key": CALLERS, "openai_api_key": ""})}, CALLERS),
+        (
+            {
+                "X-LlamaStack-Provider-Data": '{"groq_api_key": ""}',
+                "X-OGX-Provider-Data": json.dumps({"groq_api_key": CALLERS}),
+            },
+            CALLERS,
+        ),
+    ],
+)  # fmt: skip
+async def test_an_empty_key_is_not_given(
+    upstream: FakeUpstream, client: httpx.AsyncClient, headers: dict[str, str], key: str
+) -> None:
+    answer = await client.post("/v1/chat/completions", json=asked("kept-m"), headers=headers)
+    assert (answer.status_code, bearers(upstream)[-1]) == (200, f"Bearer {key}"), answer.text

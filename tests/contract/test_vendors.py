@@ -114,6 +114,19 @@ async def test_tools_are_called(client: httpx.AsyncClient) -> None:
     assert [json.loads(piece)["city"] for piece in pieces.values()] == ["Paris", "Oslo"]
 
 
+async def test_a_bound_under_either_name_reaches_the_vendor_under_one_that_it_takes(
+    client: httpx.AsyncClient, vendor: Vendor, upstream: FakeUpstream
+) -> None:
+    for name in ("max_tokens", "max_completion_tokens"):
+        answer = await client.post("/v1/chat/completions", json=asked("hi", **{name: 9}))
+        if isinstance(vendor, StrictVllm) and name == "max_completion_tokens":  # which its row cannot know
+            assert answer.status_code == 400
+            continue
+        assert answer.json()["choices"][0]["message"]["content"] == "|hi|9"
+        sent = {"max_tokens" if isinstance(vendor, Databricks) else name}
+        assert sent == {field for field in upstream.seen[-1].body if field.startswith("max_")}
+
+
 async def test_what_is_too_long_is_the_callers_mistake_streamed_or_not(client: httpx.AsyncClient) -> None:
     for streamed in (False, True):
         answer = await client.post("/v1/chat/completions", json=asked("fail: too_long", stream=streamed))

@@ -68,9 +68,7 @@ def upstream() -> FakeUpstream:
 
 
 def converse() -> FakeBedrock:
-    return FakeBedrock(
-        replies={"converse": _over(_converse_reply), "converse-stream": _over(lambda said: frames(_events(said)))}
-    )
+    return FakeBedrock(replies={"converse": _over(converse_reply), "converse-stream": _over(converse_stream)})
 
 
 def throttled(fake: FakeUpstream) -> None:
@@ -155,13 +153,17 @@ def _heard_converse(body: dict[str, Any]) -> Heard:
     )
 
 
-def _converse_reply(said: Said) -> Reply:
+def converse_reply(said: Said) -> Reply:
     content: list[dict[str, Any]] = [{"text": said.text}]
     content += [
         {"toolUse": {"toolUseId": name, "name": tool, "input": arguments}} for name, tool, arguments in said.calls
     ]
     output = {"message": {"role": "assistant", "content": content}}
     return status(200, {"output": output, "stopReason": CONVERSE_FINISH[said.finish], "usage": CONVERSE_USAGE})
+
+
+def converse_stream(said: Said) -> Reply:
+    return frames(_events(said))
 
 
 def _events(said: Said) -> list[bytes]:
@@ -173,7 +175,7 @@ def _events(said: Said) -> list[bytes]:
         made.append(("contentBlockStart", {"contentBlockIndex": block, "start": start}))
         made += [
             ("contentBlockDelta", {"contentBlockIndex": block, "delta": {"toolUse": {"input": piece}}})
-            for piece in halves(json.dumps(arguments))
+            for piece in (halves(json.dumps(arguments)) if arguments else ())
         ]
         made.append(("contentBlockStop", {"contentBlockIndex": block}))
     made.append(("messageStop", {"stopReason": CONVERSE_FINISH[said.finish]}))

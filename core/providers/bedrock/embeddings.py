@@ -95,6 +95,12 @@ def _check(options: JsonObject) -> None:
 
 def _texts(source: str | list[Any]) -> list[str]:
     texts = [source] if isinstance(source, str) else source
+    if any(isinstance(text, int | list) for text in texts):
+        raise InvalidRequest(
+            "Bedrock embeds text, and input is numbers of tokens: send the texts themselves "
+            "(langchain-openai does so with check_embedding_ctx_length=False).",
+            param="input",
+        )
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise InvalidRequest(
             "Bedrock embeds text: input must be a text or a list of texts, none of them empty.", param="input"

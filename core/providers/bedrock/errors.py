@@ -18,7 +18,6 @@ from core.errors import (
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
 from core.providers.http.replies import retry_after_header
-from core.providers.http.upstream_errors import clean_message
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +70,7 @@ def translate_errors(provider_id: str, request: object = None) -> Generator[None
 def _reason_of(failure: Exception, request: object) -> str:
     """What the service says, but of credentials, which it may quote."""
     from core.providers.http.quotes import hide_quotes
+    from core.providers.http.upstream_errors import clean_message
 
     reason = hide_quotes(clean_message(_quoted(failure), ()), request)
     return f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else ""
@@ -106,6 +106,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
 def _mistake(failure: Exception, message: str, *, is_callers: bool) -> InvalidRequest | None:
     """With the reason, or else `message`; None where it neither is the caller's nor says so."""
     from core.providers.http.error_words import says_too_long
+    from core.providers.http.upstream_errors import clean_message
 
     quoted = _quoted(failure) or str(failure)
     if says_too_long(quoted):

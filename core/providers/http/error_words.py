@@ -9,7 +9,7 @@ from typing import Final
 
 ANY: Final = re.IGNORECASE | re.DOTALL
 LENGTH: Final = r"(?:prompt|inputs?|messages|conversation)"
-EXCEEDS: Final = r"(?:exceed|(?:long|great|larg|small)er than|(?:more|less) than|must be <|too (?:large|long)|only supports|overflow)"
+EXCEEDS: Final = r"(?:exceed|(?:longer|greater|larger|smaller) than|(?:more|less) than|must be <|too (?:large|long)|only supports|overflow)"
 PLACE: Final = r"context[ _-]?(?:length|window|size|limit)"
 TOO_LONG: Final = (
     # This model's maximum context length is 4096 tokens. exceeds the available context size. exceed context window of 4096
@@ -46,13 +46,13 @@ RATES: Final = re.compile(r"\bper[ -]?(?:second|minute|min|hour|day)|\brate[ -]l
 SPENT: Final = re.compile(
     r"credit balance is too low|insufficient (?:account )?(?:balance|credit|funds|quota)|not enough (?:credit|balance)"
     r"|exceeded your current quota|(?:requires|need|purchase) more credits|out of credits|credits? (?:is|are|was|were) exhausted"
-    r"|exceeded your (?:monthly )?(?:included )?(?:credit|spend)|spend(?:ing)? limit|billing (?:hard )?limit|payment required",
+    r"|exceeded your (?:monthly )?(?:included )?(?:credit|spend)|reached your (?:specified )?(?:api )?usage limit|spend(?:ing)? limit|billing (?:hard )?limit|payment required",
     ANY,
 )
 MODELS: Final = r"(?<![/\w])(?:model|deployment|lora|adapter)s?(?![/\w])"
 MODEL: Final = re.compile(rf"{MODELS}|function '", ANY)
 NO_MODEL: Final = re.compile(
-    rf"{MODELS}.{{0,200}}(?:not found|not exist|unknown|not supported for)|(?:unknown|no such|invalid) model\b", ANY
+    rf"{MODELS}.{{0,200}}(?:not found|not exist|not supported for)|(?:unknown|no such|invalid) model\b", ANY
 )
 BAD_KEY: Final = re.compile(
     r"\b(?:incorrect|invalid|wrong|missing|no|expired) api[ _-]?key|\bapi[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
@@ -62,7 +62,7 @@ KINDS: Final = (
     r"(?:image|vision|multi-?modal|audio|video|tool|function|pdf|file|document|embedding|chat|completion|logprob)"
 )
 MISTAKES: Final = (
-    re.compile(rf"\b{KINDS}[\w ]{{0,40}} (?:is|are|was|were) not (?:supported|enabled|available|allowed)", ANY),
+    re.compile(rf"\b{KINDS}[\w ]{{0,40}} (?:is|are|was|were) not (?:supported|enabled|allowed)", ANY),
     re.compile(
         r"\b(?:does not|doesn't|do not|don't|cannot|can't|not able to|unable to) "
         rf"(?:support|accept|process|handle|take|understand)[\w ]{{0,40}} {KINDS}",
@@ -74,7 +74,7 @@ MISTAKES: Final = (
         ANY,
     ),
     re.compile(
-        r"(?:cannot identify|(?:failed|unable) to (?:load|decode|parse|open|process|fetch)|invalid|corrupt|corrupted) "
+        r"(?:cannot identify|(?:failed|unable) to (?:load|decode|parse|open|process|fetch)|invalid|corrupt|corrupted|error (?:load|decod|process)ing) "
         r"(?:the |an? )?image",
         ANY,
     ),
@@ -180,7 +180,7 @@ ABOUT_KEYS: Final = ("apikey", "authent", "credential", "unauthor")
 
 def status_of(names: Iterable[str]) -> int:
     """The status that a code or a type stands for; 0 where that is not known."""
-    return next(filter(None, map(_status_of, names)), 0)
+    return next((status for name in names if (status := _status_of(name))), 0)
 
 
 def _status_of(name: str) -> int:

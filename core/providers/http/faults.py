@@ -25,7 +25,6 @@ SAYS_TLS: Final = ("http request to an https server", "http request was sent to 
 """What Go's servers, nginx and others answer in plain text."""
 WANTS_TLS: Final = "It wants TLS: its url should begin with https://."
 WEB_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
-UNAUTHORIZED: Final = frozenset({401, 403})
 NO_PATH: Final = frozenset({404, 405})
 SPEAKS_TLS: Final = " If it speaks TLS, its url should begin with https://."
 CLOSED: Final = f"It closed the connection without an answer.{SPEAKS_TLS}"
@@ -90,8 +89,6 @@ def answer_fault(status: int, content_type: str, endpoint: str, text: str) -> st
         return WANTS_TLS
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, 15.4
         return f"It redirects (HTTP {status}), which is not followed: its url should be the one that it redirects to."
-    if status in UNAUTHORIZED:
-        return f"It refused the stack's key (HTTP {status}): check the key in its config."
     if content_type in WEB_PAGES and status in NO_PATH:
         return web_page_fault(status)
     return f"It has no `{endpoint}` (HTTP {status}): check the path of its url." if status in NO_PATH else ""

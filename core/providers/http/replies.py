@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Mapping
 from math import ceil
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from core.errors import ApiError, UpstreamFailed
 from core.frame.types import Health, JsonObject
 from core.platform import json_reader
+from core.platform.json_values import to_object
 
 RETRY_AFTER: Final = re.compile(
     r"[0-9]{1,9}(?:\.[0-9]{1,9})?|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
@@ -18,6 +19,8 @@ SURROGATE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\."
 )
 """An escape in JSON: both halves of a pair, one alone, or any other, which may be of the backslash itself."""
+ERROR_NAMES: Final = ("detail", "message", "errors", "error_code")
+"""What an error has that is not under `error`."""
 LONE: Final = len(rb"\ud83d")
 REPLACEMENT: Final = rb"\ufffd"
 SMALL: Final = 1024 * 1024  # bytes, of which any JSON is small
@@ -62,6 +65,16 @@ def read_object(provider_id: str, content: bytes, *, finite: bool = False) -> Js
     if not isinstance(value, dict):
         raise UpstreamFailed(f"Provider `{provider_id}` did not answer with a JSON object.")
     return value  # pyright: ignore[reportUnknownVariableType] - JSON object keys are strings
+
+
+def reports_error(answer: JsonObject) -> bool:
+    """Whether an answer with status 200, or an event of a stream, is an error in the place of what was asked for."""
+    if answer.get("error") or answer.get("object") == "error" or answer.get("type") == "error":
+        return True
+    choices: object = answer.get("choices")
+    if isinstance(choices, list):
+        return any(to_object(choice).get("error") for choice in cast("list[object]", choices))
+    return not answer.get("object") and "data" not in answer and any(map(answer.get, ERROR_NAMES))
 
 
 def retry_after_header(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,16 +1,15 @@
 """One pooled HTTP client per provider: JSON out, JSON or server-sent events in, every failure translated.
 
-What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no POST is sent
-twice (`core.platform.kept_connections`).
+What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no POST is
+sent twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 import logging
 import ssl
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from yarl import URL
@@ -19,16 +18,18 @@ from core.apis.shapes import ChunkChecker
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
-from core.platform import json_reader
 from core.platform.bounded import AnswerTooLarge, read_rest, read_up_to
+from core.platform.json_values import is_object
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
-from core.providers.http.remote import Credentials, Remote
-from core.providers.http.replies import read_json, read_object
+from core.providers.http.remote import Credentials, Remote, UpstreamRequest
+from core.providers.http.replies import read_json, read_object, reports_error
 from core.providers.http.sockets import socket_factory
-from core.providers.http.upstream_errors import ErrorReport, error_in, error_in_body, read_body
+
+if TYPE_CHECKING:
+    from core.providers.http.upstream_errors import ErrorReport
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +64,15 @@ class UpstreamClient:
     async def get(
         self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> Any:  # noqa: ANN401 - whatever an upstream sent
-        """GET any JSON."""
-        async with self._response(_Request("GET", path, None, credentials, forms)) as response:
+        """GET any JSON, but an error in its place."""
+        request = UpstreamRequest("GET", path, None, credentials, forms)
+        async with self._response(request) as response:
             content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
             with self._explaining(response):
-                return read_json(self._remote.provider_id, content)
+                answer = read_json(self._remote.provider_id, content)
+        if is_object(answer) and answer.get("error") and reports_error(answer):
+            raise self._error_in(answer, request, response)
+        return answer
 
     async def post(
         self,
@@ -79,13 +84,13 @@ class UpstreamClient:
         finite: bool = False,
     ) -> JsonObject:
         """POST JSON, get a JSON object, which is no error; a `finite` one may have no NaN in it."""
-        request = _Request("POST", path, body, credentials, forms)
+        request = UpstreamRequest("POST", path, body, credentials, forms)
         async with self._response(request) as response:
             content = await self._read(response, self._limits.max_bytes)
         with self._explaining(response):
             answer = read_object(self._remote.provider_id, content, finite=finite)
-        if (report := error_in(answer)) is not None:
-            raise self._error(request, response, report)
+        if reports_error(answer):
+            raise self._error_in(answer, request, response)
         return answer
 
     async def stream(
@@ -100,14 +105,14 @@ class UpstreamClient:
         A stream that just ends is whole if its choices had their finish reasons. Raises UpstreamFailed for one that does not,
         is torn, or is not of OpenAI's shape, and whatever an error in it means.
         """
-        events = self._events(_Request("POST", path, body, credentials, forms))
+        events = self._events(UpstreamRequest("POST", path, body, credentials, forms))
         first = await anext(events, None)
         return _chain(first, events)
 
     async def close(self) -> None:
         await self._sessions.close()
 
-    async def _events(self, request: "_Request") -> JsonStream:
+    async def _events(self, request: UpstreamRequest) -> JsonStream:
         provider_id, checker = self._remote.provider_id, ChunkChecker()
         async with self._response(request) as response:
             head, content = await self._open(request, response), response.content.iter_any()
@@ -128,21 +133,23 @@ class UpstreamClient:
             raise self._failure("ended its stream before it was complete")
 
     def _check(
-        self, event: JsonObject, checker: ChunkChecker, request: "_Request", response: aiohttp.ClientResponse
+        self, event: JsonObject, checker: ChunkChecker, request: UpstreamRequest, response: aiohttp.ClientResponse
     ) -> bool:
         """False for a sign of life; raises what it means, if it is no chunk."""
         if event.get("type") == "ping":
             return False
-        if (report := error_in(event)) is not None:
-            raise self._error(request, response, report)
+        if reports_error(event):
+            raise self._error_in(event, request, response)
         checker.check(event)
         return True
 
-    async def _open(self, request: "_Request", response: aiohttp.ClientResponse) -> bytes:
+    async def _open(self, request: UpstreamRequest, response: aiohttp.ClientResponse) -> bytes:
         """The first bytes of a stream of events, whatever it is labelled; raises what anything else in its place means."""
         head = await response.content.readany()
         begin = head.removeprefix(BOM).lstrip()
         if begin.startswith((b"{", b"[")):
+            from core.providers.http.upstream_errors import error_in_body
+
             if (report := error_in_body(await read_rest(head, response.content, MOST_REFUSAL))) is not None:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
@@ -154,7 +161,7 @@ class UpstreamClient:
         return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
 
     @asynccontextmanager
-    async def _response(self, request: "_Request") -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _response(self, request: UpstreamRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
         headers: Mapping[str, str] = request.credentials.headers(request.forms)
         url = self._url(request.path)
         if self._sign is not None:
@@ -234,8 +241,9 @@ class UpstreamClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def _refusal(self, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+    async def _refusal(self, request: UpstreamRequest, response: aiohttp.ClientResponse) -> ApiError:
         from core.providers.http.faults import WANTS_TLS, answer_fault
+        from core.providers.http.upstream_errors import read_body
 
         try:
             content = await read_up_to(response, MOST_REFUSAL)
@@ -246,7 +254,7 @@ class UpstreamClient:
         failure = self._error(request, response, read_body(content), fault)
         if fault == WANTS_TLS and isinstance(failure, InvalidRequest):
             return self._explain(self._failure("cannot be called: its url is wrong"), fault)
-        return self._with_fault(failure, fault) if fault and isinstance(failure, UpstreamFailed) else failure
+        return failure
 
     @contextmanager
     def _explaining(self, response: aiohttp.ClientResponse) -> Generator[None]:
@@ -278,8 +286,13 @@ class UpstreamClient:
         failure.fault = fault if self._remote.reach == "operator" else ""
         return failure
 
+    def _error_in(self, answer: JsonObject, request: UpstreamRequest, response: aiohttp.ClientResponse) -> ApiError:
+        from core.providers.http.upstream_errors import ErrorReport, error_in
+
+        return self._error(request, response, error_in(answer) or ErrorReport())
+
     def _error(
-        self, request: "_Request", response: aiohttp.ClientResponse, report: ErrorReport, fault: str = ""
+        self, request: UpstreamRequest, response: aiohttp.ClientResponse, report: "ErrorReport", fault: str = ""
     ) -> ApiError:
         """What it means; why, the log says. What judges it is imported when there is one."""
         from core.providers.http.quotes import hide_quotes
@@ -299,8 +312,8 @@ class UpstreamClient:
         failure = error.failure()
         is_operators = isinstance(failure, UpstreamFailed) and error.true_status in OF_CLIENTS
         level = logging.ERROR if is_operators else logging.WARNING
-        if isinstance(failure, UpstreamFailed):
-            reason = " ".join(filter(None, (reason, fault)))
+        fault = failure.fault or (fault if isinstance(failure, UpstreamFailed) else "")
+        reason = " ".join(filter(None, (reason, fault)))
         log.log(
             level,
             "provider %s answered %d%s",
@@ -310,26 +323,7 @@ class UpstreamClient:
             extra=error.facts(failure, reason),
         )
         failure.reason = reason or f"HTTP status {response.status}"
-        return failure
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """`body` is JSON, or None for a GET."""
-
-    method: str
-    path: str
-    body: bytes | None
-    credentials: Credentials
-    forms: Mapping[str, str]
-
-    @property
-    def content(self) -> JsonObject:
-        """What the body says: read again where an error is judged, which is seldom."""
-        try:
-            return json_reader.read_object(self.body or b"{}", allow_nan=True)
-        except ValueError:  # it is nested deeper than is read
-            return {}
+        return self._with_fault(failure, fault)
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value

@@ -15,7 +15,7 @@ from core.config.redact import MASK, redact_keys, redact_text
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.platform.log_records import to_line
-from core.providers.http.replies import read_repaired
+from core.providers.http.replies import read_repaired, reports_error
 
 MOST_READ: Final = 4096  # characters of a message that are looked at
 MOST_QUOTED: Final = 500  # characters of it that a caller and the log see
@@ -66,19 +66,13 @@ class ErrorReport:
 
 def error_in(answer: JsonObject) -> ErrorReport | None:
     """What an answer with status 200, or an event of a stream, reports in the place of what was asked for."""
+    if not reports_error(answer):
+        return None
     choices: object = answer.get("choices")
-    if answer.get("error") or answer.get("object") == "error" or answer.get("type") == "error":
+    if answer.get("error") or not isinstance(choices, list):
         return read_report(answer)
-    if isinstance(choices, list):
-        failures = (to_object(choice).get("error") for choice in cast("list[object]", choices))
-        return next((read_report({"error": failure}) for failure in failures if failure), None)
-    if (
-        not answer.get("object")
-        and "data" not in answer
-        and any(answer.get(name) for name in ("detail", "message", "errors", "error_code"))
-    ):
-        return read_report(answer)
-    return None
+    failures = (to_object(choice).get("error") for choice in cast("list[object]", choices))
+    return next((read_report({"error": failure}) for failure in failures if failure), read_report(answer))
 
 
 def error_in_body(content: bytes) -> ErrorReport | None:

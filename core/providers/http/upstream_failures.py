@@ -117,7 +117,8 @@ class UpstreamError:
     def _mistake(self, status: int, code: str = "") -> InvalidRequest:
         mistake = InvalidRequest(self.reason or f"Provider `{self.provider_id}` refused the request as invalid.")
         mistake.status = status
-        return mistake.quote(**{**self._names("code", "type", "param"), **({"code": code} if code else {})})
+        names = self._names("param") if self.status in OF_SERVERS else self._names("code", "type", "param")
+        return mistake.quote(**(names | {"code": code} if code else names))
 
     def _is_spent(self, status: int) -> bool:
         if status == PAYMENT or words.SPENT_CODES & set(self.report.words):
@@ -145,7 +146,9 @@ class UpstreamError:
         if self.source:
             return InvalidRequest(f"Provider `{self.provider_id}` refused the key given as {self.source}.")
         message = f"Provider `{self.provider_id}` refused the stack's credentials."
-        return UpstreamFailed(message, unauthorized=status in MENDABLE or status == UNAUTHORIZED)
+        refused = UpstreamFailed(message, unauthorized=status in MENDABLE or status == UNAUTHORIZED)
+        refused.fault = f"It refused the stack's key (HTTP {status}): check the key in its config."
+        return refused
 
     def _lacks_model(self, status: int) -> bool:
         """A 404 that speaks of no model is about the URL, which the caller has not chosen."""

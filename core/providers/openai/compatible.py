@@ -224,13 +224,21 @@ class OpenAICompatible:
         return request.model_copy(update={bound: most}).note_additions(bound_addition(bound, most))
 
     def _additions(self, request: ChatRequest | CompletionRequest) -> tuple[Addition, ...]:
-        """Where the usage comes unasked, the caller's own wish for it need not be sent, and is fulfilled."""
-        options = request.stream_options
-        if options is None or USAGE.field not in self._row.refuses:
+        """And what of the caller's own the vendor has in another form: nothing of it is given up.
+
+        Where the usage comes unasked, the caller's wish for it need not be sent, and is fulfilled.
+        """
+        if not self._row.refuses:
             return request.additions
-        rest = {name: value for name, value in options.items() if name not in ASK_USAGE}
-        others = (addition for addition in request.additions if addition.field != USAGE.field)
-        return (*others, usage_addition(rest or None))
+        additions = {addition.field: addition for addition in request.additions}
+        options, extra = request.stream_options, request.model_extra or {}
+        if options is not None and USAGE.field in self._row.refuses:
+            rest = {name: value for name, value in options.items() if name not in ASK_USAGE}
+            additions[USAGE.field] = usage_addition(rest or None)
+        for name in OTHER_BOUND:
+            if extra.get(name) is not None and name in self._row.refuses:
+                additions[name] = bound_addition(name, extra[name])
+        return tuple(additions.values())
 
 
 def _json(request: Wire, replaced: tuple[Addition, ...] = ()) -> bytes:

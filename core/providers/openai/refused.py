@@ -28,22 +28,22 @@ class RefusedAdditions:
 
         Only what is answered then is remembered: words of the caller's own that an upstream quotes prove nothing.
         """
-        replaced, left = list[Addition](), list[Addition]()
+        replacements, remaining = list[Addition](), list[Addition]()
         for addition in additions:
-            known = addition.field in self._always or self._refused.peek((model, addition.field))
-            (replaced if known else left).append(addition)
-        tried = list[Addition]()
+            is_refused = addition.field in self._always or self._refused.peek((model, addition.field))
+            (replacements if is_refused else remaining).append(addition)
+        attempts = list[Addition]()
         while True:
             try:
-                answer = await send((*replaced, *tried))
+                answer = await send((*replacements, *attempts))
             except InvalidRequest as refusal:
                 text = f"{refusal.param or ''} {refusal.message}"
-                named = next((addition for addition in left if addition.is_named_in(text)), None)
-                if named is None:
+                culprit = next((addition for addition in remaining if addition.is_named_in(text)), None)
+                if culprit is None:
                     raise
-                left.remove(named)
-                tried.append(named)
+                remaining.remove(culprit)
+                attempts.append(culprit)
             else:
-                for addition in tried:
+                for addition in attempts:
                     self._refused.put((model, addition.field), value=True)
                 return answer

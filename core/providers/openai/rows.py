@@ -46,8 +46,8 @@ class Row:
     vendor's own `url` (`hosted`), or `optional`; `data` names the provider data that bring a caller's. `unversioned`
     names a flag that, when false, takes the URL as it is; `only` a field that names the one model which is served.
     `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `refuses`
-    are fields that the stack would add to a request: with `stream_options` among them the usage comes unasked.
-    `embeddings` are its words for the native options of an embedding.
+    are fields that the stack would add to a request, or has another name for: with `stream_options` among them the usage
+    comes unasked. `embeddings` are its words for the native options of an embedding.
     """
 
     provider_type: str
@@ -126,7 +126,13 @@ _ALL: Final = (
     Row("remote::groq", GROQ, "/openai/v1", data=("groq_api_key",)),
     Row("remote::cerebras", CEREBRAS, data=("cerebras_api_key",)),
     Row("remote::sambanova", SAMBANOVA, data=("sambanova_api_key",)),
-    Row("remote::deepseek", "https://api.deepseek.com/v1", data=("deepseek_api_key",)),
+    Row(
+        "remote::deepseek",
+        "https://api.deepseek.com/v1",
+        data=("deepseek_api_key",),
+        # It ignores it: https://github.com/deepseek-ai/DeepSeek-V3/issues/303.
+        refuses=frozenset({"max_completion_tokens"}),
+    ),
     Row(
         "remote::databricks",
         None,
@@ -134,7 +140,7 @@ _ALL: Final = (
         keys=TOKEN,
         data=("databricks_api_token",),
         listing=ENDPOINTS,
-        refuses=frozenset({"stream_options"}),
+        refuses=frozenset({"stream_options", "max_completion_tokens"}),
     ),
     Row(
         "remote::nvidia",

@@ -3,7 +3,7 @@
 Source: remote::sambanova of Llama Stack 0.2.12, but for what it takes for safe: any answer without `unsafe`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Self
 
@@ -73,8 +73,12 @@ class SambaNovaGuard:
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
         """What the model says, as any Llama Guard."""
-        unprefixed = replace(shield, provider_resource_id=_model(shield))
-        return await self._guard.run_shield(unprefixed, messages, params)
+        return await self._guard.run_shield(_unprefix(shield), messages, params)
+
+    async def judge_by_category(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> tuple[Violation | None, Sequence[str]]:
+        return await self._guard.judge_by_category(_unprefix(shield), messages, params)
 
     async def check_shield(self, shield: Resource) -> None:
         try:
@@ -94,6 +98,10 @@ class SambaNovaGuard:
 
     async def close(self) -> None:
         await self._remote.close()
+
+
+def _unprefix(shield: Resource) -> Resource:
+    return replace(shield, provider_resource_id=_model(shield))
 
 
 def _model(shield: Resource) -> str:

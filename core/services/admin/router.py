@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
 
 HEALTH_SECONDS: Final = 1.0
 STATUSES: Final = ("OK", "Error", "Not Implemented")
+DEPRECATED: Final = "/v1/openai/"
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class AdminRouter:
         return await self._show(provider) | ({"other_apis": others} if others else {})
 
     async def list_routes(self, *, query: "RoutesQuery") -> JsonObject:
-        prefix = f"/{query.api_filter}/" if query.api_filter else "/"
+        deprecated = query.api_filter == "deprecated"
+        prefix = "/" if deprecated or query.api_filter is None else f"/{query.api_filter}/"
         types: dict[str, list[str]] = {}
         for provider in self._providers:
             if provider.provider_type not in types.setdefault(provider.api, []):
@@ -88,7 +90,7 @@ class AdminRouter:
         rows = [
             {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])}
             for row in self._routes()
-            if row.path.startswith(prefix)
+            if row.path.startswith(prefix) and row.path.startswith(DEPRECATED) is deprecated
         ]
         return {"data": rows}
 

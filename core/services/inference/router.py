@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from core.apis.additions import ASK_USAGE, usage_addition
 from core.apis.inference import (
@@ -22,6 +22,7 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.failover import Ask, Failover
 from core.routing.guard import GuardedRegistry
 from core.routing.targets import Target, targets_of
+from core.services.inference.envelope import Envelope
 
 type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
 
@@ -86,8 +87,10 @@ class InferenceRouter:
             reply = await self._attempts.answer(targets, ask)
         meter.feed(reply)
         meter.charge(self._call, "whole")
-        reply["model"] = request.model
-        return reply
+        if isinstance(request, EmbeddingsRequest):
+            reply["model"] = request.model
+            return reply
+        return Envelope(request, streams=False).fill(reply)
 
     async def _stream(
         self, request: ChatRequest | CompletionRequest, targets: list[Target], ask: Ask[JsonStream]
@@ -106,8 +109,8 @@ class InferenceRouter:
             raise
 
     async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
-        """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
-        include_usage = bool((request.stream_options or {}).get("include_usage"))
+        """The provider's chunks under the caller's model id; usage only if the caller asked for it, and at the end."""
+        envelope = Envelope(request, streams=True)
         meter = Meter(request)
         ending: Ending = "left"
         waiting, acting = self._call.observed.upstream, ActingFor(self._caller)
@@ -118,10 +121,10 @@ class InferenceRouter:
                 if chunk is None:
                     break
                 meter.feed(chunk)
-                if not include_usage and _drop_usage(chunk):
-                    continue
-                chunk["model"] = request.model
-                yield chunk
+                if (piece := envelope.fill_chunk(chunk)) is not None:
+                    yield piece
+            if envelope.report is not None:
+                yield envelope.report
             ending = "whole"
         except ApiError:
             ending = "broken"
@@ -141,8 +144,3 @@ def ask_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     options = request.stream_options or {}
     asking = request.model_copy(update={"model": name, "stream": True, "stream_options": {**options, **ASK_USAGE}})
     return asking if options.get("include_usage") else asking.note_additions(usage_addition(request.stream_options))
-
-
-def _drop_usage(chunk: dict[str, Any]) -> bool:
-    """Take the usage out; True if the chunk carried nothing else."""
-    return chunk.pop("usage", None) is not None and not chunk.get("choices")

@@ -83,6 +83,15 @@ def test_a_finish_reason_of_old_servers_is_openais(said: str, means: str) -> Non
     assert checked(chunk(said, role="assistant", content=""))["finish_reason"] == means
 
 
+def test_an_answer_that_calls_ends_with_its_calls_whole_and_streamed() -> None:
+    assert checked(chat("stop", content=None, tool_calls=[CALL]))["finish_reason"] == "tool_calls"
+    assert checked(chat("length", content=None, tool_calls=[CALL]))["finish_reason"] == "length"
+    checker = ChunkChecker()
+    for piece in (chunk(role="assistant", tool_calls=[{"index": 0, **CALL}]), chunk(content="")):
+        checker.check(piece)
+    assert checker.check(chunk("stop"))["choices"][0]["finish_reason"] == "tool_calls"
+
+
 @given(JSON)
 def test_whatever_stands_for_calls_is_refused_or_a_list_of_objects(value: Any) -> None:
     try:

@@ -261,6 +261,7 @@ JUDGED: list[tuple[int, Any, type[ApiError], int]] = [
         429,
     ),
     (402, error("pay"), UpstreamExhausted, 502),
+    (400, error("You have reached your specified API usage limits."), UpstreamExhausted, 502),
     (400, error("Your credit balance is too low to access the API"), UpstreamExhausted, 502),
     (403, error("Insufficient Balance"), UpstreamExhausted, 502),
     (408, error(), UpstreamTimeout, 504),
@@ -482,6 +483,7 @@ def test_a_code_says_so_too(code: str) -> None:
         "Failed to load image: cannot identify image file <_io.BytesIO object>",
         "tools param requires --jinja flag",
         "Failed to parse grammar",
+        "error decoding image: image: unknown format",
     ],
 )
 def test_a_mistake_of_the_callers_that_a_server_fails_at(message: str) -> None:

@@ -80,8 +80,9 @@ def to_openai_embeddings(request: NativeEmbeddingsRequest) -> EmbeddingsRequest:
     if request.task_type is not None:
         body["task_type"] = request.task_type
     options = {"text_truncation": request.text_truncation, "task_type": request.task_type}
-    named = {name: value for name, value in options.items() if value is not None}
-    return EmbeddingsRequest.model_validate(body).note_native_options(named)
+    return EmbeddingsRequest.model_validate(body).note_native_options(
+        {name: value for name, value in options.items() if value is not None}
+    )
 
 
 def _additions(request: Generation, body: JsonObject, *, stream: bool = False) -> Iterator[Addition]:
