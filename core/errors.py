@@ -31,9 +31,9 @@ ApiError
 ├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
-The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
-raises the right exception class: `type` and `code` come with the class, or with what a provider said; `param` with the
-instance. What is sent has the id of the request too (`core/web/failures.py`).
+The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client raises the right exception
+class: `type` and `code` come with the class, or with what a provider said; `param` with the instance. What is sent has the id
+of the request too (`core/web/failures.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -54,14 +54,10 @@ def shorten(text: str, most: int) -> str:
     """`text`, of at most `most` bytes of UTF-8; control characters and lone surrogates are escaped, but line breaks."""
     cut = text[:most]
     if not cut.isprintable():
-        cut = "".join(letter if letter.isprintable() or letter in PLAIN else _escape(letter) for letter in cut)
+        cut = "".join(c if c.isprintable() or c in PLAIN else c.encode("unicode_escape").decode() for c in cut)
     if len(text) <= most and len(cut.encode()) <= most:
         return cut
     return cut.encode()[: most - len("…".encode())].decode(errors="ignore") + "…"
-
-
-def _escape(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
 
 
 class ApiError(Exception):

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from core.errors import ApiError
-
 USAGE: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens"}
 """OpenAI's names in a usage, by what they count."""
 
@@ -55,9 +53,9 @@ class Observed:
     tokens: dict[str, int] = field(default_factory=dict[str, int])
     upstream: Stopwatch = field(default_factory=Stopwatch)
 
-    def note_failure(self, failure: ApiError) -> None:
-        self.error_code, self.reason = failure.code, failure.reason
-        self.provider = self.provider or failure.provider_id
+    def note_failure(self, code: str, reason: str, provider: str) -> None:
+        """`provider` counts where none was asked for an answer."""
+        self.error_code, self.reason, self.provider = code, reason, self.provider or provider
 
     def add_usage(self, usage: Mapping[str, object]) -> None:
         """Add what a provider reports, in OpenAI's names; anything but a count is ignored."""

@@ -67,11 +67,10 @@ def _view(stack: Stack, instance: Instance) -> ProviderView:
     )
 
 
-def _listing(stack: Stack, instance: Instance) -> Callable[[], Awaitable[None]] | None:
+def _listing(stack: Stack, instance: Instance) -> Callable[[], Awaitable[object]] | None:
     """Of an external provider, whose health may say nothing of it; ours look there for their health."""
-    registries = (r for r in stack.kind_registries if r.kind.api == instance.api and r.kind.listing is not None)
-    registry = next(registries, None) if instance.external else None
-    return None if registry is None else partial(registry.check_listing, instance.entry.provider_id)
+    catalog = stack.catalogs.get(instance.api) if instance.external else None
+    return None if catalog is None else partial(catalog.offers, instance.entry.provider_id)
 
 
 def _quota(stack: Stack, call: Call | None) -> QuotaRouter:

@@ -158,8 +158,8 @@ def folder_fault(path: str) -> str:
         return f"cannot be made: {folder} is no folder"
     if _is_writable(folder):
         return ""
-    what = "cannot be written" if folder == Path(path) else "is missing, and cannot be made"
-    return f"cannot be used: its folder {what}"
+    state = "cannot be written" if folder == Path(path) else "is missing, and cannot be made"
+    return f"cannot be used: its folder {state}"
 
 
 def _is_writable(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from core.resolution.bound import bind
 from core.resolution.callers_parts import keep_keys_from
 from core.resolution.check import checked_config, find
 from core.resolution.provider_types import ProviderSpec, Specs
-from core.routing.isolation import Owned
+from core.routing.isolation import KnownProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Instance:
     external: bool = False
 
     @property
-    def owned(self) -> Owned:
+    def known_provider(self) -> KnownProvider:
         """As what asks it by itself has it."""
-        return Owned(self.entry.provider_id, self.provider, self.secrets)
+        return KnownProvider(self.entry.provider_id, self.provider, self.secrets)
 
     def secrets(self) -> list[str]:
         """Those of its config, which nothing that it says may have in it."""

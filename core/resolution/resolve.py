@@ -97,7 +97,7 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
 
 
 def _after(earlier: Stack, config: RunConfig) -> Stack:
-    return replace(earlier, config=config, surfaces={}, registries={}, kind_registries=[], instances=[])
+    return replace(earlier, config=config, surfaces={}, registries={}, catalogs={}, kind_registries=[], instances=[])
 
 
 def _circuits(config: RunConfig) -> CircuitBreaker | None:
@@ -130,15 +130,18 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         if kind.check is not None:
             await _method(providers[resource.provider_id], kind.check)(resource)
 
+    catalog = Catalog(
+        listings,
+        seconds=settings.provider_models_seconds,
+        fields=kind.fields,
+        secrets=lambda provider_id: instances[provider_id].secrets(),
+    )
+    if kind.listing is not None:
+        stack.catalogs[kind.api] = catalog
     registry = Registry(
         kind,
         stack.registry_store(),
-        Catalog(
-            listings,
-            seconds=settings.provider_models_seconds,
-            fields=kind.fields,
-            secrets=lambda provider_id: instances[provider_id].secrets(),
-        ),
+        catalog,
         provider_ids=list(providers),
         declared=declared_resources(stack.config, kind),
         remember=settings.cache_seconds,

@@ -94,9 +94,9 @@ def method_of(provider: object, name: str) -> Question | None:
 def describe(error: BaseException, secrets: Collection[str] = ()) -> str:
     """The kind of an exception and what it says: one line, bounded, without secrets and what looks like one."""
     kind = type(error).__name__
-    with (said := Outcome()):  # somebody else's __str__, which may raise
-        said.answer = str(error)
-    text = said.answer if isinstance(said.answer, str) else ""
+    with (reading := Outcome()):  # somebody else's __str__, which may raise
+        reading.answer = str(error)
+    text = reading.answer if isinstance(reading.answer, str) else ""
     cleaned = clean_reason(text, secrets).rstrip(". ")
     return f"{kind}: {cleaned}" if cleaned else kind
 
@@ -112,7 +112,7 @@ def clean_reason(text: str, secrets: Collection[str] = (), *, guess: bool = True
     return (redact_keys(plain) if guess else plain)[:MOST_REASON]
 
 
-class Owned(NamedTuple):
+class KnownProvider(NamedTuple):
     """A provider, with what says whose mistake it is."""
 
     provider_id: str
@@ -120,33 +120,33 @@ class Owned(NamedTuple):
     secrets: Secrets
 
 
-async def close_apart(providers: Iterable[Owned]) -> None:
+async def close_apart(providers: Iterable[KnownProvider]) -> None:
     """Close each that has a `close`, all at the same time; one that fails or takes longer than CLOSE_SECONDS is logged."""
     await asyncio.gather(*map(_close, providers))
 
 
-async def _close(owned: Owned) -> None:
+async def _close(source: KnownProvider) -> None:
     try:
-        close = method_of(owned.provider, "close")
+        close = method_of(source.provider, "close")
         if close is not None:
-            await ask_apart(close, CLOSE_SECONDS, owned.secrets)
+            await ask_apart(close, CLOSE_SECONDS, source.secrets)
     except (ApiError, ProviderMistake, TimeoutError) as failure:
-        _log_mistake("closing", owned, failure_of(failure, CLOSE_SECONDS))
+        _log_mistake("closing", source, failure_of(failure, CLOSE_SECONDS))
 
 
-def warm_apart(providers: Iterable[Owned]) -> None:
+def warm_apart(providers: Iterable[KnownProvider]) -> None:
     """Warm each that has a `warm`; a failure is logged."""
-    for owned in providers:
-        warm = method_of(owned.provider, "warm")
+    for source in providers:
+        warm = method_of(source.provider, "warm")
         with (outcome := Outcome()):
             outcome.answer = None if warm is None else warm()
         if outcome.error is not None:
-            _log_mistake("warming", owned, f"It raised {describe(outcome.error, owned.secrets())}.")
+            _log_mistake("warming", source, f"It raised {describe(outcome.error, source.secrets())}.")
 
 
-def _log_mistake(what: str, owned: Owned, why: str) -> None:
-    facts = {"provider": owned.provider_id, "reason": why}
-    log.warning("%s provider `%s`: %s", what, owned.provider_id, why, extra=facts)
+def _log_mistake(what: str, source: KnownProvider, why: str) -> None:
+    facts = {"provider": source.provider_id, "reason": why}
+    log.warning("%s provider `%s`: %s", what, source.provider_id, why, extra=facts)
 
 
 def failure_of(failure: ApiError | ProviderMistake | TimeoutError, seconds: float) -> str:

@@ -319,10 +319,6 @@ class Registry:
         if not await self._stored.delete(identifier, check):
             raise self.missing_error(identifier, "registered")
 
-    async def check_listing(self, provider_id: str) -> None:
-        """Raises ProviderUnavailable where the provider cannot be asked what it serves."""
-        await self._catalog.offers(provider_id)
-
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
         provider_id = body.get("provider_id")

@@ -136,7 +136,7 @@ def lambda_worker() -> Handler:
     coldstart.end()
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
-        REQUEST_ID.set(context.aws_request_id)
+        REQUEST_ID.set(getattr(context, "aws_request_id", ""))
         if runner is None:
             raise ConfigInvalid("run config", [NO_JOBS])
         return loop.run_until_complete(handle_event(runner.queue, runner.run, event, context))

@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 from traceback import walk_tb
-from typing import Any, Final, override
+from typing import Any, Final, cast, override
 
 from core.frame.tracing import REQUEST_ID
 from core.platform.log_records import OURS, to_line
@@ -167,7 +167,8 @@ def _members(error: BaseException) -> str:
 
     if not isinstance(error, BaseExceptionGroup):
         return ""
-    return f" [{'; '.join(describe(member) for member in error.exceptions[:MOST_ERRORS])}]"
+    members = cast("BaseExceptionGroup[BaseException]", error).exceptions[:MOST_ERRORS]
+    return f" [{'; '.join(map(describe, members))}]"
 
 
 def _short(path: str) -> str:

@@ -66,13 +66,13 @@ class ErrorResponse(Response):
 
     def __init__(self, failure: ApiError) -> None:
         super().__init__(to_json(error_body(failure)), failure.status, clean_headers(failure.headers), JSON)
-        self._failure = failure
+        self._code, self._reason, self._provider = failure.code, failure.reason, failure.provider_id
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         observed: Observed | None = scope.get(OBSERVED)
         if observed is not None:
-            observed.note_failure(self._failure)
+            observed.note_failure(self._code, self._reason, self._provider)
         await super().__call__(scope, receive, send)
 
 
@@ -110,12 +110,12 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
 def bug_facts() -> dict[str, str]:
     """Of a fault of ours, or of a provider that is not ours: whom the call under way had asked."""
     call = CURRENT_CALL.get()
-    asked = Observed() if call is None else call.observed
+    observed = Observed() if call is None else call.observed
     return {
         "error_code": Bug.code,
-        "provider": asked.provider,
-        "model": asked.model,
-        "provider_model": asked.provider_model,
+        "provider": observed.provider,
+        "model": observed.model,
+        "provider_model": observed.provider_model,
     }
 
 

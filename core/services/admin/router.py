@@ -36,7 +36,7 @@ class ProviderView:
     config: JsonObject
     health: Question | None
     circuits: Callable[[], list[JsonObject]] | None = None
-    listing: Callable[[], Awaitable[None]] | None = None
+    listing: Callable[[], Awaitable[object]] | None = None
     secrets: Secrets = tuple
 
 
@@ -112,7 +112,7 @@ class AdminRouter:
     async def _health(self, provider: ProviderView) -> Health:
         with upstream_wait():
             health, fault = await asyncio.gather(self._own_health(provider), self._listing_fault(provider))
-        return Health(status="Error", message=fault) if fault and health["status"] != "Error" else health
+        return Health(status="Error", message=fault) if fault and health.get("status") != "Error" else health
 
     async def _own_health(self, provider: ProviderView) -> Health:
         if provider.health is None:
@@ -143,15 +143,15 @@ class AdminRouter:
 
 def read_health(answer: object, secrets: Secrets = tuple) -> Health:
     """Raises ProviderMistake for what is none."""
-    status = cast("dict[str, object]", answer).get("status") if isinstance(answer, dict) else None
+    fields = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
+    status, message = fields.get("status"), fields.get("message")
     if not isinstance(status, str) or status not in STATUSES:
-        what = f"status {clean_reason(status)!r}" if isinstance(status, str) else type(answer).__name__
+        kind = f"status {clean_reason(status)!r}" if isinstance(status, str) else type(cast("object", answer)).__name__
         raise ProviderMistake(
-            f"gave {what} as its health; it should be an object whose status is {' or '.join(STATUSES)}"
+            f"gave {kind} as its health; it should be an object whose status is {' or '.join(STATUSES)}"
         )
-    message = cast("dict[str, object]", answer).get("message")
-    told = {"message": clean_reason(message, secrets(), guess=False)} if isinstance(message, str) else {}
-    return cast("Health", {"status": status, **told})
+    text = {"message": clean_reason(message, secrets(), guess=False)} if isinstance(message, str) else {}
+    return cast("Health", {"status": status, **text})
 
 
 UNLIMITED: Final[JsonObject] = {
