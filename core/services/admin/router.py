@@ -143,10 +143,11 @@ class AdminRouter:
 
 def read_health(answer: object, secrets: Secrets = tuple) -> Health:
     """Raises ProviderMistake for what is none."""
+    name = type(answer).__name__
     fields = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
     status, message = fields.get("status"), fields.get("message")
     if not isinstance(status, str) or status not in STATUSES:
-        kind = f"status {clean_reason(status)!r}" if isinstance(status, str) else type(cast("object", answer)).__name__
+        kind = f"status {clean_reason(status)!r}" if isinstance(status, str) else name
         raise ProviderMistake(
             f"gave {kind} as its health; it should be an object whose status is {' or '.join(STATUSES)}"
         )
