@@ -39,7 +39,7 @@ def read_record(record: logging.LogRecord) -> dict[str, str]:
         "logger": record.name,
         "message": _message(record),
         "request_id": getattr(record, "request_id", "") or REQUEST_ID.get(),
-        **{name: _line(getattr(record, name, ""), MOST_FACT) for name in FACTS},
+        **{name: _line(fact, MOST_FACT) for name in FACTS if (fact := vars(record).get(name))},
         "exception": "" if error is None else "; from ".join(_errors(error)),
     }
     return {name: text for name, text in fields.items() if text}
@@ -119,7 +119,7 @@ def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 def _instant(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -133,8 +133,9 @@ def _message(record: logging.LogRecord) -> str:
 
 def _line(text: object, most: int) -> str:
     """One line of at most so many characters."""
-    line = to_line(str(text)[:most])
-    return line if len(line) <= most and len(str(text)) <= most else f"{line[: most - 1]}…"
+    whole = text if isinstance(text, str) else str(text)
+    line = to_line(whole[:most])
+    return line if len(line) <= most and len(whole) <= most else f"{line[: most - 1]}…"
 
 
 def _redacted(text: str) -> str:

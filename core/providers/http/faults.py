@@ -47,7 +47,7 @@ def connection_fault(failure: Exception, scheme: str) -> str:
     return text if scheme == "http" else text.removesuffix(SPEAKS_TLS)
 
 
-def ca_fault(path: bool | str, failure: Exception) -> str:  # noqa: FBT001 - the config's own value
+def ca_fault(path: str, failure: Exception) -> str:
     """Why its CA file cannot be used."""
     reason = os.strerror(failure.errno) if isinstance(failure, OSError) and failure.errno else "it is no PEM"
     if isinstance(failure, ssl.SSLError):

@@ -183,6 +183,8 @@ class UpstreamClient:
         except TimeoutError as slow:
             late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
             raise self._explain_connection(late, slow) from slow
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as odd:
+            raise self._unsendable(odd) from odd
         except aiohttp.ClientError as failure:
             reason = (
                 "could not be reached; check that it is up and that its url is right"
@@ -193,8 +195,11 @@ class UpstreamClient:
         except (ValueError, OSError) as odd:  # of a URL, a header or a name that nothing had refused before
             if is_sent:
                 raise
-            fault = f"No request to it can be made ({type(odd).__name__}): check its url and its headers."
-            raise self._explain(self._failure("cannot be called: its url or its headers are wrong"), fault) from odd
+            raise self._unsendable(odd) from odd
+
+    def _unsendable(self, odd: Exception) -> UpstreamFailed:
+        fault = f"No request to it can be made ({type(odd).__name__}): check its url and its headers."
+        return self._explain(self._failure("cannot be called: its url or its headers are wrong"), fault)
 
     async def _session(self) -> aiohttp.ClientSession:
         try:
@@ -202,6 +207,8 @@ class UpstreamClient:
         except (OSError, ValueError) as unusable:  # ssl's own errors are OSErrors too
             from core.providers.http.faults import ca_fault
 
+            if not isinstance(self._remote.tls_verify, str):
+                raise self._unsendable(unusable) from unusable
             failure = self._failure("cannot be called: the file of its authorities' certificates cannot be used")
             raise self._explain(failure, ca_fault(self._remote.tls_verify, unusable)) from unusable
 
