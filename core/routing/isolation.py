@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS: Final = 5.0
 MOST_REASON: Final = 500  # characters
-MOST_TEXT: Final = 4 * MOST_REASON  # characters of it that are looked at
 LEAST_SECRET: Final = 4  # characters; masking a shorter one would only garble the reason
 _ABANDONED: Final[set[asyncio.Task[None]]] = set()
 """Those that do not end when they are cancelled: the loop itself holds tasks weakly."""
@@ -91,25 +90,25 @@ def method_of(provider: object, name: str) -> Question | None:
     return fail
 
 
-def describe(error: BaseException, secrets: Collection[str] = ()) -> str:
+def describe(error: BaseException, secrets: Collection[str] = (), *, most: int = MOST_REASON) -> str:
     """The kind of an exception and what it says: one line, bounded, without secrets and what looks like one."""
     kind = type(error).__name__
     with (reading := Outcome()):  # somebody else's __str__, which may raise
         reading.answer = str(error)
     text = reading.answer if isinstance(reading.answer, str) else ""
-    cleaned = clean_reason(text, secrets).rstrip(". ")
+    cleaned = clean_reason(text, secrets, most=most).rstrip(". ")
     return f"{kind}: {cleaned}" if cleaned else kind
 
 
-def clean_reason(text: str, secrets: Collection[str] = (), *, guess: bool = True) -> str:
+def clean_reason(text: str, secrets: Collection[str] = (), *, guess: bool = True, most: int = MOST_REASON) -> str:
     """One line, bounded, without secrets and, with `guess`, what looks like one, as a long path may too."""
     from core.config.redact import MASK, redact_keys, redact_text
 
     for secret in sorted((secret for secret in secrets if len(secret) >= LEAST_SECRET), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    flat = to_line(" ".join(text[:MOST_TEXT].split()))
+    flat = to_line(" ".join(text[: 4 * most].split()))
     plain = redact_text(flat)
-    return (redact_keys(plain) if guess else plain)[:MOST_REASON]
+    return (redact_keys(plain) if guess else plain)[:most]
 
 
 class KnownProvider(NamedTuple):

@@ -21,8 +21,11 @@ FACTS: Final = ("error_code", "provider", "model", "provider_model", "reason")
 """What a line of a failure may have of it, as attributes of the record."""
 LEVELS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 """Lambda's names, by which it filters, of those that are not logging's."""
+AWS_HANDLERS: Final = "LambdaLogger"
+"""How the names of its classes begin (https://github.com/aws/aws-lambda-python-runtime-interface-client)."""
 MOST_MESSAGE: Final = 4000  # characters
 MOST_FACT: Final = 600  # characters
+MOST_ERROR: Final = 3000  # characters of what one says: all that is wrong with a run config
 MOST_ERRORS: Final = 4  # of a chain of them
 MOST_FRAMES: Final = 12  # of one, the innermost
 FOLDERS: Final = 3  # of a file's path
@@ -86,7 +89,8 @@ def log_as_json() -> None:
     if not any(isinstance(handler.formatter, JsonFormatter) for handler in root.handlers):
         handler = StdoutHandler()
         handler.setFormatter(JsonFormatter())
-        root.handlers[:] = [handler]
+        others = [other for other in root.handlers if not type(other).__name__.startswith(AWS_HANDLERS)]
+        root.handlers[:] = [*others, handler]
     log_everything()
 
 
@@ -154,7 +158,7 @@ def _errors(error: BaseException) -> Iterator[str]:
             return
         places = [f"{_short(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}" for frame, line in _frames(cause)]
         at = f" (at {' < '.join(places)})" if places else ""
-        yield to_line(f"{describe(cause)}{_members(cause)}{at}")
+        yield to_line(f"{describe(cause, most=MOST_ERROR)}{_members(cause)}{at}")
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
