@@ -32,7 +32,7 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     The exit code is 0 for a valid run config, and 2 for a mistake.
     """
     try:
-        path, checked = load_valid_config(config, env)
+        path, checked = load_valid_config(config, env, files=True)
     except ConfigInvalid as invalid:
         if not as_json:
             if any(problem.path.startswith(APIS) for problem in invalid.problems):

@@ -118,17 +118,17 @@ def load_config(config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingP
 
 
 def load_valid_config(
-    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})
+    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({}), *, files: bool = False
 ) -> "tuple[Path, RunConfig]":
-    """As `load_config`, and held to what `serve` would.
+    """As `load_config`, and held to what `serve` would; with `files`, what it names is looked at on this machine.
 
     Raises:
         ConfigInvalid: with every problem of the document, its providers and its resources.
     """
-    from core.resolution.check import check
+    from core.resolution import check
 
     path, loaded = load_config(config, env, stand_ins)
-    problems = loaded.problems + check(loaded)
+    problems = loaded.problems + check.check(loaded) + (check.files(loaded) if files else [])
     if problems or loaded.config is None:
         raise ConfigInvalid(str(path), problems)
     return path, loaded.config

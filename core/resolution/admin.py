@@ -3,7 +3,7 @@
 The last two are imported and made for whoever asks first: most environments of this function are asked for health alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ from core.frame.resources import Resource
 from core.platform.environment import reachable
 from core.resolution.instances import Instance
 from core.resolution.stack import Stack, declared_resources, routed_apis
+from core.routing.isolation import method_of
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.stores.connect import JOBS, QUEUE
 
@@ -59,9 +60,17 @@ def _view(stack: Stack, instance: Instance) -> ProviderView:
         provider_id=instance.entry.provider_id,
         provider_type=instance.entry.provider_type,
         config=redact(instance.config.model_dump(mode="json")),
-        health=getattr(instance.provider, "health", None),
+        health=method_of(instance.provider, "health"),
         circuits=None if circuits is None else partial(circuits.describe_failures, instance.entry.provider_id),
+        listing=_listing(stack, instance),
+        secrets=instance.secrets,
     )
+
+
+def _listing(stack: Stack, instance: Instance) -> Callable[[], Awaitable[object]] | None:
+    """Of an external provider, whose health may say nothing of it; ours look there for their health."""
+    catalog = stack.catalogs.get(instance.api) if instance.external else None
+    return None if catalog is None else partial(catalog.offers, instance.entry.provider_id)
 
 
 def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
@@ -79,7 +88,7 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
     from core.services.admin.discovery import Describer, DiscoveryRouter
 
     describers = [
-        Describer(i.api, i.entry.provider_id, i.entry.provider_type, getattr(i.provider, "describe", None))
+        Describer(i.api, i.entry.provider_id, i.entry.provider_type, method_of(i.provider, "describe"), i.secrets)
         for i in stack.instances
     ]
     return DiscoveryRouter(stack.version, whole_machine, describers)

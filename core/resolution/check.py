@@ -35,6 +35,26 @@ def check(loaded: Loaded) -> list[Problem]:
     return [problem for problem in problems if problem.path not in reported_paths]
 
 
+def files(loaded: Loaded) -> list[Problem]:
+    """Every file that the document names and that cannot be used on this machine."""
+    from core.resolution.files import file_problems
+
+    specs, _ = available(loaded.external_providers_dir)
+    authorities: dict[str, object] = {}
+    for api, path, entry in loaded.provider_entries():
+        spec = find(specs, api, entry, loaded.places.source_path(path))[0]
+        config = None if spec is None else _config_of(loaded, path, entry, spec)
+        authorities[f"{path}.config.tls_verify"] = getattr(config, "tls_verify", None)
+    return file_problems(loaded, authorities)
+
+
+def _config_of(loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec) -> BaseModel | None:
+    try:
+        return checked_config(loaded, path, entry, spec)[0]
+    except ImportError:  # which `check` reports
+        return None
+
+
 def available(directory: str | None) -> tuple[Specs, list[Problem]]:
     """Every provider type: the built-in ones, and those of an external directory, which may have problems."""
     if directory is None:

@@ -15,8 +15,10 @@ from starlette.applications import Starlette
 from starlette.types import Scope
 
 from core.errors import InvalidRequest
+from core.frame.tracing import REQUEST_ID
 from core.runtime.http_events import forwarded_client, read_event
 from core.runtime.loop import process_loop
+from core.web.observed import refusing, request_id
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, Any], dict[str, Any]]
@@ -80,11 +82,10 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
     serve = adapt(app)
 
     def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        REQUEST_ID.set(request_id({"aws.event": event, "aws.context": context}))  # of what Mangum logs
         try:
             return serve(event, context)
         except InvalidRequest as refusal:  # of the body, before the app: what the app raises does not leave Mangum
-            from core.web.observed import refusing
-
             return adapt(refusing(app, refusal))(event | {"body": None}, context)
 
     return handle

@@ -176,4 +176,5 @@ class EventStream(StreamedResponse):
     def _fail(self, failure: ApiError) -> bytes:
         self.failed = True
         self._observed.failure = failure.status
+        self._observed.note_failure(failure.code, failure.reason, failure.provider_id)
         return self._frames.failure(failure)

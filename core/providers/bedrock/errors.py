@@ -60,17 +60,20 @@ def translate_errors(provider_id: str, request: object = None) -> Generator[None
     try:
         yield
     except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
-        log.warning("provider %s: %s%s", provider_id, code_of(failure), _reason_of(failure, request))
-        raise _translate(provider_id, failure) from failure
+        translated = _translate(provider_id, failure)
+        translated.reason = f"{code_of(failure)}{_reason_of(failure, request)}"
+        facts = {"provider": provider_id, "error_code": translated.code, "reason": translated.reason}
+        log.warning("provider %s: %s", provider_id, translated.reason, extra=facts)
+        raise translated from failure
 
 
 def _reason_of(failure: Exception, request: object) -> str:
-    """What the service says, but of credentials, which it may quote; and for which request."""
+    """What the service says, but of credentials, which it may quote."""
     from core.providers.http.quotes import hide_quotes
-    from core.providers.http.upstream_errors import clean_message, for_request
+    from core.providers.http.upstream_errors import clean_message
 
     reason = hide_quotes(clean_message(_quoted(failure), ()), request)
-    return (f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else "") + for_request()
+    return f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else ""
 
 
 def _quoted(failure: Exception) -> str:
