@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 import re
+from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, override
 
@@ -130,5 +131,18 @@ def load_valid_config(
     path, loaded = load_config(config, env, stand_ins)
     problems = loaded.problems + check(loaded)
     if problems or loaded.config is None:
-        raise ConfigInvalid(str(path), problems)
+        raise ConfigInvalid(str(path), problems, _hint(config, path))
     return path, loaded.config
+
+
+def _hint(config: str, path: Path) -> str:
+    """The command that takes the file over, where it is Llama Stack's and can be."""
+    from core.cli.init.take_over import take_over
+
+    try:
+        conversion = take_over(path)
+    except ConfigInvalid:
+        return ""
+    return (
+        f"To keep what is served here: llambda init --from {quote(config)} --out new.yaml" if conversion.foreign else ""
+    )
