@@ -16,7 +16,7 @@ from core.errors import (
     UpstreamTimeout,
     shorten,
 )
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
+from core.platform.aws_errors import Fault, SetupInvalid, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
 from core.providers.http.replies import retry_after_header
 
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_QUOTED: Final = 500  # characters of Bedrock's message that a caller sees
 REGION: Final = "`region_name` in its config"
+ROLES: Final = ("AssumeRole", "AssumeRoleWithWebIdentity")
 FAILURES: Final[dict[Fault, tuple[type[ApiError], str]]] = {
     Fault.CREDENTIALS: (UpstreamFailed, "refused the stack's credentials"),
     Fault.PERMISSION: (UpstreamFailed, "refused the stack's credentials"),
@@ -54,7 +55,7 @@ def translate_errors(provider_id: str) -> Generator[None]:
     unreadable = (ParserError, ResponseParserError, AnswerTooLarge, *shape)
     try:
         yield
-    except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
+    except (ClientError, BotoCoreError, SetupInvalid, HttpError, TimeoutError, *unreadable) as failure:
         log.warning("provider %s: %s", provider_id, code_of(failure))
         raise _translate(provider_id, failure) from failure
 
@@ -68,7 +69,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
     if fault is Fault.UNUSABLE:
         return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=REGION)}.")
     refusal = failure if isinstance(failure, ClientError) else None
-    if refusal is not None and refusal.operation_name == "AssumeRole" and fault is Fault.REQUEST:
+    if refusal is not None and refusal.operation_name in ROLES and fault is Fault.REQUEST:
         fault = Fault.CREDENTIALS  # the caller chose nothing of it
     kind, reason = FAILURES[fault]
     message = f"Provider `{provider_id}` {reason}."
