@@ -304,3 +304,34 @@ async def test_provider_data_that_are_no_object_are_refused_by_the_headers_name(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert header in answer.json()["error"]["message"]
     assert not upstream.seen
+
+
+async def test_an_oauth_token_of_google_names_the_project_whose_quota_it_uses(upstream: FakeUpstream) -> None:
+    row = ROWS["remote::gemini"]
+    upstream.replies["/v1beta/openai/chat/completions"] = status(200, CHAT)
+    provider = connect(row, upstream, access_token=OPERATORS, project="my-project")
+    await provider.chat_completion(chat())
+    await provider.list_models()
+    await provider.with_provider_data({"gemini_api_key": CALLERS}).chat_completion(chat())
+    await provider.close()
+    assert [seen.headers["authorization"].removeprefix("Bearer ") for seen in upstream.seen] == [
+        OPERATORS,
+        OPERATORS,
+        CALLERS,
+    ]
+    assert [seen.headers.get("x-goog-user-project") for seen in upstream.seen] == ["my-project", "my-project", None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"access_token": OPERATORS},
+        {"project": "p"},
+        {"access_token": OPERATORS, "api_key": CALLERS, "project": "p"},
+        {"access_token": OPERATORS, "project": "p\r\nx: y"},
+        {"access_token": OPERATORS, "project": "{key}"},
+    ],
+)
+def test_an_oauth_token_and_its_project_go_together(values: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"access_token|project|api_key"):
+        config_of("remote::gemini").model_validate(values)

@@ -15,7 +15,7 @@ PROTECTION: Final = ("server.auth", "server.tenancy", "server.quota", "safety", 
 RESOURCE: Final = re.compile(rf"(?:registered_resources\.)?(?:{'|'.join(SECTIONS)})\[\d+\]")
 ENTRY: Final = re.compile(r"providers\.\w+\[\d+\]")
 CONFIG: Final = re.compile(r"(providers\.\w+\[\d+\]\.config)(?:\.\w+)?")
-UNKNOWN: Final = ("unknown key", "unknown API", "Provider for", "API `")
+UNKNOWN: Final = ("unknown key", "unknown API", "Provider for", "API `", "no provider serves API")
 TWICE: Final = "is already used by"
 EMPTY_DEFAULT: Final = re.compile(r"\$\{env\.([A-Z0-9_]+):=?\}")
 PLACE: Final = re.compile("url|base|host|endpoint")

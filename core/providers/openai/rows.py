@@ -44,7 +44,8 @@ class Row:
     `urls` and `keys` are the names of the config's fields, the older one first. A key is `needed`, needed only at the
     vendor's own `url` (`hosted`), or `optional`; `data` names the provider data that bring a caller's. `unversioned`
     names a flag that, when false, takes the URL as it is; `only` a field that names the one model which is served.
-    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL.
+    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `quota_header`
+    bears the config's `project`, which goes with an `access_token`: a row with one has both fields.
     """
 
     provider_type: str
@@ -61,6 +62,7 @@ class Row:
     unversioned: str = ""
     only: str = ""
     version: str = ""
+    quota_header: str = ""
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -109,8 +111,10 @@ _ALL: Final = (
         "remote::gemini",
         "https://generativelanguage.googleapis.com/v1beta/openai",
         root="/v1beta/openai",
+        keys=("api_key", "auth_credential", "access_token"),
         data=("gemini_api_key",),
         listing=Listing(prefix="models/"),
+        quota_header="x-goog-user-project",  # https://ai.google.dev/gemini-api/docs/oauth
     ),
     Row("remote::fireworks", FIREWORKS, "/inference/v1", data=("fireworks_api_key",)),
     Row("remote::together", TOGETHER, data=("together_api_key",), listing=TOGETHERS),
