@@ -36,7 +36,8 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
         if not as_json:
             raise
         problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
-        print_json({"config": invalid.source, "valid": False, "problems": problems})
+        hint = {"hint": invalid.hint} if invalid.hint else {}
+        print_json({"config": invalid.source, "valid": False, "problems": problems, **hint})
         raise click.exceptions.Exit(2) from None
     from core.resolution.protection import protection_warnings
 
