@@ -185,6 +185,7 @@ async def test_a_role_is_assumed_with_a_web_identity_and_no_keys_at_all(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text(f"{WEB_TOKEN}\n")
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = touch {tmp_path / 'looked-for'}\n")
     web: dict[str, Any] = {**NOTHING, "aws_role_arn": ROLE, "aws_web_identity_token_file": str(tmp_path / "token")}
     async with serving(**web) as (fake, bedrock):
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
@@ -198,6 +199,7 @@ async def test_a_role_is_assumed_with_a_web_identity_and_no_keys_at_all(
     assert form["RoleArn"] == [ROLE]
     assert set(signers(fake)) == {"ASIAROLE"}
     assert fake.operations().count("assume-role-with-web-identity") == 1
+    assert not (tmp_path / "looked-for").exists()
 
 
 async def test_the_token_of_a_web_identity_is_read_anew_for_each_session(
@@ -246,7 +248,7 @@ async def test_a_bearer_token_is_borne_in_the_place_of_a_signature(name: str, en
 
 
 async def test_the_environments_bearer_token_is_borne_unless_the_config_says_whose_the_calls_are(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", BEARER)
     async with serving(**NOTHING) as (fake, bedrock):
@@ -256,10 +258,18 @@ async def test_the_environments_bearer_token_is_borne_unless_the_config_says_who
     async with serving() as (fake, bedrock):
         await bedrock.chat_completion(chat())
     assert signers(fake) == ["AKIDEXAMPLE"]
-    async with serving(role_arn=ROLE) as (fake, bedrock):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["aws_secret_access_key"])
+    async with serving(**NOTHING, role_arn=ROLE) as (fake, bedrock):
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
         await bedrock.chat_completion(chat())
     assert signers(fake) == ["ASIAROLE"]
+    (tmp_path / "config").write_text(
+        f"[profile models]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = {PROFILE_SECRET}\n"
+    )
+    async with serving(**NOTHING, profile_name="models") as (fake, bedrock):
+        await bedrock.chat_completion(chat())
+    assert signers(fake) == ["AKIDPROFILE"]
 
 
 async def test_a_bearer_token_that_is_refused_is_the_operators() -> None:
