@@ -196,7 +196,7 @@ def test_parts_of_them_and_odd_values_are_taken_over_or_refused(
         if data.draw(st.booleans()):
             del holder[path[-1]]
         else:
-            holder[path[-1]] = data.draw(ODD)
+            holder[path[-1]] = deepcopy(data.draw(ODD))
     try:
         taken = take(tmp_path_factory.mktemp("odd"), document)
     except ConfigInvalid:
