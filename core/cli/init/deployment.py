@@ -30,26 +30,26 @@ def prune_stores(document: dict[str, Any], leave_out: LeaveOut) -> None:
         del document["metadata_store"]
     storage = to_mapping(document.get("storage"))
     backends, stores = ({**to_mapping(storage.get(name))} for name in ("backends", "stores"))
-    elsewhere = {name: backend for name, backend in backends.items() if _is_elsewhere(backend)}
+    foreign = {name: backend for name, backend in backends.items() if _is_elsewhere(backend)}
     for name, reference in list(stores.items()):
-        backend = to_mapping(elsewhere.get(str(to_mapping(reference).get("backend"))))
+        backend = to_mapping(foreign.get(str(to_mapping(reference).get("backend"))))
         if backend:
             message = IN_HOME if name == "metadata" else BESIDE
             leave_out(f"storage.stores.{name}", message.format(backend.get("type")))
             del stores[name]
-    for name in elsewhere:
+    for name in foreign:
         leave_out(f"storage.backends.{name}", NO_BACKEND)
         del backends[name]
-    if elsewhere:
+    if foreign:
         document["storage"] = {**storage, "backends": backends, "stores": stores}
-    if elsewhere and not stores:
+    if foreign and not stores:
         del document["storage"]
 
 
 def _is_elsewhere(backend: Value) -> bool:
     kind = to_mapping(backend).get("type")
-    known = {name for types in SERVED.values() for name in types}
-    return isinstance(kind, str) and kind not in known and "${env." not in kind
+    types = {name for row in SERVED.values() for name in row}
+    return isinstance(kind, str) and kind not in types and "${env." not in kind
 
 
 def prune_protection(server: dict[str, Any], leave_out: LeaveOut) -> None:

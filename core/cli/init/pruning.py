@@ -155,8 +155,8 @@ class Pruning:
     def _switched(self, entry: Value, api: str) -> Value:
         """Off where its provider is."""
         provider_id = to_mapping(entry).get("provider_id")
-        written = self._ids.get((api, provider_id), provider_id) if isinstance(provider_id, str) else provider_id
-        return entry if written == provider_id else {**to_mapping(entry), "provider_id": written}
+        id_text = self._ids.get((api, provider_id), provider_id) if isinstance(provider_id, str) else provider_id
+        return entry if id_text == provider_id else {**to_mapping(entry), "provider_id": id_text}
 
     def _model(self, entry: Value, place: str) -> Value:
         """Without the name of the vendor before the model's."""
