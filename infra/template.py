@@ -293,12 +293,19 @@ def _path_item(function: Function, group: Group, anchors: Anchors) -> str:
     integration = anchors(f"To{function.name}", _integration(function))
     security = "" if group.open else f"\n              security: {anchors('Guarded', GUARDED)}"
     name = f"{function.name}Open" if group.open else function.name
+    # A browser's preflight has no token, and an authorizer would refuse it.
+    preflight = (
+        ""
+        if group.open
+        else f"""
+            options: {{ responses: {{}}, x-amazon-apigateway-integration: *To{function.name} }}"""
+    )
     return anchors(
         name,
         f"""
             x-amazon-apigateway-any-method:
               responses: {{}}{security}
-              x-amazon-apigateway-integration: {integration}""",
+              x-amazon-apigateway-integration: {integration}{preflight}""",
     )
 
 

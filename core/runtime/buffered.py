@@ -83,7 +83,7 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
         try:
             return serve(event, context)
         except InvalidRequest as refusal:  # of the body, before the app: what the app raises does not leave Mangum
-            from core.web.observed import refusing
+            from core.web.app import refusing
 
             return adapt(refusing(app, refusal))(event | {"body": None}, context)
 

@@ -3,16 +3,17 @@
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.errors import ApiError
 from core.frame.api import RouteRow
 from core.web.endpoints import Served, routes_of
-from core.web.failures import crash, no_route
+from core.web.failures import crash, error_response, no_route
 from core.web.observed import Observer, Sink
 from core.web.origins import HostCheck, OriginMiddleware, OriginRules, rules_of
 
@@ -68,6 +69,14 @@ def app_of(routes: Sequence[BaseRoute], stacks: Sequence[Closable], rules: Origi
     app.router.redirect_slashes = False
     app.router.middleware_stack = PathIndex(app.router)
     return app
+
+
+def refusing(app: ASGIApp, failure: ApiError) -> Observer:
+    """What answers a request in place of `app`: the same sink is told of it, and the same pages may read it."""
+    layers = app.user_middleware if isinstance(app, Starlette) else []
+    state: dict[str, Any] = {name: value for layer in layers for name, value in layer.kwargs.items()}
+    answer = OriginMiddleware(error_response(failure), state.get("rules", OriginRules()))
+    return Observer(answer, state.get("sink"), cold=False)
 
 
 class PathIndex:

@@ -168,3 +168,37 @@ async def output(*command: str) -> bytes:
     written, _ = await process.communicate()
     assert process.returncode == 0
     return written
+
+
+CHAT = """
+(async () => {
+  const answer = await fetch(API + "/v1/chat/completions", {method: "POST", body: JSON.stringify(BODY),
+    headers: {"content-type": "application/json", authorization: "Bearer KEY", "x-stainless-lang": "js"}});
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader(), pieces = [];
+  for (let next = await reader.read(); !next.done; next = await reader.read()) pieces.push(next.value);
+  return [answer.status, Boolean(answer.headers.get("x-request-id")), pieces.join("")];
+})()
+"""
+
+
+@pytest.mark.exact
+async def test_a_page_of_an_allowed_origin_chats_with_streaming_and_one_of_another_does_not(tmp_path: Path) -> None:
+    other = await serve_page()
+    runner, _, port = other
+    page_url = f"http://app.example:{port}"
+    async with running() as upstream:
+        config = write(tmp_path, {"a": upstream.url}, cors={"allow_origins": [page_url]})
+        with serving(config, tmp_path / "log") as stack:
+            async with browsing(tmp_path, "MAP *.example 127.0.0.1") as page:
+                turn = {"model": "a/m", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+                script = CHAT.replace("API", json.dumps(stack)).replace("BODY", json.dumps(turn))
+                await page.open(f"{page_url}/")
+                status, has_id, text = await page.run(script)
+                assert (status, has_id) == (200, True)
+                assert text.count("data: ") > 1
+                assert text.endswith("data: [DONE]\n\n")
+                reading = f"fetch('{stack}/nowhere').then(answer => answer.json()).then(body => body.error.code)"
+                assert await page.run(reading) == "not_found"
+                await page.open(f"http://evil.example:{port}/")
+                assert await page.run(script.strip() + ".catch(() => 'refused')") == "refused"
+    await runner.cleanup()
