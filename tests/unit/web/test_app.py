@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+import gzip
 import json
 from typing import Any
+import zlib
 
 import httpx
 import pytest
@@ -398,3 +400,29 @@ async def test_the_first_route_of_a_path_answers_it_whether_it_has_parameters_or
         based = (await under.get("/base/a/fixed")).json()
     assert answers == [["before", {}], ["any", {"id": "late"}], ["any", {"id": "x"}], ["again", {}]]
     assert (refused.status_code, based) == (405, ["before", {}])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity"])
+async def test_a_compressed_body_is_read(client: httpx.AsyncClient, coding: str) -> None:
+    plain = json.dumps(body()).encode()
+    content = {"deflate": zlib.compress(plain), "identity": plain}.get(coding) or gzip.compress(plain)
+    answer = await client.post(CHAT, content=content, headers={"content-encoding": coding})
+    assert (answer.status_code, answer.json()["model"]) == (200, "p/m")
+
+
+@pytest.mark.parametrize(
+    ("coding", "content", "status", "words"),
+    [
+        ("zstd", b"x", 415, "gzip, deflate"),
+        ("gzip", b"{}", 400, "one whole stream of gzip"),
+        ("gzip", gzip.compress(b" " * (LIMIT + 1)), 413, str(LIMIT)),
+        ("gzip", gzip.compress(b"{"), 400, "not valid JSON"),
+        ("gzip", b"", 400, "no body"),
+    ],
+)
+async def test_a_body_that_is_not_what_its_coding_says_is_refused(
+    client: httpx.AsyncClient, coding: str, content: bytes, status: int, words: str
+) -> None:
+    answer = await client.post(CHAT, content=content, headers={"content-encoding": coding})
+    assert (answer.status_code, words in error(answer)["message"]) == (status, True)
+    assert answer.headers.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)
