@@ -81,10 +81,16 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
 
     def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         try:
-            return serve(event, context)
+            return _without_body(event, serve(event, context))
         except InvalidRequest as refusal:  # of the body, before the app: what the app raises does not leave Mangum
             from core.web.app import refusing
 
-            return adapt(refusing(app, refusal))(event | {"body": None}, context)
+            return _without_body(event, adapt(refusing(app, refusal))(event | {"body": None}, context))
 
     return handle
+
+
+def _without_body(event: Event, answer: dict[str, Any]) -> dict[str, Any]:
+    """`answer`, to a HEAD request without its body, which Starlette leaves to servers to drop."""
+    method = event.get("httpMethod") or event["requestContext"].get("http", {}).get("method")
+    return answer | {"body": "", "isBase64Encoded": False} if method == "HEAD" else answer

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -97,12 +98,16 @@ class PathIndex:
             elif not any(other.path_regex.match(route.path) for other in earlier):
                 for method in route.methods or ():
                     self._routes.setdefault((method, route.path), route)
+        self._paths = frozenset(path for _, path in self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, as Starlette's router does."""
         is_whole = scope["type"] == "http" and not scope.get("root_path")
         route = self._routes.get((scope["method"], scope["path"])) if is_whole else None
         if route is None:
+            path: str = scope.get("path", "")
+            if path.endswith("/") and path.rstrip("/") in self._paths:  # it is not a resource without a name
+                raise HTTPException(404)
             await self._router.app(scope, receive, send)
             return
         scope.update(router=self._router, route=route, endpoint=route.endpoint, path_params={})

@@ -426,3 +426,13 @@ async def test_a_body_that_is_not_what_its_coding_says_is_refused(
     answer = await client.post(CHAT, content=content, headers={"content-encoding": coding})
     assert (answer.status_code, words in error(answer)["message"]) == (status, True)
     assert answer.headers.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/", "/v1/chat/completions/", "/v1/providers//"])
+async def test_a_path_with_a_slash_at_its_end_is_no_resource_without_a_name(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = await client.request(method, path)
+        assert answer.status_code == 404
+        assert f"Did you mean {path.rstrip('/')}?" in error(answer)["message"]
