@@ -11,6 +11,7 @@ from core.frame.types import Health, JsonObject
 
 if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
     from core.apis.admin import ProviderQuery, RoutesQuery
+    from core.services.admin.readiness import Readiness
 
 HEALTH_SECONDS: Final = 1.0
 
@@ -40,8 +41,13 @@ class AdminRouter:
         routes: Callable[[], Sequence[RouteRow]],
         *,
         patience: float = HEALTH_SECONDS,
+        readiness: "Callable[[], Readiness] | None" = None,
     ) -> None:
-        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take."""
+        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take.
+
+        Without `readiness` nothing is asked whether it is ready.
+        """
+        self._readiness = readiness
         self._patience = patience
         self._version = version
         self._providers = tuple(providers)
@@ -49,6 +55,9 @@ class AdminRouter:
 
     async def health(self) -> JsonObject:
         return {"status": "OK"}
+
+    async def ready(self) -> JsonObject:
+        return {"status": "OK", "parts": {}} if self._readiness is None else await self._readiness().show()
 
     async def version(self) -> JsonObject:
         return {"version": self._version}
