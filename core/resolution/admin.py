@@ -33,7 +33,13 @@ NO_AUTH: Final = (
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
     """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
     views = [_view(stack, instance) for instance in _in_order(stack)]
-    admin = AdminRouter(stack.version, views, partial(_rows, stack), readiness=cache(partial(_readiness, stack)))
+    admin = AdminRouter(
+        stack.version,
+        views,
+        partial(_rows, stack),
+        readiness=cache(partial(_readiness, stack)),
+        has_tokens=stack.config.server.auth is not None,
+    )
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
     return {
         "admin": lambda _: admin,

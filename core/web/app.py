@@ -33,9 +33,11 @@ class ClosableStack(Served, Closable, Protocol):
     """A resolved stack."""
 
 
-def build_app(rows: list[RouteRow], stack: ClosableStack, sink: Sink | None = None) -> Starlette:
+def build_app(
+    rows: list[RouteRow], stack: ClosableStack, sink: Sink | None = None, pages: Sequence[BaseRoute] = ()
+) -> Starlette:
     """An app with a route per row over `stack`, which tells `sink` of each request; shutting down closes the stack."""
-    return app_of(routes_of(rows, stack), [stack], rules_of(stack.config.server), sink)
+    return app_of([*routes_of(rows, stack), *pages], [stack], rules_of(stack.config.server), sink)
 
 
 def union(apps: Iterable[Starlette], sink: Sink | None = None, check_host: HostCheck | None = None) -> Starlette:

@@ -202,3 +202,39 @@ async def test_a_page_of_an_allowed_origin_chats_with_streaming_and_one_of_anoth
                 await page.open(f"http://evil.example:{port}/")
                 assert await page.run(script.strip() + ".catch(() => 'refused')") == "refused"
     await runner.cleanup()
+
+
+@pytest.mark.exact
+async def test_the_page_draws_the_document_asks_for_a_token_and_sends_what_it_shows(tmp_path: Path) -> None:
+    """At /docs, and at / behind another name of the path: nothing is blocked by its policy, and it fits a phone."""
+    async with running() as upstream, browsing(tmp_path, "MAP *.example 127.0.0.1") as page:
+        with serving(write(tmp_path, {"a": upstream.url}), tmp_path / "log") as stack:
+            await page.command(
+                "Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True
+            )
+            for path in ("/", "/docs"):
+                await page.open(f"{stack}{path}")
+                await page.run(until("document.querySelector('.op')"))
+                assert await page.run("document.querySelectorAll('.op').length") > 20
+                assert await page.run("document.documentElement.scrollWidth") == 360
+            await page.run("location.hash = 'post_v1_chat_completions'")
+            chat = "document.querySelector('#post_v1_chat_completions')"
+            await page.run(until(f"{chat}.querySelector('textarea')"))
+            assert await page.run(f"{chat}.textContent.includes('/v1/openai/v1/chat/completions')")
+            await page.run(
+                f"(() => {{ const area = {chat}.querySelector('textarea'); "
+                f"area.value = area.value.replace('PROVIDER/MODEL', 'a/m'); {chat}.querySelector('button.main').click(); }})()"
+            )
+            await page.run(until(f"{chat}.querySelector('.good[role=status]')"))
+            assert "chat.completion" in await page.run(f"{chat}.querySelector('pre[aria-label=Answer]').textContent")
+            assert await page.run("document.documentElement.scrollWidth") == 360
+        auth = {"providers": [{"type": "api_key"}]}
+        with serving(write(tmp_path, {"a": upstream.url}, auth=auth), tmp_path / "log") as stack:
+            await page.open(f"{stack}/docs")
+            await page.run(until("document.querySelector('#state').textContent.includes('asks for a token')"))
+            assert await page.run("document.activeElement.id") == "token"
+
+
+def until(condition: str) -> str:
+    """A script that ends once `condition` holds."""
+    return f"new Promise(done => {{ const look = () => {condition} ? done(1) : setTimeout(look, 20); look(); }})"

@@ -15,11 +15,8 @@ async def test_a_stack_is_ready_while_its_stores_are_there(tmp_path: Path) -> No
         for _ in range(3):  # it takes nothing of a quota
             answer = await client.get("/v1/ready")
             assert answer.status_code == 200
-            well = {"status": "OK"}
-            assert answer.json() == {
-                "status": "OK",
-                "parts": dict.fromkeys(("registry", "quota", "configuration"), well),
-            }
+            parts = {name: {"status": "OK"} for name in ("registry", "quota", "jobs", "configuration")}
+            assert answer.json() == {"status": "OK", "parts": parts}
 
 
 async def test_a_store_that_is_not_there_is_named_and_health_is_well(tmp_path: Path) -> None:

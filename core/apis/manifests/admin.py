@@ -190,5 +190,6 @@ API: Final = Api(
     assemble="core.resolution.admin:assemble",
     stores=("jobs", "queue"),
     overview=True,
+    pages="core.web.pages:routes",
     deployment=Deployment(memory_mb=512, seconds=10, rights=("Configure",)),
 )

@@ -42,11 +42,13 @@ class AdminRouter:
         *,
         patience: float = HEALTH_SECONDS,
         readiness: "Callable[[], Readiness] | None" = None,
+        has_tokens: bool = False,
     ) -> None:
         """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take.
 
-        Without `readiness` nothing is asked whether it is ready.
+        Without `readiness` nothing is asked whether it is ready. `has_tokens`: callers need one.
         """
+        self._has_tokens = has_tokens
         self._readiness = readiness
         self._patience = patience
         self._version = version
@@ -95,7 +97,7 @@ class AdminRouter:
     async def openapi(self) -> JsonObject:
         from core.frame.openapi import document  # late: few ask for it, and every cold start would pay
 
-        return document(self._version, self._routes())
+        return document(self._version, self._routes(), has_tokens=self._has_tokens)
 
     async def _show(self, provider: ProviderView) -> JsonObject:
         return {
