@@ -107,9 +107,8 @@ class PathIndex:
         is_whole = scope["type"] == "http" and not scope.get("root_path")
         route = self._routes.get((scope["method"], scope["path"])) if is_whole else None
         if route is None:
-            path: str = scope.get("path", "")
-            if path.endswith("/") and path.rstrip("/") in self._paths:  # it is not a resource without a name
-                raise HTTPException(404)
+            if is_whole and scope["path"].endswith("/") and scope["path"].rstrip("/") in self._paths:
+                raise HTTPException(404)  # it is not a resource without a name
             await self._router.app(scope, receive, send)
             return
         scope.update(router=self._router, route=route, endpoint=route.endpoint, path_params={})
