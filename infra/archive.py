@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final
 import zipfile
 
+from core.runtime.packed import FILE
+from infra.modules import read_places
+
 TIME: Final = (2020, 1, 1, 0, 0, 0)
 UNIX: Final = 3  # create_system: modes are in the upper half of external_attr
 LEVEL: Final = 9
@@ -36,10 +39,13 @@ def zip_folder(folder: Path, archive: Path) -> Weight:
 
 
 def parts_of(folder: Path) -> dict[str, int]:
-    """Bytes of each entry of `folder`, unzipped, the largest first."""
+    """Bytes of each entry of `folder`, unzipped, the largest first; modules in one file count where they belong."""
     sizes: Counter[str] = Counter()
     for name, path in _files(folder):
         sizes[name.partition("/")[0]] += path.stat().st_size
+    for name, (_, length, _) in read_places(folder).items():
+        sizes[name.partition(".")[0]] += length
+        sizes[FILE] -= length
     return dict(sizes.most_common())
 
 

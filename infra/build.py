@@ -22,6 +22,7 @@ from infra import bytecode, precompile
 from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
 from infra.external import ExternalPackages, copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
+from infra.modules import pack
 from infra.needs import Needs, needs
 from infra.rewrite import rewrite
 from infra.sdk_data import ONLY_WITH, trim_sdk_data
@@ -126,9 +127,7 @@ def build(request: BuildRequest) -> BuildResult:
     drop_metadata(request.out, external.distributions)
     _write(request.out, run_config, licences(dependencies))
     _precompile(request.out, needed)
-    subprocess.run(
-        [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(request.out)], check=True
-    )
+    _compile(request.out, dependencies)
     _fix_modes_and_times(request.out)
     return BuildResult(run_config, needed, dependencies, _warn(external))
 
@@ -168,6 +167,12 @@ def _precompile(out: Path, needed: Needs) -> None:
     modules = sorted(name for name in needed.modules if name.startswith("core."))
     command = [sys.executable, "-P", "-s", "-X", "no_debug_ranges", precompile.__file__, str(out / PRECOMPILED)]
     subprocess.run([*command, *modules], env={"PYTHONHASHSEED": "0"}, check=True)
+
+
+def _compile(out: Path, dependencies: list[Dependency]) -> None:
+    command = [sys.executable, "-I", "-S", "-X", "no_debug_ranges", bytecode.__file__, str(out)]
+    subprocess.run(command, check=True)
+    pack(out, {"core", *(name for dependency in dependencies for name in dependency.modules)})
 
 
 def _write(out: Path, run_config: str, terms: str) -> None:

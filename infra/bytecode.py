@@ -7,7 +7,7 @@ A traceback has files and line numbers, and the lines themselves are in the repo
 """
 
 import ast
-from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+from importlib.util import MAGIC_NUMBER, source_hash
 import marshal
 from pathlib import Path
 import py_compile
@@ -16,32 +16,28 @@ from typing import Final
 
 OURS: Final = frozenset({"core", "functions"})
 CONTRACTS: Final = (("core", "apis"), ("core", "frame"))
-# anyio reads the source of these itself, to import the rest late.
-READ_AS_SOURCE: Final = frozenset({"anyio/__init__.py", "anyio/abc/__init__.py"})
 WITHOUT_ASSERTS: Final = 1
 WITHOUT_DOCSTRINGS: Final = 2
 UNCHECKED: Final = b"\x01\x00\x00\x00"  # the flags of byte code with a hash that nobody compares (PEP 552)
 
 
 def compile_folder(folder: Path) -> None:
-    """Each `x.py` becomes `x.pyc`, but for those READ_AS_SOURCE; raises py_compile.PyCompileError."""
+    """Each `x.py` becomes `x.pyc`; raises py_compile.PyCompileError."""
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for source in sorted(folder.rglob("*.py")):
         name = source.relative_to(folder)
         if name.parts[0] in OURS and name.parts[:2] not in CONTRACTS:
             _compile_without_docstrings(source, name.as_posix())
             continue
-        stays = name.as_posix() in READ_AS_SOURCE
         py_compile.compile(
             str(source),
-            cache_from_source(source, optimization="") if stays else str(source.with_suffix(".pyc")),
+            str(source.with_suffix(".pyc")),
             name.as_posix(),  # what tracebacks show
             doraise=True,
             optimize=WITHOUT_ASSERTS if name.parts[:2] in CONTRACTS else WITHOUT_DOCSTRINGS,
             invalidation_mode=unchecked,
         )
-        if not stays:
-            source.unlink()
+        source.unlink()
 
 
 def _compile_without_docstrings(source: Path, name: str) -> None:

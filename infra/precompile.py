@@ -4,6 +4,7 @@ It imports them, and records what is compiled meanwhile. The file fits any proce
 regular expression depends on it.
 """
 
+import builtins
 from importlib import import_module
 import marshal
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Final
 sre: Final[Any] = import_module("_sre")
 compiler: Final[Any] = import_module("re._compiler")
 
+ATTRS: Final = "<attrs generated "
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 type Patterns = dict[tuple[str | bytes, int], tuple[Any, ...]]
@@ -38,10 +40,13 @@ class CompilationRecorder:
         return sre.compile(*self._arguments)
 
     def install(self) -> None:
-        """Record every regular expression, and the methods of every data class.
+        """Record every regular expression, and the methods of every data class and every class of `attrs`.
 
-        Neither has a hook, but both look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`.
+        None has a hook, but all look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`,
+        and `attrs`, as all else, `compile` and `hash`.
         """
+        from core.runtime.coldstart import hash_name
+
         original, compiler.__dict__["_sre"] = compiler.compile, self
 
         def compile_(pattern: object, flags: int = 0) -> object:
@@ -54,8 +59,19 @@ class CompilationRecorder:
             self.methods[source] = compile(source, "<string>", "exec", dont_inherit=True)
             exec(self.methods[source], *names)  # noqa: S102 - as `dataclasses` would
 
+        def compile_script(source: Any, filename: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - as `compile`
+            code = compile_source(source, filename, *more, **options)
+            if isinstance(filename, str) and filename.startswith(ATTRS):
+                self.methods[source] = code
+            return code
+
+        def hash_(value: object) -> int:
+            return hash_name(value) if isinstance(value, str) and value.startswith(ATTRS) else hash_value(value)
+
+        compile_source, hash_value = builtins.compile, builtins.hash
         compiler.compile = compile_
         import_module("dataclasses").__dict__["exec"] = run
+        builtins.__dict__.update(compile=compile_script, hash=hash_)
 
 
 def main(file: Path, modules: list[str]) -> None:
@@ -71,7 +87,9 @@ def main(file: Path, modules: list[str]) -> None:
             import_module(module)
     from core.runtime.coldstart import MADE_BY
 
-    content: Any = (MADE_BY, dict(sorted(recorder.methods.items())), recorder.patterns)
+    methods = {source: marshal.dumps(code) for source, code in sorted(recorder.methods.items())}
+    patterns = {key: marshal.dumps(arguments) for key, arguments in recorder.patterns.items()}
+    content: Any = (MADE_BY, methods, patterns)  # each marshalled for itself: a start reads those that it uses
     file.write_bytes(marshal.dumps(content))
 
 

@@ -36,6 +36,7 @@ UNUSED: Final = (  # what is larger than it is worth
     "pydantic/v1",
     "starlette/config.py",
     "starlette/endpoints.py",
+    "starlette/formparsers.py",
     *(
         f"starlette/middleware/{name}.py"
         for name in ("authentication", "cors", "gzip", "httpsredirect", "opentelemetry")
@@ -46,6 +47,7 @@ UNUSED: Final = (  # what is larger than it is worth
     "starlette/templating.py",
     "starlette/testclient.py",
     "urllib3/contrib/emscripten",
+    "urllib3/contrib/pyopenssl.py",
     "urllib3/contrib/socks.py",
     "yarl/_quoting_py.py",  # likewise
 )

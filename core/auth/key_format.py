@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class StoredKey(BaseModel):
     """The `attributes` of a key in the registry; `expires` and `last_used`, of older versions, are in Unix seconds."""
 
-    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
     name: Text
     roles: list[Text]

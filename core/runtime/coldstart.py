@@ -5,6 +5,10 @@ regular expressions. infra/precompile.py put them into a file of the package. Wh
 Python, is compiled as always. And while a function is made, nothing of it is garbage. docs/adr/0021-cold-starts.md.
 """
 
+from core.runtime import packed  # noqa: F401  # pyright: ignore[reportUnusedImport]  # first: it imports the rest in another way
+
+# isort: split
+
 from collections.abc import Mapping
 import dataclasses
 import gc
@@ -21,6 +25,9 @@ compiler: Final[Any] = import_module("re._compiler")
 FILE: Final = Path(__file__).with_name("precompiled.bin")
 MADE_BY: Final[tuple[Any, ...]] = (sys.implementation.cache_tag, sre.MAGIC)
 
+LARGEST_HASH: Final = sys.hash_info.modulus
+_methods: dict[str, bytes] = {}
+
 type Pattern = tuple[str | bytes, int]
 """A regular expression and its flags."""
 
@@ -33,7 +40,8 @@ def begin(file: Path) -> None:
         return
     gc.disable()
     if made_by == MADE_BY:
-        _use_methods(methods)
+        _methods.update(methods)
+        _use_methods()
         _use_patterns(patterns)
 
 
@@ -44,21 +52,32 @@ def end() -> None:
         gc.enable()
 
 
-def _use_methods(methods: Mapping[str, CodeType]) -> None:
+def compile_script(source: str, filename: str, mode: str) -> CodeType:
+    """As `compile`, for what `dataclasses` and `attrs` write; the latter asks for it by infra/rewrite.py."""
+    code = _methods.get(source)
+    return compile(source, filename, mode) if code is None else marshal.loads(code)  # noqa: S302 - ours
+
+
+def hash_name(name: str) -> int:
+    """What `attrs` writes into its scripts: the same in all processes, so that they were compiled before."""
+    return int.from_bytes(name.encode()) % LARGEST_HASH
+
+
+def _use_methods() -> None:
     """By their source, which `dataclasses` hands to the `exec` that it finds."""
 
     def run(source: str, *names: dict[str, Any]) -> None:
-        exec(methods.get(source, source), *names)  # noqa: S102 - what `dataclasses` wrote, as it would itself
+        exec(compile_script(source, "<string>", "exec"), *names)  # noqa: S102 - what `dataclasses` wrote, as it would itself
 
     dataclasses.__dict__["exec"] = run
 
 
-def _use_patterns(patterns: Mapping[Pattern, tuple[Any, ...]]) -> None:
+def _use_patterns(patterns: Mapping[Pattern, bytes]) -> None:
     original = compiler.compile
 
     def compile_(pattern: Any, flags: int = 0) -> object:  # noqa: ANN401 - `re` takes more than text
         arguments = patterns.get((pattern, flags)) if isinstance(pattern, str | bytes) else None
-        return original(pattern, flags) if arguments is None else sre.compile(*arguments)
+        return original(pattern, flags) if arguments is None else sre.compile(*marshal.loads(arguments))  # noqa: S302 - ours
 
     compiler.compile = compile_
 

@@ -59,3 +59,31 @@ def test_an_unset_config_is_said_at_once() -> None:
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "LLAMBDA_CONFIG: is not set" in done.stderr
+
+
+BUILT = """
+from importlib import import_module
+from pydantic import BaseModel
+import sys
+for name in sys.argv[1:]:
+    import_module(name)
+def below(model):
+    for one in model.__subclasses__():
+        yield from (one, *below(one))
+print(*(f"{one.__module__}.{one.__name__}" for one in below(BaseModel) if one.__module__.startswith("core.") and one.__pydantic_complete__))
+"""
+CONFIGURED = (
+    "core.auth.types",
+    "core.auth.key_format",
+    "core.config.load",
+    "core.providers.bedrock.inference",
+    "core.providers.bedrock.safety",
+    "core.providers.http.remote",
+    "core.providers.openai.compatible",
+)
+
+
+def test_models_of_configs_are_built_when_they_validate_something() -> None:
+    command = [sys.executable, "-c", BUILT, *CONFIGURED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -14,7 +14,7 @@ from core.apis.inference import ChatRequest
 from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.messages import to_converse_messages
+from core.providers.bedrock.converse.messages import read_messages
 from core.providers.http.fetch import GuardedFetcher
 from core.providers.http.inlined_images import AT_ONCE, MOST_BYTES, MOST_IMAGES, with_inlined_images
 from tests.contract.fetching import PNG, fetching
@@ -85,7 +85,7 @@ async def test_converse_takes_what_was_inlined(upstream: FakeUpstream, fetcher: 
         {"role": "tool", "tool_call_id": "t", "content": [image(remote)]},
     ]
     inlined = await with_inlined_images(ChatRequest(model="m", messages=messages), fetcher)
-    _, turns = to_converse_messages(inlined.messages)
+    _, turns, _ = read_messages(inlined.messages)
     wanted = {"image": {"format": "png", "source": {"bytes": PNG}}}
     assert turns[0]["content"] == [wanted]
     assert turns[2]["content"][0]["toolResult"]["content"] == [wanted]

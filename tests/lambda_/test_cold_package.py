@@ -10,9 +10,11 @@ from typing import Any
 from tests.lambda_.test_build import ENVIRONMENT, every_function
 
 PROGRAM = """
-import dataclasses, gc, json, marshal, sys
+import sys
+before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
 from core.runtime import coldstart
+import dataclasses, gc, json, marshal
 methods, anew = marshal.loads(coldstart.FILE.read_bytes())[1], []
 run = dataclasses.exec
 def heard(source, *names):
@@ -20,10 +22,20 @@ def heard(source, *names):
         anew.append(source)
     run(source, *names)
 dataclasses.exec = heard
+import builtins
+compile_ = builtins.compile
+def heard_compile(source, filename, *more, **options):
+    if str(filename).startswith("<attrs"):
+        anew.append(source)
+    return compile_(source, filename, *more, **options)
+builtins.compile = heard_compile
 off = not gc.isenabled()
 import importlib
 importlib.import_module(sys.argv[2])
 loaded = sorted(sys.modules)
+from core.runtime.packed import PUT_OFF
+put_off = [name for name in PUT_OFF if name not in before]
+executed = [name for name in put_off if type(vars(sys.modules[name]).get("__getattr__")).__name__ != "_Execution"]
 http = sys.modules.get("aiohttp.connector")
 tls = type(http._SSL_CONTEXT_VERIFIED).__name__ if http else None
 from aiobotocore.session import get_session
@@ -33,7 +45,7 @@ import asyncio
 async def documented():
     async with get_session().create_client("dynamodb") as client:
         return client.get_item.__doc__
-print(json.dumps({"anew": anew, "off": off, "on": gc.isenabled(), "loaded": loaded, "tls": tls, "plugins": list(get_plugins()),
+print(json.dumps({"anew": anew, "off": off, "on": gc.isenabled(), "loaded": loaded, "executed": executed, "tls": tls, "plugins": list(get_plugins()),
                   "config": CoreConfig(title="a"), "documented": asyncio.run(documented())}))
 """
 NEVER = {"botocore.docs.client", "botocore.docs.service"}
@@ -53,6 +65,13 @@ def told(package: Path, module: str, **variables: str) -> dict[str, Any]:
 def test_no_data_class_is_compiled_and_no_garbage_looked_for(packages: dict[str, Path], module: str) -> None:
     found = told(packages[module], module)
     assert (found["anew"], found["off"], found["on"]) == ([], True, True)
+
+
+@every_function
+def test_what_nobody_asks_at_a_start_is_not_executed(packages: dict[str, Path], module: str) -> None:
+    found = told(packages[module], module)
+    assert set(found["executed"]) <= ({"http.client", "tempfile"} if module == "inference" else set())
+    assert not {"starlette.formparsers", "urllib3.contrib.pyopenssl"} & set(found["loaded"])
 
 
 @every_function

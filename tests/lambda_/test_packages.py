@@ -15,6 +15,7 @@ import pytest
 
 from infra import build
 from infra.local import dynamodb
+from infra.modules import read_places
 from tests.lambda_ import clean_python, emulator
 from tests.lambda_.conftest import needs, written
 from tests.lambda_.events import Call, event, post
@@ -77,7 +78,9 @@ def built(folder: Path, module: str, document: dict[str, Any]) -> Path:
 
 
 def parts(package: Path) -> set[str]:
-    return {path.name.partition(".")[0] for path in package.iterdir()}
+    return {path.name.partition(".")[0] for path in package.iterdir()} | {
+        name.partition(".")[0] for name in read_places(package)
+    }
 
 
 def once(call: Call) -> Call:

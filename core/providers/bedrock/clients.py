@@ -39,7 +39,7 @@ class AwsConfig(BaseModel):
     session's length, are in seconds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # those of providers are made of it
 
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None

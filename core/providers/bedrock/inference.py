@@ -23,8 +23,14 @@ from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
 from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.converse.reply import from_converse
-from core.providers.bedrock.converse.request import to_converse
-from core.providers.bedrock.converse.stream import ConverseChunks
+from core.providers.bedrock.converse.request import (
+    streams_tools,
+    text_taken_from,
+    to_answer_form,
+    to_converse,
+    without_stream_mode,
+)
+from core.providers.bedrock.converse.stream import ConverseChunks, WholeReply
 from core.providers.bedrock.embeddings import Family, Vectors, embedding_list, family_of, from_invoke, to_invoke
 from core.providers.bedrock.errors import translate_errors
 from core.providers.bedrock.listing import served_models
@@ -48,7 +54,7 @@ class Config(AwsConfig):
     With the `openai` endpoint chat goes, unchanged, to Bedrock's own OpenAI-compatible one, which serves fewer models.
     """
 
-    fetch: FetchConfig = FetchConfig()
+    fetch: FetchConfig = FetchConfig.model_construct()
     endpoint: Annotated[Literal["converse", "openai"], USER] = "converse"
 
 
@@ -66,7 +72,7 @@ class Bedrock:
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         body = to_converse(await with_inlined_images(request, self._fetcher))
-        with translate_errors(self._provider_id):
+        with translate_errors(self._provider_id, body):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 reply = await runtime.converse(modelId=request.model, **body)
@@ -127,15 +133,13 @@ class Bedrock:
         body = to_converse(await with_inlined_images(request, self._fetcher))
         usage = bool((request.stream_options or {}).get("include_usage"))
         chunks = ConverseChunks(**_head(request), usage=usage)
-        with translate_errors(self._provider_id):
-            async with self._patience():
-                runtime = await self._clients.client(RUNTIME)
-                answer = await runtime.converse_stream(modelId=request.model, **body)
+        with translate_errors(self._provider_id, body):
+            answer = await self._open_stream(request.model, body)
             now = asyncio.get_running_loop().time
             until = (
                 now() + self._most_seconds
             )  # looked at between events: how long one may take, the SDK's read timeout says
-            with closing(answer["stream"]) as stream:
+            with closing(answer) as stream:
                 events = aiter(stream)
                 event = await anext(events, None)
                 if event is not None:
@@ -148,6 +152,14 @@ class Bedrock:
                     event = await anext(events, None)
         if not chunks.finished:
             raise UpstreamFailed(f"Provider `{self._provider_id}` ended its stream before it was complete.")
+
+    async def _open_stream(self, model: str, body: JsonObject) -> Any:  # noqa: ANN401 - as the SDK has it
+        """The events of an answer; told at once where the model cannot stream it."""
+        async with self._patience():
+            runtime = await self._clients.client(RUNTIME)
+            if "toolConfig" in body and not streams_tools(model):
+                return WholeReply(await runtime.converse(modelId=model, **without_stream_mode(body)))
+            return (await runtime.converse_stream(modelId=model, **body))["stream"]
 
     def _patience(self) -> asyncio.Timeout:
         """The SDK would ask again after a timeout, and every answer that nobody waits for has its price."""
@@ -177,7 +189,7 @@ class Bedrock:
         return family
 
     async def _embed(self, model: str, family: Family, question: JsonObject) -> tuple[Vectors, int]:
-        with translate_errors(self._provider_id):
+        with translate_errors(self._provider_id, question):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.invoke_model(
@@ -215,7 +227,13 @@ class BedrockOverOpenAI(Bedrock):
 
 
 def _head(request: ChatRequest) -> dict[str, Any]:
-    return {"model": request.model, "created": int(time.time()), "id": f"chatcmpl-{uuid4().hex}"}
+    return {
+        "model": request.model,
+        "created": int(time.time()),
+        "id": f"chatcmpl-{uuid4().hex}",
+        "text": text_taken_from(request),
+        "form": to_answer_form(request),
+    }
 
 
 def _no_completions(request: CompletionRequest) -> InvalidRequest:

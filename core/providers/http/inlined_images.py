@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import partial
-import re
 from typing import Any, Final
 
 from core.apis.inference import ChatRequest
@@ -11,17 +10,12 @@ from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
 from core.providers.http.fetch import GuardedFetcher
 from core.providers.http.fields import invalid_field
+from core.providers.http.media_types import image_kind
 
 REMOTE: Final = ("http://", "https://")
 MOST_IMAGES: Final = 20  # of one request, as often as they are shown; Bedrock takes no more
 MOST_BYTES: Final = 20 * 1024 * 1024  # of all of them, as often as they are shown: they are in memory together
 AT_ONCE: Final = 4
-MEDIA_TYPES: Final = {
-    "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "image/jpeg": re.compile(rb"\xff\xd8\xff"),
-    "image/gif": re.compile(rb"GIF8[79]a"),
-    "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
-}
 
 
 async def with_inlined_images(request: ChatRequest, fetcher: GuardedFetcher) -> ChatRequest:
@@ -68,10 +62,10 @@ async def _fetch_all(images: Mapping[str, Sequence[str]], fetcher: GuardedFetche
 
 def _media_type(content: bytes, path: str) -> str:
     """By what is there: servers of files often do not know, and what is no image must not reach a model as one."""
-    for media_type, start in MEDIA_TYPES.items():
-        if start.match(content):
-            return media_type
-    raise invalid_field(path, "must be a PNG, JPEG, GIF or WebP image.")
+    kind = image_kind(content)
+    if not kind:
+        raise invalid_field(path, "must be a PNG, JPEG, GIF or WebP image.")
+    return f"image/{kind}"
 
 
 def _inline(message: JsonObject, data_urls: Mapping[str, str]) -> JsonObject:

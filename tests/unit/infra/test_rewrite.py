@@ -2,13 +2,17 @@
 
 from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 import shutil
+from types import ModuleType
+from typing import Any
 
+import anyio
 import pytest
 
-from infra.rewrite import PARTS, WHOLE, rewrite
+from infra.rewrite import ANYIO, LAZY_IMPORTS, PARTS, WHOLE, rewrite
 
-NAMES = (*WHOLE, *PARTS)
+NAMES = (*WHOLE, *PARTS, LAZY_IMPORTS)
 
 
 @pytest.fixture
@@ -18,6 +22,9 @@ def package(tmp_path: Path) -> Path:
         assert installed
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(installed).parent / name.partition("/")[2], tmp_path / name)
+    for file in ANYIO.values():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(Path(anyio.__file__).parent / file.partition("/")[2], tmp_path / file)
     return tmp_path
 
 
@@ -34,6 +41,20 @@ def test_a_library_that_is_not_in_the_package_is_left_out(package: Path) -> None
     shutil.rmtree(package / "botocore")
     rewrite(package)
     assert not (package / "botocore").exists()
+
+
+def test_anyio_knows_without_its_source_where_its_names_are(package: Path) -> None:
+    rewrite(package)
+    find: Any = run_path(str(package / LAZY_IMPORTS))["_build_lazy_map"]
+    for name in ANYIO:
+        assert find(ModuleType(name)) == import_module("anyio._lazyimport")._build_lazy_map(import_module(name))
+        assert find(ModuleType(name))[0]
+
+
+def test_an_anyio_that_does_it_otherwise_stops_the_build(package: Path) -> None:
+    (package / LAZY_IMPORTS).write_text("")
+    with pytest.raises(ValueError, match=f"{LAZY_IMPORTS} no longer has _build_lazy_map"):
+        rewrite(package)
 
 
 @pytest.mark.parametrize("name", NAMES)

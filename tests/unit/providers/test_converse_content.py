@@ -10,7 +10,8 @@ import pytest
 
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.content import DOCUMENTS, PARTS, tell_apart, to_blocks, with_cache_point
+from core.providers.bedrock.converse.content import PARTS, tell_apart, to_blocks, with_cache_point
+from core.providers.bedrock.converse.media import DOCUMENTS
 
 KINDS = frozenset(PARTS)
 EPHEMERAL: JsonObject = {"type": "ephemeral"}

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.messages import holds_tools, to_converse_messages
+from core.providers.bedrock.converse.messages import UNREADABLE, read_messages
 
 EPHEMERAL: JsonObject = {"type": "ephemeral"}
 POINT: JsonObject = {"cachePoint": {"type": "default"}}
@@ -32,17 +32,17 @@ def user(content: object, **more: object) -> JsonObject:
 
 
 def turns(*messages: JsonObject) -> list[tuple[str, list[JsonObject]]]:
-    return [(turn["role"], turn["content"]) for turn in to_converse_messages(messages)[1]]
+    return [(turn["role"], turn["content"]) for turn in read_messages(messages)[1]]
 
 
 def refused(*messages: JsonObject) -> str | None:
     with pytest.raises(InvalidRequest) as refusal:
-        to_converse_messages(messages)
+        read_messages(messages)
     return refusal.value.param
 
 
 def test_a_conversation_with_parallel_calls_alternates() -> None:
-    system, said = to_converse_messages(
+    system, said, _ = read_messages(
         [
             {"role": "system", "content": "Be brief."},
             {"role": "developer", "content": [{"type": "text", "text": "In English."}]},
@@ -81,20 +81,15 @@ def test_blank_messages_are_left_out_and_their_neighbours_are_one_turn() -> None
     ]
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [{"role": "system", "content": "Be brief."}],
-        [user(""), {"role": "assistant", "content": None}],
-        [user([]), {"role": "assistant", "content": "", "tool_calls": []}],
-    ],
-)
-def test_a_conversation_without_a_word_is_refused(messages: list[JsonObject]) -> None:
-    assert refused(*messages) == "messages"
+@pytest.mark.parametrize("content", ["", " \n", None, []])
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
+def test_a_message_without_a_word_is_left_out(role: str, content: object) -> None:
+    assert read_messages([{"role": role, "content": content}])[:2] == ([], [])
 
 
-def test_an_empty_result_is_a_result() -> None:
-    assert turns(called(call()), {"role": "tool", "tool_call_id": "c1", "content": ""})[1] == (
+@pytest.mark.parametrize("content", ["", " ", None, []])
+def test_an_empty_result_is_a_result(content: object) -> None:
+    assert turns(called(call()), {"role": "tool", "tool_call_id": "c1", "content": content})[1] == (
         "user",
         [{"toolResult": {"toolUseId": "c1", "content": []}}],
     )
@@ -111,7 +106,7 @@ def test_a_result_may_show_images_and_its_cache_point_follows_it() -> None:
 
 
 def test_a_messages_cache_control_is_a_cache_point_at_its_end() -> None:
-    system, said = to_converse_messages(
+    system, said, _ = read_messages(
         [
             {"role": "system", "content": "Long.", "cache_control": EPHEMERAL},
             user("a", cache_control=EPHEMERAL),
@@ -152,13 +147,28 @@ def test_a_refusal_is_what_the_assistant_said() -> None:
     ("arguments", "wanted"),
     [
         ("", {}),
+        (None, {}),
+        ("null", {}),
+        ({"a": 1}, {"a": 1}),
+        ('"{\\"a\\": 1}"', {"a": 1}),
+        ('{"a": 1, "a": 2}', {"a": 2}),
+        ('{"pa', {UNREADABLE: '{"pa'}),
+        ("{'a': True, 'b': None}", {UNREADABLE: "{'a': True, 'b': None}"}),
+        ("[1]", {UNREADABLE: "[1]"}),
+        ("[]", {UNREADABLE: "[]"}),
+        ([], {UNREADABLE: []}),
+        ("7", {UNREADABLE: "7"}),
+        (7, {UNREADABLE: 7}),
+        ('{"a": NaN}', {UNREADABLE: '{"a": NaN}'}),
+        ("[" * 9999, {UNREADABLE: "[" * 9999}),
+        ('{"a": "\ud83d', {UNREADABLE: '{"a": "?'}),
         (
             '{"n": 1.0, "big": 12345678901234567890, "é": [null, true]}',
             {"n": 1.0, "big": 12345678901234567890, "é": [None, True]},
         ),
     ],
 )
-def test_arguments_are_the_object_that_their_json_says(arguments: str, wanted: JsonObject) -> None:
+def test_arguments_are_the_object_that_they_say_or_what_was_written(arguments: object, wanted: JsonObject) -> None:
     ((_, [block]),) = turns(called(call(arguments)))
     assert json.dumps(block["toolUse"]["input"]) == json.dumps(wanted)
 
@@ -171,25 +181,54 @@ def test_documents_of_one_name_are_told_apart_across_the_conversation() -> None:
     assert names == ["a", "a (2)", "a (3)"]
 
 
-def test_only_a_conversation_with_calls_or_results_holds_tools() -> None:
-    assert not holds_tools(to_converse_messages([user("a")])[1])
-    assert holds_tools(to_converse_messages([called(call())])[1])
-    assert holds_tools(to_converse_messages([user("a"), called(call())])[1])
-    assert holds_tools(to_converse_messages([{"role": "tool", "tool_call_id": "c", "content": "2"}])[1])
+def test_the_kinds_of_block_are_told() -> None:
+    assert read_messages([user("a")])[2] == {"text"}
+    assert read_messages([user("a"), called(call())])[2] == {"text", "toolUse"}
+    assert read_messages([{"role": "tool", "tool_call_id": "c", "content": "2"}])[2] == {"toolResult"}
+
+
+def test_an_older_call_and_its_result_are_one_of_today() -> None:
+    older = {"role": "assistant", "content": None, "function_call": {"name": "add", "arguments": "{}"}}
+    assert turns(older, {"role": "function", "name": "add", "content": "2"}) == [
+        ("assistant", [{"toolUse": {"toolUseId": "", "name": "add", "input": {}}}]),
+        ("user", [{"toolResult": {"toolUseId": "", "content": [{"text": "2"}], "name": "add"}}]),
+    ]
+
+
+@pytest.mark.parametrize("name", [None, "", 5])
+def test_a_result_that_names_no_tool_has_no_name(name: object) -> None:
+    ((_, [block]),) = turns({"role": "tool", "tool_call_id": "c", "content": "2", "name": name})
+    assert "name" not in block["toolResult"]
+
+
+def test_what_an_assistant_said_aloud_is_what_it_said() -> None:
+    audio = {"id": "audio_1", "transcript": "Hello."}
+    assert turns({"role": "assistant", "content": None, "audio": audio}) == [("assistant", [{"text": "Hello."}])]
+    assert turns({"role": "assistant", "content": "Hi.", "audio": {"id": "a"}}) == [("assistant", [{"text": "Hi."}])]
+
+
+def test_users_are_told_apart_by_their_names_if_there_are_several() -> None:
+    ada, bob = user("a", name="ada"), user([{"type": "text", "text": "b"}], name="bob")
+    assert turns(ada, bob, user("c")) == [("user", [{"text": "ada: a"}, {"text": "bob: b"}, {"text": "c"}])]
+    assert turns(ada, ada, user("", name="bob")) == [("user", [{"text": "a"}, {"text": "a"}])]
 
 
 @pytest.mark.parametrize(
     ("message", "param"),
     [
         ({}, "messages[1].role"),
-        ({"role": "function", "name": "f", "content": "2"}, "messages[1].role"),
         ({"role": ["user"]}, "messages[1].role"),
-        ({"role": "user"}, "messages[1].content"),
         ({"role": "user", "content": [{"type": "refusal", "refusal": "no"}]}, "messages[1].content[0].type"),
         ({"role": "system", "content": [{"type": "image_url"}]}, "messages[1].content[0].type"),
         ({"role": "assistant", "content": [{"type": "file"}]}, "messages[1].content[0].type"),
         ({"role": "assistant", "refusal": 1}, "messages[1].refusal"),
-        ({"role": "assistant", "function_call": {}}, "messages[1].function_call"),
+        ({"role": "assistant", "function_call": {}}, "messages[1].function_call.name"),
+        ({"role": "assistant", "audio": {"id": "audio_1"}}, "messages[1].audio"),
+        ({"role": "user", "content": 1}, "messages[1].content"),
+        ({"role": "user", "content": [{"type": "sound"}]}, "messages[1].content[0].type"),
+        ({"role": "tool", "tool_call_id": 1, "content": "2"}, "messages[1].tool_call_id"),
+        (called(call(call_id=1)), "messages[1].tool_calls[0].id"),
+        (called(call(name="")), "messages[1].tool_calls[0].function.name"),
         ({"role": "assistant", "thinking_blocks": {}}, "messages[1].thinking_blocks"),
         ({"role": "assistant", "thinking_blocks": [{"type": "x"}]}, "messages[1].thinking_blocks[0]"),
         (
@@ -198,17 +237,10 @@ def test_only_a_conversation_with_calls_or_results_holds_tools() -> None:
         ),
         (called(1), "messages[1].tool_calls[0]"),
         ({"role": "assistant", "tool_calls": 0}, "messages[1].tool_calls"),
-        (called(call() | {"type": "custom"}), "messages[1].tool_calls[0].type"),
+        (called(call() | {"type": "sound"}), "messages[1].tool_calls[0].type"),
+        (called(call() | {"type": "custom"}), "messages[1].tool_calls[0].custom"),
         (called({"id": "c"}), "messages[1].tool_calls[0].function"),
-        (called(call(call_id="")), "messages[1].tool_calls[0].id"),
         (called(call(name=None)), "messages[1].tool_calls[0].function.name"),
-        (called(call(), call("{", "c2")), "messages[1].tool_calls[1].function.arguments"),
-        (called(call("[1]")), "messages[1].tool_calls[0].function.arguments"),
-        (called(call('{"a": NaN}')), "messages[1].tool_calls[0].function.arguments"),
-        (called(call("[" * 9999)), "messages[1].tool_calls[0].function.arguments"),
-        (called(call({"a": 1})), "messages[1].tool_calls[0].function.arguments"),
-        ({"role": "tool", "content": "2"}, "messages[1].tool_call_id"),
-        ({"role": "tool", "tool_call_id": "c"}, "messages[1].content"),
     ],
 )
 def test_a_message_at_fault_is_named_by_its_path(message: JsonObject, param: str) -> None:
@@ -244,9 +276,9 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-def outcome(messages: list[JsonObject]) -> tuple[list[JsonObject], list[JsonObject]] | InvalidRequest:
+def outcome(messages: list[JsonObject]) -> tuple[list[JsonObject], list[JsonObject], set[str]] | InvalidRequest:
     try:
-        return to_converse_messages(messages)
+        return read_messages(messages)
     except InvalidRequest as refusal:
         return refusal
 
@@ -259,7 +291,7 @@ def test_garbage_is_refused_by_its_path_or_makes_turns_that_bedrock_takes(messag
     if isinstance(result, InvalidRequest):
         assert str(result.param).startswith("messages")
         return
-    system, said = result
+    system, said, _ = result
     blocks = [*system, *(block for turn in said for block in turn["content"])]
     assert all(block and block.get("text", "x").strip() for block in blocks)
     assert all(turn["content"] for turn in said)

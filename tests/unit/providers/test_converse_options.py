@@ -1,95 +1,23 @@
 """The rest of a chat request: what Converse has a word for, what means nothing to it, and what it would get wrong."""
 
-import json
 from typing import Any
 
 import pytest
 
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
+from core.providers.bedrock.converse.families import UNKNOWN, family_of
 from core.providers.bedrock.converse.options import (
     DROPPED,
     NO_EQUIVALENT,
+    OTHERS,
     refuse_fields_without_equivalent,
     to_guardrail_config,
-    to_inference_config,
     to_model_fields,
-    to_output_config,
+    to_request_metadata,
+    to_service_tier,
+    to_top_k,
 )
-
-SCHEMA: JsonObject = {"type": "object", "properties": {"é": {"type": "string"}}}
-
-
-def test_sampling_is_converses_inference_config() -> None:
-    given = {"max_tokens": 9, "temperature": 0, "top_p": 0.5, "stop": ["a", "b"]}
-    assert to_inference_config(given) == {"maxTokens": 9, "temperature": 0, "topP": 0.5, "stopSequences": ["a", "b"]}
-
-
-def test_the_newer_bound_is_asked_first_and_one_stop_is_a_list() -> None:
-    assert to_inference_config({"max_tokens": 9, "max_completion_tokens": 5}) == {"maxTokens": 5}
-    assert to_inference_config({"stop": "END"}) == {"stopSequences": ["END"]}
-    assert to_inference_config({"stop": []}) == {}
-
-
-@pytest.mark.parametrize(
-    ("given", "param"),
-    [
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"max_tokens": True}, "max_tokens"),
-        ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
-        ({"temperature": 1.5}, "temperature"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"temperature": True}, "temperature"),
-        ({"top_p": "1"}, "top_p"),
-        ({"top_p": -0.1}, "top_p"),
-        ({"stop": ""}, "stop"),
-        ({"stop": {}}, "stop"),
-        ({"stop": 0}, "stop"),
-        ({"stop": ["a", ""]}, "stop[1]"),
-    ],
-)
-def test_sampling_that_bedrock_refuses_is_refused(given: JsonObject, param: str) -> None:
-    with pytest.raises(InvalidRequest) as refusal:
-        to_inference_config(given)
-    assert refusal.value.param == param
-
-
-def test_a_json_schema_is_an_output_format_and_the_schema_its_json() -> None:
-    wanted = {"name": "city", "description": "A city.", "schema": SCHEMA, "strict": True}
-    config = to_output_config({"response_format": {"type": "json_schema", "json_schema": wanted}})
-    assert config["textFormat"]["type"] == "json_schema"
-    definition = config["textFormat"]["structure"]["jsonSchema"]
-    assert json.loads(definition.pop("schema")) == SCHEMA
-    assert definition == {"name": "city", "description": "A city."}
-
-
-def test_text_is_no_format_and_effort_is_converses() -> None:
-    assert to_output_config({"response_format": {"type": "text"}}) == {}
-    assert to_output_config({"reasoning_effort": "high"}) == {"effort": "high"}
-
-
-@pytest.mark.parametrize(
-    ("given", "param"),
-    [
-        ({"response_format": "json"}, "response_format"),
-        ({"response_format": {}}, "response_format.type"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
-        ({"response_format": {"type": ["text"]}}, "response_format.type"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
-        (
-            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "name": 1}}},
-            "response_format.json_schema.name",
-        ),
-        ({"reasoning_effort": "none"}, "reasoning_effort"),
-        ({"reasoning_effort": ["low"]}, "reasoning_effort"),
-    ],
-)
-def test_a_form_that_converse_cannot_give_is_refused(given: JsonObject, param: str) -> None:
-    with pytest.raises(InvalidRequest) as refusal:
-        to_output_config(given)
-    assert refusal.value.param == param
-
 
 GUARDRAIL: JsonObject = {"guardrailIdentifier": "abc", "guardrailVersion": "1", "trace": "enabled"}
 
@@ -119,16 +47,16 @@ def test_a_guardrail_that_converse_does_not_know_is_refused(config: object, para
 
 def test_what_nobody_here_knows_is_the_models_and_the_explicit_fields_win() -> None:
     given: JsonObject = {
-        "top_k": 40,
+        "wish": 40,
         "thinking": {"type": "enabled"},
-        "additional_model_request_fields": {"top_k": 5},
+        "additional_model_request_fields": {"wish": 5},
         "temperature": 0.5,
         "n": 1,
-        **dict.fromkeys(DROPPED, "x"),
+        **dict.fromkeys(DROPPED | OTHERS, "x"),
     }
-    assert to_model_fields(given) == {"top_k": 5, "thinking": {"type": "enabled"}}
+    assert to_model_fields(given, UNKNOWN) == {"wish": 5, "thinking": {"type": "enabled"}}
     with pytest.raises(InvalidRequest) as refusal:
-        to_model_fields({"additional_model_request_fields": []})
+        to_model_fields({"additional_model_request_fields": []}, UNKNOWN)
     assert refusal.value.param == "additional_model_request_fields"
 
 
@@ -137,18 +65,20 @@ def test_what_nobody_here_knows_is_the_models_and_the_explicit_fields_win() -> N
     [
         ("audio", {"voice": "alloy"}),
         ("frequency_penalty", 0.5),
-        ("function_call", "auto"),
-        ("functions", [{"name": "f"}]),
         ("logit_bias", {"1": 5}),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),
         ("n", 2),
-        ("parallel_tool_calls", False),
-        ("prediction", {"type": "content"}),
+        ("moderation", {"model": "omni"}),
         ("presence_penalty", -1),
         ("top_logprobs", 3),
         ("verbosity", "low"),
         ("web_search_options", {}),
+        ("repetition_penalty", 1.1),
+        ("min_p", 0.05),
+        ("guided_json", {"type": "object"}),
+        ("chat_template_kwargs", {"enable_thinking": False}),
+        ("models", ["a/b"]),
     ],
 )
 def test_what_would_be_lost_is_refused_by_its_name(name: str, value: Any) -> None:
@@ -162,4 +92,57 @@ def test_what_would_be_lost_is_refused_by_its_name(name: str, value: Any) -> Non
 )
 def test_what_asks_for_nothing_is_left_out(name: str, value: Any) -> None:
     refuse_fields_without_equivalent({name: value})
-    assert to_model_fields({name: value}) == {}
+    assert to_model_fields({name: value}, UNKNOWN) == {}
+
+
+def test_no_thinking_is_nothing_to_a_model_that_has_none() -> None:
+    thinking: JsonObject = {"thinking": {"type": "disabled"}}
+    assert to_model_fields(thinking, family_of("amazon.nova-pro-v1:0")) == {}
+    assert to_model_fields(thinking, family_of("anthropic.claude-sonnet-4-5-20250929-v1:0")) == thinking
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "wanted"),
+    [
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", 5, {"top_k": 5}),
+        ("us.amazon.nova-lite-v1:0", 5, {"inferenceConfig": {"topK": 5}}),
+        ("somebodys-own", 5, {"top_k": 5}),
+        ("meta.llama3-3-70b-instruct-v1:0", -1, {}),
+        ("us.anthropic.claude-opus-4-7", 5, {}),
+        ("meta.llama3-3-70b-instruct-v1:0", 0, {}),
+    ],
+)
+def test_top_k_is_where_the_model_has_it(model: str, value: int, wanted: JsonObject) -> None:
+    assert to_top_k(value, family_of(model)) == wanted
+
+
+def test_top_k_is_refused_where_there_is_none() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        to_top_k(5, family_of("meta.llama3-3-70b-instruct-v1:0"))
+    assert refusal.value.param == "top_k"
+
+
+@pytest.mark.parametrize(
+    ("model", "tier", "wanted"),
+    [
+        ("us.amazon.nova-pro-v1:0", "flex", {"type": "flex"}),
+        ("openai.gpt-oss-120b-1:0", "priority", {"type": "priority"}),
+        ("us.amazon.nova-pro-v1:0", "auto", {}),
+        ("us.amazon.nova-pro-v1:0", "scale", {}),
+        ("us.amazon.nova-pro-v1:0", ["flex"], {}),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "flex", {}),
+    ],
+)
+def test_a_service_tier_is_asked_for_where_there_are_some(model: str, tier: object, wanted: JsonObject) -> None:
+    assert to_service_tier({"service_tier": tier}, family_of(model)) == wanted
+
+
+def test_metadata_are_for_the_invocation_log_as_far_as_it_has_room() -> None:
+    assert to_request_metadata({"team": "a-1", "mail": "x@y.z", "long": "x" * 257, "flag": "50%", "n": 1, "": "x"}) == {
+        "team": "a-1",
+        "mail": "x@y.z",
+    }
+    assert to_request_metadata({f"k{number}": "v" for number in range(17)}) == {}
+    with pytest.raises(InvalidRequest) as refusal:
+        to_request_metadata([])
+    assert refusal.value.param == "metadata"

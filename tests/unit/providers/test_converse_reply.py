@@ -8,6 +8,7 @@ import pytest
 from core.apis.answers.inference import ChatCompletion
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
+from core.providers.bedrock.converse.answer_form import AnswerForm
 from core.providers.bedrock.converse.reply import finish_reason_of, from_converse, usage_of
 
 USAGE: JsonObject = {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}
@@ -58,6 +59,51 @@ def test_calls_keep_their_order_ids_and_arguments() -> None:
             {"id": "c2", "type": "function", "function": {"name": "now", "arguments": "{}"}},
         ],
     }
+
+
+TWO: list[JsonObject] = [
+    {"toolUse": {"toolUseId": "c1", "name": "files_read", "input": {}}},
+    {"text": "So."},
+    {"toolUse": {"toolUseId": "c2", "name": "now", "input": {"a": 1}}},
+]
+
+
+def choice(form: AnswerForm, *blocks: object, stop: str = "tool_use") -> JsonObject:
+    completion = from_converse(reply(*blocks, stop=stop), model="m", created=7, id="c", form=form)
+    assert TypeAdapter(ChatCompletion).validate_python(completion)
+    chosen: JsonObject = completion["choices"][0]
+    return chosen
+
+
+def test_calls_are_told_by_their_callers_names_and_no_more_than_were_asked_for() -> None:
+    told = choice(AnswerForm(names={"files_read": "files.read"}, most=1), *TWO)
+    (call,) = told["message"]["tool_calls"]
+    assert (call["id"], call["function"]["name"], told["finish_reason"]) == ("c1", "files.read", "tool_calls")
+
+
+@pytest.mark.parametrize("form", [AnswerForm(most=0), AnswerForm(withheld=frozenset({"files_read", "now"}))])
+def test_an_answer_whose_calls_are_not_told_is_its_text(form: AnswerForm) -> None:
+    assert choice(form, *TWO) == {
+        "index": 0,
+        "message": {"role": "assistant", "content": "So."},
+        "finish_reason": "stop",
+    }
+    assert choice(form, TWO[0])["message"] == {"role": "assistant", "content": ""}
+
+
+def test_the_older_form_has_one_function_call() -> None:
+    assert choice(AnswerForm(most=1, older=True), TWO[0], TWO[2]) == {
+        "index": 0,
+        "message": {"role": "assistant", "content": None, "function_call": {"name": "files_read", "arguments": "{}"}},
+        "finish_reason": "function_call",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stop", "wanted"), [("end_turn", "tool_calls"), ("max_tokens", "length"), ("content_filtered", "content_filter")]
+)
+def test_calls_end_an_answer_as_calls_unless_it_was_cut(stop: str, wanted: str) -> None:
+    assert choice(AnswerForm(), *TWO, stop=stop)["finish_reason"] == wanted
 
 
 def test_reasoning_is_told_as_text_and_with_its_signatures() -> None:

@@ -13,10 +13,11 @@ import pytest
 from core.apis.inference import ChatRequest
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.content import DOCUMENTS, IMAGES
-from core.providers.bedrock.converse.options import EFFORTS, STREAMED_GUARDRAIL
+from core.providers.bedrock.converse.media import DOCUMENTS, IMAGES
+from core.providers.bedrock.converse.options import STREAMED_GUARDRAIL
 from core.providers.bedrock.converse.reply import FINISH_REASONS, MALFORMED
 from core.providers.bedrock.converse.request import to_converse
+from core.providers.bedrock.converse.thinking import BUDGETS
 
 ADD: JsonObject = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 FULL: JsonObject = {
@@ -60,6 +61,8 @@ FULL: JsonObject = {
     "logprobs": None,
     "stream_options": {"include_usage": True},
 }
+
+EFFORTS = BUDGETS.keys() - {"minimal"}
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +125,20 @@ def test_logprobs_are_refused_clearly() -> None:
     assert refusal.value.param == "logprobs"
 
 
-def test_a_called_tool_keeps_its_definition_though_none_may_be_called() -> None:
+def test_a_call_is_told_as_text_where_none_may_be_called() -> None:
     body = to_converse(ChatRequest.model_validate(FULL | {"tool_choice": "none"}))
-    assert body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "add"
-    assert "toolChoice" not in body["toolConfig"]
+    assert "toolConfig" not in body
+    *_, called, answered = body["messages"]
+    assert called["content"][-1] == {"text": '[Called the tool add with {"a": [1, null]}]'}
+    assert answered["content"][:2] == [{"text": "[Result of the tool add]"}, {"text": "2"}]
+
+
+def test_claude_thinks_as_much_as_it_likes_before_a_call_that_must_be() -> None:
+    asked: JsonObject = {"model": "anthropic.claude-opus-4-6-v1", "messages": FULL["messages"][1:2], "tools": [ADD]}
+    asked |= {"tool_choice": "required", "thinking": {"type": "adaptive"}}
+    assert to_converse(ChatRequest.model_validate(asked))["toolConfig"]["toolChoice"] == {"any": {}}
+    with pytest.raises(InvalidRequest, match="while it thinks"):
+        to_converse(ChatRequest.model_validate(asked | {"thinking": {"type": "enabled", "budget_tokens": 1024}}))
 
 
 def test_the_request_stays_as_it_was() -> None:
@@ -157,6 +170,6 @@ def test_any_field_of_any_kind_is_refused_by_its_name_or_is_what_the_sdk_takes(
     name = data.draw(st.sampled_from([name for name in FULL if name not in {"model", "messages", "stream_options"}]))
     result = outcome(FULL | {name: data.draw(VALUES)})
     if isinstance(result, InvalidRequest):
-        assert str(result.param).startswith(name)
+        assert str(result.param).startswith((name, "tool_choice") if name == "tools" else name)
     else:
         assert not faults(service, "Converse", result)

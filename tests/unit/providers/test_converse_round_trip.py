@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import to_converse
-from core.providers.bedrock.converse.stream import ConverseChunks
+from core.providers.bedrock.converse.stream import ConverseChunks, events_of
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 WORDS = TEXTS.filter(str.strip)
+CLAUDE = "anthropic.claude-haiku-4-5-20251001-v1:0"
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
@@ -37,12 +39,15 @@ def reply(content: list[JsonObject], stop: str = "end_turn", usage: JsonObject |
     return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop, "usage": usage or {}}
 
 
-def answer(content: list[JsonObject], stop: str = "end_turn", usage: JsonObject | None = None) -> JsonObject:
-    return from_converse(reply(content, stop, usage), model="m", created=7, id="c")
+def answer(
+    content: list[JsonObject], stop: str = "end_turn", usage: JsonObject | None = None, form: AnswerForm = PLAIN
+) -> JsonObject:
+    return from_converse(reply(content, stop, usage), model="m", created=7, id="c", form=form)
 
 
 def sent(*messages: JsonObject, **more: Any) -> list[JsonObject]:
-    request = ChatRequest.model_validate({"model": "m", "messages": list(messages), **more})
+    """To a model that lets the assistant begin and end."""
+    request = ChatRequest.model_validate({"model": CLAUDE, "messages": list(messages), **more})
     turns: list[JsonObject] = to_converse(request)["messages"]
     return turns
 
@@ -75,7 +80,7 @@ def spelled(value: Any) -> str:
 @given(WORDS, CALLS)
 def test_an_assistants_words_and_calls_survive_in_order(text: str, calls: list[tuple[str, str, JsonObject]]) -> None:
     message = spoken(text, calls)
-    (turn,) = sent(message, tools=defined(calls))
+    turn, *_ = sent(message, {"role": "user", "content": "And?"}, tools=defined(calls))
     assert parsed(answer(turn["content"])["choices"][0]["message"]) == parsed(message)
 
 
@@ -89,7 +94,8 @@ def test_an_answer_handed_back_is_what_the_model_said(
         *({"toolUse": {"toolUseId": i, "name": name, "input": arguments}} for i, name, arguments in calls),
     ]
     message = answer(content)["choices"][0]["message"]
-    assert sent(message, tools=defined(calls)) == [{"role": "assistant", "content": content}]
+    turn, *_ = sent(message, {"role": "user", "content": "And?"}, tools=defined(calls))
+    assert turn == {"role": "assistant", "content": content}
 
 
 @given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), WORDS | st.sampled_from(["", " \n"]))), st.text())
@@ -189,7 +195,9 @@ def test_however_it_is_cut_a_stream_says_what_the_whole_reply_says(
         *({"text": text} for text in texts),
         *({"toolUse": {"toolUseId": i, "name": name, "input": arguments}} for i, name, arguments in calls),
     ]
-    events = data.draw(streamed(content, stop, usage))
-    chunks = ConverseChunks(model="m", created=7, id="c")
-    heard = assembled([chunk for event in events for chunk in chunks.feed(event)])
-    assert comparable(heard) == comparable(answer(content, stop, usage))
+    withheld = data.draw(st.frozensets(st.sampled_from([name for _, name, _ in calls]))) if calls else frozenset[str]()
+    form = AnswerForm(withheld=withheld, most=data.draw(st.none() | st.integers(0, 2)))
+    for events in (data.draw(streamed(content, stop, usage)), events_of(reply(content, stop, usage))):
+        chunks = ConverseChunks(model="m", created=7, id="c", form=form)
+        heard = assembled([chunk for event in events for chunk in chunks.feed(event)])
+        assert comparable(heard) == comparable(answer(content, stop, usage, form))

@@ -7,7 +7,8 @@ import pytest
 
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
-from core.providers.bedrock.converse.stream import ConverseChunks
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
+from core.providers.bedrock.converse.stream import ConverseChunks, WholeReply, events_of
 
 STOP: JsonObject = {"messageStop": {"stopReason": "end_turn"}}
 METADATA: JsonObject = {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 2, "cacheReadInputTokens": 1}}}
@@ -29,13 +30,13 @@ def tool(call_id: str, name: str) -> JsonObject:
     return {"toolUseId": call_id, "name": name}
 
 
-def chunks(*events: JsonObject, usage: bool = True) -> list[JsonObject]:
-    feed = ConverseChunks(model="m", created=7, id="chatcmpl-1", usage=usage)
+def chunks(*events: JsonObject, usage: bool = True, form: AnswerForm = PLAIN) -> list[JsonObject]:
+    feed = ConverseChunks(model="m", created=7, id="chatcmpl-1", usage=usage, form=form)
     return [chunk for event in events for chunk in feed.feed(event)]
 
 
-def deltas(*events: JsonObject) -> list[JsonObject]:
-    return [chunk["choices"][0]["delta"] for chunk in chunks(*events)]
+def deltas(*events: JsonObject, form: AnswerForm = PLAIN) -> list[JsonObject]:
+    return [chunk["choices"][0]["delta"] for chunk in chunks(*events, form=form)]
 
 
 def of_call(index: int, **more: Any) -> JsonObject:
@@ -103,6 +104,61 @@ def test_interleaved_calls_keep_apart() -> None:
         of_call(1, function={"arguments": "{}"}),
         of_call(0, function={"arguments": '{"x":1}'}),
     ]
+
+
+TWO = [
+    start(0, tool("c1", "files_read")),
+    start(1, tool("c2", "now")),
+    delta(1, toolUse={"input": "{}"}),
+    delta(0, toolUse={"input": '{"x":1}'}),
+    stop(1),
+    stop(0),
+    delta(2, text="So."),
+    {"messageStop": {"stopReason": "tool_use"}},
+]
+
+
+def test_calls_are_told_by_their_callers_names_and_no_more_than_were_asked_for() -> None:
+    form = AnswerForm(names={"files_read": "files.read"}, most=1)
+    assert deltas(*TWO, form=form) == [
+        opened(0, "c1", "files.read"),
+        of_call(0, function={"arguments": '{"x":1}'}),
+        {"content": "So."},
+        {},
+    ]
+    assert chunks(*TWO, form=form)[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_calls_after_one_that_is_not_told_are_counted_without_it() -> None:
+    form = AnswerForm(withheld=frozenset({"files_read"}))
+    assert deltas(*TWO, form=form)[:2] == [opened(0, "c2", "now"), of_call(0, function={"arguments": "{}"})]
+
+
+def test_an_answer_whose_calls_are_not_told_is_its_text() -> None:
+    assert deltas(*TWO, form=AnswerForm(most=0)) == [{"content": "So."}, {}]
+    assert chunks(*TWO, form=AnswerForm(most=0))[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_the_older_form_has_one_function_call() -> None:
+    form = AnswerForm(most=1, older=True)
+    assert deltas(*TWO, form=form)[:2] == [
+        {"function_call": {"name": "files_read", "arguments": ""}},
+        {"function_call": {"arguments": '{"x":1}'}},
+    ]
+    assert deltas(start(0, tool("c", "now")), stop(0), form=form)[-1] == {"function_call": {"arguments": "{}"}}
+    assert chunks(*TWO, form=form)[-1]["choices"][0]["finish_reason"] == "function_call"
+
+
+@pytest.mark.parametrize("reply", [{}, {"output": None}, {"output": {"message": {"content": "text"}}}])
+def test_a_whole_reply_of_another_shape_is_the_providers_failure(reply: JsonObject) -> None:
+    with pytest.raises(UpstreamFailed, match="not of the Converse API's shape"):
+        WholeReply(reply)
+
+
+def test_a_block_of_an_unknown_kind_in_a_whole_reply_says_nothing() -> None:
+    content = [{"audio": {}}, "text", {"text": "Hi"}]
+    told = events_of({"output": {"message": {"content": content}}, "stopReason": "end_turn"})
+    assert deltas(*told[:-1]) == [{"role": "assistant", "content": ""}, {"content": "Hi"}, {}]
 
 
 def test_reasoning_is_told_as_text_and_as_blocks_that_can_go_back() -> None:

@@ -84,7 +84,7 @@ def test_without_the_file_nothing_changes(file: Path, tmp_path: Path) -> None:
 
 def test_what_another_python_compiled_is_not_used(file: Path, tmp_path: Path) -> None:
     _, methods, patterns = marshal.loads(file.read_bytes())  # noqa: S302 - made above
-    poisoned = dict.fromkeys(methods, compile("raise SystemExit(3)", "poison", "exec"))
+    poisoned = dict.fromkeys(methods, marshal.dumps(compile("raise SystemExit(3)", "poison", "exec")))
     other: Any = (("cpython-399", *MADE_BY[1:]), poisoned, patterns)
     (tmp_path / "other.bin").write_bytes(marshal.dumps(other))
     assert told(tmp_path / "other.bin", beside=file) == USED
@@ -92,7 +92,7 @@ def test_what_another_python_compiled_is_not_used(file: Path, tmp_path: Path) ->
 
 def test_what_this_python_compiled_is_what_runs(file: Path, tmp_path: Path) -> None:
     made_by, methods, patterns = marshal.loads(file.read_bytes())  # noqa: S302 - made above
-    marked = dict.fromkeys(methods, compile("raise SystemExit(3)", "marked", "exec"))
+    marked = dict.fromkeys(methods, marshal.dumps(compile("raise SystemExit(3)", "marked", "exec")))
     (tmp_path / "marked.bin").write_bytes(marshal.dumps((made_by, marked, patterns)))
     with pytest.raises(subprocess.CalledProcessError) as failure:
         told(tmp_path / "marked.bin")
@@ -102,7 +102,7 @@ def test_what_this_python_compiled_is_what_runs(file: Path, tmp_path: Path) -> N
 def test_a_pattern_that_this_python_compiled_is_what_is_found(tmp_path: Path) -> None:
     sources: Any = import_module("re._compiler"), import_module("re._parser")
     code = [int(each) for each in sources[0]._code(sources[1].parse("other"), 0)]
-    patterns: Any = {("marked", 0): ("marked", 32, code, 0, {}, (None,))}
+    patterns = {("marked", 0): marshal.dumps(("marked", 32, code, 0, {}, (None,)))}
     (tmp_path / "marked.bin").write_bytes(marshal.dumps((MADE_BY, {}, patterns)))
     program = (
         "import sys, pathlib, core.runtime.coldstart as c; c.begin(pathlib.Path(sys.argv[1]));"
@@ -110,6 +110,12 @@ def test_a_pattern_that_this_python_compiled_is_what_is_found(tmp_path: Path) ->
     )
     command = [sys.executable, "-c", program, str(tmp_path / "marked.bin")]
     subprocess.run(command, cwd=precompile.ROOT, check=True)
+
+
+def test_classes_of_attrs_are_in_the_file_too(file: Path) -> None:
+    methods = marshal.loads(file.read_bytes())[1]  # noqa: S302 - made above
+    code = [marshal.loads(content) for content in methods.values()]  # noqa: S302 - likewise
+    assert sum(one.co_filename.startswith(precompile.ATTRS) for one in code) > 20
 
 
 def test_a_checkout_has_no_such_file() -> None:
@@ -121,7 +127,7 @@ def test_a_pattern_from_the_file_finds_what_it_did(text: str, data: st.DataObjec
     patterns = marshal.loads(file.read_bytes())[2]  # noqa: S302 - made above
     texts = sorted((key for key in patterns if isinstance(key[0], str)), key=str)
     pattern, flags = data.draw(st.sampled_from(texts))
-    precompiled = sre.compile(*patterns[pattern, flags])
+    precompiled = sre.compile(*marshal.loads(patterns[pattern, flags]))  # noqa: S302 - made above
     ordinary = re.compile(pattern, flags)
     assert (precompiled.pattern, precompiled.flags, precompiled.groups) == (pattern, ordinary.flags, ordinary.groups)
     assert precompiled.groupindex == ordinary.groupindex

@@ -7,12 +7,16 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.h
 from base64 import b64encode
 from collections.abc import Sequence
 import json
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.apis.shapes import MOST_TOKENS
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
+from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
+
+if TYPE_CHECKING:
+    from core.providers.bedrock.converse.answer_text import AnswerText
 
 FINISH_REASONS: Final = {
     "content_filtered": "content_filter",
@@ -24,17 +28,26 @@ FINISH_REASONS: Final = {
 MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 
 
-def from_converse(reply: JsonObject, *, model: str, created: int, id: str) -> JsonObject:  # noqa: A002 - OpenAI's name
-    """A `chat.completion` object; `created` in Unix seconds.
+def from_converse(
+    reply: JsonObject,
+    *,
+    model: str,
+    created: int,
+    id: str,  # noqa: A002 - OpenAI's name
+    text: "AnswerText | None" = None,
+    form: AnswerForm = PLAIN,
+) -> JsonObject:
+    """A `chat.completion` object; `created` in Unix seconds; `text` takes from its text what is not the caller's.
 
     Reasoning is in `reasoning_content`, and with its signatures in `thinking_blocks`, which `to_converse` takes back.
     """
-    match reply:
-        case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
-            message = _message(cast("list[JsonObject]", blocks))
-        case _:
-            raise shape_failure("no message")
-    choice = {"index": 0, "message": message, "finish_reason": finish_reason_of(reply.get("stopReason"))}
+    blocks = _blocks(reply)
+    reason = finish_reason_of(reply.get("stopReason"))
+    if text is not None:
+        blocks = _take_from(blocks, text)
+        reason = text.finish_reason(reason)
+    message, calls = _message(blocks, form)
+    choice = {"index": 0, "message": message, "finish_reason": form.finish_reason(reason, calls)}
     return {
         "id": id,
         "object": "chat.completion",
@@ -42,7 +55,16 @@ def from_converse(reply: JsonObject, *, model: str, created: int, id: str) -> Js
         "model": model,
         "choices": [choice],
         "usage": usage_of(reply.get("usage")),
-    }
+    } | tier_of(reply)
+
+
+def tier_of(reply: JsonObject) -> JsonObject:
+    """The service tier that answered, where Bedrock says it."""
+    match reply.get("serviceTier"):
+        case {"type": str(tier)}:
+            return {"service_tier": tier}
+        case _:
+            return {}
 
 
 def finish_reason_of(stop_reason: object) -> str:
@@ -81,9 +103,34 @@ def shape_failure(problem: str) -> UpstreamFailed:
     return UpstreamFailed(f"The provider's answer is not of the Converse API's shape: it has {problem}.")
 
 
-def _message(blocks: Sequence[JsonObject]) -> JsonObject:
+def _blocks(reply: JsonObject) -> list[JsonObject]:
+    match reply:
+        case {"output": {"message": {"content": [*blocks]}}} if all(isinstance(block, dict) for block in blocks):
+            return cast("list[JsonObject]", blocks)
+        case {"output": {"message": {"role": "assistant", **rest}}} if "content" not in rest:
+            return []  # a model that has nothing to say
+        case _:
+            raise shape_failure("no message")
+
+
+def _take_from(blocks: Sequence[JsonObject], text: "AnswerText") -> list[JsonObject]:
+    """The blocks up to a stop sequence, with the text that is left."""
+    left: list[JsonObject] = []
+    for block in blocks:
+        words = _text(block)
+        left.append({"text": text.feed(words)} if words else block)
+        if text.stopped:
+            break
+    return [*left, {"text": text.end()}]
+
+
+def _message(blocks: Sequence[JsonObject], form: AnswerForm) -> tuple[JsonObject, int]:
+    """The message, and how many calls it has."""
     text = "".join(_text(block) for block in blocks)
-    calls = [_call(block["toolUse"]) for block in blocks if "toolUse" in block]
+    calls: list[JsonObject] = []
+    for block in blocks:
+        if "toolUse" in block:
+            calls += _call(block["toolUse"], form, len(calls))
     thoughts = [_thinking(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
     message: JsonObject = {"role": "assistant", "content": text or (None if calls else "")}
     reasoning = "".join(block.get("thinking", "") for block in thoughts)
@@ -91,9 +138,11 @@ def _message(blocks: Sequence[JsonObject]) -> JsonObject:
         message["reasoning_content"] = reasoning
     if thoughts:
         message["thinking_blocks"] = thoughts
-    if calls:
+    if calls and form.older:
+        message["function_call"] = calls[0]
+    elif calls:
         message["tool_calls"] = calls
-    return message
+    return message, len(calls)
 
 
 def _text(block: JsonObject) -> str:
@@ -106,11 +155,11 @@ def _text(block: JsonObject) -> str:
             return ""
 
 
-def _call(use: Any) -> JsonObject:  # noqa: ANN401 - whatever an upstream sent
+def _call(use: Any, form: AnswerForm, before: int) -> list[JsonObject]:  # noqa: ANN401 - whatever an upstream sent
     match use:
         case {"toolUseId": str(call_id), "name": str(name)}:
             arguments = json.dumps(use.get("input", {}), ensure_ascii=False)
-            return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            return [form.call(call_id, name, arguments)] if form.tells(name, before) else []
         case _:
             raise shape_failure("a tool call without a name or an id")
 
