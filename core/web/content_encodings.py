@@ -5,20 +5,29 @@ end, is made to cost. zstd would need a library until Python 3.14.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 import zlib
 
 from core.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 from core.web.headers import UNPRINTABLE
-
-if TYPE_CHECKING:
-    from zlib import _Decompress
 
 TAKEN: Final = "gzip, deflate"
 LONGEST_SHOWN: Final = 40  # characters
 GZIP: Final = 31  # the window of 15 bits, with gzip's frame
 RAW: Final = -15  # without any, as some send `deflate`
 ZLIB_METHOD: Final = 8
+
+
+class Decompressor(Protocol):
+    """What `zlib.decompressobj` makes, whose type has no public name."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 def inflater_of(coding: str, limit: int) -> "Inflater":
@@ -42,11 +51,11 @@ def inflater_of(coding: str, limit: int) -> "Inflater":
 class Inflater:
     """Called with one piece after another, gives what they are; `end` says that there is no more."""
 
-    def __init__(self, name: str, limit: int, make: Callable[[bytes], "_Decompress"]) -> None:
+    def __init__(self, name: str, limit: int, make: Callable[[bytes], Decompressor]) -> None:
         self._name = name
         self._limit = self._left = limit
         self._make = make
-        self._inflate: _Decompress | None = None
+        self._inflate: Decompressor | None = None
 
     def __call__(self, piece: bytes) -> bytes:
         """Raises BodyTooLarge, or InvalidRequest where it is no such data."""
@@ -77,7 +86,7 @@ class Inflater:
         )
 
 
-def _deflate(piece: bytes) -> "_Decompress":
+def _deflate(piece: bytes) -> Decompressor:
     """With zlib's frame, as the standard has it, or without."""
     framed = piece[0] & 15 == ZLIB_METHOD and (len(piece) == 1 or int.from_bytes(piece[:2]) % 31 == 0)
     return zlib.decompressobj() if framed else zlib.decompressobj(RAW)
