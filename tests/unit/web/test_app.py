@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from core.apis.index import route_rows
 from core.apis.manifests.inference import MODEL
+from core.config.browsers import CorsConfig
 from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.errors import ApiError, Conflict, UpstreamThrottled
@@ -31,8 +32,8 @@ from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.router import InferenceRouter
 from core.stores.connect import Stores
-from core.web.app import app_of, union
-from core.web.origins import OriginRules
+from core.web.app import app_of, refusing, union
+from core.web.origins import AllowedOrigins, OriginRules
 from tests.fakes import FakeProvider, MemoryStore
 from tests.parts.described import hold_to_document
 
@@ -455,3 +456,13 @@ async def test_a_path_with_a_slash_at_its_end_is_no_resource_without_a_name(
         answer = await client.request(method, path)
         assert answer.status_code == 404
         assert f"Did you mean {path.rstrip('/')}?" in error(answer)["message"]
+
+
+async def test_what_is_refused_before_the_app_is_for_its_pages_to_read_and_its_sink_to_hear() -> None:
+    heard: list[Any] = []
+    allowed = AllowedOrigins(CorsConfig.model_validate({"allow_origins": "https://a.example"}))
+    refused = refusing(app_of([], [], OriginRules(allowed), heard.append), Conflict("no"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(refused), base_url="http://t") as client:
+        answer = await client.get("/", headers={"origin": "https://a.example"})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (409, "https://a.example")
+    assert [(record.status, record.cold) for record in heard] == [(409, False)]
