@@ -28,7 +28,6 @@ ApiError
 ├── QuotaUnavailable      503   the counters could not be reached
 ├── IdempotencyUnavailable 503  the answers under idempotency keys could not be reached
 ├── StateUnavailable      503   carries Retry-After, seconds: documents, blobs, jobs or the queue could not be reached
-├── NotReady              503   carries Retry-After, seconds; has each part, and what is wrong with it
 ├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
@@ -336,21 +335,6 @@ class StateUnavailable(ApiError):
     def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
         """`retry_after` is in seconds."""
         super().__init__(message, headers={"retry-after": str(retry_after)})
-
-
-class NotReady(ApiError):
-    status = 503
-    code = "not_ready"
-
-    def __init__(self, parts: Mapping[str, Mapping[str, str]]) -> None:
-        """`parts` are `{name: {status, reason}}`, in words that anybody may read."""
-        bad = "; ".join(f"{name} {part['reason']}" for name, part in parts.items() if "reason" in part)
-        super().__init__(f"Not ready: {bad}.", headers={"retry-after": "1"})
-        self.parts = parts
-
-    @override
-    def body(self) -> JsonBody:
-        return {**super().body(), "parts": dict(self.parts)}
 
 
 class ServerStopping(ApiError):

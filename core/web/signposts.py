@@ -43,13 +43,13 @@ def explain(path: str, routes: Iterable[BaseRoute]) -> str:
         return f"{start} {LISTED}"
     rest = _behind_version([segment for segment in path.split("/") if segment])
     own = {route.path_regex: None for route in routes if isinstance(route, Route)}  # a path has several methods
-    meant = _meant(path, "/".join(rest), own)
-    if meant is not None:
-        return f"{start} Did you mean {meant}? A client's base URL ends with /v1, once, and no path ends with a slash."
+    suggestion = _suggest(path, "/".join(rest), own)
+    if suggestion is not None:
+        return f"{start} Did you mean {suggestion}? A client's base URL ends with /v1, once, and no path ends with a slash."
     return f"{start} {_owner(path, rest[0]) if rest else ''}{LISTED}"
 
 
-def _meant(path: str, rest: str, own: Iterable[re.Pattern[str]]) -> str | None:
+def _suggest(path: str, rest: str, own: Iterable[re.Pattern[str]]) -> str | None:
     """The route of this app that the path nearly is, or else of another function of its deployment."""
     tidy = "/" + "/".join(filter(None, path.split("/")))
     candidates = [tidy, f"/v1/{rest}", f"/v1alpha/{rest}", f"/{rest}"] if rest else []

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 import logging
 import time
-from typing import Final
+from typing import Final, override
 
-from core.errors import ApiError, NotReady
+from core.errors import ApiError, JsonBody
 from core.frame.types import JsonObject
 
 log = logging.getLogger(__name__)
@@ -15,6 +15,21 @@ PATIENCE_SECONDS: Final = 1.0
 KEPT_SECONDS: Final = 1.0
 
 type Check = Callable[[], Awaitable[object]]
+
+
+class NotReady(ApiError):
+    status = 503
+    code = "not_ready"
+
+    def __init__(self, parts: Mapping[str, Mapping[str, str]]) -> None:
+        """`parts` are `{name: {status, reason}}`, in words that anybody may read."""
+        bad = "; ".join(f"{name} {part['reason']}" for name, part in parts.items() if "reason" in part)
+        super().__init__(f"Not ready: {bad}.", headers={"retry-after": "1"})
+        self.parts = parts
+
+    @override
+    def body(self) -> JsonBody:
+        return {**super().body(), "parts": dict(self.parts)}
 
 
 class Readiness:

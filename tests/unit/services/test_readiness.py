@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from core.errors import NotReady, ProviderUnavailable
-from core.services.admin.readiness import Readiness
+from core.errors import ProviderUnavailable
+from core.services.admin.readiness import NotReady, Readiness
 
 
 async def test_it_is_ready_where_every_part_answers_and_they_are_asked_once_in_a_second() -> None:
