@@ -17,13 +17,15 @@ from core.resolution.instances import Instance
 from core.resolution.stack import Stack, declared_resources, routed_apis
 from core.routing.isolation import method_of
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
-from core.stores.connect import JOBS, QUEUE
+from core.stores.connect import COUNTERS, JOBS, QUEUE, REGISTRY
 
 if TYPE_CHECKING:
     from core.services.admin.discovery import DiscoveryRouter
+    from core.services.admin.readiness import Check, Readiness
     from core.services.configurations.router import ConfigurationService, ConfigurationsRouter
     from core.services.jobs.router import JobsRouter
 
+ABSENT: Final = "readiness"  # no resource, counter or job has this name
 NO_AUTH: Final = (
     "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
 )
@@ -32,7 +34,13 @@ NO_AUTH: Final = (
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
     """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
     views = [_view(stack, instance) for instance in _in_order(stack)]
-    admin = AdminRouter(stack.version, views, partial(_rows, stack))
+    admin = AdminRouter(
+        stack.version,
+        views,
+        partial(_rows, stack),
+        readiness=cache(partial(_readiness, stack)),
+        has_tokens=stack.config.server.auth is not None,
+    )
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
     return {
         "admin": lambda _: admin,
@@ -41,6 +49,20 @@ def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
         "discovery": lambda _: _discovery(stack),
         "jobs": lambda call: _jobs(stack, call),
     }
+
+
+def _readiness(stack: Stack) -> "Readiness":
+    """What this function may read on Lambda, each with its cheapest read: of a key that is not there."""
+    from core.services.admin.readiness import Readiness
+
+    parts: dict[str, Check] = {"registry": lambda: stack.stores.get(REGISTRY).get("model", ABSENT)}
+    if (counters := stack.stores.find(COUNTERS)) is not None:
+        parts["quota"] = lambda: counters.read(ABSENT)
+    if (jobs := stack.stores.find(JOBS)) is not None and stack.stores.find(QUEUE) is not None:
+        parts["jobs"] = lambda: jobs.get(ABSENT)
+    if stack.poller is not None:
+        parts["configuration"] = stack.poller.head
+    return Readiness(parts)
 
 
 def _rows(stack: Stack) -> list[RouteRow]:

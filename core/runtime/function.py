@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from core.apis.index import manifest, route_rows
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
+from core.frame.dotted import load as load_name
 from core.frame.version import VERSION
 from core.platform.environment import config_path, environ
 from core.platform.log_records import hold_back
@@ -82,13 +83,14 @@ def app_of_stack(stack: Stack, apis: Iterable[str], sink: Sink | None = None) ->
     """
     apis = list(apis)
     rows = list(route_rows(apis))
+    pages = [route for api in apis if (make := manifest(api).pages) for route in load_name(make)()]
     if stack.poller is None:
-        return build_app(rows, stack, sink)
+        return build_app(rows, stack, sink, pages)
     from core.resolution.live.reloader import StackReloader
     from core.web.live import live_routes, make_endpoints
 
     reloader = StackReloader(apis, stack, stack.poller, partial(make_endpoints, rows))
-    return app_of(live_routes(rows, reloader), [reloader], rules_of(stack.config.server), sink)
+    return app_of([*live_routes(rows, reloader), *pages], [reloader], rules_of(stack.config.server), sink)
 
 
 def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":

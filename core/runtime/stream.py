@@ -106,7 +106,7 @@ def _with_body(app: ASGIApp, request: HttpRequest) -> tuple[ASGIApp, bytes]:
     try:
         return app, request.body()
     except InvalidRequest as refusal:
-        from core.web.observed import refusing
+        from core.web.app import refusing
 
         return refusing(app, refusal), b""
 

@@ -168,8 +168,10 @@ async def no_route(request: Request, failure: Exception) -> Response:
     """Starlette's own 404 and 405 in our shape."""
     if isinstance(failure, HTTPException) and failure.status_code == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6
         return error_response(MethodNotAllowed(request.method, _allowed_methods(request)))
+    from core.web.signposts import explain
+
     path = request.scope["path"]  # request.url is made of the Host header
-    return error_response(NotFound(f"There is no route {path}. GET /v1/inspect/routes lists what there is."))
+    return error_response(NotFound(explain(path, request.app.routes)))
 
 
 def _allowed_methods(request: Request) -> set[str]:

@@ -5,13 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import ApiError
 from core.frame.observed import Observed, Stopwatch
 from core.frame.tracing import CARRIERS, REQUEST_ID, TRACE, Trace, new_id, trace_of
 from core.web.failures import OBSERVED, error_response, stop_early
@@ -104,13 +102,6 @@ class Observer:
                 call.end()
             if self._sink is not None:
                 self._sink(recording.record(trace, cold=cold))
-
-
-def refusing(app: ASGIApp, failure: ApiError) -> Observer:
-    """What answers a request in place of `app`, and tells the same sink of it."""
-    around = app.user_middleware if isinstance(app, Starlette) else []
-    sink: Any = next((middleware.kwargs["sink"] for middleware in around if "sink" in middleware.kwargs), None)
-    return Observer(error_response(failure), sink, cold=False)
 
 
 class _Recording:

@@ -14,6 +14,7 @@ from core.routing.isolation import ProviderMistake, Question, Secrets, ask_apart
 
 if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
     from core.apis.admin import ProviderQuery, RoutesQuery
+    from core.services.admin.readiness import Readiness
 
 HEALTH_SECONDS: Final = 1.0
 STATUSES: Final = ("OK", "Error", "Not Implemented")
@@ -50,8 +51,15 @@ class AdminRouter:
         routes: Callable[[], Sequence[RouteRow]],
         *,
         patience: float = HEALTH_SECONDS,
+        readiness: "Callable[[], Readiness] | None" = None,
+        has_tokens: bool = False,
     ) -> None:
-        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take."""
+        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take.
+
+        Without `readiness` nothing is asked whether it is ready. `has_tokens`: callers need one.
+        """
+        self._has_tokens = has_tokens
+        self._readiness = readiness
         self._patience = patience
         self._version = version
         self._providers = tuple(providers)
@@ -59,6 +67,9 @@ class AdminRouter:
 
     async def health(self) -> JsonObject:
         return {"status": "OK"}
+
+    async def ready(self) -> JsonObject:
+        return {"status": "OK", "parts": {}} if self._readiness is None else await self._readiness().show()
 
     async def version(self) -> JsonObject:
         return {"version": self._version}
@@ -97,7 +108,7 @@ class AdminRouter:
     async def openapi(self) -> JsonObject:
         from core.frame.openapi import document  # late: few ask for it, and every cold start would pay
 
-        return document(self._version, self._routes())
+        return document(self._version, self._routes(), has_tokens=self._has_tokens)
 
     async def _show(self, provider: ProviderView) -> JsonObject:
         return {
