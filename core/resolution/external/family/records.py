@@ -1,0 +1,88 @@
+"""The reference's records: pydantic models made of their rows, which keep the fields that they do not know."""
+
+from collections.abc import Callable
+from enum import EnumType
+from functools import cache, partial
+import json
+from typing import Annotated, Any, Final, cast, override
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+from core.resolution.external.family.rows import RECORDS, UNIONS
+
+ROLES: Final = {RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIMessageParam"].split()}
+KINDS: Final = {
+    RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIChatCompletionContentPartParam"].split()
+}
+
+
+class Record(BaseModel):
+    """Of any version: what a caller sent is kept, and a default that says something counts as set."""
+
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True, protected_namespaces=())
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        self.__pydantic_fields_set__.update(
+            name for name in type(self).model_fields if getattr(self, name, None) is not None
+        )
+
+    @property
+    def model_id(self) -> str:
+        """Of a model, as Llama Stack has it."""
+        return str(vars(self).get("identifier") or (self.__pydantic_extra__ or {})["model_id"])
+
+
+@cache
+def record_class(name: str) -> type[Record]:
+    fields: dict[str, Any] = {}
+    for word in RECORDS[name].split():
+        left, has_default, default = word.partition("=")
+        field, _, other = left.partition(":")
+        kind = Annotated[Any, BeforeValidator(partial(_convert, other))] if other else Any
+        fields[field.removesuffix("!")] = (kind, ... if "!" in left else _default(default) if has_default else None)
+    return create_model(name, __base__=Record, __module__=__name__, **fields)
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a package answers
+    """As JSON has it: what was set of a model, of the reference, of OpenAI's SDK or of the package itself."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def _default(text: str) -> Any:  # noqa: ANN401 - a field's default
+    try:
+        json.loads(text)
+    except ValueError:
+        return text
+    load: Callable[[], Any] = partial(json.loads, text)
+    return Field(default_factory=load)
+
+
+def _convert(name: str, value: Any) -> Any:  # noqa: ANN401 - a field's value
+    if isinstance(value, list):
+        return [_convert(name, item) for item in value]
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        chosen = _choose(name, fields)
+        return value if chosen is None else record_class(chosen)(**fields)
+    if isinstance(value, str) and name not in RECORDS and name not in UNIONS:
+        from core.resolution.external.family import names
+
+        kind: EnumType = names.find(name)
+        return kind(value)
+    return value
+
+
+def _choose(name: str, fields: dict[str, Any]) -> str | None:
+    """Of a union, the record that has this role, or this type; None where none has."""
+    if name == "OpenAIMessageParam":
+        return ROLES.get(str(fields.get("role")))
+    if name == "OpenAIChatCompletionContentPartParam":
+        return KINDS.get(str(fields.get("type")))
+    return name if name in RECORDS else None

@@ -1,0 +1,123 @@
+"""A safety provider written for the reference, as one of this stack's."""
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+from core.apis.safety import Violation
+from core.errors import UpstreamFailed
+from core.frame.resources import Resource
+from core.frame.types import Health, JsonObject
+from core.resolution.external.family.calls import Translated, call, own_method, parameters
+from core.resolution.external.family.inference import FamilyInference, FamilyModels
+from core.resolution.external.family.records import Record, plain, record_class
+
+MOST_REGISTERED: Final = 10_000  # shields; then they are registered again
+LEVELS: Final = ("info", "warn", "error")
+JUDGING: Final = ContextVar[Record | None]("JUDGING", default=None)
+"""The shield of the judgement under way: tenants may have different ones of one name."""
+
+
+class FamilyShields:
+    """The `shield_store` of the reference."""
+
+    async def get_shield(self, identifier: Any) -> Record:  # noqa: ANN401 - a name, or a request for one
+        name = str(getattr(identifier, "identifier", identifier))
+        shield: Any = JUDGING.get()
+        if shield is None or name not in {shield.identifier, shield.provider_resource_id}:
+            raise ValueError(f"Shield '{name}' not found")
+        return shield
+
+
+class FamilySafety:
+    """`provider` has the reference's `run_shield`, of 0.2 or later."""
+
+    def __init__(self, provider_id: str, provider: Any) -> None:  # noqa: ANN401 - somebody else's object
+        self._provider_id = provider_id
+        self._provider = provider
+        self._others = FamilyInference(provider_id, provider, FamilyModels(provider_id))
+        self._registered: set[str] = set()
+
+    async def run_shield(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> Violation | None:
+        """A violation of the level `info` is a report, as some packages have it of what passed, and so none."""
+        record = _shield(shield)
+        method = own_method(self._provider, "run_shield")
+        if method is None:
+            raise UpstreamFailed(f"Provider `{self._provider_id}` has no run_shield.")
+        fields: JsonObject = {"shield_id": shield.identifier, "messages": [_texts_joined(one) for one in messages]}
+        takes_params = {"params", "shield_id"} - parameters(method).keys() != {"params"}
+        token = JUDGING.set(record)
+        try:
+            with Translated(self._provider_id):
+                await self._register(record)
+                fields |= {"params": params} if takes_params else {}
+                return self._violation(await call(method, "RunShieldRequest", "shield_id", fields))
+        finally:
+            JUDGING.reset(token)
+
+    async def check_shield(self, shield: Resource) -> None:
+        record = _shield(shield)
+        token = JUDGING.set(record)
+        try:
+            with Translated(self._provider_id):
+                await self._register(record)
+        finally:
+            JUDGING.reset(token)
+
+    async def health(self) -> Health:
+        return await self._others.health()
+
+    async def close(self) -> None:
+        await self._others.close()
+
+    async def _register(self, shield: Any) -> None:  # noqa: ANN401 - a Shield, or keywords of one
+        method, key = own_method(self._provider, "register_shield"), shield.model_dump_json()
+        if method is None or key in self._registered:
+            return
+        if "shield_id" in parameters(method):
+            await method(
+                shield_id=shield.identifier,
+                provider_shield_id=shield.provider_resource_id,
+                provider_id=self._provider_id,
+                params=shield.params,
+            )
+        else:
+            await method(shield)
+        if len(self._registered) >= MOST_REGISTERED:
+            self._registered.clear()
+        self._registered.add(key)
+
+    def _violation(self, answer: Any) -> Violation | None:  # noqa: ANN401 - a package's answer
+        """Raises UpstreamFailed for what says neither that there is a violation nor that there is none."""
+        fields = dict(answer) if isinstance(answer, dict) else getattr(answer, "__dict__", {})
+        violation = plain(fields.get("violation", False))
+        if violation is None:
+            return None
+        if not isinstance(violation, dict):
+            raise UpstreamFailed(f"Provider `{self._provider_id}` did not say whether there is a violation.")
+        level = violation.get("violation_level")
+        if level == LEVELS[0]:
+            return None
+        return Violation(
+            violation_level=level if level in LEVELS else "error",
+            user_message=violation.get("user_message"),
+            metadata=violation.get("metadata") or {},
+        )
+
+
+def _shield(shield: Resource) -> Record:
+    return record_class("Shield")(
+        identifier=shield.identifier,
+        provider_resource_id=shield.provider_resource_id,
+        provider_id=shield.provider_id,
+        params=shield.attributes.get("params"),
+    )
+
+
+def _texts_joined(message: dict[str, Any]) -> dict[str, Any]:
+    """Content that is nothing but text is one: many packages read a string alone."""
+    content: Any = message.get("content")
+    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+        return {**message, "content": "\n".join(part["text"] for part in content)}
+    return message
