@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from inspect import Parameter, isawaitable, signature
 import json
 from types import SimpleNamespace, TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
+from core.apis.shapes import ChunkChecker
 from core.config.redact import redact_keys, redact_text
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable, UpstreamFailed, UpstreamTimeout
 from core.frame.types import JsonObject, JsonStream
+from core.platform.json_values import to_object
 from core.providers.http.upstream_errors import read_report
 from core.providers.http.upstream_failures import UpstreamError
 from core.resolution.external.family.helpers import PROVIDER_DATA
@@ -108,14 +110,20 @@ async def open_stream(provider_id: str, data: SimpleNamespace | None, stream: An
         raise UpstreamFailed(f"Provider `{provider_id}` answered a stream with something else.")
     chunks: AsyncIterator[Any] = aiter(stream)
 
+    checker = ChunkChecker()
+
     async def read() -> JsonObject | None:
         with Translated(provider_id, data):
             try:
-                return cast("JsonObject", plain(await anext(chunks)))
+                return checker.check(to_object(plain(await anext(chunks))))
             except StopAsyncIteration:
                 return None
 
-    first = await read()
+    try:
+        first = await read()
+    except BaseException:
+        await _close(stream)
+        raise
 
     async def follow() -> JsonStream:
         chunk = first
@@ -124,9 +132,13 @@ async def open_stream(provider_id: str, data: SimpleNamespace | None, stream: An
                 yield chunk
                 chunk = await read()
         finally:
-            close = getattr(stream, "aclose", None) or getattr(stream, "close", None)
-            closing = close() if close is not None else None
-            if isawaitable(closing):
-                await closing
+            await _close(stream)
 
     return follow()
+
+
+async def _close(stream: Any) -> None:  # noqa: ANN401 - an async generator, or a response of some client
+    close = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+    closing = close() if close is not None else None
+    if isawaitable(closing):
+        await closing

@@ -1,14 +1,16 @@
 """Other APIs as a package for the reference asks them: its methods, and answers that have attributes."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import aclosing
+from typing import Any, Final, cast
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.safety import RunShieldRequest
 from core.frame.types import JsonObject, JsonStream
-from core.resolution.external.family.records import Record, plain, record_class
+from core.resolution.external.family.records import Record, plain, record
 
-STRATEGY = ("temperature", "top_p")
+STRATEGY: Final = ("temperature", "top_p")
+NATIVE: Final = frozenset({"model_id", "messages", "sampling_params"})
 
 
 class Asked:
@@ -26,34 +28,33 @@ class AskedInference(Asked):
         request = ChatRequest(**_fields(params, fields))
         if request.stream:
             return _records("OpenAIChatCompletionChunk", await self._surface.stream_chat_completion(request))
-        return record_class("OpenAIChatCompletion")(**await self._surface.chat_completion(request))
+        return record("OpenAIChatCompletion", **await self._surface.chat_completion(request))
 
     async def openai_completion(self, params: Any = None, **fields: Any) -> Any:  # noqa: ANN401 - a record, or a stream of them
         request = CompletionRequest(**_fields(params, fields))
         if request.stream:
             return _records("OpenAICompletion", await self._surface.stream_completion(request))
-        return record_class("OpenAICompletion")(**await self._surface.completion(request))
+        return record("OpenAICompletion", **await self._surface.completion(request))
 
     async def openai_embeddings(self, params: Any = None, **fields: Any) -> Record:  # noqa: ANN401 - a record
         request = EmbeddingsRequest(**_fields(params, fields))
-        return record_class("OpenAIEmbeddingsResponse")(**await self._surface.embeddings(request))
+        answer: Record = record("OpenAIEmbeddingsResponse", **await self._surface.embeddings(request))
+        return answer
 
-    async def chat_completion(
-        self, request: ChatRequest | None = None, *, model_id: str = "", sampling_params: Any = None, **fields: Any
-    ) -> Any:  # noqa: ANN401 - JSON, or 0.2's record
+    async def chat_completion(self, request: ChatRequest | None = None, **fields: Any) -> Any:  # noqa: ANN401 - JSON, or 0.2's record
         """This stack's, or that of 0.2 with a `model_id`, of which tools and streams are not taken."""
         if request is not None:
             return await self._surface.chat_completion(request)
-        given = {name: value for name, value in fields.items() if value and name != "messages"}
-        if given:
-            raise NotImplementedError(f"chat_completion with {', '.join(given)}; openai_chat_completion takes it")
-        sampling: JsonObject = plain(sampling_params) or {}
+        further = [name for name, value in fields.items() if value and name not in NATIVE]
+        if further:
+            raise NotImplementedError(f"chat_completion with {', '.join(further)}; openai_chat_completion takes it")
+        sampling: JsonObject = plain(fields.get("sampling_params")) or {}
         strategy: JsonObject = sampling.get("strategy") or {}
         bounds = {name: strategy[name] for name in STRATEGY if strategy.get(name) is not None}
         bounds |= {"max_tokens": sampling["max_tokens"]} if sampling.get("max_tokens") else {}
-        answer: Any = await self.openai_chat_completion(model=model_id, messages=fields["messages"], **bounds)
+        answer: Any = await self.openai_chat_completion(model=fields["model_id"], messages=fields["messages"], **bounds)
         message: JsonObject = {"stop_reason": "end_of_turn", **plain(answer.choices[0].message)}
-        return record_class("ChatCompletionResponse")(completion_message=message)
+        return record("ChatCompletionResponse", completion_message=message)
 
 
 class AskedSafety(Asked):
@@ -61,14 +62,25 @@ class AskedSafety(Asked):
         if isinstance(request, RunShieldRequest):
             return await self._surface.run_shield(request)
         answer = await self._surface.run_shield(RunShieldRequest(**_fields(request, fields)))
-        return record_class("RunShieldResponse")(**answer)
+        return record("RunShieldResponse", **answer)
 
 
 def _fields(params: Any, fields: JsonObject) -> JsonObject:  # noqa: ANN401 - a record, or none
-    every = {**(plain(params) or {}), **{name: plain(value) for name, value in fields.items()}}
-    return {name: value for name, value in every.items() if value is not None}
+    every: JsonObject = _without_none({**(plain(params) or {}), **plain(fields)})
+    return every
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """What no caller writes: the records of an installed reference have a null for each field that was not given."""
+    if isinstance(value, list):
+        return [_without_none(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        entries = cast("dict[str, object]", value)
+        return {name: _without_none(item) for name, item in entries.items() if item is not None}
+    return value
 
 
 async def _records(name: str, chunks: JsonStream) -> AsyncIterator[Record]:
-    async for chunk in chunks:
-        yield record_class(name)(**chunk)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield record(name, **chunk)

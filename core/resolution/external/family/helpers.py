@@ -1,15 +1,17 @@
 """Decorators, errors and small functions that packages for the reference import."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 import logging
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
+from core.platform.json_values import to_object
 from core.resolution.external.family.records import plain
 
 PROVIDER_DATA: Final = ContextVar[SimpleNamespace | None]("PROVIDER_DATA", default=None)
 """What the caller of the call under way has brought for this provider."""
+HealthResponse = dict[str, Any]
 
 
 class ResourceNotFoundError(ValueError):
@@ -54,7 +56,7 @@ class CoreModelId(metaclass=_ModelIds):
 
 def json_schema_type(cls: Any = None, **_: object) -> Any:  # noqa: ANN401 - any class, with or without options
     """The class as it is: documents are made elsewhere."""
-    return (lambda decorated: decorated) if cls is None else cls
+    return register_schema if cls is None else cls
 
 
 def register_schema(schema_type: Any, name: str | None = None) -> Any:  # noqa: ANN401 - any type
@@ -79,9 +81,8 @@ def interleaved_content_as_str(content: Any, sep: str = " ") -> str:  # noqa: AN
     if content is None or isinstance(content, str):
         return content or ""
     if isinstance(content, list):
-        return sep.join(interleaved_content_as_str(item) for item in content)
-    item = plain(content)
-    return str(item["text"]) if isinstance(item, Mapping) and "text" in item else "<image>"
+        return sep.join(interleaved_content_as_str(item) for item in cast("list[object]", content))
+    return str(to_object(plain(content)).get("text", "<image>"))
 
 
 async def prepare_openai_completion_params(**params: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from core.apis.shapes import check_chat, check_completion, check_embeddings
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
 from core.resolution.external.family.calls import Translated, call, open_stream, own_method
-from core.resolution.external.family.records import Record, plain, record_class
+from core.resolution.external.family.records import Record, plain, record
 
 MOST_REGISTERED: Final = 10_000  # models; then they are registered again
 METHODS: Final = ("openai_chat_completion", "openai_completion", "openai_embeddings")
@@ -31,21 +31,27 @@ class FamilyModels:
 
     def model(self, name: str, kind: ModelType = "llm") -> Record:
         served = self.listed.get(name)
-        return record_class("Model")(
+        model: Record = record(
+            "Model",
             identifier=name,
             provider_resource_id=name,
             provider_id=self._provider_id,
             model_type=served["model_type"] if served else kind,
             metadata=served["metadata"] if served else {},
         )
+        return model
 
 
 class FamilyInference:
     """`provider` has the reference's methods, of 0.2 or later; `models` is what it looks models up in."""
 
     def __init__(
-        self, provider_id: str, provider: Any, models: FamilyModels, data: SimpleNamespace | None = None
-    ) -> None:  # `Any` is somebody else's object
+        self,
+        provider_id: str,
+        provider: Any,  # noqa: ANN401 - somebody else's object
+        models: FamilyModels,
+        data: SimpleNamespace | None = None,
+    ) -> None:
         self._provider_id = provider_id
         self._provider = provider
         self._models = models

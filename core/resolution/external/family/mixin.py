@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr
@@ -13,7 +14,7 @@ from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
 from core.resolution.external.family.deps import AskedInference
 from core.resolution.external.family.helpers import NeedsRequestProviderData
-from core.resolution.external.family.records import Record, record_class
+from core.resolution.external.family.records import Record, record
 
 ROW = "remote::vllm"  # whose key is optional
 
@@ -30,7 +31,9 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
     supports_tokenized_embeddings_input: bool = False
     embedding_model_metadata: dict[str, dict[str, int]] = {}
     provider_data_api_key_field: str | None = None
-    _remotes: dict[tuple[str, str], OpenAICompatible] = PrivateAttr(default_factory=dict)
+    _remotes: dict[tuple[str, str], OpenAICompatible] = PrivateAttr(
+        default_factory=dict[tuple[str, str], OpenAICompatible]
+    )
 
     def get_api_key(self) -> str | None:
         credential = getattr(self.config, "auth_credential", None) or getattr(self.config, "api_key", None)
@@ -45,9 +48,8 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
 
     @property
     def client(self) -> Any:  # noqa: ANN401 - of a package that need not be installed
-        from openai import AsyncOpenAI  # the package's own dependency
-
-        return AsyncOpenAI(
+        sdk: Any = import_module("openai")  # the package's own dependency
+        return sdk.AsyncOpenAI(
             api_key=self._key() or "none", base_url=self.get_base_url(), **self.get_extra_client_params()
         )
 
@@ -73,8 +75,10 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
     def construct_model_from_identifier(self, identifier: str) -> Record:
         metadata = self.embedding_model_metadata.get(identifier)
         kind: ModelType = "llm" if metadata is None else "embedding"
-        names = {"identifier": identifier, "provider_resource_id": identifier}
-        return record_class("Model")(**names, model_type=kind, metadata=metadata or {})
+        model: Record = record(
+            "Model", identifier=identifier, provider_resource_id=identifier, model_type=kind, metadata=metadata or {}
+        )
+        return model
 
     async def list_models(self) -> list[Record]:
         only = getattr(self.config, "allowed_models", None)

@@ -7,7 +7,6 @@ a version does not know are kept. Sources: /openapi.json of 0.2.12 and 1.5, and 
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache, reduce
-import operator
 from types import ModuleType, new_class
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -19,7 +18,7 @@ CODE: Final = {
     for module, names in {
         "specs": "AdapterSpec InlineProviderSpec ProviderSpec RemoteProviderConfig RemoteProviderSpec"
         " remote_provider_spec",
-        "helpers": "ConflictError CoreModelId InvalidParameterError ModelNotFoundError NeedsRequestProviderData"
+        "helpers": "ConflictError CoreModelId HealthResponse InvalidParameterError ModelNotFoundError NeedsRequestProviderData"
         " ResourceNotFoundError UnsupportedModelError get_logger interleaved_content_as_str json_schema_type"
         " prepare_openai_completion_params register_schema validate_embeddings_input_is_text webmethod",
         "registry": "ModelRegistryHelper ProviderModelEntry RemoteInferenceProviderConfig build_hf_repo_model_entry"
@@ -71,7 +70,8 @@ def _make(name: str) -> Any:  # noqa: ANN401 - a class, a function, a union
     if name in BASES:
         return runtime_checkable(new_class(name, (Protocol,)))
     if name in UNIONS:
-        return reduce(operator.or_, (str if part == "str" else find(part) for part in UNIONS[name].split()))
+        parts: list[Any] = [str if part == "str" else find(part) for part in UNIONS[name].split()]
+        return reduce(lambda left, right: left | right, parts)
     if name in RECORDS:
         from core.resolution.external.family.records import record_class
 

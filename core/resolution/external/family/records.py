@@ -40,19 +40,24 @@ def record_class(name: str) -> type[Record]:
         left, has_default, default = word.partition("=")
         field, _, other = left.partition(":")
         kind = Annotated[Any, BeforeValidator(partial(_convert, other))] if other else Any
-        fields[field.removesuffix("!")] = (kind, ... if "!" in left else _default(default) if has_default else None)
+        fields[field] = (kind, _default(default) if has_default else None)
     return create_model(name, __base__=Record, __module__=__name__, **fields)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a package answers
-    """As JSON has it: what was set of a model, of the reference, of OpenAI's SDK or of the package itself."""
+    """As JSON has it: of a record, and of a model of OpenAI's SDK, what was set; of any other, all."""
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_unset=True)
+        only_set = isinstance(value, Record) or type(value).__module__.startswith("openai.")
+        return value.model_dump(mode="json", exclude_unset=only_set)
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [plain(item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in cast("dict[object, object]", value).items()}
     return value
+
+
+def record(name: str, **fields: Any) -> Any:  # noqa: ANN401 - a Record, whose fields no type checker knows
+    return record_class(name)(**fields)
 
 
 def _default(text: str) -> Any:  # noqa: ANN401 - a field's default
@@ -66,11 +71,11 @@ def _default(text: str) -> Any:  # noqa: ANN401 - a field's default
 
 def _convert(name: str, value: Any) -> Any:  # noqa: ANN401 - a field's value
     if isinstance(value, list):
-        return [_convert(name, item) for item in value]
+        return [_convert(name, item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
+        fields = cast("dict[str, object]", value)
         chosen = _choose(name, fields)
-        return value if chosen is None else record_class(chosen)(**fields)
+        return fields if chosen is None else record(chosen, **fields)
     if isinstance(value, str) and name not in RECORDS and name not in UNIONS:
         from core.resolution.external.family import names
 
@@ -79,7 +84,7 @@ def _convert(name: str, value: Any) -> Any:  # noqa: ANN401 - a field's value
     return value
 
 
-def _choose(name: str, fields: dict[str, Any]) -> str | None:
+def _choose(name: str, fields: dict[str, object]) -> str | None:
     """Of a union, the record that has this role, or this type; None where none has."""
     if name == "OpenAIMessageParam":
         return ROLES.get(str(fields.get("role")))

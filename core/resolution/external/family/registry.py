@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.resolution.external.family.helpers import UnsupportedModelError
-from core.resolution.external.family.records import Record, record_class
+from core.resolution.external.family.records import Record, record
 
 
 class RemoteInferenceProviderConfig(BaseModel):
@@ -57,7 +57,8 @@ class ModelRegistryHelper:
 
     async def list_models(self) -> list[Record]:
         return [
-            record_class("Model")(
+            record(
+                "Model",
                 identifier=entry.provider_model_id,
                 provider_resource_id=entry.provider_model_id,
                 model_type=entry.model_type,

@@ -1,18 +1,18 @@
 """A safety provider written for the reference, as one of this stack's."""
 
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from core.apis.safety import Violation
 from core.errors import UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
+from core.platform.json_values import to_object
 from core.resolution.external.family.calls import Translated, call, own_method, parameters
 from core.resolution.external.family.inference import FamilyInference, FamilyModels
-from core.resolution.external.family.records import Record, plain, record_class
+from core.resolution.external.family.records import Record, plain, record
 
 MOST_REGISTERED: Final = 10_000  # shields; then they are registered again
-LEVELS: Final = ("info", "warn", "error")
 JUDGING: Final = ContextVar[Record | None]("JUDGING", default=None)
 """The shield of the judgement under way: tenants may have different ones of one name."""
 
@@ -22,8 +22,9 @@ class FamilyShields:
 
     async def get_shield(self, identifier: Any) -> Record:  # noqa: ANN401 - a name, or a request for one
         name = str(getattr(identifier, "identifier", identifier))
-        shield: Any = JUDGING.get()
-        if shield is None or name not in {shield.identifier, shield.provider_resource_id}:
+        shield = JUDGING.get()
+        fields = {} if shield is None else vars(shield)
+        if shield is None or name not in {fields["identifier"], fields["provider_resource_id"]}:
             raise ValueError(f"Shield '{name}' not found")
         return shield
 
@@ -90,34 +91,36 @@ class FamilySafety:
 
     def _violation(self, answer: Any) -> Violation | None:  # noqa: ANN401 - a package's answer
         """Raises UpstreamFailed for what says neither that there is a violation nor that there is none."""
-        fields = dict(answer) if isinstance(answer, dict) else getattr(answer, "__dict__", {})
-        violation = plain(fields.get("violation", False))
-        if violation is None:
-            return None
-        if not isinstance(violation, dict):
-            raise UpstreamFailed(f"Provider `{self._provider_id}` did not say whether there is a violation.")
-        level = violation.get("violation_level")
-        if level == LEVELS[0]:
-            return None
-        return Violation(
-            violation_level=level if level in LEVELS else "error",
-            user_message=violation.get("user_message"),
-            metadata=violation.get("metadata") or {},
-        )
+        fields = to_object(answer) or to_object(getattr(answer, "__dict__", {}))
+        match plain(fields.get("violation", False)):
+            case None | {"violation_level": "info"}:
+                return None
+            case {**entries}:
+                violation = cast("JsonObject", entries)
+                return Violation(
+                    violation_level="warn" if violation.get("violation_level") == "warn" else "error",
+                    user_message=violation.get("user_message"),
+                    metadata=violation.get("metadata") or {},
+                )
+            case _:
+                raise UpstreamFailed(f"Provider `{self._provider_id}` did not say whether there is a violation.")
 
 
 def _shield(shield: Resource) -> Record:
-    return record_class("Shield")(
+    row: Record = record(
+        "Shield",
         identifier=shield.identifier,
         provider_resource_id=shield.provider_resource_id,
         provider_id=shield.provider_id,
         params=shield.attributes.get("params"),
     )
+    return row
 
 
 def _texts_joined(message: dict[str, Any]) -> dict[str, Any]:
     """Content that is nothing but text is one: many packages read a string alone."""
-    content: Any = message.get("content")
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        return {**message, "content": "\n".join(part["text"] for part in content)}
-    return message
+    content = message.get("content")
+    parts = [to_object(part) for part in cast("list[object]", content)] if isinstance(content, list) else []
+    if not parts or any(part.get("type") != "text" for part in parts):
+        return message
+    return {**message, "content": "\n".join(part["text"] for part in parts)}
