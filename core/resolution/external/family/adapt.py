@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from inspect import Parameter
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from core.resolution.external.boundary import Unusable
 from core.resolution.external.family.calls import own_method, parameters
-from core.resolution.external.family.deps import AskedInference, AskedSafety
+from core.resolution.external.family.deps import Asked, AskedInference, AskedSafety
 from core.resolution.external.family.inference import METHODS, FamilyInference, FamilyModels
 from core.resolution.external.family.safety import FamilySafety, FamilyShields
 from core.resolution.provider_types import ProviderSpec
 
 OLD = "this package is for Llama Stack before 0.2.2: it needs the native inference API; use a version of it that has"
+
+WRAPPERS: Final[Mapping[str, type[Asked]]] = {"inference": AskedInference, "safety": AskedSafety}
 
 
 def adapt(provider_id: str, spec: ProviderSpec, provider: Any, config: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
@@ -39,9 +41,13 @@ def adapt(provider_id: str, spec: ProviderSpec, provider: Any, config: BaseModel
 
 
 def wrap_deps(deps: Mapping[str, Any]) -> dict[str, Any]:
-    """The other APIs, with the reference's methods beside this stack's."""
-    wrappers = {"inference": AskedInference, "safety": AskedSafety}
-    return {api: wrappers[api](surface) if api in wrappers else surface for api, surface in deps.items()}
+    """The other APIs, with the reference's methods beside this stack's, whose Protocols they keep."""
+    return {api: _wrap(surface, WRAPPERS[api]) if api in WRAPPERS else surface for api, surface in deps.items()}
+
+
+def _wrap(surface: Any, wrapper: type[Asked]) -> Any:  # noqa: ANN401 - keeps the surface's Protocol
+    bases: tuple[type, ...] = (wrapper, surface.__class__)
+    return type(f"{wrapper.__name__}Too", bases, {})(surface)
 
 
 def _is_family_inference(provider: object) -> bool:

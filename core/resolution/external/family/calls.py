@@ -94,7 +94,8 @@ async def call(method: Callable[..., Any], record: str, first: str, fields: Json
     request = record_class(record)(**fields)
     if first in offered:
         takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in offered.values())
-        values = {name: value for name in fields if (value := getattr(request, name)) is not None}
+        every = vars(request) | (request.__pydantic_extra__ or {})
+        values = {name: every[name] for name in fields if every[name] is not None}
         unknown = [] if takes_any else [name for name in values if name not in offered]
         if unknown:
             raise InvalidRequest(f"The model's provider does not take {', '.join(unknown)}.", param=unknown[0])

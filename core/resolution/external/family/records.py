@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from core.resolution.external.family.rows import RECORDS, UNIONS
 
 ROLES: Final = {RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIMessageParam"].split()}
+RESOURCES: Final = ("Model", "Shield")
 KINDS: Final = {
     RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIChatCompletionContentPartParam"].split()
 }
@@ -27,10 +28,25 @@ class Record(BaseModel):
             name for name in type(self).model_fields if getattr(self, name, None) is not None
         )
 
+
+class RegisteredRecord(Record):
+    """Of a resource, which has its identifier under the name of its kind too."""
+
     @property
     def model_id(self) -> str:
-        """Of a model, as Llama Stack has it."""
-        return str(vars(self).get("identifier") or (self.__pydantic_extra__ or {})["model_id"])
+        return str(vars(self)["identifier"])
+
+    @property
+    def shield_id(self) -> str:
+        return str(vars(self)["identifier"])
+
+    @property
+    def provider_model_id(self) -> str:
+        return str(vars(self)["provider_resource_id"])
+
+    @property
+    def provider_shield_id(self) -> str:
+        return str(vars(self)["provider_resource_id"])
 
 
 @cache
@@ -41,7 +57,8 @@ def record_class(name: str) -> type[Record]:
         field, _, other = left.partition(":")
         kind = Annotated[Any, BeforeValidator(partial(_convert, other))] if other else Any
         fields[field] = (kind, _default(default) if has_default else None)
-    return create_model(name, __base__=Record, __module__=__name__, **fields)
+    base = RegisteredRecord if name in RESOURCES else Record
+    return create_model(name, __base__=base, __module__=__name__, **fields)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a package answers
@@ -56,7 +73,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a package answers
     return value
 
 
-def record(name: str, **fields: Any) -> Any:  # noqa: ANN401 - a Record, whose fields no type checker knows
+def record(name: str, /, **fields: Any) -> Any:  # noqa: ANN401 - a Record, whose fields no type checker knows
     return record_class(name)(**fields)
 
 
