@@ -152,6 +152,23 @@ async def test_a_package_over_openai_mixin(folder: Path, upstream: FakeUpstream)
         assert "".join(deltas) == "Hello"
 
 
+async def test_a_mixin_without_a_key_sends_none_and_says_what_of_its_config_has_no_effect(
+    folder: Path, upstream: FakeUpstream
+) -> None:
+    module, url = package(folder, family.MIXIN), f"{upstream.url}/v1"
+    network = {"timeout": 5, "tls": {"verify": False}}
+    async with client_of(document(folder, parrot(module, base_url=url, network=network))) as client:
+        assert said(await chat(client, "hi", "x/m")) == "Hello"
+        assert "authorization" not in upstream.seen[-1].headers
+    network = {"proxy": {"url": "http://proxy"}}
+    with pytest.raises(ConfigInvalid, match=r"here `network.proxy` of its config has no effect; remove it"):
+        loaded = interpret(document(folder, parrot(module, base_url=url, network=network)), {})
+        await resolve(loaded, ["inference"], version="1")
+    async with client_of(document(folder, parrot(module, base_url=url, allowed_models=["other"]))) as client:
+        assert (await client.get("/v1/models")).json()["data"] == []
+        assert (await chat(client, "hi", "x/m")).status_code == 400
+
+
 async def test_safety_of_0_2_asks_a_model_and_finds_its_shield(folder: Path) -> None:
     inference, safety = package(folder, family.NEW_INFERENCE), package(folder, family.OLD_SAFETY)
     config = document(folder, parrot(inference), owl(safety), shields=shields())
@@ -221,7 +238,7 @@ async def get_adapter_impl(config, deps): return Old()
 
 def test_an_api_that_is_not_served_is_told_as_such(folder: Path) -> None:
     module = package(folder, family.NEW_INFERENCE)
-    entry = {"provider_id": "v", "provider_type": "inline::shelf", "module": module, "config": {}}
+    entry: dict[str, Any] = {"provider_id": "v", "provider_type": "inline::shelf", "module": module, "config": {}}
     loaded = interpret(document(folder, ("vector_io", entry), apis=[]), {})
     assert "Llama Stack's vector_io API, which this build does not serve" in " ".join(
         problem.message for problem in check(loaded)

@@ -44,9 +44,11 @@ class Translated:
     ) -> None:
         PROVIDER_DATA.reset(self._token)
         if isinstance(error, Exception) and not isinstance(error, ApiError | StopAsyncIteration):
-            raise self._translate(error) from error
+            translation = self._translate(error)
+            if translation is not None:
+                raise translation from error
 
-    def _translate(self, error: Exception) -> Exception:
+    def _translate(self, error: Exception) -> ApiError | None:
         name = f"Provider `{self._provider_id}`"
         status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(status, int):
@@ -62,7 +64,7 @@ class Translated:
         if isinstance(error, ValueError) and not isinstance(error, NO_MISTAKE):
             return InvalidRequest(f"{name} refused the request{_quote(error)}.")
         need = unmet_need(error)
-        return error if need is None else ProviderUnavailable(f"{name} cannot do that: {need}.")
+        return None if need is None else ProviderUnavailable(f"{name} cannot do that: {need}.")
 
 
 def _quote(error: Exception) -> str:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final, cast
 
+from pydantic import BaseModel
+
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.safety import RunShieldRequest
 from core.frame.types import JsonObject, JsonStream
@@ -66,18 +68,17 @@ class AskedSafety(Asked):
 
 
 def _fields(params: Any, fields: JsonObject) -> JsonObject:  # noqa: ANN401 - a record, or none
-    every: JsonObject = _without_none({**(plain(params) or {}), **plain(fields)})
-    return every
+    every: JsonObject = {**(_request(params) or {}), **fields}
+    return {name: _request(value) for name, value in every.items() if value is not None}
 
 
-def _without_none(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """What no caller writes: the records of an installed reference have a null for each field that was not given."""
+def _request(value: Any) -> Any:  # noqa: ANN401 - a field of a request, or all of it
+    """As JSON: the records of an installed reference have a null for each field that was not given, which goes."""
+    if isinstance(value, BaseModel) and not isinstance(value, Record):
+        return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, list):
-        return [_without_none(item) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        entries = cast("dict[str, object]", value)
-        return {name: _without_none(item) for name, item in entries.items() if item is not None}
-    return value
+        return [_request(item) for item in cast("list[object]", value)]
+    return plain(value)
 
 
 async def _records(name: str, chunks: JsonStream) -> AsyncIterator[Record]:

@@ -3,20 +3,22 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, Final, override
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr
 
 from core.apis.inference import ModelType
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, ProviderUnavailable
 from core.frame.types import Health, JsonObject
+from core.platform.json_values import to_object
+from core.providers.http.remote import HEADER_KEY
 from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
 from core.resolution.external.family.deps import AskedInference
 from core.resolution.external.family.helpers import NeedsRequestProviderData
-from core.resolution.external.family.records import Record, record
+from core.resolution.external.family.records import Record, plain, record
 
-ROW = "remote::vllm"  # whose key is optional
+ROW: Final = "remote::nvidia"  # whose URL may be taken as it is, and whose key is optional elsewhere than at its own
 
 
 class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
@@ -34,6 +36,11 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
     _remotes: dict[tuple[str, str], OpenAICompatible] = PrivateAttr(
         default_factory=dict[tuple[str, str], OpenAICompatible]
     )
+
+    @override
+    def model_post_init(self, context: Any, /) -> None:
+        super().model_post_init(context)
+        self._network()
 
     def get_api_key(self) -> str | None:
         credential = getattr(self.config, "auth_credential", None) or getattr(self.config, "api_key", None)
@@ -104,10 +111,28 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
         """One for each key: callers may bring theirs."""
         place = (self.get_base_url(), self._key() or "")
         if place not in self._remotes:
-            settings: dict[str, Any] = {"url": place[0], "api_token": SecretStr(place[1]) if place[1] else None}
+            # What some give for none, "NO KEY REQUIRED", is nothing that a header can carry.
+            key = SecretStr(place[1]) if HEADER_KEY.fullmatch(place[1]) else None
+            settings: dict[str, Any] = {"url": place[0], "append_api_version": False, "api_key": key, **self._network()}
             provider_id = str(getattr(self, "__provider_id__", type(self).__name__))
             self._remotes[place] = OpenAICompatible(provider_id, config_of(ROW)(**settings))
         return self._remotes[place]
+
+    def _network(self) -> JsonObject:
+        """What `config.network` says of TLS and timeouts; raises ProviderUnavailable for the rest of it."""
+        network = to_object(plain(getattr(self.config, "network", None)))
+        tls, settings = to_object(network.pop("tls", None)), dict[str, Any]()
+        if (verify := tls.pop("verify", None)) is not None:
+            settings["tls_verify"] = verify
+        if isinstance(network.get("timeout"), int | float):
+            settings["timeout"] = float(network.pop("timeout"))
+        unmet = [f"network.{name}" for name, value in network.items() if value]
+        unmet += [f"network.tls.{name}" for name, value in tls.items() if value]
+        if unmet:
+            raise ProviderUnavailable(
+                f"This provider's package is for Llama Stack: here `{unmet[0]}` of its config has no effect; remove it."
+            )
+        return settings
 
     def _key(self) -> str | None:
         data = self.get_request_provider_data() if self.provider_data_api_key_field else None

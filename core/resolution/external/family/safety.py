@@ -1,5 +1,6 @@
 """A safety provider written for the reference, as one of this stack's."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
@@ -56,6 +57,11 @@ class FamilySafety:
                 return self._violation(await call(method, "RunShieldRequest", "shield_id", fields))
         finally:
             JUDGING.reset(token)
+
+    def with_provider_data(self, data: Mapping[str, Any]) -> "FamilySafety":
+        """Itself: safety providers are not given what callers bring, also those that could read it."""
+        del data
+        return self
 
     async def check_shield(self, shield: Resource) -> None:
         record = _shield(shield)
