@@ -161,12 +161,12 @@ async def test_a_mixin_without_a_key_sends_none_and_says_what_of_its_config_has_
         assert said(await chat(client, "hi", "x/m")) == "Hello"
         assert "authorization" not in upstream.seen[-1].headers
     network = {"proxy": {"url": "http://proxy"}}
+    loaded = interpret(document(folder, parrot(module, base_url=url, network=network)), {})
     with pytest.raises(ConfigInvalid, match=r"here `network.proxy` of its config has no effect; remove it"):
-        loaded = interpret(document(folder, parrot(module, base_url=url, network=network)), {})
         await resolve(loaded, ["inference"], version="1")
     async with client_of(document(folder, parrot(module, base_url=url, allowed_models=["other"]))) as client:
         assert (await client.get("/v1/models")).json()["data"] == []
-        assert (await chat(client, "hi", "x/m")).status_code == 400
+        assert (await chat(client, "hi", "x/m")).status_code == 404
 
 
 async def test_safety_of_0_2_asks_a_model_and_finds_its_shield(folder: Path) -> None:
