@@ -50,7 +50,7 @@ type Document = Mapping[str, Any]
 
 EXTERNAL: Final = ("core.resolution.external",)
 
-MIXIN: Final = "core.resolution.external.family.mixin"  # which brings an HTTP client with it
+MIXIN: Final = "core.resolution.external.reference.mixin"  # which brings an HTTP client with it
 
 LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 

@@ -14,7 +14,7 @@ from infra.build import BuildRequest
 from infra.package import package
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
-from tests.parts import family
+from tests.parts import reference
 
 ASK = """
 import asyncio, json, sys
@@ -80,13 +80,13 @@ def test_a_package_for_llama_stack_finds_its_names_in_the_package_of_its_functio
     architecture = needs(emulator.architecture)
     needs(emulator.uv)
     (tmp_path / "source").mkdir()
-    family.install(tmp_path / "source", "family_built", family.NEW_INFERENCE)
+    reference.install(tmp_path / "source", "reference_built", reference.NEW_INFERENCE)
     monkeypatch.syspath_prepend(str(tmp_path / "source"))
     invalidate_caches()
     entry: dict[str, object] = {
         "provider_id": "echo-it",
         "provider_type": "inline::parrot",
-        "module": "family_built",
+        "module": "reference_built",
         "config": {},
     }
     document = {"version": 2, "image_name": "t", "apis": ["inference"], "providers": {"inference": [entry]}}

@@ -87,7 +87,7 @@ PARTS: Final = frozenset(
 """What modules of the two are called, below the top: what is not one of them is a name to import."""
 
 
-class FamilyFinder(MetaPathFinder, Loader):
+class ReferenceFinder(MetaPathFinder, Loader):
     """Finds and is the loader of each module; any of them has all names, since packages of all versions import them."""
 
     @override
@@ -102,14 +102,14 @@ class FamilyFinder(MetaPathFinder, Loader):
     @override
     def exec_module(self, module: ModuleType) -> None:
         def get(name: str) -> Any:  # noqa: ANN401 - whatever the reference has of that name
-            from core.resolution.external.family import names
+            from core.resolution.external.reference import names
 
             return names.find(name)
 
         vars(module)["__getattr__"] = get
 
 
-FINDER: Final = FamilyFinder()
+FINDER: Final = ReferenceFinder()
 
 
 def install() -> None:
@@ -138,8 +138,8 @@ def unmet_need(error: BaseException | None) -> str | None:
         return None
     name = getattr(error, "name_from", None)
     needed = f"{error.name}.{name}" if name else error.name
-    family = "OGX" if top.startswith("ogx") else "Llama Stack"
+    project = "OGX" if top.startswith("ogx") else "Llama Stack"
     return (
-        f"this package is for {family}: it needs `{needed}`, which llambda does not have; "
+        f"this package is for {project}: it needs `{needed}`, which llambda does not have; "
         f"use a version of it without that, or pip install {re.sub('_', '-', top)}"
     )

@@ -112,7 +112,7 @@ async def make(
         NotCompliant: what it made does not keep `protocol`.
     """
     name = f"{spec.factory} of `{spec.module}`"
-    from core.resolution.external.family import adapt  # late: none of it is for what imports this module alone
+    from core.resolution.external.reference import adapt  # late: none of it is for what imports this module alone
 
     if is_asked_for():
         deps = adapt.wrap_deps(deps)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.resolution.external.family import names
-from core.resolution.external.family.records import plain, record
-from core.resolution.external.family.rows import ALIASES, BASES, ENUMS, FUNCTIONS, RECORDS, UNIONS
 from core.resolution.external.finder import install
+from core.resolution.external.reference import names
+from core.resolution.external.reference.records import plain, record
+from core.resolution.external.reference.rows import ALIASES, BASES, ENUMS, FUNCTIONS, RECORDS, UNIONS
 from tests.parts.stack import ROOT
 
 install()
@@ -96,10 +96,12 @@ def without_defaults(value: Any, sent: Any) -> Any:
 
 def test_nothing_is_made_before_it_is_asked_for() -> None:
     modules = loads("finder.install()")
-    assert not {name for name in modules if name.startswith(("core.resolution.external.family", "llama_stack", "ogx"))}
+    assert not {
+        name for name in modules if name.startswith(("core.resolution.external.reference", "llama_stack", "ogx"))
+    }
     assert "pydantic" not in modules
     modules = loads("finder.install()\nfrom llama_stack_api import Inference, ViolationLevel")
-    assert "core.resolution.external.family.records" not in modules
+    assert "core.resolution.external.reference.records" not in modules
     assert "core.providers.openai" not in modules
 
 
@@ -120,4 +122,4 @@ else:
 from llama_stack_api import Api as other
 assert other.inference.value == "inference"
 """
-    assert "core.resolution.external.family.names" in loads(code, tmp_path)
+    assert "core.resolution.external.reference.names" in loads(code, tmp_path)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, cast, override
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from core.resolution.external.family.rows import RECORDS, UNIONS
+from core.resolution.external.reference.rows import RECORDS, UNIONS
 
 ROLES: Final = {RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIMessageParam"].split()}
 RESOURCES: Final = ("Model", "Shield")
@@ -94,7 +94,7 @@ def _convert(name: str, value: Any) -> Any:  # noqa: ANN401 - a field's value
         chosen = _choose(name, fields)
         return fields if chosen is None else record(chosen, **fields)
     if isinstance(value, str) and name not in RECORDS and name not in UNIONS:
-        from core.resolution.external.family import names
+        from core.resolution.external.reference import names
 
         kind: EnumType = names.find(name)
         return kind(value)

@@ -14,9 +14,9 @@ from core.platform.json_values import to_object
 from core.providers.http.remote import HEADER_KEY
 from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
-from core.resolution.external.family.deps import AskedInference
-from core.resolution.external.family.helpers import NeedsRequestProviderData
-from core.resolution.external.family.records import Record, plain, record
+from core.resolution.external.reference.deps import AskedInference
+from core.resolution.external.reference.helpers import NeedsRequestProviderData
+from core.resolution.external.reference.records import Record, plain, record
 
 ROW: Final = "remote::nvidia"  # whose URL may be taken as it is, and whose key is optional elsewhere than at its own
 

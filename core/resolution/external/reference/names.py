@@ -11,7 +11,7 @@ from types import ModuleType, new_class
 from typing import Any, Final, Protocol, runtime_checkable
 
 from core.errors import ProviderUnavailable
-from core.resolution.external.family.rows import ALIASES, BASES, ENUMS, FUNCTIONS, RECORDS, UNIONS
+from core.resolution.external.reference.rows import ALIASES, BASES, ENUMS, FUNCTIONS, RECORDS, UNIONS
 
 CODE: Final = {
     name: module
@@ -46,19 +46,19 @@ def find(name: str) -> Any:  # noqa: ANN401 - a class, a function, a union
 def _module(name: str) -> ModuleType:
     match name:
         case "specs":
-            from core.resolution.external.family import specs
+            from core.resolution.external.reference import specs
 
             return specs
         case "helpers":
-            from core.resolution.external.family import helpers
+            from core.resolution.external.reference import helpers
 
             return helpers
         case "registry":
-            from core.resolution.external.family import registry
+            from core.resolution.external.reference import registry
 
             return registry
         case _:
-            from core.resolution.external.family import mixin
+            from core.resolution.external.reference import mixin
 
             return mixin
 
@@ -73,7 +73,7 @@ def _make(name: str) -> Any:  # noqa: ANN401 - a class, a function, a union
         parts: list[Any] = [str if part == "str" else find(part) for part in UNIONS[name].split()]
         return reduce(lambda left, right: left | right, parts)
     if name in RECORDS:
-        from core.resolution.external.family.records import record_class
+        from core.resolution.external.reference.records import record_class
 
         return record_class(name)
     if name in FUNCTIONS:

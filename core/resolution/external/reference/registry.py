@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from core.resolution.external.family.helpers import UnsupportedModelError
-from core.resolution.external.family.records import Record, record
+from core.resolution.external.reference.helpers import UnsupportedModelError
+from core.resolution.external.reference.records import Record, record
 
 
 class RemoteInferenceProviderConfig(BaseModel):

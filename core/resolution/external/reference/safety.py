@@ -9,16 +9,16 @@ from core.errors import UpstreamFailed
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
-from core.resolution.external.family.calls import Translated, call, own_method, parameters
-from core.resolution.external.family.inference import FamilyInference, FamilyModels
-from core.resolution.external.family.records import Record, plain, record
+from core.resolution.external.reference.calls import Translated, call, own_method, parameters
+from core.resolution.external.reference.inference import ReferenceInference, ReferenceModels
+from core.resolution.external.reference.records import Record, plain, record
 
 MOST_REGISTERED: Final = 10_000  # shields; then they are registered again
 JUDGING: Final = ContextVar[Record | None]("JUDGING", default=None)
 """The shield of the judgement under way: tenants may have different ones of one name."""
 
 
-class FamilyShields:
+class ReferenceShields:
     """The `shield_store` of the reference."""
 
     async def get_shield(self, identifier: Any) -> Record:  # noqa: ANN401 - a name, or a request for one
@@ -30,13 +30,13 @@ class FamilyShields:
         return shield
 
 
-class FamilySafety:
+class ReferenceSafety:
     """`provider` has the reference's `run_shield`, of 0.2 or later."""
 
     def __init__(self, provider_id: str, provider: Any) -> None:  # noqa: ANN401 - somebody else's object
         self._provider_id = provider_id
         self._provider = provider
-        self._others = FamilyInference(provider_id, provider, FamilyModels(provider_id))
+        self._others = ReferenceInference(provider_id, provider, ReferenceModels(provider_id))
         self._registered: set[str] = set()
 
     async def run_shield(
@@ -58,7 +58,7 @@ class FamilySafety:
         finally:
             JUDGING.reset(token)
 
-    def with_provider_data(self, data: Mapping[str, Any]) -> "FamilySafety":
+    def with_provider_data(self, data: Mapping[str, Any]) -> "ReferenceSafety":
         """Itself: safety providers are not given what callers bring, also those that could read it."""
         del data
         return self

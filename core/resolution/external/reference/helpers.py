@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from core.platform.json_values import to_object
-from core.resolution.external.family.records import plain
+from core.resolution.external.reference.records import plain
 
 PROVIDER_DATA: Final = ContextVar[SimpleNamespace | None]("PROVIDER_DATA", default=None)
 """What the caller of the call under way has brought for this provider."""

@@ -13,7 +13,7 @@ from core.config.load import interpret
 from core.config.problems import ConfigInvalid
 from core.resolution.check import check
 from core.resolution.resolve import resolve
-from tests.parts import family
+from tests.parts import reference
 from tests.parts.live_stack import client_of, message
 from tests.parts.upstream import FakeUpstream, in_thread
 
@@ -33,8 +33,8 @@ def upstream() -> Iterator[FakeUpstream]:
 
 
 def package(folder: Path, code: dict[str, str]) -> str:
-    name = f"family_{next(NUMBERS)}"
-    family.install(folder, name, code)
+    name = f"reference_{next(NUMBERS)}"
+    reference.install(folder, name, code)
     return name
 
 
@@ -83,7 +83,7 @@ def streamed(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 async def test_inference_of_0_2_with_long_signatures(folder: Path) -> None:
-    module = package(folder, family.OLD_INFERENCE)
+    module = package(folder, reference.OLD_INFERENCE)
     async with client_of(document(folder, parrot(module, word="hi"))) as client:
         models = {row["id"] for row in (await client.get("/v1/models")).json()["data"]}
         assert models == {"x/parrot:8b", "x/mini:latest"}
@@ -107,7 +107,7 @@ async def test_inference_of_0_2_with_long_signatures(folder: Path) -> None:
 async def test_what_a_package_of_0_2_refuses_is_said(
     folder: Path, content: str, more: dict[str, Any], status: int, words: str
 ) -> None:
-    module = package(folder, family.OLD_INFERENCE)
+    module = package(folder, reference.OLD_INFERENCE)
     async with client_of(document(folder, parrot(module))) as client:
         answer = await chat(client, content, "x/parrot:8b", **more)
         assert (answer.status_code, words in message(answer)) == (status, True), answer.text
@@ -117,7 +117,7 @@ async def test_what_a_package_of_0_2_refuses_is_said(
 
 @pytest.mark.parametrize("flavour", ["remote", "inline"])
 async def test_inference_of_later_versions_with_one_parameter(folder: Path, flavour: str) -> None:
-    module = package(folder, family.NEW_INFERENCE)
+    module = package(folder, reference.NEW_INFERENCE)
     async with client_of(document(folder, parrot(module, flavour))) as client:
         assert said(await chat(client, "you", temperature=1, top_k=3)) == "hello, you, 1, 3"
         first, last = streamed(await chat(client, "you", stream=True))
@@ -132,7 +132,7 @@ async def test_inference_of_later_versions_with_one_parameter(folder: Path, flav
 
 
 async def test_what_a_caller_brings_is_the_packages_request_provider_data(folder: Path) -> None:
-    module = package(folder, family.NEW_INFERENCE)
+    module = package(folder, reference.NEW_INFERENCE)
     async with client_of(document(folder, parrot(module))) as client:
         client.headers["x-ogx-provider-data"] = json.dumps({"feather": "mine"})
         assert said(await chat(client, "you")).startswith("mine, you")
@@ -141,7 +141,7 @@ async def test_what_a_caller_brings_is_the_packages_request_provider_data(folder
 
 
 async def test_a_package_over_openai_mixin(folder: Path, upstream: FakeUpstream) -> None:
-    module = package(folder, family.MIXIN)
+    module = package(folder, reference.MIXIN)
     config = {"base_url": f"{upstream.url}/v1", "api_key": "k-123456"}
     async with client_of(document(folder, parrot(module, **config))) as client:
         assert [row["id"] for row in (await client.get("/v1/models")).json()["data"]] == ["x/m"]
@@ -155,7 +155,7 @@ async def test_a_package_over_openai_mixin(folder: Path, upstream: FakeUpstream)
 async def test_a_mixin_without_a_key_sends_none_and_says_what_of_its_config_has_no_effect(
     folder: Path, upstream: FakeUpstream
 ) -> None:
-    module, url = package(folder, family.MIXIN), f"{upstream.url}/v1"
+    module, url = package(folder, reference.MIXIN), f"{upstream.url}/v1"
     network = {"timeout": 5, "tls": {"verify": False}}
     async with client_of(document(folder, parrot(module, base_url=url, network=network))) as client:
         assert said(await chat(client, "hi", "x/m")) == "Hello"
@@ -170,7 +170,7 @@ async def test_a_mixin_without_a_key_sends_none_and_says_what_of_its_config_has_
 
 
 async def test_safety_of_0_2_asks_a_model_and_finds_its_shield(folder: Path) -> None:
-    inference, safety = package(folder, family.NEW_INFERENCE), package(folder, family.OLD_SAFETY)
+    inference, safety = package(folder, reference.NEW_INFERENCE), package(folder, reference.OLD_SAFETY)
     config = document(folder, parrot(inference), owl(safety), shields=shields())
 
     async with client_of(config) as client:
@@ -194,7 +194,7 @@ async def test_safety_of_0_2_asks_a_model_and_finds_its_shield(folder: Path) -> 
 
 
 async def test_safety_of_later_versions_with_one_parameter(folder: Path) -> None:
-    module = package(folder, family.NEW_SAFETY)
+    module = package(folder, reference.NEW_SAFETY)
     async with client_of(document(folder, owl(module, "remote"), shields=shields(params={"depth": 2}))) as client:
         for text, flagged in (("bad bird", True), ("good bird", False)):
             answer = (await client.post("/v1/moderations", json={"model": "s", "input": text})).json()
@@ -216,7 +216,7 @@ async def test_safety_of_later_versions_with_one_parameter(folder: Path) -> None
     ],
 )
 def test_a_name_that_is_not_here_is_said_with_what_to_do(folder: Path, code: str, words: str) -> None:
-    module = package(folder, {**family.MIXIN, "config": code})
+    module = package(folder, {**reference.MIXIN, "config": code})
     loaded = interpret(document(folder, parrot(module)), {})
     assert words in " ".join(problem.message for problem in check(loaded))
 
@@ -229,7 +229,7 @@ class Old:
     async def chat_completion(self, model_id, messages, stream=False): pass
 async def get_adapter_impl(config, deps): return Old()
 """
-    module = package(folder, {**family.NEW_INFERENCE, "__init__": code + "class Data(BaseModel): pass\n"})
+    module = package(folder, {**reference.NEW_INFERENCE, "__init__": code + "class Data(BaseModel): pass\n"})
     loaded = interpret(document(folder, parrot(module)), {})
     with pytest.raises(ConfigInvalid) as refusal:
         await resolve(loaded, ["inference"], version="1")
@@ -237,7 +237,7 @@ async def get_adapter_impl(config, deps): return Old()
 
 
 def test_an_api_that_is_not_served_is_told_as_such(folder: Path) -> None:
-    module = package(folder, family.NEW_INFERENCE)
+    module = package(folder, reference.NEW_INFERENCE)
     entry: dict[str, Any] = {"provider_id": "v", "provider_type": "inline::shelf", "module": module, "config": {}}
     loaded = interpret(document(folder, ("vector_io", entry), apis=[]), {})
     assert "Llama Stack's vector_io API, which this build does not serve" in " ".join(

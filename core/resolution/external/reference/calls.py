@@ -16,9 +16,9 @@ from core.frame.types import JsonObject, JsonStream
 from core.platform.json_values import to_object
 from core.providers.http.upstream_errors import read_report
 from core.providers.http.upstream_failures import UpstreamError
-from core.resolution.external.family.helpers import PROVIDER_DATA
-from core.resolution.external.family.records import plain, record_class
 from core.resolution.external.finder import unmet_need
+from core.resolution.external.reference.helpers import PROVIDER_DATA
+from core.resolution.external.reference.records import plain, record_class
 
 MOST_TOLD: Final = 300  # characters of what a package says
 NO_MISTAKE: Final = (ValidationError, json.JSONDecodeError, UnicodeError)

@@ -8,14 +8,14 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.shapes import check_chat, check_completion, check_embeddings
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
-from core.resolution.external.family.calls import Translated, call, open_stream, own_method
-from core.resolution.external.family.records import Record, plain, record
+from core.resolution.external.reference.calls import Translated, call, open_stream, own_method
+from core.resolution.external.reference.records import Record, plain, record
 
 MOST_REGISTERED: Final = 10_000  # models; then they are registered again
 METHODS: Final = ("openai_chat_completion", "openai_completion", "openai_embeddings")
 
 
-class FamilyModels:
+class ReferenceModels:
     """The `model_store` of the reference: of a model that it is asked for, the provider's own name is the same."""
 
     def __init__(self, provider_id: str) -> None:
@@ -42,14 +42,14 @@ class FamilyModels:
         return model
 
 
-class FamilyInference:
+class ReferenceInference:
     """`provider` has the reference's methods, of 0.2 or later; `models` is what it looks models up in."""
 
     def __init__(
         self,
         provider_id: str,
         provider: Any,  # noqa: ANN401 - somebody else's object
-        models: FamilyModels,
+        models: ReferenceModels,
         data: SimpleNamespace | None = None,
     ) -> None:
         self._provider_id = provider_id
@@ -58,9 +58,9 @@ class FamilyInference:
         self._data = data
         self._registered: set[str] = set()
 
-    def with_provider_data(self, data: Mapping[str, Any]) -> "FamilyInference":
+    def with_provider_data(self, data: Mapping[str, Any]) -> "ReferenceInference":
         """This provider for a caller who brings `data`, which its `get_request_provider_data()` then returns."""
-        provider = FamilyInference(self._provider_id, self._provider, self._models, SimpleNamespace(**data))
+        provider = ReferenceInference(self._provider_id, self._provider, self._models, SimpleNamespace(**data))
         provider._registered = self._registered
         return provider
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.safety import RunShieldRequest
 from core.frame.types import JsonObject, JsonStream
-from core.resolution.external.family.records import Record, plain, record
+from core.resolution.external.reference.records import Record, plain, record
 
 STRATEGY: Final = ("temperature", "top_p")
 NATIVE: Final = frozenset({"model_id", "messages", "sampling_params"})

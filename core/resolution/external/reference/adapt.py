@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from core.resolution.external.boundary import Unusable
-from core.resolution.external.family.calls import own_method, parameters
-from core.resolution.external.family.deps import Asked, AskedInference, AskedSafety
-from core.resolution.external.family.inference import METHODS, FamilyInference, FamilyModels
-from core.resolution.external.family.safety import FamilySafety, FamilyShields
+from core.resolution.external.reference.calls import own_method, parameters
+from core.resolution.external.reference.deps import Asked, AskedInference, AskedSafety
+from core.resolution.external.reference.inference import METHODS, ReferenceInference, ReferenceModels
+from core.resolution.external.reference.safety import ReferenceSafety, ReferenceShields
 from core.resolution.provider_types import ProviderSpec
 
 OLD = "this package is for Llama Stack before 0.2.2: it needs the native inference API; use a version of it that has"
@@ -26,13 +26,13 @@ def adapt(provider_id: str, spec: ProviderSpec, provider: Any, config: BaseModel
         Unusable: it is for a version of the reference whose methods cannot be called.
     """
     adapted: Any = provider
-    if spec.api == "inference" and _is_family_inference(provider):
-        models = FamilyModels(provider_id)
+    if spec.api == "inference" and _is_for_inference(provider):
+        models = ReferenceModels(provider_id)
         _tell(provider, "model_store", models)
-        adapted = FamilyInference(provider_id, provider, models)
-    elif spec.api == "safety" and _is_family_safety(provider):
-        _tell(provider, "shield_store", FamilyShields())
-        adapted = FamilySafety(provider_id, provider)
+        adapted = ReferenceInference(provider_id, provider, models)
+    elif spec.api == "safety" and _is_for_safety(provider):
+        _tell(provider, "shield_store", ReferenceShields())
+        adapted = ReferenceSafety(provider_id, provider)
     if adapted is not provider:
         _tell(provider, "__provider_id__", provider_id)
         _tell(provider, "__provider_spec__", spec)
@@ -50,7 +50,7 @@ def _wrap(surface: Any, wrapper: type[Asked]) -> Any:  # noqa: ANN401 - keeps th
     return type(f"{wrapper.__name__}Too", bases, {})(surface)
 
 
-def _is_family_inference(provider: object) -> bool:
+def _is_for_inference(provider: object) -> bool:
     if hasattr(provider, "stream_chat_completion"):
         return False
     if any(own_method(provider, name) for name in METHODS):
@@ -61,7 +61,7 @@ def _is_family_inference(provider: object) -> bool:
     return False
 
 
-def _is_family_safety(provider: object) -> bool:
+def _is_for_safety(provider: object) -> bool:
     method = own_method(provider, "run_shield")
     if method is None or hasattr(provider, "check_shield"):
         return False
