@@ -122,11 +122,13 @@ async def open_stream(provider_id: str, data: SimpleNamespace | None, stream: An
             except StopAsyncIteration:
                 return None
 
+    is_open = False
     try:
         first = await read()
-    except BaseException:
-        await _close(stream)
-        raise
+        is_open = True
+    finally:
+        if not is_open:
+            await _close(stream)
 
     async def follow() -> JsonStream:
         chunk = first

@@ -8,6 +8,7 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.apis.shapes import check_chat, check_completion, check_embeddings
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
+from core.resolution.external.boundary import Foreign, Unusable
 from core.resolution.external.reference.calls import Translated, call, open_stream, own_method
 from core.resolution.external.reference.records import Record, plain, record
 
@@ -30,14 +31,14 @@ class ReferenceModels:
         return True
 
     def model(self, name: str, kind: ModelType = "llm") -> Record:
-        served = self.listed.get(name)
+        offer = self.listed.get(name)
         model: Record = record(
             "Model",
             identifier=name,
             provider_resource_id=name,
             provider_id=self._provider_id,
-            model_type=served["model_type"] if served else kind,
-            metadata=served["metadata"] if served else {},
+            model_type=offer["model_type"] if offer else kind,
+            metadata=offer["metadata"] if offer else {},
         )
         return model
 
@@ -87,7 +88,7 @@ class ReferenceInference:
             return []
         with Translated(self._provider_id):
             models: list[Any] = await method() or []
-        self._models.listed = {model["id"]: model for model in map(_served, models)}
+        self._models.listed = {model["id"]: model for model in map(_to_offer, models)}
         return list(self._models.listed.values())
 
     async def health(self) -> Health:
@@ -95,9 +96,10 @@ class ReferenceInference:
         if method is None:
             return Health(status="Not Implemented", message="Its package does not say how it is.")
         try:
-            return cast("Health", plain(dict(await method())))
-        except Exception as failure:  # noqa: BLE001 - a provider that is down must not fail the listing of all
-            return Health(status="Error", message=type(failure).__name__)
+            with Foreign(f"health() of provider `{self._provider_id}`"):
+                return cast("Health", plain(dict(await method())))
+        except Unusable as failure:
+            return Health(status="Error", message=str(failure))
 
     async def close(self) -> None:
         end = own_method(self._provider, "shutdown") or own_method(self._provider, "close")
@@ -138,7 +140,7 @@ class ReferenceInference:
         return cast("JsonObject", fields)
 
 
-def _served(model: Any) -> ServedModel:  # noqa: ANN401 - the reference's Model, or a dictionary
+def _to_offer(model: Any) -> ServedModel:  # noqa: ANN401 - the reference's Model, or a dictionary
     fields: JsonObject = plain(model)
     return ServedModel(
         id=fields.get("provider_resource_id") or fields["identifier"],

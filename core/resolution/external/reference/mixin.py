@@ -68,13 +68,13 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
             await remote.close()
 
     async def openai_chat_completion(self, params: Any) -> Any:  # noqa: ANN401 - a record, or a stream of them
-        return await self._asked(params.model).openai_chat_completion(params)
+        return await self._surface(params.model).openai_chat_completion(params)
 
     async def openai_completion(self, params: Any) -> Any:  # noqa: ANN401 - a record, or a stream of them
-        return await self._asked(params.model).openai_completion(params)
+        return await self._surface(params.model).openai_completion(params)
 
     async def openai_embeddings(self, params: Any) -> Record:  # noqa: ANN401 - a record
-        return await self._asked(params.model).openai_embeddings(params)
+        return await self._surface(params.model).openai_embeddings(params)
 
     async def list_provider_model_ids(self) -> Iterable[str]:
         return [model["id"] for model in await self._remote().list_models()]
@@ -101,7 +101,7 @@ class OpenAIMixin(NeedsRequestProviderData, ABC, BaseModel):
     async def health(self) -> Health:
         return await self._remote().health()
 
-    def _asked(self, model: str) -> AskedInference:
+    def _surface(self, model: str) -> AskedInference:
         only = getattr(self.config, "allowed_models", None)
         if only is not None and model not in only:
             raise InvalidRequest("The provider is not configured to serve this model.", param="model")

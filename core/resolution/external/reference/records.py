@@ -53,8 +53,8 @@ class RegisteredRecord(Record):
 def record_class(name: str) -> type[Record]:
     fields: dict[str, Any] = {}
     for word in RECORDS[name].split():
-        left, has_default, default = word.partition("=")
-        field, _, other = left.partition(":")
+        head, has_default, default = word.partition("=")
+        field, _, other = head.partition(":")
         kind = Annotated[Any, BeforeValidator(partial(_convert, other))] if other else Any
         fields[field] = (kind, _default(default) if has_default else None)
     base = RegisteredRecord if name in RESOURCES else Record
@@ -91,8 +91,8 @@ def _convert(name: str, value: Any) -> Any:  # noqa: ANN401 - a field's value
         return [_convert(name, item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
         fields = cast("dict[str, object]", value)
-        chosen = _choose(name, fields)
-        return fields if chosen is None else record(chosen, **fields)
+        row = _choose(name, fields)
+        return fields if row is None else record(row, **fields)
     if isinstance(value, str) and name not in RECORDS and name not in UNIONS:
         from core.resolution.external.reference import names
 

@@ -86,10 +86,10 @@ class ModelRegistryHelper:
     async def register_model(self, model: Any) -> Any:  # noqa: ANN401 - a Model
         """Raises UnsupportedModelError."""
         name = model.provider_resource_id
-        known = self.get_provider_model_id(name)
-        if known is None and not await self.check_model_availability(name):
+        provider_model = self.get_provider_model_id(name)
+        if provider_model is None and not await self.check_model_availability(name):
             raise UnsupportedModelError(name, [*self.alias_to_provider_id_map, "..."])
-        self.alias_to_provider_id_map[model.identifier] = known or name
+        self.alias_to_provider_id_map[model.identifier] = provider_model or name
         return model
 
     async def unregister_model(self, model_id: str) -> None:

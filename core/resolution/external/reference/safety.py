@@ -47,7 +47,7 @@ class ReferenceSafety:
         method = own_method(self._provider, "run_shield")
         if method is None:
             raise UpstreamFailed(f"Provider `{self._provider_id}` has no run_shield.")
-        fields: JsonObject = {"shield_id": shield.identifier, "messages": [_texts_joined(one) for one in messages]}
+        fields: JsonObject = {"shield_id": shield.identifier, "messages": [_join_texts(one) for one in messages]}
         takes_params = {"params", "shield_id"} - parameters(method).keys() != {"params"}
         token = JUDGING.set(record)
         try:
@@ -123,7 +123,7 @@ def _shield(shield: Resource) -> Record:
     return row
 
 
-def _texts_joined(message: dict[str, Any]) -> dict[str, Any]:
+def _join_texts(message: dict[str, Any]) -> dict[str, Any]:
     """Content that is nothing but text is one: many packages read a string alone."""
     content = message.get("content")
     parts = [to_object(part) for part in cast("list[object]", content)] if isinstance(content, list) else []
