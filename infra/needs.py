@@ -50,6 +50,8 @@ type Document = Mapping[str, Any]
 
 EXTERNAL: Final = ("core.resolution.external",)
 
+MIXIN: Final = "core.resolution.external.reference.mixin"  # which brings an HTTP client with it
+
 LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 
 UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
@@ -118,12 +120,13 @@ class _EveryVariable(dict[str, str]):
 def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     """What `function`, a module of functions/, can load under `run_config`, whatever the environment is then.
 
-    `also` are names that external providers import; those of core are followed.
+    `also` are names that external providers import; those of core are followed, and of Llama Stack's what brings more with it.
     """
     loaded = interpret(json.loads(run_config), _EveryVariable())
     document = loaded.document
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
     skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
+    skipped += () if any(name.endswith(".OpenAIMixin") for name in also) else (MIXIN,)
     specs, problems = _available(document)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
     roots = {

@@ -14,6 +14,7 @@ from infra.build import BuildRequest
 from infra.package import package
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
+from tests.parts import reference
 
 ASK = """
 import asyncio, json, sys
@@ -71,3 +72,33 @@ def test_it_answers_from_the_package_alone_and_is_built_the_same_twice(
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "You said: Hello."
+
+
+def test_a_package_for_llama_stack_finds_its_names_in_the_package_of_its_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = needs(emulator.architecture)
+    needs(emulator.uv)
+    (tmp_path / "source").mkdir()
+    reference.install(tmp_path / "source", "reference_built", reference.NEW_INFERENCE)
+    monkeypatch.syspath_prepend(str(tmp_path / "source"))
+    invalidate_caches()
+    entry: dict[str, object] = {
+        "provider_id": "echo-it",
+        "provider_type": "inline::parrot",
+        "module": "reference_built",
+        "config": {},
+    }
+    document = {"version": 2, "image_name": "t", "apis": ["inference"], "providers": {"inference": [entry]}}
+    document |= {"metadata_store": {"type": "sqlite", "db_path": str(tmp_path / "registry.db")}}
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    made = package(BuildRequest("inference", tmp_path / "out" / "inference", tmp_path / "run.json", architecture))
+    assert "aiohttp" not in made.dependencies
+    environment = {"PATH": os.environ["PATH"], "LLAMBDA_CONFIG": "run.json", "HOME": str(tmp_path)}
+    ask = ASK.replace("echo-it/echo", "echo-it/p")
+    command = [sys.executable, "-I", "-S", "-c", ask, str(made.folder)]
+    done = subprocess.run(
+        command, cwd=made.folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["choices"][0]["message"]["content"] == "hello, Hello., None, None"

@@ -12,6 +12,8 @@ from typing import Final, Self
 
 from core.config.redact import MASK, redact_text
 from core.platform.environment import PROVIDER_SECONDS, provider_seconds
+from core.resolution.external.finder import install as install_finder
+from core.resolution.external.finder import unmet_need
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Foreign:
     ) -> None:
         if error is None or isinstance(error, (*INTERRUPTS, Unusable)):
             return
+        if (need := unmet_need(error)) is not None:
+            raise Unusable(need) from None
         message = self._clean(" ".join(str(error).split()))
         summary = f"{type(error).__name__}: {message}" if message else type(error).__name__
         log.debug("%s raised %s", self._what, summary)
@@ -94,11 +98,14 @@ def import_package(name: str, install: str) -> ModuleType:
     Raises:
         Unusable: it is not installed, or its import raised or took too long.
     """
+    install_finder()
 
     def load() -> ModuleType:
         try:
             return import_module(name)
         except ModuleNotFoundError as missing:
+            if unmet_need(missing) is not None:
+                raise
             raise Unusable(_missing(name, missing.name or "", install)) from None
 
     return run(f"the import of `{name}`", load)

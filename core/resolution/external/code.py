@@ -12,6 +12,7 @@ from core.config.redact import names_secret
 from core.errors import ProviderUnavailable
 from core.platform.secrets import is_reference, parse, reveal
 from core.resolution.external.boundary import Foreign, Unusable, import_package
+from core.resolution.external.finder import DISTRIBUTIONS
 from core.resolution.external.spec_files import REQUIREMENT
 from core.resolution.provider_types import ProviderSpec
 
@@ -47,7 +48,7 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
 def missing_packages(spec: ProviderSpec) -> list[str]:
     """Those of its `pip_packages` that are not there; what has a URL in it is not looked for."""
     requirements = [requirement for requirement in spec.pip_packages if "://" not in requirement]
-    return [requirement for requirement in requirements if not _has_distribution(requirement_name(requirement))]
+    return [requirement for requirement in requirements if not _is_there(requirement_name(requirement))]
 
 
 def requirement_name(requirement: str) -> str:
@@ -103,7 +104,9 @@ def _secrets(values: Value, *, secret: bool) -> Iterator[str]:
             return
 
 
-def _has_distribution(name: str) -> bool:
+def _is_there(name: str) -> bool:
+    if name.lower().replace("_", "-") in DISTRIBUTIONS:  # whose names the finder has
+        return True
     try:
         metadata.distribution(name)
     except metadata.PackageNotFoundError:

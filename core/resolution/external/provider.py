@@ -1,8 +1,8 @@
 """An external provider: made by its factory, held to its Protocol, and let go of when the stack closes."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from inspect import isawaitable, isclass
+from collections.abc import Callable, Iterator, Mapping
+from inspect import isawaitable, isclass, signature
 from typing import Any, override
 
 from pydantic import AliasChoices, BaseModel, ValidationError
@@ -13,6 +13,7 @@ from core.platform.environment import provider_seconds
 from core.resolution.external.boundary import OR_WAIT, Foreign, Unusable
 from core.resolution.external.code import ProviderCode, secrets_of
 from core.resolution.external.compliance import check_compliance
+from core.resolution.external.finder import is_asked_for
 from core.resolution.provider_types import ProviderSpec
 from core.routing.isolation import awaited
 
@@ -102,10 +103,15 @@ async def make(
         NotCompliant: what it made does not keep `protocol`.
     """
     name = f"{spec.factory} of `{spec.module}`"
+    from core.resolution.external.reference import adapt  # late: none of it is for what imports this module alone
+
+    if is_asked_for():
+        deps = adapt.wrap_deps(deps)
     provider = await _call_factory(name, code, config, Deps(deps))
     if provider is None or isclass(provider):
         result = f"the class {provider.__name__}" if isclass(provider) else "nothing"
         raise Unusable(f"{name} returned {result}; return an instance of the provider")
+    provider = adapt.adapt(provider_id, spec, provider, config)
     takes_data = hasattr(provider, "with_provider_data")
     if code.validator is not None and not takes_data:
         raise Unusable(
@@ -117,9 +123,16 @@ async def make(
     return (ForCallersKeys if takes_data else ExternalProvider)(provider_id, provider, code.validator)
 
 
+def _policy(factory: Callable[..., Any]) -> list[list[object]]:
+    """Llama Stack's third argument, its access policy, for a factory that cannot do without: no rules, which are the stack's."""
+    needed = [one for one in signature(factory).parameters.values() if one.default is one.empty]
+    positional = [one for one in needed if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
+    return [[]] if len(positional) > len(("config", "deps")) else []
+
+
 async def _call_factory(name: str, code: ProviderCode, config: BaseModel, deps: Deps) -> Any:  # noqa: ANN401 - somebody else's object
     with Foreign(name, secrets_of(config)):
-        coming = code.factory(config, deps)
+        coming = code.factory(config, deps, *_policy(code.factory))
         if not isawaitable(coming):
             raise Unusable(f"{name} is no coroutine function; write `async def`")
         seconds = provider_seconds()

@@ -151,6 +151,18 @@ def test_what_an_external_provider_imports_of_core_is_needed() -> None:
     assert "numpy" not in needs("inference", run_config, {"numpy"}).libraries
 
 
+def test_the_names_of_llama_stack_are_packed_with_external_providers_and_a_client_with_those_that_import_one() -> None:
+    acme = {"provider_id": "a", "provider_type": "remote::acme", "module": "acme"}
+    run_config = json.dumps({"version": 2, "image_name": "t", "providers": {"inference": [acme]}})
+    project = "core.resolution.external.reference"
+    own = needs("safety", run_config, {"yaml"}).modules
+    assert {f"{project}.{name}" for name in ("adapt", "names", "rows", "helpers", "specs", "registry")} <= own
+    assert not {name for name in own if name.endswith((".mixin", "openai.compatible"))}
+    mixed = needs("safety", run_config, {"llama_stack.providers.utils.inference.openai_mixin.OpenAIMixin"}).modules
+    assert {f"{project}.mixin", "core.providers.openai.compatible"} <= mixed
+    assert not {name for name in found().modules if name.startswith("core.resolution.external")}
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", distributions.names())
 def test_every_distribution_can_be_built_and_yaml_is_for_laptops(name: str, function: str) -> None:
