@@ -1,11 +1,14 @@
 """`llambda config validate` and `llambda config show`."""
 
+from itertools import count
+from pathlib import Path
 from typing import Final
 
 import click
 
 from core.cli.options import Pairs, config_argument, env_option, json_option, load_valid_config, print_json
 from core.config.problems import ConfigInvalid
+from core.platform.commands import path_word, program
 
 EXAMPLES: Final = """\
 \b
@@ -36,7 +39,7 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     except ConfigInvalid as invalid:
         if not as_json:
             if any(problem.path.startswith(APIS) for problem in invalid.problems):
-                click.echo(f"To keep what is served here: llambda init --from {config} --out new.yaml", err=True)
+                click.echo(f"To keep what is served here:\n  {_take_over_command(config)}", err=True)
             raise
         problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
         print_json({"config": invalid.source, "valid": False, "problems": problems})
@@ -53,6 +56,12 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     print(f"{path}: valid ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
+
+
+def _take_over_command(config: str) -> str:
+    """To a file that is not there yet."""
+    out = next(name for number in count() if not Path(name := f"new{number or ''}.yaml").exists())
+    return f"{program()} init --from {path_word(config)} --out {out}"
 
 
 def _count(number: int, noun: str) -> str:

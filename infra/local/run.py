@@ -3,6 +3,7 @@
 import argparse
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from shlex import quote
 import signal
 import subprocess
 import sys
@@ -29,9 +30,8 @@ GUARDED_TEXT: Final = """
 Base URL:  {url}
 
 Nobody may call it without a key. Make one, in another terminal:
-  source .venv/bin/activate
-  KEY=$(llambda keys create --config guarded \\
-    --env SQLITE_STORE_DIR={state} --name demo --roles admin)
+  KEY=$({llambda} keys create --config guarded \\
+    --env SQLITE_STORE_DIR={folder} --name demo --roles admin)
 Try it:
   curl {url}/chat/completions -H "authorization: Bearer $KEY" \\
     -H 'content-type: application/json' -d '{
@@ -58,7 +58,7 @@ def main() -> int:
         from core.config.problems import ConfigInvalid
 
         if not _is_free(port):
-            print(f"Port {port} is in use. Choose another: make run PORT={port + 1}", file=sys.stderr)
+            print(f"Port {port} is in use. Choose another: {_other_run(port, arguments.config)}", file=sys.stderr)
             return 1
         try:
             return _run(arguments.config, port, arguments.state.resolve(), stopping)
@@ -82,8 +82,15 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _other_run(port: int, config: str) -> str:
+    """The same on the next free port."""
+    other = next(number for number in (*range(port + 1, 65536), *range(port - 1, 1024, -1)) if _is_free(number))
+    return f"make run PORT={other}{'' if config == 'starter' else f' CONFIG={quote(config)}'}"
+
+
 def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
     from core.cli import serve
+    from core.platform.commands import path_word, program
     from infra.local import model_server
 
     (state / "logs").mkdir(parents=True, exist_ok=True)
@@ -99,7 +106,8 @@ def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
         "SQLITE_STORE_DIR": str(state),
     }
     text = (GUARDED_TEXT if config == "guarded" else OPEN_TEXT).replace("{model}", model_server.CHAT_MODEL)
-    text = text.replace("{state}", str(_relative_path(state)))
+    text = text.replace("{state}", str(_relative_path(state))).replace("{llambda}", program())
+    text = text.replace("{folder}", path_word(state))
     serve.run(
         config, tuple(variables.items()), port=port, ready=lambda url: print(text.replace("{url}", url), flush=True)
     )

@@ -11,6 +11,8 @@ import click
 from core.cli.keys import options as key_options
 from core.cli.options import config_option, env_option, json_option, print_json
 from core.cli.terminal import fixed_table
+from core.config.problems import ConfigInvalid
+from core.platform.commands import program
 
 if TYPE_CHECKING:
     from core.cli.keys.target import KeyStore, StoreOptions
@@ -26,9 +28,10 @@ Examples:
   llambda keys revoke abcdefgh2345
 """
 USE: Final = """\
-It is not shown again. Clients take it as their api_key; with curl:
-  curl http://HOST/v1/models -H "Authorization: Bearer $KEY"
+It is not shown again. Clients take it as their api_key; with curl, the key in the variable KEY:
+  curl {url}/v1/models -H "Authorization: Bearer $KEY"
 """
+ELSEWHERE: Final = "It is not shown again. Clients take it as their api_key, or send `Authorization: Bearer KEY`.\n"
 CLOSED: Final = """\
 It is of no use until {source} has this auth provider:
   server:
@@ -81,17 +84,30 @@ def command() -> None:
     type=key_options.expiry,
     help="After 30d or 12h, or on 2027-01-31 at 0:00 UTC (default: never).",
 )
+@click.option("--force", is_flag=True, help="Also with roles that no rule of the run config names.")
 @_store_options
 def create(
-    name: str, roles: list[str] | None, expires: int | None, *, as_json: bool, **options: "Unpack[StoreOptions]"
+    name: str,
+    roles: list[str] | None,
+    expires: int | None,
+    *,
+    force: bool,
+    as_json: bool,
+    **options: "Unpack[StoreOptions]",
 ) -> None:
     """Create an API key.
 
     It is printed once, alone on the standard output. Only a salted hash of it is stored, in the run config's registry.
+    A stack that runs on the run config's port is asked whether it uses that store.
     """
 
     async def work(store: "RegistryStore", target: "KeyStore") -> None:
         from core.auth.key_format import issue
+        from core.cli.keys.roles import role_problems
+
+        unknown = [] if force or target.document is None else role_problems(target.document, target.source, roles or [])
+        if unknown:
+            raise ConfigInvalid("llambda keys create", unknown)
 
         now = int(datetime.now(UTC).timestamp())
         token, resource = issue(name, roles or [], expires=expires, now=now)
@@ -103,10 +119,24 @@ def create(
         with_roles = f", roles {', '.join(roles)}" if roles else ""
         ends = f"expires {_moment(expires)}" if expires is not None else "does not expire"
         print(f"Key {resource.identifier} ({name}{with_roles}) {ends}.", file=sys.stderr)
-        closed = "" if target.opens else CLOSED.format(source=target.source)
-        print(f"{USE}{closed}", end="", file=sys.stderr)
+        print(f"Its hash is in {target.place}.", file=sys.stderr)
+        await _say_use(store, target)
 
     _run_with_store(options, work)
+
+
+async def _say_use(store: "RegistryStore", target: "KeyStore") -> None:
+    """How the key is used, and what is in the way."""
+    from core.cli.keys.running import address_of, warning_of
+
+    closed = "" if target.opens else CLOSED.format(source=target.source)
+    if target.document is None:
+        print(f"{ELSEWHERE}{closed}", end="", file=sys.stderr)
+        return
+    url, call = address_of(target.document)
+    print(f"{USE.format(url=url)}{closed}", end="", file=sys.stderr)
+    if target.opens and (warning := await warning_of(store, call)):
+        print(f"warning: a stack runs at {url}, and {warning}", file=sys.stderr)
 
 
 @command.command("list", epilog=EXAMPLES)
@@ -141,7 +171,10 @@ def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> Non
         from core.auth.key_format import KIND, USE
 
         if not await store.delete(KIND, id_):
-            raise click.ClickException(f"There is no key {id_}. `llambda keys list` lists those that exist.")
+            list_them = f"{program()} keys list {target.options}"
+            raise click.ClickException(
+                f"There is no key {id_} in {target.place}. `{list_them}` lists those that exist."
+            )
         await store.delete(USE, id_)
         seconds = target.settings.registry.cache_seconds
         if as_json:

@@ -8,7 +8,8 @@ import click
 
 from core.cli.logs import start_logging
 from core.cli.options import Pairs, config_option, env_option, json_option, load_config, print_json
-from core.cli.providers.new import APIS, NewPackage, fault_of, files, write
+from core.cli.providers.new import APIS, NewPackage, fault_of, files, next_commands, write
+from core.platform.commands import path_word, program
 
 if TYPE_CHECKING:
     from core.frame.types import JsonObject
@@ -75,7 +76,7 @@ def show(provider_type: str, api: str | None, config: str, env: Pairs, *, as_jso
     if not exact:
         types = {name for _, name in specs}
         message = f"there is no provider type `{provider_type}`{did_you_mean(provider_type, types)}"
-        raise click.UsageError(f"{message} (llambda providers list)")
+        raise click.UsageError(f"{message} (`{program()} providers list --config {path_word(config)}`)")
     try:
         pages = [details(spec) for spec in exact]
     except (Unusable, ImportError) as wrong:
@@ -164,5 +165,4 @@ def new(name: str, api: str, parent: Path, *, inline: bool, as_json: bool) -> No
         print_json({"folder": str(folder), "provider_type": package.provider_type, "files": sorted(texts)})
         return
     print(f"wrote {folder} ({package.provider_type}, {len(texts)} files). Next:\n")
-    print(f"  cd {folder}\n  uv pip install --no-build-isolation -e .\n  python -m pytest")
-    print("  llambda providers check --config run.yaml\n  llambda serve run.yaml")
+    print("\n".join(f"  {line}" for line in next_commands(folder)))
