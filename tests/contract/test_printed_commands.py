@@ -13,12 +13,13 @@ import textwrap
 import pytest
 
 from core.cli.deploy import output as deploy_output
+from core.cli.deploy.template import read
 from core.platform import commands
 from infra import uv
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import FakeUpstream, in_thread
 from tests.unit.cli.test_commands import ALL, contexts
-from tests.unit.cli.test_deploy_output import plan, read
+from tests.unit.cli.test_deploy_output import plan
 
 NASTY = 'it\'s "a" $HOME & `b` ;c'
 OWN = Path(sys.executable).with_name("llambda")

@@ -78,8 +78,11 @@ def command(**options: Unpack[Options]) -> None:
 
 def _deploy(options: Options) -> None:
     from core.cli.deploy import output as shown
+    from core.cli.deploy.bedrock import bedrock_warnings
 
     plan = _make_plan(options)
+    for warning in bedrock_warnings(plan):
+        _say(f"warning: {warning}")
     _say(f"building {plan.path.name} for {plan.values['Architecture']}; this takes a minute or two")
     plan.build()
     _say("uploading the packages, and asking what would change")

@@ -68,8 +68,8 @@ def target_of(options: StoreOptions) -> KeyStore:
     if options["table"] is not None:
         environment.set_variables(dict(options["env"]))
         store = DynamoStore(table=options["table"], region=options["region"] or None)
-        words = ["--table", options["table"], *(["--region", options["region"]] if options["region"] else [])]
-        return KeyStore(KeySettings(metadata_store=store), join(words))
+        region = ["--region", options["region"]] if options["region"] else []
+        return KeyStore(KeySettings(metadata_store=store), join(["--table", options["table"], *region]))
     if options["region"] is not None:
         raise ConfigInvalid("--region", [Problem("", "is for --table; a run config names its own region")])
     path, loaded = load_config(options["config"], options["env"])
