@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
 from core.config.answer_limits import AnswerLimits, Limits
+from core.config.patterns import of_form
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.frame.types import JsonObject
@@ -28,7 +29,8 @@ MOST_PAGES: Final = 200
 MOST_ROWS: Final = 10_000
 ATTEMPTS: Final = 3  # of one call, by the SDK
 ROLE_SESSION_NAME: Final = "llambda"
-type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
+NO_ROLE: Final = "must be the ARN of a role, as arn:aws:iam::123456789012:role/NAME"
+type Region = Annotated[str, of_form(r"^[^./:?#@%\\\[\]\x00-\x1f]*$", "must be a region's name, as us-east-1")]
 """It becomes a part of a host's name, and must stay one part of it; the SDK says what else is no region."""
 
 
@@ -46,7 +48,7 @@ class AwsConfig(BaseModel):
     aws_session_token: SecretStr | None = None
     region_name: Annotated[Region | None, USER] = None
     profile_name: str | None = None
-    role_arn: Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None = None
+    role_arn: Annotated[str, of_form(r"^arn:[\w-]+:iam::\d{12}:role/\S+$", NO_ROLE)] | None = None
     endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
