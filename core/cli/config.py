@@ -2,11 +2,13 @@
 
 from itertools import count
 from pathlib import Path
+import sys
 from typing import Final
 
 import click
 
 from core.cli.options import Pairs, config_argument, env_option, json_option, load_valid_config, print_json
+from core.cli.terminal import paint, say
 from core.config.problems import ConfigInvalid
 from core.platform.commands import path_word, program
 
@@ -39,7 +41,7 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     except ConfigInvalid as invalid:
         if not as_json:
             if any(problem.path.startswith(APIS) for problem in invalid.problems):
-                click.echo(f"To keep what is served here:\n  {_take_over_command(config)}", err=True)
+                say(f"To keep what is served here:\n  {_take_over_command(config)}")
             raise
         problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
         print_json({"config": invalid.source, "valid": False, "problems": problems})
@@ -54,8 +56,9 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
         print_json(answer | ({"warnings": warnings} if warnings else {}))
         return
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    print(f"{path}: valid ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
+        say(f"warning: {warning}")
+    valid = paint("valid", "good", sys.stdout)
+    print(f"{path}: {valid} ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
 
 
 def _take_over_command(config: str) -> str:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+import sys
 from typing import Final
 
 import click
 
 from core.cli.options import json_option, print_json
 from core.cli.output_file import force_option, out_option, write
-from core.cli.terminal import fitted_table
+from core.cli.terminal import fitted_table, paint
+from core.cli.terminal import show as show_text
 from core.config.distributions import Distribution, Variable, names, read_distribution
 from core.config.redact import names_secret, redact_text
 from core.platform import environment
@@ -50,9 +52,10 @@ def list_(*, as_json: bool) -> None:
         print_json(rows)
         return
     for distribution in distributions:
-        click.echo(f"{distribution.name}\n  {distribution.description}")
+        print(paint(distribution.name, "title", sys.stdout))
+        show_text(f"  {distribution.description}")
         if distribution.required():
-            click.echo(f"  needs {', '.join(distribution.required())}")
+            show_text(f"  needs {', '.join(distribution.required())}")
 
 
 @command.command(epilog=SHOW)
@@ -69,9 +72,9 @@ def show(name: str, *, raw: bool, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "description": distribution.description, "variables": rows, "file": text})
         return
-    click.echo(f"{distribution.description}\n")
+    show_text(f"{distribution.description}\n")
     cells = [(row["name"], _state(row), row["purpose"]) for row in rows]
-    click.echo("\n".join(fitted_table([("variable", "now", "what for"), *cells])))
+    print("\n".join(fitted_table([("variable", "now", "what for"), *cells])))
     click.echo(f"\n{text}", nl=False)
 
 
@@ -84,7 +87,7 @@ def init(name: str, *, out: Path, force: bool) -> None:
     distribution, text = read_distribution(name)
     write(out, text, force=force)
     example = ", with values of your own" if distribution.required() else ""
-    click.echo(f"{out} is a copy of {name}. Edit it, then run{example}:")
+    show_text(f"{out} is a copy of {name}. Edit it, then run{example}:")
     for line in next_commands(out, distribution):
         click.echo(f"  {line}")
 

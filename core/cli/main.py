@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from io import StringIO
 import os
 import sys
 from typing import Final, override
@@ -104,8 +105,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code: object = command.main(arguments, "llambda", standalone_mode=False)
     except click.ClickException as failure:
-        failure.show()
-        return failure.exit_code
+        text = StringIO()
+        failure.show(text)
+        return _complain(text.getvalue().rstrip("\n"), failure.exit_code)
     except click.Abort:
         return INTERRUPTED
     except OSError as failure:
@@ -122,7 +124,9 @@ def _reason(failure: OSError) -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    from core.cli.terminal import say
+
+    say(text)
     return code
 
 

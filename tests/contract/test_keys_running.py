@@ -13,6 +13,11 @@ from tests.parts.stack import serving
 type Output = pytest.CaptureFixture[str]
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def config(folder: Path, port: int, store: str = "registry.db", *, auth: bool = True) -> Path:
     document = {
         "version": 2,
@@ -27,9 +32,9 @@ def config(folder: Path, port: int, store: str = "registry.db", *, auth: bool = 
     return path
 
 
-def create(path: Path, capsys: Output, *options: str) -> str:
-    """What it says beside the key."""
-    assert main(["keys", "create", "--config", str(path), "--name", "demo", *options]) == 0
+def create(path: Path, capsys: Output) -> str:
+    """What it says beside the key, each message on a line."""
+    assert main(["keys", "create", "--config", str(path), "--name", "demo"]) == 0
     said = capsys.readouterr()
     plant(said.out.removesuffix("\n"))
     assert said.out.count("\n") == 1

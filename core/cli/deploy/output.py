@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from core.cli.deploy.checks import Plan
 from core.cli.deploy.stack import Event, ResourceChange
+from core.cli.terminal import narrowed
 from core.config.redact import MASK, redact_text
 from core.platform.commands import program, python
 
@@ -14,7 +15,6 @@ TITLES: Final = ("ACTION", "RESOURCE", "TYPE", "REPLACED")
 REPLACED: Final = {"True": "yes", "Conditional": "perhaps"}
 ACTIONS: Final = ("Remove", "Modify", "Add")
 PERMISSION: Final = "AWS::Lambda::Permission"  # to call a function; of an older deployment, one for each route
-NARROWEST: Final = 8
 FIRST: Final = 'import json, sys; print(json.load(sys.stdin)["data"][0]["id"])'  # where there is no jq
 BODY: Final = '{"model": "\'"$MODEL"\'", "messages": [{"role": "user", "content": "Say hello."}]}'
 
@@ -117,9 +117,7 @@ def calls(plan: Plan, outputs: Mapping[str, str]) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    widths = narrowed([max(map(len, column)) for column in zip(*rows, strict=True)], width)
     lines = ("  ".join(map(_cell, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ import click
 from core.cli.init.document import Answers, document, required_variables
 from core.cli.init.questions import HELP, QUESTIONS, AnswerTexts, Question
 from core.cli.output_file import force_option, out_option, write
+from core.cli.terminal import show
 from core.config.problems import ConfigInvalid
 from core.platform.commands import path_word, program
 
@@ -52,7 +53,7 @@ def command(*, source: Path | None, out: Path, yes: bool, force: bool, **flags: 
     text = document(answers)
     _check(text, out)
     write(out, text, force=force)
-    click.echo(f"Wrote {out}.")
+    show(f"Wrote {out}.")
     _say("Set before serving it:", required_variables(text))
     _say_next(answers, path_word(out))
 
@@ -134,7 +135,7 @@ def _take_over(source: Path, out: Path, flags: AnswerTexts, *, force: bool) -> N
         raise click.UsageError(f"{names}: of no use with --from, which answers every question")
     conversion = take_over(source)
     write(out, conversion.text, force=force)
-    click.echo(f"Wrote {out}: what this build serves of {source}.")
+    show(f"Wrote {out}: what this build serves of {source}.")
     _say("Left out or changed:", conversion.notes)
     _say("Set before serving it:", required_variables(conversion.text))
     _say("Next:", _check_and_serve(path_word(out)))
@@ -164,4 +165,4 @@ def _say_next(answers: Answers, file: str) -> None:
 
 def _say(title: str, lines: list[str]) -> None:
     if lines:
-        click.echo("\n".join([title, *(f"  {line}" for line in lines)]))
+        show("\n".join([title, *(f"  {line}" for line in lines)]))

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-import sys
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import click
 
 from core.cli.keys import options as key_options
 from core.cli.options import config_option, env_option, json_option, print_json
-from core.cli.terminal import fixed_table
+from core.cli.terminal import fixed_table, say, show
 from core.config.problems import ConfigInvalid
 from core.platform.commands import program
 
@@ -118,8 +117,8 @@ def create(
         print(token, flush=True)
         with_roles = f", roles {', '.join(roles)}" if roles else ""
         ends = f"expires {_moment(expires)}" if expires is not None else "does not expire"
-        print(f"Key {resource.identifier} ({name}{with_roles}) {ends}.", file=sys.stderr)
-        print(f"Its hash is in {target.place}.", file=sys.stderr)
+        say(f"Key {resource.identifier} ({name}{with_roles}) {ends}.")
+        say(f"Its hash is in {target.place}.")
         await _say_use(store, target)
 
     _run_with_store(options, work)
@@ -131,12 +130,12 @@ async def _say_use(store: "RegistryStore", target: "KeyStore") -> None:
 
     closed = "" if target.opens else CLOSED.format(source=target.source)
     if target.document is None:
-        print(f"{ELSEWHERE}{closed}", end="", file=sys.stderr)
+        say(f"{ELSEWHERE}{closed}".rstrip("\n"))
         return
     url, call = address_of(target.document)
-    print(f"{USE.format(url=url)}{closed}", end="", file=sys.stderr)
+    say(f"{USE.format(url=url)}{closed}".rstrip("\n"))
     if target.opens and (warning := await warning_of(store, call)):
-        print(f"warning: a stack runs at {url}, and {warning}", file=sys.stderr)
+        say(f"warning: a stack runs at {url}, and {warning}")
 
 
 @command.command("list", epilog=EXAMPLES)
@@ -182,7 +181,7 @@ def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> Non
             return
         unless = ", or as long as its run config says" if target.opens is None else ""
         within = f"{seconds:g} seconds (registry.cache_seconds{unless})"
-        print(f"Revoked {id_}. Every function refuses it within {within}.")
+        show(f"Revoked {id_}. Every function refuses it within {within}.")
 
     _run_with_store(options, work)
 

@@ -24,8 +24,9 @@ type Keys = Callable[..., int]
 
 
 @pytest.fixture(autouse=True)
-def _active(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after `source .venv/bin/activate`, where commands are printed by their names."""
+def _active(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """As after `source .venv/bin/activate`, where commands are printed by their names; a message is a line."""
+    monkeypatch.setenv("COLUMNS", "80" if request.node.get_closest_marker("narrow") else "1000")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
