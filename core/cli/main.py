@@ -9,6 +9,7 @@ from typing import Final, override
 
 import click
 
+from core.cli.entry import INTERRUPTED
 from core.config.problems import ConfigInvalid
 from core.frame.version import VERSION
 
@@ -50,7 +51,6 @@ Exit codes:
   2    a mistake in the arguments or in the run config
   130  interrupted
 """
-INTERRUPTED: Final = 130
 
 
 class Commands(click.Group):
@@ -108,7 +108,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         text = StringIO()
         failure.show(text)
         return _complain(text.getvalue().rstrip("\n"), failure.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except OSError as failure:
         return _complain(_reason(failure), 1)
@@ -144,4 +144,6 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from core.cli.entry import main as enter
+
+    sys.exit(enter())

@@ -23,7 +23,7 @@ def program(name: str = "llambda") -> str:
     on_path = shutil.which(name)
     if on_path and Path(on_path).is_absolute() and _is(Path(on_path), own):
         return name
-    return quote(str(own)) if own.exists() else f"{python()} -m core.cli.main"
+    return quote(str(own)) if own.exists() else f"{python()} -m core.cli.entry"
 
 
 def _is(script: Path, own: Path) -> bool:
