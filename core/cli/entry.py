@@ -1,12 +1,14 @@
 """Where the `llambda` script begins: before anything else is imported, Ctrl-C is made to end it without a traceback."""
 
-import _signal  # which `signal` is made of, and is there already
 import os
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    import signal as _signal
+else:
+    import _signal  # which `signal` is made of, and is there already
 
 INTERRUPTED = 130
 
@@ -34,18 +36,14 @@ def run_quietly(load: "Callable[[], Callable[[], int]]") -> int:
     _signal.signal(_signal.SIGINT, leave)
     work = load()
     sys.unraisablehook = _unraisable
+    code = INTERRUPTED
     try:
         _signal.signal(_signal.SIGINT, interrupt)
         code = work()
-        _signal.signal(_signal.SIGINT, leave)
-        if code == INTERRUPTED:  # threads may be left that would be waited for
-            sys.stdout.flush()
-            leave()
+    finally:
+        if code == INTERRUPTED and _signal.getsignal(_signal.SIGINT) is leave:
+            leave()  # whatever became of the interrupt, as an import's ImportError; threads may be left
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # which alone lasts until Python has ended
-    except BaseException:
-        if _signal.getsignal(_signal.SIGINT) is leave:  # whatever became of the interrupt, as an import's ImportError
-            leave()
-        raise
     return code
 
 

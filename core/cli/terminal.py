@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 import os
 import re
+import shlex
 import sys
 from textwrap import TextWrapper
 import threading
@@ -21,15 +22,12 @@ NARROWEST_CELL: Final = 8
 LEAST_PROSE: Final = 24  # that a last column is wrapped in; with less it has lines of its own
 QUOTED: Final = re.compile(r"`[^`]*`")
 HELD: Final = "\x00"  # in the place of a blank at which no line ends
-COMMAND: Final = re.compile(
-    r"\s{2,}(\S*llambda'?|\S*python\S*|\S*uv|aws|cd|curl|make|sam|VIRTUAL_ENV=\S+|[A-Z]+=\$\(\S+) "
-)
-COUNT: Final = re.compile(r"\S.*: \d+ problems?$")  # after a path, of which there may be much
+PROGRAMS: Final = frozenset({"llambda", "python", "uv", "aws", "cd", "curl", "make", "sam"})
+COUNT: Final = re.compile(r": [0-9]+ problems?$")  # after a path, of which there may be much
 STYLES: Final = {"title": "1", "bad": "1;31", "warning": "33", "good": "32", "place": "36"}
 MARKS: Final = (
     (re.compile(r"^Error:", re.MULTILINE), "bad"),
     (re.compile(r"^(warning|note):", re.MULTILINE), "warning"),
-    (re.compile(rf"^{COUNT.pattern}", re.MULTILINE), "bad"),
     (re.compile(r"^  [\w.\[\]-]+(?=: )", re.MULTILINE), "place"),
 )
 DRAWN_SECONDS: Final = 1.0
@@ -82,6 +80,8 @@ def say(text: str) -> None:
     """To the standard error: a message is a line in a pipe, and as many as it needs on a terminal."""
     text = wrap(text, width_of(sys.stderr, 0), "  ")
     if has_colour(sys.stderr):
+        head, newline, rest = text.partition("\n")
+        text = f"{paint(head, 'bad', sys.stderr) if COUNT.search(head) else head}{newline}{rest}"
         for pattern, style in MARKS:
             text = pattern.sub(lambda mark, style=style: paint(mark[0], style, sys.stderr), text)  # type: ignore[misc]
     print(text, file=sys.stderr, flush=True)
@@ -96,7 +96,7 @@ def wrap(text: str, width: int, indent: str = "") -> str:
 
 
 def _wrap_line(line: str, width: int, indent: str) -> str:
-    if len(line) <= width or COMMAND.match(line) or COUNT.match(line):
+    if len(line) <= width or _is_command(line) or COUNT.search(line):
         return line
     body = line.lstrip(" ")
     start = " " * (len(line) - len(body))
@@ -110,6 +110,15 @@ def _wrap_line(line: str, width: int, indent: str) -> str:
         expand_tabs=False,
     )
     return wrapper.fill(QUOTED.sub(lambda quoted: quoted[0].replace(" ", HELD), body)).replace(HELD, " ")
+
+
+def _is_command(line: str) -> bool:
+    """Whether it is one to be pasted: indented, and begins with a program or an assignment."""
+    try:
+        first = shlex.split(line)[0] if line.startswith("  ") else ""
+    except ValueError:  # a text with an apostrophe
+        return False
+    return first.rpartition("/")[2] in PROGRAMS or re.match(r"[A-Z_]+=", first) is not None
 
 
 def fixed_table(columns: Columns, rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -112,7 +112,8 @@ def create(
         token, resource = issue(name, roles or [], expires=expires, now=now)
         await store.create(resource)
         if as_json:
-            print_json({"key": token, "opens": target.opens, **_to_json(resource)})
+            print_json({"key": token, "opens": target.opens, "store": target.place, **_to_json(resource)})
+            await _warn(store, target)
             return
         print(token, flush=True)
         with_roles = f", roles {', '.join(roles)}" if roles else ""
@@ -126,16 +127,25 @@ def create(
 
 async def _say_use(store: "RegistryStore", target: "KeyStore") -> None:
     """How the key is used, and what is in the way."""
-    from core.cli.keys.running import address_of, warning_of
+    from core.cli.keys.running import address_of
 
     closed = "" if target.opens else CLOSED.format(source=target.source)
     if target.document is None:
         say(f"{ELSEWHERE}{closed}".rstrip("\n"))
         return
-    url, call = address_of(target.document)
+    url, _ = address_of(target.document)
     say(f"{USE.format(url=url)}{closed}".rstrip("\n"))
-    if target.opens and (warning := await warning_of(store, call)):
-        say(f"warning: a stack runs at {url}, and {warning}")
+    await _warn(store, target)
+
+
+async def _warn(store: "RegistryStore", target: "KeyStore") -> None:
+    """Of a stack that runs on the run config's port and does not take the key."""
+    from core.cli.keys.running import address_of, warning_of
+
+    if target.opens and target.document is not None:
+        url, call = address_of(target.document)
+        if warning := await warning_of(store, call):
+            say(f"warning: a stack runs at {url}, and {warning}")
 
 
 @command.command("list", epilog=EXAMPLES)

@@ -246,6 +246,7 @@ def test_keys_are_json_where_it_is_asked_for_and_nothing_else_is_said(keys: Keys
     token = plant(created.pop("key"))
     assert said.err == ""
     assert created.pop("opens") is True
+    assert created.pop("store") == f"the SQLite file {config.parent / 'registry.db'}"
     assert created.pop("created") == stored(config, token).created
     expected = {"id": id_of(token), "usable": True, "name": "démo", "roles": ["admin", "dev"]}
     assert created == expected | {"expires": 4_073_500_800, "last_used": None}
