@@ -1,7 +1,7 @@
 """Every failure a caller can see, with the HTTP status and the OpenAI error code it becomes.
 
 ApiError
-├── InvalidRequest        400   param names the field
+├── InvalidRequest        400   param names the field; 402, 413, 415 or 422 where a provider said that of a request
 ├── ContentRefused        400   a shield found a violation, and the answer has no place for a refusal
 ├── Unauthenticated       401   carries WWW-Authenticate
 ├── PermissionDenied      403
@@ -20,7 +20,8 @@ ApiError
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
 ├── WorkerLost            500   a row of a job over which too many workers died
-├── UpstreamFailed        502   a provider answered badly, or refused our credentials
+├── UpstreamFailed        502   a provider answered badly, or refused our credentials; may carry its Retry-After
+│   └── UpstreamExhausted 502   the operator's account there has no quota or credit left: asking again is in vain
 ├── ProviderUnavailable   503   a provider could not be reached
 │   └── SecretUnavailable 503   the secret that it needs is not to be had; the message names it
 ├── AuthUnavailable       503   the issuer or endpoint that vouches for callers could not be asked
@@ -31,16 +32,19 @@ ApiError
 └── UpstreamTimeout       504   a provider did not answer in time
 
 The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
-raises the right exception class: `type` and `code` come with the class, `param` with the instance.
+raises the right exception class: `type` and `code` come with the class, or with what a provider said; `param` with the
+instance. What is sent has the id of the request too (`core/web/failures.py`).
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final, override
+from typing import Any, Final, Self, override
 
 STATE_RETRY_SECONDS: Final = 5
 STREAM_RETRY_SECONDS: Final = 5
 MOST_MESSAGE: Final = 2000  # bytes of what a caller reads, whoever wrote it
 MOST_PARAM: Final = 256  # bytes
+MOST_CODE: Final = 128  # bytes of a code or a type that a provider gave
+CONTEXT_LENGTH: Final = "context_length_exceeded"  # OpenAI's code for more tokens than a model takes
 PLAIN: Final = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"  # which Python does not call printable
 
 type JsonBody = dict[str, dict[str, Any]]
@@ -63,9 +67,10 @@ def _escape(letter: str) -> str:
 class ApiError(Exception):
     """A failure that is safe to show to the caller; anything else becomes a bare 500."""
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
-    code: ClassVar[str] = "internal_error"
+    fault: str = ""  # what is wrong with an upstream, for the operator: it is in no body
+    status: int = 500
+    type: str = "server_error"
+    code: str = "internal_error"
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Keep what the caller will read, cut to a bound; `param` is the path of the field at fault."""
@@ -74,6 +79,13 @@ class ApiError(Exception):
         self.message = message
         self.param = None if param is None else shorten(param, MOST_PARAM)
         self.headers: dict[str, str] = dict(headers or {})
+
+    def quote(self, *, code: str = "", type: str = "", param: str = "") -> Self:  # noqa: A002 - OpenAI's name
+        """Itself, with a provider's words in the place of the class's; what is empty is as before."""
+        self.code = shorten(code, MOST_CODE) or self.code
+        self.type = shorten(type, MOST_CODE) or self.type
+        self.param = shorten(param, MOST_PARAM) or self.param
+        return self
 
     def body(self) -> JsonBody:
         """The one error body of every route, but that of QuotaExceeded: `{"error": {message, type, param, code}}`."""
@@ -272,10 +284,19 @@ class UpstreamFailed(ApiError):
     status = 502
     code = "upstream_error"
 
-    def __init__(self, message: str, *, unauthorized: bool = False) -> None:
+    def __init__(self, message: str, *, unauthorized: bool = False, headers: Mapping[str, str] | None = None) -> None:
         """`unauthorized`: it answered 401 to our credentials, which may have been replaced since they were read."""
-        super().__init__(message)
+        super().__init__(message, headers=headers)
         self.unauthorized = unauthorized
+
+
+class UpstreamExhausted(UpstreamFailed):
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        """Its header keeps the clients that OpenAI and Llama Stack publish from asking again."""
+        super().__init__(message, headers={"x-should-retry": "false"})
 
 
 class ProviderUnavailable(ApiError):

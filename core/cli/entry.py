@@ -42,7 +42,7 @@ def run_quietly(load: "Callable[[], Callable[[], int]]") -> int:
         code = work()
     finally:
         if code == INTERRUPTED and _signal.getsignal(_signal.SIGINT) is leave:
-            leave()  # whatever became of the interrupt, as an import's ImportError; threads may be left
+            os._exit(INTERRUPTED)  # whatever became of the interrupt, as an import's ImportError; threads may be left
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # which alone lasts until Python has ended
     return code
 

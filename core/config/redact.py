@@ -19,6 +19,21 @@ PARAMETER: Final = re.compile(
 VALUE: Final = re.compile(r"[^&#\s]++")
 
 
+KEYS: Final = (
+    r"\b(?:sk-|rk-|gsk_|hf_|nvapi-|xai-|pplx-|fw_|csk-|r8_|tgp_v1_|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|dapi|llambda_|ABSK|AKIA"
+    r"|ASIA|AIza|ya29\.|eyJ)[\w.*-]{8,}"  # how the keys and tokens of vendors begin
+    r"|\b(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}"
+    r"|(?i:(?<=bearer )|(?<=basic )|(?<=key: )|(?<=key=)|(?<=token: )|(?<=token=)|(?<=signature=)|(?<=credential=))"
+    r"(?=[^\s,;'\"]{0,256}[0-9])[^\s,;'\"]{8,}"
+)
+"""What looks like a key, whosoever it is."""
+
+
+def redact_keys(text: str) -> str:
+    """The text, which is short, with what looks like a key masked."""
+    return re.sub(KEYS, MASK, text)
+
+
 def names_secret(key: str) -> bool:
     """Whether a key's name says that its value is secret, in snake, kebab or camel case."""
     return SECRET.search(key.lower().replace("-", "_")) is not None

@@ -28,6 +28,7 @@ ERROR: Final[JsonObject] = {
                 "type": {"type": "string"},
                 "param": {"type": ["string", "null"]},
                 "code": {"type": ["string", "null"]},
+                "request_id": {"type": "string"},
             },
         }
     },

@@ -28,6 +28,8 @@ class Trace(NamedTuple):
 
 UNTRACED: Final = Trace("", {})
 TRACE: Final = ContextVar("trace", default=UNTRACED)
+REQUEST_ID: Final = ContextVar("request_id", default="")
+"""Of the request under way, as its log line and its answer have it; empty outside of any."""
 """The request's trace.
 
 A context variable, because no decision is made by it: as a parameter it would be in every method of every provider,

@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from core.apis.inference import InferenceProvider, TakesProviderData
-from core.errors import ApiError, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
+from core.errors import ApiError, NotFound, ProviderUnavailable, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker, Permit
@@ -18,6 +18,8 @@ from core.routing.targets import Target, order_targets
 log = logging.getLogger(__name__)
 
 BROKEN: Final = (UpstreamFailed, UpstreamTimeout, ProviderUnavailable)
+PASSED_ON: Final = (*BROKEN, UpstreamThrottled, NotFound)
+"""What another target may do better at; the last two say nothing of its target's state."""
 
 type Ask[R] = Callable[[InferenceProvider, str], Awaitable[R]]
 """A call of a provider, by its own name of the model."""
@@ -78,7 +80,7 @@ class Failover:
             try:
                 answer = await self._ask_in_time(target, provider, ask, patience)
                 tell(permit)
-            except (*BROKEN, UpstreamThrottled) as passed_on:
+            except PASSED_ON as passed_on:
                 failure, failed = passed_on, f"provider {target.provider_id}: {type(passed_on).__name__}"
                 if isinstance(passed_on, BROKEN):
                     # Too little patience of the model's registration says more of that than of the target.

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
-from core.errors import ApiError, MethodNotAllowed, NotFound, ServerStopping, UpstreamTimeout
+from core.errors import ApiError, JsonBody, MethodNotAllowed, NotFound, ServerStopping, UpstreamTimeout
+from core.frame.tracing import REQUEST_ID
 from core.web.headers import clean_headers
 
 log = logging.getLogger(__name__)
@@ -44,9 +45,17 @@ class ClientLeft(ApiError):
         super().__init__("The client left before it was answered.")
 
 
+def error_body(failure: ApiError) -> JsonBody:
+    """What is sent of a failure, with the request's id for whoever asks the operator; but a quota's is Llama Stack's own."""
+    body = failure.body()
+    if "code" in body["error"] and (request := REQUEST_ID.get()):
+        body["error"]["request_id"] = request
+    return body
+
+
 def error_response(failure: ApiError) -> Response:
     """The one error body, with the failure's status and headers."""
-    return Response(to_json(failure.body()), failure.status, clean_headers(failure.headers), JSON)
+    return Response(to_json(error_body(failure)), failure.status, clean_headers(failure.headers), JSON)
 
 
 def deadline(scope: Scope) -> float | None:

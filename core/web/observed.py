@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import ApiError
 from core.frame.observed import Observed, Stopwatch
-from core.frame.tracing import CARRIERS, TRACE, Trace, trace_of
+from core.frame.tracing import CARRIERS, REQUEST_ID, TRACE, Trace, trace_of
 from core.web.failures import error_response, stop_early
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Observer:
         trace = _trace(scope)
         recording = _Recording(scope, send)
         cold, self._cold = self._cold, False
-        token = TRACE.set(trace)
+        token, request_token = TRACE.set(trace), REQUEST_ID.set(recording.request_id)
         try:
             await self._app(scope, receive, recording.send)
         except asyncio.CancelledError as cancelled:  # while nobody was there who answers for it
@@ -100,6 +100,7 @@ class Observer:
                 await error_response(failure)(scope, receive, recording.send)
         finally:
             TRACE.reset(token)
+            REQUEST_ID.reset(request_token)
             if (call := scope.get(CALL)) is not None:
                 call.end()
             if self._sink is not None:
@@ -114,14 +115,14 @@ def refusing(app: ASGIApp, failure: ApiError) -> Observer:
 
 
 class _Recording:
-    __slots__ = ("_begun", "_client", "_ended", "_first_byte", "_request_id", "_scope", "_send", "_status", "_streamed")
+    __slots__ = ("_begun", "_client", "_ended", "_first_byte", "_scope", "_send", "_status", "_streamed", "request_id")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._begun = perf_counter()
         self._scope = scope
         self._send = send
         self._client = Stopwatch()
-        self._request_id = request_id(scope)
+        self.request_id = request_id(scope)
         self._status = 0
         self._first_byte: float | None = None
         self._streamed = self._ended = False
@@ -134,7 +135,7 @@ class _Recording:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
+            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
             message = {**message, "headers": headers}
         elif self._first_byte is None and message.get("body"):
             self._first_byte = perf_counter() - self._begun
@@ -149,7 +150,7 @@ class _Recording:
         seconds = perf_counter() - self._begun
         observed = observed_of(self._scope)
         return RequestRecord(
-            request_id=self._request_id,
+            request_id=self.request_id,
             trace_id=trace.id,
             method=self._scope["method"],
             path=(self._scope.get("raw_path") or b"").decode("latin-1"),

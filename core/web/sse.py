@@ -12,7 +12,7 @@ from starlette.types import Send
 from core.errors import ApiError
 from core.frame.types import EventSource, JsonObject, JsonStream, NamedEvent
 from core.web.exchange import Exchange
-from core.web.failures import attempt, stop_early
+from core.web.failures import attempt, error_body, stop_early
 from core.web.streamed import StreamedResponse
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -63,7 +63,7 @@ class DataFrames:
         return b"data: %b\n\n" % to_json(element, inf_nan_mode="null")
 
     def failure(self, failure: ApiError) -> bytes:
-        return self.event(failure.body())
+        return self.event(error_body(failure))
 
 
 class EventFrames:
@@ -81,11 +81,11 @@ class EventFrames:
         self._last = element
         name, identifier = (text.translate(LINE_BREAKS).encode() for text in (element.name, element.id))
         line = b"id: %b\n" % identifier if identifier else b""
-        return b"event: %b\n%bdata: %b\n\n" % (name, line, to_json(element.data))
+        return b"event: %b\n%bdata: %b\n\n" % (name, line, to_json(element.data, inf_nan_mode="null"))
 
     def failure(self, failure: ApiError) -> bytes:
         if self._failure_event is None:
-            return self.event(NamedEvent("error", failure.body()))
+            return self.event(NamedEvent("error", error_body(failure)))
         return self.event(self._failure_event(failure, self._last))
 
 

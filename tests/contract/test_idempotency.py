@@ -173,7 +173,7 @@ async def test_another_body_under_the_same_key_is_a_422_and_does_no_harm(world: 
     for more in ({"temperature": 0}, {"stream": True}, {"stream": False}):
         refused = await client.post(CHAT_PATH, json=BODY | more, headers=by())
         assert code(refused) == (422, "idempotency_key_reused")
-        assert set(refused.json()["error"]) == {"message", "type", "param", "code"}
+        assert set(refused.json()["error"]) == {"message", "type", "param", "code", "request_id"}
     assert (await client.post(CHAT_PATH, json=BODY, headers=by())).headers[REPLAYED] == "true"
     assert world.calls() == 1
 

@@ -141,9 +141,9 @@ async def test_a_stream_that_breaks_off_has_the_failures_status(world: World) ->
 
 
 async def test_the_target_that_answered_is_the_one_that_is_told_of(world: World) -> None:
-    world.upstream.replies[CHAT] = status(500, {"error": {"message": ANSWER}})
+    world.upstream.replies[CHAT] = status(500, {"error": {"message": "out of memory"}})
     assert facts(await world.chat()) == (200, "chat_completion", "mine", "q", "n")
-    world.second.replies[CHAT] = status(429, {"error": {"message": ANSWER}})
+    world.second.replies[CHAT] = status(429, {"error": {"message": "too many"}})
     assert facts(await world.chat()) == (429, "chat_completion", "mine", "q", "n")
 
 

@@ -20,7 +20,7 @@ from tests.lambda_.events import Call, event
 from tests.lambda_.runtime_api import RuntimeApiDouble, listening
 
 GET = event("http", Call())
-ERROR = {"message", "type", "param", "code"}
+ERROR = {"message", "type", "param", "code", "request_id"}
 
 
 @asynccontextmanager

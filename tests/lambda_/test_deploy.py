@@ -177,7 +177,7 @@ def test_without_a_key_the_answer_is_401_in_the_one_body(
 ) -> None:
     answer = deployed.anybody.get(path, headers=headers)
     assert answer.status_code == 401, answer.text
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code", "request_id"}
     assert answer.headers["www-authenticate"].startswith('Bearer error="')
 
 
@@ -258,7 +258,7 @@ def test_every_route_that_is_inspected_reaches_a_function(deployed: Deployment) 
 def test_what_no_route_has_is_404_in_the_one_body(deployed: Deployment, path: str) -> None:
     answer = deployed.anybody.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), answer.text
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code", "request_id"}
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/shields", "/v1/health"])

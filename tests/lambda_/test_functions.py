@@ -56,7 +56,7 @@ def error(answer: dict[str, Any]) -> dict[str, Any]:
     """What went wrong, which is in the one shape."""
     content = body(answer)
     assert list(content) == ["error"]
-    assert set(content["error"]) == {"message", "type", "param", "code"}
+    assert set(content["error"]) == {"message", "type", "param", "code", "request_id"}
     failure: dict[str, Any] = content["error"]
     return failure
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import json
+import re
 from typing import Any
 
 import httpx
@@ -55,6 +56,11 @@ async def client_over(
 def entry(config: dict[str, Any], provider_id: str = "local", **more: Any) -> dict[str, Any]:
     """The body of a registration that is about one inference provider."""
     return {"config": {"inference": [{"provider_id": provider_id, "config": config}]}, **more}
+
+
+def without_request(text: str) -> str:
+    """An answer but for the id of its request, which an error has: what remains tells what it says of others."""
+    return re.sub(r',"request_id":"[^"]*"', "", text)
 
 
 def message(answer: httpx.Response) -> str:

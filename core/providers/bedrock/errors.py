@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from core.errors import (
-    MOST_MESSAGE,
+    CONTEXT_LENGTH,
     ApiError,
     InvalidRequest,
     NotFound,
@@ -14,7 +14,6 @@ from core.errors import (
     UpstreamFailed,
     UpstreamThrottled,
     UpstreamTimeout,
-    shorten,
 )
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
@@ -22,7 +21,6 @@ from core.providers.http.replies import retry_after_header
 
 log = logging.getLogger(__name__)
 
-MOST_QUOTED: Final = 500  # characters of Bedrock's message that a caller sees
 REGION: Final = "`region_name` in its config"
 FAILURES: Final[dict[Fault, tuple[type[ApiError], str]]] = {
     Fault.CREDENTIALS: (UpstreamFailed, "refused the stack's credentials"),
@@ -39,11 +37,18 @@ FAILURES: Final[dict[Fault, tuple[type[ApiError], str]]] = {
     ),
     Fault.UNREADABLE: (UpstreamFailed, "broke off its answer"),
 }
+MODELS_OWN: Final = frozenset({Fault.BROKEN, Fault.UNREADABLE})
+"""Faults that hand on what a model's own server said of the request."""
+TOLD_WHEN: Final = frozenset({Fault.THROTTLED, Fault.DOWN})
+"""Faults with a Retry-After."""
 
 
 @contextmanager
-def translate_errors(provider_id: str) -> Generator[None]:
-    """What the SDK, its HTTP client or its frame parser raises inside leaves as one of `core.errors`."""
+def translate_errors(provider_id: str, request: object = None) -> Generator[None]:
+    """What the SDK, its HTTP client or its frame parser raises inside leaves as one of `core.errors`.
+
+    Of what `request` says nothing is logged, though the service repeats it.
+    """
     from aiohttp import ClientError as HttpError
     from botocore.eventstream import ParserError
     from botocore.exceptions import BotoCoreError, ClientError
@@ -55,8 +60,23 @@ def translate_errors(provider_id: str) -> Generator[None]:
     try:
         yield
     except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
-        log.warning("provider %s: %s", provider_id, code_of(failure))
+        log.warning("provider %s: %s%s", provider_id, code_of(failure), _reason_of(failure, request))
         raise _translate(provider_id, failure) from failure
+
+
+def _reason_of(failure: Exception, request: object) -> str:
+    """What the service says, but of credentials, which it may quote; and for which request."""
+    from core.providers.http.quotes import hide_quotes
+    from core.providers.http.upstream_errors import clean_message, for_request
+
+    reason = hide_quotes(clean_message(_quoted(failure), ()), request)
+    return (f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else "") + for_request()
+
+
+def _quoted(failure: Exception) -> str:
+    from botocore.exceptions import ClientError
+
+    return str(failure.response.get("Error", {}).get("Message", "")) if isinstance(failure, ClientError) else ""
 
 
 def _translate(provider_id: str, failure: Exception) -> ApiError:
@@ -72,10 +92,22 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
         fault = Fault.CREDENTIALS  # the caller chose nothing of it
     kind, reason = FAILURES[fault]
     message = f"Provider `{provider_id}` {reason}."
-    if fault is Fault.REQUEST:
-        quoted = str(failure) if refusal is None else refusal.response.get("Error", {}).get("Message", "")
-        message = describe_missing_fields(failure) or shorten(quoted[:MOST_QUOTED], MOST_MESSAGE) or message
-    headers = {} if refusal is None else refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    if fault is Fault.THROTTLED:
-        return UpstreamThrottled(message, headers=retry_after_header(headers.get("retry-after")))
-    return kind(message)
+    if fault is Fault.REQUEST or fault in MODELS_OWN:
+        return _mistake(failure, message, is_callers=fault is Fault.REQUEST) or kind(message)
+    if fault not in TOLD_WHEN or refusal is None:
+        return kind(message)
+    headers = retry_after_header(refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+    return (UpstreamThrottled if fault is Fault.THROTTLED else ProviderUnavailable)(message, headers=headers)
+
+
+def _mistake(failure: Exception, message: str, *, is_callers: bool) -> InvalidRequest | None:
+    """With the reason, or else `message`; None where it neither is the caller's nor says so."""
+    from core.providers.http.error_words import says_too_long
+    from core.providers.http.upstream_errors import clean_message
+
+    quoted = _quoted(failure) or str(failure)
+    if says_too_long(quoted):
+        return InvalidRequest(clean_message(quoted, ())).quote(code=CONTEXT_LENGTH)
+    return (
+        InvalidRequest(describe_missing_fields(failure) or clean_message(quoted, ()) or message) if is_callers else None
+    )

@@ -72,7 +72,7 @@ class Bedrock:
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         body = to_converse(await with_inlined_images(request, self._fetcher))
-        with translate_errors(self._provider_id):
+        with translate_errors(self._provider_id, body):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 reply = await runtime.converse(modelId=request.model, **body)
@@ -133,7 +133,7 @@ class Bedrock:
         body = to_converse(await with_inlined_images(request, self._fetcher))
         usage = bool((request.stream_options or {}).get("include_usage"))
         chunks = ConverseChunks(**_head(request), usage=usage)
-        with translate_errors(self._provider_id):
+        with translate_errors(self._provider_id, body):
             answer = await self._open_stream(request.model, body)
             now = asyncio.get_running_loop().time
             until = (
@@ -189,7 +189,7 @@ class Bedrock:
         return family
 
     async def _embed(self, model: str, family: Family, question: JsonObject) -> tuple[Vectors, int]:
-        with translate_errors(self._provider_id):
+        with translate_errors(self._provider_id, question):
             async with self._patience():
                 runtime = await self._clients.client(RUNTIME)
                 answer = await runtime.invoke_model(

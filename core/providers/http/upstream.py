@@ -1,50 +1,50 @@
 """One pooled HTTP client per provider: JSON out, JSON or server-sent events in, every failure translated.
 
-An upstream's status is never handed on as it is: its 401 is about our key, its 404 about our routing.
-Of its answers no more is read than `Remote.limits` say, and no POST is sent twice (`core.platform.kept_connections`).
+What its errors become is in `.upstream_failures`. Of its answers no more is read than `Remote.limits` say, and no POST is
+sent twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 import logging
 import ssl
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from yarl import URL
 
-from core.errors import (
-    MOST_MESSAGE,
-    ApiError,
-    InvalidRequest,
-    UpstreamFailed,
-    UpstreamThrottled,
-    UpstreamTimeout,
-    shorten,
-)
+from core.apis.shapes import ChunkChecker
+from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
 from core.platform.bounded import AnswerTooLarge, read_up_to
+from core.platform.json_values import is_object
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
-from core.providers.http.events import read_events
+from core.providers.http.events import BOM, read_events
 from core.providers.http.remote import Credentials, Remote
-from core.providers.http.replies import read_json, read_object, retry_after_header
+from core.providers.http.replies import read_json, read_object, reports_error
 from core.providers.http.sockets import socket_factory
+
+if TYPE_CHECKING:
+    from core.providers.http.upstream_errors import ErrorReport
 
 log = logging.getLogger(__name__)
 
 JSON: Final = {"content-type": "application/json"}
 NO_CREDENTIALS: Final = Credentials()
 NO_HEADERS: Final[Mapping[str, str]] = {}
-LEAST_SECRET: Final = 8  # characters; a shorter key, as "fake", is a word that messages may use
-REFUSED: Final = frozenset({401, 403})
 MOST_LISTING: Final = 16 * 1024 * 1024  # bytes of the answer to a GET
+MOST_SHOWN: Final = 4096  # bytes of an error's body in which a server may say what it speaks
 MOST_REFUSAL: Final = 64 * 1024  # bytes of an error's body; of a longer one nothing is told
-MOST_QUOTED: Final = 500  # characters of an upstream's message that a caller sees
+OPENING: Final = ord("{")
+FIELDS: Final = (b"data", b"event:", b"id:", b"retry:", b":")
+"""How a stream of events begins."""
+WAITS: Final = ("retry-after", "retry-after-ms")
 
 type Sign = Callable[[str, str, bytes | None], Awaitable[Mapping[str, str]]]
 """The headers that sign a request, from its method, URL and body."""
@@ -66,10 +66,15 @@ class UpstreamClient:
     async def get(
         self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> Any:  # noqa: ANN401 - whatever an upstream sent
-        """GET any JSON."""
-        async with self._response("GET", path, None, credentials, forms) as response:
+        """GET any JSON, but an error in its place."""
+        request = _Request("GET", path, None, credentials, forms)
+        async with self._response(request) as response:
             content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
-            return read_json(self._remote.provider_id, content)
+            with self._explaining(response):
+                answer = read_json(self._remote.provider_id, content)
+        if is_object(answer) and answer.get("error") and reports_error(answer):
+            raise self._error_in(answer, request, response)
+        return answer
 
     async def post(
         self,
@@ -80,10 +85,15 @@ class UpstreamClient:
         *,
         finite: bool = False,
     ) -> JsonObject:
-        """POST JSON, get a JSON object; a `finite` one may have no NaN in it."""
-        async with self._response("POST", path, body, credentials, forms) as response:
+        """POST JSON, get a JSON object, which is no error; a `finite` one may have no NaN in it."""
+        request = _Request("POST", path, body, credentials, forms)
+        async with self._response(request) as response:
             content = await self._read(response, self._limits.max_bytes)
-            return read_object(self._remote.provider_id, content, finite=finite)
+        with self._explaining(response):
+            answer = read_object(self._remote.provider_id, content, finite=finite)
+        if reports_error(answer):
+            raise self._error_in(answer, request, response)
+        return answer
 
     async def stream(
         self,
@@ -91,66 +101,95 @@ class UpstreamClient:
         body: bytes,
         credentials: Credentials = NO_CREDENTIALS,
         forms: Mapping[str, str] = NO_HEADERS,
-        *,
-        check: Callable[[JsonObject], JsonObject],
     ) -> JsonStream:
-        """POST JSON; awaiting opens the stream, iterating yields its events until `[DONE]` or the end, each through `check`."""
-        events = self._events(path, body, credentials, forms, check)
+        """POST JSON; awaiting opens the stream, iterating yields its chunks until `[DONE]`.
+
+        A stream that just ends is whole if its choices had their finish reasons. Raises UpstreamFailed for one that does not,
+        is torn, or is not of OpenAI's shape, and whatever an error in it means.
+        """
+        events = self._events(_Request("POST", path, body, credentials, forms))
         first = await anext(events, None)
         return _chain(first, events)
 
     async def close(self) -> None:
         await self._sessions.close()
 
-    async def _events(
-        self,
-        path: str,
-        body: bytes,
-        credentials: Credentials,
-        forms: Mapping[str, str],
-        check: Callable[[JsonObject], JsonObject],
-    ) -> JsonStream:
-        async with self._response("POST", path, body, credentials, forms) as response:
-            if not response.content_type.startswith("text/event-stream"):
-                raise self._failure("did not answer with a stream of events")
-            async for data in read_events(response.content.iter_any(), self._limits, self._failure):
-                if data == b"[DONE]":
-                    return
-                event = read_object(self._remote.provider_id, data)
-                if "error" in event and "choices" not in event:
-                    raise self._error(_status_of(event), event, None, credentials)
-                yield check(event)
-        raise self._failure("ended its stream before it was complete")
+    async def _events(self, request: "_Request") -> JsonStream:
+        provider_id, checker = self._remote.provider_id, ChunkChecker()
+        async with self._response(request) as response:
+            head, content = await self._open(request, response), response.content.iter_any()
+            async for data in read_events(content, self._limits, self._failure, head=head):
+                if data[0] != OPENING and data.strip() == b"[DONE]":
+                    if checker.begun:
+                        return
+                    break
+                try:
+                    event = read_object(provider_id, data)
+                except UpstreamFailed:  # half an event after a whole answer is discarded, as the standard has it
+                    if data.isspace() or (checker.complete and response.content.at_eof()):
+                        continue
+                    raise
+                if checker.is_usual(event) or self._check(event, checker, request, response):
+                    yield event
+        if not checker.complete:
+            raise self._failure("ended its stream before it was complete")
+
+    def _check(
+        self, event: JsonObject, checker: ChunkChecker, request: "_Request", response: aiohttp.ClientResponse
+    ) -> bool:
+        """False for a sign of life; raises what it means, if it is no chunk."""
+        if event.get("type") == "ping":
+            return False
+        if reports_error(event):
+            raise self._error_in(event, request, response)
+        checker.check(event)
+        return True
+
+    async def _open(self, request: "_Request", response: aiohttp.ClientResponse) -> bytes:
+        """The first bytes of a stream of events, whatever it is labelled; raises what anything else in its place means."""
+        head = await response.content.readany()
+        begin = head.removeprefix(BOM).lstrip()
+        if begin.startswith((b"{", b"[")):
+            from core.providers.http.upstream_errors import error_in_body
+
+            if (report := error_in_body(await _read_all(head, response.content))) is not None:
+                raise self._error(request, response, report)
+        elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
+            return head
+        with self._explaining(response):
+            raise self._failure("did not answer with a stream of events")
 
     def _failure(self, reason: str) -> UpstreamFailed:
         return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
 
     @asynccontextmanager
-    async def _response(
-        self, method: str, path: str, body: bytes | None, credentials: Credentials, forms: Mapping[str, str]
-    ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        headers: Mapping[str, str] = credentials.headers(forms)
-        url = self._url(path)
+    async def _response(self, request: "_Request") -> AsyncGenerator[aiohttp.ClientResponse]:
+        headers: Mapping[str, str] = request.credentials.headers(request.forms)
+        url = self._url(request.path)
         if self._sign is not None:
-            headers = await self._sign(method, str(url), body)
+            headers = await self._sign(request.method, str(url), request.body)
         session = await self._sessions.get()
         try:
             async with session.request(
-                method, url, data=body, headers={**headers, **TRACE.get().headers}, allow_redirects=False
+                request.method,
+                url,
+                data=request.body,
+                headers={**headers, **TRACE.get().headers},
+                allow_redirects=False,
             ) as response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
-                    raise await self._refusal(response, credentials)
+                    raise await self._refusal(request, response)
                 yield response
         except TimeoutError as slow:
-            raise UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.") from slow
+            late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
+            raise self._explain_connection(late, slow) from slow
         except aiohttp.ClientError as failure:
-            log.warning("provider %s: %s", self._remote.provider_id, type(failure).__name__)
             reason = (
                 "could not be reached; check that it is up and that its url is right"
                 if isinstance(failure, aiohttp.ClientConnectorError)
                 else "broke off its answer"
             )
-            raise self._failure(reason) from failure
+            raise self._explain_connection(self._failure(reason), failure) from failure
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
@@ -188,27 +227,114 @@ class UpstreamClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def _refusal(self, response: aiohttp.ClientResponse, credentials: Credentials) -> ApiError:
-        try:
-            answer: Any = json_reader.read_json(await read_up_to(response, MOST_REFUSAL))
-        except (ValueError, AnswerTooLarge):
-            answer = None
-        log.warning("provider %s answered %d", self._remote.provider_id, response.status)
-        return self._error(response.status, answer, response.headers.get("retry-after"), credentials)
+    async def _refusal(self, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+        from core.providers.http.faults import WANTS_TLS, answer_fault
+        from core.providers.http.upstream_errors import read_body
 
-    def _error(self, status: int, answer: Any, retry_after: str | None, credentials: Credentials) -> ApiError:  # noqa: ANN401 - whatever an upstream sent
-        if status in REFUSED and credentials.source:
-            return InvalidRequest(
-                f"Provider `{self._remote.provider_id}` refused the key given as {credentials.source}."
-            )
-        message = _message_of(answer)
-        if len(credentials.key) >= LEAST_SECRET:
-            message = message.replace(credentials.key, "********")
-        return _error_of(self._remote.provider_id, status, shorten(message[:MOST_QUOTED], MOST_MESSAGE), retry_after)
+        try:
+            content = await read_up_to(response, MOST_REFUSAL)
+        except AnswerTooLarge:
+            content = b""
+        text = content[:MOST_SHOWN].decode(errors="replace")
+        fault = answer_fault(response.status, response.content_type, f"{request.method} {request.path}", text)
+        failure = self._error(request, response, read_body(content))
+        if fault == WANTS_TLS and isinstance(failure, InvalidRequest):
+            failure = self._failure("cannot be called: its url is wrong")
+        return self._explain(failure, fault) if fault and isinstance(failure, UpstreamFailed) else failure
+
+    @contextmanager
+    def _explaining(self, response: aiohttp.ClientResponse) -> Generator[None]:
+        """Of an answer that is not what was asked for."""
+        try:
+            yield
+        except UpstreamFailed as failure:
+            from core.providers.http.faults import WEB_PAGES, web_page_fault
+
+            if response.content_type in WEB_PAGES:
+                self._explain(failure, web_page_fault(response.status))
+            raise
+
+    def _explain_connection[Failure: ApiError](self, failure: Failure, cause: Exception) -> Failure:
+        from core.providers.http.faults import connection_fault
+
+        return self._explain(failure, connection_fault(cause, self._remote.base_url.partition(":")[0].lower()))
+
+    def _explain[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
+        """Log what is wrong. Who named the place itself could learn from it what is at the addresses that the stack reaches."""
+        from core.providers.http.upstream_errors import for_request
+
+        log.warning("provider %s: %s%s", self._remote.provider_id, fault, for_request())
+        failure.fault = fault if self._remote.reach == "operator" else ""
+        return failure
+
+    def _error_in(self, answer: JsonObject, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+        from core.providers.http.upstream_errors import ErrorReport, error_in
+
+        return self._error(request, response, error_in(answer) or ErrorReport())
+
+    def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: "ErrorReport") -> ApiError:
+        """What it means; why, the log says. What judges it is imported when there is one."""
+        from core.providers.http.quotes import hide_quotes
+        from core.providers.http.upstream_errors import for_request
+        from core.providers.http.upstream_failures import OF_CLIENTS, UpstreamError, secrets_of
+
+        remote, credentials, content = self._remote, request.credentials, request.content
+        error = UpstreamError(
+            remote.provider_id,
+            response.status,
+            report,
+            {name: response.headers[name] for name in WAITS if name in response.headers},
+            str(content.get("model", "")),
+            credentials.source,
+            secrets_of(credentials.key, remote.headers, userinfo_of(remote.base_url)),
+        )
+        reason = hide_quotes(error.reason, content)
+        failure = error.failure()
+        is_operators = isinstance(failure, UpstreamFailed) and error.true_status in OF_CLIENTS
+        level = logging.ERROR if is_operators else logging.WARNING
+        log.log(
+            level,
+            "provider %s answered %d%s%s",
+            remote.provider_id,
+            response.status,
+            f": {reason}" if reason else "",
+            for_request(),
+        )
+        return self._explain(failure, failure.fault) if failure.fault else failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """`body` is JSON, or None for a GET."""
+
+    method: str
+    path: str
+    body: bytes | None
+    credentials: Credentials
+    forms: Mapping[str, str]
+
+    @property
+    def content(self) -> JsonObject:
+        """What the body says: read again where an error is judged, which is seldom."""
+        try:
+            return json_reader.read_object(self.body or b"{}", allow_nan=True)
+        except ValueError:  # it is nested deeper than is read
+            return {}
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+
+
+async def _read_all(head: bytes, content: aiohttp.StreamReader) -> bytes:
+    """Of what is longer than an error may be, so much."""
+    pieces, size = [head], len(head)
+    async for chunk in content.iter_any():
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > MOST_REFUSAL:
+            break
+    return b"".join(pieces)
 
 
 async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:
@@ -219,36 +345,3 @@ async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:
                 yield event
     finally:
         await rest.aclose()
-
-
-def _message_of(answer: Any) -> str:  # noqa: ANN401 - whatever an upstream sent
-    """The message in an error body: OpenAI's, FastAPI's `detail`, or vLLM's flat `message`."""
-    match answer:
-        case {"error": {"message": str(text)}} | {"message": str(text)} | {"detail": str(text)} | {"error": str(text)}:
-            return text
-        case _:
-            return ""
-
-
-def _status_of(event: JsonObject) -> int:
-    match event.get("error"):
-        case {"code": int(status)} if 400 <= status <= 599:  # noqa: PLR2004 - RFC 9110: the errors
-            return status
-        case _:
-            return 502
-
-
-def _error_of(provider_id: str, status: int, message: str, retry_after: str | None) -> ApiError:
-    match status:
-        case 400 | 413 | 422:
-            return InvalidRequest(message or f"Provider `{provider_id}` refused the request as invalid.")
-        case 429:
-            message = f"Provider `{provider_id}` is throttling. Try again later."
-            return UpstreamThrottled(message, headers=retry_after_header(retry_after))
-        case 408 | 504:
-            return UpstreamTimeout(f"Provider `{provider_id}` did not answer in time.")
-        case 401 | 403:
-            message = f"Provider `{provider_id}` refused the stack's credentials."
-            return UpstreamFailed(message, unauthorized=status == 401)  # noqa: PLR2004 - RFC 9110
-        case _:
-            return UpstreamFailed(f"Provider `{provider_id}` failed with HTTP status {status}.")

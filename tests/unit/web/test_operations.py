@@ -127,7 +127,9 @@ async def test_put_patch_and_an_empty_answer(client: httpx.AsyncClient) -> None:
 async def test_an_error_with_more_than_the_usual_keys_is_printed_as_it_is(client: httpx.AsyncClient) -> None:
     answer = await client.put("/v1/notes/n", json={"text": "mine"})
     assert answer.status_code == 409
-    assert answer.json() == StaleRevision("Note n", {"text": "mine"}).body()
+    said = answer.json()
+    assert said["error"].pop("request_id") == answer.headers["x-request-id"]
+    assert said == StaleRevision("Note n", {"text": "mine"}).body()
     assert error(answer)["current"] == {"text": "mine"}
 
 
