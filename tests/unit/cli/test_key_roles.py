@@ -20,7 +20,7 @@ def policy(condition: str, word: str = "when") -> str:
 @pytest.mark.parametrize(
     ("server", "role", "words"),
     [
-        (policy("user with admin in roles"), "admn", "did you mean `admin`?; they name admin; --force"),
+        (policy("user with admin in roles"), "admins", "did you mean `admin`?; they name admin; --force"),
         (policy("[user is owner, user with admin not in roles]"), "Admin", "did you mean `admin`?"),
         (policy("user with the night shift in roles", "unless"), "night", "they name the night shift"),
         (f"{policy('user with admin in roles')}, {QUOTA}", "heavi", "did you mean `heavy`?; they name admin, heavy"),
