@@ -5,6 +5,11 @@ SHELL := /bin/bash
 
 PORT ?= 8321
 CONFIG ?= starter
+# Of the terminal, or 80; 40 at the least.
+WIDTH = $$(width=$${COLUMNS:-$$(stty size 2>/dev/null </dev/tty | cut -d' ' -f2)}; \
+  [ "$${width:-0}" -gt 0 ] 2>/dev/null || width=80; [ $$width -ge 40 ] || width=40; echo $$width)
+# On a terminal uv shows how far it is.
+QUIET := $(shell test -t 2 || echo --quiet)
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := .venv/bin/
 COMPILE = $(UV) pip compile --universal --generate-hashes --no-header --no-emit-index-url --no-annotate -q --python-version 3.13
@@ -15,7 +20,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / /' | while read -r name words; do \
+	  printf '%-12s%s\n' "$$name" "$$(fold -s -w $$(($(WIDTH) - 13)) <<< "$$words" | sed '2,$$s/^/            /')"; \
+	done
 
 .uv/bin/uv:
 	@echo "uv is missing: installing it into .uv"
@@ -26,14 +33,14 @@ help: ## list the commands
 
 .venv/local.stamp: locks/local.txt pyproject.toml | .venv/bin/python
 	@echo "installing the stack and the local model server (once, about 250 MB)"
-	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r locks/local.txt
-	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@$(UV) pip install $(QUIET) --require-hashes --compile-bytecode -r locks/local.txt
+	@$(UV) pip install $(QUIET) --no-deps --no-build-isolation -e .
 	@test $(UV) = uv || ln -sf ../../$(UV) .venv/bin/uv
 	@touch $@
 
 .venv/dev.stamp: locks/dev.txt .venv/local.stamp
-	@echo "installing the tools of make check and make test"
-	@$(UV) pip install --quiet --require-hashes --compile-bytecode -r locks/dev.txt
+	@echo "installing the tools of make check and make test (once, a minute or two)"
+	@$(UV) pip install $(QUIET) --require-hashes --compile-bytecode -r locks/dev.txt
 	@touch $@
 
 .PHONY: setup

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlparse
 
 from core.config.load import interpret
 from core.config.source import read
+from core.platform.commands import pip_install, pip_install_here
 from core.platform.environment import environ
 from core.resolution.external.code import missing_packages, requirement_name
 from core.resolution.external.packages import version_fault
@@ -156,11 +157,11 @@ def _faults(spec: ProviderSpec, module: str | None) -> Iterator[str]:
     if module is not None and (fault := version_fault(module)) is not None:
         yield fault
     if missing := missing_packages(spec):
-        yield f"{spec.provider_type} needs {', '.join(missing)}: pip install {' '.join(missing)}"
+        yield f"{spec.provider_type} needs {', '.join(missing)}: `{pip_install(missing)}`"
     for name in _list_modules(spec):
         if find_spec(_top(name)) is None:
             top = _top(name)
-            yield f"{spec.provider_type} is in `{top}`, which is not installed: install it, as uv pip install -e ."
+            yield f"{spec.provider_type} is in `{top}`, which is not installed: install it, in its folder with `{pip_install_here()}`"
 
 
 def _list_modules(spec: ProviderSpec) -> Iterator[str]:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 import re
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator
 
 from core.auth.verifier import make_principal
+from core.config.forms import of_form
 from core.config.records import Text, split_names
 from core.errors import PermissionDenied, Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
@@ -71,7 +72,9 @@ def _category(name: str) -> str:
     return name
 
 
-type Scope = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]+$")]  # RFC 6749, 3.3
+type Scope = Annotated[
+    str, of_form(r"^[!#-\[\]-~]+$", "must be a scope's name: printable ASCII without blanks, quotes and backslashes")
+]  # RFC 6749, 3.3
 type Scopes = Annotated[tuple[Scope, ...], BeforeValidator(split_names)]
 type ClaimsMapping = dict[Text, Annotated[str, AfterValidator(_category)]]
 

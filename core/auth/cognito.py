@@ -7,11 +7,12 @@ says for which app client it was issued.
 from functools import partial
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from core.auth.claims import Claims, Scopes, check_scopes, principal
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Services, Verifier
+from core.config.forms import of_form
 from core.config.records import Names, Record, Text, Whole
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
@@ -23,8 +24,10 @@ CLIENT_CLAIMS: Final = {"access": "client_id", "id": "aud"}
 class Config(Record):
     """A token needs one of `required_scopes`; `jwks_uri` and `issuer` are an emulator's."""
 
-    user_pool_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+_[A-Za-z0-9]+$")]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
+    user_pool_id: Annotated[
+        str, of_form(r"^[a-z0-9-]+_[A-Za-z0-9]+$", "must be a user pool's id, as us-east-1_AbCdEfGhI")
+    ]
+    region: Annotated[str, of_form(r"^[a-z0-9-]+$", "must be a region's name, as us-east-1")] | None = None
     client_ids: Annotated[Names, Field(min_length=1)]
     token_use: Literal["access", "id"] = "access"  # noqa: S105 - a kind of token
     required_scopes: Scopes = ()

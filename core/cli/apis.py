@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from core.cli.options import json_option, print_json
-from core.cli.terminal import fitted_table
+from core.cli.terminal import fitted_table, show
 from core.platform.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -140,15 +140,15 @@ def command(*, api: str | None, all_: bool, as_json: bool) -> None:
         print_json(_document(operations, () if api else comparison.beyond))
         return
     lines = _listing(operations) if api or all_ else _summary(operations)
-    click.echo("\n".join(lines))
+    show("\n".join(lines))
     if all_ and not api:
-        click.echo(
+        show(
             "\n".join(
                 ["", "beyond both", *(f"  {row.method:<6} {_without_names(row.path)}" for row in comparison.beyond)]
             )
         )
     elif not api:
-        click.echo(f"\nllambda has {len(comparison.beyond)} more of its own. One by one: --all, or --api NAME.")
+        show(f"\nllambda has {len(comparison.beyond)} more of its own. One by one: --all, or --api NAME.")
 
 
 def _select(operations: Sequence[ReferenceOperation], api: str | None) -> list[ReferenceOperation]:

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from core.cli.options import config_option, json_option, print_json
-from core.cli.terminal import fitted_table
+from core.cli.terminal import fitted_table, show, ticking
 from core.config import distributions
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def command(
     for line in _table(packages):
         print(line)
     if report:
-        print("".join(f"\n{_details(package)}" for package in packages))
+        show("".join(f"\n{_details(package)}" for package in packages))
 
 
 def _build_packages(functions: Sequence[str], config: Path, architecture: str, out: Path) -> "list[Package]":
@@ -86,8 +85,8 @@ def _build_each(functions: Sequence[str], config: Path, architecture: str, out: 
     names = list(dict.fromkeys(module_of(name) for name in functions or modules()))
     packages: list[Package] = []
     for number, name in enumerate(names, 1):
-        print(f"building {name} for {architecture} ({number} of {len(names)})", file=sys.stderr)
-        packages.append(package(BuildRequest(name, out / name, config, architecture)))
+        with ticking(f"building {name} for {architecture} ({number} of {len(names)})"):
+            packages.append(package(BuildRequest(name, out / name, config, architecture)))
     return packages
 
 

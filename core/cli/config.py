@@ -1,10 +1,12 @@
 """`llambda config validate` and `llambda config show`."""
 
+import sys
 from typing import Final
 
 import click
 
 from core.cli.options import Pairs, config_argument, env_option, json_option, load_valid_config, print_json
+from core.cli.terminal import paint, say
 from core.config.problems import ConfigInvalid
 
 EXAMPLES: Final = """\
@@ -49,8 +51,9 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
         print_json(answer | ({"warnings": warnings} if warnings else {}))
         return
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    print(f"{path}: valid ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
+        say(f"warning: {warning}")
+    valid = paint("valid", "good", sys.stdout)
+    print(f"{path}: {valid} ({_count(providers, 'provider')}, {_count(resources, 'resource')})")
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 import logging
+import sys
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
@@ -12,13 +13,12 @@ from click.core import ParameterSource
 from core.cli.logs import start_logging
 from core.cli.options import Pairs, config_option, env_option, json_option, load_valid_config, print_json
 from core.cli.remote import api_key_option, open_client
-from core.cli.terminal import clean
+from core.cli.terminal import clean, width_of
 from core.platform.environment import environ
 
 if TYPE_CHECKING:
     from core.apis.discovery import Environment, OfferedModel, RunsOn, Upstream
 
-WIDTH: Final = 80
 WIDEST_ID: Final = 48  # of those that the others are lined up with
 EXAMPLES: Final = """\
 \b
@@ -90,7 +90,7 @@ def _lines(environment: "Environment") -> Iterator[str]:
     machine = environment["runs_on"]
     yield f"llambda {environment['version']} on {'AWS Lambda' if machine['kind'] == 'lambda' else 'a machine'}"
     for name, value in _machine(machine):
-        yield from wrap(value, WIDTH, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14)
+        yield from wrap(value, width_of(sys.stdout), initial_indent=f"  {name:<12}", subsequent_indent=" " * 14)
     for upstream in environment["upstreams"]:
         yield ""
         yield from _upstream(upstream)
@@ -124,11 +124,11 @@ def _upstream(upstream: "Upstream") -> Iterator[str]:
     width = max((len(model["id"]) for model in models if len(model["id"]) <= WIDEST_ID), default=0)
     for model in models:
         line = f"  {model['id']:<{width}}  {_facts(model)}"
-        yield from [line] if len(line) <= WIDTH else [f"  {model['id']}", f"      {_facts(model)}"]
+        yield from [line] if len(line) <= width_of(sys.stdout) else [f"  {model['id']}", f"      {_facts(model)}"]
     for guardrail in upstream.get("guardrails", []):
         yield f"  guardrail {guardrail}"
     if "error" in upstream:
-        yield from wrap(upstream["error"], WIDTH, initial_indent="  error: ", subsequent_indent="  ")
+        yield from wrap(upstream["error"], width_of(sys.stdout), initial_indent="  error: ", subsequent_indent="  ")
     elif not models and not upstream.get("guardrails"):
         yield "  lists no models and no guardrails"
 

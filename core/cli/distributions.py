@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
+import sys
 from typing import Final
 
 import click
 
 from core.cli.options import json_option, print_json
 from core.cli.output_file import force_option, out_option, write
-from core.cli.terminal import fitted_table
+from core.cli.terminal import fitted_table, paint
+from core.cli.terminal import show as show_text
 from core.config.distributions import Distribution, Variable, names, read_distribution
 from core.config.redact import names_secret, redact_text
 from core.platform import environment
+from core.platform.commands import path_word, program
 
 EPILOG: Final = """\b
 Examples:
@@ -50,9 +52,10 @@ def list_(*, as_json: bool) -> None:
         print_json(rows)
         return
     for distribution in distributions:
-        click.echo(f"{distribution.name}\n  {distribution.description}")
+        print(paint(distribution.name, "title", sys.stdout))
+        show_text(f"  {distribution.description}")
         if distribution.required():
-            click.echo(f"  needs {', '.join(distribution.required())}")
+            show_text(f"  needs {', '.join(distribution.required())}")
 
 
 @command.command(epilog=SHOW)
@@ -69,9 +72,9 @@ def show(name: str, *, raw: bool, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "description": distribution.description, "variables": rows, "file": text})
         return
-    click.echo(f"{distribution.description}\n")
+    show_text(f"{distribution.description}\n")
     cells = [(row["name"], _state(row), row["purpose"]) for row in rows]
-    click.echo("\n".join(fitted_table([("variable", "now", "what for"), *cells])))
+    print("\n".join(fitted_table([("variable", "now", "what for"), *cells])))
     click.echo(f"\n{text}", nl=False)
 
 
@@ -83,16 +86,25 @@ def init(name: str, *, out: Path, force: bool) -> None:
     """Copy a distribution to a file of your own, to edit."""
     distribution, text = read_distribution(name)
     write(out, text, force=force)
-    click.echo(f"{out} is a copy of {name}. Edit it, then run:")
+    example = ", with values of your own" if distribution.required() else ""
+    show_text(f"{out} is a copy of {name}. Edit it, then run{example}:")
     for line in next_commands(out, distribution):
         click.echo(f"  {line}")
 
 
 def next_commands(out: Path, distribution: Distribution) -> list[str]:
-    """How to check and serve a file, with a value to put in for each variable that it needs."""
-    set_them = "".join(f" --env {name}=..." for name in distribution.required())
-    file = quote(str(out))
-    return [f"llambda config validate {file}{set_them}", f"llambda serve {file}{set_them}"]
+    """How to check and serve a file, with a value in the place of each variable that it needs and that is not set."""
+    unset = [name for name in distribution.required() if not environment.environ().get(name)]
+    set_them = "".join(f" --env {name}={_example(name)}" for name in unset)
+    file = path_word(out)
+    return [f"{program()} config validate {file}{set_them}", f"{program()} serve {file}{set_them}"]
+
+
+def _example(variable: str) -> str:
+    """What is valid there, until its user puts in their own."""
+    if variable.endswith("URL"):
+        return "http://localhost:8000/v1"
+    return "DRAFT" if variable.endswith("VERSION") else f"my-{variable.lower().replace('_', '-')}"
 
 
 def _row(variable: Variable, environ: Mapping[str, str]) -> dict[str, str]:

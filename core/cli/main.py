@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from io import StringIO
 import os
 import sys
 from typing import Final, override
 
 import click
 
+from core.cli.entry import INTERRUPTED
 from core.config.problems import ConfigInvalid
 from core.frame.version import VERSION
 
@@ -49,7 +51,6 @@ Exit codes:
   2    a mistake in the arguments or in the run config
   130  interrupted
 """
-INTERRUPTED: Final = 130
 
 
 class Commands(click.Group):
@@ -104,9 +105,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code: object = command.main(arguments, "llambda", standalone_mode=False)
     except click.ClickException as failure:
-        failure.show()
-        return failure.exit_code
-    except click.Abort:
+        text = StringIO()
+        failure.show(text)
+        return _complain(text.getvalue().rstrip("\n"), failure.exit_code)
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except OSError as failure:
         return _complain(_reason(failure), 1)
@@ -122,7 +124,9 @@ def _reason(failure: OSError) -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    from core.cli.terminal import say
+
+    say(text)
     return code
 
 
@@ -140,4 +144,6 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from core.cli.entry import main as enter
+
+    sys.exit(enter())

@@ -1,9 +1,9 @@
 """What several commands share: which run config, with which variables, and how what they show is printed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 import re
-from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, override
 
@@ -14,6 +14,7 @@ from core.cli.terminal import is_harmless
 from core.config import distributions
 from core.config.problems import ConfigInvalid, Problem
 from core.platform import environment
+from core.platform.commands import path_word, program
 from core.platform.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _hint(config: str, path: Path) -> str:
         conversion = take_over(path)
     except ConfigInvalid:
         return ""
-    return (
-        f"To keep what is served here: llambda init --from {quote(config)} --out new.yaml" if conversion.foreign else ""
-    )
+    if not conversion.foreign:
+        return ""
+    out = next(name for number in count() if not Path(name := f"new{number or ''}.yaml").exists())
+    return f"To keep what is served here:\n  {program()} init --from {path_word(config)} --out {out}"

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+import sys
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, Unpack, cast
 
 import click
 
 from core.cli.options import Decorator, Pairs, config_option, env_option, json_option, load_config, print_json
-from core.cli.terminal import shorten
+from core.cli.terminal import shorten, width_of
 from core.config.places import Value, join
 from core.config.policy import ACTIONS, ATTRIBUTES, AccessRule, Action
 from core.config.problems import ConfigInvalid, Problem
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from core.routing.policy import Decision
 
 POLICY: Final = "server.auth.access_policy"
-WIDTH: Final = 80
 EXAMPLES: Final = """\
 \b
 Examples:
@@ -135,7 +135,7 @@ def _show(answer: Explanation, source: str, user: Principal) -> None:
     print(f"policy: {source}")
     print(f"user: {_describe(user)}")
     for number, (kind, reason) in enumerate(answer.mismatches, 1):
-        print(shorten(f"rule {number} ({kind}): {reason}", WIDTH))
+        print(shorten(f"rule {number} ({kind}): {reason}", width_of(sys.stdout)))
     decision = answer.decision
     if decision.rule is not None and decision.index is not None:
         print(f"rule {decision.index + 1}:\n{_to_yaml(decision.rule)}", end="")

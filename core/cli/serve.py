@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-import sys
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -11,6 +10,7 @@ import click
 from core.auth.urls import LOOPBACK
 from core.cli.logs import apply_logging, start_logging
 from core.cli.options import Pairs, env_option, load_valid_config, optional_config_argument
+from core.cli.terminal import say
 from core.platform import environment
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ def _warn_if_open(config: "RunConfig", host: str) -> None:
 
     if config.server.auth is None and host not in LOOPBACK:
         warning = f"warning: {host} is reachable from other machines, and without server.auth anybody may call it"
-        print(warning, file=sys.stderr)
+        say(warning)
     if config.server.auth is None and ANY in config.server.hosts:
         warning = 'warning: with "*" in server.hosts, and without server.auth, a web page can do whatever a caller can'
-        print(warning, file=sys.stderr)
+        say(warning)
     if config.server.cors is not None and ANY in config.server.cors.allow_origins:
-        print('warning: with "*" in server.cors.allow_origins, web pages of every site may call', file=sys.stderr)
+        say('warning: with "*" in server.cors.allow_origins, web pages of every site may call')
 
 
 def _app(path: Path, config: "RunConfig", hosts: tuple[str, ...]) -> "App":

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from core.config.forms import of_form
 from core.config.records import Record, Text, Whole
 
 ANY: Final = "*"
@@ -81,7 +82,10 @@ def _no_switch(value: object) -> object:
     return value
 
 
-type Tokens = Annotated[tuple[Annotated[Text, Field(pattern=f"^{NAME}$")], ...], BeforeValidator(_split)]
+type Tokens = Annotated[
+    tuple[Annotated[Text, of_form(f"^{NAME}$", "must be a header's or a method's name, or *")], ...],
+    BeforeValidator(_split),
+]
 
 
 class CorsConfig(Record):

@@ -5,11 +5,12 @@ Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `regi
 `logging.level` are llambda's own.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config.browsers import ANY, Cors, Hosts
+from core.config.forms import of_form
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
 from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
@@ -27,6 +28,7 @@ def _no_null(value: object) -> object:
     return {} if value is None else value
 
 
+NO_NAME: Final = "must be letters, digits, dots, hyphens and underscores, a letter or a digit first"
 type Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
 
 
@@ -122,7 +124,7 @@ class RunConfig(Record):
     """
 
     version: Annotated[Literal[2], BeforeValidator(_version)] = 2
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+    name: Annotated[str, of_form(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", NO_NAME), StringConstraints(max_length=128)]
     apis: tuple[Text, ...] = ()
     providers: dict[str, tuple[ProviderEntry, ...]] = {}
     resources: dict[str, tuple[dict[str, Any], ...]] = {}

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from core.config.forms import of_form
 from core.config.records import Record, Seconds, Whole
 
 MIB: Final = 1024 * 1024
@@ -16,7 +17,11 @@ def _lower(text: str) -> str:
 
 type HostPattern = Annotated[
     str,
-    StringConstraints(pattern=r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=255),
+    of_form(
+        r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        "must be a host's name, as example.com, or *.example.com for every name below it",
+    ),
+    StringConstraints(max_length=255),
     AfterValidator(_lower),
 ]
 type Port = Annotated[Whole, Field(ge=1, le=65535)]

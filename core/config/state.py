@@ -3,15 +3,18 @@
 They are apart from the run config's, and validated where they are used: most cold starts use none of them.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from core.config.forms import of_form
 from core.config.records import Database, Record, SqliteStore, Text, UserPath
 from core.config.storage import default_stores
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig
+
+NO_PREFIX: Final = "must be folders of letters, digits and any of _.=-, with slashes between them and none at the start"
 
 
 class LocalBlobs(Record):
@@ -31,7 +34,10 @@ class S3Blobs(Record):
     type: Literal["s3"] = "s3"
     bucket: Annotated[str, StringConstraints(min_length=3, max_length=1024)]
     prefix: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*/?$", max_length=60)] | None
+        Annotated[
+            str, of_form(r"^[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*/?$", NO_PREFIX), StringConstraints(max_length=60)
+        ]
+        | None
     ) = None
     region: Text | None = None
     endpoint_url: Text | None = None

@@ -5,8 +5,9 @@ import re
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
+from core.config.forms import of_form
 from core.platform.addresses import Reach, may_name
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -20,6 +21,7 @@ STRICT: Final = re.compile(
 """What every reader of URLs reads alike: no user, no query, no fragment, no backslash, no sign beyond ASCII."""
 BARE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\\]+)(?::([0-9]{1,5}))?|[0-9A-Fa-f:.]+")
 
+NOT_WEB: Final = "must be a URL that begins with http:// or https:// and names a host, as http://gpu:8000/v1"
 NO_URL: Final = "must be http:// or https://, a host, and perhaps a port and a path: no user, query or fragment"
 FORBIDDEN: Final = "is at an address that no provider may have: link-local, a cloud's metadata, or Lambda's runtime"
 PRIVATE: Final = (
@@ -39,7 +41,7 @@ def _refuse_metadata(url: str) -> str:
     return url
 
 
-type UpstreamUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+"), AfterValidator(_refuse_metadata)]
+type UpstreamUrl = Annotated[str, of_form(r"^https?://[^/\s]+", NOT_WEB), AfterValidator(_refuse_metadata)]
 """Where a provider is. What its host's name leads to is judged where the connection is made."""
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeAliasType, Union, cast, get_args, 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from core.config.forms import MESSAGES, OTHER
 from core.config.places import Places, Value, join, steps
 from core.config.problems import Problem
 from core.config.redact import names_secret, redact_text
@@ -25,7 +26,6 @@ PHRASES: Final = {
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "must match {pattern}",
     "finite_number": "must be a finite number",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be an integer"),
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
@@ -62,6 +62,8 @@ class _Fault:
         if self.error["type"] == "extra_forbidden":
             key = str(self.keys[-1])
             return f"unknown key `{key}`{did_you_mean(key, _known_keys(model, self.error['loc'][:-1]))}"
+        if self.error["type"] == "string_pattern_mismatch":
+            return MESSAGES.get(self.error["ctx"]["pattern"], OTHER) if "ctx" in self.error else OTHER
         phrase = PHRASES.get(self.error["type"])
         if phrase is None:
             return self.error["msg"].replace("Input should be", "must be", 1)

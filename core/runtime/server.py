@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from math import ceil
+import os
+import signal
 import socket
 import ssl
+from types import FrameType
 from typing import override
 
 from starlette.types import ASGIApp
@@ -17,6 +20,7 @@ from core.runtime.http_protocol import protocol_class
 from core.runtime.loop import process_loop
 from core.web.failures import STOPPING
 
+INTERRUPTED = 130
 GRACE_SECONDS = 3  # for answers to end once they were told to
 
 
@@ -93,6 +97,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
+
+    @override
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second Ctrl-C does not wait: uvicorn's own way out leaves tasks behind, which say so with tracebacks."""
+        if self.should_exit and sig == signal.SIGINT:
+            os._exit(INTERRUPTED)
+        super().handle_exit(sig, frame)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from core.errors import BodyTooLarge, InvalidRequest, shorten
@@ -13,6 +14,7 @@ from core.frame.types import Wire
 LONGEST_LENGTH: Final = 18  # digits
 MOST_FAULTS: Final = 5  # that one refusal tells of
 MOST_TEXT: Final = 300  # characters of each
+FORM: Final = "does not have the form that is wanted here"  # not the pattern: who reads this writes no patterns
 MOST_KEY: Final = 64  # characters of a key, in the path of a fault
 
 
@@ -110,12 +112,16 @@ def _refusal(invalid: ValidationError) -> InvalidRequest:
     errors = invalid.errors(include_url=False, include_input=False, include_context=False)
     if errors[0]["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {errors[0]['msg'].removeprefix('Invalid JSON: ')}.")
-    faults = {_path(error["loc"]): error["msg"].removeprefix("Value error, ") for error in errors[:MOST_FAULTS]}
+    faults = {_path(error["loc"]): _message(error) for error in errors[:MOST_FAULTS]}
     texts = [f"{path}: {text}" if path else text for path, text in faults.items()]
     further = [f"and {len(errors) - MOST_FAULTS} more"] if len(errors) > MOST_FAULTS else []
     return InvalidRequest(
         "; ".join([*(shorten(text, MOST_TEXT) for text in texts), *further]), param=next(iter(faults)) or None
     )
+
+
+def _message(error: ErrorDetails) -> str:
+    return FORM if error["type"] == "string_pattern_mismatch" else error["msg"].removeprefix("Value error, ")
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 
 from infra.local.ports import free_port
 from infra.local.processes import stop, wait_until
+from infra.uv import setup_command
 
 CHAT_MODEL: Final = "smollm2-135m-instruct"
 EMBEDDING_MODEL: Final = "smollm2-135m-embedding"
@@ -33,7 +34,7 @@ def model_file() -> Path:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for file in Path(folder).glob("*.gguf"):
             return file
-    raise FileNotFoundError("the model is not installed: make setup")
+    raise FileNotFoundError(f"the model is not installed: `{setup_command()}`")
 
 
 def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:

@@ -224,7 +224,10 @@ async def test_no_variable_of_the_environment_is_read_for_a_user(plain: dict[str
         ({"inference": [{"provider_id": "local", "confg": {}}]}, "did you mean `config`"),
         ({"inference": [{"provider_id": "local"}] * 2}, "`local` is given twice"),
         ({"inference": [{"provider_id": "local", "config": {"timeout": -1}}]}, "timeout: must be more than 0"),
-        ({"inference": [{"provider_id": "local", "config": {"url": "ftp://x"}}]}, "url: must match"),
+        (
+            {"inference": [{"provider_id": "local", "config": {"url": "ftp://x"}}]},
+            "url: must be a URL that begins with http:// or https://",
+        ),
         ({"providers": [], "x": 1}, "x: unknown key"),
         ("{", "is not valid JSON"),
         ("[]", "must be a mapping of APIs"),

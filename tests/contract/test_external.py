@@ -53,7 +53,7 @@ async def made(folder: Path, code: str, **fields: Any) -> Any:
         ("import not_there_at_all", {}, "`MODULE` imports `not_there_at_all`, which is not installed"),
         (CONFIG, {}, "module `MODULE` has no get_adapter_impl(config, deps); define it there"),
         (ADAPTER + FACTORY, {"module": "not_there_at_all"}, "`not_there_at_all` is not installed; install the package"),
-        (ADAPTER + FACTORY, {"pip_packages": ["not-there>=1"]}, "pip install not-there>=1"),
+        (ADAPTER + FACTORY, {"pip_packages": ["not-there>=1"]}, "pip install 'not-there>=1'`"),
         (ADAPTER + FACTORY, {"provider_data_validator": "json.JSONDecoder"}, "is no pydantic model"),
     ],
 )

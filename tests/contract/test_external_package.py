@@ -109,7 +109,7 @@ async def test_it_is_served_and_chats(
     [
         ({}, 0, "ok     a  remote::acme  (remote/inference/acme.yaml)"),
         ({"module": "llambda-provider-acme"}, 0, "ok     a  remote::acme  (module llambda-provider-acme)"),
-        ({"module": "llambda-provider-acme==9.9"}, 2, "llambda-provider-acme 0.1.0 is installed; pip install"),
+        ({"module": "llambda-provider-acme==9.9"}, 2, "llambda-provider-acme 0.1.0 is installed; `"),
     ],
 )
 def test_it_is_checked_where_it_is_installed(

@@ -9,6 +9,7 @@ from core.cli.configurations import output
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
 from core.cli.terminal import Columns, fixed_table
+from core.cli.terminal import show as show_text
 
 if TYPE_CHECKING:
     from core.client.answers import Configuration, Providers, Registered
@@ -128,7 +129,7 @@ def unregister(identifier: str, *, as_json: bool, **stack: Unpack[StackOptions])
         print_json({"identifier": identifier, "was_active": active})
         return
     effect = "Only the run config's file is in force now." if active else "It was not in force: nothing else changes."
-    click.echo(f"Unregistered {identifier}. {effect}")
+    show_text(f"Unregistered {identifier}. {effect}")
 
 
 @command.command(epilog=DIFF)
@@ -158,7 +159,7 @@ def _show_all(
     elif not versions:
         click.echo(f"no configurations: {output.FILE_ALONE}")
     else:
-        click.echo("\n".join(fixed_table(columns, map(row, versions))))
+        print("\n".join(fixed_table(columns, map(row, versions))))
 
 
 def _pages(client: "Client") -> "Iterator[Configuration]":
@@ -173,7 +174,7 @@ def _put(stack: StackOptions, work: "Callable[[Client], Registered]", *, as_json
     with open_client(**stack) as client:
         before = None if as_json else _in_force(client)
         reply = work(client)
-    print_json(reply) if as_json else click.echo("\n".join(output.registration_lines(reply, before)))
+    print_json(reply) if as_json else show_text("\n".join(output.registration_lines(reply, before)))
 
 
 def _in_force(client: "Client") -> output.Before | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 import re
+from shlex import quote
 from typing import Any, Final, cast
 
 import click
@@ -20,9 +21,9 @@ from core.config.redact import names_secret
 from core.platform import environment
 
 NO_CHECKOUT: Final = "llambda deploy works in a checkout alone: the installed package has no template.yaml"
-NO_CREDENTIALS: Final = "no AWS credentials were found; set AWS_PROFILE, or sign in (aws sso login, aws configure)"
+NO_CREDENTIALS: Final = "no AWS credentials were found; set AWS_PROFILE, or sign in (`aws sso login`, `aws configure`)"
 NO_REGION: Final = "name one, or set AWS_REGION"
-NO_SAM: Final = "neither uv nor sam was found; `make setup` installs uv"
+NO_SAM: Final = "neither uv nor sam was found; `{}` installs uv"
 NO_TERMINAL: Final = "there is no terminal to ask on; --yes deploys without asking, --dry-run shows the changes alone"
 OPEN: Final = (
     "is missing, so that anybody on the internet may call; write {providers: [{type: api_key}]}, or use --open"
@@ -202,7 +203,9 @@ def _surroundings(options: DeployOptions, stack: DeployedStack, sam: list[str] |
     if not stack.has_credentials:
         yield Problem("credentials", NO_CREDENTIALS)
     if sam is None:
-        yield Problem("sam", NO_SAM)
+        from infra.uv import setup_command
+
+        yield Problem("sam", NO_SAM.format(setup_command()))
     if options.unasked:
         yield Problem("--yes", NO_TERMINAL)
 
@@ -216,12 +219,12 @@ def _deployable(stack: DeployedStack) -> Described | None:
     before = stack.describe()
     if before is None or before.status in {REVIEWED, "DELETE_COMPLETE"}:
         return None
-    which = f"--stack-name {stack.name} --region {stack.region}"
+    which = f"--stack-name {quote(stack.name)} --region {quote(stack.region)}"
     if before.status in BROKEN:
-        message = f"DeployedStack {stack.name} is in {before.status} and takes no changes. Delete it, and deploy again:"
+        message = f"Stack {stack.name} is in {before.status} and takes no changes. Delete it, and deploy again:"
         raise click.ClickException(f"{message}\n  aws cloudformation delete-stack {which}")
     if before.status.endswith("_IN_PROGRESS"):
-        message = f"DeployedStack {stack.name} is being changed ({before.status}). When that has ended, deploy again:"
+        message = f"Stack {stack.name} is being changed ({before.status}). When that has ended, deploy again:"
         raise click.ClickException(f"{message}\n  aws cloudformation describe-stack-events {which} --max-items 5")
     return before
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-import shutil
 import sys
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
 
 from core.cli.options import CONFIG_HELP, ConfigName, Pairs, env_option, json_option, print_json
+from core.cli.terminal import say, ticking, width_of
 
 if TYPE_CHECKING:
     from core.cli.deploy.checks import Plan
@@ -78,11 +78,13 @@ def command(**options: Unpack[Options]) -> None:
 
 def _deploy(options: Options) -> None:
     from core.cli.deploy import output as shown
+    from core.cli.deploy.bedrock import bedrock_warnings
 
     plan = _make_plan(options)
-    _say(f"building {plan.path.name} for {plan.values['Architecture']}; this takes a minute or two")
-    plan.build()
-    _say("uploading the packages, and asking what would change")
+    for warning in bedrock_warnings(plan):
+        say(f"warning: {warning}")
+    with ticking(f"building {plan.path.name} for {plan.values['Architecture']}; this takes a minute or two"):
+        plan.build()
     with _propose(plan) as proposal:
         _show(plan, proposal.changes, as_json=options["as_json"])
         outputs = _execute(plan, proposal, options)
@@ -95,7 +97,7 @@ def _deploy(options: Options) -> None:
 def _make_plan(options: Options) -> "Plan":
     from core.cli.deploy.checks import DeployOptions, make_plan
 
-    _say("checking the run config, the parameters and the stack")
+    say("checking the run config, the parameters and the stack")
     return make_plan(
         DeployOptions(
             config=options["config"],
@@ -118,7 +120,8 @@ def _propose(plan: "Plan") -> Generator["Proposal"]:
     earlier = stack.change_sets()
     proposal = None
     try:
-        plan.propose()
+        with ticking("uploading the packages, and asking what would change"):
+            plan.propose()
         proposal = stack.proposal(earlier)
         yield proposal
     finally:
@@ -126,14 +129,14 @@ def _propose(plan: "Plan") -> Generator["Proposal"]:
             try:
                 stack.discard(earlier, new=plan.before is None)
             except AwsFailed as failed:
-                _say(f"note: a change set may be left in {stack.name}: {failed}")
+                say(f"note: a change set may be left in {stack.name}: {failed}")
 
 
 def _show(plan: "Plan", changes: "list[ResourceChange]", *, as_json: bool) -> None:
     """To the standard error where the standard output is for JSON."""
     from core.cli.deploy import output as shown
 
-    width = shutil.get_terminal_size().columns
+    width = width_of(sys.stderr if as_json else sys.stdout)
     parts = [shown.parameters(plan, width), "There is nothing to change."]
     if changes:
         parts[1] = f"{shown.changes(changes, width)}\n{shown.summarize_changes(changes)}"
@@ -143,7 +146,7 @@ def _show(plan: "Plan", changes: "list[ResourceChange]", *, as_json: bool) -> No
 def _execute(plan: "Plan", proposal: "Proposal", options: Options) -> dict[str, str] | None:
     """The outputs of the stack as it is now; None after a dry run."""
     if options["dry_run"]:
-        _say("dry run: nothing was changed")
+        say("dry run: nothing was changed")
         return None
     if proposal.changes:
         if not options["yes"] and not click.confirm("Deploy?", err=True):
@@ -164,10 +167,10 @@ def _follow(plan: "Plan", proposal: "Proposal") -> None:
         for event in plan.stack.execute(proposal):
             seen.append(event)
             if shown.is_progress(event):
-                _say(shown.line(event))
+                say(shown.line(event))
     except KeyboardInterrupt:
         if proposal.executed:
-            _say(f"\n{goes_on}")
+            say(f"\n{goes_on}")
         raise click.Abort from None
     except AwsFailed as failed:
         if not proposal.executed:
@@ -175,7 +178,3 @@ def _follow(plan: "Plan", proposal: "Proposal") -> None:
         raise AwsFailed(f"{failed}\n{goes_on}") from failed
     if seen[-1].status not in DEPLOYED:
         raise click.ClickException(shown.failure(plan.stack.name, seen))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

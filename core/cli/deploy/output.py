@@ -1,17 +1,21 @@
 """What `llambda deploy` shows: what would change, with which parameters, and how the deployment is called."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
+import shutil
 from typing import Any, Final
 
 from core.cli.deploy.checks import Plan
 from core.cli.deploy.stack import Event, ResourceChange
+from core.cli.terminal import narrowed
 from core.config.redact import MASK, redact_text
+from core.platform.commands import program, python
 
 TITLES: Final = ("ACTION", "RESOURCE", "TYPE", "REPLACED")
 REPLACED: Final = {"True": "yes", "Conditional": "perhaps"}
 ACTIONS: Final = ("Remove", "Modify", "Add")
 PERMISSION: Final = "AWS::Lambda::Permission"  # to call a function; of an older deployment, one for each route
-NARROWEST: Final = 8
+FIRST: Final = 'import json, sys; print(json.load(sys.stdin)["data"][0]["id"])'  # where there is no jq
 BODY: Final = '{"model": "\'"$MODEL"\'", "messages": [{"role": "user", "content": "Say hello."}]}'
 
 
@@ -100,20 +104,20 @@ def calls(plan: Plan, outputs: Mapping[str, str]) -> Iterator[str]:
     keys = auth is not None and any(provider.type == "api_key" for provider in auth.providers)
     header = "" if auth is None else ' \\\n  -H "authorization: Bearer $KEY"'
     yield f"{plan.stack.name} is deployed. Clients take this as their base URL: {url}/v1\n"
+    url = quote(url)
     yield f"curl {url}/v1/health"
     if keys:
-        table = f"--table {outputs['RegistryTableName']} --region {plan.stack.region}"
-        yield f"KEY=$(llambda keys create --name demo --roles admin \\\n  {table})"
+        table = f"--table {quote(outputs['RegistryTableName'])} --region {quote(plan.stack.region)}"
+        yield f"KEY=$({program()} keys create --name demo --roles admin \\\n  {table})"
     elif auth is not None:
-        yield "KEY=...  # a token of the run config's auth providers: docs/deploy.md"
-    yield f"MODEL=$(curl -s {url}/v1/models{header} \\\n  | jq -r '.data[0].id')"
+        yield "\nWith a token of the run config's auth providers (docs/deploy.md) in the variable KEY:\n"
+    first = "jq -r '.data[0].id'" if shutil.which("jq") else f"{python()} -c {quote(FIRST)}"
+    yield f"MODEL=$(curl -s {url}/v1/models{header} \\\n  | {first})"
     yield f"curl {url}/v1/chat/completions{header} \\\n  -H 'content-type: application/json' -d '{BODY}'"
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    widths = narrowed([max(map(len, column)) for column in zip(*rows, strict=True)], width)
     lines = ("  ".join(map(_cell, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)
 

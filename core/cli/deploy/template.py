@@ -103,7 +103,7 @@ def _complaint(parameter: Mapping[str, Any], value: str) -> str:
     values = value.split(",") if parameter.get("Type") == LIST else [value]
     if pattern is None or all(re.fullmatch(pattern, item, re.ASCII) for item in values):
         return ""
-    return str(parameter.get("ConstraintDescription", f"must match {pattern}"))
+    return str(parameter.get("ConstraintDescription", "does not have the form that template.yaml asks for"))
 
 
 def _no_number(parameter: Mapping[str, Any], value: str) -> str:

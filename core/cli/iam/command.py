@@ -3,7 +3,6 @@
 from dataclasses import replace
 import json
 import re
-import sys
 from typing import Any, Final, TypedDict, Unpack
 
 import click
@@ -14,6 +13,7 @@ from core.cli.iam.secrets import NamedSecrets, named_secrets
 from core.cli.iam.statements import Arn, Place, Rights, parameters, statements
 from core.cli.iam.uses import Source, Usage, collect_usage
 from core.cli.options import Pairs, config_argument, env_option, load_valid_config
+from core.cli.terminal import say
 from core.config.problems import ConfigInvalid, Problem
 from core.platform import environment
 
@@ -109,7 +109,7 @@ def command(config: str, env: Pairs, **options: Unpack[IamOptions]) -> None:
     regions = sorted({region for source in mine if (region := _region_of(options, source))})
     print(_format(options["form"], derived.rights, regions))
     for line in dict.fromkeys([*derived.notes, *_notes(options, usage, mine)]):
-        print(f"note: {line}", file=sys.stderr)
+        say(f"note: {line}")
 
 
 def _check_role(options: IamOptions, roles: list[str]) -> None:

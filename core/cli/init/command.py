@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from shlex import quote
 import sys
 import textwrap
 from typing import Any, Final
@@ -12,7 +11,9 @@ import click
 from core.cli.init.document import Answers, document, required_variables
 from core.cli.init.questions import HELP, QUESTIONS, AnswerTexts, Question
 from core.cli.output_file import force_option, out_option, write
+from core.cli.terminal import show
 from core.config.problems import ConfigInvalid
+from core.platform.commands import path_word, program
 
 EPILOG: Final = """\b
 Examples:
@@ -52,9 +53,9 @@ def command(*, source: Path | None, out: Path, yes: bool, force: bool, **flags: 
     text = document(answers)
     _check(text, out)
     write(out, text, force=force)
-    click.echo(f"Wrote {out}.")
+    show(f"Wrote {out}.")
     _say("Set before serving it:", required_variables(text))
-    _say("Next:", _next(answers, quote(str(out))))
+    _say_next(answers, path_word(out))
 
 
 def _answers(flags: Mapping[str, str], *, yes: bool) -> Answers:
@@ -131,22 +132,33 @@ def _take_over(source: Path, out: Path, flags: AnswerTexts, *, force: bool) -> N
         raise click.UsageError(f"{names}: of no use with --from, which answers every question")
     conversion = take_over(source)
     write(out, conversion.text, force=force)
-    click.echo(f"Wrote {out}: what this build serves of {source}.")
+    show(f"Wrote {out}: what this build serves of {source}.")
     _say("Served:", _wrap(conversion.kept()))
     _say("Left out or changed:", _wrap(conversion.notes))
     _say("Set before serving it:", required_variables(conversion.text))
-    file = quote(str(out))
-    _say("Next:", [f"llambda config validate {file}", f"llambda serve {file}"])
+    _say("Next:", _check_and_serve(path_word(out)))
 
 
-def _next(answers: Answers, file: str) -> list[str]:
-    lines = [f"llambda config validate {file}", f"llambda serve {file}", "curl http://127.0.0.1:8321/v1/models"]
-    if answers.auth == "api-keys":
-        lines.insert(1, f"llambda keys create --config {file} --name me --roles admin")
-        lines[-1] += ' -H "authorization: Bearer KEY"'
+def _check_and_serve(file: str) -> list[str]:
+    return [f"{program()} config validate {file}", f"{program()} serve {file}"]
+
+
+def _say_next(answers: Answers, file: str) -> None:
     if "bedrock" in answers.inference or (answers.guardrail and not answers.guard_model()):
-        lines.append(f"llambda iam {file} --account ACCOUNT   # what it needs in IAM")
-    return lines
+        _say("What it needs in IAM:", [f"{program()} iam {file} --lookup"])
+    _say("Next:", _check_and_serve(file))
+    calls = ["curl http://127.0.0.1:8321/v1/models"]
+    if answers.auth == "api-keys":
+        calls.insert(0, f"KEY=$({program()} keys create --config {file} --name me --roles admin)")
+    if answers.auth == "cognito":
+        _say(
+            "In another terminal, in this folder, with a token of the user pool in TOKEN:",
+            [f'{calls[0]} -H "authorization: Bearer $TOKEN"'],
+        )
+        return
+    if answers.auth == "api-keys":
+        calls[-1] += ' -H "authorization: Bearer $KEY"'
+    _say("In another terminal, in this folder:", calls)
 
 
 def _wrap(notes: list[str]) -> list[str]:
@@ -156,4 +168,4 @@ def _wrap(notes: list[str]) -> list[str]:
 
 def _say(title: str, lines: list[str]) -> None:
     if lines:
-        click.echo("\n".join([title, *(f"  {line}" for line in lines)]))
+        show("\n".join([title, *(f"  {line}" for line in lines)]))

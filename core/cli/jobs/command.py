@@ -66,7 +66,7 @@ def list_(kind: str | None, limit: int, *, as_json: bool, **stack: Unpack[StackO
     elif not jobs:
         click.echo("no jobs")
     else:
-        click.echo("\n".join(fixed_table(output.LIST, map(output.list_row, jobs))))
+        print("\n".join(fixed_table(output.LIST, map(output.list_row, jobs))))
 
 
 @command.command(epilog=_example("show job_4f1c"))

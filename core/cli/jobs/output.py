@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 import json
+import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-from core.cli.terminal import Columns, clean, shorten
+from core.cli.terminal import Columns, clean, shorten, width_of, wrap
 
 if TYPE_CHECKING:
     from core.apis.answers.jobs import JobView
@@ -46,7 +47,7 @@ def job_lines(job: "JobView") -> Iterator[str]:
     }
     for name, fact in facts.items():
         if fact is not None:
-            yield f"{name + ':':9} {shorten(clean(fact), 4 * WIDTH)}"
+            yield wrap(f"{name + ':':9} {shorten(clean(fact), 4 * WIDTH)}", width_of(sys.stdout), " " * 10)
 
 
 class Progress:

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-import sys
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import click
 
 from core.cli.keys import options as key_options
 from core.cli.options import config_option, env_option, json_option, print_json
-from core.cli.terminal import fixed_table
+from core.cli.terminal import fixed_table, say, show
+from core.config.problems import ConfigInvalid
+from core.platform.commands import program
 
 if TYPE_CHECKING:
     from core.cli.keys.target import KeyStore, StoreOptions
@@ -26,9 +27,10 @@ Examples:
   llambda keys revoke abcdefgh2345
 """
 USE: Final = """\
-It is not shown again. Clients take it as their api_key; with curl:
-  curl http://HOST/v1/models -H "Authorization: Bearer $KEY"
+It is not shown again. Clients take it as their api_key; with curl, the key in the variable KEY:
+  curl {url}/v1/models -H "Authorization: Bearer $KEY"
 """
+ELSEWHERE: Final = "It is not shown again. Clients take it as their api_key, or send `Authorization: Bearer KEY`.\n"
 CLOSED: Final = """\
 It is of no use until {source} has this auth provider:
   server:
@@ -81,32 +83,69 @@ def command() -> None:
     type=key_options.expiry,
     help="After 30d or 12h, or on 2027-01-31 at 0:00 UTC (default: never).",
 )
+@click.option("--force", is_flag=True, help="Also with roles that no rule of the run config names.")
 @_store_options
 def create(
-    name: str, roles: list[str] | None, expires: int | None, *, as_json: bool, **options: "Unpack[StoreOptions]"
+    name: str,
+    roles: list[str] | None,
+    expires: int | None,
+    *,
+    force: bool,
+    as_json: bool,
+    **options: "Unpack[StoreOptions]",
 ) -> None:
     """Create an API key.
 
     It is printed once, alone on the standard output. Only a salted hash of it is stored, in the run config's registry.
+    A stack that runs on the run config's port is asked whether it uses that store.
     """
 
     async def work(store: "RegistryStore", target: "KeyStore") -> None:
         from core.auth.key_format import issue
+        from core.cli.keys.roles import role_problems
+
+        unknown = [] if force or target.document is None else role_problems(target.document, target.source, roles or [])
+        if unknown:
+            raise ConfigInvalid("llambda keys create", unknown)
 
         now = int(datetime.now(UTC).timestamp())
         token, resource = issue(name, roles or [], expires=expires, now=now)
         await store.create(resource)
         if as_json:
-            print_json({"key": token, "opens": target.opens, **_to_json(resource)})
+            print_json({"key": token, "opens": target.opens, "store": target.place, **_to_json(resource)})
+            await _warn(store, target)
             return
         print(token, flush=True)
         with_roles = f", roles {', '.join(roles)}" if roles else ""
         ends = f"expires {_moment(expires)}" if expires is not None else "does not expire"
-        print(f"Key {resource.identifier} ({name}{with_roles}) {ends}.", file=sys.stderr)
-        closed = "" if target.opens else CLOSED.format(source=target.source)
-        print(f"{USE}{closed}", end="", file=sys.stderr)
+        say(f"Key {resource.identifier} ({name}{with_roles}) {ends}.")
+        say(f"Its hash is in {target.place}.")
+        await _say_use(store, target)
 
     _run_with_store(options, work)
+
+
+async def _say_use(store: "RegistryStore", target: "KeyStore") -> None:
+    """How the key is used, and what is in the way."""
+    from core.cli.keys.running import address_of
+
+    closed = "" if target.opens else CLOSED.format(source=target.source)
+    if target.document is None:
+        say(f"{ELSEWHERE}{closed}".rstrip("\n"))
+        return
+    url, _ = address_of(target.document)
+    say(f"{USE.format(url=url)}{closed}".rstrip("\n"))
+    await _warn(store, target)
+
+
+async def _warn(store: "RegistryStore", target: "KeyStore") -> None:
+    """Of a stack that runs on the run config's port and does not take the key."""
+    from core.cli.keys.running import address_of, warning_of
+
+    if target.opens and target.document is not None:
+        url, call = address_of(target.document)
+        if warning := await warning_of(store, call):
+            say(f"warning: a stack runs at {url}, and {warning}")
 
 
 @command.command("list", epilog=EXAMPLES)
@@ -141,7 +180,10 @@ def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> Non
         from core.auth.key_format import KIND, USE
 
         if not await store.delete(KIND, id_):
-            raise click.ClickException(f"There is no key {id_}. `llambda keys list` lists those that exist.")
+            list_them = f"{program()} keys list {target.options}"
+            raise click.ClickException(
+                f"There is no key {id_} in {target.place}. `{list_them}` lists those that exist."
+            )
         await store.delete(USE, id_)
         seconds = target.settings.registry.cache_seconds
         if as_json:
@@ -149,7 +191,7 @@ def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> Non
             return
         unless = ", or as long as its run config says" if target.opens is None else ""
         within = f"{seconds:g} seconds (registry.cache_seconds{unless})"
-        print(f"Revoked {id_}. Every function refuses it within {within}.")
+        show(f"Revoked {id_}. Every function refuses it within {within}.")
 
     _run_with_store(options, work)
 

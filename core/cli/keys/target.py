@@ -1,6 +1,8 @@
 """Which store the options of `llambda keys` name, and what the run config beside it says of keys."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import join, quote
 from typing import Annotated, Final, TypedDict
 
 from pydantic import Field
@@ -11,7 +13,9 @@ from core.config.load import Loaded
 from core.config.places import Value, steps, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.records import DynamoStore, Record, SqliteStore
+from core.config.redact import names_secret
 from core.platform import environment
+from core.platform.commands import path_word
 
 SECTIONS: Final = ("metadata_store", "storage", "registry", "image_name", "distro_name", "conda_env", "name")
 
@@ -34,11 +38,25 @@ class KeySettings(Record):
 
 @dataclass(frozen=True, slots=True)
 class KeyStore:
-    """`opens`: whether an auth provider of the run config, `source`, takes API keys; None if that is not known."""
+    """`opens`: whether an auth provider of the run config, `source`, takes API keys; None if that is not known.
+
+    `document` is the run config, None where there is only a table; `options` are those that lead to the store again.
+    """
 
     settings: KeySettings
+    options: str
     source: str = "the deployment's run config"
     opens: bool | None = None
+    document: Value = None
+
+    @property
+    def place(self) -> str:
+        """Where the keys are, to be read by people."""
+        match self.settings.metadata_store:
+            case SqliteStore(db_path=path):
+                return f"the SQLite file {Path(path).resolve()}"
+            case DynamoStore(table=table, region=region):
+                return f"the DynamoDB table {table}{f' in {region}' if region else ''}"
 
 
 def target_of(options: StoreOptions) -> KeyStore:
@@ -50,11 +68,14 @@ def target_of(options: StoreOptions) -> KeyStore:
     if options["table"] is not None:
         environment.set_variables(dict(options["env"]))
         store = DynamoStore(table=options["table"], region=options["region"] or None)
-        return KeyStore(KeySettings(metadata_store=store))
+        region = ["--region", options["region"]] if options["region"] else []
+        return KeyStore(KeySettings(metadata_store=store), join(["--table", options["table"], *region]))
     if options["region"] is not None:
         raise ConfigInvalid("--region", [Problem("", "is for --table; a run config names its own region")])
     path, loaded = load_config(options["config"], options["env"])
-    return KeyStore(_settings(str(path), loaded), str(path), _opens(loaded.document))
+    pairs = [f"--env {quote(f'{name}={value}')}" for name, value in options["env"] if not names_secret(name)]
+    words = " ".join([f"--config {path_word(options['config'])}", *pairs])
+    return KeyStore(_settings(str(path), loaded), words, str(path), _opens(loaded.document), loaded.document)
 
 
 def _settings(source: str, loaded: Loaded) -> KeySettings:

@@ -2,13 +2,17 @@
 
 import asyncio
 from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from core.cli.logs import start_logging
 from core.cli.options import Pairs, config_option, env_option, json_option, load_config, print_json
-from core.cli.providers.new import APIS, NewPackage, fault_of, files, write
+from core.cli.providers.new import APIS, NewPackage, fault_of, files, next_commands, write
+from core.cli.terminal import paint, say, width_of
+from core.cli.terminal import show as show_text
+from core.platform.commands import path_word, program
 
 if TYPE_CHECKING:
     from core.frame.types import JsonObject
@@ -22,7 +26,6 @@ Examples:
   llambda providers new acme --api inference
   llambda providers new judge --api safety --inline --dir ~/src
 """
-WIDTH: Final = 80
 
 
 @click.group(epilog=EXAMPLES)
@@ -45,14 +48,14 @@ def list_types(api: str | None, config: str, env: Pairs, *, as_json: bool) -> No
 
     specs, problems = known_types(load_config(config, env)[1])
     for problem in problems:
-        click.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}")
     rows = [summary(spec) for key, spec in sorted(specs.items()) if api in (None, key[0])]
     if as_json:
         print_json(rows)
         return
     width = max((len(row["provider_type"]) for row in rows), default=0)
     for row in rows:
-        print(f"{row['api']:<9}  {row['provider_type']:<{width}}  {row['from']}")
+        show_text(f"{row['api']:<9}  {row['provider_type']:<{width}}  {row['from']}")
 
 
 @command.command(epilog=EXAMPLES)
@@ -75,7 +78,7 @@ def show(provider_type: str, api: str | None, config: str, env: Pairs, *, as_jso
     if not exact:
         types = {name for _, name in specs}
         message = f"there is no provider type `{provider_type}`{did_you_mean(provider_type, types)}"
-        raise click.UsageError(f"{message} (llambda providers list)")
+        raise click.UsageError(f"{message} (`{program()} providers list --config {path_word(config)}`)")
     try:
         pages = [details(spec) for spec in exact]
     except (Unusable, ImportError) as wrong:
@@ -104,10 +107,11 @@ def _field(field: "JsonObject") -> str:
     if field["secret"]:  # whose default is not shown
         need = "secret, required" if field["required"] else "secret, optional"
     marks = f"{field['type']}, {need}{', user field' if field['user_field'] else ''}"
-    text = click.wrap_text(f"{field['name']}: {marks}", WIDTH, "    ", "      ")
+    width = width_of(sys.stdout)
+    text = click.wrap_text(f"{field['name']}: {marks}", width, "    ", "      ")
     if not field["description"]:
         return text
-    return f"{text}\n{click.wrap_text(field['description'], WIDTH, '      ', '      ')}"
+    return f"{text}\n{click.wrap_text(field['description'], width, '      ', '      ')}"
 
 
 @command.command(epilog=EXAMPLES)
@@ -130,12 +134,14 @@ def check(config: str, env: Pairs, *, as_json: bool) -> None:
         print_json({"ok": not wrong, "providers": [verdict.to_json() for verdict in results], "problems": rest})
     else:
         for verdict in results:
-            word = "wrong" if verdict.problems else "ok"
-            print(f"{word:<5}  {verdict.entry.provider_id}  {verdict.entry.provider_type}  ({verdict.origin})")
+            word, style = ("wrong", "bad") if verdict.problems else ("ok", "good")
+            print(
+                f"{paint(word, style, sys.stdout)}{' ' * (5 - len(word))}  {verdict.entry.provider_id}  {verdict.entry.provider_type}  ({verdict.origin})"
+            )
             for line in (*verdict.problems, *verdict.notes):
-                print(f"       {line}")
+                show_text(f"       {line}")
         for problem in others:
-            print(f"wrong  {problem}")
+            show_text(f"wrong  {problem}")
         if not results and not others:
             print("no external providers")
     if wrong:
@@ -163,6 +169,5 @@ def new(name: str, api: str, parent: Path, *, inline: bool, as_json: bool) -> No
     if as_json:
         print_json({"folder": str(folder), "provider_type": package.provider_type, "files": sorted(texts)})
         return
-    print(f"wrote {folder} ({package.provider_type}, {len(texts)} files). Next:\n")
-    print(f"  cd {folder}\n  uv pip install --no-build-isolation -e .\n  python -m pytest")
-    print("  llambda providers check --config run.yaml\n  llambda serve run.yaml")
+    show_text(f"wrote {folder} ({package.provider_type}, {len(texts)} files). Next:\n")
+    print("\n".join(f"  {line}" for line in next_commands(folder)))

@@ -1,9 +1,12 @@
 """What `llambda providers new` writes: a package whose tests pass, out of the texts in template/."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 import re
 from typing import Final
+
+from core.platform.commands import path_word, pip_install_here, program, python
 
 TEMPLATES: Final = Path(__file__).parent / "template"
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -76,6 +79,18 @@ def write(folder: Path, texts: dict[str, str]) -> None:
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
+
+
+def next_commands(folder: Path) -> list[str]:
+    """Install it, test it, check it, serve it; the first goes to the folder, in which the others are."""
+    install = pip_install_here()
+    return [
+        f"cd {path_word(folder)}",
+        install if find_spec("pytest") else f"{install} pytest",
+        f"{python()} -m pytest",
+        f"{program()} providers check --config run.yaml",
+        f"{program()} serve run.yaml",
+    ]
 
 
 def _words(package: NewPackage) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
 from core.config.answer_limits import AnswerLimits, Limits
+from core.config.forms import of_form
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.frame.types import JsonObject
@@ -25,14 +26,20 @@ if TYPE_CHECKING:
 
 MOST_PAGES: Final = 200
 MOST_ROWS: Final = 10_000
-type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
+NO_ROLE: Final = "must be the ARN of a role, as arn:aws:iam::123456789012:role/NAME"
+type Region = Annotated[str, of_form(r"^[^./:?#@%\\\[\]\x00-\x1f]*$", "must be a region's name, as us-east-1")]
 """It becomes a part of a host's name, and must stay one part of it; the SDK says what else is no region."""
 
 
 OR_NONE: Final[Any] = BeforeValidator(lambda value: None if value == "" else value)  # a variable that is not set
-type RoleArn = Annotated[Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None, OR_NONE]
-type SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")]
-type ExternalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]+$", min_length=2, max_length=1224)]
+type RoleArn = Annotated[Annotated[str, of_form(r"^arn:[\w-]+:iam::\d{12}:role/\S+$", NO_ROLE)] | None, OR_NONE]
+type SessionName = Annotated[
+    str, of_form(r"^[A-Za-z0-9_+=,.@-]{2,64}$", "must be 2 to 64 letters, digits and any of _+=,.@- between them")
+]
+type ExternalId = Annotated[
+    str,
+    of_form(r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$", "must be 2 to 1224 letters, digits and any of _+=,.@:/- between them"),
+]
 
 
 class AwsConfig(BaseModel):

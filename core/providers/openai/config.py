@@ -5,10 +5,11 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import AfterValidator, ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
+from core.config.forms import of_form
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.platform import secrets
@@ -17,7 +18,9 @@ from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
-type Project = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]{1,100}$")]
+type Project = Annotated[
+    str, of_form(r"^[A-Za-z0-9.:_-]{1,100}$", "must be a project's id: up to 100 letters, digits and any of .:_-")
+]
 """It becomes a header."""
 ENDPOINTS: Final = (
     (("chat", "completions"), 2),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 from core.config.places import Value
 from core.config.redact import names_secret
 from core.errors import ProviderUnavailable
+from core.platform.commands import pip_install, pip_install_here
 from core.platform.secrets import is_reference, parse, reveal
 from core.resolution.external.boundary import Foreign, Unusable, import_package
 from core.resolution.external.finder import DISTRIBUTIONS
@@ -116,8 +117,8 @@ def _is_there(name: str) -> bool:
 
 def _install(spec: ProviderSpec) -> str:
     missing = missing_packages(spec)
-    packages = f"pip install {' '.join(missing)}, and " if missing else ""
-    return f"{packages}install the package that has it (in its folder: uv pip install -e .)"
+    packages = f"`{pip_install(missing)}`, and " if missing else ""
+    return f"{packages}install the package that has it (in its folder: `{pip_install_here()}`)"
 
 
 def _factory(spec: ProviderSpec) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from core.apis.index import has_providers
 from core.config.places import Value
+from core.platform.commands import pip_install, pip_install_here
 from core.resolution.external.boundary import Unusable, import_package, run
 from core.resolution.external.spec_files import Adapter, FlatFile, spec_from
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
@@ -78,13 +79,13 @@ def version_fault(module: str) -> str | None:
     try:
         installed = metadata.version(package.name)
     except metadata.PackageNotFoundError:
-        return f"no installed package says that it is {package.name}; pip install {package.name}=={package.version}"
+        installed = ""
     if installed == package.version:
         return None
-    return (
-        f"{package.name} {installed} is installed; pip install {package.name}=={package.version}, "
-        f"or write `module: {package.name}=={installed}`"
-    )
+    install = pip_install([f"{package.name}=={package.version}"])
+    if not installed:
+        return f"no installed package says that it is {package.name}; `{install}`"
+    return f"{package.name} {installed} is installed; `{install}`, or write `module: {package.name}=={installed}`"
 
 
 @cache
@@ -109,7 +110,7 @@ def _ask_package(package: Package) -> list[dict[str, Value] | str]:
     """Each spec as a file would say it; of what is none, its type."""
     requirement = f"{package.name}=={package.version}" if package.version else package.name
     name = f"{package.module}.provider"
-    module = import_package(name, f"pip install {requirement}, or in its folder: uv pip install -e .")
+    module = import_package(name, f"`{pip_install([requirement])}`, or in its folder `{pip_install_here()}`")
     function = getattr(module, FUNCTION, None)
     if not callable(function):
         raise Unusable(f"`{name}` has no {FUNCTION}(); define it, or describe the provider in external_providers_dir")

@@ -3,6 +3,7 @@
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.problems import Problem
+from core.platform.commands import pip_install
 from core.resolution.external.boundary import Unusable
 from core.resolution.external.code import code_of, missing_packages
 from core.resolution.external.packages import version_fault
@@ -18,7 +19,7 @@ def external_problems(loaded: Loaded, path: str, entry: ProviderEntry, spec: Pro
     missing = missing_packages(spec)
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
-        message = f"{names} of its pip_packages ({spec.origin}) is not installed; pip install {' '.join(missing)}"
+        message = f"{names} of its pip_packages ({spec.origin}) is not installed; `{pip_install(missing)}`"
         problems.append(Problem(f"{place}.provider_type", message))
     try:
         code_of(spec)

@@ -1,7 +1,9 @@
 """`llambda keys` with a run config of which it needs one part only: another cannot be read."""
 
 from collections.abc import Callable
+import os
 from pathlib import Path
+import sys
 
 import pytest
 
@@ -19,6 +21,13 @@ metadata_store: {type: sqlite, db_path: FOLDER/registry.db}
 AUTH = "server: {auth: {providers: [{type: api_key}]}}\n"
 
 type Keys = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _active(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """As after `source .venv/bin/activate`, where commands are printed by their names; a message is a line."""
+    monkeypatch.setenv("COLUMNS", "80" if request.node.get_closest_marker("narrow") else "1000")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
 @pytest.fixture

@@ -94,6 +94,13 @@ def test_every_mistake_is_said_at_once(deploy: Deploy, monkeypatch: pytest.Monke
         assert words in text
 
 
+def test_a_mistake_of_a_parameter_is_said_once_and_not_again_of_the_run_config(deploy: Deploy) -> None:
+    text = said(deploy("--yes", "--region", "x", "--param", "QuotaPeriod=week", "--param", "VllmUrl=http://gpu"))
+    assert "QuotaPeriod: must be one of minute, hour, day, month" in text
+    assert "lambda.yaml" not in text
+    assert text.count("must be") == 1
+
+
 @pytest.mark.parametrize(
     ("region", "complaint"), [("us-east", "--region: `us-east` is no region; write it as us-east-1"), ("", "name one")]
 )

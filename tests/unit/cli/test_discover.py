@@ -69,6 +69,7 @@ def asked(config: Path, upstream: FakeUpstream, *more: str) -> Result:
     return discover("--config", str(config), "--env", f"GPU_URL={upstream.url}", "--env", f"GPU_TOKEN={KEY}", *more)
 
 
+@pytest.mark.narrow
 def test_people_read_the_machine_and_then_each_upstream(config: Path, upstream: FakeUpstream) -> None:
     result = asked(config, upstream)
     machine, gpu, down, empty = result.stdout.split("\n\n")

@@ -80,7 +80,7 @@ def test_a_copy_is_made_and_the_next_commands_are_said(tmp_path: Path) -> None:
     out = tmp_path / "my own.yaml"
     made = run("init", "bedrock-vllm", "--out", str(out))
     assert (made.exit_code, out.read_text("utf-8")) == (0, read_distribution("bedrock-vllm")[1])
-    given = "--env VLLM_URL=... --env INFERENCE_MODEL=... --env BEDROCK_MODEL=..."
+    given = "--env VLLM_URL=http://localhost:8000/v1 --env INFERENCE_MODEL=my-inference-model --env BEDROCK_MODEL=my-bedrock-model"
     assert f"  llambda serve '{out}' {given}\n" in made.output
 
 

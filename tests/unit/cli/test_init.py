@@ -153,9 +153,9 @@ def test_what_to_do_next_is_said_with_the_key_that_callers_need(tmp_path: Path) 
         tmp_path, "--yes", "--auth", "api-keys", "--inference", "openai-compatible", "--url", "https://m.example/v1"
     )
     said = made.output.splitlines()
-    assert f"  llambda keys create --config {tmp_path / 'run.yaml'} --name me --roles admin" in said
+    assert f"  KEY=$(llambda keys create --config {tmp_path / 'run.yaml'} --name me --roles admin)" in said
     assert "  UPSTREAM_API_KEY" in said
-    assert '  curl http://127.0.0.1:8321/v1/models -H "authorization: Bearer KEY"' in said
+    assert '  curl http://127.0.0.1:8321/v1/models -H "authorization: Bearer $KEY"' in said
     assert not any("llambda iam" in line for line in said)
 
 

@@ -76,7 +76,7 @@ def test_a_made_key_is_alone_on_the_standard_output_and_opens_the_stack(
     assert found.attributes == {"roles": ("admin", "dev")}
     assert f"Key {found.id} (demo, roles admin, dev) does not expire." in said.err
     assert "not shown again" in said.err
-    assert 'curl http://HOST/v1/models -H "Authorization: Bearer $KEY"' in said.err
+    assert 'curl http://127.0.0.1:8321/v1/models -H "Authorization: Bearer $KEY"' in said.err
     assert token not in said.err
     assert "of no use" not in said.err
 
@@ -204,7 +204,9 @@ def test_a_revoked_key_is_gone_and_the_others_stay(keys: Keys, config: Path, cap
     assert verified(config, token) is None
     assert verified(config, other) is not None
     assert keys("revoke", id_of(token)) == 1
-    assert f"There is no key {id_of(token)}." in capsys.readouterr().err
+    assert (
+        f"There is no key {id_of(token)} in the SQLite file {config.parent / 'registry.db'}." in capsys.readouterr().err
+    )
     assert keys("revoke", id_of(other)) == 0
 
 
@@ -244,6 +246,7 @@ def test_keys_are_json_where_it_is_asked_for_and_nothing_else_is_said(keys: Keys
     token = plant(created.pop("key"))
     assert said.err == ""
     assert created.pop("opens") is True
+    assert created.pop("store") == f"the SQLite file {config.parent / 'registry.db'}"
     assert created.pop("created") == stored(config, token).created
     expected = {"id": id_of(token), "usable": True, "name": "démo", "roles": ["admin", "dev"]}
     assert created == expected | {"expires": 4_073_500_800, "last_used": None}

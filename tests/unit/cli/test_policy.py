@@ -100,6 +100,7 @@ def test_another_name_of_the_resource_counts(explain: Explain) -> None:
     assert explain("--user", "ada", "--roles", "admin", "--also", "xl", *ASK)[0] == 1
 
 
+@pytest.mark.narrow
 def test_a_rule_takes_one_line_of_a_terminal(explain: Explain) -> None:
     long = DRAFT.replace("user with admin in roles", f"user with {'admin' * 30} in roles")
     said = explain("--user", "ada", *ASK, text=long)[1].splitlines()

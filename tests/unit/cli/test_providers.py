@@ -51,6 +51,7 @@ def test_external_types_are_listed_and_what_is_wrong_is_a_warning(folder: Path) 
     assert "warning: providers.inference[1].module: `not_there` is not installed" in done.stderr
 
 
+@pytest.mark.narrow
 def test_a_type_is_shown_with_the_fields_of_its_config() -> None:
     done = run("show", "remote::vllm")
     assert "url: string or null, default null, user field" in done.stdout

@@ -103,7 +103,7 @@ def test_machine_code_of_another_processor_is_refused(site: Path, tmp_path: Path
     ("wanted", "module", "words"),
     [
         (spec("not_there_at_all"), None, "is in `not_there_at_all`, which is not installed"),
-        (spec("json", "not-there>=2"), None, "needs not-there>=2: pip install not-there>=2"),
+        (spec("json", "not-there>=2"), None, "pip install 'not-there>=2'`"),
         (spec("json"), "pydantic==0.1", "pip install pydantic==0.1"),
     ],
 )
