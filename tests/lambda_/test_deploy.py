@@ -400,15 +400,16 @@ def test_an_upgrade_in_place_keeps_keys_models_and_every_table(
 
 
 def assert_watched(cloud: Cloud, stack: str, outputs: dict[str, str]) -> None:
-    """The alarms, the dashboard and the VPC that WATCHED asks for are there."""
-    with cloud.client("cloudwatch") as metrics, cloud.client("sns") as topics, cloud.client("lambda") as functions:
+    """The alarms, the dashboard and the rights in a VPC that WATCHED asks for are there."""
+    with cloud.client("cloudwatch") as metrics, cloud.client("sns") as topics, cloud.client("iam") as roles:
         alarms = metrics.describe_alarms(AlarmNamePrefix=f"{stack}-")["MetricAlarms"]
         body = metrics.get_dashboard(DashboardName=f"{stack}-{ministack.REGION}")["DashboardBody"]
         topic = cloud.resources(stack)["AlarmTopic"]
         [subscription] = topics.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-        function = functions.get_function_configuration(FunctionName=outputs["InferenceFunctionArn"])
+        role = cloud.resources(stack)["InferenceRole"]
+        rights = roles.get_role_policy(RoleName=role, PolicyName="rights")["PolicyDocument"]
     assert {alarm["AlarmName"] for alarm in alarms} >= {f"{stack}-server-errors", f"{stack}-inference-errors"}
     assert all(alarm["AlarmActions"] == [WATCHED["AlarmTopicArn"], topic] for alarm in alarms)
     assert outputs["InferenceFunctionArn"].rpartition(":")[2] in json.dumps(json.loads(body))
     assert subscription["Endpoint"] == WATCHED["AlarmEmail"]
-    assert function["VpcConfig"]["SubnetIds"] == WATCHED["VpcSubnetIds"].split(",")
+    assert "JoinVpc" in {statement["Sid"] for statement in rights["Statement"]}
