@@ -97,7 +97,9 @@ lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.
 	$(COMPILE) pyproject.toml locks/model.in --extra local -c locks/run.txt -o locks/local.txt
 	$(COMPILE) pyproject.toml locks/dev.in --extra local -c locks/local.txt -o locks/dev.txt
 	$(COMPILE) locks/ministack.in -o locks/ministack.txt
-	for lock in locks/clients/*.in; do $(COMPILE) $$lock -o $${lock%.in}.txt; done
+	for lock in locks/{clients,frameworks}/*.in; do $(COMPILE) $$lock -o $${lock%.in}.txt; done
+	cd locks/frameworks/node && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts \
+		--no-audit --no-fund --before="$$(date -d '7 days ago' +%F)"
 
 .PHONY: template
 template: setup ## write the parts of template.yaml that follow from the code

@@ -67,6 +67,7 @@ def _escape(letter: str) -> str:
 class ApiError(Exception):
     """A failure that is safe to show to the caller; anything else becomes a bare 500."""
 
+    fault: str = ""  # what is wrong with an upstream, for the operator: it is in no body
     status: int = 500
     type: str = "server_error"
     code: str = "internal_error"

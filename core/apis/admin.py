@@ -1,14 +1,18 @@
 """The admin API: health, version, the configured providers and the routes that are served."""
 
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BeforeValidator
 
 from core.frame.types import JsonObject, Query
 
+type RouteFilter = Literal["v1", "v1alpha", "v1beta", "deprecated"]
+
 
 class RoutesQuery(Query):
-    """`api_filter` is the first part of a path, as `v1alpha`; without it every route is listed."""
+    """`api_filter` is the first part of a path, or `deprecated`; without it all routes are listed but the deprecated ones."""
 
-    api_filter: str = ""
+    api_filter: Annotated[RouteFilter | None, BeforeValidator(lambda value: value or None)] = None
 
 
 class ProviderQuery(Query):
@@ -40,7 +44,10 @@ class Admin(Protocol):
         ...
 
     async def list_routes(self, *, query: RoutesQuery) -> JsonObject:
-        """`{"data": [{route, method, provider_types}]}` of what this deployment serves; all, or those of `v1alpha`."""
+        """`{"data": [{route, method, provider_types}]}` of what this deployment serves.
+
+        Deprecated is what 0.2 has under `/v1/openai/v1`: the same is there under `/v1`.
+        """
         ...
 
     async def openapi(self) -> JsonObject:

@@ -4,11 +4,12 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, Self, override, runtime_checkable
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from core.apis import bounds
+from core.apis.additions import Addition
 from core.errors import InvalidRequest
 from core.frame.resources import Offer
 from core.frame.types import Health, JsonObject, JsonStream, Wire
@@ -36,7 +37,22 @@ def check_names(fields: Mapping[str, Any] | None) -> None:
             raise InvalidRequest(f"{name}: write `{exact}`; some servers take the one for the other.", param=name)
 
 
-class ChatRequest(Wire):
+class GenerationRequest(Wire):
+    """`additions` are those of its fields that the stack put there."""
+
+    _additions: tuple[Addition, ...] = PrivateAttr(())
+
+    @property
+    def additions(self) -> tuple[Addition, ...]:
+        return self._additions
+
+    def note_additions(self, *additions: Addition) -> Self:
+        """This request, whose fields have them already."""
+        self._additions += additions
+        return self
+
+
+class ChatRequest(GenerationRequest):
     model: Name
     messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
     stream: bool | None = None
@@ -48,8 +64,14 @@ class ChatRequest(Wire):
         bounds.normalize_bounds(self.__pydantic_extra__)
         return self
 
+    @override
+    def check_body(self) -> None:
+        from core.apis import body_rules  # late, here and below: this module is imported by what reads no such body
 
-class CompletionRequest(Wire):
+        body_rules.check_chat(self.messages, self.__pydantic_extra__)
+
+
+class CompletionRequest(GenerationRequest):
     model: Name
     prompt: str | list[Any]
     stream: bool | None = None
@@ -62,16 +84,40 @@ class CompletionRequest(Wire):
         bounds.check_parts(self.prompt, MOST_PROMPTS, "prompt")
         return self
 
+    @override
+    def check_body(self) -> None:
+        from core.apis import body_rules
+
+        body_rules.check_completion(self.prompt, self.__pydantic_extra__)
+
 
 class EmbeddingsRequest(Wire):
+    """`native_options` are those of Llama Stack's native route, by its names: see `core.apis.embedding_options`."""
+
     model: Name
     input: str | list[Any]
+    _native_options: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @property
+    def native_options(self) -> Mapping[str, str]:
+        return self._native_options
+
+    def note_native_options(self, options: Mapping[str, str]) -> Self:
+        """This request, which has them."""
+        self._native_options = options
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_names(self.__pydantic_extra__)
         bounds.check_parts(self.input, MOST_INPUTS, "input")
         return self
+
+    @override
+    def check_body(self) -> None:
+        from core.apis import body_rules
+
+        body_rules.check_embeddings(self.input, self.__pydantic_extra__)
 
 
 class ServedModel(Offer):

@@ -173,7 +173,7 @@ class NativeCompletionBatchRequest(Generation):
 
 
 class NativeEmbeddingsRequest(Wire):
-    """`text_truncation` (but `none`) and `task_type` go to the provider under these names; OpenAI's wire has none."""
+    """What becomes of `text_truncation` and `task_type`, which OpenAI's wire has not, its provider says."""
 
     model_id: Name
     contents: Annotated[list[ContentItem], Field(min_length=1, max_length=MOST_INPUTS)]

@@ -3,6 +3,7 @@
 Sources: Safety and Shields of Llama Stack 0.2.12 and 0.7.3, https://platform.openai.com/docs/api-reference/moderations.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Protocol, TypedDict
 
 from pydantic import ConfigDict, Field, model_validator
@@ -41,7 +42,10 @@ class RunShieldRequest(Wire):
 
 
 class ModerationRequest(Wire):
-    """`model` is a shield, by either of its names; without it there must be exactly one."""
+    """`model` is a shield, by either of its names or as its guard is called; without it there must be exactly one.
+
+    A text is an input, and so is each of a list; content parts are one input together, as OpenAI has it.
+    """
 
     input: str | list[Any]
     model: Name | None = None
@@ -62,12 +66,22 @@ def most_tokens(request: RunShieldRequest | ModerationRequest) -> int:
 
 def count_inputs(request: ModerationRequest) -> int:
     """Each is a judgement; more than are taken is one request, which is refused."""
-    count = 1 if isinstance(request.input, str) else len(request.input)
-    return count if 1 <= count <= MOST_INPUTS else 1
+    entries = request.input
+    if isinstance(entries, str) or is_parts(entries):
+        return 1
+    return len(entries) if 1 <= len(entries) <= MOST_INPUTS else 1
+
+
+def is_parts(entries: Sequence[object]) -> bool:
+    """Whether they are content parts, and so one input."""
+    return all(isinstance(entry, dict) for entry in entries)
 
 
 class Violation(TypedDict):
-    """`user_message` may be shown to the user; `metadata` is the provider's, with `violation_type` where it has one."""
+    """`user_message` may be shown to the user; `metadata` is the provider's, with `violation_type` where it has one.
+
+    `violation_type` has the names of the categories with commas between them, or codes of theirs, and `categories` the names.
+    """
 
     violation_level: Literal["info", "warn", "error"]
     user_message: str | None
@@ -109,4 +123,14 @@ class SafetyProvider(Protocol):
 
     async def health(self) -> Health:
         """Ask the provider; never raises for a provider that is down."""
+        ...
+
+
+class TellsCategories(Protocol):
+    """What a safety provider may have too, that knows what it looks for, and not just what it finds."""
+
+    async def judge_by_category(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> tuple[Violation | None, Sequence[str]]:
+        """As `run_shield`, with the names of all the categories that were looked for."""
         ...

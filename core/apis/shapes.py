@@ -1,8 +1,14 @@
-"""Whether an upstream's answers have OpenAI's shape, as far as the stack reads them; what is left out is put in. Pure."""
+"""Whether an upstream's answers have OpenAI's shape, as far as the stack reads them. Pure.
 
-from collections.abc import Iterator
+What servers leave out is put in, what they name without a value is taken out where OpenAI knows no such value, and a call of
+a function is OpenAI's. Sources: vLLM's chat completions, and those of Text Generation Inference before 3.0.
+"""
+
+from collections.abc import Iterator, Mapping
+import json
 from typing import Any, Final, cast
 
+from core.apis.deltas import Deltas
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 
@@ -11,6 +17,13 @@ USUAL: Final = frozenset({"role", "content"})  # of a message
 NUMBERS: Final = frozenset({int, float})
 COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 MOST_TOKENS: Final = 2**53  # what any store and any client can count
+NO_VALUE: Final[Mapping[str, tuple[object, ...]]] = {
+    "tool_calls": (None, []),
+    **dict.fromkeys(("function_call", "audio", "annotations", *TEXTS[:2]), (None,)),
+}
+"""What stands for none, and in OpenAI's answers never does, by the field of a message. A refusal may be null there."""
+FINISHES: Final = {"eos_token": "stop", "stop_sequence": "stop"}
+"""The reasons of old servers, by OpenAI's."""
 
 
 def check_chat(reply: JsonObject) -> JsonObject:
@@ -18,7 +31,9 @@ def check_chat(reply: JsonObject) -> JsonObject:
     if _is_usual_chat(reply):
         return reply
     for choice in _numbered(reply, "choices"):
-        _check_message(choice.get("message"))
+        message: Any = choice.get("message")
+        _check_message(message)
+        _translate_finish(choice, calls="tool_calls" in message)
     return _check_usage(reply)
 
 
@@ -36,12 +51,12 @@ class ChunkChecker:
 
     def __init__(self) -> None:
         self.begun = False
-        self._seen: set[int] = set()
+        self._seen: dict[int, Deltas] = {}
         self._finished: set[int] = set()
 
     @property
     def complete(self) -> bool:
-        return bool(self._finished) and self._finished >= self._seen
+        return bool(self._finished) and self._finished >= self._seen.keys()
 
     def is_usual(self, chunk: JsonObject) -> bool:
         """One choice with a piece of text, as nearly all of them have: told in a fifth of the time. It needs no check."""
@@ -63,18 +78,20 @@ class ChunkChecker:
         if chunk.get("choices") is None:  # as some send it where there is only the usage
             chunk["choices"] = []
         for choice in _numbered(chunk, "choices"):
-            self._note(choice)
+            deltas = self._note(choice)
             if choice.get("delta", choice) is None:
                 choice["delta"] = {}
-            _check_message(choice.get("delta", {}))
+            _check_message(delta := choice.get("delta", {}))
+            deltas.clean(delta)
             _check_text(choice, "text")
+            _translate_finish(choice, calls=deltas.hold_calls)
         return _check_usage(chunk)
 
-    def _note(self, choice: JsonObject) -> None:
+    def _note(self, choice: JsonObject) -> Deltas:
         index: int = choice["index"]
-        self._seen.add(index)
         if choice.get("finish_reason"):
             self._finished.add(index)
+        return self._seen.setdefault(index, Deltas())
 
 
 def _is_usual_chat(reply: JsonObject) -> bool:
@@ -84,7 +101,7 @@ def _is_usual_chat(reply: JsonObject) -> bool:
     if choices.__class__ is not list or len(choices) != 1 or not (usage is None or _counts(usage)):
         return False
     choice: Any = choices[0]
-    if choice.__class__ is not dict or choice.get("index").__class__ is not int:
+    if choice.__class__ is not dict or choice.get("index").__class__ is not int or _finish_of(choice):
         return False
     message: Any = choice.get("message")
     return message.__class__ is dict and message.keys() == USUAL and message["content"].__class__ is str
@@ -137,10 +154,37 @@ def _check_message(message: Any) -> None:  # noqa: ANN401 - whatever an upstream
         raise _failure("content")
     for name in TEXTS:
         _check_text(fields, name)
-    if fields.get("tool_calls") is not None:
-        for call in _objects(fields, "tool_calls"):
-            if not isinstance(call.get("function"), dict | None):
-                raise _failure("function")
+    for name, none in NO_VALUE.items():
+        if name in fields and fields[name] in none:
+            del fields[name]
+    if "tool_calls" in fields:
+        _check_calls(fields)
+
+
+def _check_calls(message: JsonObject) -> None:
+    """Some send the one call of a chunk without a list, and its arguments as what they stand for."""
+    if isinstance(message["tool_calls"], dict):
+        message["tool_calls"] = [message["tool_calls"]]
+    for call in _objects(message, "tool_calls"):
+        function = call.get("function")
+        if not isinstance(function, dict | None):
+            raise _failure("function")
+        if function and isinstance(arguments := cast("JsonObject", function).get("arguments"), dict | list):
+            function["arguments"] = json.dumps(arguments)
+
+
+def _finish_of(choice: JsonObject) -> str:
+    """OpenAI's word for an old server's."""
+    reason: Any = choice.get("finish_reason")
+    return FINISHES.get(reason, "") if reason.__class__ is str else ""
+
+
+def _translate_finish(choice: JsonObject, *, calls: bool) -> None:
+    """To servers that know no other end, as TGI, calls are a stop: agents would take it for the last word."""
+    if reason := _finish_of(choice):
+        choice["finish_reason"] = reason
+    if calls and choice.get("finish_reason") == "stop":
+        choice["finish_reason"] = "tool_calls"
 
 
 def _check_text(holder: JsonObject, name: str) -> None:

@@ -7,7 +7,7 @@ import logging
 from typing import Any, Final
 from urllib.parse import quote
 
-from core.frame.observed import Observed
+from core.frame.observed import Observed, Stopwatch
 
 CATEGORIES: Final = ("roles", "teams", "projects", "namespaces")
 """The attributes that owners share resources by; a principal may have others, as `scopes`."""
@@ -183,3 +183,9 @@ class ActingFor:
 
     def __exit__(self, *_: object) -> None:
         CURRENT_CALL.reset(self._token)
+
+
+def upstream_wait() -> Stopwatch:
+    """Runs while the call under way waits for an upstream; outside of any, nobody reads it."""
+    call = CURRENT_CALL.get()
+    return Stopwatch() if call is None else call.observed.upstream

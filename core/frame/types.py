@@ -42,6 +42,9 @@ class Wire(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
         return fail_fast(handler(source))
 
+    def check_body(self) -> None:
+        """Raise InvalidRequest for what nobody could answer; only what a caller sent is held to this."""
+
 
 class Query(Wire):
     """The parameters of a query that the stack knows; others are ignored.

@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from core.errors import ApiError, ProviderUnavailable, SecretUnavailable
+from core.frame.callers import upstream_wait
 from core.frame.resources import Offer
 from core.platform.ttl_cache import TtlCache
 
@@ -46,12 +47,15 @@ class Catalog:
         """
         if provider_id not in self._asks:
             return {}
-        if fresh:
+        if not fresh:
+            failure = self._failures.peek(provider_id)
+            if failure is not None:
+                raise failure
+            listing = self._listings.peek(provider_id)
+            if listing is not None:
+                return listing
+        with upstream_wait():
             return await self._listings.refresh(provider_id, lambda: self._ask(provider_id))
-        failure = self._failures.peek(provider_id)
-        if failure is not None:
-            raise failure
-        return await self._listings.get(provider_id, lambda: self._ask(provider_id))
 
     async def everything(self) -> dict[str, Listing]:
         """All listings; a provider that is down shows what it had last, or nothing."""

@@ -15,7 +15,7 @@ from core.errors import Conflict, NotFound, PermissionDenied
 from core.frame.callers import Call, Principal
 from core.frame.resources import Kind, Resource
 from core.routing.policy import Entity, Owner, Policy, owner_of
-from core.routing.registry import Page, Registry, at_provider
+from core.routing.registry import MaySee, Page, Registry, at_provider
 
 NOT_FOUND_FLOOR_SECONDS: Final = 0.025
 """A 404 leaves no earlier than this after it was asked for, so that its time does not tell hidden from missing."""
@@ -130,8 +130,10 @@ class GuardedRegistry:
         """At most `limit` of those that may be read; `has_more` speaks of those alone."""
         readable: list[Resource] = []
         more, size = True, limit + 1
+        may_begin_after: MaySee = lambda resource: self._may("read", resource)  # noqa: E731 - the first page's alone
         while more and len(readable) <= limit:
-            page = await self._registry.page(after=after, limit=size)
+            page = await self._registry.page(after=after, limit=size, may_see=may_begin_after)
+            may_begin_after = lambda _: True  # noqa: E731
             size = max(size, PAGE_SIZE)
             readable += [resource for resource in page.resources if self._may("read", resource)]
             more = page.has_more
@@ -182,6 +184,13 @@ class GuardedRegistry:
     def declares(self, identifier: str) -> bool:
         """Whether the run config says what this means, whoever may see it."""
         return self._registry.declares(identifier)
+
+    async def read_at(self, provider_id: str, provider_resource_id: str) -> list[Resource]:
+        """What is served there, declared and registered, as far as it may be read."""
+        declared = self._registry.declared_at(provider_id, provider_resource_id)
+        registered = await self._registry.registered_at(provider_id, provider_resource_id)
+        rows = [*declared, *(row for row in registered if not self._registry.declares(row.identifier))]
+        return [row for row in rows if self._may("read", row)]
 
     async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What holds for every name of a place because anybody is anybody: what is registered there, without auth."""

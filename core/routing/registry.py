@@ -21,6 +21,11 @@ from core.routing.stored import Place, StoredResources, place_of
 from core.stores.registry.port import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE: Final = 20
+DECLARED, LISTED, REGISTERED = range(3)
+
+type Rank = tuple[int, int, bytes]
+NOTHING: Final[Rank] = (-1, 0, b"")
+"""Before the first."""
 
 type MaySee = Callable[[Resource], bool]
 type CheckOffer = Callable[[Resource], Awaitable[None]]
@@ -71,6 +76,7 @@ class Registry:
         self._stored = StoredResources(kind, store, remember=remember, clock=clock)
         self._catalog = catalog
         self._declared = {resource.identifier: resource for resource in declared}
+        self._places = {identifier: place for place, identifier in enumerate(self._declared)}
         self._declared_at = {place_of(row): row for row in reversed(declared)}
         self._served_at: dict[Place, list[Resource]] = {}
         for row in declared:
@@ -148,14 +154,28 @@ class Registry:
         """Whether it says nothing of what its identifier means but the provider's own name."""
         return row.identifier == row.provider_name and row.attributes == self.kind.fields
 
-    async def page(self, *, after: str, limit: int) -> Page:
-        """At most `limit` resources after the identifier `after`, in UTF-8 byte order of identifiers."""
+    async def page(self, *, after: str, limit: int, may_see: MaySee = lambda _: True) -> Page:
+        """At most `limit` resources after the identifier `after`.
+
+        Their order: what the run config declares, in its order; what each of its providers lists, by identifier; what was
+        registered, by identifier. What is declared and the caller may not see is no place to begin at, which would tell of it.
+        """
         rows = {resource.identifier: resource for resource in await self._offered_resources()} | self._declared
-        stored = await self._stored.page(after, limit + 1, self._has_own_name)
+        hidden = after in self._declared and not may_see(self._declared[after])
+        floor = self._rank(after, is_declared=not hidden) if after else NOTHING
+        stored = await self._stored.page(after if floor[0] == REGISTERED else "", limit + 1, self._has_own_name)
         rows |= {resource.identifier: resource for resource in stored}
-        floor = after.encode()
-        rest = sorted((r for r in rows.values() if r.identifier.encode() > floor), key=lambda r: r.identifier.encode())
-        return Page(list(islice(rest, limit)), len(rest) > limit)
+        ranks = sorted((rank, name) for name in rows if (rank := self._rank(name)) > floor)
+        return Page([rows[name] for _, name in islice(ranks, limit)], len(ranks) > limit)
+
+    def _rank(self, identifier: str, *, is_declared: bool = True) -> Rank:
+        """Told by the identifier alone, so that a page can begin after one that has gone."""
+        if is_declared and identifier in self._places:
+            return DECLARED, self._places[identifier], b""
+        name = identifier.encode(errors="surrogatepass")
+        if self.kind.listing is not None and (names := split_identifier(identifier, self.provider_ids)) is not None:
+            return LISTED, self.provider_ids.index(names[0]), name
+        return REGISTERED, 0, name
 
     def _has_own_name(self, row: Resource) -> bool:
         """Rows without one are of a time when there was no such provider or declaration, or when they could be stored."""

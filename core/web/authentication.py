@@ -1,7 +1,7 @@
 """Who calls, and what they bring for providers: a refused caller costs nothing further."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -41,17 +41,35 @@ class AuthenticationMiddleware:
 
 
 def _provider_data(request: Request) -> dict[str, Any]:
-    """What the caller brings for providers; no message may quote it, nor an error chain hold it."""
-    name = next((name for name in PROVIDER_DATA_HEADERS if name in request.headers), None)
-    if name is None:
-        return {}
-    value = request.headers[name].encode("latin-1")
+    """What the caller brings for providers, of the first header that has any; no message may quote it, nor an error chain hold it."""
+    for name in PROVIDER_DATA_HEADERS:
+        value = request.headers.get(name, "").strip().encode("latin-1")
+        if value and (data := _without_blanks(_read_provider_data(name, value))):
+            return data
+    return {}
+
+
+def _read_provider_data(name: str, value: bytes) -> dict[str, Any]:
     if len(value) > MOST_PROVIDER_DATA:
         raise InvalidRequest(f"Header {name} is larger than {MOST_PROVIDER_DATA} bytes.")
     try:
-        data = read_object(value)
+        data = {} if value == b"null" else read_object(value)
     except ValueError:
         data = None
     if data is None:  # raised out here, so that the reader's failure is not its context
         raise InvalidRequest(f"Header {name} must be a JSON object.")
     return data
+
+
+def _without_blanks(data: dict[str, Any]) -> dict[str, Any]:
+    """Llama Stack's own command line and web page send an empty key for every vendor whose key is not set."""
+    return {
+        name: value for name, value in ((name, _drop_blank(value)) for name, value in data.items()) if value is not None
+    }
+
+
+def _drop_blank(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """None for what brings nothing."""
+    if isinstance(value, dict):
+        return _without_blanks(cast("dict[str, Any]", value)) or None
+    return value if not isinstance(value, str) or value.strip() else None

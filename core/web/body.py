@@ -44,14 +44,16 @@ def parse[W: Wire](kind: type[W], body: bytes) -> W:
     """`body` as `kind`.
 
     Raises:
-        InvalidRequest: it is not JSON, or a field is missing or of the wrong type; `param` names it.
+        InvalidRequest: it is not JSON, or a field is missing, or not what it may be; `param` names it.
     """
     if not body.strip():
         raise InvalidRequest("The request has no body; send a JSON object.")
     try:
-        return kind.model_validate_json(body)
+        request = kind.model_validate_json(body)
     except ValidationError as invalid:
         raise _refusal(invalid) from None
+    request.check_body()
+    return request
 
 
 def parse_texts[W: Wire](kind: type[W], pairs: Iterable[tuple[str, str]]) -> W:

@@ -38,11 +38,10 @@ def schema(**more: Any) -> dict[str, Any]:
 
 PLACES: dict[str, dict[str, Any]] = {
     **{
-        f"role {role}": said(role)
-        for role in ("system", "developer", "tool", "function", "assistant", "USER", "wizard")
+        f"role {role}": said(role, tool_call_id="c")
+        for role in ("system", "developer", "tool", "function", "assistant")
     },
     "before a forged turn": said("user", f"{WORD}\n\nUser: Hello"),
-    "role itself": said(WORD, "hi"),
     "first message of many": {"messages": [{"role": "user", "content": WORD}, *HELLO * 5]},
     "arguments": called(arguments=json.dumps({"city": WORD})),
     "arguments, escaped": called(arguments=f'{{"city": "{ESCAPED}"}}'),
@@ -68,7 +67,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "parameter's name": tool(parameters={"type": "object", "properties": {WORD: {"type": "string"}}}),
     "parameter's enum": tool(parameters={"properties": {"a": {"enum": ["x", WORD]}}}),
     "functions": {"functions": [FUNCTION | {"description": WORD}]},
-    "tool_choice": {"tool_choice": {"type": "function", "function": {"name": WORD}}},
+    "tool_choice": {**tool(), "tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": [{"name": WORD}]}}},
     "response_format": {"response_format": schema(properties={"a": {"description": WORD}})},
     "response_format's pattern": {"response_format": schema(properties={"a": {"pattern": f"^{WORD}$"}})},
     "prediction": {"prediction": {"type": "content", "content": [{"type": "text", "text": WORD}]}},
@@ -126,6 +125,13 @@ async def test_what_is_forbidden_is_found_wherever_a_model_would_read_it(stack: 
     assert (await stack.chat(guard)).json()["choices"][0]["message"]["content"] == "Hello"
 
 
+@pytest.mark.parametrize("role", ["USER", "wizard", WORD])
+async def test_what_a_role_that_nobody_has_says_reaches_no_model(stack: GuardedStack, role: str) -> None:
+    refused = await stack.chat("llama", **said(role))
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages[1].role")
+    assert not stack.model.seen
+
+
 IMAGE = b64encode(b"\x89PNG\r\n\x1a\n").decode()
 OBSTACLES: dict[str, dict[str, Any]] = {
     "audio": said("user", [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]),
@@ -135,7 +141,7 @@ OBSTACLES: dict[str, dict[str, Any]] = {
         "user", [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]
     ),
     "the same, as a text": said("user", [{"type": "image_url", "image_url": "HTTP://a.example/b.png"}]),
-    "a part of an unknown type": said("user", [{"type": "hologram", "data": "AAAA"}]),
+    "a part of another's type": said("user", [{"type": "document", "data": "AAAA"}]),
     "media beside a text": said("user", [{"type": "text", "text": "hi", "image_url": {"url": "https://a.example"}}]),
     "images of a message": said("user", "hi", images=["AAAA"]),
     "earlier audio": said("assistant", None, audio={"id": "audio_1"}),

@@ -191,6 +191,32 @@ async def test_no_shield_that_another_registered_is_meant_by_a_providers_name_or
     assert (await world.post("/v1/moderations", input="x")).status_code == 400
 
 
+async def test_what_others_register_does_not_change_what_a_guards_name_means(world: World) -> None:
+    world.guards.replies[CHATS] = says(SAFE)
+    await world.start()
+    await world.shield("bobs", "guards/g", params={"strict": False})
+    await world.shield("bobs-own", "guards/secret")
+    for name in ("guards/g", "llama/guards/g"):
+        answer = await world.post("/v1/moderations", input="x", model=name)
+        assert (answer.status_code, answer.json().get("model")) == (200, name), answer.text
+    assert (await world.post("/v1/moderations", input="x", model="guards/secret")).status_code == 404
+    assert (await world.post("/v1/moderations", "bob", input="x", model="guards/secret")).status_code == 200
+    both = await world.post("/v1/moderations", "bob", input="x", model="guards/g")
+    assert (both.status_code, "`bobs`, `guard`" in both.json()["error"]["message"]) == (400, True)
+
+
+async def test_a_shield_that_one_may_not_use_is_not_found_by_its_guards_name(world: World) -> None:
+    forbid = {"forbid": {"actions": ["read"], "resource": "shield::guard"}, "unless": "user with ada in roles"}
+    await world.start(rules=[forbid, {"permit": {"actions": ["create", "read"]}}])
+    answers = [
+        await world.post("/v1/moderations", "bob", input="x", model=name)
+        for name in ("guards/g", "guards/n", "llama/guards/g", "llama/guards/n")
+    ]
+    texts = {answer.text.replace("guards/g", "guards/n").replace("llama/", "") for answer in answers}
+    assert ({answer.status_code for answer in answers}, len(texts)) == ({404}, 1)
+    assert (await world.post("/v1/moderations", input="x", model="guards/g")).status_code == 200
+
+
 async def test_a_rule_about_any_declared_name_is_about_the_providers_own(world: World) -> None:
     models = [{"model_id": name, **AT_M} for name in ("first", "second")]
     forbid = {"forbid": {"actions": ["read"], "resource": "model::second"}, "unless": "user with ada in roles"}

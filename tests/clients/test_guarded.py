@@ -1,17 +1,12 @@
 """The real clients with API keys made by the real command, against one guarded stack and a real model."""
 
 from collections.abc import Generator
-import os
-from pathlib import Path
-import subprocess
-import sys
 
 import pytest
 
 from infra.local.model_server import CHAT_MODEL
 from tests.clients.running import check, params
-from tests.parts.secrets import plant
-from tests.parts.stack import ROOT, serving
+from tests.parts.stack import new_key, serving
 
 CONFIG = f"""
 version: 2
@@ -35,14 +30,6 @@ server:
 """
 
 
-def key(config: Path, env: dict[str, str], *options: str) -> str:
-    """A new key, as `llambda keys create` prints it."""
-    command = [sys.executable, "-m", "core.cli.main", "keys", "create", "--config", str(config), *options]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return plant(done.stdout.strip())
-
-
 @pytest.fixture(scope="module")
 def guarded(model_server: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, dict[str, str]]]:
     """The address of the stack, and the variables with its keys."""
@@ -51,8 +38,8 @@ def guarded(model_server: str, tmp_path_factory: pytest.TempPathFactory) -> Gene
     config.write_text(CONFIG, "utf-8")
     env = {"CHAT_URL": model_server, "FOLDER": str(folder)}
     keys = {
-        "KEY": key(config, env, "--name", "many", "--roles", "many"),
-        "SPENT_KEY": key(config, env, "--name", "once"),
+        "KEY": new_key(config, env, "--name", "many", "--roles", "many"),
+        "SPENT_KEY": new_key(config, env, "--name", "once"),
     }
     with serving(config, folder / "log.txt", env=env) as url:
         yield url, keys

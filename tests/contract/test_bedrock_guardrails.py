@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from core.config.load import load
+from core.providers.bedrock.guardrail_findings import CONTENT_FILTERS
 from core.services.inference.shielded import WINDOW
 from tests.parts import upstream as upstreams
 from tests.parts.bedrock import GUARDRAIL, KEYS, REGION, FakeBedrock, refusal
@@ -271,10 +272,33 @@ async def test_moderations_name_what_intervened(world: World) -> None:
     world.bedrock.replies["apply-guardrail"] = judging("bomb")
     body = {"input": ["a kitten", "a bomb"], "model": GUARDRAIL}
     results = (await world.client.post("/v1/moderations", json=body)).json()["results"]
+    none = dict.fromkeys(CONTENT_FILTERS, False)
     assert [(result["flagged"], result["categories"]) for result in results] == [
-        (False, {}),
-        (True, {"VIOLENCE": True}),
+        (False, none),
+        (True, {**none, "VIOLENCE": True}),
     ]
+    assert world.asked()["outputScope"] == "FULL"
+
+
+async def test_a_moderation_tells_whatever_the_guardrail_looked_for(world: World) -> None:
+    topics = {"topics": [{"name": "Finance", "type": "DENY", "action": "NONE", "detected": False}]}
+    world.finds({**passed(), "assessments": [{"topicPolicy": topics}]})
+    body = {"input": "a kitten", "model": GUARDRAIL}
+    (result,) = (await world.client.post("/v1/moderations", json=body)).json()["results"]
+    assert result["categories"] == dict.fromkeys((*CONTENT_FILTERS, "Finance"), False)
+    assert (await world.run()).json() == {"violation": None}
+    assert "outputScope" not in world.asked()
+
+
+async def test_of_two_versions_of_a_guardrail_one_is_named(world: World) -> None:
+    world.bedrock.replies["apply-guardrail"] = judging("bomb")
+    world.bedrock.replies["guardrails"] = listing("1", "2")
+    for version in ("1", "2"):
+        body = {"shield_id": f"v{version}", "provider_shield_id": ARN, "params": {"guardrailVersion": version}}
+        assert (await world.client.post(SHIELDS, json=body)).status_code == 200
+        answer = await world.client.post("/v1/moderations", json={"input": "a", "model": ARN})
+        assert answer.status_code == (200 if version == "1" else 400), answer.text
+    assert answer.json()["error"]["message"] == f"Several shields stand for `{ARN}`: name one of `v1`, `v2`."
 
 
 async def test_chat_is_refused_for_what_goes_in_and_for_what_comes_out(world: World) -> None:

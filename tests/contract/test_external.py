@@ -143,10 +143,11 @@ async def test_one_that_fails_to_close_or_hangs_keeps_nobody(
 
 
 DATA = """
-from pydantic import BaseModel
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 class Data(BaseModel):
     parrot_key: str
     tries: int = 1
+    word: str = Field(default="", validation_alias=AliasChoices("parrot_word", AliasPath("parrot_words", 0)))
 class Keyed(Parrot):
     key = "the operator's"
     def with_provider_data(self, data):
@@ -173,6 +174,10 @@ async def test_what_a_caller_brings_is_validated_and_handed_over(folder: Path) -
 
     assert await asked() == "the operator's"
     assert await asked(parrot_key="a caller's") == "a caller's"
+    assert await asked(others_key="is for another provider") == "the operator's"
+    for word in ({"parrot_word": "x"}, {"parrot_words": ["x"]}):
+        with pytest.raises(InvalidRequest, match="parrot_key is required"):
+            await asked(**word)
     with pytest.raises(InvalidRequest) as refusal:
         await asked(tries="s3cret")
     assert "parrot_key is required; tries is not valid (int parsing)" in refusal.value.message

@@ -180,12 +180,58 @@ async def test_moderations_have_openais_shape(world: World, prefix: str) -> None
     assert (found["model"], len(found["results"])) == (GUARD, 2)
     assert found["id"].startswith("modr-")
     result = found["results"][0]
-    assert (result["flagged"], result["categories"]) == (True, {"S1": True, "S2": True})
-    assert result["category_scores"] == {"S1": 1.0, "S2": 1.0}
-    assert result["category_applied_input_types"] == {"S1": ["text"], "S2": ["text"]}
+    unsafe = {"Violent Crimes", "Non-Violent Crimes"}
+    names = list(CATEGORIES.values())
+    assert (result["flagged"], result["categories"]) == (True, {name: name in unsafe for name in names})
+    assert result["category_scores"] == {name: float(name in unsafe) for name in names}
+    assert result["category_applied_input_types"] == {name: ["text"] if name in unsafe else [] for name in names}
+    assert result["metadata"]["violation_type"] == "S1,S2"
     world.says("safe")
     (result,) = (await world.client.post(f"{prefix}/moderations", json={"input": "a"})).json()["results"]
-    assert (result["flagged"], result["categories"], result["user_message"]) == (False, {}, None)
+    assert (result["flagged"], result["categories"], result["user_message"]) == (
+        False,
+        dict.fromkeys(names, False),
+        None,
+    )
+    assert (set(result["category_scores"].values()), result["category_applied_input_types"]["Hate"]) == ({0.0}, [])
+
+
+async def test_parts_are_one_input_whose_types_are_told(world: World) -> None:
+    world.says("unsafe\nS10")
+    parts = [
+        {"type": "text", "text": "look"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ]
+    for sent, types in ((parts, ["text", "image"]), (parts[1:], ["image"]), (parts[:1], ["text"])):
+        found = (await world.client.post("/v1/moderations", json={"input": sent, "model": GUARD})).json()
+        assert [result["category_applied_input_types"]["Hate"] for result in found["results"]] == [types]
+    assert len(world.guard.seen) == 3
+
+
+async def test_a_guard_is_named_as_it_is_called_at_its_provider_or_as_a_model(world: World) -> None:
+    world.says("safe")
+    body = {"shield_id": "team", "provider_shield_id": "vllm-0/llama"}
+    assert (await world.client.post("/v1/shields", json=body)).status_code == 200
+    listed = {row["id"] for row in (await world.client.get("/v1/models")).json()["data"]}
+    assert {"llama", "vllm-0/llama", f"vllm-1/{GUARD}"} <= listed
+    for name in (f"vllm-1/{GUARD}", f"llama-guard/{GUARD}"):
+        answer = await world.client.post("/v1/moderations", json={"input": "a", "model": name})
+        assert (answer.status_code, answer.json()["model"]) == (200, name), answer.text
+    assert len([seen for seen in world.guard.seen if seen.path == UPSTREAM_CHAT]) == 2
+    for name in ("team", "vllm-0/llama", "llama-guard/vllm-0/llama", "llama"):  # which is asked, and is no guard
+        answer = await world.client.post("/v1/moderations", json={"input": "a", "model": name})
+        assert answer.status_code == 502, answer.text
+
+
+async def test_a_guard_that_several_shields_stand_for_is_told_with_their_names(world: World) -> None:
+    for name in ("strict", "lenient"):
+        body = {"shield_id": name, "provider_shield_id": "vllm-0/llama"}
+        assert (await world.client.post("/v1/shields", json=body)).status_code == 200
+    for name in ("vllm-0/llama", "llama"):
+        answer = await world.client.post("/v1/moderations", json={"input": "a", "model": name})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"]) == (400, "model")
+        assert error["message"] == f"Several shields stand for `{name}`: name one of `lenient`, `strict`."
 
 
 @pytest.mark.parametrize(
@@ -194,6 +240,9 @@ async def test_moderations_have_openais_shape(world: World, prefix: str) -> None
         ({"input": []}, 400, "input"),
         ({"input": ["a"] * 33}, 400, "input"),
         ({"input": [5]}, 400, "input"),
+        ({"input": [{"type": "text", "text": "a"}, {"type": "audio"}]}, 400, "input[1]"),
+        ({"input": [{"type": "text"}]}, 400, "input[0].text"),
+        ({"input": ["a", {"type": "audio"}]}, 400, "input"),
         ({"input": "a", "model": "none"}, 404, "model"),
         ({}, 400, "input"),
     ],
@@ -201,6 +250,7 @@ async def test_moderations_have_openais_shape(world: World, prefix: str) -> None
 async def test_a_moderation_that_cannot_be_is_refused(
     world: World, body: dict[str, Any], code: int, param: str
 ) -> None:
+    world.says("safe")
     found = await world.client.post("/v1/moderations", json=body)
     assert (found.status_code, found.json()["error"]["param"]) == (code, param)
 

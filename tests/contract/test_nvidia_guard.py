@@ -19,7 +19,7 @@ from tests.parts.upstream import FakeUpstream, running, status
 CHECKS = "/v1/guardrail/checks"
 SHIELD = Resource("shield", "mine", "nvidia", "meta/llama-3.1-8b-instruct", {"params": {}})
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
-SUCCESS = {"status": "success", "rails_status": {"self check input": {"status": "success"}}}
+SUCCESS: dict[str, Any] = {"status": "success", "rails_status": {"self check input": {"status": "success"}}}
 BLOCKED: dict[str, Any] = {
     "status": "blocked",
     "rails_status": {"self check input": {"status": "blocked"}, "regex check input": {"status": "success"}},
@@ -55,6 +55,13 @@ async def test_the_configured_rails_are_asked_with_the_shields_model(world: Worl
         "messages": HELLO,
         "guardrails": {"config_id": "strict"},
     }
+
+
+async def test_the_rails_that_judged_are_the_categories(world: World) -> None:
+    for answer in (SUCCESS, BLOCKED):
+        world.service.replies[CHECKS] = status(200, answer)
+        _, categories = await world.provider.judge_by_category(SHIELD, HELLO, {})
+        assert list(categories) == list(answer["rails_status"])
 
 
 async def test_what_is_blocked_names_the_rails_that_blocked_it(world: World) -> None:

@@ -17,7 +17,7 @@ from core.providers.openai.config import config_of
 from core.providers.openai.rows import ROWS, Row
 from tests.parts.live_stack import client_of
 from tests.parts.secrets import plant
-from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, running, status, stream
+from tests.parts.upstream import CHAT, CHUNKS, FakeUpstream, in_turn, running, status, stream
 
 OPERATORS = plant("operators-key-for-every-row")
 CALLERS = plant("callers-key-for-one-call-only")
@@ -148,8 +148,9 @@ async def test_a_callers_key_that_is_none_is_refused_unquoted(
 async def test_a_callers_key_that_the_vendor_refuses_is_the_callers_mistake(
     upstream: FakeUpstream, provider: OpenAICompatible, row: Row, code: int, *, event: bool
 ) -> None:
-    error = {"error": {"message": f"bad key {CALLERS}", "code": code}}
-    upstream.replies[f"{row.root}/chat/completions"] = stream([error]) if event else status(code, error)
+    errors = [{"error": {"message": f"bad key {key}", "code": code}} for key in (CALLERS, OPERATORS)]
+    refusals = [stream([error]) if event else status(code, error) for error in errors]
+    upstream.replies[f"{row.root}/chat/completions"] = in_turn(*refusals)
     with pytest.raises(InvalidRequest, match=f"refused the key given as `{row.data[0]}`") as failure:
         await provider.with_provider_data({row.data[0]: CALLERS}).stream_chat_completion(chat(stream=True))
     assert CALLERS not in failure.value.message
@@ -294,7 +295,7 @@ async def test_models_are_listed_with_the_operators_key_whatever_the_caller_brin
 @pytest.mark.parametrize("header", ["X-LlamaStack-Provider-Data", "X-OGX-Provider-Data"])
 @pytest.mark.parametrize(
     "sent",
-    ["", "{", "[]", "null", '"k"', "7", "\xff", "[" * 4000, '{"groq_api_key": tru', '{"k": "' + "x" * 8192 + '"}'],
+    ["{", "[]", '""', '"k"', "7", "\xff", "[" * 4000, '{"groq_api_key": tru', '{"k": "' + "x" * 8192 + '"}'],
 )
 async def test_provider_data_that_are_no_object_are_refused_by_the_headers_name(
     upstream: FakeUpstream, client: httpx.AsyncClient, header: str, sent: str
@@ -304,3 +305,29 @@ async def test_provider_data_that_are_no_object_are_refused_by_the_headers_name(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert header in answer.json()["error"]["message"]
     assert not upstream.seen
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({"X-LlamaStack-Provider-Data": '{"groq_api_key": ""}'}, OPERATORS),
+        ({"x-ogx-provider-data": '{"groq_api_key": " \\t", "openai_api_key": ""}'}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": '{"groq_api_key": null, "openai_api_key": "x", "groq": {"api_key": ""}}'}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": "{}"}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": ""}, OPERATORS),
+        ({"X-OGX-Provider-Data": " null "}, OPERATORS),
+        ({"X-LlamaStack-Provider-Data": json.dumps({"groq_api_key": CALLERS, "openai_api_key": ""})}, CALLERS),
+        (
+            {
+                "X-LlamaStack-Provider-Data": '{"groq_api_key": ""}',
+                "X-OGX-Provider-Data": json.dumps({"groq_api_key": CALLERS}),
+            },
+            CALLERS,
+        ),
+    ],
+)  # fmt: skip
+async def test_an_empty_key_is_not_given(
+    upstream: FakeUpstream, client: httpx.AsyncClient, headers: dict[str, str], key: str
+) -> None:
+    answer = await client.post("/v1/chat/completions", json=asked("kept-m"), headers=headers)
+    assert (answer.status_code, bearers(upstream)[-1]) == (200, f"Bearer {key}"), answer.text

@@ -16,7 +16,7 @@ import pytest
 from core.config.load import interpret
 from tests.parts import upstream as upstreams
 from tests.parts.live_stack import client_over, without_request
-from tests.parts.upstream import CHAT, CHUNKS, USAGE, FakeUpstream, chunk, status, stream
+from tests.parts.upstream import CHAT, CHUNKS, USAGE, FakeUpstream, chunk, in_turn, status, stream
 
 CHAT_PATH = "/v1/chat/completions"
 UPSTREAM_CHAT = "/v1/chat/completions"
@@ -211,6 +211,19 @@ async def test_an_answer_without_usage_keeps_its_reservation(world: World) -> No
     world.upstream.replies[UPSTREAM_CHAT] = stream(CHUNKS[:3])
     await client.post(CHAT_PATH, json={**BODY, "max_tokens": 30, "stream": True}, headers=by("ada"))
     assert await used(client) == (2, 100)
+
+
+async def test_a_request_that_was_sent_twice_is_one_and_without_a_usage_keeps_its_reservation(world: World) -> None:
+    client = await world.client(quota={"max_tokens": 5000})
+    refused = {"error": {"message": "Extra inputs are not permitted", "param": "stream_options"}}
+    world.upstream.replies[UPSTREAM_CHAT] = in_turn(status(400, refused), stream(CHUNKS[:3]))
+    answer = await client.post(CHAT_PATH, json={**BODY, "max_tokens": 60, "stream": True}, headers=by("ada"))
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert ["stream_options" in seen.body for seen in world.upstream.seen if seen.path == UPSTREAM_CHAT] == [
+        True,
+        False,
+    ]
+    assert await used(client) == (1, 60)
 
 
 async def test_the_older_routes_reserve_and_settle_too(world: World) -> None:

@@ -205,7 +205,9 @@ async def test_no_header_chooses_the_address_that_a_quota_counts_by(tmp_path: Pa
     with serving(config, tmp_path / "log") as url:
         async with httpx.AsyncClient(base_url=url) as client:
             codes = [
-                (await client.get("/v1/models", headers={"x-forwarded-for": f"203.0.113.{number}"})).status_code
+                (
+                    await client.post(CHAT, json=body("a/m"), headers={"x-forwarded-for": f"203.0.113.{number}"})
+                ).status_code
                 for number in range(3)
             ]
     assert codes == [200, 200, 429]

@@ -25,6 +25,17 @@ TABLE: Final = (
     ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
+    Row("core.apis.deltas", ("tests/unit/apis/test_deltas.py",)),
+    Row("core.services.inference.envelope", ("tests/unit/services/test_envelope.py",)),
+    Row("core.apis.additions", ("tests/unit/providers/test_refused.py", "tests/contract/test_refused_additions.py")),
+    Row("core.apis.embedding_options", ("tests/contract/test_embedding_options.py",)),
+    Row(
+        "core.providers.openai.refused",
+        ("tests/unit/providers/test_refused.py", "tests/contract/test_refused_additions.py"),
+    ),
+    Row(
+        "core.providers.http.faults", ("tests/unit/providers/test_faults.py", "tests/contract/test_upstream_faults.py")
+    ),
     Row("core.apis.usage", ("tests/unit/apis/test_usage.py",)),
     Row("core.quota.draft", ("tests/unit/quota",)),
     Row("core.quota.windows", ("tests/unit/quota/test_windows.py",)),
@@ -59,12 +70,6 @@ TABLE: Final = (
         "core.providers.bedrock.converse.messages",
         ("tests/unit/providers/test_converse_messages.py", "tests/unit/providers/test_converse_round_trip.py"),
     ),
-    Row("core.providers.http.events", ("tests/unit/providers/test_sse.py",)),
-    Row(
-        "core.providers.http.upstream_errors",
-        ("tests/unit/providers/test_upstream_errors.py", "tests/contract/test_upstream_streams.py"),
-    ),
-    Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
     Row(
         "core.providers.bedrock.converse.calls",
         ("tests/unit/providers/test_converse_turns.py", "tests/unit/providers/test_converse_conversations.py"),
@@ -76,4 +81,10 @@ TABLE: Final = (
     Row("core.providers.bedrock.converse.media", ("tests/unit/providers/test_converse_media.py",)),
     Row("core.providers.bedrock.converse.output_format", ("tests/unit/providers/test_converse_output_format.py",)),
     Row("core.providers.bedrock.converse.answer_text", ("tests/unit/providers/test_converse_answer_text.py",)),
+    Row("core.providers.http.events", ("tests/unit/providers/test_sse.py",)),
+    Row(
+        "core.providers.http.upstream_errors",
+        ("tests/unit/providers/test_upstream_errors.py", "tests/contract/test_upstream_streams.py"),
+    ),
+    Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
 )

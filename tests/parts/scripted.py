@@ -68,9 +68,7 @@ def upstream() -> FakeUpstream:
 
 
 def converse() -> FakeBedrock:
-    return FakeBedrock(
-        replies={"converse": _over(_converse_reply), "converse-stream": _over(lambda said: frames(_events(said)))}
-    )
+    return FakeBedrock(replies={"converse": _over(converse_reply), "converse-stream": _over(converse_stream)})
 
 
 def throttled(fake: FakeUpstream) -> None:
@@ -82,16 +80,16 @@ def throttled(fake: FakeUpstream) -> None:
 
 async def _over_openai(request: web.Request) -> web.StreamResponse:
     body = json.loads(await request.read())
-    said = answer(_heard_openai(body))
+    said = answer(heard_openai(body))
     if not body.get("stream"):
-        message = {"role": "assistant", "content": said.text, **({"tool_calls": _calls(said)} if said.calls else {})}
+        message = {"role": "assistant", "content": said.text, **({"tool_calls": calls_of(said)} if said.calls else {})}
         choice = {"index": 0, "message": message, "finish_reason": said.finish}
         reply = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
         return await status(200, {**reply, "usage": USAGE})(request)
     return await stream(_chunks(said))(request)
 
 
-def _heard_openai(body: dict[str, Any]) -> Heard:
+def heard_openai(body: dict[str, Any]) -> Heard:
     messages = body["messages"]
     last = messages[-1]["content"]
     parts: list[Any] = [{"type": "text", "text": last}] if isinstance(last, str) else last
@@ -108,7 +106,7 @@ def _heard_openai(body: dict[str, Any]) -> Heard:
     )
 
 
-def _calls(said: Said) -> list[dict[str, Any]]:
+def calls_of(said: Said) -> list[dict[str, Any]]:
     return [
         {"id": name, "type": "function", "function": {"name": tool, "arguments": json.dumps(arguments)}}
         for name, tool, arguments in said.calls
@@ -119,9 +117,9 @@ def _chunks(said: Said) -> list[dict[str, Any]]:
     """Text by letters; a call's arguments in two pieces."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": letter} for letter in said.text]
-    for index, call in enumerate(_calls(said)):
+    for index, call in enumerate(calls_of(said)):
         function: dict[str, Any] = call["function"]
-        first, second = _halves(function["arguments"])
+        first, second = halves(function["arguments"])
         deltas.append({"tool_calls": [{"index": index, **call, "function": function | {"arguments": first}}]})
         deltas.append({"tool_calls": [{"index": index, "function": {"arguments": second}}]})
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -155,13 +153,17 @@ def _heard_converse(body: dict[str, Any]) -> Heard:
     )
 
 
-def _converse_reply(said: Said) -> Reply:
+def converse_reply(said: Said) -> Reply:
     content: list[dict[str, Any]] = [{"text": said.text}]
     content += [
         {"toolUse": {"toolUseId": name, "name": tool, "input": arguments}} for name, tool, arguments in said.calls
     ]
     output = {"message": {"role": "assistant", "content": content}}
     return status(200, {"output": output, "stopReason": CONVERSE_FINISH[said.finish], "usage": CONVERSE_USAGE})
+
+
+def converse_stream(said: Said) -> Reply:
+    return frames(_events(said))
 
 
 def _events(said: Said) -> list[bytes]:
@@ -173,12 +175,12 @@ def _events(said: Said) -> list[bytes]:
         made.append(("contentBlockStart", {"contentBlockIndex": block, "start": start}))
         made += [
             ("contentBlockDelta", {"contentBlockIndex": block, "delta": {"toolUse": {"input": piece}}})
-            for piece in _halves(json.dumps(arguments))
+            for piece in (halves(json.dumps(arguments)) if arguments else ())
         ]
         made.append(("contentBlockStop", {"contentBlockIndex": block}))
     made.append(("messageStop", {"stopReason": CONVERSE_FINISH[said.finish]}))
     return bedrock.events([*made, ("metadata", {"usage": CONVERSE_USAGE})])
 
 
-def _halves(text: str) -> tuple[str, str]:
+def halves(text: str) -> tuple[str, str]:
     return text[: len(text) // 2], text[len(text) // 2 :]

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from infra.local.model_server import CHAT_MODEL, DIMENSION, EMBEDDING_MODEL
-from tests.parts.secrets import hear_file
+from tests.parts.secrets import hear_file, plant
 from tests.parts.shared import SharedParts
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,14 @@ def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
             return found[1]
         time.sleep(0.02)
     raise RuntimeError(f"llambda serve did not start:\n{log.read_text('utf-8')}")
+
+
+def new_key(config: Path, env: dict[str, str], *options: str) -> str:
+    """As `llambda keys create` prints it."""
+    command = [sys.executable, "-m", "core.cli.main", "keys", "create", "--config", str(config), *options]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return plant(done.stdout.strip())
 
 
 @contextmanager

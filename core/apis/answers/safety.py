@@ -12,7 +12,10 @@ class ShieldReport(TypedDict):
 
 
 class ModerationResult(TypedDict):
-    """Of one input; categories that were not found may be left out."""
+    """Of one input: every category that the shield's provider names, whether it was found or not.
+
+    Shields have no scores: one that was found has 1, with the types of the input, `text` and `image`; any other has 0 and none.
+    """
 
     flagged: bool
     categories: dict[str, bool]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import sys
 from typing import Any, Final, cast
 
+from core.apis.embedding_options import NO_WORDS, Vocabulary, in_vendors_words
 from core.apis.inference import EmbeddingsRequest
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.types import JsonObject
@@ -22,11 +23,13 @@ type Vectors = list[list[float]]
 class Family:
     """Models that share a body: how many texts it takes, how it is made, and what its answer holds.
 
-    `multimodal` is whether those that take images too take texts the same way.
+    `multimodal` is whether those that take images too take texts the same way, `vocabulary` the family's words for the native
+    options.
     """
 
     most_texts: int
     multimodal: bool
+    vocabulary: Vocabulary
     body: Callable[[list[str], JsonObject], JsonObject]
     vectors: Callable[[JsonObject], Any]
 
@@ -45,6 +48,7 @@ def to_invoke(family: Family, request: EmbeddingsRequest) -> list[JsonObject]:
     Raises:
         InvalidRequest: the input is not text, or an option is not OpenAI's.
     """
+    request = in_vendors_words(request, family.vocabulary, f"`{request.model}`")
     options = {name: value for name, value in (request.model_extra or {}).items() if value is not None}
     _check(options)
     texts = _texts(request.input)
@@ -91,6 +95,12 @@ def _check(options: JsonObject) -> None:
 
 def _texts(source: str | list[Any]) -> list[str]:
     texts = [source] if isinstance(source, str) else source
+    if any(isinstance(text, int | list) for text in texts):
+        raise InvalidRequest(
+            "Bedrock embeds text, and input is numbers of tokens: send the texts themselves "
+            "(langchain-openai does so with check_embedding_ctx_length=False).",
+            param="input",
+        )
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise InvalidRequest(
             "Bedrock embeds text: input must be a text or a list of texts, none of them empty.", param="input"
@@ -105,6 +115,7 @@ def _titan_body(texts: list[str], options: JsonObject) -> JsonObject:
 
 def _cohere_body(texts: list[str], options: JsonObject) -> JsonObject:
     purpose = {"texts": texts, "input_type": options.get("input_type", "search_document")}
+    purpose |= {"truncate": options["truncate"]} if "truncate" in options else {}
     return purpose | ({"output_dimension": options["dimensions"]} if "dimensions" in options else {})
 
 
@@ -137,8 +148,12 @@ def _base64(vector: list[float]) -> str:
     return b64encode(floats.tobytes()).decode()
 
 
+COHERE: Final[Vocabulary] = {
+    "text_truncation": ("truncate", {"none": "NONE", "start": "START", "end": "END"}),
+    "task_type": ("input_type", {"query": "search_query", "document": "search_document"}),
+}
 FAMILIES: Final = {
-    "Amazon": Family(most_texts=1, multimodal=False, body=_titan_body, vectors=_titan_vectors),
-    "Cohere": Family(most_texts=96, multimodal=True, body=_cohere_body, vectors=_cohere_vectors),
+    "Amazon": Family(most_texts=1, multimodal=False, vocabulary=NO_WORDS, body=_titan_body, vectors=_titan_vectors),
+    "Cohere": Family(most_texts=96, multimodal=True, vocabulary=COHERE, body=_cohere_body, vectors=_cohere_vectors),
 }
 """By the `providerName` of ListFoundationModels."""

@@ -22,6 +22,7 @@ FINDINGS: Final = (
     ("contextualGroundingPolicy", "filters", "type"),
 )
 """Where an assessment lists what it found, and the field that names it; a custom word has no name but itself."""
+CONTENT_FILTERS: Final = ("SEXUAL", "VIOLENCE", "HATE", "INSULTS", "MISCONDUCT", "PROMPT_ATTACK")
 
 
 def violation_of(answer: JsonObject, images: int) -> Violation | None:
@@ -48,7 +49,7 @@ def violation_of(answer: JsonObject, images: int) -> Violation | None:
 def _violation(answer: JsonObject) -> Violation:
     assessments: list[JsonObject] = answer.get("assessments", [])
     outputs: list[JsonObject] = answer.get("outputs", [])
-    findings = [finding for assessment in assessments for finding in _findings(assessment)]
+    findings = [entry for assessment in assessments for entry in _entries(assessment) if entry[1] != "NONE"]
     texts = [output["text"] for output in outputs if output.get("text")]
     metadata = dict(assessments[-1]) if assessments else {}
     if findings:
@@ -57,10 +58,16 @@ def _violation(answer: JsonObject) -> Violation:
     return Violation(violation_level="error", user_message=texts[-1] if texts else None, metadata=metadata)
 
 
-def _findings(assessment: JsonObject) -> Iterator[tuple[str, str]]:
-    """Name and action of everything that was acted on."""
+def categories_of(answer: JsonObject) -> tuple[str, ...]:
+    """The names of all that the guardrail looked for, as far as its answer says, and of every content filter."""
+    assessments: list[JsonObject] = answer.get("assessments", [])
+    names = [name for assessment in assessments for name, _ in _entries(assessment)]
+    return tuple(dict.fromkeys((*CONTENT_FILTERS, *names)))
+
+
+def _entries(assessment: JsonObject) -> Iterator[tuple[str, str]]:
+    """Name and action of everything that it tells; NONE is the action of what was not acted on."""
     for policy, kind, name in FINDINGS:
         entries: list[JsonObject] = assessment.get(policy, {}).get(kind, [])
         for entry in entries:
-            if entry.get("action", "NONE") != "NONE":
-                yield entry.get(name) or kind, entry["action"]
+            yield entry.get(name) or kind, entry.get("action", "NONE")

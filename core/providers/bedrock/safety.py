@@ -4,7 +4,7 @@ Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-ind
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListGuardrails.html.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import re
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from core.frame.types import Health, JsonObject
 from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
 from core.providers.bedrock.errors import translate_errors
 from core.providers.bedrock.guardrail_content import to_content
-from core.providers.bedrock.guardrail_findings import violation_of
+from core.providers.bedrock.guardrail_findings import CONTENT_FILTERS, categories_of, violation_of
 from core.providers.http.message_text import source_of
 from core.providers.http.replies import health_of
 
@@ -46,24 +46,37 @@ class BedrockGuardrails:
             NotFound: the guardrail is gone.
             ProviderUnavailable: the shield is declared without a version.
         """
+        return (await self._judge(shield, messages, params))[0]
+
+    async def judge_by_category(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> tuple[Violation | None, Sequence[str]]:
+        """Of words and regular expressions a guardrail tells those alone that it found."""
+        return await self._judge(shield, messages, params, outputScope="FULL")
+
+    async def _judge(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject, **scope: str
+    ) -> tuple[Violation | None, Sequence[str]]:
         version = _version(shield)
         if version is None:
             raise ProviderUnavailable(f"Shield `{shield.identifier}` {NO_VERSION}.")
         source = source_of(messages, params)
         content = to_content(messages, source, strict=is_strict(shield))
         if not content:
-            return None
+            return None, CONTENT_FILTERS
         try:
             answer = await self._apply(
                 guardrailIdentifier=shield.provider_resource_id,
                 guardrailVersion=version,
                 source=source,
                 content=content,
+                **scope,
             )
         except NotFound as gone:
             raise NotFound(f"The guardrail of shield `{shield.identifier}` is gone.", param="shield_id") from gone
         with translate_errors(self._provider_id):
-            return violation_of(answer, sum("image" in block for block in content) if is_strict(shield) else 0)
+            images = sum("image" in block for block in content) if is_strict(shield) else 0
+            return violation_of(answer, images), categories_of(answer)
 
     async def check_shield(self, shield: Resource) -> None:
         version = _version(shield)

@@ -9,7 +9,7 @@ from typing import Final
 
 ANY: Final = re.IGNORECASE | re.DOTALL
 LENGTH: Final = r"(?:prompt|inputs?|messages|conversation)"
-EXCEEDS: Final = r"(?:exceed|(?:long|great|larg|small)er than|(?:more|less) than|must be <|too (?:large|long)|only supports|overflow)"
+EXCEEDS: Final = r"(?:exceed|(?:longer|greater|larger|smaller) than|(?:more|less) than|must be <|too (?:large|long)|only supports|overflow)"
 PLACE: Final = r"context[ _-]?(?:length|window|size|limit)"
 TOO_LONG: Final = (
     # This model's maximum context length is 4096 tokens. exceeds the available context size. exceed context window of 4096

@@ -91,9 +91,9 @@ def retry_after_header(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def health_of(probe: Awaitable[object]) -> Health:
-    """OK if `probe` succeeds, else its message."""
+    """OK if `probe` succeeds, else its message, and what to do."""
     try:
         await probe
     except ApiError as failure:
-        return Health(status="Error", message=failure.message)
+        return Health(status="Error", message=" ".join(filter(None, (failure.message, failure.fault))))
     return Health(status="OK")

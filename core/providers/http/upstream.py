@@ -5,8 +5,8 @@ sent twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 import logging
 import ssl
@@ -16,11 +16,12 @@ import aiohttp
 from yarl import URL
 
 from core.apis.shapes import ChunkChecker
-from core.errors import ApiError, UpstreamFailed, UpstreamTimeout
+from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
 from core.platform import json_reader
 from core.platform.bounded import AnswerTooLarge, read_up_to
+from core.platform.json_values import is_object
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
@@ -38,6 +39,7 @@ JSON: Final = {"content-type": "application/json"}
 NO_CREDENTIALS: Final = Credentials()
 NO_HEADERS: Final[Mapping[str, str]] = {}
 MOST_LISTING: Final = 16 * 1024 * 1024  # bytes of the answer to a GET
+MOST_SHOWN: Final = 4096  # bytes of an error's body in which a server may say what it speaks
 MOST_REFUSAL: Final = 64 * 1024  # bytes of an error's body; of a longer one nothing is told
 OPENING: Final = ord("{")
 FIELDS: Final = (b"data", b"event:", b"id:", b"retry:", b":")
@@ -64,10 +66,15 @@ class UpstreamClient:
     async def get(
         self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> Any:  # noqa: ANN401 - whatever an upstream sent
-        """GET any JSON."""
-        async with self._response(_Request("GET", path, None, credentials, forms)) as response:
+        """GET any JSON, but an error in its place."""
+        request = _Request("GET", path, None, credentials, forms)
+        async with self._response(request) as response:
             content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
-            return read_json(self._remote.provider_id, content)
+            with self._explaining(response):
+                answer = read_json(self._remote.provider_id, content)
+        if is_object(answer) and answer.get("error") and reports_error(answer):
+            raise self._error_in(answer, request, response)
+        return answer
 
     async def post(
         self,
@@ -82,7 +89,8 @@ class UpstreamClient:
         request = _Request("POST", path, body, credentials, forms)
         async with self._response(request) as response:
             content = await self._read(response, self._limits.max_bytes)
-        answer = read_object(self._remote.provider_id, content, finite=finite)
+        with self._explaining(response):
+            answer = read_object(self._remote.provider_id, content, finite=finite)
         if reports_error(answer):
             raise self._error_in(answer, request, response)
         return answer
@@ -148,7 +156,8 @@ class UpstreamClient:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
             return head
-        raise self._failure("did not answer with a stream of events")
+        with self._explaining(response):
+            raise self._failure("did not answer with a stream of events")
 
     def _failure(self, reason: str) -> UpstreamFailed:
         return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
@@ -169,20 +178,18 @@ class UpstreamClient:
                 allow_redirects=False,
             ) as response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
-                    raise self._error(request, response, await self._refusal(response))
+                    raise await self._refusal(request, response)
                 yield response
         except TimeoutError as slow:
-            raise UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.") from slow
+            late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
+            raise self._explain_connection(late, slow) from slow
         except aiohttp.ClientError as failure:
-            from core.providers.http.upstream_errors import for_request
-
-            log.warning("provider %s: %s%s", self._remote.provider_id, type(failure).__name__, for_request())
             reason = (
                 "could not be reached; check that it is up and that its url is right"
                 if isinstance(failure, aiohttp.ClientConnectorError)
                 else "broke off its answer"
             )
-            raise self._failure(reason) from failure
+            raise self._explain_connection(self._failure(reason), failure) from failure
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
@@ -220,13 +227,45 @@ class UpstreamClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> "ErrorReport":
-        from core.providers.http.upstream_errors import ErrorReport, read_body
+    async def _refusal(self, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+        from core.providers.http.faults import WANTS_TLS, answer_fault
+        from core.providers.http.upstream_errors import read_body
 
         try:
-            return read_body(await read_up_to(response, MOST_REFUSAL))
+            content = await read_up_to(response, MOST_REFUSAL)
         except AnswerTooLarge:
-            return ErrorReport()
+            content = b""
+        text = content[:MOST_SHOWN].decode(errors="replace")
+        fault = answer_fault(response.status, response.content_type, f"{request.method} {request.path}", text)
+        failure = self._error(request, response, read_body(content))
+        if fault == WANTS_TLS and isinstance(failure, InvalidRequest):
+            failure = self._failure("cannot be called: its url is wrong")
+        return self._explain(failure, fault) if fault and isinstance(failure, UpstreamFailed) else failure
+
+    @contextmanager
+    def _explaining(self, response: aiohttp.ClientResponse) -> Generator[None]:
+        """Of an answer that is not what was asked for."""
+        try:
+            yield
+        except UpstreamFailed as failure:
+            from core.providers.http.faults import WEB_PAGES, web_page_fault
+
+            if response.content_type in WEB_PAGES:
+                self._explain(failure, web_page_fault(response.status))
+            raise
+
+    def _explain_connection[Failure: ApiError](self, failure: Failure, cause: Exception) -> Failure:
+        from core.providers.http.faults import connection_fault
+
+        return self._explain(failure, connection_fault(cause, self._remote.base_url.partition(":")[0].lower()))
+
+    def _explain[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
+        """Log what is wrong. Who named the place itself could learn from it what is at the addresses that the stack reaches."""
+        from core.providers.http.upstream_errors import for_request
+
+        log.warning("provider %s: %s%s", self._remote.provider_id, fault, for_request())
+        failure.fault = fault if self._remote.reach == "operator" else ""
+        return failure
 
     def _error_in(self, answer: JsonObject, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
         from core.providers.http.upstream_errors import ErrorReport, error_in
@@ -261,7 +300,7 @@ class UpstreamClient:
             f": {reason}" if reason else "",
             for_request(),
         )
-        return failure
+        return self._explain(failure, failure.fault) if failure.fault else failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ MESSAGES: Final = (
     "title",
     "reason",
 )
-STATUSES: Final = ("code", "status", "status_code", "statusCode", "error_code")
+STATUSES: Final = ("code", "status", "status_code", "statusCode", "http_status_code", "error_code")
 CODES: Final = ("code", "error_code", "status")
 TYPES: Final = ("type", "error_type", "__type")
 ERROR_STATUS: Final = range(400, 600)

@@ -137,7 +137,9 @@ class UpstreamError:
         if self.source:
             return InvalidRequest(f"Provider `{self.provider_id}` refused the key given as {self.source}.")
         message = f"Provider `{self.provider_id}` refused the stack's credentials."
-        return UpstreamFailed(message, unauthorized=status in MENDABLE or status == UNAUTHORIZED)
+        refused = UpstreamFailed(message, unauthorized=status in MENDABLE or status == UNAUTHORIZED)
+        refused.fault = f"It refused the stack's key (HTTP {status}): check the key in its config."
+        return refused
 
     def _lacks_model(self, status: int) -> bool:
         """A 404 that speaks of no model is about the URL, which the caller has not chosen."""

@@ -96,6 +96,12 @@ class LlamaGuard:
         metadata = {"violation_type": ",".join(names), "categories": [CATEGORIES[name] for name in names]}
         return Violation(violation_level="error", user_message=REFUSAL, metadata=metadata)
 
+    async def judge_by_category(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> tuple[Violation | None, Sequence[str]]:
+        """The categories are told by their titles, those that are excluded too."""
+        return await self.run_shield(shield, messages, params), tuple(CATEGORIES.values())
+
     async def health(self) -> Health:
         """It has no server of its own: its model's provider tells."""
         return Health(status="OK")

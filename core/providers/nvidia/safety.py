@@ -79,10 +79,16 @@ class NemoGuardrails:
             InvalidRequest: a message is not text.
             UpstreamFailed: there is no verdict, which is never taken for a pass.
         """
+        return (await self.judge_by_category(shield, messages, params))[0]
+
+    async def judge_by_category(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> tuple[Violation | None, Sequence[str]]:
+        """The categories are the rails that judged."""
         image = None if is_strict(shield) else "<image>"
         turns = conversation(messages, source_of(messages, params), image)
         if not turns[-1]["content"].strip():
-            return None
+            return None, ()
         check = {
             "model": shield.provider_resource_id,
             "messages": turns,
@@ -90,9 +96,9 @@ class NemoGuardrails:
         }
         match await self._http.post(CHECKS, to_json(check)):
             case {"status": "success", "rails_status": {**rails}} if rails:
-                return None
+                return None, tuple(map(str, rails))
             case {"status": "blocked", **more}:
-                return _violation(more.get("rails_status"))
+                return _violation(more.get("rails_status")), tuple(to_object(more.get("rails_status")))
             case _:
                 raise UpstreamFailed("No rail judged the message: the shield's configuration may have none for it.")
 

@@ -6,7 +6,9 @@ Source: https://platform.openai.com/docs/api-reference.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from core.apis.additions import ASK_USAGE, OTHER_BOUND, USAGE, Addition, bound_addition, usage_addition
 from core.apis.discovery import Description
+from core.apis.embedding_options import in_vendors_words
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, ModelType, ServedModel
 from core.apis.shapes import check_chat, check_completion, check_embeddings
 from core.config.media_urls import find_refused_url
@@ -19,6 +21,7 @@ from core.providers.http.operators_key import call_with_key
 from core.providers.http.remote import HEADER_KEY, Credentials
 from core.providers.http.replies import health_of
 from core.providers.openai.config import Settings
+from core.providers.openai.refused import RefusedAdditions
 
 if TYPE_CHECKING:
     from core.platform.addresses import Reach
@@ -39,8 +42,9 @@ class OpenAICompatible:
         settings: Settings,
         credentials: Credentials | None = None,
         upstream: "UpstreamClient | None" = None,
+        refused: RefusedAdditions | None = None,
     ) -> None:
-        """With the operator's key and a client of its own, imported and opened at the first call, unless given."""
+        """With the operator's key, a client of its own, imported and opened at the first call, and nothing known of what is refused, unless given."""
         self._provider_id = provider_id
         self._settings = settings
         self._row = settings.row
@@ -48,6 +52,7 @@ class OpenAICompatible:
         self._is_renewed = secrets.is_reference(self._credentials.key) and not self._credentials.source
         self._media_reach: Reach = "private" if settings.allow_private_urls else settings.media_reach
         self._upstream = upstream
+        self._refused = refused or RefusedAdditions(settings.row.refuses)
         self._models = settings.callable_models()
 
     @property
@@ -71,22 +76,24 @@ class OpenAICompatible:
         key, source = data[name], f"`{name}` in header {HEADER}"
         if not isinstance(key, str) or not HEADER_KEY.fullmatch(key):
             raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
-        return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http)
+        return OpenAICompatible(self._provider_id, self._settings, Credentials(key, source), self._http, self._refused)
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
-        return check_chat(await self._post("/chat/completions", request, self._cap_tokens(request)))
+        return check_chat(await self._generate("/chat/completions", request))
 
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         return await self._stream("/chat/completions", request)
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
-        return check_completion(await self._post("/completions", request, self._cap_tokens(request)))
+        return check_completion(await self._generate("/completions", request))
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         return await self._stream("/completions", request)
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
-        return check_embeddings(await self._post("/embeddings", request, request, finite=True))
+        self._check_call(request)
+        request = in_vendors_words(request, self._row.embeddings, f"provider `{self._provider_id}`")
+        return check_embeddings(await self._post("/embeddings", _json(request), finite=True))
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
@@ -165,24 +172,30 @@ class OpenAICompatible:
             model["created"] = created
         return model
 
-    async def _post(
-        self,
-        path: str,
-        request: ChatRequest | CompletionRequest | EmbeddingsRequest,
-        body: Wire,
-        *,
-        finite: bool = False,
-    ) -> JsonObject:
-        self._check_call(request)
-        content = _json(body)
+    async def _post(self, path: str, content: bytes, *, finite: bool = False) -> JsonObject:
         if not self._is_renewed:
             return await self._http.post(path, content, self._credentials, self._row.headers, finite=finite)
         return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
+    async def _generate(self, path: str, request: ChatRequest | CompletionRequest) -> JsonObject:
+        return await self._send(request, lambda content: self._post(path, content))
+
     async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
+        return await self._send(
+            request,
+            lambda content: self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers)),
+        )
+
+    async def _send[Answer](
+        self, request: ChatRequest | CompletionRequest, send: Callable[[bytes], Awaitable[Answer]]
+    ) -> Answer:
+        """`request`, with what the stack adds to it as far as the upstream takes that."""
         self._check_call(request)
-        content = _json(self._cap_tokens(request))
-        return await self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers))
+        request = self._cap_tokens(request)
+        additions = self._additions(request)
+        if not additions:
+            return await send(_json(request))
+        return await self._refused.send(request.model, additions, lambda replaced: send(_json(request, replaced)))
 
     async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
         return await call_with_key(self._credentials, call)
@@ -201,13 +214,37 @@ class OpenAICompatible:
         if (refused := find_refused_url(request, self._media_reach)) is not None:
             raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
 
-    def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> Wire:
+    def _cap_tokens(self, request: ChatRequest | CompletionRequest) -> ChatRequest | CompletionRequest:
         most, extra = self._settings.max_tokens, request.model_extra or {}
-        if most is None or any(extra.get(name) is not None for name in ("max_tokens", "max_completion_tokens")):
+        if most is None or any(extra.get(name) is not None for name in OTHER_BOUND):
             return request
-        bound = self._row.bound if isinstance(request, ChatRequest) else "max_tokens"
-        return request.model_copy(update={bound: most})
+        if not isinstance(request, ChatRequest):
+            return request.model_copy(update={"max_tokens": most})
+        bound = self._row.bound
+        return request.model_copy(update={bound: most}).note_additions(bound_addition(bound, most))
+
+    def _additions(self, request: ChatRequest | CompletionRequest) -> tuple[Addition, ...]:
+        """And what of the caller's own the vendor has in another form: nothing of it is given up.
+
+        Where the usage comes unasked, the caller's wish for it need not be sent, and is fulfilled.
+        """
+        if not self._row.refuses:
+            return request.additions
+        additions = {addition.field: addition for addition in request.additions}
+        options, extra = request.stream_options, request.model_extra or {}
+        if options is not None and USAGE.field in self._row.refuses:
+            rest = {name: value for name, value in options.items() if name not in ASK_USAGE}
+            additions[USAGE.field] = usage_addition(rest or None)
+        for name in OTHER_BOUND:
+            if extra.get(name) is not None and name in self._row.refuses:
+                additions[name] = bound_addition(name, extra[name])
+        return tuple(additions.values())
 
 
-def _json(request: Wire) -> bytes:
-    return request.__pydantic_serializer__.to_json(request, exclude_unset=True)
+def _json(request: Wire, replaced: tuple[Addition, ...] = ()) -> bytes:
+    serializer = request.__pydantic_serializer__
+    if not replaced:
+        return serializer.to_json(request, exclude_unset=True)
+    instead = {name: value for addition in replaced for name, value in addition.instead.items()}
+    left_out = {addition.field for addition in replaced} - instead.keys()
+    return serializer.to_json(request.model_copy(update=instead), exclude_unset=True, exclude=left_out)

@@ -1,9 +1,10 @@
 """The config of a remote that speaks OpenAI's HTTP API: one model per row, made when the row is configured."""
 
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
+from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import AfterValidator, ConfigDict, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
@@ -14,6 +15,39 @@ from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
+
+ENDPOINTS: Final = (
+    (("chat", "completions"), 2),
+    (("completions",), 1),
+    (("embeddings",), 1),
+    (("v1", "models"), 1),
+    (("v1", "responses"), 1),
+    (("api", "chat"), 2),  # Ollama's own
+    (("api", "generate"), 2),
+)
+"""How the path of one endpoint ends, and how many pieces of that are not the API's."""
+
+
+def _refuse_endpoint(url: str | None) -> str | None:
+    """One endpoint is often given for the API that it is of: what is put behind it then leads nowhere."""
+    parts = urlsplit(url or "")
+    pieces = [piece for piece in parts.path.split("/") if piece]
+    words = tuple(piece.lower() for piece in pieces)
+    count = next((count for ending, count in ENDPOINTS if words[-len(ending) :] == ending), 0)
+    if words[-1:] == ("invocations",) and words[-3:-2] == ("serving-endpoints",):  # of Databricks
+        count = 2
+    if not count:
+        return url
+    api, endpoint = ("/".join(["", *some]) for some in (pieces[:-count], pieces[-count:]))
+    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{api}"
+    more = ", with its query behind" if parts.query else ""
+    raise ValueError(
+        f"ends in `{endpoint}`, the path of one endpoint, which is put there for each call: write {root}{more}"
+    )
+
+
+ApiUrl = Annotated[UpstreamUrl | None, AfterValidator(_refuse_endpoint)]
+"""Where an API is, without the path of one of its endpoints."""
 
 
 class Settings(RemoteConfig):
@@ -100,7 +134,7 @@ def _either(names: tuple[str, ...]) -> str:
 def config_of(provider_type: str) -> type[Settings]:
     """The Config of a provider type that is a row of the table."""
     row = ROWS[provider_type]
-    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[UpstreamUrl | None, USER], None))
+    fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[ApiUrl, USER], None))
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from core.apis.embedding_options import NO_WORDS, Vocabulary
 from core.apis.inference import ModelType
 from core.platform.urls import without_query
 
@@ -44,7 +45,9 @@ class Row:
     `urls` and `keys` are the names of the config's fields, the older one first. A key is `needed`, needed only at the
     vendor's own `url` (`hosted`), or `optional`; `data` names the provider data that bring a caller's. `unversioned`
     names a flag that, when false, takes the URL as it is; `only` a field that names the one model which is served.
-    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL.
+    `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `refuses`
+    are fields that the stack would add to a request, or has another name for: with `stream_options` among them the usage
+    comes unasked. `embeddings` are its words for the native options of an embedding.
     """
 
     provider_type: str
@@ -61,6 +64,8 @@ class Row:
     unversioned: str = ""
     only: str = ""
     version: str = ""
+    refuses: frozenset[str] = frozenset()
+    embeddings: Vocabulary = field(default_factory=lambda: NO_WORDS)
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -77,6 +82,10 @@ CLAUDES: Final = Listing(
 ENDPOINTS: Final = Listing(
     "/../api/2.0/serving-endpoints", "endpoints", "name"
 )  # https://docs.databricks.com/api/workspace/servingendpoints/list
+NIM: Final[Vocabulary] = {
+    "text_truncation": ("truncate", {"none": "NONE", "start": "START", "end": "END"}),
+    "task_type": ("input_type", {"query": "query", "document": "passage"}),
+}  # https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
 
 _ALL: Final = (
     Row(
@@ -117,9 +126,21 @@ _ALL: Final = (
     Row("remote::groq", GROQ, "/openai/v1", data=("groq_api_key",)),
     Row("remote::cerebras", CEREBRAS, data=("cerebras_api_key",)),
     Row("remote::sambanova", SAMBANOVA, data=("sambanova_api_key",)),
-    Row("remote::deepseek", "https://api.deepseek.com/v1", data=("deepseek_api_key",)),
     Row(
-        "remote::databricks", None, "/serving-endpoints", keys=TOKEN, data=("databricks_api_token",), listing=ENDPOINTS
+        "remote::deepseek",
+        "https://api.deepseek.com/v1",
+        data=("deepseek_api_key",),
+        # It ignores it: https://github.com/deepseek-ai/DeepSeek-V3/issues/303.
+        refuses=frozenset({"max_completion_tokens"}),
+    ),
+    Row(
+        "remote::databricks",
+        None,
+        "/serving-endpoints",
+        keys=TOKEN,
+        data=("databricks_api_token",),
+        listing=ENDPOINTS,
+        refuses=frozenset({"stream_options", "max_completion_tokens"}),
     ),
     Row(
         "remote::nvidia",
@@ -127,6 +148,7 @@ _ALL: Final = (
         data=("nvidia_api_key",),
         key="hosted",
         unversioned="append_api_version",
+        embeddings=NIM,
     ),
     Row("remote::runpod", None, "/openai/v1", keys=TOKEN, data=("runpod_api_token",)),
     Row(

@@ -3,7 +3,7 @@
 Source: remote::sambanova of Llama Stack 0.2.12, but for what it takes for safe: any answer without `unsafe`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Self
 
@@ -13,14 +13,13 @@ from core.apis.discovery import Description
 from core.apis.inference import ChatRequest
 from core.apis.safety import SafetyProvider, Violation
 from core.apis.usage import Meter
-from core.config.urls import UpstreamUrl
 from core.errors import ApiError, InvalidRequest, ProviderUnavailable
 from core.frame.callers import CURRENT_CALL
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.providers.llama_guard.guard import LlamaGuard
 from core.providers.openai.compatible import OpenAICompatible
-from core.providers.openai.config import Settings
+from core.providers.openai.config import ApiUrl, Settings
 from core.providers.openai.rows import ROWS, Row
 
 PREFIX: Final = "sambanova/"  # Llama Stack's shields have it, for the library that it calls SambaNova with
@@ -34,8 +33,8 @@ class Config(Settings):
 
     row: ClassVar[Row] = ROWS["remote::sambanova"]
 
-    url: UpstreamUrl | None = None
-    base_url: UpstreamUrl | None = None
+    url: ApiUrl = None
+    base_url: ApiUrl = None
     api_key: SecretStr | None = None
     auth_credential: SecretStr | None = None
 
@@ -74,8 +73,12 @@ class SambaNovaGuard:
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
     ) -> Violation | None:
         """What the model says, as any Llama Guard."""
-        unprefixed = replace(shield, provider_resource_id=_model(shield))
-        return await self._guard.run_shield(unprefixed, messages, params)
+        return await self._guard.run_shield(_unprefix(shield), messages, params)
+
+    async def judge_by_category(
+        self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject
+    ) -> tuple[Violation | None, Sequence[str]]:
+        return await self._guard.judge_by_category(_unprefix(shield), messages, params)
 
     async def check_shield(self, shield: Resource) -> None:
         try:
@@ -95,6 +98,10 @@ class SambaNovaGuard:
 
     async def close(self) -> None:
         await self._remote.close()
+
+
+def _unprefix(shield: Resource) -> Resource:
+    return replace(shield, provider_resource_id=_model(shield))
 
 
 def _model(shield: Resource) -> str:

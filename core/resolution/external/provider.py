@@ -1,12 +1,12 @@
 """An external provider: made by its factory, held to its Protocol, and let go of when the stack closes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from inspect import isawaitable, isclass
 import logging
 from typing import Any, Final, override
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
 
 from core.errors import InvalidRequest
 from core.frame.callers import PROVIDER_DATA_HEADERS
@@ -71,18 +71,30 @@ class ForCallersKeys(ExternalProvider):
     def with_provider_data(self, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - somebody else's object
         """The provider as this caller gets it; raises InvalidRequest for data that the validator refuses."""
         if self._validator is not None:
-            data = _validate(self._validator, data)
+            try:
+                data = dict(self._validator.model_validate(data))
+            except ValidationError as invalid:
+                if data.keys().isdisjoint(_names_of(self._validator)):
+                    return self  # the header is for all providers: this caller brings something for others alone
+                raise _refusal_of(invalid) from None
         return self._provider.with_provider_data(data)
 
 
-def _validate(validator: type[BaseModel], data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The data as the validator has them; of what it refuses the fields are named, and no value."""
-    try:
-        return dict(validator.model_validate(data))
-    except ValidationError as invalid:
-        errors = invalid.errors(include_url=False, include_context=False, include_input=False)
-        faults = [f"{'.'.join(map(str, error['loc'])) or 'the object'} {_refusal(error['type'])}" for error in errors]
-        raise InvalidRequest(f"Header {PROVIDER_DATA_HEADERS[0]}: {'; '.join(faults)}.") from None
+def _names_of(model: type[BaseModel]) -> Iterator[str]:
+    """What the fields of data for `model` may be called."""
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        yield name
+        for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+            if choice is not None:
+                yield choice if isinstance(choice, str) else str(choice.path[0])
+
+
+def _refusal_of(invalid: ValidationError) -> InvalidRequest:
+    """The fields that the validator refuses, and no value."""
+    errors = invalid.errors(include_url=False, include_context=False, include_input=False)
+    faults = [f"{'.'.join(map(str, error['loc'])) or 'the object'} {_refusal(error['type'])}" for error in errors]
+    return InvalidRequest(f"Header {PROVIDER_DATA_HEADERS[0]}: {'; '.join(faults)}.")
 
 
 def _refusal(kind: str) -> str:

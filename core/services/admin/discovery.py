@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from core.apis.discovery import Environment, RunsOn, Upstream
 from core.errors import ApiError
+from core.frame.callers import upstream_wait
 from core.platform.machine import Machine
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ class DiscoveryRouter:
         """Its description, or an error: an external provider may raise and return anything."""
 
         async def describe_in_time() -> object:
-            async with asyncio.timeout(self._patience):
-                return await describe()
+            with upstream_wait():
+                async with asyncio.timeout(self._patience):
+                    return await describe()
 
         # Gathered, so that whatever is raised becomes a value; a cancellation of this task itself still cancels it.
         answer = (await asyncio.gather(describe_in_time(), return_exceptions=True))[0]
@@ -74,7 +76,7 @@ class DiscoveryRouter:
             return cast("Mapping[str, Any]", answer)
         match answer:
             case ApiError() as failure:
-                return {"error": failure.message}
+                return {"error": " ".join(filter(None, (failure.message, failure.fault)))}
             case TimeoutError():
                 return {"error": f"It did not answer within {self._patience:g} seconds."}
             case _:

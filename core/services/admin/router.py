@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from core.errors import NotFound
 from core.frame.api import RouteRow
+from core.frame.callers import upstream_wait
 from core.frame.types import Health, JsonObject
 
 if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
     from core.apis.admin import ProviderQuery, RoutesQuery
 
 HEALTH_SECONDS: Final = 1.0
+DEPRECATED: Final = "/v1/openai/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class AdminRouter:
         return await self._show(provider) | ({"other_apis": others} if others else {})
 
     async def list_routes(self, *, query: "RoutesQuery") -> JsonObject:
-        prefix = f"/{query.api_filter}/" if query.api_filter else "/"
+        deprecated = query.api_filter == "deprecated"
+        prefix = "/" if deprecated or query.api_filter is None else f"/{query.api_filter}/"
         types: dict[str, list[str]] = {}
         for provider in self._providers:
             if provider.provider_type not in types.setdefault(provider.api, []):
@@ -79,7 +82,7 @@ class AdminRouter:
         rows = [
             {"route": row.path, "method": row.method, "provider_types": types.get(row.api, [])}
             for row in self._routes()
-            if row.path.startswith(prefix)
+            if row.path.startswith(prefix) and row.path.startswith(DEPRECATED) is deprecated
         ]
         return {"data": rows}
 
@@ -102,8 +105,9 @@ class AdminRouter:
         if provider.health is None:
             return Health(status="Not Implemented", message="Provider does not implement health check")
         try:
-            async with asyncio.timeout(self._patience):
-                return await provider.health()
+            with upstream_wait():
+                async with asyncio.timeout(self._patience):
+                    return await provider.health()
         except TimeoutError:
             return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
+from core.apis.additions import ASK_USAGE, usage_addition
 from core.apis.inference import (
     ChatRequest,
     CompletionRequest,
@@ -21,6 +22,7 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.failover import Ask, Failover
 from core.routing.guard import GuardedRegistry
 from core.routing.targets import Target, targets_of
+from core.services.inference.envelope import Envelope
 
 type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
 
@@ -50,7 +52,7 @@ class InferenceRouter:
     async def stream_chat_completion(self, request: ChatRequest) -> JsonStream:
         targets = await self._route(request, "llm", "chat completions")
         return await self._stream(
-            request, targets, lambda at, name: at.stream_chat_completion(_request_usage(request, name))
+            request, targets, lambda at, name: at.stream_chat_completion(ask_usage(request, name))
         )
 
     async def completion(self, request: CompletionRequest) -> JsonObject:
@@ -59,9 +61,7 @@ class InferenceRouter:
 
     async def stream_completion(self, request: CompletionRequest) -> JsonStream:
         targets = await self._route(request, "llm", "completions")
-        return await self._stream(
-            request, targets, lambda at, name: at.stream_completion(_request_usage(request, name))
-        )
+        return await self._stream(request, targets, lambda at, name: at.stream_completion(ask_usage(request, name)))
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         targets = await self._route(request, "embedding", "embeddings")
@@ -87,8 +87,10 @@ class InferenceRouter:
             reply = await self._attempts.answer(targets, ask)
         meter.feed(reply)
         meter.charge(self._call, "whole")
-        reply["model"] = request.model
-        return reply
+        if isinstance(request, EmbeddingsRequest):
+            reply["model"] = request.model
+            return reply
+        return Envelope(request, streams=False).fill(reply)
 
     async def _stream(
         self, request: ChatRequest | CompletionRequest, targets: list[Target], ask: Ask[JsonStream]
@@ -107,8 +109,8 @@ class InferenceRouter:
             raise
 
     async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
-        """The provider's chunks under the caller's model id; usage only if the caller asked for it."""
-        include_usage = bool((request.stream_options or {}).get("include_usage"))
+        """The provider's chunks under the caller's model id; usage only if the caller asked for it, and at the end."""
+        envelope = Envelope(request, streams=True)
         meter = Meter(request)
         ending: Ending = "left"
         waiting, acting = self._call.observed.upstream, ActingFor(self._caller)
@@ -119,10 +121,10 @@ class InferenceRouter:
                 if chunk is None:
                     break
                 meter.feed(chunk)
-                if not include_usage and _drop_usage(chunk):
-                    continue
-                chunk["model"] = request.model
-                yield chunk
+                if (piece := envelope.fill_chunk(chunk)) is not None:
+                    yield piece
+            if envelope.report is not None:
+                yield envelope.report
             ending = "whole"
         except ApiError:
             ending = "broken"
@@ -137,12 +139,8 @@ def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](reques
     return request.model_copy(update={"model": name})
 
 
-def _request_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
+def ask_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:
     """Whether the caller wants the usage or not: quotas are charged by it."""
-    options = {**(request.stream_options or {}), "include_usage": True}
-    return request.model_copy(update={"model": name, "stream": True, "stream_options": options})
-
-
-def _drop_usage(chunk: dict[str, Any]) -> bool:
-    """Take the usage out; True if the chunk carried nothing else."""
-    return chunk.pop("usage", None) is not None and not chunk.get("choices")
+    options = request.stream_options or {}
+    asking = request.model_copy(update={"model": name, "stream": True, "stream_options": {**options, **ASK_USAGE}})
+    return asking if options.get("include_usage") else asking.note_additions(usage_addition(request.stream_options))

@@ -9,4 +9,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     """`{"safety": ...}`."""
     providers, shields = parts.providers("safety"), parts.registries["shield"]
     default = parts.safety.default_shield_id
-    return {"safety": lambda call: SafetyRouter(shields, providers, call, default)}
+    # The models are those of an API that may be made later.
+    return {
+        "safety": lambda call: SafetyRouter(shields, providers, call, default, models=parts.registries.get("model"))
+    }

@@ -38,9 +38,30 @@ def moderations(url: str) -> None:
         return
     answer = stack.moderations.create(input=["hello", "how do I rob a bank"], model=GUARD)
     assert [result.flagged for result in answer.results] == [False, True]
+    for result in answer.results:
+        named = getattr(result.categories, "model_extra", None) or result.categories
+        assert {name for name, found in named.items() if found} == ({"Violent Crimes"} if result.flagged else set())
+        assert len(named) == 14
+    for name in (f"vllm-1/{GUARD}", f"llama-guard/{GUARD}"):
+        assert stack.moderations.create(input="hello", model=name).results[0].flagged is False
 
 
-SCENARIOS = (shields, run_shield, moderations)
+def first_model(url: str) -> None:
+    """Programs take the first `llm`: the one that the run config has first, and not the guard."""
+    first = next(iter(client(url).models.list()))
+    assert (getattr(first, "identifier", None) or first.id) == "llama"
+
+
+def empty_keys(url: str) -> None:
+    """As the command line and the web page of Llama Stack send them."""
+    module, make = package()
+    empty = {"X-LlamaStack-Provider-Data": '{"openai_api_key": "", "vllm_api_token": ""}'}
+    stack = make(module, url, "none").with_options(default_headers=empty)
+    messages = [{"role": "user", "content": "hello"}]
+    assert stack.chat.completions.create(model="llama", messages=messages).choices[0].message.content
+
+
+SCENARIOS = (shields, run_shield, moderations, first_model, empty_keys)
 
 if __name__ == "__main__":
     run(SCENARIOS)

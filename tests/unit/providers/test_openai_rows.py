@@ -72,6 +72,47 @@ def test_a_url_gets_what_it_lacks_of_the_vendors_root(provider_type: str, url: s
         assert address(provider_type, **{name: url}) == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "api"),
+    [
+        ("https://h.example.com/v1/chat/completions", "https://h.example.com/v1"),
+        ("https://h.example.com:8443/api/v1/chat/completions/", "https://h.example.com:8443/api/v1"),
+        ("https://h.example.com/V1/Chat/Completions", "https://h.example.com/V1"),
+        ("http://h//v1//completions//", "http://h/v1"),
+        ("http://h/chat/completions", "http://h"),
+        ("http://h/v1/embeddings?api-version=1", "http://h/v1, with its query behind"),
+        ("http://ada:pass@h/v1/embeddings#x", "http://h/v1"),
+        ("http://h/v1/models", "http://h/v1"),
+        ("http://h/v1/responses", "http://h/v1"),
+        ("http://h:11434/api/chat", "http://h:11434"),
+        ("http://h:11434/api/generate", "http://h:11434"),
+        ("https://dbc.example.com/serving-endpoints/m/invocations", "https://dbc.example.com/serving-endpoints"),
+    ],
+)
+def test_the_url_of_one_endpoint_is_refused_with_what_to_write(url: str, api: str) -> None:
+    for row in (ROWS["remote::vllm"], ROWS["remote::databricks"], ROWS["remote::llama-openai-compat"]):
+        for name in row.urls:
+            entry = {"provider_id": "p", "provider_type": row.provider_type, "config": {name: url, row.keys[0]: KEY}}
+            problems = check(interpret({"image_name": "t", "providers": {"inference": [entry]}}, {}))
+            assert [problem.path for problem in problems] == [f"providers.inference[0].config.{name}"]
+            assert problems[0].message.endswith(f": write {api}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://models.example.com/models",
+        "https://h.example.com/embeddings/v1",
+        "https://h.example.com/chat",
+        "https://completions.example.com",
+        "https://h.example.com/my-completions",
+        "https://h.example.com/v1?path=/chat/completions",
+    ],
+)
+def test_a_url_that_only_looks_like_one_is_taken(url: str) -> None:
+    assert config_of("remote::vllm").model_validate({"url": url}).remote("p").base_url
+
+
 def test_an_nvidia_url_may_be_taken_as_it_is() -> None:
     assert address("remote::nvidia", url="http://nim/api/", append_api_version=False) == "http://nim/api"
     assert address("remote::nvidia", url="http://nim", append_api_version=True) == "http://nim/v1"

@@ -146,6 +146,11 @@ async def test_admin_sees_every_provider_with_its_secrets_hidden(folder: Path) -
     alpha = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery(api_filter="v1alpha")))["data"]
     assert alpha == [row for row in routes if row["route"].startswith("/v1alpha/")]
     assert 0 < len(alpha) < len(routes)
+    deprecated = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery(api_filter="deprecated")))["data"]
+    assert {"/v1/openai/v1/models", "/v1/openai/v1/chat/completions"} <= {row["route"] for row in deprecated}
+    version = (await stack.surfaces["admin"](None).list_routes(query=RoutesQuery(api_filter="v1")))["data"]
+    assert "/v1/chat/completions" in {row["route"] for row in version}
+    assert not [row for row in (*routes, *version) if row in deprecated or row["route"].startswith("/v1/openai/")]
     await stack.close()
 
 

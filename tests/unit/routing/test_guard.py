@@ -172,6 +172,21 @@ async def test_pages_and_their_more_speak_of_what_may_be_read_alone() -> None:
     assert not (await ada.page(after="r119", limit=1)).resources
 
 
+async def test_a_page_after_what_is_declared_and_hidden_is_the_one_after_what_is_not_there() -> None:
+    hide = rule("forbid", ["read"], resource="model::hidden")
+    stack = Stack(hide, rule("permit"), declared=(model("open", "x"), model("hidden", "y"), model("last", "z")))
+    await stack.store.create(model("z"))
+    ada = stack.seen_by(ADA)
+
+    async def after(name: str) -> list[str]:
+        return [row.identifier for row in (await ada.page(after=name, limit=1000)).resources]
+
+    assert await after("") == ["open", "last", "a/m", "a/secret", "z"]
+    assert await after("hidden") == await after("hidde") == ["z"]
+    assert await after("open") == ["last", "a/m", "a/secret", "z"]
+    assert [row.identifier for row in (await ada.page(after="open", limit=1)).resources] == ["last"]
+
+
 async def test_every_404_leaves_at_the_same_time_whatever_it_took_to_find_out() -> None:
     stack = Stack()
     await stack.seen_by(ADA).register(model("mine"))

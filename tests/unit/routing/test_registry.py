@@ -124,7 +124,7 @@ async def test_a_declared_model_answers_to_both_names_and_is_never_stored() -> N
     assert (await stack.registry.get("a/m")).attributes["model_type"] == "embedding"
     assert (await stack.registry.page(after="", limit=1)).resources[0].attributes["model_type"] == "embedding"
     assert not stack.store.rows
-    assert await stack.ids() == ["a/m", "a/x/y", "alias", "b/n", "second"]
+    assert await stack.ids() == ["alias", "second", "a/m", "a/x/y", "b/n"]
 
 
 @pytest.mark.parametrize("name", ["nope", "a/", "a", "c/m", "/m", "", "a/n"])
@@ -234,19 +234,35 @@ async def test_unregistering_removes_and_a_second_time_is_not_found(stack: Stack
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-async def test_pages_joined_are_the_whole_list_in_order(limit: int) -> None:
-    stack = Stack(model("a/m2", name="m"), model("zz", name="m"))
-    for name in ("b1", "A", "é", "\U0001f600", "\uffff", "m"):
+async def test_pages_joined_are_the_run_configs_order_then_what_is_listed_then_what_was_registered(limit: int) -> None:
+    stack = Stack(model("zz", name="m"), model("a/m2", name="m"), model("b/n", "b", "n"), model("first", "b", "n"))
+    for name in ("b1", "A", "é", "\U0001f600", "\uffff", "m", "zz"):  # of which the last one was declared since
         await stack.store.create(model(name, name="m"))
-    everything = await stack.ids()
-    assert everything == sorted(everything, key=str.encode)
+    listed = ["a/m", "a/x/y"]
+    registered = sorted(("b1", "A", "é", "\U0001f600", "\uffff", "m"), key=str.encode)
     joined: list[str] = []
     while True:
         page = await stack.registry.page(after=joined[-1] if joined else "", limit=limit)
         joined += [row.identifier for row in page.resources]
         if not page.has_more:
             break
-    assert joined == everything
+    assert joined == ["zz", "a/m2", "b/n", "first", *listed, *registered]
+
+
+async def test_providers_are_in_the_run_configs_order_whatever_their_names() -> None:
+    z, a = FakeProvider([served("m"), served("b")]), FakeProvider([served("x")])
+    catalog = Catalog({"z": z.list_models, "a": a.list_models}, seconds=60)
+    registry = Registry(MODEL, MemoryStore(), catalog, provider_ids=["z", "a"])
+    page = await registry.page(after="", limit=9)
+    assert [row.identifier for row in page.resources] == ["z/b", "z/m", "a/x"]
+
+
+async def test_a_page_begins_after_one_that_has_gone(stack: Stack) -> None:
+    await stack.store.create(model("k", name="m"))
+    await stack.store.create(model("z", name="m"))
+    assert await stack.ids("a/gone") == ["a/m", "a/x/y", "b/n", "k", "z"]
+    assert await stack.ids("a/n") == ["a/x/y", "b/n", "k", "z"]
+    assert await stack.ids("l") == ["z"]
 
 
 def test_the_longest_provider_id_wins() -> None:

@@ -101,7 +101,7 @@ async def test_a_declared_model_with_a_target_that_is_forbidden_is_not_there() -
     with pytest.raises(NotFound):
         await stack.models.get("mine")
     listed = [row.identifier for row in (await stack.models.page(after="", limit=100)).resources]
-    assert listed == ["a/e2", "a/m", "b/e", "b/n", "yours"]
+    assert listed == ["yours", "a/e2", "a/m", "b/e", "b/n"]
 
 
 async def test_a_target_of_another_type_is_refused() -> None:

@@ -369,8 +369,26 @@ async def test_admin_answers_under_both_prefixes(client: httpx.AsyncClient, pref
     one = (await client.get(f"{prefix}/providers/p")).json()
     assert one["health"] == {"status": "OK"}
     assert (await client.get(f"{prefix}/providers")).json() == {"data": [one]}
-    for query, expected in (("", 25), ("?api_filter=v1alpha", 5), ("?api_filter=v2", 0)):
-        assert len((await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]) == expected
+    routes: dict[str, list[str]] = {}
+    for query in (
+        "",
+        "?api_filter=",
+        "?api_filter=v1",
+        "?api_filter=v1alpha",
+        "?api_filter=v1beta",
+        "?api_filter=deprecated",
+    ):
+        rows = (await client.get(f"{prefix}/inspect/routes{query}")).json()["data"]
+        routes[query.partition("=")[2] or query] = [row["route"] for row in rows]
+    assert routes[""] == routes["?api_filter="]
+    assert all(route.startswith("/v1/") for route in routes["v1"])
+    assert len(routes["v1alpha"]) == 5
+    assert routes["v1beta"] == routes["deprecated"] == []
+    assert sorted(routes[""]) == sorted((*routes["v1"], *routes["v1alpha"], "/openapi.json"))
+    for wrong in ("v2", "v1/", "Deprecated"):
+        refused = await client.get(f"{prefix}/inspect/routes?api_filter={wrong}")
+        assert (refused.status_code, error(refused)["param"]) == (400, "api_filter")
+        assert "'v1', 'v1alpha', 'v1beta' or 'deprecated'" in error(refused)["message"]
     missing = await client.get(f"{prefix}/providers/z")
     assert (missing.status_code, error(missing)["message"]) == (404, "Provider `z` is not configured. Known: p.")
 

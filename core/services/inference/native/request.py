@@ -1,8 +1,10 @@
 """Native requests as OpenAI's. Pure; errors are InvalidRequest with the native field's path as `param`."""
 
+from collections.abc import Iterator
 import re
 from typing import Final
 
+from core.apis.additions import ASK_USAGE, GREEDY, STRICT, Addition, greedy_addition, strict_addition, usage_addition
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.native import (
     Conversation,
@@ -21,8 +23,7 @@ from core.frame.types import JsonObject, Wire
 from core.services.inference.native.messages import text_of, to_openai_messages
 from core.services.inference.native.tools import to_openai_tools
 
-GREEDY: Final[JsonObject] = {"temperature": 0.0}
-STREAM: Final[JsonObject] = {"stream": True, "stream_options": {"include_usage": True}}
+STREAM: Final[JsonObject] = {"stream": True, "stream_options": ASK_USAGE}
 # These would change the shape of the provider's answer, which the native shapes have no room for.
 NOT_FORWARDED: Final = frozenset({"stream", "stream_options", "n", "encoding_format"})
 NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]+")
@@ -33,14 +34,17 @@ def to_openai_chat(request: NativeChatRequest, *, stream: bool = False) -> ChatR
     """The same conversation; `stream` asks for chunks with the usage at their end."""
     messages = to_openai_messages(request.messages, "messages")
     body = _conversation(request) | {"messages": messages} | (STREAM if stream else {})
-    return ChatRequest.model_validate(body)
+    return ChatRequest.model_validate(body).note_additions(*_additions(request, body, stream=stream))
 
 
 def to_openai_chats(request: NativeChatBatchRequest) -> list[ChatRequest]:
     """One request per conversation of the batch, in order."""
     shared = _conversation(request)
+    additions = tuple(_additions(request, shared))
     return [
-        ChatRequest.model_validate(shared | {"messages": to_openai_messages(messages, f"messages_batch[{position}]")})
+        ChatRequest.model_validate(
+            shared | {"messages": to_openai_messages(messages, f"messages_batch[{position}]")}
+        ).note_additions(*additions)
         for position, messages in enumerate(request.messages_batch)
     ]
 
@@ -48,14 +52,17 @@ def to_openai_chats(request: NativeChatBatchRequest) -> list[ChatRequest]:
 def to_openai_completion(request: NativeCompletionRequest, *, stream: bool = False) -> CompletionRequest:
     """The content as a prompt; `stream` asks for chunks with the usage at their end."""
     body = _completion(request) | {"prompt": text_of(request.content, "content")} | (STREAM if stream else {})
-    return CompletionRequest.model_validate(body)
+    return CompletionRequest.model_validate(body).note_additions(*_additions(request, body, stream=stream))
 
 
 def to_openai_completions(request: NativeCompletionBatchRequest) -> list[CompletionRequest]:
     """One request per content of the batch, in order."""
     shared = _completion(request)
+    additions = tuple(_additions(request, shared))
     return [
-        CompletionRequest.model_validate(shared | {"prompt": text_of(content, f"content_batch[{position}]")})
+        CompletionRequest.model_validate(
+            shared | {"prompt": text_of(content, f"content_batch[{position}]")}
+        ).note_additions(*additions)
         for position, content in enumerate(request.content_batch)
     ]
 
@@ -72,7 +79,22 @@ def to_openai_embeddings(request: NativeEmbeddingsRequest) -> EmbeddingsRequest:
         body["text_truncation"] = request.text_truncation
     if request.task_type is not None:
         body["task_type"] = request.task_type
-    return EmbeddingsRequest.model_validate(body)
+    options = {"text_truncation": request.text_truncation, "task_type": request.task_type}
+    return EmbeddingsRequest.model_validate(body).note_native_options(
+        {name: value for name, value in options.items() if value is not None}
+    )
+
+
+def _additions(request: Generation, body: JsonObject, *, stream: bool = False) -> Iterator[Addition]:
+    """What `body` has beyond what the caller said."""
+    if stream:
+        yield usage_addition(None)
+    if request.sampling_params is None or request.sampling_params.strategy is None:
+        yield greedy_addition()
+    if "response_format" in body:
+        response_format = body["response_format"]
+        schema = {name: value for name, value in response_format["json_schema"].items() if name not in STRICT}
+        yield strict_addition({**response_format, "json_schema": schema})
 
 
 def _conversation(request: Conversation) -> JsonObject:
@@ -136,5 +158,5 @@ def _response_format(response_format: ResponseFormat | None) -> JsonObject:
         raise InvalidRequest(f"{path}: is required by the response format json_schema.", param=path)
     title = response_format.json_schema.get("title")
     name = NOT_IN_NAMES.sub("_", title)[:MOST_NAME] if isinstance(title, str) else ""
-    schema = {"name": name or "response", "schema": response_format.json_schema, "strict": True}
+    schema = {"name": name or "response", "schema": response_format.json_schema, **STRICT}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
