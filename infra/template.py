@@ -30,7 +30,6 @@ EVERY: Final = (  # every function may list models: that is how a provider's hea
     *table.SECRETS,
     table.USE_KEY,
     table.TRACES,
-    table.JOIN_VPC,
 )
 OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE)
 """What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
@@ -45,6 +44,7 @@ KEY: Final = f"!If [HasKmsKey, !Ref KmsKeyArn, {NONE}]"
 ANY_KEY: Final = '!Sub "arn:${AWS::Partition}:kms:*:*:key/*"'
 OF_STREAMS: Final = ("StreamsAtOnce", f"!If [BoundsStreams, !Ref StreamConcurrency, {NONE}]")
 OF_OTHERS: Final = ("RequestsAtOnce", f"!If [BoundsRequests, !Ref RequestConcurrency, {NONE}]")
+IN_VPC: Final = f"!If [{table.JOIN_VPC.condition}, [!Ref VpcPolicy], {NONE}]"
 BY_LAMBDA: Final = """
         Version: "2012-10-17"
         Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]"""
@@ -117,7 +117,9 @@ def _worker() -> Function:
 
 def _functions(every: Sequence[Function]) -> str:
     anchors = Anchors()
-    return "\n".join([*(_stanza(function, anchors) for function in every), _worker_stanza(_worker(), anchors)])
+    return "\n".join(
+        [*(_stanza(function, anchors) for function in every), _worker_stanza(_worker(), anchors), _vpc_policy()]
+    )
 
 
 def _stanza(function: Function, anchors: Anchors) -> str:
@@ -146,6 +148,21 @@ def _stanza(function: Function, anchors: Anchors) -> str:
     Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
       SourceArn: {anchors("TheApi", THE_API)} }}
 {_log_group_and_role(function, anchors)}"""
+
+
+def _vpc_policy() -> str:
+    """Of all roles: the size of their own policies has a limit, which models' ARNs nearly reach."""
+    right = replace(table.JOIN_VPC, condition="")  # the resource's
+    return f"""\
+  VpcPolicy:
+    Condition: {table.JOIN_VPC.condition}
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      Description: What Lambda itself needs to connect functions with a VPC.
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+{_statement(right, "", Anchors()).replace(f"&{right.sid} ", "")}"""
 
 
 def _worker_stanza(function: Function, anchors: Anchors) -> str:
@@ -187,6 +204,7 @@ def _log_group_and_role(function: Function, anchors: Anchors, *, condition: str 
     Properties:
       PermissionsBoundary: {anchors("Boundary", BOUNDARY)}
       AssumeRolePolicyDocument: {anchors("ByLambda", BY_LAMBDA)}
+      ManagedPolicyArns: {anchors("InVpc", IN_VPC)}
       Policies:
         - PolicyName: rights
           PolicyDocument:

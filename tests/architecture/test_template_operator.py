@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import pytest
 
+from core.cli.iam.table import JOIN_VPC
 from core.errors import QuotaUnavailable
 from core.frame.api import WORKER
 from core.runtime.log_lines import COARSE, FINE, NAMESPACE, UNITS
 from infra.monitoring import UNCOUNTED
-from tests.architecture.template import ROOT, broken_rules, functions, properties, resources, template, values
+from tests.architecture.template import ROOT, broken_rules, functions, properties, template, values
 
 TOPIC: Final = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:pager"}
 EMAIL: Final = {"AlarmEmail": "night@example.com"}
@@ -154,16 +155,16 @@ def test_every_function_joins_the_vpc() -> None:
     assert not any("VpcConfig" in each for each in functions().values())
 
 
-def test_only_functions_in_a_vpc_have_rights_for_it() -> None:
-    for name in resources("AWS::IAM::Role"):
-        rights = {
-            chosen: json.dumps(made(chosen_values, "AWS::IAM::Role")[name])
-            for chosen, chosen_values in (("out", JOBS), ("in", {**JOBS, **VPC}))
-        }
-        assert "ec2:" not in rights["out"], name
-        assert ("ec2:CreateNetworkInterface" in rights["in"]) == (
-            "Policies" in resources("AWS::IAM::Role")[name]["Properties"]
-        )
+def test_only_functions_in_a_vpc_have_rights_for_it_and_their_code_has_not() -> None:
+    roles = {each["Role"]["Fn::GetAtt"][0] for each in functions().values()}
+    for parameters, arns in ((JOBS, None), ({**JOBS, **VPC}, ["us-east-1_VpcPolicy"])):
+        found = made(parameters, "AWS::IAM::Role")
+        assert {name: found[name].get("ManagedPolicyArns") for name in roles} == dict.fromkeys(roles, arns)
+    assert made(JOBS, "AWS::IAM::ManagedPolicy") == {}
+    [policy] = made(VPC, "AWS::IAM::ManagedPolicy").values()
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == list(JOIN_VPC.actions)
+    assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}  # which every call of theirs has
 
 
 @pytest.mark.parametrize("name", VPC)

@@ -407,9 +407,9 @@ def assert_watched(cloud: Cloud, stack: str, outputs: dict[str, str]) -> None:
         topic = cloud.resources(stack)["AlarmTopic"]
         [subscription] = topics.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
         role = cloud.resources(stack)["InferenceRole"]
-        rights = roles.get_role_policy(RoleName=role, PolicyName="rights")["PolicyDocument"]
+        attached = roles.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
     assert {alarm["AlarmName"] for alarm in alarms} >= {f"{stack}-server-errors", f"{stack}-inference-errors"}
     assert all(alarm["AlarmActions"] == [WATCHED["AlarmTopicArn"], topic] for alarm in alarms)
     assert outputs["InferenceFunctionArn"].rpartition(":")[2] in json.dumps(json.loads(body))
     assert subscription["Endpoint"] == WATCHED["AlarmEmail"]
-    assert "JoinVpc" in {statement["Sid"] for statement in rights["Statement"]}
+    assert [policy["PolicyArn"] for policy in attached] == [cloud.resources(stack)["VpcPolicy"]]
