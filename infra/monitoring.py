@@ -99,7 +99,7 @@ OF_STACK: Final = (
 
 def alarms(every: Sequence["Function"]) -> str:
     """Resources; `every` has the worker too."""
-    filters = [made for function in every for made in _filters(function)]
+    filters = [row for function in every for row in _filters(function)]
     rows = [*(alarm for function in every for alarm in _of_function(function)), *OF_STACK]
     first, *rest = rows
     text = [_alarm(first, f"&Tell {TELL}"), *(_alarm(alarm, "*Tell") for alarm in rest)]

@@ -46,18 +46,18 @@ def test_every_block_is_bash(page: Any) -> None:
 @pages
 def test_every_command_of_aws_is_one_and_has_these_options(page: Any) -> None:
     session = botocore.session.get_session()
-    found = list(commands(page))
-    assert len(found) > 10
-    for service, operation, options in found:
+    uses = list(commands(page))
+    assert len(uses) > 10
+    for service, operation, options in uses:
         if (service, operation) in CLI_ONLY:
             assert options <= CLI_ONLY[service, operation]
             continue
         model = session.get_service_model("s3" if service == "s3api" else service)
         if operation == "wait":
             continue  # its waiters are not operations
-        known = {xform_name(name, "-"): name for name in model.operation_names}
-        assert operation in known, f"aws {service} {operation}"
-        shape = model.operation_model(known[operation]).input_shape
+        operations = {xform_name(name, "-"): name for name in model.operation_names}
+        assert operation in operations, f"aws {service} {operation}"
+        shape = model.operation_model(operations[operation]).input_shape
         members = {xform_name(name, "-") for name in (shape.members if shape else ())}
         unknown = {option for option in options if option.removeprefix("no-") not in members and option not in members}
         assert unknown <= EVERYWHERE, f"aws {service} {operation}: {unknown}"

@@ -21,31 +21,31 @@ WATCHING: Final = ("AWS::CloudWatch::", "AWS::SNS::", "AWS::Logs::MetricFilter")
 SEARCH: Final = re.compile(r"SEARCH\('\{([\w,]+)\} function=\"([\w.-]+)\" MetricName=\"(\w+)\"', '(Sum|p\d\d)', 300\)")
 
 
-def made(parameters: dict[str, str], *kinds: str) -> dict[str, dict[str, Any]]:
+def properties_with(parameters: dict[str, str], *kinds: str) -> dict[str, dict[str, Any]]:
     """The properties of the resources of these kinds that there are with these parameters."""
-    given = values(parameters)
+    choice = values(parameters)
     return {
-        name: given.value(each["Properties"])
+        name: choice.value(each["Properties"])
         for name, each in template()["Resources"].items()
-        if each["Type"].startswith(kinds or WATCHING) and ("Condition" not in each or given.holds(each["Condition"]))
+        if each["Type"].startswith(kinds or WATCHING) and ("Condition" not in each or choice.holds(each["Condition"]))
     }
 
 
 def alarms(parameters: dict[str, str]) -> dict[str, dict[str, Any]]:
     """By their names without the stack's."""
-    found = made(parameters, "AWS::CloudWatch::Alarm").values()
-    return {each["AlarmName"].removeprefix("Llambda-"): each for each in found}
+    rows_by_name = properties_with(parameters, "AWS::CloudWatch::Alarm").values()
+    return {each["AlarmName"].removeprefix("Llambda-"): each for each in rows_by_name}
 
 
 def dashboard(parameters: dict[str, str]) -> list[dict[str, Any]]:
-    [properties] = made({"Dashboard": "true", **parameters}, "AWS::CloudWatch::Dashboard").values()
+    [properties] = properties_with({"Dashboard": "true", **parameters}, "AWS::CloudWatch::Dashboard").values()
     widgets: list[dict[str, Any]] = json.loads(properties["DashboardBody"])["widgets"]
     return [each["properties"] for each in widgets]
 
 
 @pytest.mark.parametrize("parameters", [{}, JOBS, {"FunctionUrl": "true"}])
 def test_nothing_watches_and_nothing_costs_unless_asked_for(parameters: dict[str, str]) -> None:
-    assert made(parameters) == {}
+    assert properties_with(parameters) == {}
     assert "VpcConfig" not in values(parameters).value(template()["Globals"]["Function"])
 
 
@@ -55,11 +55,11 @@ def test_nothing_watches_and_nothing_costs_unless_asked_for(parameters: dict[str
     ids=["topic", "email"],
 )
 def test_every_alarm_tells_of_its_beginning_and_of_its_end(parameters: dict[str, str], told: list[str]) -> None:
-    found = alarms(parameters)
-    assert found
-    assert all(each["AlarmActions"] == each["OKActions"] == told for each in found.values())
-    assert all(each["TreatMissingData"] == "notBreaching" for each in found.values())
-    assert bool(made(parameters, "AWS::SNS::")) == (parameters is EMAIL)
+    rows_by_name = alarms(parameters)
+    assert rows_by_name
+    assert all(each["AlarmActions"] == each["OKActions"] == told for each in rows_by_name.values())
+    assert all(each["TreatMissingData"] == "notBreaching" for each in rows_by_name.values())
+    assert bool(properties_with(parameters, "AWS::SNS::")) == (parameters is EMAIL)
 
 
 def test_a_topic_and_an_address_are_both_told() -> None:
@@ -67,10 +67,10 @@ def test_a_topic_and_an_address_are_both_told() -> None:
 
 
 def test_every_function_has_alarms_for_its_errors_and_throttles() -> None:
-    found = alarms({**TOPIC, **JOBS})
+    rows_by_name = alarms({**TOPIC, **JOBS})
     for module in functions():
         for metric in ("Errors", "Throttles"):
-            alarm = found[f"{module}-{metric.lower()}"]
+            alarm = rows_by_name[f"{module}-{metric.lower()}"]
             assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/Lambda", metric, 1)
             [dimension] = alarm["Dimensions"]
             assert dimension["Value"] == f"us-east-1_{module.capitalize()}Function"
@@ -82,7 +82,7 @@ def test_alarms_of_jobs_are_there_with_jobs_alone() -> None:
 
 
 def test_every_count_that_an_alarm_watches_is_made_by_a_filter_and_every_filter_is_watched() -> None:
-    filters = made(TOPIC, "AWS::Logs::MetricFilter").values()
+    filters = properties_with(TOPIC, "AWS::Logs::MetricFilter").values()
     counted = {
         (each["MetricNamespace"], each["MetricName"]) for row in filters for each in row["MetricTransformations"]
     }
@@ -96,7 +96,7 @@ def test_every_count_that_an_alarm_watches_is_made_by_a_filter_and_every_filter_
 
 
 def test_filters_look_for_what_the_code_writes() -> None:
-    patterns = {row["FilterPattern"] for row in made(TOPIC, "AWS::Logs::MetricFilter").values()}
+    patterns = {row["FilterPattern"] for row in properties_with(TOPIC, "AWS::Logs::MetricFilter").values()}
     assert "OwnMilliseconds" in UNITS
     assert patterns == {
         "{ $.OwnMilliseconds = * }",
@@ -107,11 +107,11 @@ def test_filters_look_for_what_the_code_writes() -> None:
 
 
 def test_bounds_of_alarms_are_parameters() -> None:
-    found = alarms({**TOPIC, "AlarmServerErrors": "9", "AlarmOwnMilliseconds": "250"})
-    assert {found[name]["Threshold"] for name in ("server-errors", "failed-answers")} == {"9"}
-    assert (found["own-time"]["Threshold"], found["own-time"]["ExtendedStatistic"]) == ("250", "p99")
+    rows_by_name = alarms({**TOPIC, "AlarmServerErrors": "9", "AlarmOwnMilliseconds": "250"})
+    assert {rows_by_name[name]["Threshold"] for name in ("server-errors", "failed-answers")} == {"9"}
+    assert (rows_by_name["own-time"]["Threshold"], rows_by_name["own-time"]["ExtendedStatistic"]) == ("250", "p99")
     title = properties("AWS::Serverless::Api")["Api"]["DefinitionBody"]["info"]["title"]  # which is the API's name
-    assert found["server-errors"]["Dimensions"] == [
+    assert rows_by_name["server-errors"]["Dimensions"] == [
         {"Name": "ApiName", "Value": values({}).value(title)},
         {"Name": "Stage", "Value": "api"},
     ]
@@ -122,8 +122,8 @@ def test_the_docs_say_of_every_alarm_what_to_do() -> None:
     section = text.partition("\n## Alarms\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)
     functions_of = {f"{module}-{kind}" for module in functions() for kind in ("errors", "throttles")}
-    found = {name: name for name in alarms({**TOPIC, **JOBS})}
-    expected = {name for name in found if name not in functions_of} | {"FUNCTION-errors", "FUNCTION-throttles"}
+    rows_by_name = {name: name for name in alarms({**TOPIC, **JOBS})}
+    expected = {name for name in rows_by_name if name not in functions_of} | {"FUNCTION-errors", "FUNCTION-throttles"}
     assert set(rows) == expected
 
 
@@ -133,12 +133,12 @@ def test_the_dashboard_shows_every_metric_of_the_request_lines_for_every_functio
     searches = [SEARCH.fullmatch(row[0]["expression"]) for graph in graphs for row in graph["metrics"] if len(row) == 1]
     assert all(searches)
     served = {f"us-east-1_{module.capitalize()}Function" for module in functions() if module != WORKER}
-    shown: dict[str, set[str]] = {}
+    functions_by_metric: dict[str, set[str]] = {}
     for search in searches:
         assert search is not None
         assert search[1] in {",".join([NAMESPACE, *COARSE]), ",".join([NAMESPACE, *FINE])}
-        shown.setdefault(search[3], set()).add(search[2])
-    assert shown == dict.fromkeys(UNITS, served)
+        functions_by_metric.setdefault(search[3], set()).add(search[2])
+    assert functions_by_metric == dict.fromkeys(UNITS, served)
     assert ("JobsQueue" in json.dumps(graphs)) == bool(parameters)
 
 
@@ -147,8 +147,8 @@ def test_no_dashboard_has_another_regions_metrics() -> None:
 
 
 def test_every_function_joins_the_vpc() -> None:
-    given = values(VPC)
-    assert given.value(template()["Globals"]["Function"])["VpcConfig"] == {
+    choice = values(VPC)
+    assert choice.value(template()["Globals"]["Function"])["VpcConfig"] == {
         "SubnetIds": VPC["VpcSubnetIds"].split(","),
         "SecurityGroupIds": [VPC["VpcSecurityGroupIds"]],
     }
@@ -158,10 +158,10 @@ def test_every_function_joins_the_vpc() -> None:
 def test_only_functions_in_a_vpc_have_rights_for_it_and_their_code_has_not() -> None:
     roles = {each["Role"]["Fn::GetAtt"][0] for each in functions().values()}
     for parameters, arns in ((JOBS, None), ({**JOBS, **VPC}, ["us-east-1_VpcPolicy"])):
-        found = made(parameters, "AWS::IAM::Role")
-        assert {name: found[name].get("ManagedPolicyArns") for name in roles} == dict.fromkeys(roles, arns)
-    assert made(JOBS, "AWS::IAM::ManagedPolicy") == {}
-    [policy] = made(VPC, "AWS::IAM::ManagedPolicy").values()
+        rows_by_name = properties_with(parameters, "AWS::IAM::Role")
+        assert {name: rows_by_name[name].get("ManagedPolicyArns") for name in roles} == dict.fromkeys(roles, arns)
+    assert properties_with(JOBS, "AWS::IAM::ManagedPolicy") == {}
+    [policy] = properties_with(VPC, "AWS::IAM::ManagedPolicy").values()
     [statement] = policy["PolicyDocument"]["Statement"]
     assert statement["Action"] == list(JOIN_VPC.actions)
     assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}  # which every call of theirs has
