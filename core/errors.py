@@ -31,9 +31,9 @@ ApiError
 ├── ServerStopping        503   carries Retry-After, seconds: the process ends before the answer did
 └── UpstreamTimeout       504   a provider did not answer in time
 
-The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client
-raises the right exception class: `type` and `code` come with the class, or with what a provider said; `param` with the
-instance. What is sent has the id of the request too (`core/web/failures.py`).
+The bodies follow https://platform.openai.com/docs/guides/error-codes, so that the `openai` client raises the right exception
+class: `type` and `code` come with the class, or with what a provider said; `param` with the instance. What is sent has the id
+of the request too (`core/web/failures.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -54,20 +54,18 @@ def shorten(text: str, most: int) -> str:
     """`text`, of at most `most` bytes of UTF-8; control characters and lone surrogates are escaped, but line breaks."""
     cut = text[:most]
     if not cut.isprintable():
-        cut = "".join(letter if letter.isprintable() or letter in PLAIN else _escape(letter) for letter in cut)
+        cut = "".join(c if c.isprintable() or c in PLAIN else c.encode("unicode_escape").decode() for c in cut)
     if len(text) <= most and len(cut.encode()) <= most:
         return cut
     return cut.encode()[: most - len("…".encode())].decode(errors="ignore") + "…"
-
-
-def _escape(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
 
 
 class ApiError(Exception):
     """A failure that is safe to show to the caller; anything else becomes a bare 500."""
 
     fault: str = ""  # what is wrong with an upstream, for the operator: it is in no body
+    provider_id: str = ""  # of whom it is, for the log, where no provider was asked for an answer
+    reason: str = ""  # what an upstream said, or did, for the log alone: one line without secrets
     status: int = 500
     type: str = "server_error"
     code: str = "internal_error"

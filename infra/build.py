@@ -51,6 +51,7 @@ CHOSEN: Final = (  # what the function and its run config choose, once and for a
     "runtime/*worker.py",
     "web/uploads.py",
     "web/multipart.py",
+    "web/pages.*",
 )
 
 

@@ -39,7 +39,7 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
     "secretsmanager/2017-10-17": ("GetSecretValue",),
     "sqs/2012-11-05": ("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessageBatch"),
     "ssm/2014-11-06": ("GetParameter",),
-    "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # the latter by the SDK's own chain of credentials
+    "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),
 }
 ONLY_WITH: Final = {
     "s3/2006-03-01": "core.stores.blobs.s3",

@@ -51,6 +51,7 @@ BY_LAMBDA: Final = """
 THE_API: Final = '!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"'
 # An empty list asks for nothing; `sam local` reads no NoValue in the API's document.
 GUARDED: Final = "!If [AuthorizesInFront, [{ Cognito: !Ref GatewayScopes }], []]"
+PREFLIGHT: Final = "{ responses: {}, x-amazon-apigateway-integration: *To%s }"  # of a browser, which sends no token
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +254,13 @@ def _path_item(function: Function, group: Group, anchors: Anchors) -> str:
     integration = anchors(f"To{function.name}", _integration(function))
     security = "" if group.open else f"\n              security: {anchors('Guarded', GUARDED)}"
     name = f"{function.name}Open" if group.open else function.name
+    preflight = f"\n            options: {PREFLIGHT % function.name}" if not group.open else ""
     return anchors(
         name,
         f"""
             x-amazon-apigateway-any-method:
               responses: {{}}{security}
-              x-amazon-apigateway-integration: {integration}""",
+              x-amazon-apigateway-integration: {integration}{preflight}""",
     )
 
 

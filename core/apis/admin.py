@@ -22,10 +22,14 @@ class ProviderQuery(Query):
 
 
 class Admin(Protocol):
-    """`health` and `version` touch no provider and need no token."""
+    """`health`, `ready` and `version` touch no provider and need no token."""
 
     async def health(self) -> JsonObject:
         """`{"status": "OK"}` as long as the process answers."""
+        ...
+
+    async def ready(self) -> JsonObject:
+        """`{"status": "OK", "parts": {NAME: {"status": "OK"}}}` of its stores and its configuration; raises NotReady."""
         ...
 
     async def version(self) -> JsonObject:

@@ -14,7 +14,6 @@ Examples:
   llambda config validate run.yaml --json | jq '.problems[].path'
   llambda config show starter --env VLLM_URL=http://gpu:8000
 """
-APIS: Final = "apis["  # where a run config of Llama Stack names APIs that are not served here
 
 
 @click.group(epilog=EXAMPLES)
@@ -32,14 +31,13 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     The exit code is 0 for a valid run config, and 2 for a mistake.
     """
     try:
-        path, checked = load_valid_config(config, env)
+        path, checked = load_valid_config(config, env, files=True)
     except ConfigInvalid as invalid:
         if not as_json:
-            if any(problem.path.startswith(APIS) for problem in invalid.problems):
-                click.echo(f"To keep what is served here: llambda init --from {config} --out new.yaml", err=True)
             raise
         problems = [{"path": problem.path, "message": problem.message} for problem in invalid.problems]
-        print_json({"config": invalid.source, "valid": False, "problems": problems})
+        hint = {"hint": invalid.hint} if invalid.hint else {}
+        print_json({"config": invalid.source, "valid": False, "problems": problems, **hint})
         raise click.exceptions.Exit(2) from None
     from core.resolution.protection import protection_warnings
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from core.config.logging_levels import logging_levels
-from core.platform.log_records import LineFormatter, set_levels
+from core.platform.log_records import set_levels
 
 if TYPE_CHECKING:
     from core.config.document import LoggingConfig
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 def start_logging(level: int = logging.WARNING) -> None:
     """At `level`, and at those of LLAMBDA_LOGGING; with debug the traceback of an external provider's failure is there."""
+    from core.runtime.log_format import TextFormatter, log_everything  # whose parts no --help needs
+
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(TextFormatter())
     logging.basicConfig(level=level, handlers=[handler])
+    log_everything()
     levels, complaints = logging_levels()
     set_levels(levels)
     for complaint in complaints:

@@ -1,8 +1,9 @@
 """What several commands share: which run config, with which variables, and how what they show is printed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 import re
+from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, override
 
@@ -13,6 +14,7 @@ from core.cli.terminal import is_harmless
 from core.config import distributions
 from core.config.problems import ConfigInvalid, Problem
 from core.platform import environment
+from core.platform.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig
@@ -22,6 +24,13 @@ type Pairs = tuple[tuple[str, str], ...]
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+READ: Final = re.compile(r"\$\{env\.([A-Z0-9_]+)")
+FOREIGN_CODE: Final = re.compile(
+    r"(?m)(?:^|[\s{,\"'])(?:module|external_providers_dir)[\"']?[ \t]*:[ \t]*(?!null|~)[^\s#,}]"
+)
+OF_THE_PROCESS: Final = re.compile(
+    r"(?:AWS|LLAMBDA|LLAMA_STACK|OGX|OTEL|PYTHON|SSL_CERT)_?\w*|(?i:https?|all|no)_(?i:proxy)|HOME|TZ|TMPDIR|NO_COLOR|FORCE_COLOR"
+)
 CONFIG_HELP: Final = "A run config file, or the name of a distribution."
 
 
@@ -108,27 +117,64 @@ def load_config(config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingP
     `stand_ins` are values of variables that this command makes no use of, for those that are not set.
 
     Raises:
-        ConfigInvalid: there is no such file or distribution; other problems are Loaded's.
+        ConfigInvalid: there is no such file or distribution, or it does not read one of the variables; other problems are
+            Loaded's.
     """
     from core.config.load import load
 
-    environment.set_variables(dict(env))
     path = distributions.find(config)
+    unread = unread_variables(path, env)
+    if unread:
+        raise ConfigInvalid("--env", unread)
+    environment.set_variables(dict(env))
     return path, load(path, {**stand_ins, **environment.environ()})
 
 
+def unread_variables(path: Path, env: Pairs) -> list[Problem]:
+    """The variables that neither the run config names nor this process reads; what the code of others reads is not known."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return []  # which `load` says
+    if FOREIGN_CODE.search(text):
+        return []
+    names = sorted(set(READ.findall(text)))
+    return [
+        Problem(name, f"{path.name} does not read this variable{did_you_mean(name, names) or _choices(names)}")
+        for name in dict(env)
+        if name not in names and not OF_THE_PROCESS.fullmatch(name)
+    ]
+
+
+def _choices(names: Sequence[str]) -> str:
+    return f"; it reads {', '.join(names)}" if names else "; it reads none"
+
+
 def load_valid_config(
-    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})
+    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({}), *, files: bool = False
 ) -> "tuple[Path, RunConfig]":
-    """As `load_config`, and held to what `serve` would.
+    """As `load_config`, and held to what `serve` would; with `files`, what it names is looked at on this machine.
 
     Raises:
         ConfigInvalid: with every problem of the document, its providers and its resources.
     """
-    from core.resolution.check import check
+    from core.resolution import check
 
     path, loaded = load_config(config, env, stand_ins)
-    problems = loaded.problems + check(loaded)
+    problems = loaded.problems + check.check(loaded) + (check.files(loaded) if files else [])
     if problems or loaded.config is None:
-        raise ConfigInvalid(str(path), problems)
+        raise ConfigInvalid(str(path), problems, _hint(config, path))
     return path, loaded.config
+
+
+def _hint(config: str, path: Path) -> str:
+    """The command that takes the file over, where it is Llama Stack's and can be."""
+    from core.cli.init.take_over import take_over
+
+    try:
+        conversion = take_over(path)
+    except ConfigInvalid:
+        return ""
+    return (
+        f"To keep what is served here: llambda init --from {quote(config)} --out new.yaml" if conversion.foreign else ""
+    )

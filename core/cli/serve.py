@@ -70,7 +70,7 @@ def run(
     from core.runtime.server import fast_loop, listen, own_hosts, serve, url_of
 
     start_logging()
-    path, checked = load_valid_config(config, env)
+    path, checked = load_valid_config(config, env, files=True)
     apply_logging(checked.logging)
     host = host or checked.server.host or "127.0.0.1"
     if host not in LOOPBACK:

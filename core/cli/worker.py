@@ -34,7 +34,7 @@ def command(config: str, env: Pairs, at_once: int) -> None:
     `llambda serve` does so itself. Any number of workers may share a run config's stores, on one machine or several.
     """
     start_logging()
-    path, checked = load_valid_config(config, env)
+    path, checked = load_valid_config(config, env, files=True)
     apply_logging(checked.logging)
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
     from core.runtime.job_worker import work_alone

@@ -7,7 +7,6 @@ Source: AccessRule and Scope of Llama Stack 0.2.12 (distribution/access_control/
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-import re
 from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
@@ -98,23 +97,13 @@ def _is_like(beginning: str, pieces: list[str], entity: str) -> bool:
 
 
 def _regex_matcher(pattern: str) -> Matcher:
-    """Rust's regular expressions, which pydantic has in it: without look-around and back-references, and so in linear time."""
-    from pydantic_core import SchemaError, SchemaValidator, core_schema
+    from core.config.patterns import PatternRefused, linear_matcher  # late: few policies have any
 
     try:
-        re.compile(pattern)  # its parentheses close, so that it cannot leave the group that is put around it
-    except (re.PatternError, OverflowError, RecursionError) as failure:
-        raise ValueError(f"`{REGEX}{pattern}` is not a regular expression: {failure}") from failure
-    schema = core_schema.str_schema(pattern=rf"\A(?s:{pattern})\z", regex_engine="rust-regex", strict=True)
-    try:
-        validator = SchemaValidator(schema)
-    except SchemaError as failure:
-        raise ValueError(
-            f"`{REGEX}{pattern}` must do without look-around and back-references, which take time without bound; "
-            f"a `forbid` rule before this one can say what is left out"
-        ) from failure
-    matches = validator.isinstance_python
-    return lambda entity: matches(entity if entity.isascii() else entity.encode(errors="replace").decode())
+        return linear_matcher(pattern)
+    except PatternRefused as refused:
+        hint = "; a `forbid` rule before this one can say what is left out" if refused.looks_around else ""
+        raise ValueError(f"`{REGEX}{pattern}` {refused}{hint}") from refused
 
 
 def to_tuple[T: str](value: T | tuple[T, ...] | None) -> tuple[T, ...]:

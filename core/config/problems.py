@@ -20,14 +20,16 @@ class Problem:
 class ConfigInvalid(Exception):
     """A configuration that cannot be used; `source` is the file, option or name that it came from."""
 
-    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        """Keep every problem; str() is the report that a command prints."""
+    def __init__(self, source: str, problems: Sequence[Problem], hint: str = "") -> None:
+        """Keep every problem; str() is the report that a command prints, with the `hint` at its end."""
         super().__init__(source, tuple(problems))
         self.source = source
         self.problems = tuple(problems)
+        self.hint = hint
 
     @override
     def __str__(self) -> str:
         count = len(self.problems)
         lines = [f"{self.source}: {count} problem{'' if count == 1 else 's'}"]
-        return "\n  ".join([*lines, *(str(problem) for problem in self.problems)])
+        report = "\n  ".join([*lines, *(str(problem) for problem in self.problems)])
+        return f"{report}\n{self.hint}" if self.hint else report

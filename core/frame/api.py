@@ -56,7 +56,8 @@ class Api:
     `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
     `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
     each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`; `collections`
-    those of its documents, for which alone its function gets rights; `jobs` the kinds of job that it has. An `overview` is made with every provider of the run config, and is always served. Only what writes
+    those of its documents, for which alone its function gets rights; `jobs` the kinds of job that it has. An `overview` is made with every provider of the run config, and is always served.
+    `pages` names the function to the routes that are for people: no row, and no part of the OpenAPI document. Only what writes
     template.yaml reads `deployment`.
     """
 
@@ -70,6 +71,7 @@ class Api:
     collections: tuple[str, ...] = ()
     jobs: tuple[JobRow, ...] = ()
     overview: bool = False
+    pages: str | None = None
     deployment: Deployment = Deployment()
 
     @property

@@ -37,7 +37,8 @@ class Observed:
     `model` is the id that the caller used, noted once the model was found: metrics have it as a dimension, and names
     that callers invent would make new ones without end. `provider` is the one asked last, for its own `provider_model`.
     `upstream` runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the
-    error that ended a stream. `replayed`: the answer was stored before, under the same Idempotency-Key.
+    error that ended a stream, `error_code` that of any error, and `reason` what an upstream said with it, for the log
+    alone. `replayed`: the answer was stored before, under the same Idempotency-Key.
     """
 
     api: str = ""
@@ -46,9 +47,15 @@ class Observed:
     provider: str = ""
     provider_model: str = ""
     failure: int = 0
+    error_code: str = ""
+    reason: str = ""
     replayed: bool = False
     tokens: dict[str, int] = field(default_factory=dict[str, int])
     upstream: Stopwatch = field(default_factory=Stopwatch)
+
+    def note_failure(self, code: str, reason: str, provider: str) -> None:
+        """`provider` counts where none was asked for an answer."""
+        self.error_code, self.reason, self.provider = code, reason, self.provider or provider
 
     def add_usage(self, usage: Mapping[str, object]) -> None:
         """Add what a provider reports, in OpenAI's names; anything but a count is ignored."""

@@ -38,6 +38,11 @@ BYTES: Final[JsonObject] = {"type": "string", "format": "binary"}
 PARAMETER: Final = re.compile(r"\{(\w+)(?::path)?\}")
 REFERENCE: Final = "#/components/schemas/{model}"
 FAILED: Final[JsonObject] = {"$ref": "#/components/responses/Error"}
+ABOUT: Final = (
+    "A Llama Stack with no server: what is here speaks OpenAI's protocol and Llama Stack's own, of 0.2 and of OGX."
+)
+TOKENS: Final = "An API key (`llambda keys create`), or an access token of an issuer that the run config names."
+BEARER: Final = "bearer"
 DESCRIPTIONS: Final = {
     200: "Success.",
     201: "Created.",
@@ -49,8 +54,11 @@ DESCRIPTIONS: Final = {
 }
 
 
-def document(version: str, rows: Sequence[RouteRow]) -> JsonObject:
-    """Every row as a path item; the schemas of requests and answers are shared under components."""
+def document(version: str, rows: Sequence[RouteRow], *, has_tokens: bool = False) -> JsonObject:
+    """Every row as a path item; the schemas of requests and answers are shared under components.
+
+    With `has_tokens` what is not open needs one. The server is where the document is, behind whatever prefix there is.
+    """
     schemas = _Schemas(rows)
     paths: JsonObject = {}
     for row in rows:
@@ -58,9 +66,12 @@ def document(version: str, rows: Sequence[RouteRow]) -> JsonObject:
         item[row.method.lower()] = _operation(row, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "llambda", "version": version},
+        "info": {"title": "llambda", "version": version, "description": ABOUT},
+        "servers": [{"url": ".", "description": "The stack that this document is of."}],
+        "security": [{BEARER: []}] if has_tokens else [],
         "paths": paths,
         "components": {
+            "securitySchemes": {BEARER: {"type": "http", "scheme": "bearer", "description": TOKENS}},
             "schemas": {"Error": ERROR} | schemas.shared,
             "responses": {
                 "Error": {"description": "An error.", "content": _json({"$ref": f"{REFERENCE}".format(model="Error")})}
@@ -120,6 +131,8 @@ def _operation(row: RouteRow, schemas: _Schemas) -> JsonObject:
         "operationId": _operation_id(row),
         "responses": _responses(row, schemas),
     }
+    if row.operation is not None and row.operation.open:
+        operation["security"] = []
     if parameters := list(_parameters(row, schemas)):
         operation["parameters"] = parameters
     if (content := _request_content(row, schemas)) is not None:

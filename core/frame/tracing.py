@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concept
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+import os
 import re
 from typing import Final, NamedTuple
 
@@ -28,13 +29,18 @@ class Trace(NamedTuple):
 
 UNTRACED: Final = Trace("", {})
 TRACE: Final = ContextVar("trace", default=UNTRACED)
-REQUEST_ID: Final = ContextVar("request_id", default="")
-"""Of the request under way, as its log line and its answer have it; empty outside of any."""
 """The request's trace.
 
 A context variable, because no decision is made by it: as a parameter it would be in every method of every provider,
 also of those that others write. A task that is started on a request's behalf has it; the next request has not.
 """
+REQUEST_ID: Final = ContextVar("request_id", default="")
+"""Of the request under way, as its log lines and its answer have it; empty outside of any."""
+
+
+def new_id() -> str:
+    """Of a request, or of a message, that comes without one."""
+    return f"req_{os.urandom(16).hex()}"
 
 
 def trace_of(carriers: Mapping[str, str], segment: str = "") -> Trace:

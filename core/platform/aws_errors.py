@@ -37,8 +37,16 @@ REASONS: Final = {
 """Of a table, a bucket or a queue, as the end of a sentence."""
 
 
-class EndpointInvalid(Exception):
+class SetupInvalid(Exception):
+    """What the SDK itself does not say as one of its own."""
+
+
+class EndpointInvalid(SetupInvalid):
     """`endpoint_url` is no URL, which the SDK says with a bare ValueError."""
+
+
+class TokenFileUnreadable(SetupInvalid):
+    """The token of a web identity cannot be read."""
 
 
 CODES: Final = {
@@ -54,6 +62,9 @@ CODES: Final = {
     "InvalidClientTokenId": Fault.CREDENTIALS,
     "InvalidSignatureException": Fault.CREDENTIALS,
     "InvalidToken": Fault.CREDENTIALS,
+    "InvalidIdentityToken": Fault.CREDENTIALS,  # of a web identity
+    "IDPRejectedClaim": Fault.CREDENTIALS,
+    "IDPCommunicationError": Fault.DOWN,
     "MissingAuthenticationTokenException": Fault.CREDENTIALS,
     "SignatureDoesNotMatch": Fault.CREDENTIALS,
     "UnrecognizedClientException": Fault.CREDENTIALS,
@@ -95,6 +106,7 @@ SETUP: Final = {
     "CredentialRetrievalError": "the AWS credentials could not be fetched",
     "InvalidRegionError": "its AWS region is not the name of a region",
     "ProfileNotFound": "there is no AWS profile of its `profile_name`",
+    "TokenFileUnreadable": "its `aws_web_identity_token_file` cannot be read",
     "EndpointInvalid": "its endpoint_url is not a URL",
 }
 
@@ -117,7 +129,7 @@ def fault_of(failure: Exception) -> Fault:
             return Fault.SLOW
         case sdk.ConnectionError() | sdk.HTTPClientError():
             return Fault.UNREACHABLE
-        case sdk.BotoCoreError() | EndpointInvalid():
+        case sdk.BotoCoreError() | SetupInvalid():
             return Fault.UNUSABLE
         case _:
             return Fault.UNREADABLE

@@ -6,6 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from core.platform import environment
 from core.platform.aws_errors import EndpointInvalid
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def session(profile: str | None = None) -> "AioSession":
     """A new session, which finds credentials by itself; it shares the descriptions with all others."""
     from aiobotocore.session import AioSession
 
+    environment.leave_out_imds()
     new = AioSession(profile=profile)
     new.register_component("data_loader", _loader())
     return new

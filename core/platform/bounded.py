@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+    from aiohttp import ClientResponse, StreamReader
 
 
 class AnswerTooLarge(Exception):
@@ -25,3 +25,14 @@ async def read_up_to(response: "ClientResponse", most: int) -> bytes:
             raise AnswerTooLarge
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def read_rest(head: bytes, content: "StreamReader", most: int) -> bytes:
+    """`head`, and what comes after it until there are more than `most` bytes."""
+    pieces, size = [head], len(head)
+    async for chunk in content.iter_any():
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > most:
+            break
+    return b"".join(pieces)

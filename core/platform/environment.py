@@ -38,6 +38,12 @@ def set_variables(pairs: Mapping[str, str]) -> None:
     os.environ.update(pairs)
 
 
+def leave_out_imds() -> None:
+    """On Lambda, where nothing answers at the address of EC2's metadata: without credentials the SDK would wait there."""
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+
+
 def expand_home(text: str, variables: Mapping[str, str]) -> str:
     """`~` and `~/...` under HOME of these variables, or of the user; other text as it is, `~name` too."""
     if text != "~" and not text.startswith("~/"):

@@ -1,11 +1,11 @@
-"""What is logged, as lines that nobody can forge, and by whom: libraries do not get to log what they send.
+"""What is logged, without a character that could end its line, and by whom: libraries do not get to log what they send.
 
 At DEBUG the AWS SDK logs whole requests, with session tokens and stored answers, and HTTP libraries log headers.
 """
 
 from collections.abc import Mapping
 import logging
-from typing import Final, override
+from typing import Final
 
 OURS: Final = ("core", "functions")
 HELD: Final = (
@@ -25,26 +25,6 @@ def to_line(text: str) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode()
-
-
-class LineFormatter(logging.Formatter):
-    """A record is one line; those of its traceback come after it, behind a bar, and look like no record."""
-
-    @override
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return to_line(super().formatMessage(record))
-
-    @override
-    def formatException(self, ei: object) -> str:
-        return _behind_bars(super().formatException(ei))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-
-    @override
-    def formatStack(self, stack_info: str) -> str:
-        return _behind_bars(super().formatStack(stack_info))
-
-
-def _behind_bars(text: str) -> str:
-    return "\n".join(f"  | {to_line(line)}" for line in text.split("\n"))
 
 
 def set_levels(levels: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 The last two are imported and made for whoever asks first: most environments of this function are asked for health alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +15,17 @@ from core.frame.resources import Resource
 from core.platform.environment import reachable
 from core.resolution.instances import Instance
 from core.resolution.stack import Stack, declared_resources, routed_apis
+from core.routing.isolation import method_of
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
-from core.stores.connect import JOBS, QUEUE
+from core.stores.connect import COUNTERS, JOBS, QUEUE, REGISTRY
 
 if TYPE_CHECKING:
     from core.services.admin.discovery import DiscoveryRouter
+    from core.services.admin.readiness import Check, Readiness
     from core.services.configurations.router import ConfigurationService, ConfigurationsRouter
     from core.services.jobs.router import JobsRouter
 
+ABSENT: Final = "readiness"  # no resource, counter or job has this name
 NO_AUTH: Final = (
     "Nobody may: others can reach this stack, and it has no server.auth to tell them apart. Add an auth provider."
 )
@@ -31,7 +34,13 @@ NO_AUTH: Final = (
 def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
     """`{"admin": ..., "quota": ..., "configurations": ..., "discovery": ..., "jobs": ...}`."""
     views = [_view(stack, instance) for instance in _in_order(stack)]
-    admin = AdminRouter(stack.version, views, partial(_rows, stack))
+    admin = AdminRouter(
+        stack.version,
+        views,
+        partial(_rows, stack),
+        readiness=cache(partial(_readiness, stack)),
+        has_tokens=stack.config.server.auth is not None,
+    )
     service = stack.configuration_service = stack.configuration_service or cache(partial(_service, stack))
     return {
         "admin": lambda _: admin,
@@ -40,6 +49,20 @@ def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
         "discovery": lambda _: _discovery(stack),
         "jobs": lambda call: _jobs(stack, call),
     }
+
+
+def _readiness(stack: Stack) -> "Readiness":
+    """What this function may read on Lambda, each with its cheapest read: of a key that is not there."""
+    from core.services.admin.readiness import Readiness
+
+    parts: dict[str, Check] = {"registry": lambda: stack.stores.get(REGISTRY).get("model", ABSENT)}
+    if (counters := stack.stores.find(COUNTERS)) is not None:
+        parts["quota"] = lambda: counters.read(ABSENT)
+    if (jobs := stack.stores.find(JOBS)) is not None and stack.stores.find(QUEUE) is not None:
+        parts["jobs"] = lambda: jobs.get(ABSENT)
+    if stack.poller is not None:
+        parts["configuration"] = stack.poller.head
+    return Readiness(parts)
 
 
 def _rows(stack: Stack) -> list[RouteRow]:
@@ -59,9 +82,17 @@ def _view(stack: Stack, instance: Instance) -> ProviderView:
         provider_id=instance.entry.provider_id,
         provider_type=instance.entry.provider_type,
         config=redact(instance.config.model_dump(mode="json")),
-        health=getattr(instance.provider, "health", None),
+        health=method_of(instance.provider, "health"),
         circuits=None if circuits is None else partial(circuits.describe_failures, instance.entry.provider_id),
+        listing=_listing(stack, instance),
+        secrets=instance.secrets,
     )
+
+
+def _listing(stack: Stack, instance: Instance) -> Callable[[], Awaitable[object]] | None:
+    """Of an external provider, whose health may say nothing of it; ours look there for their health."""
+    catalog = stack.catalogs.get(instance.api) if instance.external else None
+    return None if catalog is None else partial(catalog.offers, instance.entry.provider_id)
 
 
 def _quota(stack: Stack, call: Call | None) -> QuotaRouter:
@@ -79,7 +110,7 @@ def _discovery(stack: Stack) -> "DiscoveryRouter":
     from core.services.admin.discovery import Describer, DiscoveryRouter
 
     describers = [
-        Describer(i.api, i.entry.provider_id, i.entry.provider_type, getattr(i.provider, "describe", None))
+        Describer(i.api, i.entry.provider_id, i.entry.provider_type, method_of(i.provider, "describe"), i.secrets)
         for i in stack.instances
     ]
     return DiscoveryRouter(stack.version, whole_machine, describers)

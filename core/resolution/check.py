@@ -6,12 +6,15 @@ does not hide those here: `llambda config validate` reports all of them at once.
 
 from collections.abc import Iterable
 from importlib import import_module
+import re
+from typing import Final
 
 from pydantic import BaseModel
 
-from core.apis.index import configurable_names, kinds, manifest
+from core.apis.index import configurable_names, has_providers, kinds, manifest
 from core.config.document import ProviderEntry
 from core.config.load import Loaded
+from core.config.places import to_mapping
 from core.config.problems import Problem
 from core.platform.suggestions import did_you_mean
 from core.providers.http.remote import RemoteConfig
@@ -20,6 +23,11 @@ from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
 from core.stores.connect import STATE, unset
+
+NO_PROVIDER: Final = (
+    "no provider serves API `{0}`: add one to `providers.{0}` (llambda providers list), or take it out of `apis`"
+)
+TYPE: Final = re.compile(r"(?:remote|inline)::[\w:-]+")
 
 
 def check(loaded: Loaded) -> list[Problem]:
@@ -35,6 +43,26 @@ def check(loaded: Loaded) -> list[Problem]:
     return [problem for problem in problems if problem.path not in reported_paths]
 
 
+def files(loaded: Loaded) -> list[Problem]:
+    """Every file that the document names and that cannot be used on this machine."""
+    from core.resolution.files import file_problems
+
+    specs, _ = available(loaded.external_providers_dir)
+    authorities: dict[str, object] = {}
+    for api, path, entry in loaded.provider_entries():
+        spec = find(specs, api, entry, loaded.places.source_path(path))[0]
+        config = None if spec is None else _config_of(loaded, path, entry, spec)
+        authorities[f"{path}.config.tls_verify"] = getattr(config, "tls_verify", None)
+    return file_problems(loaded, authorities)
+
+
+def _config_of(loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec) -> BaseModel | None:
+    try:
+        return checked_config(loaded, path, entry, spec)[0]
+    except ImportError:  # which `check` reports
+        return None
+
+
 def available(directory: str | None) -> tuple[Specs, list[Problem]]:
     """Every provider type: the built-in ones, and those of an external directory, which may have problems."""
     if directory is None:
@@ -48,14 +76,23 @@ def available(directory: str | None) -> tuple[Specs, list[Problem]]:
 def _api_problems(loaded: Loaded) -> list[Problem]:
     apis: Iterable[object] = loaded.document.get("apis") or ()
     automatic = {"inspect", "providers", *(kind.section for kind in kinds())}
-    return [
-        Problem(
-            loaded.places.source_path(f"apis[{i}]"),
-            f"API `{api}` is not in this build, which serves: {', '.join(configurable_names())}",
-        )
-        for i, api in enumerate(apis)
-        if isinstance(api, str) and api not in configurable_names() and api not in automatic
-    ]
+    problems: list[Problem] = []
+    for i, api in enumerate(apis):
+        place = loaded.places.source_path(f"apis[{i}]")
+        if not isinstance(api, str) or api in automatic:
+            continue
+        if api not in configurable_names():
+            message = f"API `{api}` is not in this build, which serves: {', '.join(configurable_names())}"
+            problems.append(Problem(place, message))
+        elif _is_idle(api, loaded):
+            problems.append(Problem(place, NO_PROVIDER.format(api)))
+    return problems
+
+
+def _is_idle(api: str, loaded: Loaded) -> bool:
+    """Whether no provider will ever serve it. With the Configuration API one may be registered."""
+    registering = loaded.document.get("configurations") is not None
+    return has_providers(api) and not to_mapping(loaded.document.get("providers")).get(api) and not registering
 
 
 def _known_types(api: str, specs: Specs) -> list[str]:
@@ -79,7 +116,7 @@ def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, s
     place = loaded.places.source_path(f"{path}.provider_type")
     spec, problems = find(specs, api, entry, loaded.places.source_path(path))
     if spec is None:
-        instead = INSTEAD.get((api, entry.provider_type))
+        instead = _served(INSTEAD.get((api, entry.provider_type)), api, specs)
         return problems or [Problem(place, _unknown(entry.provider_type, instead, _known_types(api, specs)))]
     if spec.factory is not None:
         from core.resolution.external.problems import external_problems
@@ -143,11 +180,18 @@ def _valid_config(
     return (None if malformed else config), problems
 
 
+def _served(advice: str | None, api: str, specs: Specs) -> str | None:
+    """The advice, unless a type that it names is not served either; empty where it names none."""
+    if advice is None or api not in configurable_names():
+        return None if advice is None else ""
+    return advice if all((api, name) in specs for name in TYPE.findall(advice)) else ""
+
+
 def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
     if instead is not None:
         inline = provider_type.startswith("inline::")
         why = "runs models or indexes in the process itself" if inline else "is not here"
-        return f"`{provider_type}` {why}; use {instead}"
+        return f"`{provider_type}` {why}{f'; use {instead}' if instead else ''}"
     if not known:
         return f"provider type `{provider_type}` is not available: this build has none for this API"
     return f"provider type `{provider_type}` is not available here{did_you_mean(provider_type, known) or ';'} known: {', '.join(known)}"

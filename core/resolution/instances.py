@@ -18,17 +18,33 @@ from core.resolution.bound import bind
 from core.resolution.callers_parts import keep_keys_from
 from core.resolution.check import checked_config, find
 from core.resolution.provider_types import ProviderSpec, Specs
+from core.routing.isolation import KnownProvider
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A configured provider and the object that serves it; `part` is what callers have set of it."""
+    """A configured provider and the object that serves it; `part` is what callers have set of it.
+
+    An `external` one is of another package.
+    """
 
     api: str
     entry: ProviderEntry
     config: BaseModel
     provider: Any
     part: CallersPart | None = None
+    external: bool = False
+
+    @property
+    def known_provider(self) -> KnownProvider:
+        """As what asks it by itself has it."""
+        return KnownProvider(self.entry.provider_id, self.provider, self.secrets)
+
+    def secrets(self) -> list[str]:
+        """Those of its config, which nothing that it says may have in it."""
+        from core.resolution.external.code import secrets_of
+
+        return list(secrets_of(self.config))
 
 
 async def connect(
@@ -51,8 +67,8 @@ async def connect(
             provider = await _external(place, entry, spec, config, deps)
     else:
         provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
-    part = loaded.callers_parts.get((spec.api, entry.provider_id))
-    return Instance(spec.api, entry, config, keep_keys_from(provider, part, external=spec.factory is not None), part)
+    part, external = loaded.callers_parts.get((spec.api, entry.provider_id)), spec.factory is not None
+    return Instance(spec.api, entry, config, keep_keys_from(provider, part, external=external), part, external)
 
 
 async def _external(

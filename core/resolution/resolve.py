@@ -1,6 +1,6 @@
 """A run config and the wanted APIs, as a resolved stack: what a function serves, and nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ from core.config.problems import ConfigInvalid
 from core.config.security import AuthConfig
 from core.frame.callers import ActingFor, Call, principal_of
 from core.frame.dotted import load
-from core.frame.resources import Kind, Offer, Resource
+from core.frame.resources import Kind, Resource
 from core.resolution.check import available, needs_of
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
@@ -25,9 +25,10 @@ from core.resolution.protection import (
 )
 from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
-from core.routing.catalog import Ask, Catalog
+from core.routing.catalog import Catalog
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
+from core.routing.isolation import Question, awaited
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
 from core.stores.connect import Stores
@@ -96,7 +97,7 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
 
 
 def _after(earlier: Stack, config: RunConfig) -> Stack:
-    return replace(earlier, config=config, surfaces={}, registries={}, kind_registries=[], instances=[])
+    return replace(earlier, config=config, surfaces={}, registries={}, catalogs={}, kind_registries=[], instances=[])
 
 
 def _circuits(config: RunConfig) -> CircuitBreaker | None:
@@ -121,18 +122,26 @@ def _enforcement(auth: AuthConfig | None) -> Enforcement:
 
 
 def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
-    providers = stack.providers(kind.api)
-    settings = stack.config.registry
+    providers, settings = stack.providers(kind.api), stack.config.registry
+    instances = {instance.entry.provider_id: instance for instance in stack.instances if instance.api == kind.api}
     listings = {name: _listing(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
 
     async def check(resource: Resource) -> None:
         if kind.check is not None:
             await _method(providers[resource.provider_id], kind.check)(resource)
 
+    catalog = Catalog(
+        listings,
+        seconds=settings.provider_models_seconds,
+        fields=kind.fields,
+        secrets=lambda provider_id: instances[provider_id].secrets(),
+    )
+    if kind.listing is not None:
+        stack.catalogs[kind.api] = catalog
     registry = Registry(
         kind,
         stack.registry_store(),
-        Catalog(listings, seconds=settings.provider_models_seconds),
+        catalog,
         provider_ids=list(providers),
         declared=declared_resources(stack.config, kind),
         remember=settings.cache_seconds,
@@ -149,13 +158,12 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
     return for_call
 
 
-def _listing(provider: object, name: str) -> Ask:
+def _listing(provider: object, name: str) -> Question:
     """What the method lists, as the stack itself: it is remembered for every caller, whoever asked first."""
-    ask: Ask = _method(provider, name)
 
-    async def listing() -> Sequence[Offer]:
+    async def listing() -> object:
         with ActingFor(None):
-            return await ask()
+            return await awaited(_method(provider, name)())
 
     return listing
 

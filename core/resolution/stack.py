@@ -1,6 +1,6 @@
 """What a run config is resolved to: the objects that answer, and what they share."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,8 +11,10 @@ from core.config.safety import SafetyConfig
 from core.frame.api import SurfaceFactory
 from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
+from core.routing.catalog import Catalog
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
+from core.routing.isolation import close_apart, warm_apart
 from core.routing.registration import resource_from
 from core.routing.registry import Registry
 from core.stores.answers.port import AnswerStore
@@ -34,7 +36,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind, made over `kind_registries`. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind, made over `kind_registries`; `catalogs` are by API, of what providers list. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -44,6 +46,7 @@ class Stack:
     stores: Stores
     surfaces: dict[str, SurfaceFactory] = field(default_factory=dict[str, SurfaceFactory])
     registries: dict[str, RegistryFactory] = field(default_factory=dict[str, RegistryFactory])
+    catalogs: dict[str, Catalog] = field(default_factory=dict[str, Catalog])
     kind_registries: list[Registry] = field(default_factory=list[Registry])
     instances: list[Instance] = field(default_factory=list[Instance])
     registry: RegistryStore | None = None
@@ -79,10 +82,7 @@ class Stack:
 
     def warm(self) -> None:
         """Do at init what the first request would wait for; opens no connection."""
-        for instance in self.instances:
-            warm: Callable[[], None] | None = getattr(instance.provider, "warm", None)
-            if warm is not None:
-                warm()
+        warm_apart(instance.known_provider for instance in self.instances)
         self.stores.warm()
 
     async def close(self) -> None:
@@ -102,11 +102,8 @@ class Stack:
 
 
 async def close_all(instances: Iterable[Instance]) -> None:
-    """Close the connections of each; a provider without `close` has none."""
-    for instance in instances:
-        close: Callable[[], Awaitable[None]] | None = getattr(instance.provider, "close", None)
-        if close is not None:
-            await close()
+    """Close the connections of each; a provider without `close` has none, and the failure of one is its own."""
+    await close_apart([instance.known_provider for instance in instances])
 
 
 def routed_apis(config: RunConfig) -> list[str]:

@@ -1,22 +1,26 @@
 """What each provider says it has: asked in parallel, remembered for a bounded time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+import json
 import logging
 import time
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 from core.errors import ApiError, ProviderUnavailable, SecretUnavailable
 from core.frame.callers import upstream_wait
 from core.frame.resources import Offer
 from core.platform.ttl_cache import TtlCache
+from core.routing.isolation import ProviderMistake, Question, ask_apart, failure_of
 
 ASK_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 5.0  # a provider that did not answer is left alone for this long
 
+MOST_NAME: Final = 512  # characters of an offer's id, as in requests
+
 log = logging.getLogger(__name__)
-type Ask = Callable[[], Awaitable[Sequence[Offer]]]
 type Listing = Mapping[str, Offer]
 """By the provider's own ids."""
 
@@ -26,14 +30,22 @@ class Catalog:
 
     def __init__(
         self,
-        asks: Mapping[str, Ask],
+        asks: Mapping[str, Question],
         *,
         seconds: float,
+        fields: Mapping[str, object] = MappingProxyType({}),
+        secrets: Callable[[str], Collection[str]] = lambda _: (),
         patience: float = ASK_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Remember each listing for `seconds`, wait `patience` seconds for one; nothing is asked before it is needed."""
+        """Remember each listing for `seconds`, wait `patience` seconds for one; nothing is asked before it is needed.
+
+        `asks` give sequences of offers; `fields` are those of an offer of this kind, with values of their types. `secrets`
+        are of a provider's config.
+        """
         self._asks = dict(asks)
+        self._fields = fields
+        self._secrets = secrets
         self._patience = patience
         self._listings: TtlCache[str, Listing] = TtlCache(seconds, clock=clock)
         self._failures: TtlCache[str, ProviderUnavailable] = TtlCache(min(RETRY_SECONDS, seconds), clock=clock)
@@ -43,7 +55,7 @@ class Catalog:
         """What the provider has: nothing of one that lists nothing; `fresh` asks again whatever is remembered.
 
         Raises:
-            ProviderUnavailable: it did not answer, or not in time.
+            ProviderUnavailable: it did not answer, or not in time, or with something else; the `fault` says which.
         """
         if provider_id not in self._asks:
             return {}
@@ -73,16 +85,55 @@ class Catalog:
 
     async def _ask(self, provider_id: str) -> Listing:
         try:
-            async with asyncio.timeout(self._patience):
-                offers = await self._asks[provider_id]()
-        except (ApiError, TimeoutError) as failure:
-            log.warning("provider %s did not list what it has: %s", provider_id, type(failure).__name__)
+            answer = await ask_apart(self._asks[provider_id], self._patience, lambda: self._secrets(provider_id))
+            listing = read_listing(answer, self._fields)
+        except (ApiError, ProviderMistake, TimeoutError) as failure:
+            reason = failure_of(failure, self._patience)
+            log.warning(
+                "provider %s did not list what it has: %s",
+                provider_id,
+                reason,
+                extra={"provider": provider_id, "reason": reason},
+            )
             message = f"Provider `{provider_id}` could not be asked what it serves. Try again when it is up."
             if isinstance(failure, SecretUnavailable):
                 message = f"Provider `{provider_id}` could not be asked what it serves. {failure.message}"
             unavailable = ProviderUnavailable(message)
+            unavailable.fault = unavailable.reason = reason
+            unavailable.provider_id = provider_id
             self._failures.put(provider_id, unavailable)
             raise unavailable from failure
         self._failures.forget(provider_id)
-        self._last[provider_id] = {offer["id"]: offer for offer in offers}
-        return self._last[provider_id]
+        self._last[provider_id] = listing
+        return listing
+
+
+def read_listing(answer: object, fields: Mapping[str, object]) -> Listing:
+    """By their ids; raises ProviderMistake for what is no list of offers that can be sent as JSON."""
+    if not isinstance(answer, list | tuple):
+        raise ProviderMistake(f"listed what it has as {type(answer).__name__}, not as a list")
+    listing: dict[str, Offer] = {}
+    for offer in cast("list[object] | tuple[object, ...]", answer):
+        fault = _offer_fault(offer, fields)
+        if fault:
+            raise ProviderMistake(f"listed {fault}")
+        listing[cast("Offer", offer)["id"]] = cast("Offer", offer)
+    return listing
+
+
+def _offer_fault(offer: object, fields: Mapping[str, object]) -> str:
+    """What is wrong with it, as what was listed; "" where nothing is."""
+    if not isinstance(offer, dict):
+        return f"{type(offer).__name__} where an object was due"
+    entry = cast("dict[str, Any]", offer)
+    name = entry.get("id")
+    if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
+        return "something without an id"
+    for field, default in fields.items():
+        if field in entry and not isinstance(entry[field], type(default)):
+            return f"`{name}` with a {field} that is {type(entry[field]).__name__}"
+    try:
+        json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return f"{name!r} with what is no JSON"
+    return ""

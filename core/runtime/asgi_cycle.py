@@ -166,17 +166,23 @@ async def _finish(cycle: Cycle, failure: BaseException | None, *, late: bool) ->
     if cycle.stage is Stage.NOT_BEGUN:
         await _send_error(cycle, UpstreamTimeout(OUT_OF_TIME) if late else _bug())
     elif late and cycle.events:
-        await cycle.write(b"data: %b\n\n" % json.dumps(UpstreamTimeout(OUT_OF_TIME).body()).encode())
+        await cycle.write(b"data: %b\n\n" % _body(UpstreamTimeout(OUT_OF_TIME)))
         await cycle.end()
     else:
         await cycle.end(INCOMPLETE if failure is None else Failure.from_exception(failure, INCOMPLETE.message))
 
 
 async def _send_error(cycle: Cycle, failure: ApiError) -> None:
-    body = json.dumps(failure.body()).encode()
+    body = _body(failure)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await cycle.send({"type": "http.response.start", "status": failure.status, "headers": headers})
     await cycle.send({"type": "http.response.body", "body": body})
+
+
+def _body(failure: ApiError) -> bytes:
+    from core.web.failures import error_body  # with the app, which is there by now
+
+    return json.dumps(error_body(failure)).encode()
 
 
 def _bug() -> ApiError:

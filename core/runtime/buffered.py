@@ -15,8 +15,10 @@ from starlette.applications import Starlette
 from starlette.types import Scope
 
 from core.errors import InvalidRequest
+from core.frame.tracing import REQUEST_ID
 from core.runtime.http_events import forwarded_client, read_event
 from core.runtime.loop import process_loop
+from core.web.observed import request_id
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, Any], dict[str, Any]]
@@ -80,11 +82,18 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
     serve = adapt(app)
 
     def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        REQUEST_ID.set(request_id({"aws.event": event, "aws.context": context}))  # of what Mangum logs
         try:
-            return serve(event, context)
+            return _without_body(event, serve(event, context))
         except InvalidRequest as refusal:  # of the body, before the app: what the app raises does not leave Mangum
-            from core.web.observed import refusing
+            from core.web.app import refusing
 
-            return adapt(refusing(app, refusal))(event | {"body": None}, context)
+            return _without_body(event, adapt(refusing(app, refusal))(event | {"body": None}, context))
 
     return handle
+
+
+def _without_body(event: Event, answer: dict[str, Any]) -> dict[str, Any]:
+    """`answer`, to a HEAD request without its body, which Starlette leaves to servers to drop."""
+    method = event.get("httpMethod") or event["requestContext"].get("http", {}).get("method")
+    return answer | {"body": "", "isBase64Encoded": False} if method == "HEAD" else answer

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from core.apis.index import manifest, route_rows
 from core.config.load import Loaded, load
 from core.config.problems import ConfigInvalid, Problem
+from core.frame.dotted import load as load_name
 from core.frame.version import VERSION
 from core.platform.environment import config_path, environ
 from core.platform.log_records import hold_back
@@ -21,6 +22,7 @@ from core.platform.tls import lazy_defaults
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.runtime import log_lines, snapshot
+from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 from core.web.app import app_of, build_app
 from core.web.observed import Sink
@@ -36,21 +38,42 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
     Raises:
         ConfigInvalid: the run config has problems, or LLAMBDA_CONFIG is not set.
     """
+    variables = environ()
+    name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
+    if name:
+        log_as_json()
     hold_back()
     loaded = load_config()
-    variables = environ()
     snapshots = variables.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
     with nullcontext() if snapshots else lazy_defaults():
         stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION))
+        check_files(loaded, stack)
         if not manifest(api).overview:  # which only looks at its providers' health
             stack.warm()
-    name = variables.get("AWS_LAMBDA_FUNCTION_NAME")
     app = app_of_stack(stack, [api], log_lines.to_cloudwatch(name) if name else None)
     if snapshots:
         snapshot.keep_apart()
     handler = _handler(app, variables)
     coldstart.end()
     return app, handler
+
+
+def check_files(loaded: Loaded, stack: Stack) -> None:
+    """Raises ConfigInvalid for files that cannot be used; nothing is imported where none is named."""
+    authorities = {(i.api, i.entry.provider_id): getattr(i.config, "tls_verify", None) for i in stack.instances}
+    names_one = any(isinstance(value, str) for value in authorities.values())
+    if not names_one and stack.config.server.auth is None and stack.config.metadata_store.type != "sqlite":
+        return
+    from core.resolution.files import file_problems
+
+    places = {(api, entry.provider_id): path for api, path, entry in loaded.provider_entries()}
+    problems = file_problems(
+        loaded,
+        {f"{places[key]}.config.tls_verify": value for key, value in authorities.items()},
+        thorough=False,
+    )
+    if problems:
+        raise ConfigInvalid("run config", problems)
 
 
 def app_of_stack(stack: Stack, apis: Iterable[str], sink: Sink | None = None) -> Starlette:
@@ -60,13 +83,14 @@ def app_of_stack(stack: Stack, apis: Iterable[str], sink: Sink | None = None) ->
     """
     apis = list(apis)
     rows = list(route_rows(apis))
+    pages = [route for api in apis if (make := manifest(api).pages) for route in load_name(make)()]
     if stack.poller is None:
-        return build_app(rows, stack, sink)
+        return build_app(rows, stack, sink, pages)
     from core.resolution.live.reloader import StackReloader
     from core.web.live import live_routes, make_endpoints
 
     reloader = StackReloader(apis, stack, stack.poller, partial(make_endpoints, rows))
-    return app_of(live_routes(rows, reloader), [reloader], rules_of(stack.config.server), sink)
+    return app_of([*live_routes(rows, reloader), *pages], [reloader], rules_of(stack.config.server), sink)
 
 
 def _handler(app: Starlette, variables: Mapping[str, str]) -> "Handler":

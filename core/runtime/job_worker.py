@@ -12,13 +12,16 @@ from typing import Any, Final
 from core.config.load import Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.errors import ApiError
+from core.frame.tracing import REQUEST_ID
 from core.frame.version import VERSION
+from core.platform.environment import environ
 from core.platform.log_records import hold_back
 from core.resolution.jobs import engine_of, has_jobs
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, routed_apis
 from core.runtime import snapshot
-from core.runtime.function import load_config
+from core.runtime.function import check_files, load_config
+from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 from core.runtime.worker import Worker, handle_event
 from core.services.jobs.messages import GiveBack, Outcome
@@ -75,6 +78,7 @@ async def make_runner(loaded: Loaded) -> JobRunner:
     if loaded.config is None or not has_jobs(loaded.config):
         raise ConfigInvalid("run config", loaded.problems or [NO_JOBS])
     stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
+    check_files(loaded, stack)
     stack.warm()
     return JobRunner(stack)
 
@@ -121,6 +125,8 @@ def lambda_worker() -> Handler:
     Raises:
         ConfigInvalid: the run config has problems. That it has no jobs, its first message tells: nobody sends one.
     """
+    if environ().get("AWS_LAMBDA_FUNCTION_NAME"):
+        log_as_json()
     hold_back()
     loop, loaded = process_loop(), load_config()
     runner = None
@@ -130,6 +136,7 @@ def lambda_worker() -> Handler:
     coldstart.end()
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
+        REQUEST_ID.set(getattr(context, "aws_request_id", ""))
         if runner is None:
             raise ConfigInvalid("run config", [NO_JOBS])
         return loop.run_until_complete(handle_event(runner.queue, runner.run, event, context))

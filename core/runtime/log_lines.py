@@ -32,6 +32,7 @@ FINE: Final = [*COARSE, "provider", "model"]
 TOKENS: Final = {"prompt": "PromptTokens", "completion": "CompletionTokens"}
 NOWHERE: Final = "none"
 FAILURE, THROTTLED = 500, 429
+MOST_REASON: Final = 600  # characters
 MOST_SHOWN: Final = 200  # characters of a method and a path
 
 
@@ -48,7 +49,9 @@ def to_cloudwatch(function: str) -> Sink:
 def to_log(record: RequestRecord) -> None:
     """A `Sink`: the logger `core.requests`, at level info."""
     if log.isEnabledFor(logging.INFO):  # `log.info` would look for its caller, which takes longer than the line
-        log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, readable(record), (), None))
+        line = log.makeRecord(log.name, logging.INFO, __file__, 0, readable(record), (), None)
+        line.request_id = record.request_id
+        log.handle(line)
 
 
 def emf(record: RequestRecord, function: str, now: datetime) -> str:
@@ -58,6 +61,7 @@ def emf(record: RequestRecord, function: str, now: datetime) -> str:
     facts: dict[str, Any] = {
         "level": "ERROR" if record.status >= FAILURE else "INFO",
         "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "logger": log.name,
         "request_id": record.request_id,
         "trace_id": record.trace_id,
         "function": function,
@@ -67,6 +71,8 @@ def emf(record: RequestRecord, function: str, now: datetime) -> str:
         "model": observed.model,
         "provider_model": observed.provider_model,
         "status": record.status,
+        "error_code": observed.error_code,
+        "reason": observed.reason[:MOST_REASON],
         "streamed": record.streamed,
         "replayed": observed.replayed or "",
         "milliseconds": _milliseconds(record.seconds),
@@ -112,7 +118,7 @@ def _is_dimension(value: str) -> bool:
 
 
 def readable(record: RequestRecord) -> str:
-    """As in `200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens req_1`."""
+    """As in `200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens`."""
     observed = record.observed
     route = f" {_printable(observed.model)} -> {_printable(observed.provider or NOWHERE)}" if observed.model else ""
     first = f", first byte {record.first_byte * 1000:.0f} ms" if record.streamed and record.first_byte else ""
@@ -120,7 +126,9 @@ def readable(record: RequestRecord) -> str:
     took = f"{record.seconds * 1000:.0f} ms (own {record.own * 1000:.1f} ms{first})"
     request = _printable(f"{record.method} {record.path}"[:MOST_SHOWN])
     again = " replayed" if observed.replayed else ""
-    return f"{record.status} {request}{route} {took}{tokens}{again} {record.request_id}"
+    failure = f" {observed.error_code}" if observed.error_code else ""
+    reason = f": {_printable(observed.reason[:MOST_REASON])}" if observed.reason else ""
+    return f"{record.status} {request}{route} {took}{tokens}{again}{failure}{reason}"
 
 
 def _printable(text: str) -> str:

@@ -23,13 +23,15 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from core.errors import InvalidRequest
+from core.frame.tracing import REQUEST_ID
 from core.platform.environment import environ, set_variables
-from core.platform.log_records import LineFormatter, hold_back
+from core.platform.log_records import hold_back
 from core.runtime import snapshot
 from core.runtime.asgi_cycle import Cycle, cancel, respond
 from core.runtime.context import Context
 from core.runtime.http_events import HttpRequest, NotHttp, http_request
 from core.runtime.invocations import Failure, Invocation, RuntimeApi, RuntimeApiFailed
+from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 
 log = logging.getLogger(__name__)
@@ -81,13 +83,17 @@ class ExecutionEnvironment:
             await cancel(*after)
 
     async def _serve(self, invocation: Invocation) -> None:
+        from core.web.observed import request_id  # with the app, which is there by now
+
         context = Context(invocation, self._variables)
+        REQUEST_ID.set(invocation.request_id)  # of what the runtime itself logs of it
         loop = asyncio.get_running_loop()
         until = loop.time() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
         try:
             request = http_request(invocation.payload, self._variables.get("LLAMBDA_BASE_PATH", ""))
             request.scope.update({"aws.context": context, "aws.trace_id": invocation.trace_id})
             set_variables({"_X_AMZN_TRACE_ID": invocation.trace_id})  # where AWS's SDK looks for it
+            REQUEST_ID.set(request_id(request.scope))
             app, body = _with_body(self._app, request)
         except NotHttp as failure:
             log.error("%s", failure)  # noqa: TRY400 - whoever sent it is at fault
@@ -100,7 +106,7 @@ def _with_body(app: ASGIApp, request: HttpRequest) -> tuple[ASGIApp, bytes]:
     try:
         return app, request.body()
     except InvalidRequest as refusal:
-        from core.web.observed import refusing
+        from core.web.app import refusing
 
         return refusing(app, refusal), b""
 
@@ -179,9 +185,8 @@ def main() -> int:
     """Serve until the environment ends; the exit code is 0 after SIGTERM."""
     variables = environ()
     level = variables.get("AWS_LAMBDA_LOG_LEVEL", "").upper() or "WARNING"
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(LineFormatter("[%(levelname)s]\t%(message)s"))
-    logging.basicConfig(level=LEVELS.get(level, level), handlers=[handler])
+    logging.getLogger().setLevel(LEVELS.get(level, level))
+    log_as_json()
     hold_back()
     loop, closing = process_loop(), AsyncExitStack()
     api = RuntimeApi(variables.get("AWS_LAMBDA_RUNTIME_API", ""))

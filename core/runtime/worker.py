@@ -13,6 +13,7 @@ import time
 from typing import Any, Final, Protocol, cast
 
 from core.errors import StateUnavailable
+from core.frame.tracing import REQUEST_ID, new_id
 from core.platform.json_values import to_object
 from core.services.jobs.messages import Again, GiveBack, Outcome
 from core.services.jobs.timing import Turn
@@ -89,6 +90,7 @@ class Worker:
             log.error("a message was not settled", exc_info=failure)
 
     async def _handle(self, delivery: Delivery, turn: Turn) -> None:
+        REQUEST_ID.set(new_id())  # of this task alone
         outcome = await run_kept(self._queue, self._run, delivery, turn, visibility=self._visibility)
         try:
             await settle(self._queue, delivery, outcome)

@@ -3,16 +3,18 @@
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.errors import ApiError
 from core.frame.api import RouteRow
 from core.web.endpoints import Served, routes_of
-from core.web.failures import crash, no_route
+from core.web.failures import crash, error_response, no_route
 from core.web.observed import Observer, Sink
 from core.web.origins import HostCheck, OriginMiddleware, OriginRules, rules_of
 
@@ -31,9 +33,11 @@ class ClosableStack(Served, Closable, Protocol):
     """A resolved stack."""
 
 
-def build_app(rows: list[RouteRow], stack: ClosableStack, sink: Sink | None = None) -> Starlette:
+def build_app(
+    rows: list[RouteRow], stack: ClosableStack, sink: Sink | None = None, pages: Sequence[BaseRoute] = ()
+) -> Starlette:
     """An app with a route per row over `stack`, which tells `sink` of each request; shutting down closes the stack."""
-    return app_of(routes_of(rows, stack), [stack], rules_of(stack.config.server), sink)
+    return app_of([*routes_of(rows, stack), *pages], [stack], rules_of(stack.config.server), sink)
 
 
 def union(apps: Iterable[Starlette], sink: Sink | None = None, check_host: HostCheck | None = None) -> Starlette:
@@ -70,6 +74,14 @@ def app_of(routes: Sequence[BaseRoute], stacks: Sequence[Closable], rules: Origi
     return app
 
 
+def refusing(app: ASGIApp, failure: ApiError) -> Observer:
+    """What answers a request in place of `app`: the same sink is told of it, and the same pages may read it."""
+    layers = app.user_middleware if isinstance(app, Starlette) else []
+    state: dict[str, Any] = {name: value for layer in layers for name, value in layer.kwargs.items()}
+    answer = OriginMiddleware(error_response(failure), state.get("rules", OriginRules()))
+    return Observer(answer, state.get("sink"), cold=False)
+
+
 class PathIndex:
     """Hands a request whose path has no parameters to its route at once, and leaves the others to the router.
 
@@ -88,12 +100,15 @@ class PathIndex:
             elif not any(other.path_regex.match(route.path) for other in earlier):
                 for method in route.methods or ():
                     self._routes.setdefault((method, route.path), route)
+        self._paths = frozenset(path for _, path in self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, as Starlette's router does."""
         is_whole = scope["type"] == "http" and not scope.get("root_path")
         route = self._routes.get((scope["method"], scope["path"])) if is_whole else None
         if route is None:
+            if is_whole and scope["path"].endswith("/") and scope["path"].rstrip("/") in self._paths:
+                raise HTTPException(404)  # it is not a resource without a name
             await self._router.app(scope, receive, send)
             return
         scope.update(router=self._router, route=route, endpoint=route.endpoint, path_params={})

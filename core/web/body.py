@@ -17,21 +17,38 @@ MOST_KEY: Final = 64  # characters of a key, in the path of a fault
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """The whole body.
+    """The whole body, inflated where it came compressed.
 
     Raises:
-        BodyTooLarge: it has, or says it has, more than `limit` bytes.
+        BodyTooLarge: it has, or says it has, more than `limit` bytes, as it came or inflated.
+        UnsupportedMediaType: it is compressed in a way that is not taken.
+        InvalidRequest: it is not compressed as it says.
     """
     if declares_more(request, limit):
         raise BodyTooLarge(limit)
+    inflate = None
+    if (coding := content_coding(request)) is not None:
+        from core.web.content_encodings import inflater_of
+
+        inflate = inflater_of(coding, limit)
     chunks: list[bytes] = []
     remaining = limit
     async for chunk in request.stream():
         remaining -= len(chunk)
         if remaining < 0:
             raise BodyTooLarge(limit)
-        chunks.append(chunk)
+        chunks.append(chunk if inflate is None else inflate(chunk))
+    if inflate is not None:
+        inflate.end()
     return b"".join(chunks)  # once: a body in a million pieces would be copied a million times
+
+
+def content_coding(request: Request) -> str | None:
+    """How the body says that it is compressed; None where it is not."""
+    if "content-encoding" not in request.headers:
+        return None
+    coding = ", ".join(request.headers.getlist("content-encoding")).strip()
+    return None if coding.lower() in {"", "identity"} else coding
 
 
 def declares_more(request: Request, limit: int) -> bool:

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 import logging
-from typing import Any, Final, cast
+from typing import Any, Final, cast, override
 
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope
+from starlette.types import Receive, Scope, Send
 
 from core.errors import ApiError, JsonBody, MethodNotAllowed, NotFound, ServerStopping, UpstreamTimeout
+from core.frame.callers import CURRENT_CALL
+from core.frame.observed import Observed
 from core.frame.tracing import REQUEST_ID
 from core.web.headers import clean_headers
 
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 type Endpoint = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
+OBSERVED: Final = "llambda.observed"  # of a scope: what its request's line is made from
 STOPPING: Final = "the server stops"
 """With this message a server cancels what has had its time, and what is cancelled says so to its client."""
 MARGIN_SECONDS: Final = 0.5  # of a function's time, for the answer that says that it is up
@@ -55,7 +58,22 @@ def error_body(failure: ApiError) -> JsonBody:
 
 def error_response(failure: ApiError) -> Response:
     """The one error body, with the failure's status and headers."""
-    return Response(to_json(error_body(failure)), failure.status, clean_headers(failure.headers), JSON)
+    return ErrorResponse(failure)
+
+
+class ErrorResponse(Response):
+    """Whose failure is noted for the request's line as it is sent."""
+
+    def __init__(self, failure: ApiError) -> None:
+        super().__init__(to_json(error_body(failure)), failure.status, clean_headers(failure.headers), JSON)
+        self._code, self._reason, self._provider = failure.code, failure.reason, failure.provider_id
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        observed: Observed | None = scope.get(OBSERVED)
+        if observed is not None:
+            observed.note_failure(self._code, self._reason, self._provider)
+        await super().__call__(scope, receive, send)
 
 
 def deadline(scope: Scope) -> float | None:
@@ -85,8 +103,20 @@ async def attempt[T](work: Awaitable[T], until: float | None = None) -> T | ApiE
     except Exception:
         if limit is not None and limit.expired():
             return UpstreamTimeout("There was no answer before the function's time was up.")
-        log.exception("a request failed")
+        log.exception("a request failed", extra=bug_facts())
         return Bug()
+
+
+def bug_facts() -> dict[str, str]:
+    """Of a fault of ours, or of a provider that is not ours: whom the call under way had asked."""
+    call = CURRENT_CALL.get()
+    observed = Observed() if call is None else call.observed
+    return {
+        "error_code": Bug.code,
+        "provider": observed.provider,
+        "model": observed.model,
+        "provider_model": observed.provider_model,
+    }
 
 
 def stop_early(cancelled: asyncio.CancelledError) -> ServerStopping:
@@ -138,8 +168,10 @@ async def no_route(request: Request, failure: Exception) -> Response:
     """Starlette's own 404 and 405 in our shape."""
     if isinstance(failure, HTTPException) and failure.status_code == 405:  # noqa: PLR2004 - RFC 9110, 15.5.6
         return error_response(MethodNotAllowed(request.method, _allowed_methods(request)))
+    from core.web.signposts import explain
+
     path = request.scope["path"]  # request.url is made of the Host header
-    return error_response(NotFound(f"There is no route {path}. GET /v1/inspect/routes lists what there is."))
+    return error_response(NotFound(explain(path, request.app.routes)))
 
 
 def _allowed_methods(request: Request) -> set[str]:

@@ -3,24 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-import os
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.errors import ApiError
 from core.frame.observed import Observed, Stopwatch
-from core.frame.tracing import CARRIERS, REQUEST_ID, TRACE, Trace, trace_of
-from core.web.failures import error_response, stop_early
+from core.frame.tracing import CARRIERS, REQUEST_ID, TRACE, Trace, new_id, trace_of
+from core.web.failures import OBSERVED, error_response, stop_early
 
 if TYPE_CHECKING:
     from core.web.exchange import Exchange, Handler
 
-KEY: Final = "llambda.observed"
 CALL: Final = "llambda.call"  # of a scope: the call, which ends with its answer
 CLIENT_LEFT: Final = 499  # nginx's number in logs for a client that did not wait
 FAILED: Final = 500
@@ -56,7 +52,7 @@ type Sink = Callable[[RequestRecord], None]
 
 def observed_of(scope: Scope) -> Observed:
     """Where a request's facts are noted; without an `Observer` around the app, nobody reads them."""
-    observed: Observed | None = scope.get(KEY)
+    observed: Observed | None = scope.get(OBSERVED)
     return Observed() if observed is None else observed
 
 
@@ -100,18 +96,12 @@ class Observer:
                 await error_response(failure)(scope, receive, recording.send)
         finally:
             TRACE.reset(token)
-            REQUEST_ID.reset(request_token)
+            if not isinstance(sys.exception(), Exception):  # else whoever runs the app logs it, as of this request
+                REQUEST_ID.reset(request_token)
             if (call := scope.get(CALL)) is not None:
                 call.end()
             if self._sink is not None:
                 self._sink(recording.record(trace, cold=cold))
-
-
-def refusing(app: ASGIApp, failure: ApiError) -> Observer:
-    """What answers a request in place of `app`, and tells the same sink of it."""
-    around = app.user_middleware if isinstance(app, Starlette) else []
-    sink: Any = next((middleware.kwargs["sink"] for middleware in around if "sink" in middleware.kwargs), None)
-    return Observer(error_response(failure), sink, cold=False)
 
 
 class _Recording:
@@ -126,7 +116,7 @@ class _Recording:
         self._status = 0
         self._first_byte: float | None = None
         self._streamed = self._ended = False
-        scope[KEY] = Observed()
+        scope[OBSERVED] = Observed()
 
     @property
     def has_begun(self) -> bool:
@@ -176,7 +166,7 @@ def request_id(scope: Scope) -> str:
             return given
         case _:
             lambdas: object = getattr(scope.get("aws.context"), "aws_request_id", None)
-    return lambdas if isinstance(lambdas, str) and _is_id(lambdas) else f"req_{os.urandom(16).hex()}"
+    return lambdas if isinstance(lambdas, str) and _is_id(lambdas) else new_id()
 
 
 def _is_id(text: str) -> bool:

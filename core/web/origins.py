@@ -3,12 +3,16 @@
 A page may make a browser send a POST anywhere (CSRF), and its host's DNS may say that it is this machine (DNS rebinding).
 What tells is what no page can set: `Host`, `Origin` and `Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/). Programs
 send no origin, and pass. Only a page that may be answered gets the header with which its browser lets it read the answer.
+What its browser asks before (https://fetch.spec.whatwg.org/#http-cors-protocol) is answered here, without a token and for
+every path: what is wrong with the request itself is for the page to read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+import re
 from typing import Final
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.config.browsers import ANY, ANY_PORT, CorsConfig
@@ -16,11 +20,18 @@ from core.config.document import ServerConfig
 from core.errors import ApiError, PermissionDenied
 from core.web.failures import error_response
 
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+READS: Final = frozenset({"GET", "HEAD"})
+SAFE: Final = READS | {"OPTIONS"}
 OWN_SITES: Final = frozenset({b"same-origin", b"none"})  # "none" is the user: a bookmark, the address bar
-WATCHED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"authorization"})
+ASKED_METHOD: Final = b"access-control-request-method"
+ASKED_HEADERS: Final = b"access-control-request-headers"
+WATCHED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"authorization", ASKED_METHOD, ASKED_HEADERS})
+NAMES: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z, \t-]+")
+MOST_NAMES: Final = 4096  # bytes of the headers that a page asks for
+NO_CONTENT: Final = 204
 PORTS: Final = {b"http": b"80", b"https": b"443"}
 BEARER: Final = b"bearer "
+LONGEST: Final = 300  # bytes of an origin, whose host has at most 253
 LONGEST_SHOWN: Final = 200  # characters of an origin
 
 type HostCheck = Callable[[list[bytes]], ApiError | None]
@@ -42,8 +53,16 @@ class OriginRules:
 
 def rules_of(server: ServerConfig, check_host: HostCheck | None = None) -> OriginRules:
     """What `server` says of browsers."""
-    cors = None if server.cors is None else AllowedOrigins(server.cors)
+    cors = AllowedOrigins(server.cors) if server.cors is not None and server.cors.allows_any else None
     return OriginRules(cors, server.auth is not None, check_host)
+
+
+def _matcher(pattern: str | None) -> Callable[[str], bool] | None:
+    if pattern is None:
+        return None
+    from core.config.patterns import linear_matcher
+
+    return linear_matcher(pattern)
 
 
 class AllowedOrigins:
@@ -54,21 +73,40 @@ class AllowedOrigins:
         self._any = ANY.encode() in exact
         self._exact = frozenset(exact)
         self._ports = frozenset(o.removesuffix(ANY_PORT).encode() for o in cors.allow_origins if o.endswith(ANY_PORT))
-        self._further: list[tuple[bytes, bytes]] = []
-        if cors.allow_credentials:
-            self._further.append((b"access-control-allow-credentials", b"true"))
-        if cors.expose_headers:
-            self._further.append((b"access-control-expose-headers", ", ".join(cors.expose_headers).encode("latin-1")))
+        self._matches = _matcher(cors.allow_origin_regex)
+        self._credentials = [(b"access-control-allow-credentials", b"true")] if cors.allow_credentials else []
+        exposed = ", ".join(cors.expose_headers).encode()
+        self._exposed = [(b"access-control-expose-headers", exposed)] if exposed else []
+        self._methods = ", ".join(cors.allow_methods).encode()
+        self._headers = None if ANY in cors.allow_headers else ", ".join(cors.allow_headers).encode()
+        self._max_age = str(cors.max_age).encode()
 
     def __contains__(self, origin: bytes) -> bool:
         if self._any or origin in self._exact or origin in self._ports:
             return True
         host, _, port = origin.rpartition(b":")
-        return port.isdigit() and host in self._ports
+        if port.isdigit() and host in self._ports:
+            return True
+        return self._matches is not None and len(origin) <= LONGEST and self._matches(origin.decode("latin-1"))
 
     def headers(self, origin: bytes) -> list[tuple[bytes, bytes]]:
         """For an answer to a page of `origin`, which is one of these."""
-        return [(b"access-control-allow-origin", ANY.encode() if self._any else origin), *self._further]
+        return [*self._allow(origin), *self._exposed]
+
+    def preflight(self, origin: bytes, headers: bytes) -> list[tuple[bytes, bytes]]:
+        """For the answer to what a browser asks before; `headers` are the names that its page wants to send."""
+        mirrored = headers if len(headers) <= MOST_NAMES and NAMES.fullmatch(headers) else b""
+        names = mirrored if self._headers is None else self._headers
+        return [
+            *self._allow(origin),
+            (b"access-control-allow-methods", self._methods),
+            *([(b"access-control-allow-headers", names)] if names else []),
+            (b"access-control-max-age", self._max_age),
+            (b"vary", b"origin, access-control-request-headers"),
+        ]
+
+    def _allow(self, origin: bytes) -> list[tuple[bytes, bytes]]:
+        return [(b"access-control-allow-origin", ANY.encode() if self._any else origin), *self._credentials]
 
 
 class OriginMiddleware:
@@ -82,16 +120,31 @@ class OriginMiddleware:
         """Serve, or answer why not."""
         rules = self._rules
         if scope["type"] == "http" and (
-            rules.check_host is not None or rules.origins is not None or scope["method"] not in SAFE
+            rules.check_host is not None or rules.origins is not None or scope["method"] not in READS
         ):
             watched = _watch(scope["headers"])
-            failure = refusal(rules, scope, watched)
-            if failure is not None:
-                await error_response(failure)(scope, receive, send)
+            answer = _answer(rules, scope, watched)
+            if rules.origins is not None and (answer is None or answer.status_code != NO_CONTENT):
+                send = _allowing(rules.origins, watched, send, always=answer is None)
+            if answer is not None:
+                await answer(scope, receive, send)
                 return
-            if rules.origins is not None:
-                send = _allowing(rules.origins, watched, send)
         await self._app(scope, receive, send)
+
+
+def _answer(rules: OriginRules, scope: Scope, watched: Watched) -> Response | None:
+    """What is answered here; None where the request is handed on."""
+    failure = refusal(rules, scope, watched)
+    if failure is not None:
+        return error_response(failure)
+    if scope["method"] != "OPTIONS" or ASKED_METHOD not in watched or b"origin" not in watched:
+        return None
+    origins = watched[b"origin"]
+    if rules.origins is None or len(origins) != 1 or origins[0] not in rules.origins:
+        return error_response(_foreign(origins, has_tokens=False))
+    response = Response(status_code=NO_CONTENT)
+    response.raw_headers = rules.origins.preflight(origins[0], b", ".join(watched.get(ASKED_HEADERS, ())))
+    return response
 
 
 def refusal(rules: OriginRules, scope: Scope, watched: Watched) -> ApiError | None:
@@ -150,14 +203,20 @@ def _foreign(origins: list[bytes], *, has_tokens: bool) -> ApiError:
     )
 
 
-def _allowing(origins: AllowedOrigins, watched: Mapping[bytes, list[bytes]], send: Send) -> Send:
-    """`send`, with what lets a page of an allowed origin read the answer; caches must tell origins apart."""
+def _allowing(origins: AllowedOrigins, watched: Mapping[bytes, list[bytes]], send: Send, *, always: bool) -> Send:
+    """`send`, with what lets a page of an allowed origin read the answer; caches must tell origins apart.
+
+    Unless `always`, what pages of others get stays as it is: no cache keeps a refusal of what is no GET.
+    """
     asking = watched.get(b"origin", [])
-    headers = origins.headers(asking[0]) if len(asking) == 1 and asking[0] in origins else []
+    is_allowed = len(asking) == 1 and asking[0] in origins
+    if not is_allowed and not always:
+        return send
+    headers = [*(origins.headers(asking[0]) if is_allowed else ()), (b"vary", b"origin")]
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *headers, (b"vary", b"origin")]}
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
     return send_with_headers

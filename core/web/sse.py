@@ -22,7 +22,7 @@ HEADERS: Final = [
     (b"x-accel-buffering", b"no"),  # a proxy must not collect the events
 ]
 CLIENT_VERSION: Final = "x-llamastack-client-version"
-PING: Final = b": ping\n\n"  # a comment, which clients skip
+PING: Final = b": ping\n"  # a comment alone: behind an empty line openai-go, up to 3.42, reads an event without data
 SILENCE_SECONDS: Final = 15.0  # after which it is sent: an edge-optimised API Gateway cuts what is idle for 30 s
 OLD_CLIENT: Final = re.compile(r"0\.[0-2](\.|$)")
 LINE_BREAKS: Final = str.maketrans("", "", "\r\n\0")  # which would end a field of an event
@@ -176,4 +176,5 @@ class EventStream(StreamedResponse):
     def _fail(self, failure: ApiError) -> bytes:
         self.failed = True
         self._observed.failure = failure.status
+        self._observed.note_failure(failure.code, failure.reason, failure.provider_id)
         return self._frames.failure(failure)

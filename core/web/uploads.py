@@ -20,7 +20,7 @@ from core.frame.content import UploadedFile
 from core.frame.operations import Upload
 from core.frame.types import Wire
 from core.stores.blobs.port import BlobStore
-from core.web.body import declares_more, parse_texts
+from core.web.body import content_coding, declares_more, parse_texts
 from core.web.multipart import End, Part, boundary_of, parts
 
 MOST_FORM: Final = 1024 * 1024  # bytes of all parts that are no file, and of everything between the parts
@@ -50,6 +50,8 @@ class UploadReceiver:
             BodyTooLarge: it has more than `limit` bytes, or says so.
             StateUnavailable: the blobs cannot be reached.
         """
+        if content_coding(request) is not None:
+            raise UnsupportedMediaType("Send files as they are, without a content-encoding.")
         boundary = self._boundary(request)
         if self.blobs is None:
             raise StateUnavailable("This stack keeps no files: its run config names no store for them.")

@@ -23,7 +23,7 @@ SAMPLE = frozenset([*map(chr, range(256)), *"Ā٣　\u2028é界🦙"])
 MOST_WAYS, FEW_WAYS = 5_000, 3
 BOUND = 400  # a repeat of at most so many characters is no repeat without a bound
 OF_OPERATORS = {
-    "core/config/policy.py",
+    "core/config/patterns.py",
     "core/cli/deploy/template.py",
     "core/cli/iam/command.py",
     "core/cli/deploy/checks.py",

@@ -107,6 +107,18 @@ def test_the_openapi_document_is_valid_and_complete() -> None:
     assert set(schema["required"]) == {"model", "messages"}
 
 
+def test_the_openapi_document_says_where_the_stack_is_and_who_needs_a_token() -> None:
+    rows = list(route_rows(["admin"]))
+    for has_tokens in (True, False):
+        made = document("1", rows, has_tokens=has_tokens)
+        OpenAPIV31SpecValidator(made).validate()
+        assert made["servers"][0]["url"] == "."
+        assert made["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+        assert made["security"] == ([{"bearer": []}] if has_tokens else [])
+        assert made["paths"]["/v1/ready"]["get"]["security"] == []
+        assert "security" not in made["paths"]["/v1/providers"]["get"]
+
+
 def test_every_built_in_provider_has_a_config_and_a_connect() -> None:
     from importlib import import_module
 

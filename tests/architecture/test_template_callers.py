@@ -13,6 +13,7 @@ from core.frame.api import Api
 from core.stores.counters.dynamodb import NAMES
 from tests.architecture.template import (
     ANY,
+    INTEGRATION,
     ROOT,
     broken_rules,
     groups,
@@ -267,9 +268,31 @@ def test_change_of_the_authorizer_reaches_the_stage() -> None:
     assert properties("AWS::Serverless::Api")["Api"]["AlwaysDeploy"] is True
 
 
+def gateway_responses(parameters: dict[str, str]) -> dict[str, Any]:
+    responses: dict[str, Any] = values(parameters).value(properties("AWS::Serverless::Api")["Api"]["GatewayResponses"])
+    return responses
+
+
+def test_pages_may_read_what_api_gateway_itself_answers_where_there_are_any() -> None:
+    name = "Access-Control-Allow-Origin"
+    for origins, header in (("", None), ("https://a.example,http://localhost:*", "'*'")):
+        answers = gateway_responses({"CorsOrigins": origins})
+        for kind, answer in answers.items():
+            assert answer.get("ResponseParameters", {}).get("Headers", {}).get(name) == header, kind
+        assert environment({"CorsOrigins": origins})["CORS_ORIGINS"] == origins
+    assert {"UNAUTHORIZED", "THROTTLED", "DEFAULT_4XX", "DEFAULT_5XX"} <= answers.keys()
+
+
+def test_a_preflight_reaches_the_functions_without_a_token() -> None:
+    for path, item in body(CREATED | IN_FRONT)["paths"].items():
+        method = item.get("options", item[ANY])
+        assert "security" not in method, path
+        assert method[INTEGRATION] == item[ANY][INTEGRATION]
+
+
 @pytest.mark.parametrize("kind", ["UNAUTHORIZED", "EXPIRED_TOKEN"])
 def test_api_gateway_refuses_a_token_as_the_functions_do(kind: str) -> None:
-    response = properties("AWS::Serverless::Api")["Api"]["GatewayResponses"][kind]
+    response = gateway_responses({})[kind]
     assert response["StatusCode"] == 401
     assert response["ResponseParameters"]["Headers"] == {"WWW-Authenticate": "'Bearer error=\"invalid_token\"'"}
     assert '"code":"unauthenticated"' in response["ResponseTemplates"]["application/json"]

@@ -306,3 +306,37 @@ async def test_behind_a_gateway_every_host_is_answered_and_no_foreign_origin(tmp
 def test_a_run_config_cannot_let_in_every_page_by_mistake(server: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         ServerConfig.model_validate(server)
+
+
+def test_pages_of_an_allowed_origin_are_asked_before_and_read_every_answer(tmp_path: Path) -> None:
+    """Neither a token nor a quota stands before a preflight; behind it, each answer is for the page to read."""
+    page = "https://app.example"
+    store = {"type": "sqlite", "db_path": str(tmp_path / "quota.db")}
+    more: dict[str, Any] = {"auth": {"providers": [{"type": "api_key"}]}, "cors": {"allow_origins": page}}
+    more["quota"] = {"kvstore": store, "authenticated_max_requests": 1, "anonymous_max_requests": 1}
+    config = write(tmp_path, {"a": "http://127.0.0.1:9"}, **more)
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, x-stainless-os"}
+    with serving(config, tmp_path / "log") as url, httpx.Client(base_url=url, headers={"origin": page}) as client:
+        for _, path, _ in [*WRITES, ("GET", "/v1/models", False), ("GET", "/v1/health", False)]:
+            answer = client.options(path, headers=asked)
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert answer.headers["access-control-allow-origin"] == page
+            assert answer.headers["access-control-allow-headers"] == asked["access-control-request-headers"]
+            assert "x-request-id" in answer.headers
+        for method, path, status in (
+            ("GET", "/v1/health", 200),
+            ("GET", "/v1/models", 401),
+            ("POST", "/v1/chat/completions", 401),
+            ("GET", "/nowhere", 404),
+            ("PUT", "/v1/models", 405),
+        ):
+            headers = {"authorization": "Bearer none"} if status == 401 else {}
+            answer = client.request(method, path, headers=headers)
+            assert answer.status_code == status or method == "PUT"
+            if status != 405:
+                assert (answer.headers["access-control-allow-origin"], answer.headers["vary"]) == (page, "origin")
+                assert {"x-request-id", "retry-after"} <= set(
+                    answer.headers["access-control-expose-headers"].split(", ")
+                )
+        answer = client.options("/v1/models", headers=asked | {"origin": "https://app.example.evil.example"})
+        assert "server.cors.allow_origins" in refusal(answer, 403)

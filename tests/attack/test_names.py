@@ -212,7 +212,7 @@ async def test_a_shield_that_one_may_not_use_is_not_found_by_its_guards_name(wor
         await world.post("/v1/moderations", "bob", input="x", model=name)
         for name in ("guards/g", "guards/n", "llama/guards/g", "llama/guards/n")
     ]
-    texts = {answer.text.replace("guards/g", "guards/n").replace("llama/", "") for answer in answers}
+    texts = {without_request(answer.text).replace("guards/g", "guards/n").replace("llama/", "") for answer in answers}
     assert ({answer.status_code for answer in answers}, len(texts)) == ({404}, 1)
     assert (await world.post("/v1/moderations", input="x", model="guards/g")).status_code == 200
 

@@ -168,3 +168,73 @@ async def output(*command: str) -> bytes:
     written, _ = await process.communicate()
     assert process.returncode == 0
     return written
+
+
+CHAT = """
+(async () => {
+  const answer = await fetch(API + "/v1/chat/completions", {method: "POST", body: JSON.stringify(BODY),
+    headers: {"content-type": "application/json", authorization: "Bearer KEY", "x-stainless-lang": "js"}});
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader(), pieces = [];
+  for (let next = await reader.read(); !next.done; next = await reader.read()) pieces.push(next.value);
+  return [answer.status, Boolean(answer.headers.get("x-request-id")), pieces.join("")];
+})()
+"""
+
+
+@pytest.mark.exact
+async def test_a_page_of_an_allowed_origin_chats_with_streaming_and_one_of_another_does_not(tmp_path: Path) -> None:
+    other = await serve_page()
+    runner, _, port = other
+    page_url = f"http://app.example:{port}"
+    async with running() as upstream:
+        config = write(tmp_path, {"a": upstream.url}, cors={"allow_origins": [page_url]})
+        with serving(config, tmp_path / "log") as stack:
+            async with browsing(tmp_path, "MAP *.example 127.0.0.1") as page:
+                turn = {"model": "a/m", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+                script = CHAT.replace("API", json.dumps(stack)).replace("BODY", json.dumps(turn))
+                await page.open(f"{page_url}/")
+                status, has_id, text = await page.run(script)
+                assert (status, has_id) == (200, True)
+                assert text.count("data: ") > 1
+                assert text.endswith("data: [DONE]\n\n")
+                reading = f"fetch('{stack}/nowhere').then(answer => answer.json()).then(body => body.error.code)"
+                assert await page.run(reading) == "not_found"
+                await page.open(f"http://evil.example:{port}/")
+                assert await page.run(script.strip() + ".catch(() => 'refused')") == "refused"
+    await runner.cleanup()
+
+
+@pytest.mark.exact
+async def test_the_page_draws_the_document_asks_for_a_token_and_sends_what_it_shows(tmp_path: Path) -> None:
+    """At /docs, and at / behind another name of the path: nothing is blocked by its policy, and it fits a phone."""
+    async with running() as upstream, browsing(tmp_path, "MAP *.example 127.0.0.1") as page:
+        with serving(write(tmp_path, {"a": upstream.url}), tmp_path / "log") as stack:
+            await page.command(
+                "Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True
+            )
+            for path in ("/", "/docs"):
+                await page.open(f"{stack}{path}")
+                await page.run(until("document.querySelector('.op')"))
+                assert await page.run("document.querySelectorAll('.op').length") > 20
+                assert await page.run("document.documentElement.scrollWidth") == 360
+            await page.run("location.hash = 'post_v1_chat_completions'")
+            chat = "document.querySelector('#post_v1_chat_completions')"
+            await page.run(until(f"{chat}.querySelector('textarea')"))
+            assert await page.run(f"{chat}.textContent.includes('/v1/openai/v1/chat/completions')")
+            await page.run(
+                f"(() => {{ const area = {chat}.querySelector('textarea'); "
+                f"area.value = area.value.replace('PROVIDER/MODEL', 'a/m'); {chat}.querySelector('button.main').click(); }})()"
+            )
+            await page.run(until(f"{chat}.querySelector('.good[role=status]')"))
+            assert "chat.completion" in await page.run(f"{chat}.querySelector('pre[aria-label=Answer]').textContent")
+            assert await page.run("document.documentElement.scrollWidth") == 360
+        auth = {"providers": [{"type": "api_key"}]}
+        with serving(write(tmp_path, {"a": upstream.url}, auth=auth), tmp_path / "log") as stack:
+            await page.open(f"{stack}/docs")
+            await page.run(until("document.querySelector('#state').textContent.includes('asks for a token')"))
+            assert await page.run("document.activeElement.id") == "token"
+
+
+def until(condition: str) -> str:
+    """A script that ends once `condition` holds."""
+    return f"new Promise(done => {{ const look = () => {condition} ? done(1) : setTimeout(look, 20); look(); }})"

@@ -1,12 +1,16 @@
 """Whose credentials sign a call: keys, a session token, a profile, a role that is assumed; and what is said without."""
 
 from datetime import UTC, datetime, timedelta
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+from pydantic import ValidationError
 import pytest
 
 from core.errors import ProviderUnavailable, UpstreamFailed, UpstreamThrottled
+from core.providers.bedrock.inference import Config
 from tests.parts.bedrock import (
     KEYS,
     REGION,
@@ -15,13 +19,17 @@ from tests.parts.bedrock import (
     FakeBedrock,
     chat,
     collected,
+    refusal,
     serving,
 )
 from tests.parts.secrets import plant
-from tests.parts.upstream import Reply, in_turn, raw
+from tests.parts.upstream import CHAT, Reply, in_turn, raw, status
 
 ROLE = "arn:aws:iam::123456789012:role/llambda/models"
 NOTHING = {"aws_access_key_id": None, "aws_secret_access_key": None}
+WEB = "AssumeRoleWithWebIdentity"
+BEARER = plant("bearer-token-of-bedrock")
+WEB_TOKEN = plant("web.identity.token")
 SESSION_TOKEN = plant("session-token-of-the-operator")
 PROFILE_SECRET = plant("profile-secret-key-of-the-tests")
 
@@ -29,7 +37,8 @@ PROFILE_SECRET = plant("profile-secret-key-of-the-tests")
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the machine's own AWS configuration."""
-    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "REGION", "DEFAULT_REGION"):
+    names = "ACCESS_KEY_ID SECRET_ACCESS_KEY SESSION_TOKEN PROFILE REGION DEFAULT_REGION BEARER_TOKEN_BEDROCK"
+    for name in names.split():
         monkeypatch.delenv(f"AWS_{name}", raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -45,8 +54,9 @@ def signers(fake: FakeBedrock) -> list[str]:
     ]
 
 
-def keys_until(moment: datetime) -> Reply:
-    return raw(ROLE_KEYS.replace("2999-01-01T00:00:00Z", moment.isoformat()).encode(), "text/xml")
+def keys_until(moment: datetime, action: str = "AssumeRole") -> Reply:
+    keys = ROLE_KEYS.replace("2999-01-01T00:00:00Z", moment.isoformat()).replace("AssumeRole", action)
+    return raw(keys.encode(), "text/xml")
 
 
 def refused(code: int, name: str) -> Reply:
@@ -158,3 +168,155 @@ async def test_a_role_that_is_refused_is_no_fault_of_the_callers(
                 await call(chat())
             assert "secret" not in str(failure.value)
     assert set(fake.operations()) == {"assume-role"}
+
+
+async def test_external_id_and_session_name_go_to_sts(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(aws_role_arn=ROLE, aws_role_session_name="shop", role_external_id="a:b") as (fake, bedrock):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+        await bedrock.chat_completion(chat())
+    form = parse_qs(fake.seen[0].body)
+    assert form["RoleArn"] == [ROLE]
+    assert form["RoleSessionName"] == ["shop"]
+    assert form["ExternalId"] == ["a:b"]
+    assert signers(fake) == ["ASIAROLE"]
+
+
+async def test_a_role_is_assumed_with_a_web_identity_and_no_keys_at_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(f"{WEB_TOKEN}\n")
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = touch {tmp_path / 'looked-for'}\n")
+    web: dict[str, Any] = {**NOTHING, "aws_role_arn": ROLE, "aws_web_identity_token_file": str(tmp_path / "token")}
+    async with serving(**web) as (fake, bedrock):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+        await bedrock.chat_completion(chat())
+        await bedrock.list_models()
+    form = parse_qs(fake.seen[0].body)
+    assert "authorization" not in fake.seen[0].headers
+    assert form["Action"] == ["AssumeRoleWithWebIdentity"]
+    assert form["Version"] == ["2011-06-15"]
+    assert form["WebIdentityToken"] == [WEB_TOKEN]
+    assert form["RoleArn"] == [ROLE]
+    assert set(signers(fake)) == {"ASIAROLE"}
+    assert fake.operations().count("assume-role-with-web-identity") == 1
+    assert not (tmp_path / "looked-for").exists()
+
+
+async def test_the_token_of_a_web_identity_is_read_anew_for_each_session(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(WEB_TOKEN)
+    fake = FakeBedrock()
+    fake.replies["assume-role-with-web-identity"] = keys_until(datetime.now(UTC) + timedelta(minutes=5), WEB)
+    async with serving(fake, **NOTHING, aws_role_arn=ROLE, aws_web_identity_token_file=str(file)) as (_, bedrock):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+        await bedrock.chat_completion(chat())
+        file.write_text("a.second.token")
+        await bedrock.chat_completion(chat())
+    tokens = [parse_qs(seen.body)["WebIdentityToken"] for seen in fake.seen if seen.path == "/"]
+    assert tokens == [[WEB_TOKEN], ["a.second.token"]]
+
+
+async def test_a_web_identity_that_is_not_there_or_refused_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    async with serving(**NOTHING, aws_role_arn=ROLE, aws_web_identity_token_file=str(file)) as (fake, bedrock):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+        with pytest.raises(ProviderUnavailable, match="its `aws_web_identity_token_file` cannot be read"):
+            await bedrock.chat_completion(chat())
+        file.write_text(WEB_TOKEN)
+        for code, name in ((400, "InvalidIdentityToken"), (400, "ExpiredTokenException"), (403, "IDPRejectedClaim")):
+            fake.replies["assume-role-with-web-identity"] = refused(code, name)
+            with pytest.raises(UpstreamFailed, match="refused the stack's credentials") as failure:
+                await bedrock.chat_completion(chat())
+            assert "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("name", ["aws_bedrock_bearer_token", "api_key", "auth_credential"])
+@pytest.mark.parametrize("endpoint", ["converse", "openai"])
+async def test_a_bearer_token_is_borne_in_the_place_of_a_signature(name: str, endpoint: str) -> None:
+    fake = FakeBedrock()
+    fake.replies["openai-chat"] = status(200, CHAT)
+    async with serving(fake, **NOTHING, endpoint=endpoint, **{name: BEARER}) as (_, bedrock):
+        await bedrock.chat_completion(chat())
+        await bedrock.list_models()
+        assert (await bedrock.describe())["credentials"] is True
+    assert {seen.headers["authorization"] for seen in fake.seen} == {f"Bearer {BEARER}"}
+    assert not any("x-amz-security-token" in seen.headers for seen in fake.seen)
+
+
+async def test_the_environments_bearer_token_is_borne_unless_the_config_says_whose_the_calls_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", BEARER)
+    async with serving(**NOTHING) as (fake, bedrock):
+        await bedrock.chat_completion(chat())
+        await collected(bedrock)
+    assert {seen.headers["authorization"] for seen in fake.seen} == {f"Bearer {BEARER}"}
+    async with serving() as (fake, bedrock):
+        await bedrock.chat_completion(chat())
+    assert signers(fake) == ["AKIDEXAMPLE"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["aws_secret_access_key"])
+    async with serving(**NOTHING, role_arn=ROLE) as (fake, bedrock):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", fake.url)
+        await bedrock.chat_completion(chat())
+    assert signers(fake) == ["ASIAROLE"]
+    (tmp_path / "config").write_text(
+        f"[profile models]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = {PROFILE_SECRET}\n"
+    )
+    async with serving(**NOTHING, profile_name="models") as (fake, bedrock):
+        await bedrock.chat_completion(chat())
+    assert signers(fake) == ["AKIDPROFILE"]
+
+
+async def test_a_bearer_token_that_is_refused_is_the_operators() -> None:
+    async with serving(**NOTHING, api_key=BEARER) as (fake, bedrock):
+        fake.replies["converse"] = refusal(403, "AccessDeniedException", f"no {BEARER}")
+        with pytest.raises(UpstreamFailed) as failure:
+            await bedrock.chat_completion(chat())
+    assert BEARER not in str(failure.value)
+
+
+async def test_a_bearer_token_comes_before_keys_and_a_role() -> None:
+    async with serving(role_arn=ROLE, api_key=BEARER) as (fake, bedrock):
+        await bedrock.chat_completion(chat())
+    assert fake.operations() == ["converse"]
+    assert fake.seen[0].headers["authorization"] == f"Bearer {BEARER}"
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ({"api_key": "a b"}, "cannot carry"),
+        ({"api_key": "a", "aws_bedrock_bearer_token": "b"}, "mean the same"),
+        ({"role_arn": ROLE, "aws_role_arn": f"{ROLE}2"}, "mean the same"),
+        ({"aws_web_identity_token_file": "/t"}, "needs the role"),
+        ({"aws_role_arn": "arn:aws:s3:::x"}, "aws_role_arn"),
+        ({"role_external_id": "a b"}, "role_external_id"),
+        ({"api_key": "aws-ssm:"}, "aws-ssm:NAME_OR_ARN"),
+    ],
+)
+def test_what_does_not_say_one_identity_is_refused_and_not_repeated(config: dict[str, str], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        Config.model_validate(config)
+
+
+def test_what_variables_leave_empty_is_not_set() -> None:
+    names = ("api_key", "aws_bedrock_bearer_token", "aws_role_arn", "aws_web_identity_token_file")
+    for empty in ("", None):
+        config = Config.model_validate(dict.fromkeys(names, empty))
+        assert (config.bearer, config.role, config.aws_web_identity_token_file) == (None, "", None)
+    assert BEARER not in repr(Config.model_validate({"api_key": BEARER}))
+
+
+async def test_on_lambda_nothing_waits_for_the_metadata_of_ec2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "chat")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
+    async with serving(**NOTHING) as (_, bedrock):
+        with pytest.raises(ProviderUnavailable, match="no AWS credentials were found"):
+            await bedrock.chat_completion(chat())
+    assert os.environ["AWS_EC2_METADATA_DISABLED"] == "true"

@@ -24,14 +24,13 @@ from tests.parts.upstream import FakeUpstream
 
 TEMPLATES = Path(__file__).parents[1] / "parts" / "templates"
 HELLO = [{"role": "user", "content": "Hello"}]
-# Those of which nothing is served, or that are broken in Llama Stack itself; and what must be said of them.
+# Those of which nothing is served, and what must be said of them.
 REFUSED = {
     "hf-endpoint": ("providers.inference[0]", "remote::tgi"),
     "hf-endpoint-with-safety": ("providers.inference[2]", "remote::tgi"),
     "meta-reference-gpu": ("providers.inference[0]", "remote::vllm"),
     "vllm-gpu": ("providers.inference[0]", "remote::vllm"),
     "watsonx": ("providers.inference[0]", "remote::watsonx"),
-    "nvidia-with-safety": ("providers.inference[1].provider_id", "already used"),
 }
 ALL = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
 TAKEN = [name for name in ALL if name not in REFUSED]

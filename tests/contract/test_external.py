@@ -14,10 +14,10 @@ from core.config.problems import ConfigInvalid
 from core.errors import InvalidRequest
 from core.frame.callers import Call, Principal
 from core.resolution.check import check
-from core.resolution.external import provider as external_provider
 from core.resolution.external.compliance import NotCompliant, check_compliance
 from core.resolution.external.provider import Deps
 from core.resolution.resolve import resolve
+from core.routing import isolation
 from tests.contract.external import ADAPTER, CONFIG, FACTORY, entry, loaded, put
 
 
@@ -133,13 +133,13 @@ async def test_it_is_let_go_of_by_close_or_by_shutdown(folder: Path, end: str) -
 async def test_one_that_fails_to_close_or_hangs_keeps_nobody(
     folder: Path, end: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(external_provider, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(isolation, "CLOSE_SECONDS", 0.1)
     stack = await made(
         folder, ADAPTER.replace("async def close(self): pass", f"async def close(self): {end}") + FACTORY
     )
     async with asyncio.timeout(5):
         await stack.close()
-    assert "closing provider `x` raised" in caplog.text
+    assert "closing provider `x`: It " in caplog.text
 
 
 DATA = """

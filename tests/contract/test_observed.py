@@ -250,8 +250,12 @@ async def test_the_local_server_logs_a_readable_line_for_each(tmp_path: Path) ->
         log = (tmp_path / "log").read_text("utf-8")
     identity = answer.headers["x-request-id"]
     chat = rf"POST {CHAT} a/m -> a \d+ ms \(own \d+\.\d ms"
-    wanted = [rf"200 {chat}\) 2 tokens {identity}", r"404 GET /v1/no%0Asuch \d+ ms .*", rf"499 {chat}\) .*"]
+    wanted = [
+        rf"200 {chat}\) 2 tokens {identity}",
+        r"404 GET /v1/no%0Asuch \d+ ms .* not_found req_[0-9a-f]{32}",
+        rf"499 {chat}\) .*",
+    ]
     wanted.append(rf"499 {chat}, first byte \d+ ms\) .*")
-    said = [line.removeprefix("INFO core.requests: ") for line in log.splitlines() if "core.requests" in line]
+    said = [line.partition("INFO core.requests: ")[2] for line in log.splitlines() if "core.requests" in line]
     assert len(said) == len(wanted)
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(wanted, said, strict=True)), said

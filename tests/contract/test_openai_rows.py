@@ -331,3 +331,34 @@ async def test_an_empty_key_is_not_given(
 ) -> None:
     answer = await client.post("/v1/chat/completions", json=asked("kept-m"), headers=headers)
     assert (answer.status_code, bearers(upstream)[-1]) == (200, f"Bearer {key}"), answer.text
+
+
+async def test_an_oauth_token_of_google_names_the_project_whose_quota_it_uses(upstream: FakeUpstream) -> None:
+    row = ROWS["remote::gemini"]
+    upstream.replies["/v1beta/openai/chat/completions"] = status(200, CHAT)
+    provider = connect(row, upstream, access_token=OPERATORS, project="my-project")
+    await provider.chat_completion(chat())
+    await provider.list_models()
+    await provider.with_provider_data({"gemini_api_key": CALLERS}).chat_completion(chat())
+    await provider.close()
+    assert [seen.headers["authorization"].removeprefix("Bearer ") for seen in upstream.seen] == [
+        OPERATORS,
+        OPERATORS,
+        CALLERS,
+    ]
+    assert [seen.headers.get("x-goog-user-project") for seen in upstream.seen] == ["my-project", "my-project", None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"access_token": OPERATORS},
+        {"project": "p"},
+        {"access_token": OPERATORS, "api_key": CALLERS, "project": "p"},
+        {"access_token": OPERATORS, "project": "p\r\nx: y"},
+        {"access_token": OPERATORS, "project": "{key}"},
+    ],
+)
+def test_an_oauth_token_and_its_project_go_together(values: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"access_token|project|api_key"):
+        config_of("remote::gemini").model_validate(values)

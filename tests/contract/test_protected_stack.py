@@ -77,7 +77,7 @@ async def used(client: httpx.AsyncClient, name: str = "ada") -> tuple[int, int |
     return left["requests"]["used"], left["tokens"]["used"] if left["tokens"] else None
 
 
-async def test_without_a_token_everything_but_health_and_version_is_a_401(world: World) -> None:
+async def test_without_a_token_everything_but_health_readiness_and_version_is_a_401(world: World) -> None:
     client = await world.client()
     described = (await client.get("/openapi.json", headers=by("ada"))).json()["paths"]
     asked = [
@@ -86,7 +86,7 @@ async def test_without_a_token_everything_but_health_and_version_is_a_401(world:
     assert len(asked) > 20
     for method, path in asked:
         answer = await client.request(method, path.replace("{", "").replace("}", ""))
-        if path.endswith(("/health", "/version")):
+        if path.endswith(("/health", "/ready", "/version")):
             assert answer.status_code == 200, path
             continue
         assert answer.status_code == 401, path

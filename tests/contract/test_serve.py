@@ -141,7 +141,9 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), ("nonsense", "TLS files cannot be used")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "x.pem` is missing"), ("nonsense", "x.pem` has no certificate in PEM")]
+)
 def test_a_bad_tls_file_is_said_without_a_traceback(tmp_path: Path, content: str | None, words: str) -> None:
     pem = tmp_path / "x.pem"
     if content is not None:

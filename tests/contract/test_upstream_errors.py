@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from core.errors import InvalidRequest, NotFound, UpstreamExhausted
+from core.runtime.log_format import JsonFormatter
 from tests.contract.targets import MINE, OPERATIONS, STREAMED, Operation, World, chat, two_targets
 from tests.parts.bedrock import EVENTS, events, exception, frames, refusal, serving, unmodelled
 from tests.parts.bedrock import chat as bedrock_chat
@@ -120,6 +121,7 @@ async def test_a_mistake_of_the_callers_is_told_with_its_reason(
 async def test_the_reason_of_a_broken_upstream_is_in_the_log_under_the_requests_id(
     client: httpx.AsyncClient, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.handler.setFormatter(JsonFormatter())
     reason = f"CUDA out of memory\x1b[31m\nERROR forged, at key {KEY} and {OTHER}, for {SAID}, " + "x" * 9000
     for reply in (status(500, error(reason)), status(200, error(reason)), stream([error(reason)])):
         caplog.clear()
@@ -132,7 +134,7 @@ async def test_the_reason_of_a_broken_upstream_is_in_the_log_under_the_requests_
         assert f"under request `{request}`" in failure["message"]
         (line,) = [r.getMessage() for r in caplog.records if r.name == "core.providers.http.upstream"]
         assert "CUDA out of memory" in line
-        assert request in line
+        assert json.loads(caplog.text.splitlines()[-1])["request_id"] == request
         assert len(line) < 800
         assert line.isprintable()
         assert not [secret for secret in (KEY, OTHER, SAID, "caller says is nobody") if secret in line]

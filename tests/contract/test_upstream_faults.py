@@ -165,3 +165,45 @@ async def test_what_is_wrong_with_a_request_or_a_server_is_no_fault_of_the_confi
             await client.get("/models")
         await client.close()
     assert not getattr(failure.value, "fault", None)
+
+
+ODD_URLS = [
+    "http://h\x00st/v1",
+    f"http://{'a' * 300}/v1",
+    "http://xn--z\ud800/",
+    "http://[::1/v1",
+    "http://h:99999/v1",
+    "ftp://h/",
+]
+ODD_URLS += [
+    "//h",
+    "",
+    "http://u:p\ud800@h/",
+    "http://a..b/v1",
+    "http://h:0/v1",
+    "http://%zz/",
+    "http://256.256.256.256/v1",
+]
+
+
+@pytest.mark.parametrize("url", ODD_URLS)
+async def test_no_url_is_more_than_its_providers_failure(url: str) -> None:
+    client = UpstreamClient(Remote("p", url, connect_timeout=1))
+    with pytest.raises(UpstreamFailed, match="Provider `p` "):
+        await client.get("/models")
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no PEM", b"\xff\x00", b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"]
+)
+async def test_a_ca_file_that_breaks_is_told_to_the_operator_alone(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    for verify in (str(path), str(tmp_path), "nul\0l"):
+        client = UpstreamClient(Remote("p", "https://127.0.0.1:1/v1", tls_verify=verify))
+        with pytest.raises(UpstreamFailed) as raised:
+            await client.get("/models")
+        assert verify not in raised.value.message
+        assert f"The CA file `{verify}` of its tls_verify cannot be used: " in raised.value.fault

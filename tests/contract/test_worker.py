@@ -13,6 +13,7 @@ from core.auth.key_format import issue
 from core.errors import StateUnavailable
 from core.frame.callers import ANONYMOUS, Call, Principal
 from core.resolution.jobs import StackOwners
+from core.runtime.log_format import JsonFormatter
 from core.runtime.worker import Worker, delivery_of, handle_event, run_kept, settle
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
 from core.services.jobs.timing import Timing, Turn
@@ -86,7 +87,9 @@ async def test_a_message_is_kept_from_others_while_it_is_worked_on(queue: WorkQu
     assert await run_kept(queue, work, delivery, Turn(), visibility=2) == DONE
 
 
-async def test_a_bug_gives_the_message_back_and_the_loop_goes_on(queue: WorkQueue) -> None:
+async def test_a_bug_gives_the_message_back_and_the_loop_goes_on(
+    queue: WorkQueue, caplog: pytest.LogCaptureFixture
+) -> None:
     seen: list[int] = []
 
     async def work(delivery: Delivery, _: Turn) -> Outcome:
@@ -97,12 +100,16 @@ async def test_a_bug_gives_the_message_back_and_the_loop_goes_on(queue: WorkQueu
 
     worker = Worker(queue, work, at_once=1)
     await queue.send([Message({"n": 1}), Message({"n": 2})])
+    caplog.handler.setFormatter(JsonFormatter())
     working = asyncio.create_task(worker.work())
     while len(seen) < 2:  # noqa: ASYNC110 - what it waits for is a list
         await asyncio.sleep(0.01)
     worker.stop()
     await working
     assert seen == [1, 2]
+    line = json.loads(caplog.text)
+    assert line["request_id"].startswith("req_")
+    assert line["exception"].startswith("RuntimeError: bug (at ")
 
 
 async def test_stopping_lets_what_is_under_way_be_left_and_takes_no_more(queue: WorkQueue) -> None:

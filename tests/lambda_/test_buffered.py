@@ -231,3 +231,17 @@ def test_functions_deadline_bounds_a_buffered_answer_too(shape: str) -> None:
     app = Starlette(routes=[Route("/v1/models", endpoint(chain(stuck, [])))])
     answer = buffered_handler(app)(event(shape, Call()), Context())
     assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (504, "upstream_timeout")
+
+
+@every_shape
+@pytest.mark.parametrize("body", ["{}", "no base64"])
+def test_an_answer_to_head_has_no_body(shape: str, body: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse({"a": 1})(scope, receive, send)
+
+    sent = event(shape, Call("HEAD", "/v1/models")) | {"body": body, "isBase64Encoded": body != "{}"}
+    answer = in_one_piece(app, sent)
+    headers = {name.lower(): value for name, value in (answer.get("headers") or {}).items()}
+    headers |= {name.lower(): value[0] for name, value in (answer.get("multiValueHeaders") or {}).items()}
+    assert (answer["statusCode"], answer["body"]) == (200 if body == "{}" or shape == "alb" else 400, "")
+    assert int(headers["content-length"]) > 0

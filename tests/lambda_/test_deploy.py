@@ -261,7 +261,7 @@ def test_every_route_that_is_inspected_reaches_a_function(deployed: Deployment) 
         assert answer.status_code != 500, f"{method} {path}: {answer.text}"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/inference/nothing", "/v1alpha/admin/nothing"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v1/inference/nothing", "/v1alpha/admin/nothing"])
 def test_what_no_route_has_is_404_in_the_one_body(deployed: Deployment, path: str) -> None:
     answer = deployed.anybody.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), answer.text

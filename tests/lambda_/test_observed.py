@@ -12,8 +12,9 @@ from tests.lambda_ import emulator
 from tests.lambda_.conftest import needs
 from tests.lambda_.events import Call, event, post
 from tests.lambda_.streaming import Streamed, streaming
+from tests.parts.log_query import asked_for
 from tests.parts.secrets import plant
-from tests.parts.upstream import FakeUpstream
+from tests.parts.upstream import FakeUpstream, status
 
 NAME = "stack-Inference"
 PATIENCE_SECONDS = 10.0
@@ -117,3 +118,23 @@ def test_the_trace_of_xray_reaches_the_provider(function: Either, upstream: Fake
     _, line = called(function, "rest", call)
     assert upstream.seen[-1].headers["traceparent"] == TRACEPARENT
     assert line["trace_id"] == TRACEPARENT[3:35]
+
+
+def test_the_query_of_the_document_finds_every_line_of_a_failure_and_each_has_its_fields(
+    function: Either, upstream: FakeUpstream
+) -> None:
+    upstream.replies["/v1/chat/completions"] = status(500, {"error": {"message": "CUDA out of\nmemory"}})
+    try:
+        answer, line = called(function, "http", post("/v1/chat/completions", CHAT))
+    finally:
+        del upstream.replies["/v1/chat/completions"]
+    request, text = answer["headers"]["x-request-id"], function.log.read_text(encoding="utf-8")
+    lines = [json.loads(entry) for entry in text.splitlines() if request in entry]  # Lambda's own have its own id
+    fields, filters = asked_for()
+    assert len(lines) > 1
+    for entry in lines:
+        assert entry[filters[0]] == request
+        assert {"timestamp", "level", "logger"} <= entry.keys()
+    assert set(fields) - {"exception"} <= {name for entry in lines for name in entry}
+    assert (line["error_code"], line["provider"], line["reason"]) == ("upstream_error", "vllm", "CUDA out of\\nmemory")
+    assert PROMPT not in text

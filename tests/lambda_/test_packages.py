@@ -64,7 +64,7 @@ def ran(package: Path, module: str, calls: list[Call], environment: dict[str, st
 
 
 def _body(text: str) -> Any:
-    return text if text.startswith("data:") or not text else json.loads(text)
+    return text if text.startswith(("data:", "<!doctype")) or not text else json.loads(text)
 
 
 def built(folder: Path, module: str, document: dict[str, Any]) -> Path:
@@ -113,8 +113,13 @@ async def test_tokens_are_verified_without_what_cryptography_was_made_with(
     assert not parts(package) & {"cffi", "pycparser"}
     headers = [("Authorization", f"Bearer {plant(issuer.mint())}")]
     calls = [Call(path="/v1/providers", headers=headers), Call(path="/openapi.json", headers=headers)]
-    [providers, document], _ = await asyncio.to_thread(ran, package, "admin", calls, {"LLAMBDA_CONFIG": "run.json"})
+    calls += [Call(path="/docs"), Call(path="/v1/ready")]
+    [providers, document, page, ready], _ = await asyncio.to_thread(
+        ran, package, "admin", calls, {"LLAMBDA_CONFIG": "run.json"}
+    )
     assert [each["health"]["status"] for each in providers["data"]] == ["OK"]
+    assert page.startswith("<!doctype html>")
+    assert ready["status"] == "OK"
     described = {name for name, schema in document["components"]["schemas"].items() if "description" in schema}
     assert described  # by the docstrings of the contracts, which all else loses
 

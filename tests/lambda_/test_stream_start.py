@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+import logging
 import os
 from pathlib import Path
 import runpy
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -85,6 +87,17 @@ def start(double: RuntimeApiDouble, handler: str, **variables: str) -> Any:
         return stream.start(api, {"_HANDLER": handler, **variables}, AsyncExitStack())
     finally:
         process_loop().run_until_complete(api.close())
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """What the runtime sets for its whole process, it would set for every later test."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, threading.excepthook, sys.unraisablehook
+    yield
+    root.handlers[:], level, threading.excepthook, sys.unraisablehook = before
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 def run(double: RuntimeApiDouble, monkeypatch: pytest.MonkeyPatch, **variables: str) -> int:

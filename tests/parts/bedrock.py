@@ -17,7 +17,7 @@ from aiohttp import web
 
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject
-from core.providers.bedrock.inference import Bedrock, Config
+from core.providers.bedrock.inference import Bedrock, BedrockOverOpenAI, Config
 from tests.parts.secrets import plant
 from tests.parts.upstream import FakeUpstream, Reply, raw, running, status
 
@@ -181,12 +181,12 @@ class FakeBedrock(FakeUpstream):
 
     def operations(self) -> list[str]:
         """What was asked for, in order."""
-        return [_operation(seen.method, seen.path) for seen in self.seen]
+        return [_operation(seen.method, seen.path, str(seen.body)) for seen in self.seen]
 
     @override
     async def reply(self, request: web.Request) -> web.StreamResponse:
         self.raw_paths.append(request.raw_path)
-        operation = _operation(request.method, request.path)
+        operation = _operation(request.method, request.path, await request.text())
         reply = self.replies.get(operation) or self._default(operation, request)
         return await reply(request)
 
@@ -200,8 +200,9 @@ class FakeBedrock(FakeUpstream):
                 return status(200, {"modelSummaries": self.models})
             case "list-inference-profiles":
                 return status(200, self._profiles(request))
-            case "assume-role":
-                return raw(ROLE_KEYS.encode(), "text/xml")
+            case "assume-role" | "assume-role-with-web-identity":
+                action = "AssumeRole" if operation == "assume-role" else "AssumeRoleWithWebIdentity"
+                return raw(ROLE_KEYS.replace("AssumeRole", action).encode(), "text/xml")
             case _:
                 return refusal(404, "ResourceNotFoundException", f"{operation} has no answer here")
 
@@ -212,7 +213,10 @@ class FakeBedrock(FakeUpstream):
         return {"inferenceProfileSummaries": wanted[at : at + 1], **more}
 
 
-def _operation(method: str, path: str) -> str:
+def _operation(method: str, path: str, body: str) -> str:
+    """STS has one path, and the name of its operation in the form that is posted."""
+    if "Action=AssumeRoleWithWebIdentity&" in body:
+        return "assume-role-with-web-identity"
     return next(
         (name for verb, pattern, name in OPERATIONS if verb == method and re.fullmatch(pattern, path)), "unknown"
     )
@@ -224,7 +228,8 @@ async def serving(fake: FakeBedrock | None = None, **config: Any) -> AsyncIterat
     fake = fake or FakeBedrock()
     async with running(fake):
         given = {"endpoint_url": fake.url, "region_name": REGION, "total_max_attempts": 1, **KEYS, **config}
-        provider = Bedrock("b", Config.model_validate(given))
+        settings = Config.model_validate(given)
+        provider = (BedrockOverOpenAI if settings.endpoint == "openai" else Bedrock)("b", settings)
         try:
             yield fake, provider
         finally:

@@ -10,6 +10,17 @@ class ServiceHealth(TypedDict):
     status: Literal["OK"]
 
 
+class ReadyPart(TypedDict):
+    status: Literal["OK"]
+
+
+class ServiceReadiness(TypedDict):
+    """`parts` are the stores that the stack has, and its configuration where that may change."""
+
+    status: Literal["OK"]
+    parts: dict[str, ReadyPart]
+
+
 class Version(TypedDict):
     version: str
 

@@ -21,6 +21,14 @@ ADMIN: Final = (
     ),
     Operation(
         "GET",
+        ("/v1/ready",),
+        "ready",
+        "Can it do its work: do its stores and its configuration answer?",
+        response="core.apis.answers.admin:ServiceReadiness",
+        open=True,
+    ),
+    Operation(
+        "GET",
         _admin_paths("/version"),
         "version",
         "Which version is it?",
@@ -182,5 +190,6 @@ API: Final = Api(
     assemble="core.resolution.admin:assemble",
     stores=("jobs", "queue"),
     overview=True,
+    pages="core.web.pages:routes",
     deployment=Deployment(memory_mb=512, seconds=10, rights=("Configure",)),
 )

@@ -12,7 +12,7 @@ from core.cli.deploy import sam as deploy_sam
 from core.cli.deploy import template as deploy_template
 from core.cli.deploy.stack import REVIEWED, DeployedStack, Described
 from core.cli.deploy.template import Template, Values
-from core.cli.options import Pairs
+from core.cli.options import Pairs, unread_variables
 from core.config import distributions
 from core.config.document import RunConfig
 from core.config.problems import ConfigInvalid, Problem
@@ -29,6 +29,7 @@ OPEN: Final = (
 )
 KEEP_OUT: Final = "it is a secret: name it UPSTREAM_API_KEY, which --param UpstreamApiKeySecretArn=... sets"
 RUN_CONFIG: Final = "RunConfig"  # the parameter
+MEANT: Final = "; did you mean"
 UNSET: Final = re.compile(r"environment variable (\w+) is (?:not set|empty)")
 DATABASE: Final = "{{type: dynamodb, table: ${{env.{}}}}}"
 IN_DEPLOYMENT: Final = {  # by kind of store: how it is written for a deployment, whose template sets the variable
@@ -125,12 +126,26 @@ def make_plan(options: DeployOptions) -> Plan:
     except ConfigInvalid as missing:
         faults = [Problem(options.config, problem.message) for problem in missing.problems]
         raise ConfigInvalid("llambda deploy", problems + faults) from missing
+    problems = _with_unread(problems, path, options.env, template)
     wrong = {problem.path for problem in problems}  # they are reported once, and not again of what they set
     likely = values | {name: value for name, value in template.defaults().items() if name in wrong}
     config, faults = _run_config(path, Values(template, likely, stack.region or "us-east-1"), options)
     if problems or faults or config is None or sam is None:
         raise ConfigInvalid("llambda deploy", problems + faults)
     return Plan(checkout, sam, path, config, template, stack, before, valid, values)
+
+
+def _with_unread(problems: list[Problem], path: Path, env: Pairs, template: Template) -> list[Problem]:
+    """And what the run config does not read. What the template says of a variable stays, unless another name was meant."""
+    faulty = {problem.path for problem in problems}
+    unread = [
+        Problem(f"--env {problem.path}", problem.message)
+        for problem in unread_variables(path, env)
+        if f"--env {problem.path}" not in faulty
+        or (MEANT in problem.message and problem.path not in template.variables)
+    ]
+    places = {problem.path for problem in unread}
+    return [problem for problem in problems if problem.path not in places] + unread
 
 
 def _checkout() -> Path:

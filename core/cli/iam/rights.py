@@ -50,6 +50,7 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
     """The rights of the function, or of one of the roles; `known` is what was looked up."""
     derived = Derived()
     roles = roles_of(used) if principal == SELF else [principal]
+    assumed = {source.role for source in used.sources if not source.web_identity}
     derived.problems += [Problem(f"role_arn `{role}`", NO_ROLE) for role in roles if not _is_role(role)]
     models = [use for use in used.models if use.source.role == principal]
     guardrails = [use for use in used.guardrails if use.source.role == principal]
@@ -57,7 +58,7 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
         apis=frozenset(source.api for source in used.sources if source.role == principal),
         models=tuple(_models(models, places, known, derived)),
         guardrails=tuple(_guardrails(guardrails, places, derived)),
-        roles=tuple(roles) if principal == SELF else (),
+        roles=tuple(role for role in roles if role in assumed) if principal == SELF else (),
     )
     return derived
 

@@ -7,17 +7,23 @@ from typing import Any, Final
 from core.config.document import ProviderEntry, RunConfig
 
 TYPE: Final = "remote::bedrock"
+TOKENS: Final = ("aws_bedrock_bearer_token", "api_key", "auth_credential")
+KEYS: Final = ("aws_access_key_id", *TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A provider: `region` and `role`, the ARN that it assumes, are "" where its config names none; `keys`: it has its own."""
+    """A provider: `region` and `role`, the ARN that it assumes, are "" where its config names none; `keys`: it has its own.
+
+    `web_identity`: the role is assumed with a token of others, for which IAM asks the role alone.
+    """
 
     api: str
     provider_id: str
     region: str = ""
     role: str = ""
     keys: bool = False
+    web_identity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,12 @@ def collect_usage(config: RunConfig) -> Usage:
 
 def _source(api: str, entry: ProviderEntry) -> Source:
     config = entry.config
-    keys = bool(config.get("aws_access_key_id"))
-    return Source(api, entry.provider_id, config.get("region_name") or "", config.get("role_arn") or "", keys)
+    keys = any(config.get(name) for name in KEYS)
+    role = (
+        "" if any(config.get(name) for name in TOKENS) else config.get("role_arn") or config.get("aws_role_arn") or ""
+    )
+    web = bool(role and config.get("aws_web_identity_token_file"))
+    return Source(api, entry.provider_id, config.get("region_name") or "", role, keys, web_identity=web)
 
 
 def _models(config: RunConfig, body: Mapping[str, Any], sources: Sequence[Source]) -> Iterator[Used]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from shlex import quote
 import sys
+import textwrap
 from typing import Any, Final
 
 import click
@@ -20,7 +21,6 @@ Examples:
   llambda init --yes --inference bedrock --region us-east-1 --auth api-keys
   llambda init --from old/run.yaml --out run.yaml
 """
-STAND_IN: Final = "https://stand-in.invalid"  # for a variable that is not set yet: valid as text and as a URL
 
 
 def _question_options[F: Callable[..., Any]](function: F) -> F:
@@ -116,12 +116,9 @@ def _check(text: str, out: Path) -> None:
     """As `serve` would, once its variables are set; raises ConfigInvalid."""
     import yaml
 
-    from core.config.load import interpret
-    from core.platform.environment import environ
-    from core.resolution.check import check
+    from core.cli.init.stand_ins import check_with_stand_ins
 
-    loaded = interpret(yaml.safe_load(text), {**dict.fromkeys(required_variables(text), STAND_IN), **environ()})
-    problems = loaded.problems + check(loaded)
+    problems = check_with_stand_ins(yaml.safe_load(text))
     if problems:
         raise ConfigInvalid(str(out), problems)
 
@@ -135,7 +132,8 @@ def _take_over(source: Path, out: Path, flags: AnswerTexts, *, force: bool) -> N
     conversion = take_over(source)
     write(out, conversion.text, force=force)
     click.echo(f"Wrote {out}: what this build serves of {source}.")
-    _say("Left out or changed:", conversion.notes)
+    _say("Served:", _wrap(conversion.kept()))
+    _say("Left out or changed:", _wrap(conversion.notes))
     _say("Set before serving it:", required_variables(conversion.text))
     file = quote(str(out))
     _say("Next:", [f"llambda config validate {file}", f"llambda serve {file}"])
@@ -149,6 +147,11 @@ def _next(answers: Answers, file: str) -> list[str]:
     if "bedrock" in answers.inference or (answers.guardrail and not answers.guard_model()):
         lines.append(f"llambda iam {file} --account ACCOUNT   # what it needs in IAM")
     return lines
+
+
+def _wrap(notes: list[str]) -> list[str]:
+    """In lines of 80 columns."""
+    return [line for note in notes for line in textwrap.wrap(note, 78, subsequent_indent="  ")]
 
 
 def _say(title: str, lines: list[str]) -> None:

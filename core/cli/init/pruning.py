@@ -3,15 +3,25 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 import re
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from core.apis.index import configurable_names
+from core.cli.init.deployment import prune_protection, prune_stores
 from core.config.places import Value, join, to_list, to_mapping
 from core.config.problems import Problem
 from core.config.sections import AUTOMATIC_APIS, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
 
 SWITCH: Final = re.compile(r"\$\{env\.[A-Z0-9_]+:?\+([^}]*)\}")
-STORES: Final = ("sqlite", "dynamodb")
+EVERY: Final = "all"
+NO_EVERY: Final = "`all` stands for every provider, which none is here; models that a provider lists are PROVIDER/NAME"
+OLD_KEYS: Final = {  # of a run config, over the reference's versions, that say nothing here
+    "built_at": "says when the reference built it",
+    "docker_image": "containers are not built here",
+    "telemetry": "telemetry is not served yet",
+    "logging_config": "levels are in `logging.level`, or LLAMBDA_LOGGING",
+    "eval_tasks": "API `eval` is not in this build",
+    "memory_banks": "API `vector_io` is not in this build",
+}
 EMPTIED: Final = ("apis", "providers", "registered_resources", "metadata_store", "server")
 # Llama Stack 0.2 called these vendors through LiteLLM, which takes the vendor's name off; here names go out as they are.
 PREFIXES: Final = {f"remote::{name}": f"{name}/" for name in ("openai", "anthropic", "gemini", "groq", "sambanova")}
@@ -39,12 +49,13 @@ class Pruning:
     origins: dict[str, str] = field(default_factory=dict[str, str])
     has_models: bool = False
     _types: dict[str, str] = field(default_factory=dict[str, str])
+    _ids: dict[tuple[str, str], Value] = field(default_factory=dict[tuple[str, str], Any])
     _removed_ids: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def document(self) -> dict[str, Value]:
         """What is served, in the order of the file; what is no list or mapping where one belongs stays as it is."""
         document = dict(self.raw)
-        steps = {"apis": self._apis, "providers": self._providers, "metadata_store": self._store}
+        steps = {"apis": self._apis, "providers": self._providers}
         for key, step in steps.items():
             if document.get(key) is not None:
                 document[key] = step(document[key])
@@ -54,6 +65,7 @@ class Pruning:
             self._sections(sections, "registered_resources")
             document["registered_resources"] = sections
         self._sections(document, "")
+        prune_stores(document, self._leave_out)
         self._drop_keys_without_effect(document)
         return {key: value for key, value in document.items() if key not in EMPTIED or value not in (None, [], {})}
 
@@ -97,17 +109,11 @@ class Pruning:
                 self._leave_out(f"{place} ({name})", reason)
                 continue
             self.origins[f"{path}[{count}]"] = place
+            self._ids[api, name] = to_mapping(entry).get("provider_id")
             count += 1
             if api == "inference":
                 self._types[name] = str(to_mapping(entry).get("provider_type"))
             yield entry
-
-    def _store(self, store: Value) -> Value:
-        kind = to_mapping(store).get("type")
-        if not isinstance(kind, str) or kind in STORES or "${env." in kind:
-            return store
-        self._leave_out("metadata_store", f"`{kind}` is not served here; state is in SQLite, under ~/.llambda")
-        return None
 
     def _sections(self, holder: dict[str, Value], path: str) -> None:
         """Take from `holder` the resources whose API or provider is not there."""
@@ -130,18 +136,27 @@ class Pruning:
     def _resources(self, entries: Sequence[Value], section: Section, path: str) -> Iterator[Value]:
         places_by_name: dict[str, str] = {}
         count = 0
-        for index, entry in enumerate(entries):
+        for index, resource in enumerate(entries):
             place = join(path, index)
-            name, provider_id = (to_mapping(entry).get(key) for key in (section.id_field, "provider_id"))
+            name, provider_id = (to_mapping(resource).get(key) for key in (section.id_field, "provider_id"))
             if (section.api, bare(provider_id)) in self._removed_ids:
                 self._leave_out(f"{place} ({name})", f"its provider `{bare(provider_id)}` is left out")
+            elif provider_id == EVERY and (section.api, EVERY) not in self._ids:
+                self._leave_out(f"{place} ({name})", NO_EVERY)
             elif isinstance(name, str) and name in places_by_name:
                 self._leave_out(f"{place} ({name})", f"the name is already used by {places_by_name[name]}")
             else:
                 places_by_name |= {name: place} if isinstance(name, str) else {}
                 self.origins[f"{path}[{count}]"] = place
                 count += 1
-                yield self._model(cast("Mapping[str, Value]", entry), place) if section.name == "models" else entry
+                entry = self._switched(resource, section.api)
+                yield self._model(entry, place) if section.name == "models" else entry
+
+    def _switched(self, entry: Value, api: str) -> Value:
+        """Off where its provider is."""
+        provider_id = to_mapping(entry).get("provider_id")
+        id_text = self._ids.get((api, provider_id), provider_id) if isinstance(provider_id, str) else provider_id
+        return entry if id_text == provider_id else {**to_mapping(entry), "provider_id": id_text}
 
     def _model(self, entry: Value, place: str) -> Value:
         """Without the name of the vendor before the model's."""
@@ -156,6 +171,7 @@ class Pruning:
 
     def _drop_keys_without_effect(self, document: dict[str, Value]) -> None:
         server = dict(to_mapping(document.get("server")))
+        prune_protection(server, self._leave_out)
         for path, reason in UNUSED.items():
             holder, key = (server, path.removeprefix("server.")) if path.startswith("server.") else (document, path)
             if holder.get(key) is not None and not (key in SECTIONS and isinstance(holder[key], list)):
@@ -163,6 +179,9 @@ class Pruning:
                 del holder[key]
         if isinstance(document.get("server"), Mapping):
             document["server"] = server
+        for key in [key for key in OLD_KEYS if key in document]:
+            if document.pop(key) not in (None, [], {}):
+                self._leave_out(key, OLD_KEYS[key])
 
 
 def _ids(entries: Value, key: str) -> list[str]:

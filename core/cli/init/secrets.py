@@ -11,7 +11,7 @@ from core.config.problems import Problem
 from core.config.redact import names_secret
 
 HARMLESS: Final = ("", "fake", "none")
-NO_SECRETS: Final = ("token_use",)  # keys whose name says otherwise
+NO_SECRETS: Final = ("token_use", "aws_web_identity_token_file")  # keys whose name says otherwise
 
 
 def move_secrets(document: Mapping[str, Value], places: Places) -> tuple[dict[str, Value], list[Problem]]:

@@ -2,40 +2,44 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
 from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.frame.types import JsonObject
 from core.platform import aws_sdk as sdk
+from core.platform import secrets
 from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
 from core.platform.secrets import mentions_reference
+from core.providers.bedrock.credentials import bearer_token_of, keys_of, options_of, session_of, signing_of
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import Patience
+from core.providers.http.remote import HEADER_KEY, Patience
 
 if TYPE_CHECKING:
-    from aiobotocore.config import AioConfig
-    from aiobotocore.credentials import AioDeferredRefreshableCredentials
     from aiobotocore.session import AioSession
-    from botocore.credentials import CredentialProvider, ReadOnlyCredentials
+    from botocore.credentials import ReadOnlyCredentials
 
 MOST_PAGES: Final = 200
 MOST_ROWS: Final = 10_000
-ATTEMPTS: Final = 3  # of one call, by the SDK
-ROLE_SESSION_NAME: Final = "llambda"
 type Region = Annotated[str, Field(pattern=r"^[^./:?#@%\\\[\]\x00-\x1f]*$")]
 """It becomes a part of a host's name, and must stay one part of it; the SDK says what else is no region."""
 
 
-class AwsConfig(BaseModel):
-    """Without keys the SDK's default chain finds them; `role_arn` is then assumed with them, and kept fresh.
+OR_NONE: Final[Any] = BeforeValidator(lambda value: None if value == "" else value)  # a variable that is not set
+type RoleArn = Annotated[Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None, OR_NONE]
+type SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")]
+type ExternalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]+$", min_length=2, max_length=1224)]
 
-    `endpoint_url` replaces the address of every service but STS. Timeouts and `session_ttl`, the role's
+
+class AwsConfig(BaseModel):
+    """A bearer token (by one of its three names), keys, a profile or what the SDK's default chain finds say who calls.
+
+    `role_arn` (or `aws_role_arn`) is then assumed with these, or with the token in `aws_web_identity_token_file`, and kept
+    fresh. `endpoint_url` replaces the address of every service but STS. Timeouts and `session_ttl`, the role's
     session's length, are in seconds.
     """
 
@@ -44,9 +48,16 @@ class AwsConfig(BaseModel):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
+    aws_bedrock_bearer_token: SecretStr | None = None
+    api_key: SecretStr | None = None
+    auth_credential: SecretStr | None = None
     region_name: Annotated[Region | None, USER] = None
     profile_name: str | None = None
-    role_arn: Annotated[str, Field(pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")] | None = None
+    role_arn: RoleArn = None
+    aws_role_arn: RoleArn = None
+    aws_role_session_name: Annotated[SessionName | None, OR_NONE] = None
+    role_external_id: Annotated[ExternalId | None, OR_NONE] = None
+    aws_web_identity_token_file: Annotated[str | None, OR_NONE] = None
     endpoint_url: UpstreamUrl | None = None
     total_max_attempts: Annotated[PositiveInt | None, USER] = None
     retry_mode: Annotated[Literal["legacy", "standard", "adaptive"] | None, USER] = None
@@ -60,13 +71,44 @@ class AwsConfig(BaseModel):
     def _whole_keys(self) -> Self:
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
-        if mentions_reference(list(_keys(self).values())):
+        if mentions_reference(list(keys_of(self).values())):
             raise ValueError(
                 "AWS keys are not read by reference; assume a role with them (`role_arn`), or give them as they are"
             )
         if self.aws_session_token is not None and self.aws_access_key_id is None:
             raise ValueError("`aws_session_token` belongs to an `aws_access_key_id`")
         return self
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> Self:
+        if self.role_arn and self.aws_role_arn and self.role_arn != self.aws_role_arn:
+            raise ValueError("`role_arn` and `aws_role_arn` mean the same; give one of them")
+        tokens = {token.get_secret_value() for token in self._tokens()}
+        if len(tokens) > 1:
+            raise ValueError(
+                "`aws_bedrock_bearer_token`, `api_key` and `auth_credential` mean the same; give one of them"
+            )
+        for token in tokens:
+            if secrets.is_reference(token):
+                secrets.parse(token)
+            elif not HEADER_KEY.fullmatch(token):
+                raise ValueError("the bearer token has a space or another character that a header cannot carry")
+        if self.aws_web_identity_token_file and not self.role:
+            raise ValueError("`aws_web_identity_token_file` needs the role that is assumed with it, `aws_role_arn`")
+        return self
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that is assumed; empty if there is none."""
+        return self.role_arn or self.aws_role_arn or ""
+
+    @property
+    def bearer(self) -> SecretStr | None:
+        """The API key of Bedrock, or the reference of the secret that has it."""
+        return next(iter(self._tokens()), None)
+
+    def _tokens(self) -> list[SecretStr]:
+        return [token for token in (self.aws_bedrock_bearer_token, self.api_key, self.auth_credential) if token]
 
 
 class AwsClients:
@@ -81,7 +123,8 @@ class AwsClients:
     def warm(self, *services: str) -> None:
         """Import the SDK and read its descriptions of these services, so that the first call need not."""
         sdk.preload(*services)
-        self._warmed = _session(self._config)
+        secrets.warm(bearer_token_of(self._config))
+        self._warmed = session_of(self._config)
 
     async def client(self, service: str) -> Any:  # noqa: ANN401 - the SDK makes its clients' methods at run time
         """The client of a service, by the SDK's name for it.
@@ -102,8 +145,8 @@ class AwsClients:
         from botocore.exceptions import NoCredentialsError
 
         config = self._config
-        if config.aws_access_key_id and not config.role_arn:
-            keys = _keys(config)
+        if config.aws_access_key_id and not config.role:
+            keys = keys_of(config)
             return ReadOnlyCredentials(
                 keys["aws_access_key_id"], keys["aws_secret_access_key"], keys.get("aws_session_token")
             )
@@ -112,24 +155,29 @@ class AwsClients:
             raise NoCredentialsError
         return await credentials.get_frozen_credentials()
 
+    async def bearer_token(self) -> str:
+        """What is borne in the place of a signature; empty where calls are signed. Raises SecretUnavailable."""
+        return await secrets.reveal(bearer_token_of(self._config))
+
     async def close(self) -> None:
         """Close this event loop's clients; a later call makes others."""
         await self._clients.close()
         await self._sessions.close()
 
     def _new_session(self) -> "AioSession":
-        session, self._warmed = self._warmed or _session(self._config), None
+        session, self._warmed = self._warmed or session_of(self._config), None
         return session
 
     @asynccontextmanager
     async def _connect(self, service: str) -> AsyncGenerator[Any]:
         config = self._config
-        keys = {} if config.role_arn else _keys(config)
+        keys = {} if config.role else keys_of(config)
         place = {"region_name": config.region_name, "endpoint_url": config.endpoint_url}
         session = await self._sessions.get()
         from core.providers.bedrock.answers import bounded_session_class, send_once
 
-        options = _options(config, http_session_cls=bounded_session_class(config.limits))
+        more = signing_of(config)
+        options = options_of(config, http_session_cls=bounded_session_class(config.limits), **more)
         async with sdk.open_client(session, service, config=options, **place, **keys) as client:
             send_once(client)
             yield client
@@ -145,65 +193,3 @@ async def list_pages(pages: AsyncIterable[JsonObject], name: str) -> list[JsonOb
         if remaining < 0 or len(rows) > MOST_ROWS:
             raise AnswerTooLarge
     return rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Role:
-    """A source of credentials for the SDK: the role, assumed when they are first needed and again before they end."""
-
-    METHOD: ClassVar = "assume-role"
-    CANONICAL_NAME: ClassVar = "llambda-role"
-
-    config: AwsConfig
-
-    async def load(self) -> "AioDeferredRefreshableCredentials":
-        from aiobotocore.credentials import AioDeferredRefreshableCredentials
-
-        return AioDeferredRefreshableCredentials(refresh_using=self._assume, method=self.METHOD)
-
-    async def _assume(self) -> dict[str, str]:
-        """The SDK's own four names for refreshed credentials; the time in ISO 8601."""
-        config = self.config
-        options = {"region_name": config.region_name, "config": _options(config), **_keys(config)}
-        async with sdk.open_client(sdk.session(config.profile_name), "sts", **options) as sts:
-            answer = await sts.assume_role(
-                RoleArn=config.role_arn,
-                RoleSessionName=ROLE_SESSION_NAME,
-                DurationSeconds=config.session_ttl or 3600,
-            )
-        credentials = answer["Credentials"]
-        return {
-            "access_key": credentials["AccessKeyId"],
-            "secret_key": credentials["SecretAccessKey"],
-            "token": credentials["SessionToken"],
-            "expiry_time": credentials["Expiration"].isoformat(),
-        }
-
-
-def _options(config: AwsConfig, **more: Any) -> "AioConfig":  # noqa: ANN401 - the SDK's own options
-    return sdk.config(
-        connect_timeout=config.connect_timeout or 60,
-        read_timeout=config.read_timeout or 60,
-        max_pool_connections=config.max_connections,
-        retries={
-            "mode": config.retry_mode or "standard",
-            "total_max_attempts": config.total_max_attempts or ATTEMPTS,
-        },
-        **more,
-    )
-
-
-def _session(config: AwsConfig) -> "AioSession":
-    session = sdk.session(config.profile_name)
-    if config.role_arn:
-        from aiobotocore.credentials import AioCredentialResolver
-
-        role = cast("CredentialProvider", _Role(config))  # which the SDK knows by its shape
-        session.register_component("credential_provider", AioCredentialResolver([role]))
-    return session
-
-
-def _keys(config: AwsConfig) -> dict[str, str]:
-    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-    keys: dict[str, SecretStr | None] = {name: vars(config)[name] for name in names}
-    return {name: key.get_secret_value() for name, key in keys.items() if key is not None}

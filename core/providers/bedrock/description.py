@@ -19,7 +19,8 @@ async def describe(provider_id: str, clients: AwsClients, offers: Callable[[], A
     description = Description(region=control.meta.region_name, credentials=False)
     try:
         with translate_errors(provider_id):
-            await clients.credentials()
+            if not await clients.bearer_token():
+                await clients.credentials()
         description["credentials"] = True
         description.update(await offers())
     except ApiError as failure:

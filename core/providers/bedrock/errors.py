@@ -15,13 +15,14 @@ from core.errors import (
     UpstreamThrottled,
     UpstreamTimeout,
 )
-from core.platform.aws_errors import EndpointInvalid, Fault, code_of, describe_missing_fields, describe_setup, fault_of
+from core.platform.aws_errors import Fault, SetupInvalid, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
 from core.providers.http.replies import retry_after_header
 
 log = logging.getLogger(__name__)
 
 REGION: Final = "`region_name` in its config"
+ROLES: Final = ("AssumeRole", "AssumeRoleWithWebIdentity")
 FAILURES: Final[dict[Fault, tuple[type[ApiError], str]]] = {
     Fault.CREDENTIALS: (UpstreamFailed, "refused the stack's credentials"),
     Fault.PERMISSION: (UpstreamFailed, "refused the stack's credentials"),
@@ -59,18 +60,21 @@ def translate_errors(provider_id: str, request: object = None) -> Generator[None
     unreadable = (ParserError, ResponseParserError, AnswerTooLarge, *shape)
     try:
         yield
-    except (ClientError, BotoCoreError, EndpointInvalid, HttpError, TimeoutError, *unreadable) as failure:
-        log.warning("provider %s: %s%s", provider_id, code_of(failure), _reason_of(failure, request))
-        raise _translate(provider_id, failure) from failure
+    except (ClientError, BotoCoreError, SetupInvalid, HttpError, TimeoutError, *unreadable) as failure:
+        translated = _translate(provider_id, failure)
+        translated.reason = f"{code_of(failure)}{_reason_of(failure, request)}"
+        facts = {"provider": provider_id, "error_code": translated.code, "reason": translated.reason}
+        log.warning("provider %s: %s", provider_id, translated.reason, extra=facts)
+        raise translated from failure
 
 
 def _reason_of(failure: Exception, request: object) -> str:
-    """What the service says, but of credentials, which it may quote; and for which request."""
+    """What the service says, but of credentials, which it may quote."""
     from core.providers.http.quotes import hide_quotes
-    from core.providers.http.upstream_errors import clean_message, for_request
+    from core.providers.http.upstream_errors import clean_message
 
     reason = hide_quotes(clean_message(_quoted(failure), ()), request)
-    return (f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else "") + for_request()
+    return f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else ""
 
 
 def _quoted(failure: Exception) -> str:
@@ -88,7 +92,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
     if fault is Fault.UNUSABLE:
         return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=REGION)}.")
     refusal = failure if isinstance(failure, ClientError) else None
-    if refusal is not None and refusal.operation_name == "AssumeRole" and fault is Fault.REQUEST:
+    if refusal is not None and refusal.operation_name in ROLES and fault is Fault.REQUEST:
         fault = Fault.CREDENTIALS  # the caller chose nothing of it
     kind, reason = FAILURES[fault]
     message = f"Provider `{provider_id}` {reason}."

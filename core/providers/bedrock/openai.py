@@ -69,7 +69,9 @@ class BedrockOpenAI:
             return self._remote
 
     async def _signature(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]:
-        """SigV4, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html."""
+        """A bearer token, or SigV4: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html."""
+        if token := await self._clients.bearer_token():
+            return {"Authorization": f"Bearer {token}"}
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 

@@ -47,6 +47,14 @@ def connection_fault(failure: Exception, scheme: str) -> str:
     return text if scheme == "http" else text.removesuffix(SPEAKS_TLS)
 
 
+def ca_fault(path: str, failure: Exception) -> str:
+    """Why its CA file cannot be used."""
+    reason = os.strerror(failure.errno) if isinstance(failure, OSError) and failure.errno else "it is no PEM"
+    if isinstance(failure, ssl.SSLError):
+        reason = "it has no certificate in PEM"
+    return f"The CA file `{path}` of its tls_verify cannot be used: {reason}."
+
+
 def _tls_fault(failure: aiohttp.ClientSSLError) -> str:
     match failure:
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as wrong):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from core.config.answer_limits import AnswerLimits
+from core.frame.types import JsonObject
 
 if TYPE_CHECKING:
     from core.platform.addresses import Reach
@@ -81,3 +82,24 @@ class Credentials:
         return {
             name: form.replace("{key}", self.key) for name, form in forms.items() if self.key or "{key}" not in form
         }
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """`body` is JSON, or None for a GET."""
+
+    method: str
+    path: str
+    body: bytes | None
+    credentials: Credentials
+    forms: Mapping[str, str]
+
+    @property
+    def content(self) -> JsonObject:
+        """What the body says: read again where an error is judged, which is seldom."""
+        from core.platform import json_reader
+
+        try:
+            return json_reader.read_object(self.body or b"{}", allow_nan=True)
+        except ValueError:  # it is nested deeper than is read
+            return {}

@@ -7,7 +7,6 @@ sent twice (`core.platform.kept_connections`).
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any, Final
@@ -19,14 +18,13 @@ from core.apis.shapes import ChunkChecker
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
-from core.platform import json_reader
-from core.platform.bounded import AnswerTooLarge, read_up_to
+from core.platform.bounded import AnswerTooLarge, read_rest, read_up_to
 from core.platform.json_values import is_object
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
-from core.providers.http.remote import Credentials, Remote
+from core.providers.http.remote import Credentials, Remote, UpstreamRequest
 from core.providers.http.replies import read_json, read_object, reports_error
 from core.providers.http.sockets import socket_factory
 
@@ -67,7 +65,7 @@ class UpstreamClient:
         self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
     ) -> Any:  # noqa: ANN401 - whatever an upstream sent
         """GET any JSON, but an error in its place."""
-        request = _Request("GET", path, None, credentials, forms)
+        request = UpstreamRequest("GET", path, None, credentials, forms)
         async with self._response(request) as response:
             content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
             with self._explaining(response):
@@ -86,7 +84,7 @@ class UpstreamClient:
         finite: bool = False,
     ) -> JsonObject:
         """POST JSON, get a JSON object, which is no error; a `finite` one may have no NaN in it."""
-        request = _Request("POST", path, body, credentials, forms)
+        request = UpstreamRequest("POST", path, body, credentials, forms)
         async with self._response(request) as response:
             content = await self._read(response, self._limits.max_bytes)
         with self._explaining(response):
@@ -107,14 +105,14 @@ class UpstreamClient:
         A stream that just ends is whole if its choices had their finish reasons. Raises UpstreamFailed for one that does not,
         is torn, or is not of OpenAI's shape, and whatever an error in it means.
         """
-        events = self._events(_Request("POST", path, body, credentials, forms))
+        events = self._events(UpstreamRequest("POST", path, body, credentials, forms))
         first = await anext(events, None)
         return _chain(first, events)
 
     async def close(self) -> None:
         await self._sessions.close()
 
-    async def _events(self, request: "_Request") -> JsonStream:
+    async def _events(self, request: UpstreamRequest) -> JsonStream:
         provider_id, checker = self._remote.provider_id, ChunkChecker()
         async with self._response(request) as response:
             head, content = await self._open(request, response), response.content.iter_any()
@@ -135,7 +133,7 @@ class UpstreamClient:
             raise self._failure("ended its stream before it was complete")
 
     def _check(
-        self, event: JsonObject, checker: ChunkChecker, request: "_Request", response: aiohttp.ClientResponse
+        self, event: JsonObject, checker: ChunkChecker, request: UpstreamRequest, response: aiohttp.ClientResponse
     ) -> bool:
         """False for a sign of life; raises what it means, if it is no chunk."""
         if event.get("type") == "ping":
@@ -145,14 +143,14 @@ class UpstreamClient:
         checker.check(event)
         return True
 
-    async def _open(self, request: "_Request", response: aiohttp.ClientResponse) -> bytes:
+    async def _open(self, request: UpstreamRequest, response: aiohttp.ClientResponse) -> bytes:
         """The first bytes of a stream of events, whatever it is labelled; raises what anything else in its place means."""
         head = await response.content.readany()
         begin = head.removeprefix(BOM).lstrip()
         if begin.startswith((b"{", b"[")):
             from core.providers.http.upstream_errors import error_in_body
 
-            if (report := error_in_body(await _read_all(head, response.content))) is not None:
+            if (report := error_in_body(await read_rest(head, response.content, MOST_REFUSAL))) is not None:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
             return head
@@ -163,12 +161,13 @@ class UpstreamClient:
         return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
 
     @asynccontextmanager
-    async def _response(self, request: "_Request") -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _response(self, request: UpstreamRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
         headers: Mapping[str, str] = request.credentials.headers(request.forms)
         url = self._url(request.path)
         if self._sign is not None:
             headers = await self._sign(request.method, str(url), request.body)
-        session = await self._sessions.get()
+        session = await self._session()
+        is_sent = False
         try:
             async with session.request(
                 request.method,
@@ -177,12 +176,15 @@ class UpstreamClient:
                 headers={**headers, **TRACE.get().headers},
                 allow_redirects=False,
             ) as response:
+                is_sent = True
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
                     raise await self._refusal(request, response)
                 yield response
         except TimeoutError as slow:
             late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
             raise self._explain_connection(late, slow) from slow
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as odd:
+            raise self._unsendable(odd) from odd
         except aiohttp.ClientError as failure:
             reason = (
                 "could not be reached; check that it is up and that its url is right"
@@ -190,6 +192,25 @@ class UpstreamClient:
                 else "broke off its answer"
             )
             raise self._explain_connection(self._failure(reason), failure) from failure
+        except (ValueError, OSError) as odd:  # of a URL, a header or a name that nothing had refused before
+            if is_sent:
+                raise
+            raise self._unsendable(odd) from odd
+
+    def _unsendable(self, odd: Exception) -> UpstreamFailed:
+        fault = f"No request to it can be made ({type(odd).__name__}): check its url and its headers."
+        return self._explain(self._failure("cannot be called: its url or its headers are wrong"), fault)
+
+    async def _session(self) -> aiohttp.ClientSession:
+        try:
+            return await self._sessions.get()
+        except (OSError, ValueError) as unusable:  # ssl's own errors are OSErrors too
+            from core.providers.http.faults import ca_fault
+
+            if not isinstance(self._remote.tls_verify, str):
+                raise self._unsendable(unusable) from unusable
+            failure = self._failure("cannot be called: the file of its authorities' certificates cannot be used")
+            raise self._explain(failure, ca_fault(self._remote.tls_verify, unusable)) from unusable
 
     def _url(self, path: str) -> URL:
         if path not in self._urls:  # there are a handful of them, all ours
@@ -227,7 +248,7 @@ class UpstreamClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def _refusal(self, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+    async def _refusal(self, request: UpstreamRequest, response: aiohttp.ClientResponse) -> ApiError:
         from core.providers.http.faults import WANTS_TLS, answer_fault
         from core.providers.http.upstream_errors import read_body
 
@@ -237,10 +258,10 @@ class UpstreamClient:
             content = b""
         text = content[:MOST_SHOWN].decode(errors="replace")
         fault = answer_fault(response.status, response.content_type, f"{request.method} {request.path}", text)
-        failure = self._error(request, response, read_body(content))
+        failure = self._error(request, response, read_body(content), fault)
         if fault == WANTS_TLS and isinstance(failure, InvalidRequest):
-            failure = self._failure("cannot be called: its url is wrong")
-        return self._explain(failure, fault) if fault and isinstance(failure, UpstreamFailed) else failure
+            return self._explain(self._failure("cannot be called: its url is wrong"), fault)
+        return failure
 
     @contextmanager
     def _explaining(self, response: aiohttp.ClientResponse) -> Generator[None]:
@@ -260,22 +281,28 @@ class UpstreamClient:
         return self._explain(failure, connection_fault(cause, self._remote.base_url.partition(":")[0].lower()))
 
     def _explain[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
-        """Log what is wrong. Who named the place itself could learn from it what is at the addresses that the stack reaches."""
-        from core.providers.http.upstream_errors import for_request
+        """Log what is wrong."""
+        provider_id = self._remote.provider_id
+        facts = {"provider": provider_id, "error_code": failure.code, "reason": fault}
+        log.warning("provider %s: %s", provider_id, fault, extra=facts)
+        failure.reason = fault
+        return self._with_fault(failure, fault)
 
-        log.warning("provider %s: %s%s", self._remote.provider_id, fault, for_request())
+    def _with_fault[Failure: ApiError](self, failure: Failure, fault: str) -> Failure:
+        """Who named the place itself could learn from it what is at the addresses that the stack reaches."""
         failure.fault = fault if self._remote.reach == "operator" else ""
         return failure
 
-    def _error_in(self, answer: JsonObject, request: "_Request", response: aiohttp.ClientResponse) -> ApiError:
+    def _error_in(self, answer: JsonObject, request: UpstreamRequest, response: aiohttp.ClientResponse) -> ApiError:
         from core.providers.http.upstream_errors import ErrorReport, error_in
 
         return self._error(request, response, error_in(answer) or ErrorReport())
 
-    def _error(self, request: "_Request", response: aiohttp.ClientResponse, report: "ErrorReport") -> ApiError:
+    def _error(
+        self, request: UpstreamRequest, response: aiohttp.ClientResponse, report: "ErrorReport", fault: str = ""
+    ) -> ApiError:
         """What it means; why, the log says. What judges it is imported when there is one."""
         from core.providers.http.quotes import hide_quotes
-        from core.providers.http.upstream_errors import for_request
         from core.providers.http.upstream_failures import OF_CLIENTS, UpstreamError, secrets_of
 
         remote, credentials, content = self._remote, request.credentials, request.content
@@ -292,49 +319,22 @@ class UpstreamClient:
         failure = error.failure()
         is_operators = isinstance(failure, UpstreamFailed) and error.true_status in OF_CLIENTS
         level = logging.ERROR if is_operators else logging.WARNING
+        fault = failure.fault or (fault if isinstance(failure, UpstreamFailed) else "")
+        reason = " ".join(filter(None, (reason, fault)))
         log.log(
             level,
-            "provider %s answered %d%s%s",
+            "provider %s answered %d%s",
             remote.provider_id,
             response.status,
             f": {reason}" if reason else "",
-            for_request(),
+            extra=error.facts(failure, reason),
         )
-        return self._explain(failure, failure.fault) if failure.fault else failure
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """`body` is JSON, or None for a GET."""
-
-    method: str
-    path: str
-    body: bytes | None
-    credentials: Credentials
-    forms: Mapping[str, str]
-
-    @property
-    def content(self) -> JsonObject:
-        """What the body says: read again where an error is judged, which is seldom."""
-        try:
-            return json_reader.read_object(self.body or b"{}", allow_nan=True)
-        except ValueError:  # it is nested deeper than is read
-            return {}
+        failure.reason = reason or f"HTTP status {response.status}"
+        return self._with_fault(failure, fault)
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
-
-
-async def _read_all(head: bytes, content: aiohttp.StreamReader) -> bytes:
-    """Of what is longer than an error may be, so much."""
-    pieces, size = [head], len(head)
-    async for chunk in content.iter_any():
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > MOST_REFUSAL:
-            break
-    return b"".join(pieces)
 
 
 async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:

@@ -12,7 +12,6 @@ import re
 from typing import Any, Final, cast
 
 from core.config.redact import MASK, redact_keys, redact_text
-from core.frame.tracing import REQUEST_ID
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.platform.log_records import to_line
@@ -121,12 +120,6 @@ def clean_message(text: str, secrets: Iterable[str]) -> str:
             text = text.replace(secret, MASK)
     text = INPUT_VALUE.sub("input_value=...", text[:MOST_READ])
     return redact_keys(redact_text(text))[:MOST_QUOTED]
-
-
-def for_request() -> str:
-    """The end of what is logged of the request under way."""
-    request = REQUEST_ID.get()
-    return f" (request {request})" if request else ""
 
 
 def _read_text(text: str, depth: int) -> ErrorReport:

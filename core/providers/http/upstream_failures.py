@@ -85,6 +85,15 @@ class UpstreamError:
         missing = NotFound(self.reason or f"Provider `{self.provider_id}` does not have that model.", param="model")
         return missing.quote(**{"code": "model_not_found", **self._names("code", "type", "param")})
 
+    def facts(self, failure: ApiError, reason: str) -> dict[str, str]:
+        """Of a line of the log."""
+        return {
+            "provider": self.provider_id,
+            "provider_model": self.model,
+            "error_code": failure.code,
+            "reason": reason or f"HTTP status {self.status}",
+        }
+
     @property
     def true_status(self) -> int:
         """HTTP's, unless that is a success, or a server's failure of which the body says more; 0 where nobody says."""

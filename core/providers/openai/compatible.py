@@ -47,7 +47,7 @@ class OpenAICompatible:
         """With the operator's key, a client of its own, imported and opened at the first call, and nothing known of what is refused, unless given."""
         self._provider_id = provider_id
         self._settings = settings
-        self._row = settings.row
+        self._row = settings.own_row() if credentials is None else settings.row
         self._credentials = credentials or Credentials(settings.credential())
         self._is_renewed = secrets.is_reference(self._credentials.key) and not self._credentials.source
         self._media_reach: Reach = "private" if settings.allow_private_urls else settings.media_reach

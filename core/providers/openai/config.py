@@ -1,10 +1,11 @@
 """The config of a remote that speaks OpenAI's HTTP API: one model per row, made when the row is configured."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, PositiveInt, SecretStr, create_model, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, SecretStr, create_model, model_validator
 
 from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
@@ -16,6 +17,8 @@ from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.remote import HEADER_KEY, Patience, Remote, RemoteConfig
 from core.providers.openai.rows import ROWS, Row, api_root
 
+type Project = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]{1,100}$")]
+"""It becomes a header."""
 ENDPOINTS: Final = (
     (("chat", "completions"), 2),
     (("completions",), 1),
@@ -80,6 +83,8 @@ class Settings(RemoteConfig):
             raise ValueError(f"give {_either(self.row.urls)}, and only one of them")
         if len(keys) > 1:
             raise ValueError(f"give {_either(self.row.keys)}, not both")
+        if self.row.quota_header and bool(vars(self)["access_token"]) != bool(vars(self)["project"]):
+            raise ValueError("`access_token` and `project` go together: Google wants to know whose quota it is")
         if secrets.is_reference(self.credential()):
             secrets.parse(self.credential())
         elif self.credential() and not HEADER_KEY.fullmatch(self.credential()):
@@ -105,6 +110,12 @@ class Settings(RemoteConfig):
             limits=self.limits,
         )
 
+    def own_row(self) -> Row:
+        """The row, whose calls with the operator's key say whose quota they are of."""
+        if not self.row.quota_header or not vars(self)["project"]:
+            return self.row
+        return replace(self.row, headers={**self.row.headers, self.row.quota_header: vars(self)["project"]})
+
     def needs_key(self) -> bool:
         """Whether a call without any key is of no use."""
         return self.row.key == "needed" or (self.row.key == "hosted" and without_query(self._address()) == self.row.url)
@@ -126,7 +137,7 @@ class Settings(RemoteConfig):
 
 
 def _either(names: tuple[str, ...]) -> str:
-    first, *rest = (f"`{name}`" for name in names)
+    first, *rest = (f"`{name}`" for name in names if name != "access_token")
     return first + "".join(f" (or its newer name {name})" for name in rest)
 
 
@@ -137,6 +148,7 @@ def config_of(provider_type: str) -> type[Settings]:
     fields: dict[str, Any] = dict.fromkeys(row.urls, (Annotated[ApiUrl, USER], None))
     fields |= dict.fromkeys(row.keys, (Annotated[SecretStr | None, USER], None))
     fields |= {row.unversioned: (Annotated[bool, USER], True)} if row.unversioned else {}
+    fields |= {"project": (Project | None, None)} if row.quota_header else {}
     fields |= {row.only: (Annotated[str | None, USER], None)} if row.only else {}
     config = create_model("Config", __base__=Settings, __module__=__name__, **fields)
     config.row = row

@@ -47,7 +47,8 @@ class Row:
     names a flag that, when false, takes the URL as it is; `only` a field that names the one model which is served.
     `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `refuses`
     are fields that the stack would add to a request, or has another name for: with `stream_options` among them the usage
-    comes unasked. `embeddings` are its words for the native options of an embedding.
+    comes unasked. `embeddings` are its words for the native options of an embedding. `quota_header`
+    bears the config's `project`, which goes with an `access_token`: a row with one has both fields.
     """
 
     provider_type: str
@@ -66,6 +67,7 @@ class Row:
     version: str = ""
     refuses: frozenset[str] = frozenset()
     embeddings: Vocabulary = field(default_factory=lambda: NO_WORDS)
+    quota_header: str = ""
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -118,8 +120,10 @@ _ALL: Final = (
         "remote::gemini",
         "https://generativelanguage.googleapis.com/v1beta/openai",
         root="/v1beta/openai",
+        keys=("api_key", "auth_credential", "access_token"),
         data=("gemini_api_key",),
         listing=Listing(prefix="models/"),
+        quota_header="x-goog-user-project",  # https://ai.google.dev/gemini-api/docs/oauth
     ),
     Row("remote::fireworks", FIREWORKS, "/inference/v1", data=("fireworks_api_key",)),
     Row("remote::together", TOGETHER, data=("together_api_key",), listing=TOGETHERS),

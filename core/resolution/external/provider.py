@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from inspect import isawaitable, isclass
-import logging
-from typing import Any, Final, override
+from typing import Any, override
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 
@@ -15,10 +14,7 @@ from core.resolution.external.boundary import OR_WAIT, Foreign, Unusable
 from core.resolution.external.code import ProviderCode, secrets_of
 from core.resolution.external.compliance import check_compliance
 from core.resolution.provider_types import ProviderSpec
-
-log = logging.getLogger(__name__)
-
-CLOSE_SECONDS: Final = 5.0
+from core.routing.isolation import awaited
 
 
 class Deps(dict[str, Any]):
@@ -41,7 +37,7 @@ class Deps(dict[str, Any]):
 
 
 class ExternalProvider:
-    """Somebody else's object, all of whose methods it has; `close` ends in time and fails for nobody else."""
+    """Somebody else's object, all of whose methods it has."""
 
     def __init__(self, provider_id: str, provider: Any, validator: type[BaseModel] | None) -> None:  # noqa: ANN401 - somebody else's object
         """`validator` is of what callers bring."""
@@ -57,12 +53,7 @@ class ExternalProvider:
         end = getattr(self._provider, "close", None) or getattr(self._provider, "shutdown", None)
         if end is None:
             return
-        try:
-            with Foreign(f"closing provider `{self._provider_id}`"):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await end()
-        except Unusable as reason:
-            log.warning("%s", reason)
+        await awaited(end())
 
 
 class ForCallersKeys(ExternalProvider):

@@ -1,7 +1,7 @@
 """The discovery service: describes the machine and, all at the same time, every upstream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 import logging
 from typing import Any, Final, cast
@@ -10,6 +10,7 @@ from core.apis.discovery import Environment, RunsOn, Upstream
 from core.errors import ApiError
 from core.frame.callers import upstream_wait
 from core.platform.machine import Machine
+from core.routing.isolation import ProviderMistake, Question, Secrets, ask_apart, failure_of
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ class Describer:
     api: str
     provider_id: str
     provider_type: str
-    describe: Callable[[], Awaitable[object]] | None
+    describe: Question | None
+    secrets: Secrets = tuple
 
 
 class DiscoveryRouter:
@@ -57,32 +59,30 @@ class DiscoveryRouter:
     async def _upstream(self, provider: Describer) -> Upstream:
         identity = {"api": provider.api, "provider_id": provider.provider_id, "provider_type": provider.provider_type}
         description: Mapping[str, Any] = (
-            {} if provider.describe is None else await self._ask(provider.provider_id, provider.describe)
+            {} if provider.describe is None else await self._ask(provider, provider.describe)
         )
         # The first gives the order of the keys; the last keeps an external provider from naming itself otherwise.
         return cast("Upstream", {**identity, **description, **identity})
 
-    async def _ask(self, provider_id: str, describe: Callable[[], Awaitable[object]]) -> Mapping[str, Any]:
+    async def _ask(self, provider: Describer, describe: Question) -> Mapping[str, Any]:
         """Its description, or an error: an external provider may raise and return anything."""
-
-        async def describe_in_time() -> object:
+        try:
             with upstream_wait():
-                async with asyncio.timeout(self._patience):
-                    return await describe()
+                answer = await ask_apart(describe, self._patience, provider.secrets)
+            return read_description(answer)
+        except (ApiError, TimeoutError) as failure:
+            return {"error": failure_of(failure, self._patience)}
+        except ProviderMistake as mistake:
+            facts = {"provider": provider.provider_id, "reason": str(mistake)}
+            log.error("provider %s: describe failed: it %s", provider.provider_id, mistake, extra=facts)  # noqa: TRY400 - a report of somebody else's bug
+            return {"error": BROKEN}
 
-        # Gathered, so that whatever is raised becomes a value; a cancellation of this task itself still cancels it.
-        answer = (await asyncio.gather(describe_in_time(), return_exceptions=True))[0]
-        if isinstance(answer, dict):
-            return cast("Mapping[str, Any]", answer)
-        match answer:
-            case ApiError() as failure:
-                return {"error": " ".join(filter(None, (failure.message, failure.fault)))}
-            case TimeoutError():
-                return {"error": f"It did not answer within {self._patience:g} seconds."}
-            case _:
-                raised = answer if isinstance(answer, BaseException) else None
-                log.error("provider %s: describe failed, or gave no mapping", provider_id, exc_info=raised)
-                return {"error": BROKEN}
+
+def read_description(answer: object) -> Mapping[str, Any]:
+    """Raises ProviderMistake for what is none."""
+    if not isinstance(answer, dict):
+        raise ProviderMistake(f"gave {type(answer).__name__}, which is no mapping")
+    return cast("Mapping[str, Any]", answer)
 
 
 def _to_wire(machine: Machine) -> RunsOn:

@@ -3,33 +3,42 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import logging
+from typing import TYPE_CHECKING, Final, cast
 
-from core.errors import NotFound
+from core.errors import ApiError, NotFound
 from core.frame.api import RouteRow
 from core.frame.callers import upstream_wait
 from core.frame.types import Health, JsonObject
+from core.routing.isolation import ProviderMistake, Question, Secrets, ask_apart, clean_reason, failure_of
 
 if TYPE_CHECKING:  # its queries are pydantic's, and not for every cold start
     from core.apis.admin import ProviderQuery, RoutesQuery
+    from core.services.admin.readiness import Readiness
 
 HEALTH_SECONDS: Final = 1.0
+STATUSES: Final = ("OK", "Error", "Not Implemented")
 DEPRECATED: Final = "/v1/openai/"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderView:
     """A configured provider; `config` is already redacted, `health` is None where it offers none.
 
-    `circuits` are those of its models that failed lately, None where there are no circuits.
+    `circuits` are those of its models that failed lately, None where there are no circuits. `listing` raises
+    ProviderUnavailable where it cannot be asked what it has, None where `health` says so. `secrets` are of its config.
     """
 
     api: str
     provider_id: str
     provider_type: str
     config: JsonObject
-    health: Callable[[], Awaitable[Health]] | None
+    health: Question | None
     circuits: Callable[[], list[JsonObject]] | None = None
+    listing: Callable[[], Awaitable[object]] | None = None
+    secrets: Secrets = tuple
 
 
 class AdminRouter:
@@ -42,8 +51,15 @@ class AdminRouter:
         routes: Callable[[], Sequence[RouteRow]],
         *,
         patience: float = HEALTH_SECONDS,
+        readiness: "Callable[[], Readiness] | None" = None,
+        has_tokens: bool = False,
     ) -> None:
-        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take."""
+        """`routes` is called for each answer that has them; `patience` is how many seconds a health check may take.
+
+        Without `readiness` nothing is asked whether it is ready. `has_tokens`: callers need one.
+        """
+        self._has_tokens = has_tokens
+        self._readiness = readiness
         self._patience = patience
         self._version = version
         self._providers = tuple(providers)
@@ -51,6 +67,9 @@ class AdminRouter:
 
     async def health(self) -> JsonObject:
         return {"status": "OK"}
+
+    async def ready(self) -> JsonObject:
+        return {"status": "OK", "parts": {}} if self._readiness is None else await self._readiness().show()
 
     async def version(self) -> JsonObject:
         return {"version": self._version}
@@ -89,7 +108,7 @@ class AdminRouter:
     async def openapi(self) -> JsonObject:
         from core.frame.openapi import document  # late: few ask for it, and every cold start would pay
 
-        return document(self._version, self._routes())
+        return document(self._version, self._routes(), has_tokens=self._has_tokens)
 
     async def _show(self, provider: ProviderView) -> JsonObject:
         return {
@@ -102,14 +121,49 @@ class AdminRouter:
         }
 
     async def _health(self, provider: ProviderView) -> Health:
+        with upstream_wait():
+            health, fault = await asyncio.gather(self._own_health(provider), self._listing_fault(provider))
+        return Health(status="Error", message=fault) if fault and health.get("status") != "Error" else health
+
+    async def _own_health(self, provider: ProviderView) -> Health:
         if provider.health is None:
             return Health(status="Not Implemented", message="Provider does not implement health check")
         try:
-            with upstream_wait():
-                async with asyncio.timeout(self._patience):
-                    return await provider.health()
+            answer = await ask_apart(provider.health, self._patience, provider.secrets)
+            return read_health(answer, provider.secrets)
         except TimeoutError:
             return Health(status="Error", message=f"Health check timed out after {self._patience} seconds")
+        except (ApiError, ProviderMistake) as failure:
+            why = failure_of(failure, self._patience)
+            facts = {"provider": provider.provider_id, "reason": why}
+            log.warning("provider %s could not say how it is: %s", provider.provider_id, why, extra=facts)
+            return Health(status="Error", message=why)
+
+    async def _listing_fault(self, provider: ProviderView) -> str:
+        """Why it does not list what it has; the log says so already."""
+        if provider.listing is None:
+            return ""
+        try:
+            async with asyncio.timeout(self._patience):
+                await provider.listing()
+        except (ApiError, TimeoutError) as failure:
+            why = failure.fault if isinstance(failure, ApiError) else f"It took longer than {self._patience:g} seconds."
+            return f"It does not list what it has. {why}".rstrip()
+        return ""
+
+
+def read_health(answer: object, secrets: Secrets = tuple) -> Health:
+    """Raises ProviderMistake for what is none."""
+    name = type(answer).__name__
+    fields = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
+    status, message = fields.get("status"), fields.get("message")
+    if not isinstance(status, str) or status not in STATUSES:
+        kind = f"status {clean_reason(status)!r}" if isinstance(status, str) else name
+        raise ProviderMistake(
+            f"gave {kind} as its health; it should be an object whose status is {' or '.join(STATUSES)}"
+        )
+    text = {"message": clean_reason(message, secrets(), guess=False)} if isinstance(message, str) else {}
+    return cast("Health", {"status": status, **text})
 
 
 UNLIMITED: Final[JsonObject] = {

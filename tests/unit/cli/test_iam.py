@@ -273,6 +273,29 @@ def test_a_role_with_a_wildcard_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "is not the ARN of one role" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("config", "roles"),
+    [
+        ({"aws_role_arn": ROLE}, [ROLE]),
+        ({"role_arn": ROLE, "role_external_id": "ab"}, [ROLE]),
+        ({"aws_role_arn": ROLE, "aws_web_identity_token_file": "/var/token"}, []),  # the role's trust alone allows it
+        ({"aws_role_arn": ROLE, "api_key": "${env.LLAMBDA_TEST_KEY:=key}"}, []),
+    ],
+)
+def test_a_role_is_assumed_by_whoever_has_the_right_to(
+    config: dict[str, str], roles: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {"provider_id": "far", "provider_type": "remote::bedrock", "config": {"region_name": "us-east-1", **config}}
+    path = written(tmp_path, providers={"inference": [entry]})
+    assert main(["iam", path]) == 0
+    printed = capsys.readouterr()
+    found = {each["Sid"]: each["Resource"] for each in json.loads(printed.out)["Statement"]}
+    assert found.get("AssumeRoles", []) == roles
+    assert ("has keys of its own" in printed.err) == ("api_key" in config)
+    if "api_key" not in config:
+        assert main(["iam", path, "--role", ROLE]) == 0
+
+
 def test_mistakes_of_the_config_are_those_of_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = written(tmp_path, model("a", "nea", NOVA))
     assert main(["config", "validate", bad]) == 2

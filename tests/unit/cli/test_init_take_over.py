@@ -229,7 +229,6 @@ def test_mistakes_of_what_stays_are_named_where_they_were_written(tmp_path: Path
         (old([INLINE]), "providers.inference[0] (st)"),
         (old([{"provider_id": "a"}]), "providers.inference[0].provider_type"),
         (old(server={"tenancy": {"on": True}}), "server.tenancy"),
-        (old(modells=[]), "modells"),
         ({"version": 2, "image_name": "t"}, "providers.inference"),
         ({"version": 2, "image_name": "t", "providers": "all"}, "providers.inference"),
         ("- a\n", ""),
@@ -278,7 +277,7 @@ def test_the_command_says_what_it_left_out_and_what_to_do_next(tmp_path: Path) -
     taken = take(tmp_path, old([INLINE, VLLM]))
     made = invoke(tmp_path)
     assert (made.exit_code, (tmp_path / "run.yaml").read_text("utf-8")) == (0, taken.text)
-    assert f"Left out or changed:\n  {taken.notes[0]}\n" in made.output
+    assert f"Left out or changed: {taken.notes[0]} " in " ".join(made.output.split())
     assert f"  llambda serve {tmp_path / 'run.yaml'}\n" in made.output
     assert invoke(tmp_path).exit_code == 2
     assert invoke(tmp_path, "--force").exit_code == 0

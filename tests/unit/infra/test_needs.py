@@ -75,6 +75,10 @@ def test_admin_needs_every_provider_to_ask_how_it_is() -> None:
     assert {"core.providers.openai.inference", "core.providers.bedrock.safety"} <= modules
 
 
+def test_the_page_is_for_the_function_that_serves_it() -> None:
+    assert ["core.web.pages" in found(name).modules for name in FUNCTIONS] == [True, False, False]
+
+
 def test_whatever_core_names_a_module_by_is_known_here() -> None:
     tables = [
         dict(TYPES),

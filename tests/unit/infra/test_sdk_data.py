@@ -20,7 +20,6 @@ from infra.sdk_data import MODEL, OPERATIONS, trim_endpoints, trim_model, trim_s
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(botocore.__file__).parent / "data"
 LOADER = botocore.loaders.create_loader()
-BY_THE_SDK = {"assume_role_with_web_identity"}  # its own chain of credentials
 SERVICES = [name.partition("/")[0] for name in OPERATIONS]
 
 every_service = pytest.mark.parametrize("service", OPERATIONS)
@@ -48,7 +47,7 @@ def test_the_operations_are_those_that_core_calls() -> None:
     methods = {xform_name(name): name for service in OPERATIONS for name in whole(service)["operations"]}
     used = {text if method == "get_paginator" else method for method, text in called()} & set(methods)
     listed = {xform_name(name) for names in OPERATIONS.values() for name in names}
-    assert used == listed - BY_THE_SDK
+    assert used == listed
 
 
 def test_the_services_are_those_that_core_makes_clients_of() -> None:

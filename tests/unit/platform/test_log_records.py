@@ -7,25 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.platform.log_records import HELD, OURS, LineFormatter, hold_back, set_levels, to_line
-
-FORGED = "\nINFO core.requests: 200 POST /forged"
-EVIL = [FORGED, "\r", "\x00", "\x1b[2J", "\x9b2J", "\x85", "\u2028", "\u2029", "\u202e", "\ud800", "\x7f", "\v\f"]
-
-
-def record(message: str, *values: object, failure: BaseException | None = None) -> logging.LogRecord:
-    info = None if failure is None else (type(failure), failure, failure.__traceback__)
-    return logging.LogRecord("core.x", logging.WARNING, __file__, 1, message, values, info)
-
-
-@pytest.mark.parametrize("evil", EVIL)
-def test_no_value_ends_a_line_or_moves_the_cursor(evil: str) -> None:
-    formatter = LineFormatter("%(levelname)s %(name)s: %(message)s")
-    line = formatter.format(record("id %s, %r", f"a{evil}b", evil))
-    assert line.isprintable()
-    assert line.splitlines() == [line]
-    line.encode()
-    assert line.startswith("WARNING core.x: id a")
+from core.platform.log_records import HELD, OURS, hold_back, set_levels, to_line
 
 
 @given(st.text(st.characters(codec=None)))
@@ -34,18 +16,6 @@ def test_any_text_is_one_line_that_can_be_written(text: str) -> None:
     assert line.replace("\t", "").isprintable()
     line.encode()
     assert to_line(line) == line
-
-
-def test_a_traceback_is_behind_bars() -> None:
-    def fail() -> None:
-        raise ValueError(f"odd{FORGED}")
-
-    with pytest.raises(ValueError, match="odd") as caught:
-        fail()
-    first, *others = LineFormatter("%(message)s").format(record("broke", failure=caught.value)).splitlines()
-    assert first == "broke"
-    assert any("odd" in line for line in others)
-    assert all(line.startswith("  | ") for line in others)
 
 
 @pytest.fixture

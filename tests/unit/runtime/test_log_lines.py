@@ -76,6 +76,7 @@ def test_a_chat_is_a_line_with_every_fact_and_its_metrics() -> None:
     assert line == {
         "level": "INFO",
         "timestamp": "2026-01-02T03:04:05.678Z",
+        "logger": "core.requests",
         "request_id": "req_1",
         "trace_id": "ab",
         "function": "f-Inference",
@@ -148,13 +149,13 @@ def test_the_line_is_on_stdout_at_once(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_readable_line_says_what_became_of_what() -> None:
-    said = "200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens req_1"
+    said = "200 POST /v1/chat/completions small -> local 412 ms (own 1.1 ms) 18 tokens"
     assert readable(record(chat())) == said
     streamed = record(chat(), streamed=True, first_byte=0.0214)
     assert readable(streamed) == said.replace("own 1.1 ms", "own 1.1 ms, first byte 21 ms")
-    assert readable(record(status=401)) == "401 POST /v1/chat/completions 412 ms (own 1.1 ms) req_1"
+    assert readable(record(status=401)) == "401 POST /v1/chat/completions 412 ms (own 1.1 ms)"
     refused = Observed("inference", "chat_completion", "small")
-    assert readable(record(refused)) == "200 POST /v1/chat/completions small -> none 412 ms (own 1.1 ms) req_1"
+    assert readable(record(refused)) == "200 POST /v1/chat/completions small -> none 412 ms (own 1.1 ms)"
 
 
 def test_an_answer_under_an_idempotency_key_that_was_there_is_marked() -> None:
@@ -162,7 +163,7 @@ def test_an_answer_under_an_idempotency_key_that_was_there_is_marked() -> None:
     assert "replayed" not in parsed(record(observed))
     observed.replayed = True
     assert parsed(record(observed))["replayed"] is True
-    assert readable(record(observed)).endswith(" 18 tokens replayed req_1")
+    assert readable(record(observed)).endswith(" 18 tokens replayed")
 
 
 def test_a_readable_line_cannot_be_forged_or_be_long() -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+import gzip
 import json
 from typing import Any
+import zlib
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from starlette.routing import Route
 
 from core.apis.index import route_rows
 from core.apis.manifests.inference import MODEL
+from core.config.browsers import CorsConfig
 from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.errors import ApiError, Conflict, UpstreamThrottled
@@ -29,8 +32,8 @@ from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
 from core.services.inference.router import InferenceRouter
 from core.stores.connect import Stores
-from core.web.app import app_of, union
-from core.web.origins import OriginRules
+from core.web.app import app_of, refusing, union
+from core.web.origins import AllowedOrigins, OriginRules
 from tests.fakes import FakeProvider, MemoryStore
 from tests.parts.described import hold_to_document
 
@@ -220,12 +223,12 @@ async def test_a_stream_that_cannot_open_has_a_real_status(client: httpx.AsyncCl
 async def test_done_ends_a_stream_but_for_clients_that_fail_on_it(
     client: httpx.AsyncClient, provider: FakeProvider, version: str | None, *, done: bool
 ) -> None:
-    provider.chunks = [{"choices": [{"n": n}]} for n in range(2)]
+    provider.chunks = [{"choices": [{"index": n, "delta": {}}]} for n in range(2)]
     headers = {"x-llamastack-client-version": version} if version else {}
     answer = await client.post(CHAT, json=body(stream=True), headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = answer.text.removesuffix("\n\n").split("\n\n")
-    assert [json.loads(event.removeprefix("data: "))["choices"] for event in events[:2]] == [[{"n": 0}], [{"n": 1}]]
+    assert [json.loads(event.removeprefix("data: "))["choices"][0]["index"] for event in events[:2]] == [0, 1]
     assert (events[2:] == ["data: [DONE]"]) is done
     assert done or len(events) == 2
 
@@ -234,7 +237,7 @@ async def test_done_ends_a_stream_but_for_clients_that_fail_on_it(
 async def test_a_stream_that_breaks_ends_with_an_error_event(
     client: httpx.AsyncClient, provider: FakeProvider, failure: Exception
 ) -> None:
-    provider.chunks = [{"choices": [{}]}, failure]
+    provider.chunks = [{"choices": [{"index": 0, "delta": {}}]}, failure]
     answer = await client.post(CHAT, json=body(stream=True))
     events = answer.text.removesuffix("\n\n").split("\n\n")
     found = json.loads(events[1].removeprefix("data: "))["error"]
@@ -417,3 +420,49 @@ async def test_the_first_route_of_a_path_answers_it_whether_it_has_parameters_or
         based = (await under.get("/base/a/fixed")).json()
     assert answers == [["before", {}], ["any", {"id": "late"}], ["any", {"id": "x"}], ["again", {}]]
     assert (refused.status_code, based) == (405, ["before", {}])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity"])
+async def test_a_compressed_body_is_read(client: httpx.AsyncClient, coding: str) -> None:
+    plain = json.dumps(body()).encode()
+    content = {"deflate": zlib.compress(plain), "identity": plain}.get(coding) or gzip.compress(plain)
+    answer = await client.post(CHAT, content=content, headers={"content-encoding": coding})
+    assert (answer.status_code, answer.json()["model"]) == (200, "p/m")
+
+
+@pytest.mark.parametrize(
+    ("coding", "content", "status", "words"),
+    [
+        ("zstd", b"x", 415, "gzip, deflate"),
+        ("gzip", b"{}", 400, "one whole stream of gzip"),
+        ("gzip", gzip.compress(b" " * (LIMIT + 1), mtime=0), 413, str(LIMIT)),
+        ("gzip", gzip.compress(b"{", mtime=0), 400, "not valid JSON"),
+        ("gzip", b"", 400, "no body"),
+    ],
+)
+async def test_a_body_that_is_not_what_its_coding_says_is_refused(
+    client: httpx.AsyncClient, coding: str, content: bytes, status: int, words: str
+) -> None:
+    answer = await client.post(CHAT, content=content, headers={"content-encoding": coding})
+    assert (answer.status_code, words in error(answer)["message"]) == (status, True)
+    assert answer.headers.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/", "/v1/chat/completions/", "/v1/providers//"])
+async def test_a_path_with_a_slash_at_its_end_is_no_resource_without_a_name(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = await client.request(method, path)
+        assert answer.status_code == 404
+        assert f"Did you mean {path.rstrip('/')}?" in error(answer)["message"]
+
+
+async def test_what_is_refused_before_the_app_is_for_its_pages_to_read_and_its_sink_to_hear() -> None:
+    heard: list[Any] = []
+    allowed = AllowedOrigins(CorsConfig.model_validate({"allow_origins": "https://a.example"}))
+    refused = refusing(app_of([], [], OriginRules(allowed), heard.append), Conflict("no"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(refused), base_url="http://t") as client:
+        answer = await client.get("/", headers={"origin": "https://a.example"})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (409, "https://a.example")
+    assert [(record.status, record.cold) for record in heard] == [(409, False)]

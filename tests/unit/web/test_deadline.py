@@ -218,7 +218,7 @@ async def test_silence_is_broken_by_comments_and_no_event_is(monkeypatch: pytest
     bodies = await sent(EventStream(Source(given, pause=SOON * 5).stream(), DataFrames(done=True)), {})
     assert bodies.count(sse.PING) >= 3
     assert sse.PING.startswith(b":")
-    assert sse.PING.endswith(b"\n\n")
+    assert sse.PING.find(b"\n") == len(sse.PING) - 1  # an empty line would end an event of no data, for openai-go
     assert [body for body in bodies if body != sse.PING] == [
         *(b'data: {"n":%d}\n\n' % number for number in range(3)),
         b"data: [DONE]\n\n",

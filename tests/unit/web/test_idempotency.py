@@ -217,7 +217,7 @@ async def test_pings_are_no_part_of_what_is_kept(
         yield {"n": 2}
 
     world.does = lambda _: EventStream(slow(), DataFrames(done=True))
-    assert b": ping\n\n" in (await post(client)).content
+    assert b": ping\n" in (await post(client)).content
     assert (await post(client)).content == b'data: {"n":1}\n\ndata: {"n":2}\n\ndata: [DONE]\n\n'
 
 

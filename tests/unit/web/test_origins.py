@@ -190,3 +190,91 @@ async def test_a_host_that_is_none_of_ours_is_refused_whatever_is_asked(method: 
     assert (await ask(checked, HOST, method=method))[0] == 200
     assert (await ask(checked, ("host", "evil.example"), method=method))[0] == 400
     assert (await ask(checked, method=method))[0] == 400
+
+
+def asking(origin: str = APP, method: str = "POST", *names: str) -> list[tuple[str, str]]:
+    headers = [("origin", origin), ("access-control-request-method", method)]
+    return [HOST, *headers, *(("access-control-request-headers", name) for name in names)]
+
+
+async def test_a_page_of_an_allowed_origin_is_told_beforehand_what_it_may() -> None:
+    status, headers, body = await ask(rules(APP), *asking(APP, "POST", "authorization,x-a", "x-b"), method="OPTIONS")
+    assert (status, body) == (204, "")
+    assert headers == [
+        ("access-control-allow-origin", APP),
+        ("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+        ("access-control-allow-headers", "authorization,x-a, x-b"),
+        ("access-control-max-age", "600"),
+        ("vary", "origin, access-control-request-headers"),
+    ]
+
+
+async def test_what_is_configured_is_what_a_page_is_told() -> None:
+    configured: dict[str, Any] = {"allow_headers": ["X-A"], "allow_methods": ["GET"], "max_age": 0}
+    _, headers, _ = await ask(
+        rules(APP, allow_credentials=True, **configured), *asking(APP, "POST", "x-b"), method="OPTIONS"
+    )
+    told = dict(headers)
+    names = ("headers", "methods", "credentials")
+    assert [told[f"access-control-allow-{name}"] for name in names] == ["X-A", "GET", "true"]
+    assert told["access-control-max-age"] == "0"
+
+
+@pytest.mark.parametrize("names", ["a\r\nx: y", "", "x" * 5000, "a;b", "\xe9"])
+async def test_headers_that_are_none_are_not_mirrored(names: str) -> None:
+    status, headers, _ = await ask(rules(APP), *asking(APP, "POST", names), method="OPTIONS")
+    assert (status, "access-control-allow-headers" in dict(headers)) == (204, False)
+
+
+@pytest.mark.parametrize("allowed", [(APP,), ()])
+async def test_a_page_of_another_origin_is_told_which_key_lets_it_in(allowed: tuple[str, ...]) -> None:
+    status, headers, body = await ask(rules(*allowed, has_tokens=True), *asking("https://b.example"), method="OPTIONS")
+    assert status == 403
+    assert r"server.cors.allow_origins to [\"https://b.example\"]" in body
+    assert "access-control-allow-origin" not in dict(headers)
+    assert (await ask(rules(*allowed), *asking(), ("origin", "https://b.example"), method="OPTIONS"))[0] == 403
+
+
+@pytest.mark.parametrize("headers", [[], [("origin", APP)], [("access-control-request-method", "GET")]])
+async def test_options_that_no_browser_asks_reach_the_route(headers: list[tuple[str, str]]) -> None:
+    assert (await ask(rules(APP), HOST, *headers, method="OPTIONS"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://a.example.com", 204),
+        ("HTTPS://A.EXAMPLE.COM", 204),
+        ("https://a.example.com.evil.test", 403),
+        ("https://evil.test/a.example.com", 403),
+        ("https://example.com", 403),
+        (f"https://{'a' * 300}.example.com", 403),
+        ("https://\xe9.example.com", 403),
+        ("https://a.example.com\n", 204),  # a header's value has no line break by then: it was stripped
+    ],
+)
+async def test_an_expression_is_held_against_the_whole_origin(origin: str, status: int) -> None:
+    cors = CorsConfig.model_validate({"allow_origin_regex": r"https://([a-z0-9-]+)\.example\.com"})
+    assert (await ask(OriginRules(AllowedOrigins(cors)), *asking(origin), method="OPTIONS"))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("https?://.*", "lets every page in"),
+        ("null|https://a", "lets every page in"),
+        ("(", "is not a regular expression"),
+        ("https://(?!evil).*", "look-around"),
+    ],
+)
+def test_an_expression_that_lets_all_in_or_is_none_is_refused(pattern: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        CorsConfig.model_validate({"allow_origin_regex": pattern})
+
+
+async def test_a_page_may_read_why_its_host_is_refused() -> None:
+    allowed = AllowedOrigins(CorsConfig.model_validate({"allow_origins": [APP]}))
+    checked = OriginRules(allowed, check_host=lambda _: InvalidRequest("no"))
+    for method in ("GET", "POST", "OPTIONS"):
+        status, headers, _ = await ask(checked, HOST, ("origin", APP), method=method)
+        assert (status, dict(headers)["access-control-allow-origin"]) == (400, APP)
