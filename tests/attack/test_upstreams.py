@@ -173,7 +173,10 @@ async def test_a_wrong_answer_is_never_our_fault(tmp_path: Path, body: bytes) ->
 
 @pytest.mark.parametrize("half", [b"\xff", b"\\ud83d", b"\\uDE00 \\ud83d\\ude00"])
 async def test_half_a_character_is_a_mark_and_what_is_around_it_stays(tmp_path: Path, half: bytes) -> None:
-    whole = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"a %b \\\\ud83d"},"finish_reason":"stop"}],"n":NaN}' % half
+    whole = (
+        b'{"choices":[{"index":0,"message":{"role":"assistant","content":"a %b \\\\ud83d"},"finish_reason":"stop"}],"n":NaN}'
+        % half
+    )
     piece = whole.replace(b"message", b"delta")
     answers = in_turn(raw(whole), raw(b"data: %b\n\n" % piece, "text/event-stream"))
     content = "a \ufffd " + ("\U0001f600 " if b"ude00" in half else "") + "\\ud83d"
