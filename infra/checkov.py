@@ -49,6 +49,11 @@ EVERYTHING: Final = MODEL | {
     "RequestsPerAddress": "1000",
     "StreamConcurrency": "20",
     "RequestConcurrency": "20",
+    "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:pager",
+    "AlarmEmail": "night@example.com",
+    "Dashboard": "true",
+    "VpcSubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+    "VpcSecurityGroupIds": "sg-0123456789abcdef0",
     "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 }
 

@@ -1,12 +1,11 @@
-"""`python -m infra.template` writes the parts of template.yaml that follow from the code: functions, paths and outputs.
+"""`python -m infra.template` writes the parts of template.yaml that follow from the code: PARTS.
 
 A part stands between `# ---- NAME` and `# ---- end of NAME`; the rest is written by hand. The result is checked in,
 because SAM reads the file as it is, and a test says when it is stale.
 """
 
 import ast
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 import json
 import re
@@ -16,13 +15,11 @@ from core.apis.index import all_manifests, kinds, manifest, route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
 from core.frame.api import WORKER, Api, Deployment, RouteRow
+from infra import monitoring
 from infra.build import ROOT, modules
+from infra.gateway_paths import Group, groups
 
 PATH: Final = ROOT / "template.yaml"
-CATCH_ALL: Final = "admin"  # its app answers 404 where no function has a path
-SHARED: Final = re.compile(r"v\d\w*|openai")  # segments below which every function may have paths
-GREEDY: Final = "{proxy+}"
-ONE: Final = "{id}"
 EVERY: Final = (  # every function may list models: that is how a provider's health is found
     table.LOGS,
     table.read_resources(kinds()),
@@ -47,6 +44,7 @@ KEY: Final = f"!If [HasKmsKey, !Ref KmsKeyArn, {NONE}]"
 ANY_KEY: Final = '!Sub "arn:${AWS::Partition}:kms:*:*:key/*"'
 OF_STREAMS: Final = ("StreamsAtOnce", f"!If [BoundsStreams, !Ref StreamConcurrency, {NONE}]")
 OF_OTHERS: Final = ("RequestsAtOnce", f"!If [BoundsRequests, !Ref RequestConcurrency, {NONE}]")
+IN_VPC: Final = f"!If [{table.JOIN_VPC.condition}, [!Ref VpcPolicy], {NONE}]"
 BY_LAMBDA: Final = """
         Version: "2012-10-17"
         Statement: [{ Effect: Allow, Principal: { Service: lambda.amazonaws.com }, Action: "sts:AssumeRole" }]"""
@@ -71,15 +69,6 @@ class Function:
     def name(self) -> str:
         """`vector_io` is VectorIo in the template, as `infra.build.module_of` reads it."""
         return "".join(word.capitalize() for word in self.module.split("_"))
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A path of API Gateway with every method; `open`: it asks for no token."""
-
-    module: str
-    path: str
-    open: bool = False
 
 
 @dataclass
@@ -127,58 +116,11 @@ def _worker() -> Function:
     return Function(WORKER, _description(WORKER), (), rights=tuple(dict.fromkeys([*own, *table.OF_WORKER])))
 
 
-def groups(every: Iterable[Function]) -> list[Group]:
-    """The fewest paths that lead every route to its function, and everything else to CATCH_ALL, which answers 404.
-
-    API Gateway takes the most specific path (text before a parameter, a parameter before a greedy one) that has the
-    method, and every path here has every method.
-
-    Raises:
-        ValueError: two functions serve the same path, or API Gateway has no way to tell them apart.
-    """
-    rows = [(function.module, row) for function in every for row in function.rows]
-    open_ = {Group(module, row.path, open=True) for module, row in rows if row.operation and row.operation.open}
-    paths = {(module, row.path) for module, row in rows} - {(group.module, group.path) for group in open_}
-    below = _below([(module, path.strip("/").split("/")) for module, path in paths])
-    rest = {Group(CATCH_ALL, "/"), Group(CATCH_ALL, f"/{GREEDY}")}
-    return sorted(open_ | set(below) | rest, key=lambda group: (group.module, group.path))
-
-
-def _below(routes: Sequence[tuple[str, list[str]]], prefix: str = "") -> Iterator[Group]:
-    """The groups below `prefix`; `routes` are modules with the segments that follow it.
-
-    Where a segment leads to one function alone, a greedy path stands for all that follows; SHARED segments never do,
-    since the next API may have paths below them too.
-    """
-    branches: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)
-    for module, (segment, *rest) in routes:
-        branches[_segment(segment)].append((module, rest))
-    if {GREEDY, ONE} <= branches.keys():
-        raise ValueError(f"{prefix} has names with slashes and without, of which API Gateway allows one")
-    for segment, branch in branches.items():
-        path = f"{prefix}/{segment}"
-        ending = {module for module, rest in branch if not rest}
-        longer = [(module, rest) for module, rest in branch if rest]
-        if len(ending) > 1:
-            raise ValueError(f"{path} is served by {' and '.join(sorted(ending))}")
-        yield from (Group(module, path) for module in ending)
-        owner, *others = {module for module, _ in branch}
-        if longer and not others and not SHARED.fullmatch(segment):
-            yield Group(owner, f"{path}/{GREEDY}")
-        else:
-            yield from _below(longer, path)
-
-
-def _segment(segment: str) -> str:
-    """Of a route, as API Gateway writes it: one name for the parameters of a place, of which it allows one."""
-    if not segment.startswith("{"):
-        return segment
-    return GREEDY if segment.endswith(":path}") else ONE
-
-
 def _functions(every: Sequence[Function]) -> str:
     anchors = Anchors()
-    return "\n".join([*(_stanza(function, anchors) for function in every), _worker_stanza(_worker(), anchors)])
+    return "\n".join(
+        [*(_stanza(function, anchors) for function in every), _worker_stanza(_worker(), anchors), _vpc_policy()]
+    )
 
 
 def _stanza(function: Function, anchors: Anchors) -> str:
@@ -207,6 +149,21 @@ def _stanza(function: Function, anchors: Anchors) -> str:
     Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
       SourceArn: {anchors("TheApi", THE_API)} }}
 {_log_group_and_role(function, anchors)}"""
+
+
+def _vpc_policy() -> str:
+    """Of all roles: the size of their own policies has a limit, which models' ARNs nearly reach."""
+    right = replace(table.JOIN_VPC, condition="")  # the resource's
+    return f"""\
+  VpcPolicy:
+    Condition: {table.JOIN_VPC.condition}
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      Description: What Lambda itself needs to connect functions with a VPC.
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+{_statement(right, "", Anchors()).replace(f"&{right.sid} ", "")}"""
 
 
 def _worker_stanza(function: Function, anchors: Anchors) -> str:
@@ -248,6 +205,7 @@ def _log_group_and_role(function: Function, anchors: Anchors, *, condition: str 
     Properties:
       PermissionsBoundary: {anchors("Boundary", BOUNDARY)}
       AssumeRolePolicyDocument: {anchors("ByLambda", BY_LAMBDA)}
+      ManagedPolicyArns: {anchors("InVpc", IN_VPC)}
       Policies:
         - PolicyName: rights
           PolicyDocument:
@@ -278,6 +236,8 @@ def _condition(right: Right) -> str:
         return f'{{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}'
     if right.keys:
         return f'{{ "ForAllValues:StringLike": {{ "{table.LEADING_KEYS}": {json.dumps(right.keys)} }} }}'
+    if right.by_service:
+        return f'{{ "Null": {{ "{table.SOURCE_FUNCTION}": "true" }} }}'
     services = ", ".join(f'!Sub "{service}.*.${{AWS::URLSuffix}}"' for service in right.via)
     return f'{{ StringLike: {{ "{table.VIA}": [{services}] }} }}' if services else ""
 
@@ -328,7 +288,17 @@ def _outputs(every: Sequence[Function]) -> str:
     )
 
 
-PARTS: Final = {"functions": _functions, "paths": _paths, "outputs": _outputs}
+def _alarms(every: Sequence[Function]) -> str:
+    return monitoring.alarms([*every, _worker()])
+
+
+PARTS: Final = {
+    "functions": _functions,
+    "paths": _paths,
+    "outputs": _outputs,
+    "alarms": _alarms,
+    "dashboard": monitoring.dashboard,
+}
 
 
 def refresh(text: str, every: Sequence[Function]) -> str:

@@ -6,8 +6,8 @@ from typing import Final
 import pytest
 
 from core.frame.api import RouteRow
+from infra.gateway_paths import groups as groups_of
 from infra.template import Function, refresh
-from infra.template import groups as groups_of
 from tests.architecture import mission
 from tests.architecture.template import ROOT, Group, reached
 

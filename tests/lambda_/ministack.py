@@ -5,7 +5,7 @@ template's runtime, with its own packages behind the function's; methods named A
 type is not read as CloudFormation escapes it, and a number of a parameter is text to its SQS poller, so a template is adapted to it; a changed API is another
 API, with another URL; gateway responses in an API's OpenAPI body, where SAM writes them, are ignored, so
 what no path takes is a 403 with its own body; a `www-authenticate` of a function keeps its name; `path` in an event is
-decoded; nothing streams; any credentials do, and neither policies nor rules are enforced; Cognito's
+decoded; nothing streams; a function has no VPC, whatever its template says; any credentials do, and neither policies nor rules are enforced; Cognito's
 tokens and keys are given out here, whatever the issuer in them. An MQTT listener on all interfaces is switched off here.
 """
 

@@ -34,6 +34,13 @@ KEPT = (
     "InferenceFunction",
     "InferenceLogGroup",
 )
+WATCHED = {
+    "AlarmTopicArn": f"arn:aws:sns:{ministack.REGION}:123456789012:pager",
+    "AlarmEmail": "night@example.com",
+    "Dashboard": "true",
+    "VpcSubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e",
+    "VpcSecurityGroupIds": "sg-0a1b2c3d",
+}
 KEYS_OF_POOL = "{endpoint}/${{env.COGNITO_USER_POOL_ID:=}}/.well-known/jwks.json"
 
 
@@ -381,7 +388,7 @@ def test_an_upgrade_in_place_keeps_keys_models_and_every_table(
         assert api.post("/v1/models", json=body).is_success
         assert api.get("/v1/nothing").json() == {"message": "Missing Authentication Token"}  # no path leads anywhere
     resources = cloud.resources(stack)
-    after = sam_deploy(cloud, stack, built_template(checkout), parameters)
+    after = sam_deploy(cloud, stack, built_template(checkout), {**parameters, **WATCHED})
     assert {name: cloud.resources(stack)[name] for name in KEPT} == {name: resources[name] for name in KEPT}
     with httpx.Client(base_url=cloud.url(after["BaseUrl"]), timeout=60, headers=headers) as api:
         assert api.get(f"/v1/models/{name}").json()["identifier"] == name
@@ -389,3 +396,20 @@ def test_an_upgrade_in_place_keeps_keys_models_and_every_table(
         assert api.get("/v1/nothing").json()["error"]["code"] == "not_found"
     assert cloud.resources(stack).keys() - resources.keys() >= {"InferencePermission", "AdminPermission"}
     assert not any("PermissionStage" in resource for resource in cloud.resources(stack))  # one for each route
+    assert_watched(cloud, stack, after)
+
+
+def assert_watched(cloud: Cloud, stack: str, outputs: dict[str, str]) -> None:
+    """The alarms, the dashboard and the rights in a VPC that WATCHED asks for are there."""
+    with cloud.client("cloudwatch") as metrics, cloud.client("sns") as topics, cloud.client("iam") as roles:
+        alarms = metrics.describe_alarms(AlarmNamePrefix=f"{stack}-")["MetricAlarms"]
+        body = metrics.get_dashboard(DashboardName=f"{stack}-{ministack.REGION}")["DashboardBody"]
+        topic = cloud.resources(stack)["AlarmTopic"]
+        [subscription] = topics.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        role = cloud.resources(stack)["InferenceRole"]
+        attached = roles.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    assert {alarm["AlarmName"] for alarm in alarms} >= {f"{stack}-server-errors", f"{stack}-inference-errors"}
+    assert all(alarm["AlarmActions"] == [WATCHED["AlarmTopicArn"], topic] for alarm in alarms)
+    assert outputs["InferenceFunctionArn"].rpartition(":")[2] in json.dumps(json.loads(body))
+    assert subscription["Endpoint"] == WATCHED["AlarmEmail"]
+    assert [policy["PolicyArn"] for policy in attached] == [cloud.resources(stack)["VpcPolicy"]]

@@ -25,6 +25,9 @@ INVOKE: Final = (
 PROFILE: Final = "bedrock:InferenceProfileArn"  # IAM's key for the profile through which a model is called
 LEADING_KEYS: Final = "dynamodb:LeadingKeys"
 VIA: Final = "kms:ViaService"
+SOURCE_FUNCTION: Final = (
+    "lambda:SourceFunctionArn"  # there in what a function's code asks, not in what Lambda asks for it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Right:
     the parameter with the inference profiles by which alone the ARNs may be called. `keys` are patterns of the partition keys of
     a table's items, one of which every key of a call must match; () for all of them. `via` are the services
     for whose calls alone the role's KMS keys, any of them, may be used: what it may have decrypted is what it may call these for.
+    `by_service`: for Lambda itself, which acts as the role, and not for the function's code.
     """
 
     sid: str
@@ -46,6 +50,7 @@ class Right:
     below: bool = False
     keys: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
+    by_service: bool = False
 
 
 def in_any_namespace(*patterns: str) -> tuple[str, ...]:
@@ -112,6 +117,22 @@ CALL_BEHIND_PROFILES: Final = Right(
 )
 APPLY_GUARDRAILS: Final = Right(
     "ApplyGuardrails", ("bedrock:ApplyGuardrail",), parameter="BedrockGuardrailArns", condition="AppliesGuardrails"
+)
+
+# The functions' network interfaces, which Lambda makes as the function's role:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+JOIN_VPC: Final = Right(
+    "JoinVpc",
+    (
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ),
+    condition="JoinsVpc",
+    by_service=True,
 )
 
 # The secrets that a run config names: whoever asks a provider, be it for its models alone, bears its key.
