@@ -189,9 +189,9 @@ def test_without_a_key_the_answer_is_401_in_the_one_body(
 
 
 def test_quota_counts_the_calls_of_both_functions(deployed: Deployment) -> None:
-    for path in ("/v1/models", "/v1/providers"):
+    for method, path, body in (("POST", "/v1/embeddings", {}), ("GET", "/v1/inspect/environment", None)):
         before = deployed.get("/v1/quota")["requests"]
-        answer = deployed.api.get(path)
+        answer = deployed.api.request(method, path, json=body)
         after = deployed.get("/v1/quota")["requests"]
         assert (before["limit"], after["used"]) == (1000, before["used"] + 1)
         assert answer.headers["ratelimit-limit"] == "1000"
@@ -199,7 +199,7 @@ def test_quota_counts_the_calls_of_both_functions(deployed: Deployment) -> None:
 
 
 def test_counter_has_an_expiry_and_no_key_in_it(deployed: Deployment) -> None:
-    deployed.get("/v1/models")
+    deployed.api.post("/v1/embeddings", json={})
     with deployed.cloud.client("dynamodb") as tables:
         items = tables.scan(TableName=deployed.outputs["QuotaTableName"])["Items"]
     key = deployed.api.headers["authorization"].removeprefix("Bearer ")
