@@ -5,6 +5,8 @@ import os
 import coverage
 from hypothesis import HealthCheck, settings
 
+os.environ["COLUMNS"] = "1000"  # messages are a line each; pytest-xdist's workers would have 80
+
 pytest_plugins = (
     "tests.parts.shared",
     "tests.parts.moto",  # before those that import it

@@ -26,7 +26,7 @@ AUTOMATIC_APIS: Final = (
 OWN_APIS: Final = tuple(name for name in names() if name not in {*Api, *AUTOMATIC_APIS})
 """APIs of this build that the reference has not; normally none."""
 
-ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api), *OWN_APIS)
+ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api if api not in AUTOMATIC_APIS), *OWN_APIS)
 
 RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
 

@@ -82,13 +82,15 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
     serve = adapt(app)
 
     def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
-        REQUEST_ID.set(request_id({"aws.event": event, "aws.context": context}))  # of what Mangum logs
+        before = REQUEST_ID.set(request_id({"aws.event": event, "aws.context": context}))  # of what Mangum logs
         try:
             return _without_body(event, serve(event, context))
         except InvalidRequest as refusal:  # of the body, before the app: what the app raises does not leave Mangum
             from core.web.app import refusing
 
             return _without_body(event, adapt(refusing(app, refusal))(event | {"body": None}, context))
+        finally:
+            REQUEST_ID.reset(before)
 
     return handle
 

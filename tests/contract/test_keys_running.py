@@ -23,7 +23,11 @@ def config(folder: Path, port: int, store: str = "registry.db", *, auth: bool = 
         "version": 2,
         "image_name": "t",
         "apis": ["inference"],
-        "providers": {"inference": []},
+        "providers": {
+            "inference": [
+                {"provider_id": "a", "provider_type": "remote::vllm", "config": {"url": "http://127.0.0.1:9"}}
+            ]
+        },
         "metadata_store": {"type": "sqlite", "db_path": str(folder / store)},
         "server": {"port": port} | ({"auth": {"providers": [{"type": "api_key"}]}} if auth else {}),
     }

@@ -178,9 +178,12 @@ async def test_every_call_of_aws_is_made_with_what_is_left_of_the_sdk(
     package = await asyncio.to_thread(built, tmp_path, "inference", document)
     assert parts(package) >= SDK
     assert not parts(package) & TOKENS
+    (package / "core/web").mkdir(parents=True, exist_ok=True)
+    for page in (build.ROOT / "core/web").glob("pages.*"):  # admin's; the rest of the functions' packages is the same
+        shutil.copy(page, package / "core/web")
     said: dict[str, list[Any]] = {}
     for module, asked in calls.items():
-        shutil.copy(build.ROOT / "functions" / f"{module}.py", package / "functions")  # the rest of theirs is the same
+        shutil.copy(build.ROOT / "functions" / f"{module}.py", package / "functions")
         said[module], _ = await asyncio.to_thread(ran, package, module, asked, environment)
     assert "mine" in {each["identifier"] for each in said["inference"][1]["data"]}
     assert "[DONE]" in said["inference"][3]

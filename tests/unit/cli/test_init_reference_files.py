@@ -64,7 +64,7 @@ def test_every_file_is_taken_over_and_valid(tmp_path: Path, generation: str, dis
 def test_read_directly_a_file_says_how_it_is_taken_over(tmp_path: Path, generation: str) -> None:
     path = tmp_path / "old.yaml"
     path.write_text(yaml.safe_dump(GENERATIONS[generation]("starter")), "utf-8")
-    hint = f"To keep what is served here: llambda init --from {path} --out new.yaml"
+    hint = f"To keep what is served here:\n  llambda init --from {path} --out new.yaml"
     with pytest.raises(ConfigInvalid) as refused:
         load_valid_config(str(path), ())
     assert str(refused.value).endswith(f"\n{hint}")
