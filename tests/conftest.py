@@ -5,7 +5,8 @@ import os
 import coverage
 from hypothesis import HealthCheck, settings
 
-os.environ["COLUMNS"] = "1000"  # messages are a line each; pytest-xdist's workers would have 80
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["COLUMNS"] = "1000"  # pytest-xdist sets 80; messages are a line each, as where nothing is set
 
 pytest_plugins = (
     "tests.parts.shared",

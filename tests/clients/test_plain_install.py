@@ -11,14 +11,15 @@ import pytest
 
 from core.platform.aws_errors import NEWEST_BOTOCORE
 from infra.uv import uv
-from tests.parts.bedrock import KEYS, MODEL, REGION, FakeBedrock
+from tests.parts.bedrock import KEYS, REGION, FakeBedrock
 from tests.parts.stack import ROOT, serving
 from tests.parts.upstream import running
 
 pytestmark = pytest.mark.conformance
 
 ENVIRONMENT = ROOT / ".venv-plain"
-SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"  # it has structured output
 TOO_NEW: list[tuple[str, dict[str, Any]]] = [
     ("outputConfig", {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}}),
     (
