@@ -1,5 +1,6 @@
 """Fixtures for all tests live in plugins beside what they start: tests/parts."""
 
+import asyncio
 import os
 
 import coverage
@@ -7,6 +8,10 @@ from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["COLUMNS"] = "1000"  # pytest-xdist sets 80; messages are a line each, as where nothing is set
+
+asyncio.set_event_loop(
+    None
+)  # else pytest-asyncio makes one with the first test, which the first asyncio.run drops unclosed
 
 pytest_plugins = (
     "tests.parts.shared",

@@ -18,10 +18,16 @@ def leave(*_: object) -> None:
     os._exit(INTERRUPTED)
 
 
+class Interrupt(KeyboardInterrupt):
+    """Of Ctrl-C; what a provider's code raises by itself is that provider's failure (core/platform/outcome.py)."""
+
+    by_signal = True
+
+
 def interrupt(*_: object) -> None:
     """Once, what is under way is undone; a second Ctrl-C does not wait for that."""
     _signal.signal(_signal.SIGINT, leave)
-    raise KeyboardInterrupt
+    raise Interrupt
 
 
 def is_ignored() -> bool:

@@ -5,7 +5,7 @@ from typing import Self
 
 
 class Outcome:
-    """`with` it, all that is raised, be it SystemExit, is its `error`."""
+    """`with` it, all that is raised, be it SystemExit, is its `error`; but Ctrl-C, which must end the process."""
 
     def __init__(self) -> None:
         self.answer: object = None
@@ -18,4 +18,4 @@ class Outcome:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.error = error
-        return True
+        return not getattr(error, "by_signal", False)

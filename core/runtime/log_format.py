@@ -4,7 +4,7 @@ JSON on Lambda, text elsewhere. What libraries, warnings, threads and forgotten 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 import json
 import logging
@@ -98,7 +98,8 @@ def log_everything() -> None:
     """What Python would print of warnings, and of errors that nobody catches, goes to the log."""
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_thread
-    sys.unraisablehook = _log_unraisable
+    if not isinstance(sys.unraisablehook, _LogUnraisable):
+        sys.unraisablehook = _LogUnraisable(sys.unraisablehook)
 
 
 def log_in_context(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -118,8 +119,19 @@ def _log_thread(args: "threading.ExceptHookArgs") -> None:
         log.error("a thread failed", exc_info=error)
 
 
-def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    log.error("an error could not be raised: %s", unraisable.err_msg or "it was ignored", exc_info=unraisable.exc_value)
+class _LogUnraisable:
+    """Of what cannot raise, as `__del__`. An interrupt there is for whoever was told before: it must end the process."""
+
+    def __init__(self, before: "Callable[[sys.UnraisableHookArgs], Any]") -> None:
+        self._before = before
+
+    def __call__(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._before(unraisable)
+            return
+        log.error(
+            "an error could not be raised: %s", unraisable.err_msg or "it was ignored", exc_info=unraisable.exc_value
+        )
 
 
 def _instant(seconds: float) -> str:

@@ -82,7 +82,7 @@ def test_an_interrupt_of_an_import(words: str, number: int, twice: str, tmp_path
 @pytest.mark.parametrize(
     ("words", "sign"),
     [
-        (["serve", "starter", "--port", "0"], ""),
+        (["serve", "starter", "--port", "0"], ""),  # about when providers are warmed, whose failures are kept apart
         (["build", "--function", "admin", "--out", "FOLDER"], "building"),
         (["deploy", "--yes", "--region", "us-east-1", "--param", "VllmUrl=http://gpu"], "checking"),
     ],
