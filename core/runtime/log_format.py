@@ -6,6 +6,7 @@ JSON on Lambda, text elsewhere. What libraries, warnings, threads and forgotten 
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 import json
 import logging
 import sys
@@ -19,6 +20,7 @@ from core.platform.outcome import Outcome
 
 FACTS: Final = ("error_code", "provider", "model", "provider_model", "reason")
 """What a line of a failure may have of it, as attributes of the record."""
+FACT_NAMES: Final = frozenset(FACTS)
 LEVELS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 """Lambda's names, by which it filters, of those that are not logging's."""
 AWS_HANDLERS: Final = "LambdaLogger"
@@ -42,10 +44,15 @@ def read_record(record: logging.LogRecord) -> dict[str, str]:
         "logger": record.name,
         "message": _message(record),
         "request_id": getattr(record, "request_id", "") or REQUEST_ID.get(),
-        **{name: _line(fact, MOST_FACT) for name in FACTS if (fact := vars(record).get(name))},
+        **(_facts(record) if FACT_NAMES & vars(record).keys() else {}),
         "exception": "" if error is None else "; from ".join(_errors(error)),
     }
     return {name: text for name, text in fields.items() if text}
+
+
+def _facts(record: logging.LogRecord) -> dict[str, str]:
+    attributes = vars(record)
+    return {name: _line(fact, MOST_FACT) for name in FACTS if (fact := attributes.get(name))}
 
 
 class JsonFormatter(logging.Formatter):
@@ -135,7 +142,13 @@ class _LogUnraisable:
 
 
 def _instant(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(whole: int) -> str:
+    return datetime.fromtimestamp(whole, UTC).isoformat()[:-6]
 
 
 def _message(record: logging.LogRecord) -> str:
