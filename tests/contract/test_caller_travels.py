@@ -384,7 +384,11 @@ async def test_outside_of_any_call_a_provider_acts_as_the_stack_itself(world: Wo
     await stack.close()
 
 
-async def test_a_method_is_called_for_whoever_calls_it_not_for_whoever_awaits_it(world: World) -> None:
+async def test_a_method_is_called_for_whoever_calls_it_not_for_whoever_awaits_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where a package for the reference was imported, by another test too, it is called for whoever awaits it (ADR 61).
+    monkeypatch.setattr("core.resolution.external.provider.is_asked_for", lambda: False)
     stack = await resolve(world.document(), ["safety"], version="1")
     inference = next(i.provider for i in stack.instances if i.entry.provider_id == "external").inference
     caller = Call(Principal("ada", {}))

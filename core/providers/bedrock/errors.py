@@ -74,7 +74,7 @@ def _reason_of(failure: Exception, request: object) -> str:
     from core.providers.http.upstream_errors import clean_message
 
     reason = hide_quotes(clean_message(_quoted(failure), ()), request)
-    return f": {reason}" if reason and fault_of(failure) is not Fault.CREDENTIALS else ""
+    return f": {reason}" if reason and fault_of(failure) not in {Fault.CREDENTIALS, Fault.PERMISSION} else ""
 
 
 def _quoted(failure: Exception) -> str:
