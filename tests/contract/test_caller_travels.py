@@ -384,11 +384,11 @@ async def test_outside_of_any_call_a_provider_acts_as_the_stack_itself(world: Wo
     await stack.close()
 
 
+@pytest.mark.parametrize("for_reference", [False, True])  # whether some package has imported the reference
 async def test_a_method_is_called_for_whoever_calls_it_not_for_whoever_awaits_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, *, for_reference: bool
 ) -> None:
-    # Where a package for the reference was imported, by another test too, it is called for whoever awaits it (ADR 61).
-    monkeypatch.setattr("core.resolution.external.provider.is_asked_for", lambda: False)
+    monkeypatch.setattr("core.resolution.external.provider.is_asked_for", lambda: for_reference)
     stack = await resolve(world.document(), ["safety"], version="1")
     inference = next(i.provider for i in stack.instances if i.entry.provider_id == "external").inference
     caller = Call(Principal("ada", {}))

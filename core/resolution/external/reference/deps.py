@@ -1,7 +1,8 @@
 """Other APIs as a package for the reference asks them: its methods, and answers that have attributes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
+from inspect import markcoroutinefunction
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
@@ -26,27 +27,32 @@ class Asked:
 
 
 class AskedInference(Asked):
-    async def openai_chat_completion(self, params: Any = None, **fields: Any) -> Any:  # noqa: ANN401 - a record, or a stream of them
+    """Each asks at once, as whoever calls it, and not as whoever awaits it."""
+
+    @markcoroutinefunction
+    def openai_chat_completion(self, params: Any = None, **fields: Any) -> Awaitable[Any]:  # noqa: ANN401 - of a record, or a stream of them
         request = ChatRequest(**_fields(params, fields))
         if request.stream:
-            return _records("OpenAIChatCompletionChunk", await self._surface.stream_chat_completion(request))
-        return record("OpenAIChatCompletion", **await self._surface.chat_completion(request))
+            return _stream("OpenAIChatCompletionChunk", self._surface.stream_chat_completion(request))
+        return _reply("OpenAIChatCompletion", self._surface.chat_completion(request))
 
-    async def openai_completion(self, params: Any = None, **fields: Any) -> Any:  # noqa: ANN401 - a record, or a stream of them
+    @markcoroutinefunction
+    def openai_completion(self, params: Any = None, **fields: Any) -> Awaitable[Any]:  # noqa: ANN401 - of a record, or a stream of them
         request = CompletionRequest(**_fields(params, fields))
         if request.stream:
-            return _records("OpenAICompletion", await self._surface.stream_completion(request))
-        return record("OpenAICompletion", **await self._surface.completion(request))
+            return _stream("OpenAICompletion", self._surface.stream_completion(request))
+        return _reply("OpenAICompletion", self._surface.completion(request))
 
-    async def openai_embeddings(self, params: Any = None, **fields: Any) -> Record:  # noqa: ANN401 - a record
+    @markcoroutinefunction
+    def openai_embeddings(self, params: Any = None, **fields: Any) -> Awaitable[Record]:  # noqa: ANN401 - a record
         request = EmbeddingsRequest(**_fields(params, fields))
-        answer: Record = record("OpenAIEmbeddingsResponse", **await self._surface.embeddings(request))
-        return answer
+        return _reply("OpenAIEmbeddingsResponse", self._surface.embeddings(request))
 
-    async def chat_completion(self, request: ChatRequest | None = None, **fields: Any) -> Any:  # noqa: ANN401 - JSON, or 0.2's record
+    @markcoroutinefunction
+    def chat_completion(self, request: ChatRequest | None = None, **fields: Any) -> Any:  # noqa: ANN401 - gives JSON, or 0.2's record
         """This stack's, or that of 0.2 with a `model_id`, of which tools and streams are not taken."""
         if request is not None:
-            return await self._surface.chat_completion(request)
+            return self._surface.chat_completion(request)
         further = [name for name, value in fields.items() if value and name not in NATIVE]
         if further:
             raise NotImplementedError(f"chat_completion with {', '.join(further)}; openai_chat_completion takes it")
@@ -54,17 +60,34 @@ class AskedInference(Asked):
         strategy: JsonObject = sampling.get("strategy") or {}
         bounds = {name: strategy[name] for name in STRATEGY if strategy.get(name) is not None}
         bounds |= {"max_tokens": sampling["max_tokens"]} if sampling.get("max_tokens") else {}
-        answer: Any = await self.openai_chat_completion(model=fields["model_id"], messages=fields["messages"], **bounds)
-        message: JsonObject = {"stop_reason": "end_of_turn", **plain(answer.choices[0].message)}
-        return record("ChatCompletionResponse", completion_message=message)
+        return _native_reply(
+            self.openai_chat_completion(model=fields["model_id"], messages=fields["messages"], **bounds)
+        )
 
 
 class AskedSafety(Asked):
-    async def run_shield(self, request: Any = None, **fields: Any) -> Any:  # noqa: ANN401 - JSON, or the reference's record
+    """As AskedInference."""
+
+    @markcoroutinefunction
+    def run_shield(self, request: Any = None, **fields: Any) -> Any:  # noqa: ANN401 - gives JSON, or the reference's record
         if isinstance(request, RunShieldRequest):
-            return await self._surface.run_shield(request)
-        answer = await self._surface.run_shield(RunShieldRequest(**_fields(request, fields)))
-        return record("RunShieldResponse", **answer)
+            return self._surface.run_shield(request)
+        return _reply("RunShieldResponse", self._surface.run_shield(RunShieldRequest(**_fields(request, fields))))
+
+
+async def _reply(name: str, answer: Awaitable[JsonObject]) -> Record:
+    reply: Record = record(name, **await answer)
+    return reply
+
+
+async def _stream(name: str, chunks: Awaitable[JsonStream]) -> AsyncIterator[Record]:
+    return _records(name, await chunks)
+
+
+async def _native_reply(answer: Awaitable[Any]) -> Record:
+    message: JsonObject = {"stop_reason": "end_of_turn", **plain((await answer).choices[0].message)}
+    reply: Record = record("ChatCompletionResponse", completion_message=message)
+    return reply
 
 
 def _fields(params: Any, fields: JsonObject) -> JsonObject:  # noqa: ANN401 - a record, or none
