@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from core.cli.options import json_option, print_json
-from core.cli.terminal import fitted_table, show
+from core.cli.terminal import show, wrap_table
 from core.platform.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _summary(operations: Sequence[ReferenceOperation]) -> Iterator[str]:
     names = dict.fromkeys(op.api for op in operations)
     groups = [(name, [op for op in operations if op.api == name]) for name in names]
     cells = [[name, *(_share(group, key) for key in GENERATIONS)] for name, group in [*groups, ("all", operations)]]
-    return fitted_table([("API", *GENERATIONS.values()), *cells])
+    return wrap_table([("API", *GENERATIONS.values()), *cells])
 
 
 def _share(operations: Iterable[ReferenceOperation], generation: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from core.cli.options import config_option, json_option, print_json
-from core.cli.terminal import fitted_table, show, ticking
+from core.cli.terminal import show, ticking, wrap_table
 from core.config import distributions
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _build_each(functions: Sequence[str], config: Path, architecture: str, out: 
 def _table(packages: "list[Package]") -> Iterator[str]:
     weights = [(package, package.weight) for package in packages]
     rows = [(p.function, p.architecture, _mb(w.unzipped), _mb(w.zipped), w.sha256) for p, w in weights]
-    return fitted_table([("function", "architecture", "unzipped", "zipped", "sha256 of the zip"), *rows])
+    return wrap_table([("function", "architecture", "unzipped", "zipped", "sha256 of the zip"), *rows])
 
 
 def _details(package: "Package") -> str:

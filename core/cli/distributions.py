@@ -9,7 +9,7 @@ import click
 
 from core.cli.options import json_option, print_json
 from core.cli.output_file import force_option, out_option, write
-from core.cli.terminal import fitted_table, paint
+from core.cli.terminal import paint, wrap_table
 from core.cli.terminal import show as show_text
 from core.config.distributions import Distribution, Variable, names, read_distribution
 from core.config.redact import names_secret, redact_text
@@ -74,7 +74,7 @@ def show(name: str, *, raw: bool, as_json: bool) -> None:
         return
     show_text(f"{distribution.description}\n")
     cells = [(row["name"], _state(row), row["purpose"]) for row in rows]
-    print("\n".join(fitted_table([("variable", "now", "what for"), *cells])))
+    print("\n".join(wrap_table([("variable", "now", "what for"), *cells])))
     click.echo(f"\n{text}", nl=False)
 
 

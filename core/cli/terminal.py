@@ -121,16 +121,16 @@ def _is_command(line: str) -> bool:
     return first.rpartition("/")[2] in PROGRAMS or re.match(r"[A-Z_]+=", first) is not None
 
 
-def fixed_table(columns: Columns, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def clip_table(columns: Columns, rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """The lines, titles first; what does not fit its column is shortened, and columns are where the terminal is narrow."""
-    widths = narrowed([width for _, width in columns], width_of(sys.stdout))
+    widths = narrow([width for _, width in columns], width_of(sys.stdout))
     for number, row in enumerate([[title for title, _ in columns], *rows]):
         cells = (f"{shorten(clean(cell), width):{width}}" for cell, width in zip(row, widths, strict=True))
         line = "  ".join(cells).rstrip()
         yield line if number else paint(line, "title", sys.stdout)
 
 
-def narrowed(widths: Sequence[int], width: int) -> list[int]:
+def narrow(widths: Sequence[int], width: int) -> list[int]:
     """Those of columns that have two blanks between them, so that they fit: the widest give."""
     widths = list(widths)
     while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > NARROWEST_CELL:
@@ -138,7 +138,7 @@ def narrowed(widths: Sequence[int], width: int) -> list[int]:
     return widths
 
 
-def fitted_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def wrap_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The lines; each column is as wide as its widest cell, and the last one goes on below itself, or on a line of its own."""
     *widths, last = [max(map(len, column)) for column in zip(*rows, strict=True)]
     start, width = sum(widths) + 2 * len(widths), width_of(sys.stdout)

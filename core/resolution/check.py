@@ -116,7 +116,7 @@ def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, s
     place = loaded.places.source_path(f"{path}.provider_type")
     spec, problems = find(specs, api, entry, loaded.places.source_path(path))
     if spec is None:
-        instead = _served(INSTEAD.get((api, entry.provider_type)), api, specs)
+        instead = _drop_unserved(INSTEAD.get((api, entry.provider_type)), api, specs)
         return problems or [Problem(place, _unknown(entry.provider_type, instead, _known_types(api, specs)))]
     if spec.factory is not None:
         from core.resolution.external.problems import external_problems
@@ -180,7 +180,7 @@ def _valid_config(
     return (None if malformed else config), problems
 
 
-def _served(advice: str | None, api: str, specs: Specs) -> str | None:
+def _drop_unserved(advice: str | None, api: str, specs: Specs) -> str | None:
     """The advice, unless a type that it names is not served either; empty where it names none."""
     if advice is None or api not in configurable_names():
         return None if advice is None else ""

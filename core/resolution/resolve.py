@@ -28,7 +28,7 @@ from core.resolution.stack import Stack, can_serve, declared_resources, routed_a
 from core.routing.catalog import Catalog
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
-from core.routing.isolation import Question, awaited
+from core.routing.isolation import Question, await_answer
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
 from core.stores.connect import Stores
@@ -163,7 +163,7 @@ def _listing(provider: object, name: str) -> Question:
 
     async def listing() -> object:
         with ActingFor(None):
-            return await awaited(_method(provider, name)())
+            return await await_answer(_method(provider, name)())
 
     return listing
 

@@ -67,10 +67,10 @@ async def ask_apart(question: Question, seconds: float, secrets: Secrets = tuple
 
 async def _answer(question: Question, outcome: Outcome) -> None:
     with outcome:
-        outcome.answer = await awaited(question())
+        outcome.answer = await await_answer(question())
 
 
-async def awaited(coming: object) -> object:
+async def await_answer(coming: object) -> object:
     """What it gives; raises ProviderMistake where it cannot be awaited."""
     if not isawaitable(coming):
         raise ProviderMistake(f"gave {type(coming).__name__} where an `async def` was to be awaited")

@@ -153,11 +153,16 @@ def _second(whole: int) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     """Of what is not ours, without what looks like a key: nobody knows what libraries log."""
+    text = _line(_text(record).strip(), MOST_MESSAGE)
+    return text if record.name.partition(".")[0] in OURS else _redact(text)
+
+
+def _text(record: logging.LogRecord) -> str:
+    if record.msg.__class__ is str and not record.args:
+        return record.msg
     with (outcome := Outcome()):
         outcome.answer = record.getMessage()
-    text = outcome.answer if isinstance(outcome.answer, str) else f"{record.msg!s:.500} (its values do not fit)"
-    text = _line(text.strip(), MOST_MESSAGE)
-    return text if record.name.partition(".")[0] in OURS else _redacted(text)
+    return outcome.answer if isinstance(outcome.answer, str) else f"{record.msg!s:.500} (its values do not fit)"
 
 
 def _line(text: object, most: int) -> str:
@@ -167,7 +172,7 @@ def _line(text: object, most: int) -> str:
     return line if len(line) <= most and len(whole) <= most else f"{line[: most - 1]}…"
 
 
-def _redacted(text: str) -> str:
+def _redact(text: str) -> str:
     from core.config.redact import redact_keys, redact_text
 
     return redact_keys(redact_text(text))

@@ -8,7 +8,7 @@ import click
 from core.cli.configurations import output
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
-from core.cli.terminal import Columns, fixed_table
+from core.cli.terminal import Columns, clip_table
 from core.cli.terminal import show as show_text
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _show_all(
     elif not versions:
         click.echo(f"no configurations: {output.FILE_ALONE}")
     else:
-        print("\n".join(fixed_table(columns, map(row, versions))))
+        print("\n".join(clip_table(columns, map(row, versions))))
 
 
 def _pages(client: "Client") -> "Iterator[Configuration]":

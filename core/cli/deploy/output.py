@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from core.cli.deploy.checks import Plan
 from core.cli.deploy.stack import Event, ResourceChange
-from core.cli.terminal import narrowed
+from core.cli.terminal import narrow
 from core.config.redact import MASK, redact_text
 from core.platform.commands import program, python
 
@@ -117,7 +117,7 @@ def calls(plan: Plan, outputs: Mapping[str, str]) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> str:
-    widths = narrowed([max(map(len, column)) for column in zip(*rows, strict=True)], width)
+    widths = narrow([max(map(len, column)) for column in zip(*rows, strict=True)], width)
     lines = ("  ".join(map(_cell, row, widths)).rstrip() for row in rows)
     return "\n".join(lines)
 

@@ -133,7 +133,7 @@ def _take_over(source: Path, out: Path, flags: AnswerTexts, *, force: bool) -> N
     conversion = take_over(source)
     write(out, conversion.text, force=force)
     show(f"Wrote {out}: what this build serves of {source}.")
-    _say("Served:", _wrap(conversion.kept()))
+    _say("Served:", _wrap(conversion.summary()))
     _say("Left out or changed:", _wrap(conversion.notes))
     _say("Set before serving it:", required_variables(conversion.text))
     _say("Next:", _check_and_serve(path_word(out)))

@@ -149,10 +149,10 @@ class Pruning:
                 places_by_name |= {name: place} if isinstance(name, str) else {}
                 self.origins[f"{path}[{count}]"] = place
                 count += 1
-                entry = self._switched(resource, section.api)
+                entry = self._switch(resource, section.api)
                 yield self._model(entry, place) if section.name == "models" else entry
 
-    def _switched(self, entry: Value, api: str) -> Value:
+    def _switch(self, entry: Value, api: str) -> Value:
         """Off where its provider is."""
         provider_id = to_mapping(entry).get("provider_id")
         id_text = self._ids.get((api, provider_id), provider_id) if isinstance(provider_id, str) else provider_id

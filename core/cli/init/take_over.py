@@ -34,7 +34,7 @@ class Conversion:
     document: Mapping[str, Value] = field(repr=False)
     foreign: bool
 
-    def kept(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What is served of the file: its providers by name, and how many resources."""
         document = to_mapping(self.document)
         lines = [

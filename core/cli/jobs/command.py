@@ -10,7 +10,7 @@ import click
 from core.cli.jobs import output
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
-from core.cli.terminal import fixed_table
+from core.cli.terminal import clip_table
 
 if TYPE_CHECKING:
     from core.apis.answers.jobs import JobView
@@ -66,7 +66,7 @@ def list_(kind: str | None, limit: int, *, as_json: bool, **stack: Unpack[StackO
     elif not jobs:
         click.echo("no jobs")
     else:
-        print("\n".join(fixed_table(output.LIST, map(output.list_row, jobs))))
+        print("\n".join(clip_table(output.LIST, map(output.list_row, jobs))))
 
 
 @command.command(epilog=_example("show job_4f1c"))

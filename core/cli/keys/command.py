@@ -9,7 +9,7 @@ import click
 
 from core.cli.keys import options as key_options
 from core.cli.options import config_option, env_option, json_option, print_json
-from core.cli.terminal import fixed_table, say, show
+from core.cli.terminal import clip_table, say, show
 from core.config.problems import ConfigInvalid
 from core.platform.commands import program
 
@@ -163,7 +163,7 @@ def list_keys(*, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
             return
         now = datetime.now(UTC).timestamp()
         rows = (_row(resource, uses.get(resource.identifier), now) for resource in keys)
-        print("\n".join(fixed_table(COLUMNS, rows)) if keys else "no keys")
+        print("\n".join(clip_table(COLUMNS, rows)) if keys else "no keys")
 
     _run_with_store(options, work)
 

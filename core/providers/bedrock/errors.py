@@ -73,11 +73,11 @@ def _reason_of(failure: Exception, request: object) -> str:
     from core.providers.http.quotes import hide_quotes
     from core.providers.http.upstream_errors import clean_message
 
-    reason = hide_quotes(clean_message(_quoted(failure), ()), request)
+    reason = hide_quotes(clean_message(_service_message(failure), ()), request)
     return f": {reason}" if reason and fault_of(failure) not in {Fault.CREDENTIALS, Fault.PERMISSION} else ""
 
 
-def _quoted(failure: Exception) -> str:
+def _service_message(failure: Exception) -> str:
     from botocore.exceptions import ClientError
 
     return str(failure.response.get("Error", {}).get("Message", "")) if isinstance(failure, ClientError) else ""
@@ -109,7 +109,7 @@ def _mistake(failure: Exception, message: str, *, is_callers: bool) -> InvalidRe
     from core.providers.http.error_words import says_too_long
     from core.providers.http.upstream_errors import clean_message
 
-    quoted = _quoted(failure) or str(failure)
+    quoted = _service_message(failure) or str(failure)
     if says_too_long(quoted):
         return InvalidRequest(clean_message(quoted, ())).quote(code=CONTEXT_LENGTH)
     return (

@@ -19,11 +19,11 @@ def hide_quotes(text: str, request: object) -> str:
         if place >= 0 and len(text) - start >= PIECE:
             begin, end = _widen(text, said, start, place)
             hidden[begin:end] = b"\1" * (end - begin)
-    letters = [MASK if first else letter for letter, first in _shown(text, hidden)]
+    letters = [MASK if first else letter for letter, first in _mark_letters(text, hidden)]
     return to_line("".join(letters))
 
 
-def _shown(text: str, hidden: bytearray) -> list[tuple[str, bool]]:
+def _mark_letters(text: str, hidden: bytearray) -> list[tuple[str, bool]]:
     """Each letter that is shown, and the first of each run that is not."""
     return [
         (letter, bool(hidden[place]))

@@ -73,7 +73,7 @@ def reports_error(answer: JsonObject) -> bool:
         return True
     choices: object = answer.get("choices")
     if isinstance(choices, list):
-        return any(to_object(choice).get("error") for choice in cast("list[object]", choices))
+        return any([to_object(choice).get("error") for choice in cast("list[object]", choices)])  # noqa: C419 - no generator
     return not answer.get("object") and "data" not in answer and any(map(answer.get, ERROR_NAMES))
 
 

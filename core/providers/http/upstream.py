@@ -5,8 +5,8 @@ sent twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any, Final
@@ -68,8 +68,10 @@ class UpstreamClient:
         request = UpstreamRequest("GET", path, None, credentials, forms)
         async with self._response(request) as response:
             content = await self._read(response, min(MOST_LISTING, self._limits.max_bytes))
-            with self._explaining(response):
+            try:
                 answer = read_json(self._remote.provider_id, content)
+            except UpstreamFailed as failure:
+                raise self._explain_page(failure, response) from None
         if is_object(answer) and answer.get("error") and reports_error(answer):
             raise self._error_in(answer, request, response)
         return answer
@@ -87,8 +89,10 @@ class UpstreamClient:
         request = UpstreamRequest("POST", path, body, credentials, forms)
         async with self._response(request) as response:
             content = await self._read(response, self._limits.max_bytes)
-        with self._explaining(response):
+        try:
             answer = read_object(self._remote.provider_id, content, finite=finite)
+        except UpstreamFailed as failure:
+            raise self._explain_page(failure, response) from None
         if reports_error(answer):
             raise self._error_in(answer, request, response)
         return answer
@@ -154,8 +158,7 @@ class UpstreamClient:
                 raise self._error(request, response, report)
         elif response.content_type.startswith("text/event-stream") or begin.startswith(FIELDS):
             return head
-        with self._explaining(response):
-            raise self._failure("did not answer with a stream of events")
+        raise self._explain_page(self._failure("did not answer with a stream of events"), response)
 
     def _failure(self, reason: str) -> UpstreamFailed:
         return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
@@ -263,17 +266,12 @@ class UpstreamClient:
             return self._explain(self._failure("cannot be called: its url is wrong"), fault)
         return failure
 
-    @contextmanager
-    def _explaining(self, response: aiohttp.ClientResponse) -> Generator[None]:
-        """Of an answer that is not what was asked for."""
-        try:
-            yield
-        except UpstreamFailed as failure:
-            from core.providers.http.faults import WEB_PAGES, web_page_fault
+    def _explain_page(self, failure: UpstreamFailed, response: aiohttp.ClientResponse) -> UpstreamFailed:
+        """Of an answer that is not what was asked for: it may be a web page."""
+        from core.providers.http.faults import WEB_PAGES, web_page_fault
 
-            if response.content_type in WEB_PAGES:
-                self._explain(failure, web_page_fault(response.status))
-            raise
+        is_page = response.content_type in WEB_PAGES
+        return self._explain(failure, web_page_fault(response.status)) if is_page else failure
 
     def _explain_connection[Failure: ApiError](self, failure: Failure, cause: Exception) -> Failure:
         from core.providers.http.faults import connection_fault

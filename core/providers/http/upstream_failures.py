@@ -64,7 +64,7 @@ class UpstreamError:
         if words.FILTER_CODES & set(self.report.words):
             return self._mistake(status if status in MENDABLE else 400, code="content_filter")
         if self._refuses_key(status):
-            return self._refused(status)
+            return self._key_failure(status)
         if status != THROTTLED:
             return None
         message = f"Provider `{self.provider_id}` is throttling. Try again later."
@@ -142,7 +142,7 @@ class UpstreamError:
         """With 401 or 403, or with a 400 that says so, as Google's and xAI's."""
         return status in REFUSED or (status in MENDABLE and words.says_bad_key(self.report.message))
 
-    def _refused(self, status: int) -> ApiError:
+    def _key_failure(self, status: int) -> ApiError:
         if self.source:
             return InvalidRequest(f"Provider `{self.provider_id}` refused the key given as {self.source}.")
         message = f"Provider `{self.provider_id}` refused the stack's credentials."

@@ -15,7 +15,7 @@ from core.resolution.external.code import ProviderCode, secrets_of
 from core.resolution.external.compliance import check_compliance
 from core.resolution.external.finder import is_asked_for
 from core.resolution.provider_types import ProviderSpec
-from core.routing.isolation import awaited
+from core.routing.isolation import await_answer
 
 
 class Deps(dict[str, Any]):
@@ -54,7 +54,7 @@ class ExternalProvider:
         end = getattr(self._provider, "close", None) or getattr(self._provider, "shutdown", None)
         if end is None:
             return
-        await awaited(end())
+        await await_answer(end())
 
 
 class ForCallersKeys(ExternalProvider):

@@ -56,7 +56,7 @@ def test_every_file_is_taken_over_and_valid(tmp_path: Path, generation: str, dis
     for switches in (False, True):
         assert valid(taken.text, switches=switches).providers["inference"]
     assert taken.foreign
-    assert any(line.startswith("inference: ") for line in taken.kept())
+    assert any(line.startswith("inference: ") for line in taken.summary())
     assert "POSTGRES" not in taken.text.replace("#", "")
 
 

@@ -10,7 +10,7 @@ from typing import override
 import pytest
 
 from core.cli.main import main
-from core.cli.terminal import fitted_table, fixed_table, has_colour, ticking, wrap
+from core.cli.terminal import clip_table, has_colour, ticking, wrap, wrap_table
 
 ROOT = Path(__file__).parents[3]
 type Output = pytest.CaptureFixture[str]
@@ -88,12 +88,12 @@ def test_a_command_in_a_message_stays_in_one_piece() -> None:
 def test_a_table_gives_its_last_column_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     rows = [("name", "what for"), ("a" * 20, "many words " * 6), ("b", "few")]
-    lines = list(fitted_table(rows))
+    lines = list(wrap_table(rows))
     assert max(map(len, lines)) <= 60
     assert lines[2].startswith(" " * 22 + "words")
-    lines = list(fitted_table([("name", "sha"), ("a" * 30, "f" * 50)]))
+    lines = list(wrap_table([("name", "sha"), ("a" * 30, "f" * 50)]))
     assert lines[-1] == f"    {'f' * 50}"
-    assert max(map(len, fixed_table((("ID", 30), ("WHO", 48)), [("i" * 40, "w" * 60)]))) <= 60
+    assert max(map(len, clip_table((("ID", 30), ("WHO", 48)), [("i" * 40, "w" * 60)]))) <= 60
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.providers.bedrock.converse.answer_form import PLAIN
 from core.providers.bedrock.converse.families import family_of
-from core.providers.bedrock.converse.messages import called_names
+from core.providers.bedrock.converse.messages import called_tools
 from core.providers.bedrock.converse.tools import WITHDRAWN, Offer, answer_form, offer_tools, read_tools
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -232,7 +232,7 @@ def test_the_calls_of_a_conversation_are_found_whatever_else_it_holds() -> None:
         {"tool_calls": "x", "function_call": None},
         {"tool_calls": []},
     ]
-    assert called_names(messages) == ["a", "a", "b"]
+    assert called_tools(messages) == ["a", "a", "b"]
 
 
 @pytest.mark.parametrize("description", ["", " \n", None])

@@ -49,20 +49,20 @@ def read_messages(messages: Sequence[JsonObject]) -> tuple[list[JsonObject], lis
     return system, turns, kinds
 
 
-def called_names(messages: Iterable[JsonObject]) -> list[str]:
+def called_tools(messages: Iterable[JsonObject]) -> list[str]:
     """The tools that a conversation's messages call, each as often as they do."""
     names: list[str] = []
     for message in messages:
         if message.get("tool_calls") or message.get("function_call"):
             match message:
                 case {"tool_calls": [_, *_] as calls}:
-                    names += [_called(call) for call in calls]
+                    names += [_tool_name(call) for call in calls]
                 case _:
-                    names.append(_called({"function": message.get("function_call")}))
+                    names.append(_tool_name({"function": message.get("function_call")}))
     return [name for name in names if name]
 
 
-def _called(call: Any) -> str:  # noqa: ANN401 - whatever a caller sent
+def _tool_name(call: Any) -> str:  # noqa: ANN401 - whatever a caller sent
     match call:
         case {"function": {"name": str(name)}} | {"type": "custom", "custom": {"name": str(name)}}:
             return name
@@ -126,12 +126,12 @@ def _assistant(message: JsonObject, path: str) -> list[JsonObject]:
         *(block for thinking, at in thoughts for block in _thinking(thinking, at)),
         *_content(message, path, SPOKEN),
         *([] if refusal is None else to_blocks(refusal, f"{path}.refusal", SPOKEN)),
-        *_spoken(message, path),
+        *_transcript(message, path),
         *([_call(call, at) for call, at in calls] or _function_call(message, path)),
     ]
 
 
-def _spoken(message: JsonObject, path: str) -> list[JsonObject]:
+def _transcript(message: JsonObject, path: str) -> list[JsonObject]:
     """The words of an audio answer, if they are not its content already."""
     if message.get("audio") is None:
         return []

@@ -8,7 +8,7 @@ from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.providers.bedrock.converse.answer_form import PLAIN, AnswerForm
 from core.providers.bedrock.converse.families import Family, family_of
-from core.providers.bedrock.converse.messages import called_names, read_messages
+from core.providers.bedrock.converse.messages import called_tools, read_messages
 from core.providers.bedrock.converse.options import (
     refuse_fields_without_equivalent,
     to_guardrail_config,
@@ -70,7 +70,7 @@ def to_converse(request: ChatRequest) -> JsonObject:
 
 def to_answer_form(request: ChatRequest) -> AnswerForm:
     """How the calls in the answer to a request are told; of one that `to_converse` took."""
-    called = called_names(request.messages)
+    called = called_tools(request.messages)
     if not called and TOOLS.isdisjoint(request.model_extra or ()):
         return PLAIN
     from core.providers.bedrock.converse.tools import answer_form, read_tools
@@ -121,7 +121,7 @@ def _options(request: ChatRequest) -> tuple[JsonObject, JsonObject]:
 def _offer(options: JsonObject, messages: Sequence[JsonObject], family: Family, fields: JsonObject) -> "Offer":
     from core.providers.bedrock.converse.tools import offer_tools, read_tools
 
-    return offer_tools(read_tools(options), called_names(messages), family, thinking=_has_budget(fields))
+    return offer_tools(read_tools(options), called_tools(messages), family, thinking=_has_budget(fields))
 
 
 def _fit_turns(

@@ -65,7 +65,7 @@ def _as_openai(wish: Wish) -> Thinking:
     return Thinking({"reasoning_effort": wish.effort})
 
 
-def _nested(wish: Wish) -> Thinking:
+def _in_reasoning(wish: Wish) -> Thinking:
     return Thinking({"reasoning": {"effort": _least(wish.effort)}})
 
 
@@ -86,7 +86,7 @@ def _least(effort: str) -> str:
 
 def _with_budget(wish: Wish) -> Thinking:
     """A bound is for both thoughts and answer, as OpenAI's is: half of it is left for the answer."""
-    if wish.effort == "none" or wish.must_call or _lost_its_thoughts(wish.turns):
+    if wish.effort == "none" or wish.must_call or _lacks_thoughts(wish.turns):
         return NOTHING
     most = BUDGETS[wish.effort]
     if wish.bound is None:
@@ -120,7 +120,7 @@ def _nova(wish: Wish) -> Thinking:
     return Thinking(fields, alone=effort == "high")
 
 
-def _lost_its_thoughts(turns: Sequence[JsonObject]) -> bool:
+def _lacks_thoughts(turns: Sequence[JsonObject]) -> bool:
     """Whether the answer goes on from what Claude with a budget would have thought about, and nobody has the thoughts.
 
     That is an answer that was begun, or a call that came without what led to it, as clients of OpenAI send it back.
@@ -140,5 +140,5 @@ TRANSLATIONS: Final[Mapping[Thinks, Callable[[Wish], Thinking]]] = {
     Thinks.ADAPTIVE: _adaptive,
     Thinks.NOVA: _nova,
     Thinks.OPENAI: _as_openai,
-    Thinks.OPENAI_NESTED: _nested,
+    Thinks.OPENAI_NESTED: _in_reasoning,
 }

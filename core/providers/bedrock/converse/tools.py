@@ -87,7 +87,7 @@ def offer_tools(asked: Asked, called: Collection[str], family: Family, *, thinki
         return Offer()
     if not family.tools:
         raise invalid_field(_tools_path(asked), "this model takes no tools.")
-    functions, names, forced = _offered(asked, called, family, thinking=thinking)
+    functions, names, forced = _choose_tools(asked, called, family, thinking=thinking)
     blocks = [block for name, function in functions.items() for block in _tool(function, names[name], family)]
     blocks += [_withdrawn(wire) for name, wire in names.items() if name not in functions]
     config: JsonObject = {"tools": blocks}
@@ -107,7 +107,7 @@ def answer_form(asked: Asked, called: Collection[str], family: Family, *, thinki
     """What of an answer's calls is told, and how, to whom `offer_tools` did not refuse it."""
     if asked.choice == "none" or (called and not asked.functions):
         return AnswerForm(most=0)
-    functions, names, _ = _offered(asked, called, family, thinking=thinking)
+    functions, names, _ = _choose_tools(asked, called, family, thinking=thinking)
     return AnswerForm(
         names={wire: name for name, wire in names.items() if wire != name},
         withheld=frozenset(wire for name, wire in names.items() if name not in functions),
@@ -116,7 +116,7 @@ def answer_form(asked: Asked, called: Collection[str], family: Family, *, thinki
     )
 
 
-def _offered(
+def _choose_tools(
     asked: Asked, called: Collection[str], family: Family, *, thinking: bool
 ) -> tuple[Mapping[str, Function], Mapping[str, str], str]:
     """What may be called; the names at Bedrock of that and of what could be before; and how it is forced, if it is."""
@@ -197,12 +197,12 @@ def _choice(choice: Any, path: str) -> tuple[str | None, Sequence[str] | None]: 
         case {"name": str(name)} if path == "function_call" and name:
             return "named", [name]
         case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [*tools]}}:
-            return str(mode), [_allowed(tool, path) for tool in tools]
+            return str(mode), [_name_of_allowed(tool, path) for tool in tools]
         case _:
             raise invalid_field(path, FORMS[path])
 
 
-def _allowed(tool: Any, path: str) -> str:  # noqa: ANN401 - whatever a caller sent
+def _name_of_allowed(tool: Any, path: str) -> str:  # noqa: ANN401 - whatever a caller sent
     match tool:
         case {"type": "function", "function": {"name": str(name)}} | {"type": "function", "name": str(name)}:
             return name
