@@ -20,7 +20,6 @@ from core.platform.outcome import Outcome
 
 FACTS: Final = ("error_code", "provider", "model", "provider_model", "reason")
 """What a line of a failure may have of it, as attributes of the record."""
-FACT_NAMES: Final = frozenset(FACTS)
 LEVELS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 """Lambda's names, by which it filters, of those that are not logging's."""
 AWS_HANDLERS: Final = "LambdaLogger"
@@ -37,22 +36,30 @@ log = logging.getLogger(__name__)
 
 def read_record(record: logging.LogRecord) -> dict[str, str]:
     """`timestamp`, `level`, `logger`, `message`, and what there is of `request_id`, FACTS and `exception`."""
-    error = record.exc_info[1] if record.exc_info else None
     fields = {
         "timestamp": _instant(record.created),
         "level": record.levelname,
         "logger": record.name,
         "message": _message(record),
-        "request_id": getattr(record, "request_id", "") or REQUEST_ID.get(),
-        **(_facts(record) if FACT_NAMES & vars(record).keys() else {}),
-        "exception": "" if error is None else "; from ".join(_errors(error)),
+        "request_id": _request_id(record),
+        **_facts(record),
+        "exception": _exception(record),
     }
     return {name: text for name, text in fields.items() if text}
+
+
+def _request_id(record: logging.LogRecord) -> str:
+    return vars(record).get("request_id") or REQUEST_ID.get()
 
 
 def _facts(record: logging.LogRecord) -> dict[str, str]:
     attributes = vars(record)
     return {name: _line(fact, MOST_FACT) for name in FACTS if (fact := attributes.get(name))}
+
+
+def _exception(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    return "" if error is None else "; from ".join(_errors(error))
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,13 +76,13 @@ class TextFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        fields = read_record(record)
-        message = fields.get("message", "")
-        facts = [f"{name}={fields[name]}" for name in FACTS if name in fields and fields[name] not in message]
-        parts = [f"{fields['timestamp']} {fields['level']} {fields['logger']}: {message}"]
-        parts += [f"({', '.join(facts)})"] if facts else []
-        parts += [f"| {fields['exception']}"] if "exception" in fields else []
-        return " ".join([*parts, fields.get("request_id", "")]).rstrip()
+        message = _message(record)
+        line = f"{_instant(record.created)} {record.levelname} {record.name}: {message}"
+        if facts := [f"{name}={fact}" for name, fact in _facts(record).items() if fact not in message]:
+            line += f" ({', '.join(facts)})"
+        if exception := _exception(record):
+            line += f" | {exception}"
+        return f"{line} {_request_id(record)}".rstrip()
 
 
 class StdoutHandler(logging.Handler):
@@ -168,6 +175,8 @@ def _text(record: logging.LogRecord) -> str:
 def _line(text: object, most: int) -> str:
     """One line of at most so many characters."""
     whole = text if isinstance(text, str) else str(text)
+    if len(whole) <= most and whole.isprintable():  # as nearly all are
+        return whole
     line = to_line(whole[:most])
     return line if len(line) <= most and len(whole) <= most else f"{line[: most - 1]}…"
 
