@@ -4,9 +4,9 @@ Source: https://platform.openai.com/docs/api-reference. Only what the stack read
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Protocol, Self, override, runtime_checkable
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, Self, override, runtime_checkable
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from core.apis import bounds
 from core.apis.additions import Addition
@@ -38,17 +38,13 @@ def check_names(fields: Mapping[str, Any] | None) -> None:
 
 
 class GenerationRequest(Wire):
-    """`additions` are those of its fields that the stack put there."""
+    """`additions` are those of its fields that the stack put there: a cached property to pydantic, and no field."""
 
-    _additions: tuple[Addition, ...] = PrivateAttr(())
-
-    @property
-    def additions(self) -> tuple[Addition, ...]:
-        return self._additions
+    additions: ClassVar[tuple[Addition, ...]] = ()
 
     def note_additions(self, *additions: Addition) -> Self:
         """This request, whose fields have them already."""
-        self._additions += additions
+        vars(self)["additions"] = (*self.additions, *additions)
         return self
 
 
@@ -96,15 +92,11 @@ class EmbeddingsRequest(Wire):
 
     model: Name
     input: str | list[Any]
-    _native_options: Mapping[str, str] = PrivateAttr(default_factory=dict[str, str])
-
-    @property
-    def native_options(self) -> Mapping[str, str]:
-        return self._native_options
+    native_options: ClassVar[Mapping[str, str]] = {}
 
     def note_native_options(self, options: Mapping[str, str]) -> Self:
-        """This request, which has them."""
-        self._native_options = options
+        """This request, which has them; no field, as `additions`."""
+        vars(self)["native_options"] = options
         return self
 
     @model_validator(mode="after")
