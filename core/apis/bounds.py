@@ -84,6 +84,8 @@ def _greatest(holders: list[Mapping[str, Any]], names: frozenset[str]) -> int:
 
 def read_whole(value: object) -> int | None:
     """None for what no server takes for a whole number."""
+    if type(value) is int:  # as nearly all are
+        return value
     if isinstance(value, str):
         if len(value) > MOST_DIGITS:
             return None

@@ -62,9 +62,9 @@ class ChatRequest(GenerationRequest):
 
     @override
     def check_body(self) -> None:
-        from core.apis import body_rules  # late, here and below: this module is imported by what reads no such body
+        from core.apis.body_rules import check_chat  # late, here and below: others import this and read no such body
 
-        body_rules.check_chat(self.messages, self.__pydantic_extra__)
+        check_chat(self.messages, self.__pydantic_extra__)
 
 
 class CompletionRequest(GenerationRequest):
@@ -82,9 +82,9 @@ class CompletionRequest(GenerationRequest):
 
     @override
     def check_body(self) -> None:
-        from core.apis import body_rules
+        from core.apis.body_rules import check_completion
 
-        body_rules.check_completion(self.prompt, self.__pydantic_extra__)
+        check_completion(self.prompt, self.__pydantic_extra__)
 
 
 class EmbeddingsRequest(Wire):
@@ -107,9 +107,9 @@ class EmbeddingsRequest(Wire):
 
     @override
     def check_body(self) -> None:
-        from core.apis import body_rules
+        from core.apis.body_rules import check_embeddings
 
-        body_rules.check_embeddings(self.input, self.__pydantic_extra__)
+        check_embeddings(self.input, self.__pydantic_extra__)
 
 
 class ServedModel(Offer):

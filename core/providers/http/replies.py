@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Mapping
 from math import ceil
 import re
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from core.errors import ApiError, UpstreamFailed
 from core.frame.types import Health, JsonObject
 from core.platform import json_reader
-from core.platform.json_values import to_object
+from core.platform.json_values import is_list, is_object
 
 RETRY_AFTER: Final = re.compile(
     r"[0-9]{1,9}(?:\.[0-9]{1,9})?|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
@@ -72,8 +72,8 @@ def reports_error(answer: JsonObject) -> bool:
     if answer.get("error") or answer.get("object") == "error" or answer.get("type") == "error":
         return True
     choices: object = answer.get("choices")
-    if isinstance(choices, list):
-        return any([to_object(choice).get("error") for choice in cast("list[object]", choices)])  # noqa: C419 - no generator
+    if is_list(choices):
+        return any([choice.get("error") for choice in choices if is_object(choice)])  # noqa: C419 - no generator
     return not answer.get("object") and "data" not in answer and any(map(answer.get, ERROR_NAMES))
 
 
