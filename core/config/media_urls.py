@@ -69,13 +69,14 @@ def find_refused_url(request: BaseModel, reach: Reach) -> tuple[str, str] | None
 
 def _is_text_alone(messages: Any) -> bool:  # noqa: ANN401 - whatever a caller sent
     """Whether each message has a role and a text, and nothing else: told of most requests in a microsecond."""
-    return messages.__class__ is list and all(
-        message.__class__ is dict
-        and len(message) == 2  # noqa: PLR2004 - these two
-        and "role" in message
-        and message.get("content").__class__ is str
-        for message in messages
-    )
+    if messages.__class__ is not list:
+        return False
+    for message in messages:
+        if message.__class__ is not dict or len(message) != 2:  # noqa: PLR2004 - these two
+            return False
+        if "role" not in message or message.get("content").__class__ is not str:
+            return False
+    return True
 
 
 def _find(value: object, key: str, reach: Reach) -> tuple[str, str] | None:

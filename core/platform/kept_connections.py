@@ -32,10 +32,10 @@ def connector_class() -> "type[TCPConnector]":
 
     class Connector(TCPConnector):
         @override
-        async def _get(self, key: Any, traces: Any) -> Any:
+        def _get(self, key: Any, traces: Any) -> Any:
             kept = self._conns.get(key, ())
             while kept and is_over(kept[0][0]):
                 kept.popleft()[0].close()
-            return await super()._get(key, traces)
+            return super()._get(key, traces)
 
     return Connector

@@ -36,7 +36,8 @@ class AuthenticationMiddleware:
             return await handle(exchange)
 
     async def _identify(self, request: Request) -> Call:
-        source = request.client.host if request.client is not None else ""
+        client = request.client
+        source = "" if client is None else client.host
         principal = ANONYMOUS if self.authenticator is None else await self.authenticator.authenticate(request)
         return Call(principal, source, provider_data=_provider_data(request), observed=observed_of(request.scope))
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from core.errors import BodyTooLarge, InvalidRequest, shorten
 from core.frame.types import Wire
+from core.web.headers import header_values
 
 LONGEST_LENGTH: Final = 18  # digits
 MOST_FAULTS: Final = 5  # that one refusal tells of
@@ -47,15 +48,14 @@ async def read(request: Request, limit: int) -> bytes:
 
 def content_coding(request: Request) -> str | None:
     """How the body says that it is compressed; None where it is not."""
-    if "content-encoding" not in request.headers:
-        return None
-    coding = ", ".join(request.headers.getlist("content-encoding")).strip()
+    coding = ", ".join(header_values(request.scope, b"content-encoding")).strip()
     return None if coding.lower() in {"", "identity"} else coding
 
 
 def declares_more(request: Request, limit: int) -> bool:
     """Whether the request's own word on its length is more than `limit` bytes; that it is less is not believed."""
-    declared = request.headers.get("content-length", "")
+    lengths = header_values(request.scope, b"content-length")
+    declared = lengths[0] if lengths else ""
     return declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > limit)
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from core.errors import ApiError, UnsupportedMediaType
 from core.web.exchange import Exchange, Handler
 from core.web.failures import attempt, error_response
+from core.web.headers import header_values
 
 JSON: Final = re.compile(r"application/(?:json|[a-z0-9][a-z0-9!#$&^_.+-]*\+json)[ \t]*(?:;.*)?", re.IGNORECASE)
 SHOWN: Final = re.compile(r"[!-~]{1,80}")
@@ -23,7 +24,7 @@ class JsonMiddleware:
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 415, or hand on."""
         request = exchange.request
-        types = request.headers.getlist("content-type")
+        types = header_values(request.scope, b"content-type")
         if len(types) == 1 and JSON.fullmatch(types[0]):
             return await handle(exchange)
         if types:

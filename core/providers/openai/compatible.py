@@ -178,24 +178,25 @@ class OpenAICompatible:
         return await self._with_key(lambda key: self._http.post(path, content, key, self._row.headers, finite=finite))
 
     async def _generate(self, path: str, request: ChatRequest | CompletionRequest) -> JsonObject:
-        return await self._send(request, lambda content: self._post(path, content))
-
-    async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
-        return await self._send(
-            request,
-            lambda content: self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers)),
-        )
-
-    async def _send[Answer](
-        self, request: ChatRequest | CompletionRequest, send: Callable[[bytes], Awaitable[Answer]]
-    ) -> Answer:
-        """`request`, with what the stack adds to it as far as the upstream takes that."""
+        """With what the stack adds to the request, here and in a stream, as far as the upstream takes that."""
         self._check_call(request)
         request = self._cap_tokens(request)
         additions = self._additions(request)
         if not additions:
-            return await send(_json(request))
-        return await self._refused.send(request.model, additions, lambda replaced: send(_json(request, replaced)))
+            return await self._post(path, _json(request))
+        return await self._refused.send(
+            request.model, additions, lambda replaced: self._post(path, _json(request, replaced))
+        )
+
+    async def _stream(self, path: str, request: ChatRequest | CompletionRequest) -> JsonStream:
+        self._check_call(request)
+        request = self._cap_tokens(request)
+        return await self._refused.send(
+            request.model, self._additions(request), lambda replaced: self._open(path, _json(request, replaced))
+        )
+
+    async def _open(self, path: str, content: bytes) -> JsonStream:
+        return await self._with_key(lambda key: self._http.stream(path, content, key, self._row.headers))
 
     async def _with_key[Answer](self, call: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
         return await call_with_key(self._credentials, call)

@@ -1,8 +1,7 @@
 """The inference router: sends a request to one of its model's targets, and answers under the caller's model id."""
 
 import asyncio
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from core.apis.additions import ASK_USAGE, usage_addition
@@ -83,8 +82,11 @@ class InferenceRouter:
 
     async def _answer(self, request: ModelRequest, targets: list[Target], ask: Ask[JsonObject]) -> JsonObject:
         meter = Meter(request)
-        with self._charging(meter):
+        try:
             reply = await self._attempts.answer(targets, ask)
+        except asyncio.CancelledError:
+            self._charge_left(meter)
+            raise
         meter.feed(reply)
         meter.charge(self._call, "whole")
         if isinstance(request, EmbeddingsRequest):
@@ -95,18 +97,16 @@ class InferenceRouter:
     async def _stream(
         self, request: ChatRequest | CompletionRequest, targets: list[Target], ask: Ask[JsonStream]
     ) -> JsonStream:
-        with self._charging(Meter(request)):
+        try:
             chunks = await self._attempts.stream(targets, ask)
+        except asyncio.CancelledError:
+            self._charge_left(Meter(request))
+            raise
         return self._relabel_stream(request, chunks)
 
-    @contextmanager
-    def _charging(self, meter: Meter) -> Generator[None]:
+    def _charge_left(self, meter: Meter) -> None:
         """Where somebody leaves, or time is up: what the provider made until then it will never say."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            meter.charge(self._call, "left")
-            raise
+        meter.charge(self._call, "left")
 
     async def _relabel_stream(self, request: ChatRequest | CompletionRequest, chunks: JsonStream) -> JsonStream:
         """The provider's chunks under the caller's model id; usage only if the caller asked for it, and at the end."""
