@@ -188,15 +188,18 @@ class GuardedRegistry:
     async def read_at(self, provider_id: str, provider_resource_id: str) -> list[Resource]:
         """What is served there, declared and registered, as far as it may be read."""
         declared = self._registry.declared_at(provider_id, provider_resource_id)
-        registered = await self._registry.registered_at(provider_id, provider_resource_id)
+        registered = (await self._registry.registered_at(provider_id, provider_resource_id)).rows
         rows = [*declared, *(row for row in registered if not self._registry.declares(row.identifier))]
         return [row for row in rows if self._may("read", row)]
 
-    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
-        """What holds for every name of a place because anybody is anybody: what is registered there, without auth."""
+    async def own_attributes_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+        """What holds for every name of a place because anybody is anybody: without auth, what is registered there.
+
+        Of that, what is no mere name: a call need not look at thousands of those.
+        """
         if self._guard.principal is None or not self._guard.principal.anonymous:
             return ()
-        return await self._registry.registered_at(provider_id, provider_resource_id)
+        return (await self._registry.registered_at(provider_id, provider_resource_id)).own
 
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""

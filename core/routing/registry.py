@@ -17,7 +17,7 @@ from core.frame.resources import Kind, Offer, Resource
 from core.platform.ttl_cache import TtlCache
 from core.routing.catalog import Catalog
 from core.routing.policy import same_owner
-from core.routing.stored import Place, StoredResources, place_of
+from core.routing.stored import Place, Rows, StoredResources, place_of
 from core.stores.registry.port import Check, RegistryStore
 
 NAMES_IN_A_MESSAGE: Final = 20
@@ -132,7 +132,7 @@ class Registry:
         """What the run config declares that is served there, in its order, perhaps beside other places."""
         return self._served_at.get((provider_id, provider_resource_id), ())
 
-    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
+    async def registered_at(self, provider_id: str, provider_resource_id: str) -> Rows:
         """What was registered for this place, whoever did so, as old as `remember` allows."""
         return await self._stored.at((provider_id, provider_resource_id))
 

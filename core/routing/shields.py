@@ -44,7 +44,7 @@ class ShieldPolicy:
         if (
             call.principal.anonymous and model not in declared
         ):  # what the run config says of a name of its own, nobody adds to
-            own += [row for place in places for row in await models.registered_at(*place)]
+            own += [row for place in places for row in await models.own_attributes_at(*place)]
         lists = [_from_metadata(row) for row in own if row.attributes["metadata"]] + rules
         if not any(before or after for before, after in lists):
             return [], []

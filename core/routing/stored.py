@@ -1,6 +1,7 @@
 """What was registered of one kind: the rows of the store, by their identifiers and by the places that serve them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 import time
 from typing import Final
 
@@ -18,6 +19,14 @@ def place_of(resource: Resource) -> Place:
     return resource.provider_id, resource.provider_resource_id
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is registered for one place; `own` are those whose attributes are not all the kind's defaults."""
+
+    rows: Sequence[Resource]
+    own: Sequence[Resource]
+
+
 class StoredResources:
     """Rows of `kind`; what is registered `at` a place is remembered for `remember` seconds."""
 
@@ -25,15 +34,20 @@ class StoredResources:
         self, kind: Kind, store: RegistryStore, *, remember: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._kind = kind.name
+        self._defaults = kind.fields
         self._store = store
-        self._at: TtlCache[Place, list[Resource]] = TtlCache(remember, clock=clock)
+        self._at: TtlCache[Place, Rows] = TtlCache(remember, clock=clock)
 
     async def get(self, identifier: str) -> Resource | None:
         return await self._store.get(self._kind, identifier)
 
-    async def at(self, place: Place) -> Sequence[Resource]:
+    async def at(self, place: Place) -> Rows:
         """What `read_at` would read, from memory where that was read lately."""
-        return await self._at.get(place, lambda: self.read_at(place))
+        return await self._at.get(place, lambda: self._sort_at(place))
+
+    async def _sort_at(self, place: Place) -> Rows:
+        rows = await self.read_at(place)
+        return Rows(rows, [row for row in rows if row.attributes != self._defaults])
 
     async def read_at(self, place: Place) -> list[Resource]:
         """Everything that was registered for this place, whoever did so, in the order of identifiers."""
@@ -70,4 +84,4 @@ class StoredResources:
         try:
             return await self._store.delete(self._kind, identifier, check)
         finally:
-            self._at.forget_where(lambda rows: any(row.identifier == identifier for row in rows))
+            self._at.forget_where(lambda at: any(row.identifier == identifier for row in at.rows))

@@ -68,7 +68,7 @@ async def test_all_that_apply_add_up_in_order_each_once() -> None:
     assert await world.names(BOB, "p/n") == (["a", "c", "default"], ["out"])
     await world.register(BOB, model("bobs", "n", ("b",), "m"))
     assert await world.names(BOB, "bobs") == (["b", "c", "a", "default"], ["out"])
-    assert not await world.models.registered_at("p", "m")
+    assert not (await world.models.registered_at("p", "m")).rows
 
 
 async def test_what_a_shield_asks_is_guarded_as_its_caller_is_unless_it_is_for_a_verdict() -> None:

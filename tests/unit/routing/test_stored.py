@@ -1,5 +1,7 @@
 """What is registered for a place: all of it, remembered for a while, and what this process does is seen at once."""
 
+from dataclasses import replace
+
 import pytest
 
 from core.apis.manifests.inference import MODEL
@@ -20,7 +22,7 @@ class World:
         self.stored = StoredResources(MODEL, self.store, remember=30, clock=self.clock)
 
     async def names(self) -> list[str]:
-        return [row.identifier for row in await self.stored.at(PLACE)]
+        return [row.identifier for row in (await self.stored.at(PLACE)).rows]
 
 
 @pytest.fixture
@@ -51,6 +53,16 @@ async def test_a_place_with_many_names_is_read_to_its_end(world: World, count: i
     for number in range(count):
         await world.store.create(row(f"n{number:04}"))
     assert len(await world.names()) == count
+
+
+async def test_rows_that_are_no_mere_names_are_told_apart(world: World) -> None:
+    guarded = replace(row("guarded"), attributes={"metadata": {"input_shields": ["s"]}, "model_type": "llm"})
+    for resource in (row("a"), guarded, row("z")):
+        await world.store.create(resource)
+    at = await world.stored.at(PLACE)
+    assert ([row.identifier for row in at.rows], at.own) == (["a", "guarded", "z"], [guarded])
+    await world.stored.delete("guarded", None)
+    assert (await world.stored.at(PLACE)).own == []
 
 
 async def test_a_page_goes_on_past_the_rows_that_do_not_count(world: World) -> None:
