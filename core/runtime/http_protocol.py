@@ -17,16 +17,65 @@ MOST_HEAD: Final = 65_536  # bytes without an end of headers, of a chunk's size 
 LINGER_SECONDS: Final = 1.0  # in which a client may read why, before what it still sends makes its system drop that
 LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 AUTHORITY: Final = re.compile(rb"[^:/?#]+://([^/?#]*)")
+HEAD_START: Final = b"HTTP/1.1 "
+MOST_JOINED: Final = 65_536  # bytes of a body that are copied behind its head; longer ones go in a write of their own
 
 
-class ErrorShape:
-    """Over one of uvicorn's protocols: its own refusals as ours."""
+class JoiningTransport:
+    """Writes an answer's head with the start of its body, where both come in one turn of the event loop.
+
+    uvicorn writes them apart: two system calls, and two packets for the client to wake up for.
+    """
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """What begins as a head waits for what is written next, at most until the loop's next turn."""
+        if self._head:
+            if len(data) > MOST_JOINED:
+                self._flush()
+            else:
+                data, self._head = self._head + data, b""
+        elif data.startswith(HEAD_START):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+
+class ErrorShape(asyncio.Protocol):
+    """Over one of uvicorn's protocols: its own refusals as ours, and the parts of an answer together."""
 
     cycle: Any
     flow: Any
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     is_refused = False
+
+    @override
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn, where the request cannot be read."""
