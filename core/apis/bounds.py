@@ -84,18 +84,16 @@ def _greatest(holders: list[Mapping[str, Any]], names: frozenset[str]) -> int:
 
 def read_whole(value: object) -> int | None:
     """None for what no server takes for a whole number."""
-    if type(value) is int:  # as nearly all are
+    if type(value) is int:  # as nearly all are; a bool is none
         return value
     if isinstance(value, str):
         if len(value) > MOST_DIGITS:
             return None
         try:
-            value = int(value)
+            return int(value)
         except ValueError:
             try:
                 value = float(value)
             except ValueError:
                 return None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return int(value) if isinstance(value, float) and value.is_integer() else None

@@ -175,8 +175,6 @@ def _text(record: logging.LogRecord) -> str:
 def _line(text: object, most: int) -> str:
     """One line of at most so many characters."""
     whole = text if isinstance(text, str) else str(text)
-    if len(whole) <= most and whole.isprintable():  # as nearly all are
-        return whole
     line = to_line(whole[:most])
     return line if len(line) <= most and len(whole) <= most else f"{line[: most - 1]}…"
 

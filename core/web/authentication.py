@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.auth.authenticator import Authenticator
 
 MOST_PROVIDER_DATA: Final = 8 * 1024  # bytes
-RAW_HEADERS: Final = frozenset(name.lower().encode() for name in PROVIDER_DATA_HEADERS)
+DATA_HEADER_NAMES: Final = frozenset(name.lower().encode() for name in PROVIDER_DATA_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class AuthenticationMiddleware:
 
 def _provider_data(request: Request) -> dict[str, Any]:
     """What the caller brings for providers, of the first header that has any; no message may quote it, nor an error chain hold it."""
-    if RAW_HEADERS.isdisjoint([name for name, _ in request.scope["headers"]]):  # as nearly always
+    if DATA_HEADER_NAMES.isdisjoint([name for name, _ in request.scope["headers"]]):  # as nearly always
         return {}
     for name in PROVIDER_DATA_HEADERS:
         value = request.headers.get(name, "").strip().encode("latin-1")
