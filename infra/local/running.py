@@ -89,6 +89,7 @@ def _other_run(port: int, config: str) -> str:
 def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
     from core.cli import serve
     from core.platform.commands import path_word, program
+    from core.platform.environment import set_variables
     from infra.local import model_server
 
     (state / "logs").mkdir(parents=True, exist_ok=True)
@@ -106,9 +107,9 @@ def _run(config: str, port: int, state: Path, stopping: ExitStack) -> int:
     text = (GUARDED_TEXT if config == "guarded" else OPEN_TEXT).replace("{model}", model_server.CHAT_MODEL)
     text = text.replace("{state}", str(_relative_path(state))).replace("{llambda}", program())
     text = text.replace("{folder}", path_word(state))
-    serve.run(
-        config, tuple(variables.items()), port=port, ready=lambda url: print(text.replace("{url}", url), flush=True)
-    )
+    # Not as `--env`, which refuses what a run config does not read: `guarded` reads nothing of embeddings.
+    set_variables(variables)
+    serve.run(config, (), port=port, ready=lambda url: print(text.replace("{url}", url), flush=True))
     print("stopping ...", flush=True)
     return 0
 

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90
 
 
-def start(state: Path, port: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "infra.local.run", "--port", str(port), "--state", str(state)]
+def start(state: Path, port: int, config: str = "starter") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "infra.local.run", "--port", str(port), "--state", str(state), "--config", config]
     with interruptible():
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -50,8 +50,8 @@ def gone(pids: set[int]) -> bool:
 
 
 @contextmanager
-def running(state: Path, port: int) -> Iterator[str]:
-    process = start(state, port)
+def running(state: Path, port: int, config: str = "starter") -> Iterator[str]:
+    process = start(state, port, config)
     try:
         printed = until(process, "Ctrl-C stops everything")
         models = children(process)
@@ -79,6 +79,17 @@ def test_the_printed_curl_works_and_a_second_start_keeps_the_registry(tmp_path: 
         httpx.post(f"http://127.0.0.1:{port}/v1/models", json=wanted).raise_for_status()
     with running(tmp_path, port):
         assert httpx.get(f"http://127.0.0.1:{port}/v1/models/mine").json()["provider_id"] == "local"
+
+
+def test_the_guarded_stack_answers_whoever_makes_a_key_as_it_prints(tmp_path: Path) -> None:
+    port = free_port()
+    with running(tmp_path, port, "guarded") as printed:
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/models").status_code == 401
+        commands = re.search(r"(KEY=.*?)Try it:\n(.*?}')", printed, re.DOTALL)
+        assert commands
+        script = f"{commands[1]}\n{commands[2]} -sS"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["choices"][0]["message"]["content"]
 
 
 def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
