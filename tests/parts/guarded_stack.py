@@ -84,9 +84,9 @@ class GuardedStack:
     async def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         return await self.client.post(path, json=body)
 
-    async def chat(self, guard: str, messages: Any = None, **more: Any) -> httpx.Response:
+    async def chat(self, guard: str, /, messages: Any = None, **more: Any) -> httpx.Response:
         messages = [{"role": "user", "content": "Hello"}] if messages is None else messages
-        return await self.post(CHATS, {"model": f"in-{guard}", "messages": messages, **more})
+        return await self.post(CHATS, {**more, "model": f"in-{guard}", "messages": messages})
 
     def judgements(self, guard: str) -> int:
         return len([seen for seen in self.guards[guard].seen if seen.method == "POST"])
