@@ -1,7 +1,7 @@
 """Workers for the contract suites of JobStore and WorkQueue, each in a process of its own, which may be killed at any time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 import json
 import multiprocessing
@@ -157,10 +157,9 @@ async def _settle(queue: WorkQueue, delivery: Any) -> None:
 
 
 async def kill_in_turn(
-    target: Callable[..., None], arguments: tuple[Any, ...], over: Callable[[], Any], *, pause: float
+    target: Callable[..., None], arguments: tuple[Any, ...], progress: Callable[[], Awaitable[float]]
 ) -> int:
-    """Keep three processes at work, and kill one each `pause` seconds, until `over` (after 100 s it fails); how many."""
-    size = 3
+    """Keep three processes at work until `progress` is 1 (after 100 s it fails), and kill one as each sixth is done; how many."""
     spawning = multiprocessing.get_context("spawn")
 
     def start() -> BaseProcess:
@@ -168,14 +167,15 @@ async def kill_in_turn(
         process.start()
         return process
 
-    processes = [start() for _ in range(size)]
+    processes = [start() for _ in range(3)]
     kills, until = 0, time.monotonic() + 100
     try:
-        await asyncio.sleep(2)
-        while not await over():
+        while (share := await progress()) < 1:
             assert time.monotonic() < until
-            await asyncio.sleep(pause)
-            victim = _random.randrange(size)
+            if share * 6 < kills + 1:
+                await asyncio.sleep(0.02)
+                continue
+            victim = _random.randrange(len(processes))
             processes[victim].kill()
             processes[victim].join()
             kills += 1

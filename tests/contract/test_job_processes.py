@@ -62,11 +62,6 @@ async def test_each_message_goes_to_one_process(queue: Queue, crew: Crew) -> Non
         assert set(counts.values()) == {1}
 
 
-def pause(place: Jobs | Queue) -> float:
-    """Seconds between two kills: time enough for some to start, which takes the SDK longer."""
-    return 0.5 if place.endpoint is None else 1.5
-
-
 @pytest.mark.exact
 async def test_of_a_job_whose_workers_are_killed_no_row_is_lost_and_none_counted_twice(
     jobs: Jobs, tmp_path: Path
@@ -75,11 +70,12 @@ async def test_of_a_job_whose_workers_are_killed_no_row_is_lost_and_none_counted
     async with jobs.opened() as store:
         one = await running(store, SHARDS, job(deadline=4e9, expires=4_000_000_000))
 
-        async def over() -> bool:
+        async def progress() -> float:
             there = await store.get(one.id)
-            return there is not None and there.status == "completed"
+            assert there is not None
+            return 1 if there.status == "completed" else min(1 - there.left / SHARDS, 0.99)
 
-        kills = await workers.kill_in_turn(workers.work_for_ever, (jobs, one.id, str(parts)), over, pause=pause(jobs))
+        kills = await workers.kill_in_turn(workers.work_for_ever, (jobs, one.id, str(parts)), progress)
         ended = await store.get(one.id)
         shards = await store.shards(one)
     rows = [tuple(row) for shard in shards for part in shard.parts for row in json.loads((parts / part).read_text())]
@@ -98,12 +94,12 @@ async def test_of_a_queue_whose_takers_are_killed_no_message_is_lost(queue: Queu
     log.touch()
     total = 400
 
-    async def over() -> bool:
-        return len(set(log.read_text().split())) == total
+    async def progress() -> float:
+        return len(set(log.read_text().split())) / total
 
     async with queue.opened() as store:
         await store.send([Message({"n": number}, f"group {number % 3}") for number in range(total)], delay=1)
-        kills = await workers.kill_in_turn(workers.take_for_ever, (queue, str(log)), over, pause=pause(queue))
+        kills = await workers.kill_in_turn(workers.take_for_ever, (queue, str(log)), progress)
     taken = Counter(map(int, log.read_text().split()))
     assert set(taken) == set(range(total))
     assert kills > 2
@@ -115,11 +111,11 @@ async def test_a_file_whose_writers_are_killed_is_whole(tmp_path: Path) -> None:
     queue = Queue(str(tmp_path / "queue.db"))
     log = tmp_path / "log"
 
-    async def over() -> bool:
-        return log.exists() and len(log.read_text().split()) > 300
+    async def progress() -> float:
+        return len(log.read_text().split()) / 300 if log.exists() else 0
 
     async with queue.opened() as store:
         await store.send([Message({"n": number}) for number in range(400)])
-        await workers.kill_in_turn(workers.take_for_ever, (queue, str(log)), over, pause=pause(queue))
+        await workers.kill_in_turn(workers.take_for_ever, (queue, str(log)), progress)
     with closing(sqlite3.connect(queue.place)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
