@@ -12,14 +12,13 @@ ApiError
 ├── AnswerUnderWay        409   carries Retry-After, seconds: an earlier call with the same Idempotency-Key
 ├── BodyTooLarge          413
 ├── DocumentTooLarge      413
+├── LimitReached          413   or 429: more than the caller may keep; the code names the limit
 ├── UnsupportedMediaType  415
 ├── RangeNotSatisfiable   416   carries Content-Range
 ├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── HeadTooLarge          431   a request line and headers without an end
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
-├── RowFailed             500   a row of a job that broke whatever read it; the operator's log says how
-├── WorkerLost            500   a row of a job over which too many workers died
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials; may carry its Retry-After
 │   └── UpstreamExhausted 502   the operator's account there has no quota or credit left: asking again is in vain
 ├── ProviderUnavailable   503   a provider could not be reached
@@ -179,9 +178,10 @@ class BodyTooLarge(ApiError):
     type = "invalid_request_error"
     code = "body_too_large"
 
-    def __init__(self, limit: int) -> None:
-        """Say the limit, in bytes."""
-        super().__init__(f"The request body is larger than {limit} bytes, the most that this endpoint takes.")
+    def __init__(self, limit: int, advice: str = "") -> None:
+        """Say the limit, in bytes, and what to do instead."""
+        message = f"The request body is larger than {limit} bytes, the most that this endpoint takes."
+        super().__init__(f"{message} {advice}".rstrip())
 
 
 class DocumentTooLarge(ApiError):
@@ -192,6 +192,18 @@ class DocumentTooLarge(ApiError):
     def __init__(self, limit: int) -> None:
         """Say the limit, in bytes."""
         super().__init__(f"It has more than {limit} bytes as JSON, the most that is kept in one piece.")
+
+
+class LimitReached(ApiError):
+    status = 429
+    type = "insufficient_quota"
+    code = "limit_reached"
+
+    def __init__(self, limit: str, message: str, *, status: int = 429) -> None:
+        """`limit` is its name in the run config's `server.quota`."""
+        super().__init__(message, headers={"x-should-retry": "false"})  # the caller must delete something first
+        self.code = f"{limit}_reached"
+        self.status = status
 
 
 class UnsupportedMediaType(ApiError):
@@ -262,20 +274,6 @@ class UpstreamThrottled(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "upstream_rate_limit_exceeded"
-
-
-class RowFailed(ApiError):
-    code = "row_failed"
-
-    def __init__(self) -> None:
-        super().__init__("This row could not be processed. Look at its form and its size; the operator's log has more.")
-
-
-class WorkerLost(ApiError):
-    code = "worker_lost"
-
-    def __init__(self) -> None:
-        super().__init__("Several workers ended without a word while they had this row.")
 
 
 class UpstreamFailed(ApiError):

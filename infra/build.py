@@ -9,6 +9,7 @@ the Makefile
 
 import argparse
 from dataclasses import dataclass, field
+import json
 import os
 from pathlib import Path
 import re
@@ -185,11 +186,14 @@ def _write(out: Path, run_config: str, terms: str) -> None:
 def _compile_config(config: Path) -> str:
     from core.config.load import compile_json
     from core.config.problems import ConfigInvalid
+    from core.resolution.deployment import without_disk
+    from core.resolution.provider_types import built_in
 
     try:
-        return compile_json(config)
+        document = json.loads(compile_json(config))
     except ConfigInvalid as failure:
         raise ValueError(str(failure)) from failure
+    return json.dumps(without_disk(document, built_in()), ensure_ascii=False, separators=(",", ":"))
 
 
 def _fix_modes_and_times(out: Path) -> None:

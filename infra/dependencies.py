@@ -172,4 +172,12 @@ def _licence(metadata: Message) -> str:
 def licence_texts(distribution: Distribution) -> dict[str, str]:
     """The texts of the licence files in its `.dist-info`, by their path in it."""
     paths = ((str(file).partition(".dist-info/")[2], file) for file in distribution.files or ())
-    return {path: file.read_text(encoding="utf-8") for path, file in paths if LICENCES.search(path)}
+    return {path: _text(file.read_binary()) for path, file in paths if LICENCES.search(path)}
+
+
+def _text(content: bytes) -> str:
+    """Licences of some C libraries are Latin-1, for the sake of their (c)."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

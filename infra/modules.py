@@ -17,6 +17,10 @@ AS_FILES: Final = (
     "core/*.pyc",
     "core/runtime/*",
     "core/apis/manifests/*",  # core/apis/index.py reads the folder
+    # what a process of its own imports, which reads no such file (core/services/vector_stores/ingest/pdf.py)
+    "core/services/vector_stores/ingest/pdf_reader.pyc",
+    "pypdfium2/**/*",
+    "pypdfium2_*/**/*",
     # what a handler without core needs, if someone puts one beside it, as `make bench` does
     "anyio/**/*",
     "idna/*",

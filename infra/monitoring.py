@@ -57,6 +57,7 @@ class Filter:
     metric: str
     pattern: str
     value: str = "1"
+    condition: str = HAS_ALARMS
 
 
 OF_STACK: Final = (
@@ -108,7 +109,7 @@ def alarms(every: Sequence["Function"]) -> str:
 
 def _of_function(function: "Function") -> Iterator[Alarm]:
     dimensions = f"[{{ Name: FunctionName, Value: !Ref {function.name}Function }}]"
-    condition = OF_JOBS if function.module == WORKER else HAS_ALARMS
+    condition = _condition(function)
     for metric, meaning in (
         ("Errors", "crashed or ran out of time"),
         ("Throttles", "was not started, for want of concurrency"),
@@ -122,16 +123,22 @@ def _of_function(function: "Function") -> Iterator[Alarm]:
 def _filters(function: "Function") -> Iterator[Filter]:
     if function.module == WORKER:  # it has no requests
         return
-    yield Filter(function.name, "OwnMilliseconds", OWN_TIME, "$.OwnMilliseconds")
-    yield Filter(function.name, "QuotaStoreFailures", QUOTA_STORE)
+    condition = _condition(function)
+    yield Filter(function.name, "OwnMilliseconds", OWN_TIME, "$.OwnMilliseconds", condition)
+    yield Filter(function.name, "QuotaStoreFailures", QUOTA_STORE, condition=condition)
     if function.streams:
-        yield Filter(function.name, "FailedAnswers", FAILED)
+        yield Filter(function.name, "FailedAnswers", FAILED, condition=condition)
+
+
+def _condition(function: "Function") -> str:
+    """That of its alarms: `AlarmsOfJobs` of what is there where HasJobs holds."""
+    return function.switch.replace("Has", "AlarmsOf", 1) if function.switch else HAS_ALARMS
 
 
 def _filter(row: Filter) -> str:
     return f"""\
   {row.function}{row.metric}:
-    Condition: {HAS_ALARMS}
+    Condition: {row.condition}
     Type: AWS::Logs::MetricFilter
     Properties: {{ LogGroupName: !Ref {row.function}LogGroup,
       FilterPattern: {json.dumps(row.pattern)},
@@ -214,7 +221,13 @@ def dashboard(every: Sequence["Function"]) -> str:
             - !Sub |
               , {jobs}
             - ""
-"""
+{"".join(_name_or_none(function) for function in every if function.switch)}"""
+
+
+def _name_or_none(function: "Function") -> str:
+    """In the place of the function's name in the text: one that is switched off is in no graph."""
+    name = f"{function.name}Function"
+    return f"          {name}: !If [{function.switch}, !Ref {name}, none]\n"
 
 
 def _searches(graph: Graph, functions: Iterable[str]) -> list[list[object]]:

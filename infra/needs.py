@@ -42,9 +42,14 @@ from core.stores.connect import (
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
 ALWAYS: Final = ("core.runtime.stream",)  # which Lambda starts, and not the function
-NOT_PACKAGED: Final = frozenset({"yaml"})  # the run config is JSON by then
+NOT_PACKAGED: Final = frozenset(
+    {"yaml", "snapshot_restore_py"}
+)  # the run config is JSON by then, and Lambda has the other
 UNKNOWN: Final = "anything"
 DOTTED: Final = re.compile(r"(core(?:\.\w+)+):\w+")
+MODULE: Final = re.compile(r"(core(?:\.\w+)+)(?::\w+)?")
+"""As a manifest has it once for many types, which it names `{TYPES}:NAME`."""
+MANIFESTS: Final = "core.apis.manifests."
 
 type Document = Mapping[str, Any]
 
@@ -55,6 +60,8 @@ MIXIN: Final = "core.resolution.external.reference.mixin"  # which brings an HTT
 LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
 
 UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
+
+PDFS: Final = ("core.services.vector_stores.ingest.pdf",)  # with the largest of all libraries, for whoever reads files
 
 STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
 
@@ -124,10 +131,13 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     """
     loaded = interpret(json.loads(run_config), _EveryVariable())
     document = loaded.document
+    specs, problems = _available(document)
+    surfaced = _surfaced(function, loaded, specs)
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
     skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
+    skipped += () if function == WORKER or manifest(function).jobs else PDFS
+    skipped += tuple(_service_room(name) for name in _manifests(function, loaded, specs) - surfaced)
     skipped += () if any(name.endswith(".OpenAIMixin") for name in also) else (MIXIN,)
-    specs, problems = _available(document)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
     roots = {
         f"functions.{function}",
@@ -181,7 +191,7 @@ def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[Pro
 def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
-    state = {name for api in _manifests(function, loaded, specs) for name in manifest(api).stores}
+    state = {name for api in _surfaced(function, loaded, specs) for name in manifest(api).stores}
     state |= {JOBS.name, QUEUE.name, BLOBS.name} if function == WORKER else set[str]()
     state |= {other for name in state for other in NEEDS.get(name, ())}
     kinds = [
@@ -228,6 +238,22 @@ def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     return apis & set(names())
 
 
+def _surfaced(function: str, loaded: Loaded, specs: Specs) -> set[str]:
+    """The APIs whose services the function has: an overview, those that a provider may depend on, registered later or not."""
+    apis = _manifests(function, loaded, specs)
+    if function == WORKER or not manifest(function).overview:
+        return apis
+    return apis & {
+        function,
+        *(name for spec in specs.values() for name in (*spec.api_dependencies, *spec.optional_api_dependencies)),
+    }
+
+
+def _service_room(api: str) -> str:
+    """Where its services are, which begin with what assembles them."""
+    return manifest(api).assemble.partition(":")[0].rpartition(".")[0]
+
+
 def _follow_imports(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:
     modules: set[str] = set()
     waiting = [name for name in roots if _path(name) is not None]
@@ -249,19 +275,24 @@ def _is_ours(name: str) -> bool:
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    """The full names of the modules that it imports, but under TYPE_CHECKING, or names as `module:attribute`."""
+    """The full names of the modules that it imports, but under TYPE_CHECKING, or names as `module:attribute`, and what is imported by its name."""
     imports: set[str] = set()
+    form = MODULE if module.startswith(MANIFESTS) else DOTTED
     for node in _run_time_nodes(_tree(module)):
         if isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             imports |= {node.module, *(name for name in inner if _is_ours(name) and _path(name) is not None)}
-        elif (
-            isinstance(node, ast.Constant) and isinstance(node.value, str) and (dotted := DOTTED.fullmatch(node.value))
-        ):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (dotted := form.fullmatch(node.value)):
             imports.add(dotted[1])
+        elif isinstance(node, ast.Call) and _name_of(node.func) == "import_module":
+            imports |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return frozenset(name for name in imports if not _is_ours(name) or _path(name) is not None)
+
+
+def _name_of(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def _run_time_nodes(node: ast.AST) -> Iterator[ast.AST]:

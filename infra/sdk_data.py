@@ -26,6 +26,7 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
     "s3/2006-03-01": (
         "AbortMultipartUpload",
         "CompleteMultipartUpload",
+        "CreateBucket",
         "CreateMultipartUpload",
         "DeleteObject",
         "DeleteObjects",

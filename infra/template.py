@@ -17,7 +17,8 @@ from core.cli.iam.table import Right
 from core.frame.api import WORKER, Api, Deployment, RouteRow
 from infra import monitoring
 from infra.build import ROOT, modules
-from infra.gateway_paths import Group, groups
+from infra.gateway_paths import CATCH_ALL, Group, groups
+from infra.statements import HAS_JOBS, IMPLIED, NONE, Anchors, statement, within
 
 PATH: Final = ROOT / "template.yaml"
 EVERY: Final = (  # every function may list models: that is how a provider's health is found
@@ -31,17 +32,14 @@ EVERY: Final = (  # every function may list models: that is how a provider's hea
     table.USE_KEY,
     table.TRACES,
 )
+OF_MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.APPLY_GUARDRAILS)
 OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE)
 """What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
 RIGHTS: Final = {right.sid: right for right in vars(table).values() if isinstance(right, Right)}
-WIDTH: Final = 128  # of a statement on one line
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
 URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
-NONE: Final = "!Ref AWS::NoValue"
-HAS_JOBS: Final = table.SEND_JOBS.condition
 BOUNDARY: Final = f"!If [HasBoundary, !Ref PermissionsBoundaryArn, {NONE}]"
 KEY: Final = f"!If [HasKmsKey, !Ref KmsKeyArn, {NONE}]"
-ANY_KEY: Final = '!Sub "arn:${AWS::Partition}:kms:*:*:key/*"'
 OF_STREAMS: Final = ("StreamsAtOnce", f"!If [BoundsStreams, !Ref StreamConcurrency, {NONE}]")
 OF_OTHERS: Final = ("RequestsAtOnce", f"!If [BoundsRequests, !Ref RequestConcurrency, {NONE}]")
 IN_VPC: Final = f"!If [{table.JOIN_VPC.condition}, [!Ref VpcPolicy], {NONE}]"
@@ -66,23 +64,20 @@ class Function:
     rights: tuple[Right, ...] = ()
 
     @property
+    def switch(self) -> str:
+        """The condition without which there is no such function; "" where there is always one."""
+        return HAS_JOBS if self.module == WORKER else self.deployment.switch
+
+    @property
+    def rights_apart(self) -> tuple[Right, ...]:
+        """Those in a policy of their own: a role's is too small for the ARNs of models and for all that vector stores need."""
+        is_large = {table.CALL_MODELS, table.VECTORS} <= set(self.rights)
+        return tuple(right for right in self.rights if right not in OF_MODELS) if is_large else ()
+
+    @property
     def name(self) -> str:
         """`vector_io` is VectorIo in the template, as `infra.build.module_of` reads it."""
         return "".join(word.capitalize() for word in self.module.split("_"))
-
-
-@dataclass
-class Anchors:
-    """YAML anchors: a text is written in full where it first occurs, and as an alias from then on."""
-
-    _names: set[str] = field(default_factory=set[str])
-
-    def __call__(self, name: str, text: str) -> str:
-        """`text` as it is to be written here; without a blank before what follows on lines of its own."""
-        if name in self._names:
-            return f"*{name}"
-        self._names.add(name)
-        return f"&{name}{'' if text.startswith('\n') else ' '}{text}"
 
 
 def functions() -> list[Function]:
@@ -112,7 +107,7 @@ def _rights(api: Api) -> tuple[Right, ...]:
 def _worker() -> Function:
     """It acts for every API that has jobs, with the rights of all of them."""
     rights = [right for api in all_manifests() for right in _rights(replace(api, kinds=()))]
-    own = [right for right in rights if right.condition != HAS_JOBS and right not in OF_HTTP]
+    own = [right for right in rights if right.condition not in IMPLIED[HAS_JOBS] and right not in OF_HTTP]
     return Function(WORKER, _description(WORKER), (), rights=tuple(dict.fromkeys([*own, *table.OF_WORKER])))
 
 
@@ -124,7 +119,7 @@ def _functions(every: Sequence[Function]) -> str:
 
 
 def _stanza(function: Function, anchors: Anchors) -> str:
-    name, deployment = function.name, function.deployment
+    name, deployment, only = function.name, function.deployment, _only(function)
     seconds = "!If [Streams, 900, 29] # as long as API Gateway waits" if function.streams else deployment.seconds
     reserved = anchors(*(OF_STREAMS if function.streams else OF_OTHERS))
     wrapper = (
@@ -132,6 +127,7 @@ def _stanza(function: Function, anchors: Anchors) -> str:
     )
     return f"""\
   {name}Function:
+{only}\
     Type: AWS::Serverless::Function
     Metadata: {{ BuildMethod: makefile }}
     Properties:
@@ -145,6 +141,7 @@ def _stanza(function: Function, anchors: Anchors) -> str:
       ReservedConcurrentExecutions: {reserved}
 {wrapper if function.streams else ""}\
   {name}Permission:
+{only}\
     Type: AWS::Lambda::Permission
     Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
       SourceArn: {anchors("TheApi", THE_API)} }}
@@ -163,7 +160,7 @@ def _vpc_policy() -> str:
       PolicyDocument:
         Version: "2012-10-17"
         Statement:
-{_statement(right, "", Anchors()).replace(f"&{right.sid} ", "")}"""
+{statement(right, "", Anchors()).replace(f"&{right.sid} ", "")}"""
 
 
 def _worker_stanza(function: Function, anchors: Anchors) -> str:
@@ -187,12 +184,15 @@ def _worker_stanza(function: Function, anchors: Anchors) -> str:
           Type: SQS
           Properties: {{ Queue: !GetAtt JobsQueue.Arn, BatchSize: 1, FunctionResponseTypes: [ReportBatchItemFailures],
             ScalingConfig: {{ MaximumConcurrency: !Ref JobsConcurrency }} }}
-{_log_group_and_role(function, anchors, condition=HAS_JOBS)}"""
+{_log_group_and_role(function, anchors)}"""
 
 
-def _log_group_and_role(function: Function, anchors: Anchors, *, condition: str = "") -> str:
-    name = function.name
-    only = f"    Condition: {condition}\n" if condition else ""
+def _only(function: Function) -> str:
+    return f"    Condition: {function.switch}\n" if function.switch else ""
+
+
+def _log_group_and_role(function: Function, anchors: Anchors) -> str:
+    name, only, apart = function.name, _only(function), function.rights_apart
     return f"""\
   {name}LogGroup:
 {only}\
@@ -205,41 +205,39 @@ def _log_group_and_role(function: Function, anchors: Anchors, *, condition: str 
     Properties:
       PermissionsBoundary: {anchors("Boundary", BOUNDARY)}
       AssumeRolePolicyDocument: {anchors("ByLambda", BY_LAMBDA)}
-      ManagedPolicyArns: {anchors("InVpc", IN_VPC)}
+      ManagedPolicyArns: {_managed_policies(function, anchors)}
       Policies:
         - PolicyName: rights
           PolicyDocument:
             Version: "2012-10-17"
             Statement:
-{"".join(_statement(right, name, anchors) for right in [*EVERY, *function.rights])}"""
+{_statements(function, [right for right in [*EVERY, *function.rights] if right not in apart], anchors)}{_policy_apart(function, anchors)}"""
 
 
-def _statement(right: Right, name: str, anchors: Anchors) -> str:
-    arn = f"{right.resource.format(name)}.Arn"
-    resource = f"!GetAtt {arn}" if right.resource else '"*"'
-    resource = f'!Sub "${{{arn}}}/*"' if right.below else resource
-    resource = f"!Ref {right.parameter}" if right.parameter else resource
-    resource = ANY_KEY if right.via else resource
-    grant = f"Sid: {right.sid}, Effect: Allow, Resource: {resource}"
-    clauses = [f"Action: {json.dumps(right.actions)}"]
-    if condition := _condition(right):
-        clauses.append(f"Condition: {condition}")
-    start, end = (f"!If [{right.condition}, {{ ", f" }}, {NONE}]") if right.condition else ("{ ", " }")
-    text = f"{start}{', '.join([grant, *clauses])}{end}"
-    if len(text) > WIDTH:
-        text = f"{start}{f',\n{" " * 18}'.join([grant, *clauses])}{end}"
-    return f"{' ' * 14}- {text if '{}' in right.resource else anchors(right.sid, text)}\n"
+def _statements(function: Function, rights: Sequence[Right], anchors: Anchors) -> str:
+    of_function = (within(function.switch, function.name, right) for right in rights)
+    return "".join(statement(right, function.name, anchors) for right in of_function)
 
 
-def _condition(right: Right) -> str:
-    if right.through:
-        return f'{{ StringEquals: {{ "{table.PROFILE}": !Ref {right.through} }} }}'
-    if right.keys:
-        return f'{{ "ForAllValues:StringLike": {{ "{table.LEADING_KEYS}": {json.dumps(right.keys)} }} }}'
-    if right.by_service:
-        return f'{{ "Null": {{ "{table.SOURCE_FUNCTION}": "true" }} }}'
-    services = ", ".join(f'!Sub "{service}.*.${{AWS::URLSuffix}}"' for service in right.via)
-    return f'{{ StringLike: {{ "{table.VIA}": [{services}] }} }}' if services else ""
+def _managed_policies(function: Function, anchors: Anchors) -> str:
+    if not function.rights_apart:
+        return anchors("InVpc", IN_VPC)
+    return f"[!If [{table.JOIN_VPC.condition}, !Ref VpcPolicy, {NONE}], !Ref {function.name}Policy]"
+
+
+def _policy_apart(function: Function, anchors: Anchors) -> str:
+    if not function.rights_apart:
+        return ""
+    return f"""\
+  {function.name}Policy:
+{_only(function)}\
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      Description: What the function {function.module} keeps and works on.
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+{_statements(function, function.rights_apart, anchors)}"""
 
 
 def _paths(every: Sequence[Function]) -> str:
@@ -265,14 +263,29 @@ def _path_item(function: Function, group: Group, anchors: Anchors) -> str:
 
 
 def _integration(function: Function) -> str:
+    """What is switched off leads to CATCH_ALL, whose 404 says which API it is."""
+    streams = "Streams"
     target = f"functions/${{{function.name}Function.Arn}}:{ALIAS}"
-    whole = f'!Sub "{URI}/2015-03-31/{target}/invocations"'
-    streamed = f'!Sub "{URI}/2021-11-15/{target}/response-streaming-invocations"'
+    whole = [_invocation(function.name)]
+    if function.switch:
+        streams = f"{function.switch.replace('Has', 'Streams', 1)}"
+        other = _invocation(CATCH_ALL.capitalize())
+        whole = ["!If", f"  - {function.switch}", f"  - {whole[0]}", f"  - {other}"]
     lines = ["", "type: aws_proxy", "httpMethod: POST"]
     if not function.streams:
-        return f"\n{' ' * 16}".join([*lines, f"uri: {whole}"])
-    how = ["responseTransferMode: !If [Streams, STREAM, BUFFERED]", "timeoutInMillis: !If [Streams, 900000, 29000]"]
-    return f"\n{' ' * 16}".join([*lines, "uri: !If", "  - Streams", f"  - {streamed}", f"  - {whole}", *how])
+        return f"\n{' ' * 16}".join([*lines, f"uri: {whole[0]}", *whole[1:]])
+    streamed = f'!Sub "{URI}/2021-11-15/{target}/response-streaming-invocations"'
+    uri = ["uri: !If", f"  - {streams}", f"  - {streamed}", f"  - {whole[0]}", *(f"  {line}" for line in whole[1:])]
+    how = [
+        f"responseTransferMode: !If [{streams}, STREAM, BUFFERED]",
+        f"timeoutInMillis: !If [{streams}, 900000, 29000]",
+    ]
+    return f"\n{' ' * 16}".join([*lines, *uri, *how])
+
+
+def _invocation(name: str) -> str:
+    """Of a function that answers in one piece."""
+    return f'!Sub "{URI}/2015-03-31/functions/${{{name}Function.Arn}}:{ALIAS}/invocations"'
 
 
 def _outputs(every: Sequence[Function]) -> str:
@@ -281,8 +294,8 @@ def _outputs(every: Sequence[Function]) -> str:
         worker
         + " Value: !GetAtt WorkerFunction.Arn }\n"
         + "".join(
-            f"  {function.name}FunctionArn: {{ Description: {json.dumps(function.description)},"
-            f" Value: !GetAtt {function.name}Function.Arn }}\n"
+            f"  {function.name}FunctionArn: {{ {f'Condition: {function.switch}, ' if function.switch else ''}"
+            f"Description: {json.dumps(function.description)}, Value: !GetAtt {function.name}Function.Arn }}\n"
             for function in every
         )
     )

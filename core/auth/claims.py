@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, cast
 from pydantic import AfterValidator, BeforeValidator
 
 from core.auth.verifier import make_principal
-from core.config.forms import of_form
 from core.config.records import Text, split_names
 from core.errors import PermissionDenied, Unauthenticated
 from core.frame.callers import CATEGORIES, Principal
+from core.frame.forms import of_form
 
 LEEWAY: Final = 30.0
 """Seconds that the issuer's clock may differ from ours."""

@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 from core.auth.claims import Claims, Scopes, check_scopes, principal
 from core.auth.urls import AuthUrl
 from core.auth.verifier import Services, Verifier
-from core.config.forms import of_form
 from core.config.records import Names, Record, Text, Whole
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
+from core.frame.forms import of_form
 
 MAPPING: Final = {"cognito:groups": "roles"}
 CLIENT_CLAIMS: Final = {"access": "client_id", "id": "aud"}

@@ -1,18 +1,22 @@
 """`llambda config validate` and `llambda config show`."""
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from core.cli.options import Pairs, config_argument, env_option, json_option, load_valid_config, print_json
+from core.cli.options import Pairs, config_argument, env_option, json_option, load_for, load_valid_config, print_json
 from core.cli.terminal import paint, say
 from core.config.problems import ConfigInvalid
+
+if TYPE_CHECKING:
+    from core.resolution.deployment import DeployTarget
 
 EXAMPLES: Final = """\
 \b
 Examples:
   llambda config validate run.yaml
+  llambda config validate run.yaml --target lambda
   llambda config validate run.yaml --json | jq '.problems[].path'
   llambda config show starter --env VLLM_URL=http://gpu:8000
 """
@@ -25,15 +29,22 @@ def command() -> None:
 
 @command.command(epilog=EXAMPLES)
 @config_argument
+@click.option(
+    "--target",
+    type=click.Choice(["laptop", "lambda"]),
+    default="laptop",
+    help="Where it is to be served: what keeps files on one machine cannot be on Lambda.",
+)
 @env_option
 @json_option
-def validate(config: str, env: Pairs, *, as_json: bool) -> None:
+def validate(config: str, env: Pairs, target: "DeployTarget", *, as_json: bool) -> None:
     """Report every mistake in a run config at once.
 
-    The exit code is 0 for a valid run config, and 2 for a mistake.
+    The exit code is 0 for a valid run config, and 2 for a mistake. Notes say what is served otherwise than it is written, or
+    not at all.
     """
     try:
-        path, checked = load_valid_config(config, env, files=True)
+        path, checked, notices = load_for(target, config, env)
     except ConfigInvalid as invalid:
         if not as_json:
             raise
@@ -48,8 +59,11 @@ def validate(config: str, env: Pairs, *, as_json: bool) -> None:
     resources = sum(len(entries) for entries in checked.resources.values())
     if as_json:
         answer = {"config": str(path), "valid": True, "problems": (), "providers": providers, "resources": resources}
-        print_json(answer | ({"warnings": warnings} if warnings else {}))
+        notes = [{"path": notice.path, "message": notice.message} for notice in notices]
+        print_json(answer | ({"warnings": warnings} if warnings else {}) | ({"notes": notes} if notes else {}))
         return
+    for notice in notices:
+        say(f"note: {notice}")
     for warning in warnings:
         say(f"warning: {warning}")
     valid = paint("valid", "good", sys.stdout)

@@ -24,6 +24,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "discover": ("core.cli.discover", "Show the machine, and the models of its upstreams."),
     "apis": ("core.cli.apis", "List what is served of Llama Stack and OGX."),
     "configurations": ("core.cli.configurations.command", "Reconfigure a running stack, and undo it."),
+    "files": ("core.cli.files.command", "Upload, list and delete files of a running stack."),
+    "vector-stores": ("core.cli.vector_stores.command", "Make, fill and search vector stores of a running stack."),
     "jobs": ("core.cli.jobs.command", "List, watch and stop the jobs of a running stack."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),

@@ -20,6 +20,7 @@ from core.platform.suggestions import did_you_mean
 if TYPE_CHECKING:
     from core.config.document import RunConfig
     from core.config.load import Loaded
+    from core.resolution.deployment import DeployTarget
 
 type Pairs = tuple[tuple[str, str], ...]
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -152,20 +153,39 @@ def _choices(names: Sequence[str]) -> str:
 
 
 def load_valid_config(
-    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({}), *, files: bool = False
+    config: str, env: Pairs, stand_ins: Mapping[str, str] = MappingProxyType({})
 ) -> "tuple[Path, RunConfig]":
-    """As `load_config`, and held to what `serve` would; with `files`, what it names is looked at on this machine.
+    """As `load_config`, and held to what `serve` would.
 
     Raises:
         ConfigInvalid: with every problem of the document, its providers and its resources.
     """
-    from core.resolution import check
+    from core.resolution.check import check
 
     path, loaded = load_config(config, env, stand_ins)
-    problems = loaded.problems + check.check(loaded) + (check.files(loaded) if files else [])
+    return path, _valid(config, path, loaded, loaded.problems + check(loaded))
+
+
+def load_for(target: "DeployTarget", config: str, env: Pairs) -> "tuple[Path, RunConfig, list[Problem]]":
+    """As `load_valid_config`, for a target, with what is served there otherwise than it is written.
+
+    Raises:
+        ConfigInvalid: with every problem, of the files that it names on this machine too; on Lambda, of stores that functions
+            cannot share.
+    """
+    from core.resolution import check
+    from core.resolution.deployment import unshared_stores
+
+    path, loaded = load_config(config, env)
+    problems = loaded.problems + check.check(loaded, target)
+    problems += check.files(loaded) if target == "laptop" else unshared_stores(loaded)
+    return path, _valid(config, path, loaded, problems), check.notices(loaded, target)
+
+
+def _valid(config: str, path: Path, loaded: "Loaded", problems: Sequence[Problem]) -> "RunConfig":
     if problems or loaded.config is None:
         raise ConfigInvalid(str(path), problems, _hint(config, path))
-    return path, loaded.config
+    return loaded.config
 
 
 def _hint(config: str, path: Path) -> str:

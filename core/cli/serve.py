@@ -9,7 +9,7 @@ import click
 
 from core.auth.urls import LOOPBACK
 from core.cli.logs import apply_logging, start_logging
-from core.cli.options import Pairs, env_option, load_valid_config, optional_config_argument
+from core.cli.options import Pairs, env_option, load_for, optional_config_argument
 from core.cli.terminal import say
 from core.platform import environment
 
@@ -69,9 +69,7 @@ def run(
     """
     from core.runtime.server import fast_loop, listen, own_hosts, serve, url_of
 
-    start_logging()
-    path, checked = load_valid_config(config, env, files=True)
-    apply_logging(checked.logging)
+    path, checked = _load(config, env)
     host = host or checked.server.host or "127.0.0.1"
     if host not in LOOPBACK:
         environment.set_variables({environment.REACHABLE: host})
@@ -92,6 +90,15 @@ def run(
         ready(f"{url}/v1")
 
     serve(app, checked.server, listener, begin)
+
+
+def _load(config: str, env: Pairs) -> "tuple[Path, RunConfig]":
+    start_logging()
+    path, checked, notices = load_for("laptop", config, env)
+    apply_logging(checked.logging)
+    for notice in notices:
+        say(f"note: {notice}")
+    return path, checked
 
 
 def _warn_if_open(config: "RunConfig", host: str) -> None:

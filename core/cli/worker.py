@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from core.cli.logs import apply_logging, start_logging
-from core.cli.options import Pairs, config_argument, env_option, load_valid_config
+from core.cli.options import Pairs, config_argument, env_option, load_for
 from core.platform import environment
 
 EXAMPLES: Final = """\
@@ -34,7 +34,7 @@ def command(config: str, env: Pairs, at_once: int) -> None:
     `llambda serve` does so itself. Any number of workers may share a run config's stores, on one machine or several.
     """
     start_logging()
-    path, checked = load_valid_config(config, env, files=True)
+    path, checked, _ = load_for("laptop", config, env)
     apply_logging(checked.logging)
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
     from core.runtime.job_worker import work_alone

@@ -1,4 +1,4 @@
-"""A client of the routes that no OpenAI client has: configurations, inspection, providers and jobs.
+"""A client of a running stack: of files, of vector stores, and of the routes that no OpenAI client has.
 
     client = Client("http://127.0.0.1:8321")
     config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
@@ -8,8 +8,7 @@ Every call raises ApiFailed or Unreachable, both of `core.client.failures`.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast, override
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, override
 
 from core.client.answers import (
     Configuration,
@@ -19,9 +18,10 @@ from core.client.answers import (
     Registered,
     RegisteredProvider,
 )
-from core.client.failures import ApiFailed
+from core.client.files import Files
 from core.client.http import Transport
-from core.platform.json_values import to_object
+from core.client.shapes import check_shape, path_of
+from core.client.vector_stores import VectorStores
 
 if TYPE_CHECKING:
     from core.apis.answers.jobs import JobList, JobView
@@ -40,6 +40,8 @@ class Client:
         self.inspect = Inspection(self._transport)
         self.providers = Providers(self._transport)
         self.jobs = Jobs(self._transport)
+        self.files = Files(self._transport)
+        self.vector_stores = VectorStores(self._transport)
 
     @override
     def __repr__(self) -> str:
@@ -53,7 +55,7 @@ class Configurations:
         self._transport = transport
 
     def inspect(self) -> Inspected:
-        return _check_shape(self._transport.send("GET", "/v1/inspect/configurations"), Inspected)
+        return check_shape(self._transport.send("GET", "/v1/inspect/configurations"), Inspected)
 
     def register(self, config: Mapping[str, Any] | str, *, dry_run: bool = False, force: bool = False) -> Registered:
         """Merge this, or the JSON text of it, into what is in force; a null takes an override away.
@@ -70,17 +72,17 @@ class Configurations:
     def list(self, *, before: str | int | None = None, limit: int | None = None) -> ConfigurationPage:
         """At most `limit` versions (100 at the most), newest first, older than `before`."""
         query = {"before": before, "limit": limit}
-        return _check_shape(self._transport.send("GET", "/v1/configurations", query=query), ConfigurationPage)
+        return check_shape(self._transport.send("GET", "/v1/configurations", query=query), ConfigurationPage)
 
     def get(self, configuration_id: str | int) -> Configuration:
-        return _check_shape(self._transport.send("GET", _one("configurations", configuration_id)), Configuration)
+        return check_shape(self._transport.send("GET", path_of("configurations", configuration_id)), Configuration)
 
     def unregister(self, configuration_id: str | int) -> None:
         """Remove a version; after the one in force the run config's file holds alone."""
-        self._transport.send("DELETE", _one("configurations", configuration_id))
+        self._transport.send("DELETE", path_of("configurations", configuration_id))
 
     def _post(self, body: dict[str, Any]) -> Registered:
-        return _check_shape(self._transport.send("POST", "/v1/configurations", body), Registered)
+        return check_shape(self._transport.send("POST", "/v1/configurations", body), Registered)
 
 
 class Inspection:
@@ -93,7 +95,7 @@ class Inspection:
         """What the stack runs on, and what its upstreams offer."""
         from core.apis.discovery import Environment
 
-        return _check_shape(self._transport.send("GET", "/v1/inspect/environment"), Environment)
+        return check_shape(self._transport.send("GET", "/v1/inspect/environment"), Environment)
 
 
 class Providers:
@@ -104,17 +106,17 @@ class Providers:
 
     def list(self) -> ProviderPage:
         """All of them, with their health, which is asked for now."""
-        return _check_shape(self._transport.send("GET", "/v1/providers"), ProviderPage)
+        return check_shape(self._transport.send("GET", "/v1/providers"), ProviderPage)
 
     def register(
         self, *, api: str, provider_id: str, provider_type: str, config: Mapping[str, Any]
     ) -> RegisteredProvider:
         """One more, of a type that the stack has been built with."""
         body = {"api": api, "provider_id": provider_id, "provider_type": provider_type, "config": config}
-        return _check_shape(self._transport.send("POST", "/v1/providers", body), RegisteredProvider)
+        return check_shape(self._transport.send("POST", "/v1/providers", body), RegisteredProvider)
 
     def unregister(self, provider_id: str) -> None:
-        self._transport.send("DELETE", _one("providers", provider_id))
+        self._transport.send("DELETE", path_of("providers", provider_id))
 
 
 class Jobs:
@@ -128,37 +130,20 @@ class Jobs:
         from core.apis.answers.jobs import JobList
 
         query = {"kind": kind, "after": after, "limit": limit}
-        return _check_shape(self._transport.send("GET", "/v1/jobs", query=query), JobList)
+        return check_shape(self._transport.send("GET", "/v1/jobs", query=query), JobList)
 
     def get(self, job_id: str) -> "JobView":
-        return self._view("GET", _one("jobs", job_id))
+        return self._view("GET", path_of("jobs", job_id))
 
     def cancel(self, job_id: str) -> "JobView":
         """Stop it; what was done is kept."""
-        return self._view("POST", f"{_one('jobs', job_id)}/cancel")
+        return self._view("POST", f"{path_of('jobs', job_id)}/cancel")
 
     def retry(self, job_id: str) -> "JobView":
         """A new job with the same request, of one that has ended."""
-        return self._view("POST", f"{_one('jobs', job_id)}/retry")
+        return self._view("POST", f"{path_of('jobs', job_id)}/retry")
 
     def _view(self, method: str, path: str) -> "JobView":
         from core.apis.answers.jobs import JobView
 
-        return _check_shape(self._transport.send(method, path), JobView)
-
-
-def _one(collection: str, identifier: str | int) -> str:
-    return f"/v1/{collection}/{quote(str(identifier), safe='')}"
-
-
-def _check_shape[Shape](answer: object, shape: type[Shape]) -> Shape:
-    """The answer, which has all the keys that a `shape` has.
-
-    Raises:
-        ApiFailed: it has not: something else answers at this URL.
-    """
-    keys: frozenset[str] = vars(shape)["__required_keys__"]
-    if missing := keys - to_object(answer).keys():
-        problem = f"the answer is not the expected {shape.__name__}: it has no {', '.join(sorted(missing))}."
-        raise ApiFailed(200, problem, hint="Is this the URL of a stack of this version?")
-    return cast("Shape", answer)
+        return check_shape(self._transport.send(method, path), JobView)

@@ -1,9 +1,11 @@
 """Requests to a running stack, over the standard library."""
 
-from collections.abc import Mapping
-from http.client import HTTPException, IncompleteRead
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 import json
 import re
+from secrets import token_hex
 from typing import Final, override
 from urllib.error import URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
@@ -16,6 +18,17 @@ from core.frame.version import VERSION
 PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")  # what a URL has, and of a key what a header can carry (RFC 9110, 5.5)
 SUCCESS: Final = range(200, 300)
 MOST_BYTES: Final = 64 * 1024 * 1024  # of an answer
+REDIRECTION: Final = range(300, 400)
+CHUNK: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FormFile:
+    """The part of a form that is a file; all of it is in memory."""
+
+    field: str
+    filename: str
+    content: bytes
 
 
 class Transport:
@@ -30,15 +43,67 @@ class Transport:
         self._timeout = timeout
         self._opener = build_opener(_AsItComes)
 
-    def send(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> object:
-        """The JSON of the answer, None where that is empty. Entries of `query` that are None are left out.
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> object:
+        """The JSON of the answer, None where that is empty. Entries of `query` that are None are left out; `timeout` is this call's.
 
         Raises:
             ApiFailed: the server says no, or its answer is not JSON.
             Unreachable: there is no answer, or not all of one.
         """
+        return self._answer(self._request(method, path, body, query or {}), timeout)
+
+    def send_form(self, path: str, fields: Mapping[str, str], file: FormFile) -> object:
+        """The JSON of the answer to a form; raises as `send` does."""
+        boundary = token_hex(16)
+        request = self._request("POST", path, None, {})
+        request.data = b"".join(_form(boundary, fields, file))
+        request.add_header("Content-Type", f"multipart/form-data; boundary={boundary}")
+        return self._answer(request)
+
+    def send_elsewhere(
+        self, method: str, url: str, headers: Mapping[str, str], content: Iterable[bytes], size: int
+    ) -> None:
+        """Send so many bytes to a URL that the stack has answered, without the key; raises as `send` does."""
+        request = Request(_http(url), content, dict(headers), method=method)  # noqa: S310 - _http has seen it
+        request.add_header("Content-Length", str(size))
         try:
-            status, headers, content = self._exchange(self._request(method, path, body, query or {}))
+            status, heads, answer = self._exchange(request)
+        except (OSError, HTTPException, UnicodeError) as failure:
+            raise self._unreachable(failure) from failure
+        if status not in SUCCESS:
+            raise failure_of(status, heads, answer)
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """The bytes of the answer in chunks; where it is elsewhere they are fetched there, without the key. Raises as `send` does."""
+        request = self._request("GET", path, None, {})
+        try:
+            answer: HTTPResponse = self._opener.open(request, timeout=self._timeout)
+            if answer.status in REDIRECTION:
+                answer.close()
+                url = _http(answer.headers.get("location", ""))
+                answer = self._opener.open(Request(url), timeout=self._timeout)  # noqa: S310
+            with answer:
+                if answer.status not in SUCCESS:
+                    heads = {name.lower(): value for name, value in answer.headers.items()}
+                    raise failure_of(answer.status, heads, answer.read(MOST_BYTES))
+                while chunk := answer.read(CHUNK):
+                    yield chunk
+                if answer.length:
+                    raise IncompleteRead(b"", answer.length)
+        except (OSError, HTTPException, UnicodeError) as failure:
+            raise self._unreachable(failure) from failure
+
+    def _answer(self, request: Request, timeout: float | None = None) -> object:
+        try:
+            status, headers, content = self._exchange(request, timeout)
         except (OSError, HTTPException, UnicodeError) as failure:  # UnicodeError: a host that is no name
             raise self._unreachable(failure) from failure
         if len(content) > MOST_BYTES:
@@ -63,9 +128,9 @@ class Transport:
             request.add_header("Authorization", f"Bearer {self._api_key}")
         return request
 
-    def _exchange(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
+    def _exchange(self, request: Request, timeout: float | None = None) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers by lower-case name, and content."""
-        with self._opener.open(request, timeout=self._timeout) as answer:
+        with self._opener.open(request, timeout=timeout or self._timeout) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             content = answer.read(MOST_BYTES + 1)
             if answer.length and len(content) <= MOST_BYTES:  # a bounded read does not itself miss what never came
@@ -88,6 +153,22 @@ class _AsItComes(HTTPErrorProcessor):
         return response
 
     https_response = http_response
+
+
+def _form(boundary: str, fields: Mapping[str, str], file: FormFile) -> Iterator[bytes]:
+    for name, text in fields.items():
+        yield f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'.encode()
+    filename = re.sub(r'[\r\n"\0]', lambda letter: f"%{ord(letter[0]):02X}", file.filename)
+    yield f'--{boundary}\r\nContent-Disposition: form-data; name="{file.field}"; filename="{filename}"\r\n'.encode()
+    yield b"Content-Type: application/octet-stream\r\n\r\n" + file.content + f"\r\n--{boundary}--\r\n".encode()
+
+
+def _http(url: str) -> str:
+    """The URL; raises ApiFailed where it is not one of HTTP, as a file of this machine would be."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ApiFailed(200, "the answer names a place that is no URL.", hint="Is this the URL of a stack?")
+    return url
 
 
 def _root(base_url: str) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from core.config.forms import of_form
 from core.config.records import Record, Text, Whole
+from core.frame.forms import of_form
 
 ANY: Final = "*"
 ANY_PORT: Final = ":*"

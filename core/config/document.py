@@ -10,10 +10,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config.browsers import ANY, Cors, Hosts
-from core.config.forms import of_form
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
 from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
+from core.config.vector_stores import VectorStoresConfig
+from core.frame.forms import of_form
 
 
 def _lower(value: object) -> object:
@@ -134,6 +135,7 @@ class RunConfig(Record):
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     safety: SafetyConfig = SafetyConfig.model_construct()
+    vector_stores: VectorStoresConfig = VectorStoresConfig.model_construct()
     configurations: ConfigurationsConfig | None = None
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)

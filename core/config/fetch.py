@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from core.config.forms import of_form
 from core.config.records import Record, Seconds, Whole
+from core.frame.forms import of_form
 
 MIB: Final = 1024 * 1024
 

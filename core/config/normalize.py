@@ -4,6 +4,7 @@
 |----------------------------------------------------|------------------------------------|
 | `image_name`, `distro_name`, `conda_env`, `name`   | `name`                             |
 | `models: [...]`, `registered_resources.models`     | `resources.models`, and so on      |
+| `vector_dbs: [...]`                                | `resources.vector_stores`          |
 | `storage.stores.metadata` and the backend it names | `metadata_store`                   |
 | the other `storage.stores`, or nothing             | `state`                            |
 | `kvstore`, `persistence_store`, ... of a provider that names a backend | the store that it is |
@@ -18,10 +19,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from core.config.draft import Draft
-from core.config.places import Places, Value, join, to_mapping
+from core.config.places import Places, Value, join, take, to_mapping
 from core.config.problems import Problem
 from core.config.protection import normalise_protection
-from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED
+from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
 from core.config.storage import COLLECTIONS, DEFAULTS, default_stores, resolve_references, select_stores
 from core.platform.suggestions import did_you_mean
 
@@ -39,6 +40,7 @@ SAME: Final = (
     "container_image",
 )
 SECTIONS_WITH_DEFAULTS: Final = ("server", "registry", "routing", "safety", "logging")
+DEFAULTS_OF_STORES: Final = "vector_stores"  # as a mapping; as a list it is the stores that are declared
 KNOWN: Final = {
     *NAMES,
     *SAME,
@@ -167,50 +169,55 @@ def _resources(draft: Draft) -> None:
     draft.document["resources"] = {}
     for name in SECTIONS:
         older, newer = draft.source.get(name), newer_sections.get(name)
-        if name in UNUSED and isinstance(older, Mapping):
+        if name == DEFAULTS_OF_STORES and isinstance(older, Mapping):
             older = None
         path = join("registered_resources", name)
         if older and newer:
             draft.blame(path, f"is set here and at `{name}`; keep one of them")
         if older:
-            _section(draft, name, older, name)
+            _section(draft, SECTIONS[name], older, name)
         if newer:
-            _section(draft, name, newer, path)
+            _section(draft, SECTIONS[name], newer, path)
 
 
-def _section(draft: Draft, name: str, entries: Value, path: str) -> None:
+def _section(draft: Draft, section: Section, entries: Value, path: str) -> None:
     if not isinstance(entries, list):
         draft.blame(path, "must be a list")
         return
-    draft.origins[f"resources.{name}"] = path
-    resources: list[dict[str, Value]] = draft.document["resources"].setdefault(name, [])
+    target = f"resources.{section.becomes or section.name}"
+    draft.origins.setdefault(target, path)
+    resources: list[dict[str, Value]] = draft.document["resources"].setdefault(section.becomes or section.name, [])
     for index, entry in enumerate(cast("Sequence[Value]", entries)):
         place = draft.places.source_path(join(path, index))
         if not isinstance(entry, Mapping):
             draft.blame(join(path, index), "must be a mapping")
             continue
-        draft.origins[f"resources.{name}[{len(resources)}]"] = place
-        ids = (SECTIONS[name].id_field, "provider_id")
+        new_place = f"{target}[{len(resources)}]"
+        draft.origins[new_place] = place
+        draft.origins.update({join(new_place, new): join(place, old) for old, new in section.keys.items()})
+        ids = (section.id_field, "provider_id")
         texts = {key: text for key in ids if (text := draft.places.texts.get(join(place, key))) is not None}
-        resources.append({**cast("Mapping[str, Value]", entry), **texts})
+        values = {**cast("Mapping[str, Value]", entry), **texts}
+        resources.append({section.keys.get(key, key): value for key, value in values.items()})
 
 
 def _set_aside(draft: Draft) -> None:
     """Move what has no effect out of the way; refuse what the user would be wrong to rely on."""
     unused: dict[str, Value] = {}
-    server = draft.document.get("server")
-    settings = dict(to_mapping(server))
+    server: Mapping[str, Value] = to_mapping(draft.document.get("server"))
     for path, reason in REFUSED.items():
-        if settings.pop(path.removeprefix("server."), None):
+        value, server = take(server, path.removeprefix("server."))
+        if value:
             draft.blame(path, reason)
+    rest: Mapping[str, Value] = {**draft.source, "server": server}
     for path in UNUSED:
-        holder = settings if path.startswith("server.") else draft.source
-        value = holder.get(path.removeprefix("server."))
-        if value is not None and not (path in SECTIONS and isinstance(value, list)):
+        value, rest = take(rest, path)
+        if value is not None:
             unused[path] = value
-    if isinstance(server, Mapping):
-        aside = {path.removeprefix("server.") for path in UNUSED}
-        draft.document["server"] = {key: value for key, value in settings.items() if key not in aside}
+    if isinstance(draft.document.get("server"), Mapping):
+        draft.document["server"] = rest["server"]
+    if isinstance(rest.get(DEFAULTS_OF_STORES), Mapping):
+        draft.document[DEFAULTS_OF_STORES] = rest[DEFAULTS_OF_STORES]
     draft.document["unused"] = unused
 
 

@@ -20,6 +20,17 @@ def to_list(value: Value) -> Sequence[Value]:
     return cast("Sequence[Value]", value) if isinstance(value, list) else ()
 
 
+def take(holder: Mapping[str, Value], path: str) -> tuple[Value, Mapping[str, Value]]:
+    """What is at `path`, keys with dots between them, and the mapping without it; None where there is nothing."""
+    key, _, rest = path.partition(".")
+    if not rest:
+        return holder.get(key), {name: value for name, value in holder.items() if name != key}
+    if not isinstance(holder.get(key), Mapping):
+        return None, holder
+    value, inner = take(holder[key], rest)
+    return value, {**holder, key: inner}
+
+
 def join(path: str, key: str | int) -> str:
     """`path` with one more step: `a.b` for a key, `a[0]` for an index."""
     if isinstance(key, int):

@@ -1,9 +1,18 @@
 """What the run config's records are made of: field types with their messages, and where state is kept."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 from core.platform.environment import environ, expand_home
@@ -38,6 +47,27 @@ type Seconds = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf
 class Record(BaseModel):
     # Built once, as part of RunConfig: building each by itself as well would double the cost of the import.
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
+
+
+class LocalConfig(BaseModel):
+    """The config of a provider that keeps files of its own, beside the stack's state where it does not say where.
+
+    `folder` is no field: what makes a provider of the config knows it. None: the state is in no file.
+    """
+
+    model_config = ConfigDict(defer_build=True)  # a base is never validated itself
+
+    _folder: str | None = PrivateAttr(None)
+
+    @property
+    def folder(self) -> str | None:
+        return self._folder
+
+    def beside(self, folder: str) -> Self:
+        """A copy for this folder."""
+        copy = self.model_copy()
+        copy._folder = folder  # noqa: SLF001 - its own
+        return copy
 
 
 class SqliteStore(Record):

@@ -1,14 +1,21 @@
 """What a record by itself cannot see: ids that are used twice, and what is named and does not exist."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
-from core.config.places import Places, Value, to_list, to_mapping
+from core.config.places import Places, Value, take, to_list, to_mapping
 from core.config.problems import Problem
 from core.config.sections import SECTIONS, Section
 from core.platform.suggestions import did_you_mean
 
 type Entries = Sequence[Mapping[str, Any]]
+
+DEFAULT_PROVIDERS: Final = {
+    "default_provider_id": "vector_io",
+    "default_embedding_model.provider_id": "inference",
+    "rewrite_query_params.model.provider_id": "inference",
+}
+"""Where the defaults of vector stores name a provider, and of which API."""
 
 
 def broken_references(document: Mapping[str, Value], places: Places) -> Iterator[Problem]:
@@ -23,6 +30,15 @@ def broken_references(document: Mapping[str, Value], places: Places) -> Iterator
         yield from _strays(entries, section, providers.get(section.api, ()), places)
     shields = _entries(to_mapping(document.get("resources")).get("shields"))
     yield from _undeclared(document.get("safety"), shields, places)
+    yield from _default_providers(document.get("vector_stores"), providers, places)
+
+
+def _default_providers(defaults: Value, providers: Mapping[str, Entries], places: Places) -> Iterator[Problem]:
+    """Providers that the defaults of vector stores name and that do not exist."""
+    for path, api in DEFAULT_PROVIDERS.items():
+        name, ids = take(to_mapping(defaults), path)[0], _provider_ids(providers.get(api, ()))
+        if _is_id(name) and ids is not None and name not in ids:
+            yield Problem(places.source_path(f"vector_stores.{path}"), _no_provider(api, name, ids))
 
 
 def _undeclared(safety: Value, shields: Entries, places: Places) -> Iterator[Problem]:
@@ -71,18 +87,26 @@ def _twice(entries: Entries, key: str, path: str, places: Places) -> Iterator[Pr
 
 
 def _strays(entries: Entries, section: Section, providers: Entries, places: Places) -> Iterator[Problem]:
-    names = [provider.get("provider_id") for provider in providers]
-    ids = [name for name in names if _is_id(name)]
-    if len(ids) < len(names):
-        return  # what is wrong there is reported there
-    choices = ", ".join(dict.fromkeys(ids)) or "none"
+    ids = _provider_ids(providers)
+    if ids is None:
+        return
     for index, entry in enumerate(entries):
         for path, name in _providers_of(entry):
             if _is_id(name) and name not in ids:
-                message = (
-                    f"no {section.api} provider is called `{name}`{did_you_mean(name, ids)} (configured: {choices})"
-                )
-                yield Problem(places.source_path(f"resources.{section.name}[{index}].{path}"), message)
+                place = places.source_path(f"resources.{section.name}[{index}].{path}")
+                yield Problem(place, _no_provider(section.api, name, ids))
+
+
+def _provider_ids(providers: Entries) -> list[str] | None:
+    """None where one is missing: what is wrong there is reported there."""
+    names = [provider.get("provider_id") for provider in providers]
+    ids = [name for name in names if _is_id(name)]
+    return None if len(ids) < len(names) else ids
+
+
+def _no_provider(api: str, name: str, ids: Sequence[str]) -> str:
+    choices = ", ".join(dict.fromkeys(ids)) or "none"
+    return f"no {api} provider is called `{name}`{did_you_mean(name, ids)} (configured: {choices})"
 
 
 def _providers_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -3,7 +3,8 @@
 Source: Llama Stack 0.2.12 and OGX 1.5.0. Which of the APIs this build serves is not decided here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from core.apis.external import Api
@@ -33,19 +34,30 @@ RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A list of pre-registered resources: whose providers serve them, and the key of their identifier."""
+    """A list of pre-registered resources: whose providers serve them, and the key of their identifier.
+
+    One that `becomes` another is read as that one, whose keys for its own are `keys`.
+    """
 
     name: str
     api: str
     id_field: str
+    becomes: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
 
+
+STORE_KEYS: Final = {
+    "vector_db_id": "vector_store_id",
+    "provider_vector_db_id": "provider_vector_store_id",
+    "vector_db_name": "vector_store_name",
+}
 
 SECTIONS: Final = {
     section.name: section
     for section in (
         Section("models", "inference", "model_id"),
         Section("shields", "safety", "shield_id"),
-        Section("vector_dbs", "vector_io", "vector_db_id"),
+        Section("vector_dbs", "vector_io", "vector_db_id", becomes="vector_stores", keys=STORE_KEYS),
         Section("datasets", "datasetio", "dataset_id"),
         Section("scoring_fns", "scoring", "scoring_fn_id"),
         Section("benchmarks", "eval", "benchmark_id"),
@@ -57,7 +69,14 @@ SECTIONS: Final = {
 
 UNUSED: Final = {
     "inference_store": "stored chat completions are not served yet",
-    "vector_stores": "defaults of vector stores, which are not served yet (a list of this name is resources)",
+    "vector_stores.default_reranker_model": "no model ranks what a search found yet",
+    "vector_stores.file_search_params": "the tool that searches files is not served yet",
+    "vector_stores.context_prompt_params": "the tool that searches files is not served yet",
+    "vector_stores.annotation_prompt_params": "the tool that searches files is not served yet",
+    "vector_stores.contextual_retrieval_params": "chunks get no context from a model yet",
+    "vector_stores.file_batch_params": "`quota`, and how many workers there are, bound the files that are worked on at once",
+    "vector_stores.chunk_retrieval_params.chunk_multiplier": "filters are applied before a search, which needs no more results than are asked for",
+    "vector_stores.chunk_retrieval_params.max_tokens_in_context": "the tool that searches files is not served yet",
     "connectors": "connectors are not served yet",
     "external_apis_dir": "external APIs are not served yet",
     "server.workers": "Lambda, or whoever starts `serve`, decides how many processes there are",

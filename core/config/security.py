@@ -35,13 +35,17 @@ class RoleLimits(Record):
     max_requests: Count | None = None
     max_tokens: Count | None = None
     max_streams: Count | None = None
+    max_files: Count | None = None
+    max_bytes: Count | None = None
+    max_vector_stores: Count | None = None
 
 
 class QuotaConfig(Record):
     """How much each client may do in a period (UTC). None as a number of tokens is no limit.
 
     `default_max_tokens` is reserved for a call that sets no bound itself, or the client's whole limit where that is
-    less. `max_streams` are those that a client has open at a time. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
+    less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes` and `max_vector_stores` are what a client may
+    keep, whatever the period. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
     """
 
     kvstore: Database
@@ -51,6 +55,9 @@ class QuotaConfig(Record):
     anonymous_max_tokens: Count | None = None
     authenticated_max_tokens: Count | None = None
     max_streams: Count | None = None
+    max_files: Count | None = None
+    max_bytes: Count | None = None
+    max_vector_stores: Count | None = None
     default_max_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1024
     period: Period = "day"
     roles: dict[Text, RoleLimits] = {}

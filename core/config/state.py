@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from core.config.forms import of_form
 from core.config.records import Database, Record, SqliteStore, Text, UserPath
 from core.config.storage import default_stores
+from core.frame.forms import of_form
 
 if TYPE_CHECKING:
     from core.config.document import RunConfig

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from core.config.forms import of_form
+from core.frame.forms import of_form
 from core.platform.addresses import Reach, may_name
 
 PORTS: Final = {"http": 80, "https": 443}

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final, TypeAliasType, Union, cast, get_args, 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.config.forms import MESSAGES, OTHER
 from core.config.places import Places, Value, join, steps
 from core.config.problems import Problem
 from core.config.redact import names_secret, redact_text
+from core.frame.forms import MESSAGES, OTHER
 from core.platform.suggestions import did_you_mean
 
 PHRASES: Final = {

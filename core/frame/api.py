@@ -32,12 +32,14 @@ class Deployment:
     """What template.yaml gives the API's function: memory in MB, the timeout, and rights.
 
     `seconds` are at most the 29 that API Gateway waits for an answer in one piece; streams have longer. `rights` are
-    `sid`s of core/cli/iam/table.py, beside those of every function.
+    `sid`s of core/cli/iam/table.py, beside those of every function. With a `switch`, a condition of the template whose name
+    begins with `Has`, there is a function only where that holds.
     """
 
     memory_mb: int = 1024
     seconds: int = 29
     rights: tuple[str, ...] = ()
+    switch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def route_rows(api: Api) -> Iterator[RouteRow]:
 
 
 def _kind_rows(api: str, kind: Kind) -> Iterator[RouteRow]:
+    if not kind.path:
+        return
     one = f"/{{{kind.id_field}:path}}"
     for prefix in (kind.path, *kind.aliases):
         yield RouteRow(api, "GET", prefix, f"List the registered {kind.section}.", kind=kind)

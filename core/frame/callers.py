@@ -66,6 +66,15 @@ class CallEnded(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepLimits:
+    """How many files, bytes in them, and vector stores a caller may keep; None is no limit."""
+
+    files: int | None = None
+    bytes: int | None = None
+    vector_stores: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """What a call used. `tokens` are those of its own models, None where that is not known; `further` those of others.
 
@@ -101,6 +110,7 @@ class Call:
     of the caller. A call that another one caused (see `cause`) has the same `ledger`; an `internal` one is not held to the
     access policy. `judging` are the shields in whose judgement it was caused, by their providers' names; `for_verdict` is one
     that a guard model is asked, or the operator's shield asks: what guards every model would judge its own question.
+    `until` is when its answer must leave, in the loop's time; `answer_headers` are headers of that, beside the frame's own.
     """
 
     principal: Principal
@@ -112,6 +122,8 @@ class Call:
     internal: bool = False
     judging: tuple[str, ...] = ()
     for_verdict: bool = False
+    until: float | None = None
+    answer_headers: dict[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
 
     @property
     def tokens(self) -> int | None:

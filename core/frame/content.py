@@ -1,7 +1,32 @@
-"""What operations carry that is no JSON: files that came with a request, and answers of bytes."""
+"""What is no JSON: blobs, files that came with a request, and answers of bytes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+import re
+from typing import Final, Protocol
+
+LONGEST_NAME: Final = 255  # characters of a file name
+MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What is known of a blob: its size in bytes, its media type, and an ETag without quotes."""
+
+    key: str
+    size: int
+    media_type: str = "application/octet-stream"
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedRequest:
+    """A request that whoever has it may make, until `expires` (Unix seconds); the URL is a secret until then."""
+
+    method: str
+    url: str = field(repr=False)
+    expires: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +59,29 @@ class Redirect:
     """The answer is elsewhere; the URL may be a secret."""
 
     url: str = field(repr=False)
+
+
+class UploadStore(Protocol):
+    """Where the files of uploads go; a blob store is one."""
+
+    async def put(
+        self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
+    ) -> Blob:
+        """Keep the content under the key; it is there whole, or not at all."""
+        ...
+
+    async def delete(self, *keys: str) -> None:
+        """Remove the blobs; those that are not there do not matter."""
+        ...
+
+
+def clean_filename(name: str) -> str:
+    """The last part of a path, of at most 255 printable characters; "file" where nothing is left."""
+    name = "".join(letter for letter in re.split(r"[/\\]", name)[-1] if letter.isprintable()).strip()
+    return name[:LONGEST_NAME] if name.strip(".") else "file"
+
+
+def clean_media_type(header: str) -> str:
+    """Without parameters; bytes of no known kind where it is none."""
+    name = header.partition(";")[0].strip().lower()
+    return name if MEDIA_TYPE.fullmatch(name) else "application/octet-stream"

@@ -108,7 +108,8 @@ class _Schemas:
 def _types(row: RouteRow) -> Iterator[tuple[Any, Mode]]:
     operation, kind = row.operation, row.kind
     if operation is not None:
-        for name in filter(None, (operation.request, operation.query)):
+        in_place = None if operation.upload is None else operation.upload.json
+        for name in filter(None, (operation.request, operation.query, in_place)):
             yield load(name), "validation"
         for name in filter(None, (operation.response, operation.event)):
             yield load(name), "serialization"
@@ -162,7 +163,9 @@ def _request_content(row: RouteRow, schemas: _Schemas) -> JsonObject | None:
         return _json(schemas.of(row.kind.body_type(), REQUEST)) if row.kind is not None and is_body else None
     body = None if operation.request is None else schemas.of(load(operation.request), REQUEST)
     if operation.upload is not None:
-        return {"multipart/form-data": {"schema": _form(operation.upload, body)}}
+        content = {"multipart/form-data": {"schema": _form(operation.upload, body)}}
+        name = operation.upload.json
+        return content if name is None else content | _json(schemas.of(load(name), REQUEST))
     return None if body is None else _json(body)
 
 

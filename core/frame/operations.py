@@ -21,12 +21,25 @@ class Upload:
 
     The file is kept as a blob, under `prefix` and a random name, before the method is called with it; the blob is
     deleted unless the method returns. Where `most` is more than 1, the method gets a tuple of them.
+
+    `store` names the function from a stack to where the file goes, a `core.frame.content.UploadStore` or None; without it
+    that is the blob store. `folder` names the function from the stack, and the fields that came before the file, to the folder
+    below `prefix` that it goes to. Where `json` names a type, a body of application/json may come in the place of the form: then the
+    method gets it as its body, and None as `upload`. `advice` says what to do with a file that is too large; `{part}` in it is a size in bytes that passes everywhere.
     """
 
     prefix: str
     field: str = "file"
     most: int = 1
     required: bool = True
+    store: str | None = None
+    folder: str | None = None
+    json: str | None = None
+    advice: str = ""
+
+    def json_type(self) -> type[Wire] | None:
+        """The type of a body in the place of the form, imported now; None where there is none."""
+        return None if self.json is None else load(self.json)
 
 
 @dataclass(frozen=True, slots=True)

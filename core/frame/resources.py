@@ -87,7 +87,7 @@ class Kind:
 
     `body` names the type of the register request and of the run config's entry; `id_field` is what both call the
     identifier, `provider_id_field` the name within the provider; `fields` are the kind's own attributes with their
-    defaults.
+    defaults. A kind without a `path` is declared by the run config alone, and has no routes.
 
     The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without
     parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource

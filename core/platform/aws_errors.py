@@ -73,6 +73,7 @@ CODES: Final = {
     "NoSuchBucket": Fault.MISSING,
     "AWS.SimpleQueueService.NonExistentQueue": Fault.MISSING,
     "QueueDoesNotExist": Fault.MISSING,
+    "NotFoundException": Fault.MISSING,  # as S3 Vectors spells it
     "ResourceNotFoundException": Fault.MISSING,
     "ModelNotReadyException": Fault.THROTTLED,
     "ProvisionedThroughputExceededException": Fault.THROTTLED,
@@ -81,8 +82,10 @@ CODES: Final = {
     "SlowDown": Fault.THROTTLED,
     "Throttling": Fault.THROTTLED,  # as STS spells it
     "ThrottlingException": Fault.THROTTLED,
+    "TooManyRequestsException": Fault.THROTTLED,
     "ModelTimeoutException": Fault.SLOW,
     "RequestTimeout": Fault.SLOW,
+    "RequestTimeoutException": Fault.SLOW,
     "InternalFailure": Fault.BROKEN,
     "InternalServerException": Fault.BROKEN,
     "ModelErrorException": Fault.BROKEN,

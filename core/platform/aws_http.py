@@ -25,7 +25,7 @@ def session_class() -> type:
     def connect(session: Any, proxy_url: str | None) -> Any:
         if proxy_url:
             return theirs._create_connector(session, proxy_url)
-        tls = _shared_context(session._verify)
+        tls = shared_context(session._verify)
         return connector_class()(limit=session._max_pool_connections, ssl=tls, **session._connector_args)
 
     async def connect_later(session: Any, proxy_url: str | None) -> Any:
@@ -41,7 +41,7 @@ def session_class() -> type:
 
 
 @cache
-def _shared_context(verify: Any) -> ssl.SSLContext:
+def shared_context(verify: Any) -> ssl.SSLContext:
     """`verify` is the path of a bundle, or whether to verify at all."""
     from botocore.httpsession import create_urllib3_context, get_cert_path
 

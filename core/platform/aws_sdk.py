@@ -66,6 +66,31 @@ def preload(*services: str) -> None:
         loader.load_data(data)
 
 
+def preload_session() -> None:
+    """Import what a session needs, and what is needed to find a service's endpoint."""
+    import_module("aiobotocore.session")
+    _loader().load_data("partitions")
+
+
+def configured_endpoint(session: "AioSession", service: str) -> str | None:
+    """The URL that the environment, or else the profile, has for a service, or for all of them."""
+    from botocore.configprovider import ConfiguredEndpointProvider
+
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    url: str | None = ConfiguredEndpointProvider(session.full_config, session.get_scoped_config(), service).provide()
+    return url
+
+
+def own_endpoint(session: "AioSession", service: str, region: str) -> str:
+    """AWS's URL of a service that is reached by IPv4 and IPv6 alike, as all new ones are."""
+    from botocore.endpoint_provider import RuleSetStandardLibrary
+
+    library: Any = RuleSetStandardLibrary(_loader().load_data("partitions"))
+    fips = "-fips" if session.get_config_variable("use_fips_endpoint") else ""
+    return f"https://{service}{fips}.{region}.{library.aws_partition(region)['dualStackDnsSuffix']}"
+
+
 @cache
 def _loader() -> "Loader":
     from botocore.loaders import create_loader

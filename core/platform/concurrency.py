@@ -1,7 +1,8 @@
-"""Several pieces of work at once."""
+"""Several pieces of work at once, and work that is undone where it does not come to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 
 async def run_all[T](jobs: Iterable[Callable[[], Awaitable[T]]], *, at_once: int) -> list[T]:
@@ -19,3 +20,12 @@ async def run_all[T](jobs: Iterable[Callable[[], Awaitable[T]]], *, at_once: int
         first = failures.exceptions[0]
         raise first from first.__cause__
     return [task.result() for task in tasks]
+
+
+@asynccontextmanager
+async def undoing(undo: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
+    """Where what is inside fails, or is cancelled, `undo` is called; what it raises takes the failure's place."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(undo)
+        yield
+        stack.pop_all()

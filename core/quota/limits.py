@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.config.security import QuotaConfig
-from core.frame.callers import Principal
+from core.frame.callers import KeepLimits, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,21 @@ def limits_of(config: QuotaConfig, principal: Principal) -> Limits:
         return common
     requests = [_first(role.max_requests, common.requests) or 0 for role in roles]
     tokens = [_first(role.max_tokens, common.tokens) for role in roles]
-    bounded = [limit for limit in tokens if limit is not None]
-    return Limits(max(requests), max(bounded) if len(bounded) == len(tokens) else None)
+    return Limits(max(requests), _largest(tokens))
+
+
+def keep_limits_of(config: QuotaConfig, principal: Principal) -> KeepLimits:
+    """As `limits_of`, of what the caller may keep."""
+    roles = [config.roles[role] for role in principal.attributes.get("roles", ()) if role in config.roles]
+    files = [_first(role.max_files, config.max_files) for role in roles] or [config.max_files]
+    sizes = [_first(role.max_bytes, config.max_bytes) for role in roles] or [config.max_bytes]
+    stores = [_first(role.max_vector_stores, config.max_vector_stores) for role in roles] or [config.max_vector_stores]
+    return KeepLimits(_largest(files), _largest(sizes), _largest(stores))
+
+
+def _largest(limits: list[int | None]) -> int | None:
+    bounded = [limit for limit in limits if limit is not None]
+    return max(bounded) if len(bounded) == len(limits) else None
 
 
 def _part(whole: int, shard: int, shards: int) -> int:

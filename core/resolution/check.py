@@ -6,8 +6,9 @@ does not hide those here: `llambda config validate` reports all of them at once.
 
 from collections.abc import Iterable
 from importlib import import_module
-import re
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -16,6 +17,7 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.places import to_mapping
 from core.config.problems import Problem
+from core.config.records import LocalConfig
 from core.platform.suggestions import did_you_mean
 from core.providers.http.remote import RemoteConfig
 from core.resolution.callers_parts import callers_reach, problems_of, reach_of
@@ -24,15 +26,27 @@ from core.resolution.protection import protection_problems
 from core.resolution.provider_types import INSTEAD, ProviderSpec, Specs, built_in
 from core.stores.connect import STATE, unset
 
+if TYPE_CHECKING:
+    from core.resolution.deployment import DeployTarget
+
 NO_PROVIDER: Final = (
     "no provider serves API `{0}`: add one to `providers.{0}` (llambda providers list), or take it out of `apis`"
 )
-TYPE: Final = re.compile(r"(?:remote|inline)::[\w:-]+")
 
 
-def check(loaded: Loaded) -> list[Problem]:
-    """Every problem of the document's `apis` and `providers`, beside those that loading it found."""
+def check(loaded: Loaded, target: "DeployTarget | None" = None) -> list[Problem]:
+    """Every problem of the document's `apis` and `providers`, beside those that loading it found.
+
+    Where it is to be served is here, unless `target` says so.
+    """
+    from core.resolution.deployment import (  # not for a cold start, which checks what it makes alone
+        here,
+        lambda_problems,
+    )
+
     specs, problems = available(loaded.external_providers_dir)
+    if (target or here()) == "lambda":
+        problems += lambda_problems(loaded, specs)
     problems += _api_problems(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)
@@ -41,6 +55,13 @@ def check(loaded: Loaded) -> list[Problem]:
     )
     reported_paths = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in reported_paths]
+
+
+def notices(loaded: Loaded, target: "DeployTarget" = "laptop") -> list[Problem]:
+    """What is served otherwise than it is written, or not at all."""
+    from core.resolution import deployment
+
+    return deployment.notices(loaded, available(loaded.external_providers_dir)[0], target)
 
 
 def files(loaded: Loaded) -> list[Problem]:
@@ -81,10 +102,7 @@ def _api_problems(loaded: Loaded) -> list[Problem]:
         place = loaded.places.source_path(f"apis[{i}]")
         if not isinstance(api, str) or api in automatic:
             continue
-        if api not in configurable_names():
-            message = f"API `{api}` is not in this build, which serves: {', '.join(configurable_names())}"
-            problems.append(Problem(place, message))
-        elif _is_idle(api, loaded):
+        if api in configurable_names() and _is_idle(api, loaded):
             problems.append(Problem(place, NO_PROVIDER.format(api)))
     return problems
 
@@ -114,9 +132,11 @@ def find(specs: Specs, api: str, entry: ProviderEntry, path: str) -> tuple[Provi
 
 def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, specs: Specs) -> list[Problem]:
     place = loaded.places.source_path(f"{path}.provider_type")
+    if api not in configurable_names():
+        return []
     spec, problems = find(specs, api, entry, loaded.places.source_path(path))
     if spec is None:
-        instead = _drop_unserved(INSTEAD.get((api, entry.provider_type)), api, specs)
+        instead = INSTEAD.get((api, entry.provider_type))
         return problems or [Problem(place, _unknown(entry.provider_type, instead, _known_types(api, specs)))]
     if spec.factory is not None:
         from core.resolution.external.problems import external_problems
@@ -144,7 +164,18 @@ def checked_config(
         return None, problems
     if isinstance(config, RemoteConfig):
         config = config.placed(reach_of(loaded, part), callers_reach(loaded))
+    if isinstance(config, LocalConfig) and (folder := _state_folder(loaded)):
+        config = config.beside(folder)
     return config, []
+
+
+def _state_folder(loaded: Loaded) -> str:
+    """That of the documents, each namespace its own; empty where they are in no file."""
+    documents = to_mapping(to_mapping(loaded.document.get("state")).get("documents"))
+    path, namespace = documents.get("db_path"), documents.get("namespace")
+    if not isinstance(path, str):
+        return ""
+    return str(Path(path).parent / quote(namespace, safe="")) if isinstance(namespace, str) else str(Path(path).parent)
 
 
 def _model(config: BaseModel | None, spec: ProviderSpec) -> type[BaseModel]:
@@ -180,20 +211,11 @@ def _valid_config(
     return (None if malformed else config), problems
 
 
-def _drop_unserved(advice: str | None, api: str, specs: Specs) -> str | None:
-    """The advice, unless a type that it names is not served either; empty where it names none."""
-    if advice is None or api not in configurable_names():
-        return None if advice is None else ""
-    return advice if all((api, name) in specs for name in TYPE.findall(advice)) else ""
-
-
 def _unknown(provider_type: str, instead: str | None, known: list[str]) -> str:
     if instead is not None:
         inline = provider_type.startswith("inline::")
         why = "runs models or indexes in the process itself" if inline else "is not here"
-        return f"`{provider_type}` {why}{f'; use {instead}' if instead else ''}"
-    if not known:
-        return f"provider type `{provider_type}` is not available: this build has none for this API"
+        return f"`{provider_type}` {why}; use {instead}"
     return f"provider type `{provider_type}` is not available here{did_you_mean(provider_type, known) or ';'} known: {', '.join(known)}"
 
 
@@ -251,7 +273,9 @@ def _state_problems(loaded: Loaded) -> list[Problem]:
     problems = loaded.check(StateConfig, loaded.document.get("state", {}), "state")[1] if loaded.document else []
     if loaded.config is None or problems:
         return problems
-    apis = [name for name in loaded.config.apis if name in configurable_names()]
+    config = loaded.config
+    served = [name for name in config.apis if name in configurable_names()]
+    apis = [name for name in served if config.providers.get(name) or not has_providers(name)]
     missing = {
         kind: name for name in apis for kind in manifest(name).stores if STATE[kind].config_in(loaded.config) is None
     }

@@ -14,7 +14,8 @@ class ProviderSpec:
     module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline); `origin` says where it is from,
     a spec file or the `module` of an entry. Of a `row`, the module serves many types: its `config_of(provider_type)`
     is in the place of `Config`. One that `guards` asks models to judge for a shield: as the stack itself, since a caller who
-    may use a model need not see what guards it.
+    may use a model need not see what guards it. `notice` says what serves it, where its name says otherwise, and `on_lambda`
+    what to use on Lambda, where it cannot be.
     """
 
     api: str
@@ -30,9 +31,16 @@ class ProviderSpec:
     pip_packages: tuple[str, ...] = ()
     provider_data_validator: str | None = None
     container_image: str | None = None
+    notice: str = ""
+    on_lambda: str = ""
 
+
+EMBEDDED: Final = "is served by the embedded vector store, as `inline::sqlite`: exact search in one SQLite file"
+VECTORS_ON_AWS: Final = "remote::s3-vectors"
 
 BUILT_IN: Final = (
+    ProviderSpec("files", "inline::localfs", "core.providers.files.localfs"),
+    ProviderSpec("files", "remote::s3", "core.providers.files.s3"),
     ProviderSpec("inference", "remote::bedrock", "core.providers.bedrock.inference"),
     ProviderSpec(
         "safety",
@@ -44,10 +52,27 @@ BUILT_IN: Final = (
     ProviderSpec("safety", "remote::bedrock", "core.providers.bedrock.safety"),
     ProviderSpec("safety", "remote::nvidia", "core.providers.nvidia.safety"),
     ProviderSpec("safety", "remote::sambanova", "core.providers.sambanova.safety"),
+    *(
+        ProviderSpec(
+            "vector_io",
+            f"inline::{name}",
+            "core.providers.vector_sqlite.vector_io",
+            notice="" if name == "sqlite" else EMBEDDED,
+            on_lambda=VECTORS_ON_AWS,
+        )
+        for name in ("sqlite", "sqlite-vec", "sqlite_vec", "faiss", "meta-reference")
+    ),
+    ProviderSpec("vector_io", "remote::s3-vectors", "core.providers.s3_vectors.vector_io"),
 )
 
 OPENAI: Final = tuple(
     ProviderSpec("inference", provider_type, "core.providers.openai.inference", row=True) for provider_type in ROWS
+)
+
+VECTORS: Final = f"inline::sqlite on a laptop, {VECTORS_ON_AWS} on AWS"
+EMBEDDINGS: Final = (
+    "remote::vllm with `model_type: embedding` and the URL of a server for embeddings; in a checkout "
+    "`python -m infra.local.model_server --port 8401 --embedding` starts a small one on this machine"
 )
 
 # Provider types of the reference that run models or indexes in the process itself, or are found only by asking a
@@ -55,7 +80,7 @@ OPENAI: Final = tuple(
 INSTEAD: Final = {
     ("inference", "inline::meta-reference"): "remote::vllm",
     ("inference", "inline::vllm"): "remote::vllm",
-    ("inference", "inline::sentence-transformers"): "remote::vllm with `model_type: embedding`",
+    ("inference", "inline::sentence-transformers"): EMBEDDINGS,
     ("inference", "remote::hf::endpoint"): "remote::tgi with the endpoint's URL and `api_token`",
     (
         "inference",
@@ -63,15 +88,7 @@ INSTEAD: Final = {
     ): "`remote::openai-compatible` with the URL of a gateway that speaks OpenAI's API for it",
     ("safety", "inline::prompt-guard"): "inline::llama-guard over a model that is served elsewhere",
     ("safety", "inline::code-scanner"): "inline::llama-guard over a model that is served elsewhere",
-    ("vector_io", "inline::meta-reference"): "remote::pgvector",
-    ("vector_io", "inline::faiss"): "remote::pgvector",
-    ("vector_io", "inline::sqlite-vec"): "remote::pgvector",
-    ("vector_io", "inline::sqlite_vec"): "remote::pgvector",
-    ("vector_io", "inline::chromadb"): "remote::chromadb",
-    ("vector_io", "inline::qdrant"): "remote::qdrant",
-    ("vector_io", "inline::milvus"): "remote::milvus",
-    ("post_training", "inline::torchtune"): "a remote training service",
-    ("post_training", "inline::huggingface"): "a remote training service",
+    **{("vector_io", f"inline::{name}"): VECTORS for name in ("chromadb", "qdrant", "milvus")},
 }
 
 type Specs = dict[tuple[str, str], ProviderSpec]

@@ -50,11 +50,14 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     stack = _new(loaded, loaded.config, apis, version) if earlier is None else _after(earlier, loaded.config)
     reusable = [] if earlier is None else earlier.instances
     specs = available(loaded.config.external_providers_dir)[0]
-    for api in dependency_order(*_needs(loaded, loaded.config, specs, apis)):
+    made, needs = _needs(loaded, loaded.config, specs, apis)
+    surfaced = _surfaced(apis, needs)
+    for api in dependency_order(made, needs):
         await _add_providers(stack, loaded, specs, api, reusable)
         api_manifest = manifest(api)
         stack.registries |= {kind.name: _registry(stack, kind) for kind in api_manifest.kinds}
-        stack.surfaces |= load(api_manifest.assemble)(stack)
+        if api in surfaced:
+            stack.surfaces |= load(api_manifest.assemble)(stack)
     return stack
 
 
@@ -66,6 +69,12 @@ def _needs(loaded: Loaded, config: RunConfig, specs: Specs, apis: set[str]) -> t
     # What a provider would like of an API that this build has not, it does not get.
     needs = {name: needed & set(names()) for name, needed in needs_of(loaded, specs).items()}
     return sorted(apis | depended), needs | {name: set(everything) for name in overviews}
+
+
+def _surfaced(apis: set[str], needs: Mapping[str, set[str]]) -> set[str]:
+    """Which APIs get surfaces: of what an overview has for its providers' sake, those alone that providers depend on."""
+    depended = {other for name in apis for other in manifest(name).depends}
+    return apis | depended | {other for name in needs if not manifest(name).overview for other in needs[name]}
 
 
 async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:

@@ -8,7 +8,9 @@ from core.apis.index import manifest, names
 from core.config.document import RunConfig
 from core.config.load import Loaded
 from core.config.safety import SafetyConfig
+from core.config.vector_stores import VectorStoresConfig
 from core.frame.api import SurfaceFactory
+from core.frame.callers import KeepLimits, Principal
 from core.frame.resources import Kind, Resource
 from core.resolution.instances import Instance
 from core.routing.catalog import Catalog
@@ -65,6 +67,11 @@ class Stack:
         return self.config.safety
 
     @property
+    def vector_stores(self) -> VectorStoresConfig:
+        """The section of the run config."""
+        return self.config.vector_stores
+
+    @property
     def blobs(self) -> "BlobStore | None":
         """None where the run config names no store of them; connected for the first that asks."""
         return self.stores.find(BLOBS)
@@ -72,6 +79,15 @@ class Stack:
     def providers(self, api: str) -> Mapping[str, Any]:
         """The providers of an API, by provider id."""
         return {i.entry.provider_id: i.provider for i in self.instances if i.api == api}
+
+    def keep_limits(self, principal: Principal | None) -> KeepLimits:
+        """How much a caller may keep; the stack itself as much as it likes."""
+        quota = self.config.server.quota
+        if quota is None or principal is None:
+            return KeepLimits()
+        from core.quota.limits import keep_limits_of
+
+        return keep_limits_of(quota, principal)
 
     def registry_store(self) -> RegistryStore:
         """The registry's store, cached; made for the first that needs it."""
@@ -119,6 +135,8 @@ def can_serve(api: str, config: RunConfig) -> bool:
 def declared_resources(config: RunConfig, kind: Kind) -> list[Resource]:
     """The resources of this kind that the run config itself has."""
     provider_ids = [entry.provider_id for entry in config.providers.get(kind.api, ())]
+    if kind.section == "vector_stores" and (default := config.vector_stores.default_provider_id) is not None:
+        provider_ids.insert(0, default)
     bodies = [kind.body_type().model_validate(entry) for entry in config.resources.get(kind.section, ())]
     return [
         resource_from(kind, body, cast("str | None", vars(body).get("provider_id")) or provider_ids[0], created=0)

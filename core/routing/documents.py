@@ -1,6 +1,6 @@
 """Documents as one caller sees them: what it may not read does not exist for it, in lists and in failures too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import time
 from typing import Final
@@ -16,6 +16,7 @@ from core.stores.documents.port import (
     DocumentStore,
     Order,
     StaleDocument,
+    Tally,
     Unchanged,
 )
 
@@ -26,7 +27,7 @@ MOST_PAGE: Final = 1000  # documents that a store gives at once
 class GuardedDocuments:
     """One collection of `store` behind `guard`.
 
-    Rules are about `kind::ID`. `show` is a document as its API has it on the wire. `clock` gives Unix seconds.
+    Rules are about `kind::ID`; refusals call a document by its `noun`, where that is another. `show` is a document as its API has it on the wire. `clock` gives Unix seconds.
     """
 
     store: DocumentStore
@@ -35,9 +36,16 @@ class GuardedDocuments:
     kind: str
     show: Callable[[Document], JsonObject]
     clock: Callable[[], float] = time.time
+    noun: str = ""
 
     async def create(
-        self, document_id: str, body: JsonObject, *, parent: str = "", expires: int | None = None
+        self,
+        document_id: str,
+        body: JsonObject,
+        *,
+        parent: str = "",
+        expires: int | None = None,
+        tally: Sequence[Tally] = (),
     ) -> Document:
         """Keep a new document as the caller's own; `expires` is in Unix seconds.
 
@@ -49,7 +57,8 @@ class GuardedDocuments:
         self.guard.require("create", Item(self.kind, document_id, owner))
         try:
             return await self.store.create(
-                Document(self.collection, document_id, body, parent, owner, int(self.clock()), expires=expires)
+                Document(self.collection, document_id, body, parent, owner, int(self.clock()), expires=expires),
+                tally=tally,
             )
         except Conflict:
             raise conflict_over(document_id) from None
@@ -64,7 +73,12 @@ class GuardedDocuments:
         return document
 
     async def put(
-        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+        self,
+        document: Document,
+        body: JsonObject,
+        *,
+        expires: int | Unchanged | None = UNCHANGED,
+        tally: Sequence[Tally] = (),
     ) -> Document:
         """Give `document`, as `get` or `page` gave it, another body.
 
@@ -74,15 +88,15 @@ class GuardedDocuments:
         """
         await self._require("update", document)
         try:
-            return await self.store.put(document, body, expires=expires)
+            return await self.store.put(document, body, expires=expires, tally=tally)
         except StaleDocument as stale:
             raise self._stale(document, stale) from None
 
-    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+    async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
         """Remove it, with `expect` only in this revision; raises as `put` does. False if it was gone already."""
         await self._require("delete", document)
         try:
-            return await self.store.delete(document, expect=expect)
+            return await self.store.delete(document, expect=expect, tally=tally)
         except StaleDocument as stale:
             raise self._stale(document, stale) from None
 
@@ -144,5 +158,5 @@ class GuardedDocuments:
         return Item(self.kind, document.id, document.owner)
 
     def _missing(self, document_id: str, param: str | None = None) -> NotFound:
-        name = self.kind.replace("_", " ")
-        return NotFound(f"There is no {name} `{document_id}`.", param=param or f"{self.kind}_id")
+        noun = self.noun or self.kind
+        return NotFound(f"There is no {noun.replace('_', ' ')} `{document_id}`.", param=param or f"{noun}_id")

@@ -5,7 +5,7 @@ Source: the effects of AccessRule in Llama Stack 0.2.12 and 0.7.3 (404 for what 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
@@ -180,6 +180,11 @@ class GuardedRegistry:
     def declared_at(self, provider_id: str, provider_resource_id: str) -> Sequence[Resource]:
         """What the run config declares that is served there, whoever may see it: its shields hold for other names too."""
         return self._registry.declared_at(provider_id, provider_resource_id)
+
+    @property
+    def declarations(self) -> Mapping[str, Resource]:
+        """What the run config declares, by identifier and in its order, whoever may see it."""
+        return self._registry.declarations
 
     def declares(self, identifier: str) -> bool:
         """Whether the run config says what this means, whoever may see it."""

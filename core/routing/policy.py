@@ -28,6 +28,8 @@ DEFAULT_POLICY: Final = (
 )
 
 ISSUER: Final = "vouched_by"
+SAME_KIND: Final = ("vector_store", "vector_db")
+"""The names that a kind has had over the reference's versions: a rule about one is about the other."""
 
 type Owner = Mapping[str, Any]
 type Heir = Callable[[Principal], bool]
@@ -185,7 +187,8 @@ class _Matcher:
         matches = self._matches
         if matches is None:
             return True
-        return any(matches(f"{entity.kind}::{name}") for name in (entity.identifier, *also))
+        kinds = SAME_KIND if entity.kind in SAME_KIND else (entity.kind,)
+        return any(matches(f"{kind}::{name}") for kind in kinds for name in (entity.identifier, *also))
 
 
 def holds(condition: Condition, principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:

@@ -75,8 +75,8 @@ class Registry:
         self.provider_ids = tuple(provider_ids)
         self._stored = StoredResources(kind, store, remember=remember, clock=clock)
         self._catalog = catalog
-        self._declared = {resource.identifier: resource for resource in declared}
-        self._places = {identifier: place for place, identifier in enumerate(self._declared)}
+        self.declarations = {resource.identifier: resource for resource in declared}
+        self._places = {identifier: place for place, identifier in enumerate(self.declarations)}
         self._declared_at = {place_of(row): row for row in reversed(declared)}
         self._served_at: dict[Place, list[Resource]] = {}
         for row in declared:
@@ -92,7 +92,7 @@ class Registry:
             NotFound: nothing declared, registered or listed has this identifier.
             ProviderUnavailable: only its provider could tell, and it is down.
         """
-        resource = self._declared.get(identifier) or self._offered.peek(identifier)
+        resource = self.declarations.get(identifier) or self._offered.peek(identifier)
         if resource is None and (place := split_identifier(identifier, self.provider_ids)) is not None:
             resource = await self._get_by_provider_name(identifier, place)
         elif resource is None:
@@ -108,7 +108,7 @@ class Registry:
 
     def declares(self, identifier: str) -> bool:
         """Whether the run config says what this means, in either form."""
-        return identifier in self._declared or split_identifier(identifier, self.provider_ids) in self._declared_at
+        return identifier in self.declarations or split_identifier(identifier, self.provider_ids) in self._declared_at
 
     def fixes(self, identifier: str) -> bool:
         """Whether it means what it does whatever anybody registers: declared, or a provider's name of what that lists."""
@@ -124,7 +124,7 @@ class Registry:
     def declared_names(self, resource: Resource) -> tuple[str, ...]:
         """What the run config declares as just its place; nothing more of what it declares itself."""
         place = place_of(resource)
-        if resource.identifier in self._declared or place not in self._declared_at:
+        if resource.identifier in self.declarations or place not in self._declared_at:
             return ()
         return tuple(row.identifier for row in self.declared_at(*place) if place_of(row) == place)
 
@@ -160,8 +160,8 @@ class Registry:
         Their order: what the run config declares, in its order; what each of its providers lists, by identifier; what was
         registered, by identifier. What is declared and the caller may not see is no place to begin at, which would tell of it.
         """
-        rows = {resource.identifier: resource for resource in await self._offered_resources()} | self._declared
-        hidden = after in self._declared and not may_see(self._declared[after])
+        rows = {resource.identifier: resource for resource in await self._offered_resources()} | self.declarations
+        hidden = after in self.declarations and not may_see(self.declarations[after])
         floor = self._rank(after, is_declared=not hidden) if after else NOTHING
         stored = await self._stored.page(after if floor[0] == REGISTERED else "", limit + 1, self._has_own_name)
         rows |= {resource.identifier: resource for resource in stored}
@@ -179,7 +179,7 @@ class Registry:
 
     def _has_own_name(self, row: Resource) -> bool:
         """Rows without one are of a time when there was no such provider or declaration, or when they could be stored."""
-        if row.identifier in self._declared:
+        if row.identifier in self.declarations:
             return False
         if split_identifier(row.identifier, self.provider_ids) is None:
             return True
@@ -206,7 +206,7 @@ class Registry:
             ProviderUnavailable: its provider could not be asked; nothing is stored.
             Conflict: the identifier is taken with other content.
         """
-        declared = self._declared.get(resource.identifier)
+        declared = self.declarations.get(resource.identifier)
         if declared is not None:
             if declared.content() != resource.content():
                 raise Conflict(f"`{resource.identifier}` is declared in the run config with other content.")
@@ -311,7 +311,7 @@ class Registry:
             NotFound: it is not registered (a listed one cannot be removed).
             Conflict: it is declared in the run config.
         """
-        declared = self._declared.get(identifier)
+        declared = self.declarations.get(identifier)
         if declared is not None:
             if check is not None:
                 check(declared)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from core.config.safety import SafetyConfig
+from core.config.vector_stores import VectorStoresConfig
 from core.frame.api import SurfaceFactory
-from core.frame.callers import Call
+from core.frame.callers import Call, KeepLimits, Principal
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, RegistryFactory
 from core.stores.connect import Stores
@@ -35,6 +36,11 @@ class Parts(Protocol):
         ...
 
     @property
+    def vector_stores(self) -> VectorStoresConfig:
+        """What holds of every vector store that does not say otherwise."""
+        ...
+
+    @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
         ...
@@ -42,6 +48,10 @@ class Parts(Protocol):
     @property
     def stores(self) -> Stores:
         """Where state is kept; a store is connected by who asks for it first."""
+        ...
+
+    def keep_limits(self, principal: Principal | None) -> KeepLimits:
+        """How much a caller may keep; the stack itself as much as it likes."""
         ...
 
     def providers(self, api: str) -> Mapping[str, Any]:

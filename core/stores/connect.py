@@ -101,10 +101,16 @@ class Stores:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._stores: dict[str, Any] = {}
-        self._warm: list[Any] = []
+        self._warm: dict[str, Any] = {}
 
     def find[Port](self, kind: StoreKind[Port]) -> Port | None:
         """The store of this kind; None where the run config names none."""
+        store = self._open(kind)
+        if kind.warm and store is not None:
+            self._warm[kind.name] = store
+        return store
+
+    def _open[Port](self, kind: StoreKind[Port]) -> Port | None:
         if kind.name not in self._stores:
             config = kind.config_in(self._config)
             if config is None:
@@ -120,6 +126,11 @@ class Stores:
             raise StateUnavailable(f"This stack cannot keep it: {unset(kind.name)}.")
         return store
 
+    def find_collection(self, name: str) -> "DocumentStore | None":
+        """As `collection`; None where the run config names no place for documents."""
+        places = _state_of(self._config).collections
+        return self.collection(name) if name in places else self.find(DOCUMENTS)
+
     def collection(self, name: str) -> "DocumentStore":
         """The documents that the reference keeps in the store of this name: elsewhere, where the run config says so."""
         config = _state_of(self._config).collections.get(name)
@@ -128,17 +139,19 @@ class Stores:
         if name not in self._stores:
             self._connect(DOCUMENTS, name, config)
         store: DocumentStore = self._stores[name]
+        self._warm[name] = store
         return store
 
     def _connect(self, kind: StoreKind[Any], name: str, config: Record) -> None:
-        needs = {other: self.find(STATE[other]) for other in NEEDS.get(kind.name, ())}
-        self._stores[name] = store = kind.connect(config, **needs)
-        if kind.warm:
-            self._warm.append(store)
+        needs = {other: self._open(STATE[other]) for other in NEEDS.get(kind.name, ())}
+        self._stores[name] = kind.connect(config, **needs)
 
     def warm(self) -> None:
-        """Do at init what the first call would wait for, for what was connected by then; opens no connection."""
-        for store in self._warm:
+        """Do at init what the first call would wait for, for what was looked up by then; opens no connection.
+
+        What is there for another store alone is not warmed: documents seldom put a body into blobs.
+        """
+        for store in self._warm.values():
             store.warm()
 
     async def close(self) -> None:

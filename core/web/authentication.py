@@ -28,18 +28,19 @@ class AuthenticationMiddleware:
 
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 401 or 403, or hand on with the caller's `call`."""
-        call = await attempt(self._identify(exchange.request), exchange.until)
+        call = await attempt(self._identify(exchange), exchange.until)
         if isinstance(call, ApiError):
             return error_response(call)
         exchange.call = exchange.request.scope[CALL] = call
         with ActingFor(call):
             return await handle(exchange)
 
-    async def _identify(self, request: Request) -> Call:
-        client = request.client
+    async def _identify(self, exchange: Exchange) -> Call:
+        request, client = exchange.request, exchange.request.client
         source = "" if client is None else client.host
         principal = ANONYMOUS if self.authenticator is None else await self.authenticator.authenticate(request)
-        return Call(principal, source, provider_data=_provider_data(request), observed=observed_of(request.scope))
+        observed = observed_of(request.scope)
+        return Call(principal, source, provider_data=_provider_data(request), observed=observed, until=exchange.until)
 
 
 def _provider_data(request: Request) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Endpoints from the tables: an operation's row or a kind's becomes a Starlette route behind its middlewares."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.routing import Route
 
 from core.config.document import RunConfig
 from core.frame.api import RouteRow, SurfaceFactory
+from core.frame.dotted import load
 from core.frame.operations import Operation
 from core.routing.guard import RegistryFactory
 from core.stores.answers.port import AnswerStore
@@ -127,4 +129,7 @@ def _uploads(operation: Operation, served: Served) -> "UploadReceiver | None":
         return None
     from core.web.uploads import UploadReceiver
 
-    return UploadReceiver(operation.upload, operation.request_type, served.blobs, served.config.server.max_upload_bytes)
+    upload = operation.upload
+    store = served.blobs if upload.store is None else load(upload.store)(served)
+    folder = None if upload.folder is None else partial(load(upload.folder), served)
+    return UploadReceiver(upload, operation.request_type, store, served.config.server.max_upload_bytes, folder)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import re
 from typing import Final
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import ApiError, UnsupportedMediaType
@@ -24,9 +25,9 @@ class JsonMiddleware:
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 415, or hand on."""
         request = exchange.request
-        types = header_values(request.scope, b"content-type")
-        if len(types) == 1 and JSON.fullmatch(types[0]):
+        if is_json(request):
             return await handle(exchange)
+        types = request.headers.getlist("content-type")
         if types:
             is_refused = self.has_body or request.headers.get("content-length") != "0"
         elif self.has_body:
@@ -37,6 +38,12 @@ class JsonMiddleware:
         else:
             is_refused = False
         return error_response(_not_json(types)) if is_refused else await handle(exchange)
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body says, once, that it is JSON."""
+    types = header_values(request.scope, b"content-type")
+    return len(types) == 1 and JSON.fullmatch(types[0]) is not None
 
 
 def _not_json(types: list[str]) -> UnsupportedMediaType:

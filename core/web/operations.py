@@ -15,6 +15,7 @@ from core.frame.types import Query
 from core.web.body import parse_texts
 from core.web.exchange import CurrentCall, Exchange
 from core.web.failures import JSON, while_there
+from core.web.headers import clean_headers
 from core.web.sse import EventStream, frames_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class OperationHandler:
         if operation.reply == "none":
             return Response(status_code=operation.success)
         body = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
-        return Response(body, operation.success, media_type=JSON)
+        return Response(body, operation.success, clean_headers(exchange.call.answer_headers), media_type=JSON)
 
 
 async def wants_stream(exchange: Exchange) -> bool:

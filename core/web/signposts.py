@@ -23,6 +23,7 @@ FAMILY: Final = {  # the first segment of a path behind its version: the API as 
     **{segment: segment.replace("-", "_") for segment in OWN_NAME},
     **dict.fromkeys(("chat", "completions", "embeddings", "inference", "models", "rerank"), "inference"),
     **dict.fromkeys(("safety", "shields", "moderations"), "safety"),
+    "uploads": "files",
     **dict.fromkeys(("vector-dbs", "vector-io", "vector_stores"), "vector_io"),
     **dict.fromkeys(("toolgroups", "tools", "tool-runtime"), "tool_runtime"),
     **dict.fromkeys(("scoring", "scoring-functions"), "scoring"),
@@ -30,7 +31,7 @@ FAMILY: Final = {  # the first segment of a path behind its version: the API as 
 OPENAI: Final = frozenset(
     {
         *("assistants", "audio", "chatkit", "evals", "fine_tuning", "graders", "images", "organization", "projects"),
-        *("realtime", "threads", "uploads", "videos"),
+        *("realtime", "threads", "videos"),
     }
 )
 LISTED: Final = "GET /v1/inspect/routes lists what there is."
@@ -53,7 +54,9 @@ def _suggest(path: str, rest: str, own: Iterable[re.Pattern[str]]) -> str | None
     """The route of this app that the path nearly is, or else of another function of its deployment."""
     tidy = "/" + "/".join(filter(None, path.split("/")))
     candidates = [tidy, f"/v1/{rest}", f"/v1alpha/{rest}", f"/{rest}"] if rest else []
-    for patterns in (own, _apis()):
+    is_route = not path.endswith("/") and _api_of(path)  # of an API that is not served here
+    others = () if is_route else _apis()
+    for patterns in (own, others):
         for candidate in candidates:
             if candidate != path and any(pattern.match(candidate) for pattern in patterns):
                 return candidate
@@ -66,6 +69,11 @@ def _apis() -> dict[re.Pattern[str], str]:
     return {compile_path(row.path)[0]: row.api for row in route_rows(names())}
 
 
+def _api_of(path: str) -> str | None:
+    """The API that has a route like this, served here or not."""
+    return next((api for pattern, api in _apis().items() if pattern.match(path)), None)
+
+
 def _behind_version(segments: list[str]) -> list[str]:
     while segments and segments[0].lower() in PREFIXES:
         segments = segments[1:]
@@ -76,7 +84,7 @@ def _owner(path: str, segment: str) -> str:
     """Whose it is, and what serves it."""
     if segment in OPENAI:
         return f"OpenAI has {segment}, and this version of llambda has not. "
-    api = next((api for pattern, api in _apis().items() if pattern.match(path)), FAMILY.get(segment))
+    api = _api_of(path) or FAMILY.get(segment)
     if api is None:
         return ""
     if api not in names():

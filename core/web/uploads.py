@@ -9,64 +9,76 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 import logging
-import re
 from secrets import token_hex
 from typing import Final
 
 from starlette.requests import Request
 
 from core.errors import BodyTooLarge, InvalidRequest, StateUnavailable, UnsupportedMediaType
-from core.frame.content import UploadedFile
+from core.frame.content import UploadedFile, UploadStore, clean_filename, clean_media_type
 from core.frame.operations import Upload
 from core.frame.types import Wire
-from core.stores.blobs.port import BlobStore
-from core.web.body import content_coding, declares_more, parse_texts
+from core.web.body import content_coding, declares_more, parse, parse_texts, read
+from core.web.media_types import is_json
 from core.web.multipart import End, Part, boundary_of, parts
 
 MOST_FORM: Final = 1024 * 1024  # bytes of all parts that are no file, and of everything between the parts
-LONGEST_NAME: Final = 255  # characters of a file name
-MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+PART: Final = 4 * 1024 * 1024  # bytes of a part that also passes where the front door is API Gateway, in base64
 
 log = logging.getLogger(__name__)
 
+type Fields = list[tuple[str, str]]
+"""Names and texts, in their order."""
 type Uploaded = UploadedFile | tuple[UploadedFile, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class UploadReceiver:
-    """`blobs` is None where the stack has no store of them; `limit` bounds all files together, in bytes."""
+    """`blobs` is None where the stack has no store of them; `limit` bounds all files together, in bytes.
+
+    `folder` gives the folder below the prefix, of the fields that came before the file.
+    """
 
     upload: Upload
     body_type: Callable[[], type[Wire] | None]
-    blobs: BlobStore | None
+    blobs: UploadStore | None
     limit: int
+    folder: Callable[[Fields], str] | None = None
 
     async def receive(self, request: Request, cleanup: AsyncExitStack) -> tuple[Wire | None, Uploaded]:
-        """The other parts as the body, and what was uploaded; `cleanup` deletes it again.
+        """The other parts as the body, and what was uploaded; `cleanup` deletes it again. JSON in place of a form is a body alone.
 
         Raises:
-            UnsupportedMediaType: it is no form.
+            UnsupportedMediaType: it is no form, or has a content-encoding.
             InvalidRequest: it is none that can be read, a field is wrong, or there are too many files, or none.
             BodyTooLarge: it has more than `limit` bytes, or says so.
             StateUnavailable: the blobs cannot be reached.
         """
+        body_type = self.upload.json_type()
+        if body_type is not None and is_json(request):
+            return parse(body_type, await read(request, MOST_FORM)), None
         if content_coding(request) is not None:
             raise UnsupportedMediaType("Send files as they are, without a content-encoding.")
         boundary = self._boundary(request)
         if self.blobs is None:
             raise StateUnavailable("This stack keeps no files: its run config names no store for them.")
         form = _Form(self, self.blobs, cleanup)
-        chunks = _read_up_to(request, self.limit + MOST_FORM, self.limit)
+        chunks = _read_up_to(request, self.limit + MOST_FORM, self.too_large)
         await form.read(parts(boundary, chunks))
         kind = self.body_type()
         body = None if kind is None else parse_texts(kind, form.fields)
         return body, self._check_number(form.files)
 
+    def too_large(self) -> BodyTooLarge:
+        """The refusal to raise for more than `limit` bytes."""
+        return BodyTooLarge(self.limit, self.upload.advice.format(part=min(self.limit, PART)))
+
     def _boundary(self, request: Request) -> bytes:
         header = request.headers.get("content-type", "")
         if header.partition(";")[0].strip().lower() != "multipart/form-data":
             name = self.upload.field
-            raise UnsupportedMediaType(f"Send multipart/form-data, with the file as its part `{name}`.")
+            other = "" if self.upload.json is None else ", or JSON that describes the file"
+            raise UnsupportedMediaType(f"Send multipart/form-data, with the file as its part `{name}`{other}.")
         return boundary_of(header)
 
     def _check_number(self, files: list[UploadedFile]) -> Uploaded:
@@ -81,8 +93,8 @@ class UploadReceiver:
 class _Form:
     """What has been read of a form."""
 
-    def __init__(self, receiver: UploadReceiver, blobs: BlobStore, cleanup: AsyncExitStack) -> None:
-        self.fields: list[tuple[str, str]] = []
+    def __init__(self, receiver: UploadReceiver, blobs: UploadStore, cleanup: AsyncExitStack) -> None:
+        self.fields: Fields = []
         self.files: list[UploadedFile] = []
         self._receiver = receiver
         self._blobs = blobs
@@ -107,7 +119,8 @@ class _Form:
         if len(self.files) >= upload.most:
             number = "one file" if upload.most == 1 else f"{upload.most} files"
             raise InvalidRequest(f"Send at most {number} in one request.", param=upload.field)
-        key = f"{upload.prefix.rstrip('/')}/{token_hex(16)}"
+        folder = "" if self._receiver.folder is None else self._receiver.folder(self.fields)
+        key = "/".join(filter(None, (upload.prefix.rstrip("/"), folder, token_hex(16))))
         # First: a store that was not told to stop may have it all the same.
         self._cleanup.push_async_callback(partial(_discard, self._blobs, key))
         digest = sha256()
@@ -116,7 +129,7 @@ class _Form:
             async for data in _data(events):
                 self._file_bytes += len(data)
                 if self._file_bytes > self._receiver.limit:
-                    raise BodyTooLarge(self._receiver.limit)
+                    raise self._receiver.too_large()
                 digest.update(data)
                 yield data
 
@@ -144,33 +157,21 @@ async def _data(events: AsyncIterator[Part | bytes | End]) -> AsyncGenerator[byt
         yield event
 
 
-async def _read_up_to(request: Request, most: int, limit: int) -> AsyncGenerator[bytes]:
+async def _read_up_to(request: Request, most: int, too_large: Callable[[], BodyTooLarge]) -> AsyncGenerator[bytes]:
     """The body as it arrives, refused at once where its own word on its length is too much."""
     if declares_more(request, most):
-        raise BodyTooLarge(limit)
+        raise too_large()
     remaining = most
     async for chunk in request.stream():
         remaining -= len(chunk)
         if remaining < 0:
-            raise BodyTooLarge(limit)
+            raise too_large()
         if chunk:
             yield chunk
 
 
-async def _discard(blobs: BlobStore, key: str) -> None:
+async def _discard(blobs: UploadStore, key: str) -> None:
     try:
         await blobs.delete(key)
     except StateUnavailable:
         log.warning("an upload was given up, and its blob %s could not be deleted", key)
-
-
-def clean_filename(name: str) -> str:
-    """The last part of a path, of at most 255 printable characters; "file" where nothing is left."""
-    name = "".join(letter for letter in re.split(r"[/\\]", name)[-1] if letter.isprintable()).strip()
-    return name[:LONGEST_NAME] if name.strip(".") else "file"
-
-
-def clean_media_type(header: str) -> str:
-    """Without parameters; bytes of no known kind where it is none."""
-    name = header.partition(";")[0].strip().lower()
-    return name if MEDIA_TYPE.fullmatch(name) else "application/octet-stream"

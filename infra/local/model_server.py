@@ -54,6 +54,7 @@ def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:
     params.cpuparams.n_threads = 1  # of so small a model: a second one waits as much as it works, and nothing is sooner
     if embedding:
         params.embedding = True
+        params.n_ubatch = CONTEXT // SLOTS  # a text is embedded in one piece, or refused: chunks of 800 tokens must fit
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # loading holds the interpreter: no handler would run
     server = xllamacpp.Server(params)

@@ -21,6 +21,9 @@ PSEUDO: Final = {
 TEMPLATE: Final = read(ROOT / "template.yaml")
 ANY: Final = "x-amazon-apigateway-any-method"
 INTEGRATION: Final = "x-amazon-apigateway-integration"
+EVERYTHING: Final = {"Files": "true", "VectorStores": "true", "Jobs": "true"}
+"""The parameters with which every function is there."""
+SWITCHES: Final = ("HasFiles", "HasVectorStores")
 FUNCTION: Final = re.compile(r"/functions/\$\{(\w+)\.Arn\}:live/")
 
 
@@ -85,8 +88,22 @@ def groups() -> list[Group]:
 
 
 def _functions_of(item: Mapping[str, Any]) -> set[str]:
-    """The function's name in the template; it must be one."""
-    return {name for method in item.values() for name in FUNCTION.findall(str(method[INTEGRATION]["uri"]))}
+    """The function's name in the template, where it is switched on; it must be one."""
+    return {name for method in item.values() for name in FUNCTION.findall(str(switched_on(method[INTEGRATION]["uri"])))}
+
+
+def switched_on(node: Any) -> Any:
+    """`node` where every function is there."""
+    if isinstance(node, dict) and "Fn::If" in node:
+        condition, then, otherwise = node["Fn::If"]
+        inner = [switched_on(then), switched_on(otherwise)]
+        return inner[0] if condition in SWITCHES else {"Fn::If": [condition, *inner]}
+    return node
+
+
+def template_name(module: str) -> str:
+    """What the template's names of a function begin with: `VectorIo` of `vector_io`."""
+    return "".join(word.capitalize() for word in module.split("_"))
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -95,6 +112,10 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
         for policy in role.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
                 yield name, statement["Fn::If"][1] if "Fn::If" in statement else statement
+    for name, apart in properties("AWS::IAM::ManagedPolicy").items():
+        for statement in apart["PolicyDocument"]["Statement"] if name != "VpcPolicy" else ():
+            of_role = f"{name.removesuffix('Policy')}Role"
+            yield of_role, statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def values(parameters: Mapping[str, str]) -> Values:

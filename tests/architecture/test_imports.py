@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "version": 2,
     "image_name": "t",
     "apis": ["inference"],
@@ -37,8 +38,8 @@ NEVER = (
 )
 
 
-def imported(tmp_path: Path, function: str) -> set[str]:
-    (tmp_path / "run.json").write_text(json.dumps(CONFIG))
+def imported(tmp_path: Path, function: str, config: dict[str, Any] = CONFIG) -> set[str]:
+    (tmp_path / "run.json").write_text(json.dumps(config))
     code = f"import sys, functions.{function}; print(*sys.modules, sep='\\n')"
     env = os.environ | {"LLAMBDA_CONFIG": str(tmp_path / "run.json")}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
@@ -51,6 +52,56 @@ def test_a_function_imports_no_more_than_its_budget(tmp_path: Path, function: st
     assert not {name for name in NEVER if name in modules}
     assert ("aiohttp" in modules) == (function == "inference")  # safety has nothing to ask here
     assert len(modules) <= most
+
+
+VECTORS = {
+    **CONFIG,
+    "apis": ["inference", "files", "vector_io"],
+    "providers": {
+        **CONFIG["providers"],
+        "files": [{"provider_id": "f", "provider_type": "inline::localfs", "config": {"storage_dir": "files"}}],
+        "vector_io": [
+            {"provider_id": "v", "provider_type": "remote::s3-vectors", "config": {"vector_bucket": "vectors"}}
+        ],
+    },
+}
+LATE = (
+    "pypdfium2",
+    "simsimd",
+    "aioboto3",
+    "sqlite3",
+    "core.quota",
+    "core.auth",
+    "core.services.jobs",
+    "core.apis.native",
+)
+AT_INIT = ("assemble", "records", "router", "shapes", "stores")
+
+
+def test_a_function_of_vector_stores_imports_what_every_call_needs_beside_the_sdk_of_its_state(tmp_path: Path) -> None:
+    modules = imported(tmp_path, "vector_io", VECTORS) - imported(tmp_path, "inference")
+    assert not {name for name in LATE if name in modules}
+    own = "core.services.vector_stores."
+    assert {name.removeprefix(own) for name in modules if name.startswith(own)} == {*AT_INIT}
+    assert len([name for name in modules if name.startswith("core.")]) <= 55
+
+
+FILES = {
+    **CONFIG,
+    "apis": ["files"],
+    "providers": {"files": [{"provider_id": "f", "provider_type": "remote::s3", "config": {"bucket_name": "files"}}]},
+}
+FILES_AT_INIT = ("assemble", "collection", "keeping", "records", "router", "storages")
+
+
+def test_a_function_of_files_imports_nothing_of_uploads_in_parts_and_reads_forms_without_a_wait(tmp_path: Path) -> None:
+    modules = imported(tmp_path, "files", FILES)
+    late = {"sqlite3", "core.quota", "core.auth", "core.cli", "core.stores.blobs.local", "core.services.jobs"}
+    assert not late & modules
+    own = "core.services.files."
+    assert {name.removeprefix(own) for name in modules if name.startswith(own)} == {*FILES_AT_INIT}
+    assert {"core.web.uploads", "aiobotocore.client"} <= modules  # at init, where a function has more of a processor
+    assert len([name for name in modules if name.startswith("core.")]) <= 165
 
 
 def test_an_unset_config_is_said_at_once() -> None:

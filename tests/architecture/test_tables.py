@@ -33,7 +33,9 @@ OPERATIONS = [
 def test_an_operation_names_methods_of_its_protocol(surface: Surface, operation: Operation) -> None:
     for name in filter(None, (operation.call, operation.stream)):
         signature = inspect.signature(getattr(load(surface.protocol), name))
-        path_parameters = [part.strip("{}") for part in operation.paths[0].split("/") if "{" in part]
+        path_parameters = [
+            part.strip("{}").removesuffix(":path") for part in operation.paths[0].split("/") if "{" in part
+        ]
         expected = ["request"] if operation.request else []
         named = [name for name in ("query", "upload") if getattr(operation, name)]
         assert list(signature.parameters)[1:] == [*expected, *path_parameters, *named]

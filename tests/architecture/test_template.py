@@ -16,6 +16,7 @@ from infra.template import PATH, refresh
 from infra.template import functions as functions_of_the_code
 from tests.architecture.template import (
     ANY,
+    EVERYTHING,
     INTEGRATION,
     ROOT,
     Group,
@@ -25,7 +26,10 @@ from tests.architecture.template import (
     reached,
     resources,
     statements,
+    switched_on,
     template,
+    template_name,
+    values,
 )
 
 MODULES: Final = sorted(path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__")
@@ -34,7 +38,7 @@ import importlib, json, sys
 app = importlib.import_module(sys.argv[1]).app
 print(json.dumps([[method, route.path] for route in app.routes for method in route.methods if method != "HEAD"]))
 """
-STREAMING: Final = ("inference",)
+STREAMING: Final = ("inference", "files")
 APIS: Final = [module for module in MODULES if module != WORKER]
 ON_ALL: Final = {  # IAM knows no resources of these
     "xray:PutTraceSegments",
@@ -53,6 +57,10 @@ def routes(module: str) -> list[tuple[str, str]]:
         "LLAMBDA_CONFIG": str(ROOT / "infra" / "distributions" / "lambda.yaml"),
         "REGISTRY_TABLE": "registry",
         "QUOTA_TABLE": "quota",
+        "STATE_TABLE": "state",
+        "BLOB_BUCKET": "blobs",
+        "JOBS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
+        "VECTOR_BUCKET": "arn:aws:s3vectors:us-east-1:123456789012:bucket/vectors",
         "VLLM_URL": "http://127.0.0.1:9/v1",
     }
     command = [sys.executable, "-c", ROUTES_OF, f"functions.{module}"]
@@ -158,11 +166,12 @@ def test_a_function_that_streams_has_the_runtime_and_the_paths_for_it(name: str)
     variables = function["Environment"]["Variables"]
     assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {"Fn::If": ["Streams", "/var/task/stream", {"Ref": "AWS::NoValue"}]}
     assert function["Timeout"] == {"Fn::If": ["Streams", 900, 29]}
+    streams = "Streams" if name == "inference" else f"Streams{template_name(name)}"
     for each in integrations(name):
-        assert each["responseTransferMode"] == {"Fn::If": ["Streams", "STREAM", "BUFFERED"]}
-        assert each["timeoutInMillis"] == {"Fn::If": ["Streams", 900_000, 29_000]}
-        condition, streamed, whole = each["uri"]["Fn::If"]
-        assert condition == "Streams"
+        assert each["responseTransferMode"] == {"Fn::If": [streams, "STREAM", "BUFFERED"]}
+        assert each["timeoutInMillis"] == {"Fn::If": [streams, 900_000, 29_000]}
+        condition, streamed, whole = switched_on(each["uri"])["Fn::If"]
+        assert condition == streams
         assert streamed["Fn::Sub"].endswith("/response-streaming-invocations")
         assert whole["Fn::Sub"].endswith("/invocations")
 
@@ -172,7 +181,18 @@ def test_functions_that_do_not_stream_have_no_path_for_it() -> None:
         if name not in STREAMING:
             assert "AWS_LAMBDA_EXEC_WRAPPER" not in function.get("Environment", {}).get("Variables", {})
             assert all(each.keys() == {"type", "httpMethod", "uri"} for each in integrations(name))
-            assert all(each["uri"]["Fn::Sub"].endswith("/invocations") for each in integrations(name))
+            assert all(switched_on(each["uri"])["Fn::Sub"].endswith("/invocations") for each in integrations(name))
+
+
+@pytest.mark.parametrize("module", ["files", "vector_io"])
+def test_what_is_switched_off_leads_to_the_admin_function_which_says_so(module: str) -> None:
+    mine = integrations(module)
+    assert mine
+    for each in mine:
+        off, on = (values(parameters).value(each) for parameters in ({}, EVERYTHING))
+        assert "us-east-1_AdminFunction" in off["uri"].replace("AdminFunction.Arn", "us-east-1_AdminFunction")
+        assert "AdminFunction" not in on["uri"]
+        assert off.get("responseTransferMode", "BUFFERED") == "BUFFERED"
 
 
 def test_rights_name_their_resources_and_actions() -> None:
@@ -186,8 +206,11 @@ def test_rights_name_their_resources_and_actions() -> None:
         elif statement["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:kms:*:*:key/*"}:  # of what only it may read
             assert (actions, list(statement["Condition"]["StringLike"])) == ({"kms:Decrypt"}, ["kms:ViaService"]), role
         else:
-            within = statement["Resource"].get("Fn::Sub", "").endswith(".Arn}/*")  # what is in a bucket
-            assert within or statement["Resource"].keys() <= {"Fn::GetAtt", "Ref"}, role
+            for resource in (
+                [*statement["Resource"]] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+            ):
+                within = re.search(r"Arn}(/index)?/\*$", resource.get("Fn::Sub", ""))  # what is in a bucket
+                assert within or resource.keys() <= {"Fn::GetAtt", "Ref"}, role
 
 
 def test_registry_outlives_the_stack() -> None:
@@ -204,8 +227,9 @@ def test_the_url_of_inference_is_there_only_when_asked_for_and_streams() -> None
     alias = template()["Globals"]["Function"]["AutoPublishAlias"]
     assert url["Properties"]["Qualifier"] == alias
     assert url["DependsOn"] == f"InferenceFunctionAlias{alias}"
-    permissions = [each for each in resources("AWS::Lambda::Permission").values() if "Condition" in each]
-    assert all(each["Condition"] == "HasFunctionUrl" for each in permissions)
+    permissions = [
+        each for each in resources("AWS::Lambda::Permission").values() if each.get("Condition") == "HasFunctionUrl"
+    ]
     assert {each["Properties"]["Action"]: len(each["Properties"]) for each in permissions} == {
         "lambda:InvokeFunctionUrl": 4,
         "lambda:InvokeFunction": 4,

@@ -18,6 +18,7 @@ OF_JOBS: Final = {
     "WorkerFunction",
     "WorkerLogGroup",
     "WorkerRole",
+    "WorkerPolicy",
 }
 
 
@@ -73,7 +74,8 @@ def test_the_bucket_is_private_encrypted_kept_and_forgets_what_was_never_finishe
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
     lives = {f"documents/{name}/": int(name[:-1]) for name in ("1d", "7d", "30d", "365d")}
-    assert days == {"jobs/": 45, **lives}
+    files = {f"files/{name}/": int(name[:-1]) for name in ("1d", "7d", "30d", "365d")}
+    assert days == {"jobs/": 45, "uploads/1d/": 1, **lives, **files}
 
 
 def test_the_worker_takes_messages_and_whoever_makes_jobs_sends_them() -> None:

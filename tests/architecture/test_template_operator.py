@@ -11,7 +11,16 @@ from core.errors import QuotaUnavailable
 from core.frame.api import WORKER
 from core.runtime.log_lines import COARSE, FINE, NAMESPACE, UNITS
 from infra.monitoring import UNCOUNTED
-from tests.architecture.template import ROOT, broken_rules, functions, properties, template, values
+from tests.architecture.template import (
+    EVERYTHING,
+    ROOT,
+    broken_rules,
+    functions,
+    properties,
+    template,
+    template_name,
+    values,
+)
 
 TOPIC: Final = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:pager"}
 EMAIL: Final = {"AlarmEmail": "night@example.com"}
@@ -67,13 +76,13 @@ def test_a_topic_and_an_address_are_both_told() -> None:
 
 
 def test_every_function_has_alarms_for_its_errors_and_throttles() -> None:
-    rows_by_name = alarms({**TOPIC, **JOBS})
+    rows_by_name = alarms({**TOPIC, **EVERYTHING})
     for module in functions():
         for metric in ("Errors", "Throttles"):
             alarm = rows_by_name[f"{module}-{metric.lower()}"]
             assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/Lambda", metric, 1)
             [dimension] = alarm["Dimensions"]
-            assert dimension["Value"] == f"us-east-1_{module.capitalize()}Function"
+            assert dimension["Value"] == f"us-east-1_{template_name(module)}Function"
 
 
 def test_alarms_of_jobs_are_there_with_jobs_alone() -> None:
@@ -82,13 +91,13 @@ def test_alarms_of_jobs_are_there_with_jobs_alone() -> None:
 
 
 def test_every_count_that_an_alarm_watches_is_made_by_a_filter_and_every_filter_is_watched() -> None:
-    filters = properties_with(TOPIC, "AWS::Logs::MetricFilter").values()
+    filters = properties_with({**TOPIC, **EVERYTHING}, "AWS::Logs::MetricFilter").values()
     counted = {
         (each["MetricNamespace"], each["MetricName"]) for row in filters for each in row["MetricTransformations"]
     }
     watched = {(each["Namespace"], each["MetricName"]) for each in alarms(TOPIC).values()}
     assert counted == {each for each in watched if each[0] == "llambda/Llambda"}
-    served = {f"us-east-1_{module.capitalize()}LogGroup" for module in functions() if module != WORKER}
+    served = {f"us-east-1_{template_name(module)}LogGroup" for module in functions() if module != WORKER}
     for metric in ("OwnMilliseconds", "QuotaStoreFailures"):  # which every function has
         assert {
             row["LogGroupName"] for row in filters if row["MetricTransformations"][0]["MetricName"] == metric
@@ -122,17 +131,19 @@ def test_the_docs_say_of_every_alarm_what_to_do() -> None:
     section = text.partition("\n## Alarms\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)
     functions_of = {f"{module}-{kind}" for module in functions() for kind in ("errors", "throttles")}
-    rows_by_name = {name: name for name in alarms({**TOPIC, **JOBS})}
+    rows_by_name = {name: name for name in alarms({**TOPIC, **EVERYTHING})}
     expected = {name for name in rows_by_name if name not in functions_of} | {"FUNCTION-errors", "FUNCTION-throttles"}
     assert set(rows) == expected
 
 
-@pytest.mark.parametrize("parameters", [{}, JOBS], ids=["without jobs", "with jobs"])
+@pytest.mark.parametrize("parameters", [{}, EVERYTHING], ids=["of what is always there", "of everything"])
 def test_the_dashboard_shows_every_metric_of_the_request_lines_for_every_function(parameters: dict[str, str]) -> None:
     graphs = dashboard(parameters)
     searches = [SEARCH.fullmatch(row[0]["expression"]) for graph in graphs for row in graph["metrics"] if len(row) == 1]
     assert all(searches)
-    served = {f"us-east-1_{module.capitalize()}Function" for module in functions() if module != WORKER}
+    served = {f"us-east-1_{template_name(module)}Function" for module in functions() if module != WORKER}
+    if not parameters:
+        served = {"none"} | {name for name in served if "Files" not in name and "Vector" not in name}
     functions_by_metric: dict[str, set[str]] = {}
     for search in searches:
         assert search is not None
@@ -157,10 +168,14 @@ def test_every_function_joins_the_vpc() -> None:
 
 def test_only_functions_in_a_vpc_have_rights_for_it_and_their_code_has_not() -> None:
     roles = {each["Role"]["Fn::GetAtt"][0] for each in functions().values()}
-    for parameters, arns in ((JOBS, None), ({**JOBS, **VPC}, ["us-east-1_VpcPolicy"])):
+    for parameters, arns in ((EVERYTHING, None), ({**EVERYTHING, **VPC}, ["us-east-1_VpcPolicy"])):
         rows_by_name = properties_with(parameters, "AWS::IAM::Role")
-        assert {name: rows_by_name[name].get("ManagedPolicyArns") for name in roles} == dict.fromkeys(roles, arns)
-    assert properties_with(JOBS, "AWS::IAM::ManagedPolicy") == {}
+        own = {f"us-east-1_{name}" for name in properties("AWS::IAM::ManagedPolicy")} - {"us-east-1_VpcPolicy"}
+        given = {name: [*rows_by_name[name].get("ManagedPolicyArns", ())] for name in roles}
+        assert {name: [arn for arn in given[name] if arn not in own] for name in roles} == dict.fromkeys(
+            roles, arns or []
+        )
+    assert "VpcPolicy" not in properties_with(JOBS, "AWS::IAM::ManagedPolicy")
     [policy] = properties_with(VPC, "AWS::IAM::ManagedPolicy").values()
     [statement] = policy["PolicyDocument"]["Statement"]
     assert statement["Action"] == list(JOIN_VPC.actions)

@@ -83,6 +83,7 @@ def cold() -> list[Row]:
             cases |= guarded_cases(folder, upstream, endpoint, cases)
             issuer, _ = parts.enter_context(started("-m", "tests.benchmarks.issuer", str(folder / "token")))
             cases |= token_case(folder, upstream, endpoint, issuer)
+            cases |= state_cases(folder, upstream, endpoint)
         inits: dict[str, list[float]] = {case: [] for case in cases}
         totals: dict[str, list[float]] = {case: [] for case in cases}
         for _ in range(ROUNDS):
@@ -164,6 +165,51 @@ def guarded_cases(folder: Path, upstream: int, endpoint: str, cases: dict[str, C
         vllm: Case(package, configs[VLLM], chat, "bare", "<= 3.0x"),
         bedrock: Case(package, configs[BEDROCK], chat, "bare", "<= 3.0x"),
     }
+
+
+def state_cases(folder: Path, upstream: int, endpoint: str) -> dict[str, Case]:
+    """As they are deployed with files and vector stores: keys, registry and state in DynamoDB, blobs in S3; each lists what there is."""
+    local.create_table(endpoint, "state", range_key="sk")
+    store = {"type": "dynamodb", "region": local.REGION, "endpoint_url": endpoint}
+    document = {
+        "version": 2,
+        "image_name": "state",
+        "apis": ["inference", "safety", "files", "vector_io"],
+        "providers": {
+            "inference": [provider(BEDROCK, upstream)],
+            "safety": [provider(BEDROCK, upstream) | {"provider_id": "guard"}],
+            "files": [{"provider_id": "files", "provider_type": "inline::localfs"}],
+            "vector_io": [
+                {"provider_id": "v", "provider_type": "remote::s3-vectors", "config": {"vector_bucket": "vectors"}}
+            ],
+        },
+        "metadata_store": {**store, "table": "registry"},
+        "storage": {
+            "backends": {
+                "state": {**store, "type": "kv_dynamodb", "table": "state"},
+                "bucket": {"type": "blob_s3", "bucket": "bench"},
+                "queue": {"type": "queue_sqs", "url": f"http://127.0.0.1:{upstream}/queue"},
+            },
+            "stores": {
+                "documents": {"backend": "state"},
+                "blobs": {"backend": "bucket"},
+                "jobs": {"backend": "state"},
+                "queue": {"backend": "queue"},
+            },
+        },
+        "server": {"auth": {"providers": [{"type": "api_key"}]}},
+    }
+    config = folder / "state.json"
+    config.write_text(json.dumps(document))
+    key = keys.created("--config", str(config), "--name", "state", "--roles", "admin", **local.CREDENTIALS)
+    cases = dict[str, Case]()
+    for api, path in (("safety", "/v1/shields"), ("files", "/v1/files"), ("vector_io", "/v1/vector_stores")):
+        build(BuildRequest(api, folder / api, architecture=architecture()))
+        look = event("GET", path)
+        look["headers"] |= {"authorization": f"Bearer {key}"}
+        against, goal = ("bare", "") if api == "safety" else ("safety, keys", "<= 1.05x")
+        cases[f"{api}, keys"] = Case(folder / api, config, look, against, goal, f"functions.{api}.handler")
+    return cases
 
 
 def token_case(folder: Path, upstream: int, endpoint: str, issuer: int) -> dict[str, Case]:

@@ -4,12 +4,15 @@ import sys
 
 from tests.benchmarks.cold import cold
 from tests.benchmarks.documents import documents
+from tests.benchmarks.files import files
+from tests.benchmarks.ingest import ingest
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
 from tests.benchmarks.runtimes import runtimes
 from tests.benchmarks.streams import streams
 from tests.benchmarks.table import Row, show
+from tests.benchmarks.vectors import vectors
 from tests.benchmarks.warm import warm
 
 PARTS = {
@@ -21,6 +24,9 @@ PARTS = {
     "registry": registry,
     "documents": documents,
     "jobs": jobs,
+    "vectors": vectors,
+    "files": files,
+    "ingest": ingest,
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 import json
+import os
 from pathlib import Path
 import re
 import signal
@@ -14,7 +15,9 @@ import time
 import httpx
 import pytest
 
+from infra.local.clients import python_of
 from infra.local.ports import free_port
+from tests.parts.documents_office import pdf
 from tests.parts.processes import interruptible
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +82,41 @@ def test_the_printed_curl_works_and_a_second_start_keeps_the_registry(tmp_path: 
         httpx.post(f"http://127.0.0.1:{port}/v1/models", json=wanted).raise_for_status()
     with running(tmp_path, port):
         assert httpx.get(f"http://127.0.0.1:{port}/v1/models/mine").json()["provider_id"] == "local"
+
+
+def test_the_lines_of_the_readme_upload_a_file_make_a_store_and_search_it(tmp_path: Path) -> None:
+    port = free_port()
+    section = (ROOT / "README.md").read_text("utf-8").partition("\n## Search your files\n")[2].partition("\n## ")[0]
+    shell, python = (
+        text.replace(":8321", f":{port}") for text in re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)
+    )
+    assert max(len(text.replace("\\\n", "").splitlines()) for text in (shell, python)) <= 7
+    with running(tmp_path, port):
+        for command in (["bash", "-c", shell], [str(python_of("openai-3")), "-c", python]):
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert "Files expire exactly when they are read." in done.stdout
+
+
+def test_the_lines_of_the_guide_of_vector_stores_work(tmp_path: Path) -> None:
+    port = free_port()
+    text = (ROOT / "docs" / "vector-stores.md").read_text("utf-8").partition("\n## Which embedding model\n")[0]
+    lines = "".join(f"{block}\necho\n" for block in re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    with running(tmp_path, port):
+        script = f"set -e\n{lines}".replace(":8321", f":{port}").replace("curl -s", "curl -sS --fail-with-body")
+        (tmp_path / "handbook.pdf").write_bytes(pdf("Hello"))
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path, "LLAMBDA_URL": f"http://127.0.0.1:{port}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert '"deleted":true' in done.stdout
+    assert '"content":"Quotas are exact."' in done.stdout
 
 
 def test_the_guarded_stack_answers_whoever_makes_a_key_as_it_prints(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What the contract suite of DocumentStore runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 import itertools
@@ -26,6 +26,8 @@ from core.stores.documents.port import (
     DocumentStore,
     Order,
     StaleDocument,
+    Tally,
+    TallyExceeded,
     Unchanged,
 )
 from tests.contract.crew import together
@@ -82,10 +84,12 @@ class MemoryDocuments:
         self._clock = clock
         self._documents: dict[tuple[str, str], tuple[Document, int | None]] = {}  # and when it is, or was, deleted
         self._births = itertools.count()
+        self._tallies: dict[tuple[str, str], dict[str, int]] = {}
 
-    async def create(self, document: Document) -> Document:
+    async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
         if await self.get(document.collection, document.id) is not None:
             raise conflict(document)
+        self._add(tally)
         return self._keep(replace(document, revision=1, tag=str(next(self._births))))
 
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002
@@ -93,20 +97,27 @@ class MemoryDocuments:
         return document if document and gone is None and self._has_time(document) else None
 
     async def put(
-        self, document: Document, body: dict[str, Any], *, expires: int | Unchanged | None = UNCHANGED
+        self,
+        document: Document,
+        body: dict[str, Any],
+        *,
+        expires: int | Unchanged | None = UNCHANGED,
+        tally: Sequence[Tally] = (),
     ) -> Document:
         current = await self.get(document.collection, document.id)
         if current is None or (current.tag, current.revision) != (document.tag, document.revision):
             raise StaleDocument(document, current)
         until = current.expires if isinstance(expires, Unchanged) else expires
+        self._add(tally)
         return self._keep(replace(current, body=body, revision=current.revision + 1, expires=until))
 
-    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+    async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
         current = await self.get(document.collection, document.id)
         if current is None or current.tag != document.tag:
             return False
         if expect not in (None, current.revision):
             raise StaleDocument(document, current)
+        self._add(tally)
         self._documents[document.collection, document.id] = current, int(self._clock())
         return True
 
@@ -135,11 +146,28 @@ class MemoryDocuments:
             ]
         return DocumentPage(documents[:limit], has_more=len(documents) > limit)
 
+    async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
+        return dict(self._tallies.get((collection, id), {}))
+
+    async def drop_tallies(self, collection: str, id: str) -> None:  # noqa: A002
+        self._tallies.pop((collection, id), None)
+
     def warm(self) -> None:
         pass
 
     async def close(self) -> None:
         pass
+
+    def _add(self, tally: Sequence[Tally]) -> None:
+        sums = {key: dict(numbers) for key, numbers in self._tallies.items()}
+        for one in tally:
+            numbers = sums.setdefault((one.collection, one.id), {})
+            for name, change in one.changes.items():
+                value = numbers.get(name, 0)
+                numbers[name] = value + change
+                if change > 0 and numbers[name] > one.most.get(name, numbers[name]):
+                    raise TallyExceeded(one, name, value)
+        self._tallies = sums
 
     def _keep(self, document: Document) -> Document:
         self._documents[document.collection, document.id] = document, None
@@ -228,3 +256,30 @@ async def _write_for_ever(documenting: Documenting, seed: int, size: int) -> Non
             document = await store.put(document, body_of(number + 2, size), expires=NOW + 10**6)
             if number % 3:
                 assert await store.delete(document)
+
+
+def count_for_ever(documenting: Documenting, seed: int) -> None:
+    """In a process that is killed: make, change and remove documents, each with what it is worth in the tallies."""
+    asyncio.run(_count_for_ever(documenting, seed))
+
+
+async def _count_for_ever(documenting: Documenting, seed: int) -> None:
+    async with documenting.opened() as store:
+        for number in itertools.count(seed * 1000):
+            await change_counted(store, f"{os.getpid()}-{number}", number)
+
+
+async def change_counted(store: DocumentStore, identifier: str, number: int) -> None:
+    """Make a document in `list`, change it and, of every other number, remove it: `sum` is over the documents' numbers."""
+    document = await store.create(
+        Document("counted", identifier, {"number": 2}, "list", created=NOW), tally=[worth("list", 1, 2)]
+    )
+    document = await store.put(document, {"number": 7}, tally=[worth("list", 0, 5)])
+    if number % 2:
+        assert await store.delete(document, expect=document.revision, tally=[worth("list", -1, -7)])
+
+
+def worth(identifier: str, number: int, value: int, **most: int) -> Tally:
+    """What a document adds to the numbers of its list."""
+    changes = {name: change for name, change in (("count", number), ("sum", value)) if change}
+    return Tally("counted", identifier, changes, most)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import InvalidRequest, NotFound, StateUnavailable
+from core.frame.content import Blob
 from core.stores.blobs import local, s3
-from core.stores.blobs.port import CHUNK, Blob, BlobStore
+from core.stores.blobs.port import CHUNK, BlobStore
 from infra.local.ports import free_port
 from tests.contract.blobs import KINDS, MIB, Blobs, carry, content_of, fresh, read, streamed, write_and_die
 

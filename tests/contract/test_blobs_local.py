@@ -12,7 +12,7 @@ import pytest
 from core.config.state import LocalBlobs as Record
 from core.errors import StateUnavailable
 from core.stores.blobs import local
-from core.stores.blobs.local import DAY, PARTIAL, LocalBlobs
+from core.stores.blobs.local import BUFFER, DAY, PARTIAL, LocalBlobs
 from tests.contract.blobs import read, streamed
 
 
@@ -60,7 +60,7 @@ async def test_a_sweep_takes_nothing_that_another_is_writing(tmp_path: Path) -> 
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
-        yield b"one"
+        yield bytes(BUFFER)  # less would wait in memory
         begun.set()
         await go.wait()
         yield b"two"
@@ -71,7 +71,7 @@ async def test_a_sweep_takes_nothing_that_another_is_writing(tmp_path: Path) -> 
     await LocalBlobs(tmp_path).put("b", streamed(b"x"))
     go.set()
     await writing
-    assert await read(LocalBlobs(tmp_path), "a") == b"onetwo"
+    assert await read(LocalBlobs(tmp_path), "a") == bytes(BUFFER) + b"two"
     assert files(tmp_path) == ["a~", "b~"]
 
 

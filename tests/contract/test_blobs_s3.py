@@ -14,8 +14,8 @@ import pytest
 
 from core.config.state import S3Blobs as Record
 from core.errors import NotFound, StateUnavailable
+from core.frame.content import PresignedRequest
 from core.stores.blobs import s3
-from core.stores.blobs.port import PresignedRequest
 from core.stores.blobs.s3 import Limits, S3Blobs
 from tests.contract.blobs import MIB, content_of, read, streamed
 from tests.parts.moto import aws_client

@@ -141,7 +141,7 @@ def test_the_key_goes_with_every_call_and_is_nowhere_to_be_read(stack: FakeStack
     assert KEY not in repr(client) + repr(client.configurations) + repr(client.providers)
 
 
-def test_without_a_key_none_is_sent_and_the_refusal_says_how_to_give_one(client: Client, stack: FakeStack) -> None:
+def test_without_a_key_none_is_sent_and_the_refusal_says_how_to_givepath_of(client: Client, stack: FakeStack) -> None:
     stack.key = KEY
     with pytest.raises(ApiFailed) as refused:
         client.configurations.inspect()
@@ -307,9 +307,9 @@ def test_the_client_imports_the_standard_library_alone() -> None:
 
 @given(identifier=st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()))
 def test_any_identifier_is_one_step_of_the_path(identifier: str) -> None:
-    from core.client.api import _one
+    from core.client.shapes import path_of
 
-    path = _one("configurations", identifier)
+    path = path_of("configurations", identifier)
     assert path.startswith("/v1/configurations/")
     assert path.count("/") == 3
     assert not set(path) & set("?# ")

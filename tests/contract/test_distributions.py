@@ -74,6 +74,11 @@ SERVED = {
     ),
 }
 
+KEEPING = {
+    "files": {"provider_id": "files", "provider_type": "inline::localfs", "config": {"ttl_secs": 31_536_000}},
+    "vector_io": {"provider_id": "vectors", "provider_type": "inline::sqlite", "config": {}},
+}
+
 type Start = Callable[[str], Any]
 
 
@@ -162,7 +167,10 @@ async def test_it_is_served_and_its_models_answer(name: str, world: World) -> No
             assert answer.status_code == 200, answer.text
             assert answer.json()["choices"][0]["message"]["content"] or name == "starter"
         if name not in {"llama-guard", "lambda"}:
-            assert (await client.get("/v1/inspect/configurations")).json()["refresh_seconds"] == 10
+            inspected = (await client.get("/v1/inspect/configurations")).json()
+            assert inspected["refresh_seconds"] == 10
+            for api, entry in KEEPING.items() if name in {"starter", "guarded", "bedrock"} else ():
+                assert inspected["providers"][api] == [entry]  # and nothing of where they keep it
         if SERVED[name].guarded:
             del client.headers["authorization"]
             assert (await chat(client, SERVED[name].models[0])).status_code == 401
@@ -190,7 +198,23 @@ async def test_the_shield_of_bedrock_judges_and_both_its_providers_are_well(worl
             violation = (await client.post("/v1/safety/run-shield", json=asked)).json()["violation"]
             assert (violation and violation["violation_level"]) == level
         providers = (await client.get("/v1/providers")).json()["data"]
-        assert {each["api"]: each["health"]["status"] for each in providers} == {"inference": "OK", "safety": "OK"}
+        apis = ("inference", "safety", "files", "vector_io")
+        assert {each["api"]: each["health"]["status"] for each in providers} == dict.fromkeys(apis, "OK")
+
+
+async def test_what_one_keeps_behind_keys_the_others_do_not_see_and_admins_do(world: World) -> None:
+    async with await world.start("guarded") as mine:
+        file = {"file": ("a.txt", b"mine")}
+        made = await mine.post("/v1/files", files=file, data={"purpose": "assistants"})
+        assert made.status_code == 200, made.text
+        path = f"/v1/files/{made.json()['id']}"
+        variables = {"SQLITE_STORE_DIR": str(world.folder)}
+        for roles, status_code in (((), 404), (("--roles", "admin"), 200)):
+            key = await _llambda("keys", "create", "--config", "guarded", "--name", "o", *roles, variables=variables)
+            headers = {"authorization": f"Bearer {plant(key.strip())}"}
+            assert (await mine.get(path, headers=headers)).status_code == status_code
+        assert (await mine.get("/v1/vector_stores")).json()["data"] == []
+        assert (await mine.delete(path)).status_code == 200
 
 
 async def test_what_init_writes_is_served_with_its_keys_and_its_quota(world: World, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.errors import Conflict, NotFound
-from core.stores.documents.port import GRACE, Document, DocumentPage, DocumentStore, Order
+from core.stores.documents.port import GRACE, UNCHANGED, Document, DocumentPage, DocumentStore, Order
 from tests.contract.documents import KINDS, NOW, Clock, Documenting, MemoryDocuments
 
 ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
@@ -77,8 +77,8 @@ class History:
 
     async def _change(self, name: str, number: int, pair: tuple[Document, ...]) -> None:
         if name in ("put", "expire"):
-            more = {} if name == "put" else {"expires": self._time(number)}
-            self._remember(await self._each(lambda store, at: store.put(pair[at], {"n": number}, **more)))
+            expires = UNCHANGED if name == "put" else self._time(number)
+            self._remember(await self._each(lambda store, at: store.put(pair[at], {"n": number}, expires=expires)))
         else:
             expect = number if name == "expect" else None
             await self._each(lambda store, at: store.delete(pair[at], expect=expect))

@@ -14,7 +14,7 @@ from core.platform.dynamodb_table import Table
 from core.stores.blobs import local
 from core.stores.documents.dynamodb import MOST_ITEM, DynamoDocuments, connect
 from core.stores.documents.large_bodies import LargeBodies
-from core.stores.documents.port import GRACE, Document, StaleDocument
+from core.stores.documents.port import GRACE, UNCHANGED, Document, StaleDocument
 from tests.contract.documents import LARGE, NOW, Clock, blob_keys, body_of
 from tests.contract.dynamodb_script import AT_ONCE, DONE, TRIES, Answer, Scripted, cancelled, failure
 
@@ -108,9 +108,9 @@ async def test_a_document_comes_and_goes_with_its_entry_in_one_transaction(
 async def test_what_is_there_comes_with_the_refusal_and_costs_no_read(store: DynamoDocuments, script: Scripted) -> None:
     newer = replace(READ, revision=4)
     script.answers = [refused(item_of(newer)), cancelled("ConditionalCheckFailed", "None", item=item_of(newer))]
-    for more in ({}, {"expires": None}):
+    for expires in (UNCHANGED, None):
         with pytest.raises(StaleDocument) as stale:
-            await store.put(READ, {"n": 2}, **more)
+            await store.put(READ, {"n": 2}, expires=expires)
         assert stale.value.document == newer
     assert len(script.asked) == 2
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import pytest
 
 from core.cli.providers.command import command
+from core.cli.providers.new import APIS
 from infra.uv import uv
 from tests.contract import external
 from tests.contract.external import put
@@ -136,7 +137,7 @@ def test_where_its_import_raised_is_shown_at_debug(tmp_path: Path, level: str) -
     assert ("in broken" in done.stderr) == (level == "debug")
 
 
-@pytest.mark.parametrize("api", ["inference", "safety"])
+@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("flavour", [[], ["--inline"]], ids=["remote", "inline"])
 def test_a_new_package_is_clean_and_its_tests_pass_as_it_is_written(
     tmp_path: Path, api: str, flavour: list[str]

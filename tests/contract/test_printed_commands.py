@@ -123,7 +123,8 @@ def test_what_needs_aws_is_a_command_with_these_options(folder: Path, flags: lis
 
 def test_what_keeps_what_is_served_of_a_foreign_run_config(folder: Path) -> None:
     text = (ROOT / "infra" / "distributions" / "starter.yaml").read_text("utf-8")
-    (folder / "their run.yaml").write_text(text.replace("  - inference\n", "  - inference\n  - post_training\n", 1))
+    theirs = '    - {provider_id: st, provider_type: "inline::sentence-transformers"}\n'
+    (folder / "their run.yaml").write_text(text.replace("  inference:\n", f"  inference:\n{theirs}", 1))
     (folder / "new.yaml").write_text("mine")
     refused = llambda(folder, "config", "validate", "their run.yaml")
     assert refused.returncode == 2

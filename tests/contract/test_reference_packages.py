@@ -11,7 +11,7 @@ import pytest
 
 from core.config.load import interpret
 from core.config.problems import ConfigInvalid
-from core.resolution.check import check
+from core.resolution.check import check, notices
 from core.resolution.resolve import resolve
 from tests.parts import reference
 from tests.parts.live_stack import client_of, message
@@ -236,10 +236,11 @@ async def get_adapter_impl(config, deps): return Old()
     assert "this package is for Llama Stack before 0.2.2: it needs the native inference API" in str(refusal.value)
 
 
-def test_an_api_that_is_not_served_is_told_as_such(folder: Path) -> None:
+def test_a_package_for_an_api_that_is_not_served_is_a_note(folder: Path) -> None:
     module = package(folder, reference.NEW_INFERENCE)
     entry: dict[str, Any] = {"provider_id": "v", "provider_type": "inline::shelf", "module": module, "config": {}}
-    loaded = interpret(document(folder, ("vector_io", entry), apis=[]), {})
-    assert "Llama Stack's vector_io API, which this build does not serve" in " ".join(
-        problem.message for problem in check(loaded)
-    )
+    loaded = interpret(document(folder, ("tool_runtime", entry)), {})
+    assert check(loaded) == []
+    assert [note.message for note in notices(loaded)] == [
+        "API `tool_runtime` is not in this build, which serves: files, inference, safety, vector_io"
+    ]

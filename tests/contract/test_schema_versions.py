@@ -1,6 +1,7 @@
 """SQLite files of other versions: older ones are brought up to date, once and whole; newer ones are refused and untouched.
 
-`databases/*.sql` are dumps (`.dump`) of what an earlier llambda wrote: 2026-11, the last that kept no versions.
+`databases/*.sql` are dumps (`.dump`) of what an earlier llambda wrote: 2026-11, the last that kept no versions; 2026-11-state, documents
+of before there were tallies.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from core.stores.configurations import sqlite as configurations
 from core.stores.configurations.port import Head
 from core.stores.counters import sqlite as counters
 from core.stores.counters.port import Counts, Limit
+from core.stores.documents import sqlite as documents
+from core.stores.documents.port import Document, Tally, TallyExceeded
 from core.stores.registry import sqlite as registry
 from core.stores.semaphores import sqlite as semaphores
 from tests.contract.crew import Crew, together
@@ -79,6 +82,21 @@ async def test_a_file_of_before_streams_were_limited_limits_them_and_keeps_its_c
     for store in (streams, quota):
         await store.close()
     assert versions(path) == {"semaphores": 1, "counters": 1}
+
+
+async def test_documents_of_before_there_were_tallies_stay_and_are_counted(path: Path) -> None:
+    store = documents.connect(written_by("2026-11-state", path))
+    old = await store.get("job_input", "a")
+    assert old is not None
+    assert (old.body, old.owner) == ({"text": "ä"}, {"principal": "ada", "attributes": {}})
+    assert await store.get("job_input", "b") is None  # it has expired
+    await store.put(old, {"text": "new"}, tally=(Tally("file", "owner:ada", {"files": 1}, {"files": 1}),))
+    with pytest.raises(TallyExceeded):
+        await store.create(Document("file", "c", {}), tally=(Tally("file", "owner:ada", {"files": 1}, {"files": 1}),))
+    assert await store.tallies("file", "owner:ada") == {"files": 1}
+    assert [each.body for each in (await store.page("job_input", "ada", limit=9)).documents] == [{"text": "new"}]
+    await store.close()
+    assert versions(path) == {"documents": 2}
 
 
 @pytest.mark.parametrize("name", KINDS)

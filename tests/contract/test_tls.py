@@ -62,6 +62,25 @@ BODY = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}], "
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
 
 
+SIGNS = """
+import asyncio, sys
+from core.platform.signed_json import CallOptions, SignedJson
+from core.providers.aws.clients import AwsClients, AwsConfig
+
+async def main(url):
+    clients = AwsClients(AwsConfig(aws_access_key_id="a", aws_secret_access_key="b"))
+    signed = SignedJson("s3vectors", clients, CallOptions("us-east-1", url))
+    try:
+        print((await signed.post("GetVectorBucket", b"{}"))["object"])
+    except Exception as failure:
+        print(type(failure).__name__)
+    await signed.close()
+    await clients.close()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
     made = trustme.CA()
@@ -102,6 +121,12 @@ async def test_a_server_that_nobody_vouches_for_is_refused_though_certificates_a
 ) -> None:
     async with served(authority) as url:
         assert await said(ASKS, url, {}) == ["ClientConnectorCertificateError", "SSLContext"]
+
+
+async def test_a_signed_call_trusts_whom_the_sdk_is_told_to(authority: trustme.CA, tmp_path: Path) -> None:
+    async with served(authority) as url:
+        assert await said(SIGNS, url, {}) == ["SSLError"]
+        assert await said(SIGNS, url, {"AWS_CA_BUNDLE": str(tmp_path / "ca.pem")}) == ["list"]
 
 
 async def test_a_server_that_the_system_trusts_is_asked(authority: trustme.CA, tmp_path: Path) -> None:

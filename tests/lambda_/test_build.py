@@ -19,6 +19,7 @@ from infra.modules import AS_FILES, read_code, read_places
 from infra.sdk_data import MODEL, ONLY_WITH, OPERATIONS, PAGES, RULES
 from tests.lambda_ import emulator
 from tests.lambda_.conftest import FUNCTIONS, needs
+from tests.parts.documents_office import pdf
 
 ALONE = """
 import importlib, json, sys
@@ -33,7 +34,18 @@ ENVIRONMENT = {
     "REGISTRY_TABLE": "registry",
     "QUOTA_TABLE": "quota",
     "VLLM_URL": "http://127.0.0.1:9/v1",
+    "STATE_TABLE": "state",
+    "BLOB_BUCKET": "blobs",
+    "JOBS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
+    "VECTOR_BUCKET": "arn:aws:s3vectors:us-east-1:123456789012:bucket/vectors",
 }
+READING = """
+import io, sys
+sys.path.insert(0, sys.argv[1])
+import core.runtime.coldstart
+from core.services.vector_stores.ingest.extract import extract_text
+print("".join(extract_text(io.BytesIO(sys.stdin.buffer.read()), "a.pdf")).strip())
+"""
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}  # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 ZIPPED_MB = {"inference": 25, "admin": 10}
 IN_PYTHON = {"aiohttp._websocket.reader_py"}  # where it is not in C
@@ -76,6 +88,13 @@ def test_it_imports_what_the_checkout_does_and_no_more(packages: dict[str, Path]
     environment = {"PATH": os.environ["PATH"], **ENVIRONMENT, "LLAMBDA_CONFIG": str(packages[module] / "run.json")}
     answer = subprocess.run(command, cwd=build.ROOT, env=environment, check=True, capture_output=True, text=True)
     assert imported(packages[module], module).keys() <= json.loads(answer.stdout).keys() | IN_PYTHON | set(PUT_OFF)
+
+
+def test_a_function_that_reads_files_reads_pdfs(tmp_path: Path) -> None:
+    build.build(build.BuildRequest("vector_io", tmp_path / "vector_io", architecture=needs(emulator.architecture)))
+    command = [sys.executable, "-I", "-S", "-c", READING, str(tmp_path / "vector_io")]
+    done = subprocess.run(command, input=pdf("Hello"), check=False, capture_output=True)
+    assert done.stdout.decode() == "Hello\n", done.stderr
 
 
 @every_function

@@ -10,6 +10,12 @@ class Row:
     tests: tuple[str, ...]
 
 
+VECTORS: Final = ("tests/contract/test_vectors_sqlite.py", "tests/contract/test_vector_providers.py")
+S3_VECTORS: Final = (
+    "tests/unit/providers/test_s3_vectors_wire.py",
+    "tests/contract/test_s3_vectors.py",
+    "tests/contract/test_vector_providers.py",
+)
 TABLE: Final = (
     Row("core.routing.policy", ("tests/unit/routing/test_policy.py", "tests/unit/routing/test_guard.py")),
     Row("core.routing.guard", ("tests/unit/routing/test_guard.py", "tests/contract/test_protected_stack.py")),
@@ -24,6 +30,12 @@ TABLE: Final = (
         ),
     ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
+    Row("core.services.files.collection", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.services.files.router", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.services.files.uploads", ("tests/contract/test_file_uploads.py",)),
+    Row("core.services.files.parts", ("tests/contract/test_file_uploads.py",)),
+    Row("core.services.files.keeping", ("tests/contract/test_files.py",)),
+    Row("core.services.files.storages", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
     Row("core.apis.deltas", ("tests/unit/apis/test_deltas.py",)),
     Row("core.services.inference.envelope", ("tests/unit/services/test_envelope.py",)),
@@ -87,4 +99,41 @@ TABLE: Final = (
         ("tests/unit/providers/test_upstream_errors.py", "tests/contract/test_upstream_streams.py"),
     ),
     Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
+    Row("core.services.vector_stores.fusion", ("tests/unit/services/test_vector_store_fusion.py",)),
+    Row("core.services.vector_stores.ranking", ("tests/contract/test_vector_search.py",)),
+    Row(
+        "core.services.vector_stores.removal",
+        ("tests/contract/test_vector_stores.py", "tests/contract/test_vector_removal.py"),
+    ),
+    Row(
+        "core.services.vector_stores.stores",
+        ("tests/contract/test_vector_stores.py", "tests/contract/test_vector_removal.py"),
+    ),
+    Row("core.services.vector_stores.attributes", ("tests/contract/test_store_files_refused.py",)),
+    Row(
+        "core.services.vector_stores.ingest.engine",
+        (
+            "tests/contract/test_store_files.py",
+            "tests/contract/test_store_files_jobs.py",
+            "tests/contract/test_store_files_exact.py",
+        ),
+    ),
+    Row(
+        "core.services.vector_stores.ingest.lease",
+        ("tests/contract/test_ingest_lease.py", "tests/contract/test_store_files_jobs.py"),
+    ),
+    Row(
+        "core.services.vector_stores.adding",
+        ("tests/contract/test_store_files.py", "tests/contract/test_store_files_jobs.py"),
+    ),
+    Row("core.services.vector_stores.batches", ("tests/contract/test_store_files_jobs.py",)),
+    Row("core.apis.vector_filters", ("tests/unit/apis/test_vector_filters.py",)),
+    Row("core.apis.vector_checks", ("tests/contract/test_vector_providers.py",)),
+    Row("core.providers.vector_sqlite.buffer", VECTORS),
+    Row("core.providers.vector_sqlite.tables", VECTORS),
+    Row("core.providers.vector_sqlite.vector_io", VECTORS),
+    Row("core.providers.s3_vectors.wire", S3_VECTORS),
+    Row("core.providers.s3_vectors.filters", S3_VECTORS),
+    Row("core.providers.s3_vectors.vector_io", S3_VECTORS),
+    Row("core.platform.signed_json", ("tests/contract/test_signed_json.py",)),
 )

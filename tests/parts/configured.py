@@ -146,7 +146,8 @@ def answering(stack: FakeStack) -> Generator[FakeStack]:
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            sent = json.loads(body) if body else None
+            is_form = self.headers.get("content-type", "").startswith("multipart/")
+            sent = body.decode("latin-1") if is_form else json.loads(body) if body else None
             stack.asked.append((self.command, self.path, sent))
             stack.headers.append({name.lower(): value for name, value in self.headers.items()})
             headers: dict[str, str] = {}

@@ -38,7 +38,9 @@ class Role:
 
     @classmethod
     def of(cls, name: str, **parameters: str) -> "Role":
-        policies = values(parameters).value(properties("AWS::IAM::Role")[name]["Policies"])
+        policies = [*values(parameters).value(properties("AWS::IAM::Role")[name]["Policies"])]
+        apart = properties("AWS::IAM::ManagedPolicy").get(f"{name.removesuffix('Role')}Policy")
+        policies += [] if apart is None else [values(parameters).value(apart)]
         return cls(tuple(each for policy in policies for each in policy["PolicyDocument"]["Statement"]))
 
     def allows(self, access: Access) -> bool:

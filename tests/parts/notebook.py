@@ -15,10 +15,10 @@ from core.errors import ApiError, NotFound, StaleRevision, UpstreamFailed
 from core.frame.api import Api, SurfaceFactory, route_rows
 from core.frame.api import Surface as SurfaceRow
 from core.frame.callers import CURRENT_CALL, Call
-from core.frame.content import Bytes, Redirect, UploadedFile
+from core.frame.content import Blob, Bytes, PresignedRequest, Redirect, UploadedFile
 from core.frame.operations import Operation, Upload
 from core.frame.types import EventSource, JsonObject, NamedEvent, Query, Wire
-from core.stores.blobs.port import CHUNK, Blob, PresignedRequest
+from core.stores.blobs.port import CHUNK
 from core.web.app import build_app
 from core.web.observed import Sink
 

@@ -32,20 +32,6 @@ KEEP_OUT: Final = "it is a secret: name it UPSTREAM_API_KEY, which --param Upstr
 RUN_CONFIG: Final = "RunConfig"  # the parameter
 MEANT: Final = "; did you mean"
 UNSET: Final = re.compile(r"environment variable (\w+) is (?:not set|empty)")
-DATABASE: Final = "{{type: dynamodb, table: ${{env.{}}}}}"
-IN_DEPLOYMENT: Final = {  # by kind of store: how it is written for a deployment, whose template sets the variable
-    "registry": DATABASE.format("REGISTRY_TABLE"),
-    "counters": DATABASE.format("QUOTA_TABLE"),
-    "answers": DATABASE.format("STATE_TABLE"),
-    "documents": "a backend {type: kv_dynamodb, table: ${env.STATE_TABLE}}",
-    "blobs": "a backend {type: blob_s3, bucket: ${env.BLOB_BUCKET}}",
-    "jobs": "a backend {type: kv_dynamodb, table: ${env.STATE_TABLE}}",
-    "queue": "a backend {type: queue_sqs, url: ${env.JOBS_QUEUE_URL}}",
-}
-NOT_SHARED: Final = {
-    "sqlite": "is SQLite, a file that no two functions share; write {}",
-    "local": "is a folder, which no two functions share; write {}",
-}
 OF_LAMBDA: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")  # Lambda itself sets these
 BROKEN: Final = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
@@ -240,32 +226,17 @@ def _run_config(path: Path, values: Values, options: DeployOptions) -> tuple[Run
     """The run config as the functions will read it, with none of this machine's variables."""
     from core.config.load import load
     from core.resolution.check import check
+    from core.resolution.deployment import unshared_stores
 
     variables = {**dict.fromkeys(OF_LAMBDA, "-"), "AWS_REGION": values.region, **values.variables()}
     loaded = load(path, variables)
-    problems = [_explain(problem, values.template) for problem in loaded.problems + check(loaded)]
-    problems += _not_shared(loaded.document)
+    problems = [_explain(problem, values.template) for problem in loaded.problems + check(loaded, "lambda")]
+    problems += unshared_stores(loaded)
     if not options.to_all and _at(loaded.document, "server.auth") is None:
         problems.append(Problem("server.auth", OPEN))
     return loaded.config, [
         Problem(f"{path.name}: {problem.path}".removesuffix(": "), problem.message) for problem in problems
     ]
-
-
-def _not_shared(document: Mapping[str, Any]) -> Iterator[Problem]:
-    """The stores that are used and are on one machine; those of state are used by the APIs whose manifests name them."""
-    from core.apis.index import manifest, names
-    from core.stores.connect import KINDS, STATE
-
-    apis = document.get("apis")
-    used = {store for api in names() if isinstance(apis, list) and api in apis for store in manifest(api).stores}
-    for kind in KINDS:
-        if kind.name not in IN_DEPLOYMENT or (kind.name in STATE and kind.name not in used):
-            continue
-        place = f"storage.stores.{kind.name}" if kind.name in STATE else ".".join(kind.path)
-        message = NOT_SHARED.get(str(_at(document, f"{'.'.join(kind.path)}.type")))
-        if message is not None:
-            yield Problem(place, message.format(IN_DEPLOYMENT[kind.name]))
 
 
 def _explain(problem: Problem, template: Template) -> Problem:

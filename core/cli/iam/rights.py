@@ -1,11 +1,11 @@
-"""What a run config uses of Bedrock, as the rights of each principal: the function itself, and the roles that it assumes."""
+"""What a run config uses of AWS, as the rights of each principal: the function itself, and the roles that it assumes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeGuard, cast
 
 from core.cli.iam.statements import NAME, PROFILES, Arn, Model, Place, Rights
-from core.cli.iam.uses import Source, Usage, Used
+from core.cli.iam.uses import Bucket, Source, Usage, Used
 from core.config.problems import Problem
 
 SELF: Final = ""  # the function's own role, among principals that are ARNs of roles
@@ -13,6 +13,7 @@ NO_REGION: Final = "its region is not known: give region_name in its provider's 
 NO_PARTITION: Final = "its region is in no partition that the SDK knows: give --partition"
 NO_ACCOUNT: Final = "its ARN needs the account: give --account or --lookup"
 MALFORMED: Final = "it is neither an id nor an ARN of Bedrock"
+NO_BUCKET: Final = "it is neither the name of a vector bucket nor its ARN"
 NO_ROLE: Final = "it is not the ARN of one role"
 NO_PROFILE: Final = 'metadata.inference_profile must be {"models": [ARN, ...]} with ARNs of foundation models'
 NOT_A_PROFILE: Final = "it has metadata.inference_profile, but by its ARN it is no inference profile"
@@ -54,10 +55,13 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
     derived.problems += [Problem(f"role_arn `{role}`", NO_ROLE) for role in roles if not _is_role(role)]
     models = [use for use in used.models if use.source.role == principal]
     guardrails = [use for use in used.guardrails if use.source.role == principal]
+    buckets = [bucket for bucket in used.buckets if bucket.source.role == principal]
     derived.rights = Rights(
         apis=frozenset(source.api for source in used.sources if source.role == principal),
         models=tuple(_models(models, places, known, derived)),
         guardrails=tuple(_guardrails(guardrails, places, derived)),
+        vector_buckets=tuple(_vector_buckets(buckets, places, derived)),
+        file_buckets=tuple(_file_buckets(used.file_buckets if principal == SELF else (), places, derived)),
         roles=tuple(role for role in roles if role in assumed) if principal == SELF else (),
     )
     return derived
@@ -85,6 +89,39 @@ def _guardrails(used: list[Used], places: Mapping[Source, Place], derived: Deriv
         except Unclear as unclear:
             derived.problems.append(Problem(f"guardrail `{use.name}`", str(unclear)))
     return arns
+
+
+def _vector_buckets(buckets: list[Bucket], places: Mapping[Source, Place], derived: Derived) -> list[str]:
+    """The ARN of each, and that of its indexes: all of those whose names begin as the provider's do."""
+    arns: list[str] = []
+    for bucket in buckets:
+        try:
+            arn = _vector_bucket(bucket, places[bucket.source])
+        except Unclear as unclear:
+            derived.problems.append(Problem(f"vector_bucket `{bucket.name}`", str(unclear)))
+            continue
+        arns += [arn, f"{arn}/index/{bucket.prefix}*"]
+    return arns
+
+
+def _file_buckets(buckets: Iterable[Bucket], places: Mapping[Source, Place], derived: Derived) -> Iterator[str]:
+    """The ARN of each, and that of what is the provider's in it."""
+    for bucket in buckets:
+        place = places[bucket.source]
+        if not place.partition:
+            derived.problems.append(Problem(f"bucket_name `{bucket.name}`", NO_REGION))
+            continue
+        yield (arn := place.bucket(bucket.name))
+        yield f"{arn}/{bucket.prefix.strip('/')}{'/' if bucket.prefix else ''}*"
+
+
+def _vector_bucket(bucket: Bucket, place: Place) -> str:
+    arn = Arn.parse(bucket.name)
+    if arn is None and NAME.fullmatch(bucket.name) and not bucket.name.startswith("arn:"):
+        return _own(place).vector_bucket(bucket.name)
+    if arn is None or (arn.service, arn.kind) != ("s3vectors", "bucket"):
+        raise Unclear(NO_BUCKET)
+    return bucket.name
 
 
 def _guardrail(used: Used, place: Place) -> str:

@@ -1,4 +1,4 @@
-"""What somebody who calls Bedrock must be allowed to do, as IAM statements. Pure."""
+"""What somebody who calls Bedrock or S3 Vectors must be allowed to do, as IAM statements. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class Arn:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a provider calls Bedrock, and in whose account; "" for what is not known."""
+    """Where a provider calls AWS, and in whose account; "" for what is not known."""
 
     partition: str
     region: str
@@ -58,6 +58,13 @@ class Place:
     def arn(self, kind: str, name: str) -> str:
         """That of something of the account; of AWS's own models `model` has it."""
         return str(Arn(self.partition, "bedrock", self.region, self.account, kind, name))
+
+    def vector_bucket(self, name: str) -> str:
+        return str(Arn(self.partition, "s3vectors", self.region, self.account, "bucket", name))
+
+    def bucket(self, name: str) -> str:
+        """Of S3, whose names are one's alone."""
+        return f"arn:{self.partition}:s3:::{name}"
 
     def model(self, name: str) -> str:
         return str(Arn(self.partition, "bedrock", self.region, "", "foundation-model", name))
@@ -74,11 +81,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What one principal needs: of the providers of `apis`, and of ARNs; `parameters` are those of Systems Manager."""
+    """What one principal needs: of the providers of `apis`, and of ARNs; of a vector bucket its own and its indexes', of a bucket of files its own and its objects'; `parameters` are those of Systems Manager."""
 
     apis: frozenset[str] = frozenset()
     models: tuple[Model, ...] = ()
     guardrails: tuple[str, ...] = ()
+    vector_buckets: tuple[str, ...] = ()
+    file_buckets: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
@@ -97,6 +106,8 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(EMBED, _invoked_arns(embedding)),
         _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
+        _allow(table.VECTORS, rights.vector_buckets),
+        _allow(table.FILE_BUCKETS, rights.file_buckets),
         _allow(table.READ_SECRETS, rights.secrets),
         _allow(table.READ_PARAMETERS, rights.parameters),
     )
@@ -109,6 +120,8 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.CALL_MODELS: _invoked_arns(rights.models),
         table.CALL_BEHIND_PROFILES: _arns_behind(rights.models),
         table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
+        table.VECTORS: sorted(set(rights.vector_buckets)),
+        table.FILE_BUCKETS: sorted(set(rights.file_buckets)),
         table.ASSUME_ROLES: sorted(set(rights.roles)),
         table.READ_SECRETS: sorted(set(rights.secrets)),
         table.READ_PARAMETERS: sorted(set(rights.parameters)),

@@ -34,7 +34,8 @@ SOURCE_FUNCTION: Final = (
 class Right:
     """Actions on a resource of template.yaml, or on the ARNs in a parameter of it, or else on `*`.
 
-    `{}` in `resource` is the function; `below`: on what is in the resource, a bucket. `condition` is the template's: without it the statement is left out. `through` is
+    `{}` in `resource` is the function; where the resource's ARN is not its attribute `Arn`, it is named behind a dot. `below` are
+    what follows the ARN: `/*` is on what is in a bucket, and not on itself. `condition` is the template's: without it the statement is left out. `through` is
     the parameter with the inference profiles by which alone the ARNs may be called. `keys` are patterns of the partition keys of
     a table's items, one of which every key of a call must match; () for all of them. `via` are the services
     for whose calls alone the role's KMS keys, any of them, may be used: what it may have decrypted is what it may call these for.
@@ -47,7 +48,7 @@ class Right:
     parameter: str = ""
     condition: str = ""
     through: str = ""
-    below: bool = False
+    below: tuple[str, ...] = ("",)
     keys: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
     by_service: bool = False
@@ -84,12 +85,16 @@ CONFIGURE: Final = Right(
 
 
 def read_resources(kinds: list[Kind]) -> Right:
-    """To look up and list resources of these kinds."""
-    return replace(READ_RESOURCES, keys=_resources(*(kind.name for kind in kinds)))
+    """To look up and list resources of these kinds; those without a path are the run config's alone."""
+    return replace(READ_RESOURCES, keys=_resources(*(kind.name for kind in kinds if kind.path)))
 
 
 def register(kinds: tuple[Kind, ...]) -> tuple[Right, ...]:
-    """To register and unregister resources of these kinds, for the function that does; () where it has none."""
+    """To register and unregister resources of these kinds, for the function that does; () where it has none.
+
+    Those without a path are the run config's alone.
+    """
+    kinds = tuple(kind for kind in kinds if kind.path)
     if not kinds:
         return ()
     sid = "Register" + "And".join(_camel(kind.section) for kind in kinds)
@@ -117,6 +122,40 @@ CALL_BEHIND_PROFILES: Final = Right(
 )
 APPLY_GUARDRAILS: Final = Right(
     "ApplyGuardrails", ("bedrock:ApplyGuardrail",), parameter="BedrockGuardrailArns", condition="AppliesGuardrails"
+)
+
+# The vector bucket of `remote::s3-vectors`, and its indexes. A query with a filter, with words or for what is kept beside a vector
+# needs GetVectors too: https://docs.aws.amazon.com/AmazonS3/latest/API/API_S3VectorBuckets_QueryVectors.html
+VECTORS: Final = Right(
+    "Vectors",
+    (
+        "s3vectors:CreateIndex",
+        "s3vectors:DeleteIndex",
+        "s3vectors:DeleteVectors",
+        "s3vectors:GetIndex",
+        "s3vectors:GetVectorBucket",
+        "s3vectors:GetVectors",
+        "s3vectors:PutVectors",
+        "s3vectors:QueryVectors",
+    ),
+    parameter="VectorBucketArns",
+    condition="HasVectorBuckets",
+)
+VECTORS_OF_STACK: Final = replace(
+    VECTORS,
+    sid="VectorsOfStack",
+    resource="VectorBucket.VectorBucketArn",
+    parameter="",
+    condition="HasVectorStores",
+    below=("", "/index/*"),
+)
+
+# The buckets of `remote::s3`, and what is in them. Whoever may not list a bucket is told that a missing object is forbidden.
+FILE_BUCKETS: Final = Right(
+    "FileBuckets",
+    ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket"),
+    parameter="FileBucketArns",
+    condition="HasFileBuckets",
 )
 
 # The functions' network interfaces, which Lambda makes as the function's role:
@@ -175,10 +214,10 @@ BLOBS: Final = Right(
     "Blobs",
     ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"),
     "BlobBucket",
-    condition="HasJobs",
-    below=True,
+    condition="HasBlobs",
+    below=("/*",),
 )
-LIST_BLOBS: Final = Right("ListBlobs", ("s3:ListBucket",), "BlobBucket", condition="HasJobs")
+LIST_BLOBS: Final = Right("ListBlobs", ("s3:ListBucket",), "BlobBucket", condition="HasBlobs")
 OF_STORES: Final = {
     "documents": (DOCUMENTS,),
     "jobs": (JOBS,),

@@ -1,4 +1,4 @@
-"""What of Bedrock a run config uses: its providers, and the models and guardrails that are declared on them."""
+"""What of AWS a run config uses: its providers, the models and guardrails that are declared on them, and vector buckets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from core.config.document import ProviderEntry, RunConfig
 
-TYPE: Final = "remote::bedrock"
+VECTORS: Final = "remote::s3-vectors"
+FILES: Final = "remote::s3"
+TYPES: Final = ("remote::bedrock", VECTORS, FILES)
 TOKENS: Final = ("aws_bedrock_bearer_token", "api_key", "auth_credential")
 KEYS: Final = ("aws_access_key_id", *TOKENS)
 
@@ -40,10 +42,21 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """A vector bucket, by its name or its ARN, or one of files; `prefix` begins the names of what is the provider's in it."""
+
+    name: str
+    source: Source
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     sources: tuple[Source, ...]
     models: tuple[Used, ...]
     guardrails: tuple[Used, ...]
+    buckets: tuple[Bucket, ...] = ()
+    file_buckets: tuple[Bucket, ...] = ()
 
 
 def collect_usage(config: RunConfig) -> Usage:
@@ -52,7 +65,7 @@ def collect_usage(config: RunConfig) -> Usage:
         _source(api, entry)
         for api, entries in config.providers.items()
         for entry in entries
-        if entry.provider_type == TYPE
+        if entry.provider_type in TYPES
     )
     models = [model for body in config.resources.get("models", ()) for model in _models(config, body, sources)]
     shields = [(body, _owner(config, "safety", body)) for body in config.resources.get("shields", ())]
@@ -61,7 +74,23 @@ def collect_usage(config: RunConfig) -> Usage:
         for body, owner in shields
         for source in _sources_of(sources, "safety", owner)
     ]
-    return Usage(sources, tuple(models), tuple(guardrails))
+    return Usage(sources, tuple(models), tuple(guardrails), tuple(_buckets(config)), tuple(_file_buckets(config)))
+
+
+def _buckets(config: RunConfig) -> Iterator[Bucket]:
+    for api, entries in config.providers.items():
+        for entry in entries:
+            if entry.provider_type == VECTORS:
+                prefix = entry.config.get("index_prefix") or ""
+                yield Bucket(str(entry.config.get("vector_bucket") or ""), _source(api, entry), prefix)
+
+
+def _file_buckets(config: RunConfig) -> Iterator[Bucket]:
+    """Those that are reached with the function's own credentials."""
+    for entry in config.providers.get("files", ()):
+        source = _source("files", entry)
+        if entry.provider_type == FILES and not source.keys:
+            yield Bucket(str(entry.config["bucket_name"]), source, entry.config.get("key_prefix") or "")
 
 
 def _source(api: str, entry: ProviderEntry) -> Source:
@@ -71,7 +100,13 @@ def _source(api: str, entry: ProviderEntry) -> Source:
         "" if any(config.get(name) for name in TOKENS) else config.get("role_arn") or config.get("aws_role_arn") or ""
     )
     web = bool(role and config.get("aws_web_identity_token_file"))
-    return Source(api, entry.provider_id, config.get("region_name") or "", role, keys, web_identity=web)
+    region = config.get("region_name") or config.get("region") or _region_in(config.get("vector_bucket") or "")
+    return Source(api, entry.provider_id, region, role, keys, web_identity=web)
+
+
+def _region_in(arn: str) -> str:
+    """That of a vector bucket's ARN; empty of its name."""
+    return arn.split(":")[3] if arn.startswith("arn:") and arn.count(":") > 3 else ""  # noqa: PLR2004 - arn:partition:service:region:
 
 
 def _models(config: RunConfig, body: Mapping[str, Any], sources: Sequence[Source]) -> Iterator[Used]:

@@ -7,8 +7,9 @@ from typing import Any, Final, cast
 
 from core.apis.index import configurable_names
 from core.cli.init.deployment import prune_protection, prune_stores
-from core.config.places import Value, join, to_list, to_mapping
+from core.config.places import Value, join, take, to_list, to_mapping
 from core.config.problems import Problem
+from core.config.references import DEFAULT_PROVIDERS
 from core.config.sections import AUTOMATIC_APIS, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
 
 SWITCH: Final = re.compile(r"\$\{env\.[A-Z0-9_]+:?\+([^}]*)\}")
@@ -20,9 +21,9 @@ OLD_KEYS: Final = {  # of a run config, over the reference's versions, that say 
     "telemetry": "telemetry is not served yet",
     "logging_config": "levels are in `logging.level`, or LLAMBDA_LOGGING",
     "eval_tasks": "API `eval` is not in this build",
-    "memory_banks": "API `vector_io` is not in this build",
+    "memory_banks": "they are vector stores now, and are declared in `vector_stores`",
 }
-EMPTIED: Final = ("apis", "providers", "registered_resources", "metadata_store", "server")
+EMPTIED: Final = ("apis", "providers", "registered_resources", "metadata_store", "server", "vector_stores")
 # Llama Stack 0.2 called these vendors through LiteLLM, which takes the vendor's name off; here names go out as they are.
 PREFIXES: Final = {f"remote::{name}": f"{name}/" for name in ("openai", "anthropic", "gemini", "groq", "sambanova")}
 WHOLE: Final = ("groq/compound",)  # names of the vendor's own that begin so
@@ -73,11 +74,11 @@ class Pruning:
         self.left_out.append(Problem(path, reason))
 
     def _apis(self, entries: Value) -> Value:
-        known_apis = (*ROUTED_APIS, *RENAMED_APIS)
         apis: list[Value] = []
         for index, api in enumerate(to_list(entries)):
             path = f"apis[{index}]"
-            if isinstance(api, str) and api in known_apis and api not in configurable_names():
+            name = RENAMED_APIS.get(api, api) if isinstance(api, str) else None
+            if name in ROUTED_APIS and name not in configurable_names():
                 self._leave_out(path, self.not_here.get(path, f"API `{api}` is not in this build"))
             else:
                 self.origins[f"apis[{len(apis)}]"] = path
@@ -172,16 +173,25 @@ class Pruning:
     def _drop_keys_without_effect(self, document: dict[str, Value]) -> None:
         server = dict(to_mapping(document.get("server")))
         prune_protection(server, self._leave_out)
-        for path, reason in UNUSED.items():
-            holder, key = (server, path.removeprefix("server.")) if path.startswith("server.") else (document, path)
-            if holder.get(key) is not None and not (key in SECTIONS and isinstance(holder[key], list)):
-                self._leave_out(path, reason)
-                del holder[key]
         if isinstance(document.get("server"), Mapping):
             document["server"] = server
+        for path, reason in {**UNUSED, **self._defaults_without_provider(document)}.items():
+            value, rest = take(document, path)
+            if value is not None:
+                self._leave_out(path, reason)
+                document.clear()
+                document.update(rest)
         for key in [key for key in OLD_KEYS if key in document]:
             if document.pop(key) not in (None, [], {}):
                 self._leave_out(key, OLD_KEYS[key])
+
+    def _defaults_without_provider(self, document: dict[str, Value]) -> dict[str, str]:
+        """Defaults of vector stores whose provider is left out, by path, with why."""
+        return {
+            f"vector_stores.{path.removesuffix('.provider_id')}": f"its provider `{bare(name)}` is left out"
+            for path, api in DEFAULT_PROVIDERS.items()
+            if (api, bare(name := take(document, f"vector_stores.{path}")[0])) in self._removed_ids
+        }
 
 
 def _ids(entries: Value, key: str) -> list[str]:

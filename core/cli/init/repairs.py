@@ -15,6 +15,9 @@ PROTECTION: Final = ("server.auth", "server.tenancy", "server.quota", "safety", 
 RESOURCE: Final = re.compile(rf"(?:registered_resources\.)?(?:{'|'.join(SECTIONS)})\[\d+\]")
 ENTRY: Final = re.compile(r"providers\.\w+\[\d+\]")
 CONFIG: Final = re.compile(r"(providers\.\w+\[\d+\]\.config)(?:\.\w+)?")
+DEFAULT: Final = re.compile(
+    r"vector_stores\.(?:default_provider_id|default_embedding_model|rewrite_query_params\.model)"
+)
 UNKNOWN: Final = ("unknown key", "unknown API", "Provider for", "API `", "no provider serves API")
 TWICE: Final = "is already used by"
 EMPTY_DEFAULT: Final = re.compile(r"\$\{env\.([A-Z0-9_]+):=?\}")
@@ -117,8 +120,8 @@ def _unit(problem: Problem) -> str | None:
         return entry[0]
     if message.startswith(UNKNOWN):
         return path
-    resource = RESOURCE.match(path)
-    return resource[0] if resource else None
+    unit = RESOURCE.match(path) or DEFAULT.match(path)
+    return unit[0] if unit else None
 
 
 def _order(problem: Problem) -> tuple[bool, Sequence[tuple[str, int]]]:

@@ -15,7 +15,7 @@ from core.config.places import Places, Value, to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.sections import SECTIONS
 from core.config.source import read
-from core.resolution.check import available, check
+from core.resolution.check import available, check, notices
 
 NO_TYPE: Final = "provider type `{}` is not in this build"
 NOTHING: Final = "this build serves none of the providers, and without one there is nothing to serve"
@@ -105,6 +105,10 @@ def _not_here(raw: Mapping[str, Value]) -> dict[str, str]:
         for api, path, entry in loaded.provider_entries()
         if entry.module is None and (api, entry.provider_type) not in specs
     }
-    problems = {problem.path: problem.message for problem in check(loaded)}
+    problems = {problem.path: problem.message for problem in [*check(loaded), *notices(loaded)]}
     advice = {path: problems[path] for path in reasons if "; use " in problems.get(path, "")}
-    return reasons | advice | {path: text for path, text in problems.items() if path.startswith("apis[")}
+    return (
+        reasons
+        | advice
+        | {path: text for path, text in problems.items() if path.startswith("apis[") and text.startswith("API ")}
+    )

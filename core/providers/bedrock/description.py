@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from core.apis.discovery import Description
 from core.errors import ApiError
-from core.providers.bedrock.clients import AwsClients
+from core.providers.aws.clients import AwsClients
 from core.providers.bedrock.errors import translate_errors
 
 

@@ -13,35 +13,21 @@ from core.errors import (
     ProviderUnavailable,
     UpstreamFailed,
     UpstreamThrottled,
-    UpstreamTimeout,
 )
 from core.platform.aws_errors import Fault, SetupInvalid, code_of, describe_missing_fields, describe_setup, fault_of
 from core.platform.bounded import AnswerTooLarge
+from core.providers.aws import failures as aws
 from core.providers.http.replies import retry_after_header
 
 log = logging.getLogger(__name__)
 
-REGION: Final = "`region_name` in its config"
 ROLES: Final = ("AssumeRole", "AssumeRoleWithWebIdentity")
-FAILURES: Final[dict[Fault, tuple[type[ApiError], str]]] = {
-    Fault.CREDENTIALS: (UpstreamFailed, "refused the stack's credentials"),
+FAILURES: Final[dict[Fault, tuple[type[ApiError], str]]] = aws.FAILURES | {
     Fault.PERMISSION: (UpstreamFailed, "refused the stack's credentials"),
-    Fault.REQUEST: (InvalidRequest, "refused the request as invalid"),
     Fault.MISSING: (NotFound, "does not have that model or guardrail"),
-    Fault.THROTTLED: (UpstreamThrottled, "is throttling. Try again later"),
-    Fault.SLOW: (UpstreamTimeout, "did not answer in time"),
-    Fault.BROKEN: (UpstreamFailed, "failed to answer"),
-    Fault.DOWN: (ProviderUnavailable, "is not available at the moment"),
-    Fault.UNREACHABLE: (
-        ProviderUnavailable,
-        "could not be reached; check its region_name, and endpoint_url if it has one",
-    ),
-    Fault.UNREADABLE: (UpstreamFailed, "broke off its answer"),
 }
 MODELS_OWN: Final = frozenset({Fault.BROKEN, Fault.UNREADABLE})
 """Faults that hand on what a model's own server said of the request."""
-TOLD_WHEN: Final = frozenset({Fault.THROTTLED, Fault.DOWN})
-"""Faults with a Retry-After."""
 
 
 @contextmanager
@@ -90,7 +76,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
         return UpstreamFailed(f"Provider `{provider_id}` sent an answer that is too large.")
     fault = fault_of(failure)
     if fault is Fault.UNUSABLE:
-        return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=REGION)}.")
+        return ProviderUnavailable(f"Provider `{provider_id}` {describe_setup(failure, region=aws.REGION)}.")
     refusal = failure if isinstance(failure, ClientError) else None
     if refusal is not None and refusal.operation_name in ROLES and fault is Fault.REQUEST:
         fault = Fault.CREDENTIALS  # the caller chose nothing of it
@@ -98,7 +84,7 @@ def _translate(provider_id: str, failure: Exception) -> ApiError:
     message = f"Provider `{provider_id}` {reason}."
     if fault is Fault.REQUEST or fault in MODELS_OWN:
         return _mistake(failure, message, is_callers=fault is Fault.REQUEST) or kind(message)
-    if fault not in TOLD_WHEN or refusal is None:
+    if fault not in aws.TOLD_WHEN or refusal is None:
         return kind(message)
     headers = retry_after_header(refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
     return (UpstreamThrottled if fault is Fault.THROTTLED else ProviderUnavailable)(message, headers=headers)

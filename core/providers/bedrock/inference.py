@@ -21,7 +21,8 @@ from core.config.user_fields import USER
 from core.errors import InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
-from core.providers.bedrock.clients import AwsClients, AwsConfig, list_pages
+from core.providers.aws.clients import AwsClients, list_pages
+from core.providers.bedrock.config import BedrockConfig
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import (
     streams_tools,
@@ -48,7 +49,7 @@ AT_ONCE: Final = 8  # invocations of one embeddings request
 TOKENS: Final = "x-amzn-bedrock-input-token-count"
 
 
-class Config(AwsConfig):
+class Config(BedrockConfig):
     """`fetch` is how images are fetched that a caller names by their URL: Converse takes their bytes alone.
 
     With the `openai` endpoint chat goes, unchanged, to Bedrock's own OpenAI-compatible one, which serves fewer models.

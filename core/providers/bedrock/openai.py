@@ -10,7 +10,8 @@ from typing import Final
 from core.apis.inference import ChatRequest
 from core.frame.types import JsonObject, JsonStream
 from core.platform.urls import join_path
-from core.providers.bedrock.clients import AwsClients, AwsConfig
+from core.providers.aws.clients import AwsClients
+from core.providers.bedrock.config import BedrockConfig
 from core.providers.bedrock.errors import translate_errors
 from core.providers.http.remote import Remote
 from core.providers.http.upstream import UpstreamClient
@@ -26,7 +27,7 @@ SIGNATURE: Final = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
 class BedrockOpenAI:
     """Chat completions at the endpoint of the region that `clients` are of."""
 
-    def __init__(self, provider_id: str, config: AwsConfig, clients: AwsClients) -> None:
+    def __init__(self, provider_id: str, config: BedrockConfig, clients: AwsClients) -> None:
         """The SDK says the endpoint's address, at the first call."""
         self._provider_id = provider_id
         self._config = config

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, ConfigDict, PositiveInt, SecretStr, create_
 
 from core.apis.inference import ModelType
 from core.config.answer_limits import AnswerLimits, Limits
-from core.config.forms import of_form
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.frame.forms import of_form
 from core.platform import secrets
 from core.platform.urls import join_path, userinfo_of, without_query
 from core.providers.http.connections import MOST_CONNECTIONS

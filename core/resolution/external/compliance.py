@@ -25,13 +25,22 @@ def check_compliance(provider_id: str, provider: object, protocol: type, *, with
             gives, or is only the Protocol's stub.
     """
     methods = sorted(protocol_methods(protocol).keys() - set(without))
-    faults = [(name, fault) for name in methods if (fault := _fault(provider, name, protocol))]
+    faults = [
+        (name, "missing") for name in _properties(protocol) if inspect.getattr_static(provider, name, None) is None
+    ]
+    faults += [(name, fault) for name in methods if (fault := _fault(provider, name, protocol))]
     if faults:
         raise NotCompliant(provider_id, protocol, faults)
 
 
 def _bases(protocol: type) -> Iterator[type]:
     return (base for base in protocol.__mro__ if getattr(base, "_is_protocol", False))
+
+
+def _properties(protocol: type) -> list[str]:
+    return sorted(
+        name for base in _bases(protocol) for name, value in vars(base).items() if isinstance(value, property)
+    )
 
 
 def _fault(provider: Any, name: str, protocol: type) -> str | None:  # noqa: ANN401 - somebody else's object
@@ -49,9 +58,9 @@ def _fault(provider: Any, name: str, protocol: type) -> str | None:  # noqa: ANN
 
 
 def _kind_fault(bound: Callable[..., Any], own: Callable[..., Any]) -> str | None:
-    """Every method of a Protocol is awaited, and what it gives may be a stream."""
+    """A method that is awaited, and may give a stream; or one that is not, and gives its result at once."""
     if not inspect.iscoroutinefunction(own):
-        return None
+        return "must be a plain `def`: nobody awaits it" if inspect.iscoroutinefunction(inspect.unwrap(bound)) else None
     inner = inspect.unwrap(bound)
     for candidate in (bound, inner, getattr(bound, "func", None), vars(type(bound)).get("__call__")):
         if inspect.iscoroutinefunction(candidate):

@@ -55,8 +55,6 @@ def module_spec(module: str, api: str, provider_type: str) -> ProviderSpec:
     if reasons:
         raise Unusable(*reasons)
     spec = specs.get((api, provider_type))
-    if spec is None and not has_providers(api):
-        raise Unusable(f"this package is for Llama Stack's {api} API, which this build does not serve; remove it")
     if spec is None:
         choices = ", ".join(f"{name} ({of})" for of, name in sorted(specs)) or "none"
         raise Unusable(f"`{package_of(module).name}` has no {api} provider `{provider_type}`; it has: {choices}")

@@ -10,10 +10,11 @@ from typing import Any, Final, Protocol
 
 from core.errors import ApiError
 from core.frame.callers import Call, Principal
+from core.frame.content import Blob
 from core.frame.types import JsonObject
 from core.services.jobs.parts import folder, ordered_lines
 from core.services.jobs.shard_run import ShardRun
-from core.stores.blobs.port import Blob, BlobStore
+from core.stores.blobs.port import BlobStore
 from core.stores.jobs.port import Counts, Job, Shard
 
 MOST_SHARDS: Final = 2000

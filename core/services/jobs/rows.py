@@ -13,9 +13,10 @@ import logging
 from random import uniform
 from typing import Final
 
-from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, RowFailed
+from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable
 from core.frame.callers import CURRENT_CALL, Call
 from core.services.jobs.admission import Ticket
+from core.services.jobs.failures import RowFailed
 from core.services.jobs.kind import Result, Row
 from core.services.jobs.pace import Pace
 from core.services.jobs.shard_run import ShardRun

@@ -4,9 +4,10 @@ import asyncio
 from contextlib import suppress
 import logging
 
-from core.errors import ApiError, StateUnavailable, WorkerLost
+from core.errors import ApiError, StateUnavailable
 from core.services.jobs import messages
 from core.services.jobs.engine import Engine, new_holder, reason_of
+from core.services.jobs.failures import WorkerLost
 from core.services.jobs.kind import JobFailed, JobKind
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
 from core.services.jobs.shard_run import EXPIRED, ShardRun

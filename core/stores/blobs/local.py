@@ -4,6 +4,7 @@
                                             the content
     directory/~partial/uuid                 what is being written: moved to its place once it is whole and on the disk,
                                             and swept when nothing was written to it for a day
+    directory/[@namespace/]kind/Nd/...      what is kept N days at most, and swept after them, as lifecycle rules do it in a bucket
 
 Keys have no `~`, `@`, `+` or `%`. So no blob has the name of a directory, `+a` is the letter A, because some file systems
 do not tell it from a, and a segment that is too long for a name goes on in a directory: `part%/%part`.
@@ -24,6 +25,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from core.errors import StateUnavailable
+from core.frame.content import Blob, PresignedRequest
 from core.stores.blobs.keys import (
     VERSION,
     check_key,
@@ -33,13 +35,15 @@ from core.stores.blobs.keys import (
     check_version,
     missing,
 )
-from core.stores.blobs.port import CHUNK, Blob, BlobStore, PresignedRequest
+from core.stores.blobs.port import CHUNK, BlobStore
 
 PARTIAL: Final = "~partial"
 BLOB: Final = "~"
+CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 DAY: Final = 86_400.0  # seconds
 SWEEP_SECONDS: Final = 3600.0  # between two looks at what was left behind
 BUFFER: Final = 16 * CHUNK  # bytes that are read or written at once, in a thread
+LIFE: Final = re.compile("([0-9]{1,4})d")
 MOST_NAME: Final = 200  # characters of a name, of at most 255 that file systems take
 MOST_HEAD: Final = 4096  # bytes
 TRIES: Final = 20  # while another removes directories that are empty
@@ -96,14 +100,19 @@ class LocalBlobs:
     ) -> Blob:
         check_key(key)
         check_media_type(media_type)
+        if isinstance(content, bytes):
+            return await self._run(self._write, key, media_type, content)
+        buffer = await _fill(content)
+        if len(buffer) < BUFFER:
+            return await self._run(
+                self._write, key, media_type, buffer
+            )  # once: each turn of a thread costs as much as 1 KB
         with ExitStack() as files:
             part = await self._run(self._begin, files, media_type)
-            if isinstance(content, bytes):
-                await self._run(part.write, content)
-            else:
-                await self._copy(content, part)
-            await self._run(self._finish, part, key)
-        return Blob(key, part.size, media_type, part.etag)
+            while buffer:
+                await self._run(part.write, buffer)
+                buffer = await _fill(content)
+            return await self._run(self._finish, part, key)
 
     async def head(self, key: str) -> Blob | None:
         check_key(key)
@@ -152,23 +161,14 @@ class LocalBlobs:
     async def close(self) -> None:
         """Nothing stays open."""
 
-    async def _copy(self, content: AsyncIterator[bytes], part: _Partial) -> None:
-        buffer = bytearray()
-        async for chunk in content:
-            buffer += chunk
-            if len(buffer) >= BUFFER:
-                await self._run(part.write, buffer)
-                buffer = bytearray()
-        await self._run(part.write, buffer)
-
     async def _run[*Arguments, T](self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         """In a thread, whose end is waited for when this is cancelled: it may be using the file."""
-        task = asyncio.create_task(asyncio.to_thread(work, *arguments))
+        working = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
         try:
             with self._translate_errors():
-                return await asyncio.shield(task)
+                return await asyncio.shield(working)
         except asyncio.CancelledError:
-            await asyncio.wait({task})
+            await asyncio.wait({working})
             raise
 
     @contextmanager
@@ -181,14 +181,26 @@ class LocalBlobs:
             message = f"The directory of blobs `{self._directory.name}` cannot be used: {reason}."
             raise StateUnavailable(message) from failure
 
+    def _write(self, key: str, media_type: str, content: bytes | bytearray) -> Blob:
+        with ExitStack() as files:
+            part = self._begin(files, media_type)
+            part.write(content)
+            return self._finish(part, key)
+
     def _begin(self, files: ExitStack, media_type: str) -> _Partial:
         directory = self._directory / PARTIAL
-        _make_directory(directory)
         if time.monotonic() - self._swept >= SWEEP_SECONDS:
             self._swept = time.monotonic()
+            _make_directory(directory)
             _sweep(directory, time.time() - DAY)
+            _sweep_lives(self._root)
         path = directory / uuid4().hex
-        part = _Partial(path, os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"), media_type)
+        try:
+            file = os.open(path, CREATE, 0o600)
+        except FileNotFoundError:  # somebody has removed the directory
+            _make_directory(directory)
+            file = os.open(path, CREATE, 0o600)
+        part = _Partial(path, os.fdopen(file, "wb"), media_type)
         files.callback(part.discard)
         part.file.write(json.dumps({"media_type": media_type, "etag": part.etag}).encode() + b"\n")
         return part
@@ -204,22 +216,23 @@ class LocalBlobs:
         size = os.fstat(file.fileno()).st_size - len(line)
         return _Content(Blob(key, size, values["media_type"], values["etag"]), file, len(line))
 
-    def _finish(self, part: _Partial, key: str) -> None:
+    def _finish(self, part: _Partial, key: str) -> Blob:
         part.sync()
         path = self._path(key)
         for remaining in reversed(range(TRIES)):
             try:
-                _make_directory(path.parent)
                 part.path.replace(path)
                 break
-            except FileNotFoundError:  # another has removed the directory, which was empty
+            except FileNotFoundError:  # it was not made yet, or another has removed it, which was empty
                 if not remaining:
                     raise
+                _make_directory(path.parent)
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)  # else the new name may not outlive a loss of power
         finally:
             os.close(directory)
+        return Blob(key, part.size, part.media_type, part.etag)
 
     def _delete(self, paths: list[Path]) -> None:
         for path in paths:
@@ -249,6 +262,16 @@ class LocalBlobs:
         return self._root.joinpath(*above, last + BLOB)
 
 
+async def _fill(content: AsyncIterator[bytes]) -> bytearray:
+    """The next BUFFER bytes, or all that there are."""
+    buffer = bytearray()
+    async for chunk in content:
+        buffer += chunk
+        if len(buffer) >= BUFFER:
+            break
+    return buffer
+
+
 def _names(key: str) -> list[str]:
     names: list[str] = []
     for segment in key.split("/"):
@@ -275,8 +298,16 @@ def _sweep(directory: Path, before: float) -> None:
     """Remove the files of the directory that were last written to before then."""
     for path in directory.iterdir():
         with suppress(FileNotFoundError):  # another sweeps too, or has finished it
-            if path.stat().st_mtime < before:
+            if path.is_file() and path.stat().st_mtime < before:
                 path.unlink()
+
+
+def _sweep_lives(root: Path) -> None:
+    """Remove what is older than the name of its folder says: of a process that was killed, nobody else knows it."""
+    for folder in root.glob("*/*d"):
+        if (life := LIFE.fullmatch(folder.name)) is not None:
+            for inner, _, _ in os.walk(folder):
+                _sweep(Path(inner), time.time() - (int(life[1]) + 1) * DAY)
 
 
 def _raise_unless_gone(failure: OSError) -> None:

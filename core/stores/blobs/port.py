@@ -1,31 +1,12 @@
 """The port of blobs: bytes by key, streamed both ways."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
+
+from core.frame.content import Blob, PresignedRequest
 
 CHUNK: Final = 64 * 1024
 """About as many bytes as a chunk of a stream has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """What is known of a blob: its size in bytes, its media type, and an ETag without quotes."""
-
-    key: str
-    size: int
-    media_type: str = "application/octet-stream"
-    etag: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PresignedRequest:
-    """A request that whoever has it may make, until `expires` (Unix seconds); the URL is a secret until then."""
-
-    method: str
-    url: str = field(repr=False)
-    expires: int
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 class BlobStore(Protocol):

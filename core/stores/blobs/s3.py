@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from core.errors import StateUnavailable
+from core.frame.content import Blob, PresignedRequest
 from core.platform import aws_sdk as sdk
 from core.platform.aws_errors import REASONS, EndpointInvalid, Fault, code_of, describe_failure
 from core.platform.per_loop import PerLoop
@@ -29,7 +30,7 @@ from core.stores.blobs.keys import (
     check_version,
     missing,
 )
-from core.stores.blobs.port import CHUNK, Blob, BlobStore, PresignedRequest
+from core.stores.blobs.port import CHUNK, BlobStore
 from core.stores.blobs.s3_upload import Upload
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
     document   pk = [namespace#]doc#COLLECTION#ID        sk = document       birth, write, revision, created, parent, owner,
                                                                              body or blob, size, digest; until, expires
     entry      pk = [namespace#]docs#COLLECTION#PARENT   sk = created#ID     until, expires
+    tallies    pk = [namespace#]doc#COLLECTION#ID        sk = tallies        a number for each name, as `n_NAME`
 
 Ids and parents have `#` and `%` percent-encoded in `pk`; `created` has 12 digits in `sk`. A document comes and goes with its entry,
 in one transaction. `until` is when it ends, exactly, by each reader's clock, and 0 for one that was deleted: what is left of it
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.errors import StateUnavailable
 from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
-from core.platform.dynamodb_items import MOST_KEYS, Item, Items, Key
+from core.platform.dynamodb_items import CONDITION_FAILED, MOST_KEYS, Item, Items, Key
 from core.platform.dynamodb_table import Table, number_value
 from core.stores.blobs.port import BlobStore
 from core.stores.documents import items as layout
@@ -37,8 +38,10 @@ from core.stores.documents.port import (
     DocumentStore,
     Order,
     StaleDocument,
+    Tally,
     Unchanged,
 )
+from core.stores.documents.tallies import Addition, read_tallies
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -80,7 +83,7 @@ class DynamoDocuments:
         self._patience = patience
         self._clock = clock
 
-    async def create(self, document: Document) -> Document:
+    async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
         check_names(document)
         writing = await self._prepare(document, document.body, document.expires)
         put: PutTypeDef = {
@@ -91,7 +94,7 @@ class DynamoDocuments:
             "ExpressionAttributeValues": {":now": number_value(self._now())},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
-        current = await self._transact({"Put": put}, self._put_entry(document))
+        current = await self._transact(writing.blob, tally, {"Put": put}, self._put_entry(document))
         if current is not None and not writing.is_in(current):
             await self._bodies.remove(writing.blob)
             raise conflict(document)
@@ -103,24 +106,29 @@ class DynamoDocuments:
         return await self._decode(collection, id, await self._read(self._layout.document_key(collection, id)))
 
     async def put(
-        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+        self,
+        document: Document,
+        body: JsonObject,
+        *,
+        expires: int | Unchanged | None = UNCHANGED,
+        tally: Sequence[Tally] = (),
     ) -> Document:
         until = document.expires if isinstance(expires, Unchanged) else expires
         writing = await self._prepare(document, body, until)
         new = writing.revise(document, body, until)
         values = {**writing.values, "revision": number_value(new.revision), **layout.end_values(until)}
         change = self._change(document, values, clear=(*BODY, *ENDS))
-        if until == document.expires:
+        if until == document.expires and not tally:
             current = await self._update(change)
         else:
-            current = await self._transact({"Update": change}, self._put_entry(new))
+            current = await self._transact(writing.blob, tally, {"Update": change}, self._put_entry(new))
         if current is not None and not writing.is_in(current):
             await self._bodies.remove(writing.blob)
             raise StaleDocument(document, await self._decode(document.collection, document.id, current))
         await self._bodies.remove(layout.blob_of(document))
         return new
 
-    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+    async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
         """Remove the revision that was read; where another is there, try again with that one, if any will do."""
         current: Document | None = document
         if expect not in (None, document.revision):
@@ -132,7 +140,7 @@ class DynamoDocuments:
             if expect not in (None, current.revision):
                 raise StaleDocument(document, current)
             change = self._change(current, layout.tombstone_values(self._now()), clear=(*BODY, "owner", "write"))
-            item = await self._transact({"Update": change}, self._delete_entry(current))
+            item = await self._transact("", tally, {"Update": change}, self._delete_entry(current))
             if item is None:
                 await self._bodies.remove(layout.blob_of(current))
                 return True
@@ -149,6 +157,13 @@ class DynamoDocuments:
                 documents += await self._load(collection, parent, places)
             more = await _take(entries, 1)
         return DocumentPage(documents, has_more=bool(more))
+
+    async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
+        return read_tallies(await self._read(self._layout.tally_key(collection, id)))
+
+    async def drop_tallies(self, collection: str, id: str) -> None:  # noqa: A002
+        async with self._client() as client:
+            await client.delete_item(TableName=self._table.name, Key=self._layout.tally_key(collection, id))
 
     def warm(self) -> None:
         self._table.warm()
@@ -253,14 +268,25 @@ class DynamoDocuments:
             return None
         raise StateUnavailable(self._items.busy().message)
 
-    async def _transact(self, *writes: "TransactWriteItemTypeDef") -> Item | None:
-        """Carry them out, or return what is there instead of the first one's, {} for nothing."""
+    async def _transact(self, blob: str, tally: Sequence[Tally], *writes: "TransactWriteItemTypeDef") -> Item | None:
+        """Carry them out with the tallies, or return what is there instead of the first one's, {} for nothing.
+
+        Where only a tally is exceeded, that is raised, and the `blob` of the write is removed.
+        """
+        additions = self._additions(tally)
         async with self._client():
-            reasons = await self._items.transact([*writes])
+            reasons = await self._items.transact([*writes, *(addition.write for addition in additions)])
         if not reasons:
             return None
+        if reasons[0].get("Code") != CONDITION_FAILED:
+            exceeded = list(filter(None, map(Addition.excess, additions, reasons[len(writes) :])))
+            await self._bodies.remove(blob)
+            raise exceeded[0]
         item: Item = reasons[0].get("Item", {})
         return item
+
+    def _additions(self, tally: Sequence[Tally]) -> list[Addition]:
+        return [Addition.of(one, self._table.name, self._layout.tally_key(one.collection, one.id)) for one in tally]
 
     def _change(self, document: Document, values: dict[str, Any], *, clear: tuple[str, ...]) -> "UpdateTypeDef":
         """Set `values` and remove the others of `clear`, if the document is as it was read."""

@@ -38,6 +38,9 @@ class Layout:
             "sk": {"S": f"{created:0{DIGITS}}#{identifier}"},
         }
 
+    def tally_key(self, collection: str, identifier: str) -> Key:
+        return self.document_key(collection, identifier) | {"sk": {"S": "tallies"}}
+
     def key_of(self, document: Document) -> Key:
         return self.document_key(document.collection, document.id)
 

@@ -1,6 +1,6 @@
 """The port of documents: what users make and keep, as JSON under an id, with an owner, a revision and an expiry."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, Protocol
@@ -63,6 +63,29 @@ class DocumentPage:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a write adds to the numbers that are kept under (`collection`, `id`), a document's or not: below 0 takes away.
+
+    Names are 1 to 64 characters of `a-z_`. A write is refused whole where a number would come to more than its `most`.
+    """
+
+    collection: str
+    id: str
+    changes: Mapping[str, int]
+    most: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class TallyExceeded(Exception):
+    """The write was refused: the number `name` of `tally` is `value`, and would have come to more than its `most`."""
+
+    def __init__(self, tally: Tally, name: str, value: int) -> None:
+        super().__init__(f"{name} of {tally.collection} {tally.id} is {value}, of {tally.most[name]} at most")
+        self.tally = tally
+        self.name = name
+        self.value = value
+
+
 class DocumentStore(Protocol):
     """Documents by collection and id, shared by every process that names the same table or file.
 
@@ -70,9 +93,12 @@ class DocumentStore(Protocol):
     expired is as if it were not there, for every reader at once. A body of any size is written and read whole, the old
     one or the new one. Every method raises StateUnavailable, with nothing half-written, when the store cannot be reached;
     a write of which no answer came may have been carried out whole.
+
+    Each `tally` of a write (at most 20) is added in the write's own transaction: once where it was made, not at all where it was
+    refused. Every write raises TallyExceeded, and does nothing, where one of them would be exceeded.
     """
 
-    async def create(self, document: Document) -> Document:
+    async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
         """Keep a new document, as revision 1.
 
         Raises:
@@ -87,7 +113,12 @@ class DocumentStore(Protocol):
         ...
 
     async def put(
-        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+        self,
+        document: Document,
+        body: JsonObject,
+        *,
+        expires: int | Unchanged | None = UNCHANGED,
+        tally: Sequence[Tally] = (),
     ) -> Document:
         """Give `document`, as it was read, another body, in one conditional write.
 
@@ -97,7 +128,7 @@ class DocumentStore(Protocol):
         """
         ...
 
-    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+    async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
         """Remove it, whatever its revision is by now; False if it was gone already.
 
         Raises:
@@ -115,6 +146,14 @@ class DocumentStore(Protocol):
         Raises:
             NotFound: there is no document `after` in the list, nor was one a moment ago.
         """
+        ...
+
+    async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
+        """The numbers under this id, read strongly consistent; what nothing was added to may be missing."""
+        ...
+
+    async def drop_tallies(self, collection: str, id: str) -> None:  # noqa: A002
+        """Forget the numbers under this id; a later write that adds to them begins at 0."""
         ...
 
     def warm(self) -> None:

@@ -1,14 +1,17 @@
 """Documents in one SQLite file, shared by the processes of one machine.
 
-A body of any size is in its row, deflated. Each write is one statement. Small bodies are read and written on the event loop, large
+A body of any size is in its row, deflated. Each write is one statement, one with tallies a
+transaction. Small bodies are read and written on the event loop, large
 ones and pages in a thread. `until` is when a document ends: NULL for one that stays, 0 for one that was deleted, whose row
 stays until `forget` to say where a page goes on. `birth` tells it from a later one of the same id.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+import sqlite3
 import time
 from typing import Any, Final
 from uuid import uuid4
@@ -41,6 +44,8 @@ from core.stores.documents.port import (
     DocumentStore,
     Order,
     StaleDocument,
+    Tally,
+    TallyExceeded,
     Unchanged,
 )
 
@@ -55,7 +60,11 @@ VERSION_1: Final = (
     "CREATE INDEX IF NOT EXISTS documents_by_list ON documents (namespace, collection, parent, created, id)",
     "CREATE INDEX IF NOT EXISTS documents_by_end ON documents (forget) WHERE forget IS NOT NULL",
 )
-SCHEMA: Final = Schema("documents", (VERSION_1,))
+VERSION_2: Final = (
+    """CREATE TABLE IF NOT EXISTS tallies (namespace TEXT NOT NULL, collection TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+        value INTEGER NOT NULL, PRIMARY KEY (namespace, collection, id, name)) WITHOUT ROWID""",
+)
+SCHEMA: Final = Schema("documents", (VERSION_1, VERSION_2))
 THIS: Final = "namespace = ?1 AND collection = ?2 AND id = ?3"
 ALIVE: Final = "(until IS NULL OR until > ?4)"
 COLUMNS: Final = "id, parent, created, revision, birth, until, owner"
@@ -78,6 +87,10 @@ PAGES: Final[dict[Order, str]] = {
     "desc": PAGE.format(columns=COLUMNS, alive=ALIVE, after="<", order="DESC"),
 }
 ENDS: Final[dict[Order, tuple[int, str]]] = {"asc": (-1, ""), "desc": (2**63 - 1, "")}
+ADD: Final = """INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT DO UPDATE SET value = value + ?5 RETURNING value"""
+TALLIES: Final = "SELECT name, value FROM tallies WHERE namespace = ? AND collection = ? AND id = ?"
+DROP_TALLIES: Final = "DELETE FROM tallies WHERE namespace = ? AND collection = ? AND id = ?"
 UNTIDY: Final = "SELECT 1 FROM documents WHERE forget <= ? LIMIT 1"
 TIDY: Final = "DELETE FROM documents WHERE rowid IN (SELECT rowid FROM documents WHERE forget <= ? LIMIT 20)"
 
@@ -99,12 +112,12 @@ class SqliteDocuments:
         self._clock = clock
         self._writes = 0
 
-    async def create(self, document: Document) -> Document:
+    async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
         check_names(document)
         body, birth = await pack(document.body, deflate=DEFLATE), uuid4().hex
         place = document.parent, document.created, birth
         values = *place, document.expires, _forget(document.expires), encode_owner(document)
-        if not await self._write(CREATE, document, *values, body=body):
+        if not await self._write(CREATE, document, *values, body=body, tally=tally):
             raise conflict(document)
         return replace(document, revision=1, tag=birth)
 
@@ -119,17 +132,22 @@ class SqliteDocuments:
         return _document(collection, rows[0], unpack_small(rows[0][-1])) if rows else None
 
     async def put(
-        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+        self,
+        document: Document,
+        body: JsonObject,
+        *,
+        expires: int | Unchanged | None = UNCHANGED,
+        tally: Sequence[Tally] = (),
     ) -> Document:
         until = document.expires if isinstance(expires, Unchanged) else expires
         content = await pack(body, deflate=DEFLATE)
         values = document.tag, document.revision, until, _forget(until)
-        if not await self._write(PUT, document, *values, body=content):
+        if not await self._write(PUT, document, *values, body=content, tally=tally):
             raise StaleDocument(document, await self.get(document.collection, document.id))
         return renew(document, body, until, document.tag)
 
-    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
-        if await self._write(DELETE, document, document.tag, expect, self._now() + GRACE):
+    async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
+        if await self._write(DELETE, document, document.tag, expect, self._now() + GRACE, tally=tally):
             return True
         current = await self.get(document.collection, document.id)
         if current is None or current.tag != document.tag or expect is None:
@@ -151,6 +169,12 @@ class SqliteDocuments:
         documents = [_document(collection, row, await unpack(row[-1])) for row in rows[:limit]]
         return DocumentPage(documents, has_more=len(rows) > limit)
 
+    async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
+        return dict(await self._small.execute(TALLIES, self._namespace, collection, id))
+
+    async def drop_tallies(self, collection: str, id: str) -> None:  # noqa: A002
+        await self._small.execute(DROP_TALLIES, self._namespace, collection, id)
+
     def warm(self) -> None:
         """Nothing takes long here."""
 
@@ -158,15 +182,46 @@ class SqliteDocuments:
         self._small.close()
         await self._large.close()
 
-    async def _write(self, statement: str, document: Document, *values: str | int | None, body: bytes = b"") -> bool:
+    async def _write(
+        self,
+        statement: str,
+        document: Document,
+        *values: str | int | None,
+        body: bytes = b"",
+        tally: Sequence[Tally] = (),
+    ) -> bool:
         """Whether the statement's condition held."""
-        connection = self._small if len(body) < LARGE else self._large
-        key = self._namespace, document.collection, document.id, self._now()
-        rows = await connection.execute(statement, *key, *values, body)
+        all_values = self._namespace, document.collection, document.id, self._now(), *values, body
+        if tally:
+            rows = await self._large.run(partial(self._write_with_tallies, statement, all_values, tally))
+        else:
+            connection = self._small if len(body) < LARGE else self._large
+            rows = await connection.execute(statement, *all_values)
         self._writes += 1
         if self._writes % TIDY_WRITES == 0:
             await self._tidy()
         return bool(rows)
+
+    def _write_with_tallies(
+        self,
+        statement: str,
+        values: tuple[str | int | bytes | None, ...],
+        tally: Sequence[Tally],
+        connection: sqlite3.Connection,
+    ) -> list[tuple[Any, ...]]:
+        with connection:  # which commits, or takes back
+            connection.execute("BEGIN IMMEDIATE")
+            rows = connection.execute(statement, values).fetchall()
+            for one in tally if rows else ():
+                self._add(connection, one)
+        return rows
+
+    def _add(self, connection: sqlite3.Connection, tally: Tally) -> None:
+        for name, change in tally.changes.items():
+            key = self._namespace, tally.collection, tally.id, name
+            value: int = connection.execute(ADD, (*key, change)).fetchall()[0][0]
+            if change > 0 and value > tally.most.get(name, value):
+                raise TallyExceeded(tally, name, value - change)
 
     async def _tidy(self) -> None:
         with suppress(StateUnavailable):  # which is none of the call's that it is done in

@@ -133,7 +133,7 @@ def documented() -> set[tuple[str, ...]]:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8").partition("\n## ")[0]
     found: set[tuple[str, ...]] = set()
     for row in filter(lambda line: line.startswith("| `"), text.splitlines()):
-        names = [tuple(name.split()) for name in re.findall(r"`([a-z ]+)`", row.partition(" | ")[0])]
+        names = [tuple(name.split()) for name in re.findall(r"`([a-z -]+)`", row.partition(" | ")[0])]
         found |= {(names[0][:-1] + name) if len(name) == 1 else name for name in names}
     return found
 

@@ -73,13 +73,13 @@ def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(
     assert found.server.port == 9000
     starts = [
         "apis[0]: API `agents` is not in this build, which serves: ",
-        "apis[2]: API `vector_io` is not in this build, which serves: ",
         "apis[3]: API `tool_runtime` is not in this build, which serves: ",
         "providers.agents: API `agents` is not in this build (meta-reference)",
         "providers.tool_runtime: API `tool_runtime` is not in this build (rag)",
         "tool_groups: API `tool_runtime` is not in this build (builtin::rag)",
         "inference_store: ",
         "server.workers: ",
+        "apis[2]: no provider serves API `vector_io`: ",
     ]
     assert len(taken.notes) == len(starts)
     assert all(note.startswith(start) for note, start in zip(taken.notes, starts, strict=True))

@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 import pytest
 
-from core.config.forms import MESSAGES, OTHER
 from core.config.load import interpret
 from core.config.places import Places
 from core.config.validation import check as validate
 from core.errors import InvalidRequest
+from core.frame.forms import MESSAGES, OTHER
 from core.frame.types import Wire
 from core.resolution.check import check
 from core.web.body import parse

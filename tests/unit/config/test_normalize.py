@@ -76,12 +76,33 @@ def test_every_routed_api_may_have_providers(api: str) -> None:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_resources_may_be_at_the_top_or_registered(section: str) -> None:
     entry = {SECTIONS[section].id_field: "r"}
+    becomes = SECTIONS[section].becomes or section
+    read = {SECTIONS[becomes].id_field: "r"}
     older = spelled(**{section: [entry]})
     newer = spelled(registered_resources={section: [entry]})
     assert older.problems == newer.problems == []
-    assert older.document["resources"] == newer.document["resources"] == {section: [entry]}
-    assert older.places.source_path(f"resources.{section}[0].x") == f"{section}[0].x"
-    assert newer.places.source_path(f"resources.{section}[0].x") == f"registered_resources.{section}[0].x"
+    assert older.document["resources"] == newer.document["resources"] == {becomes: [read]}
+    assert older.places.source_path(f"resources.{becomes}[0].x") == f"{section}[0].x"
+    assert newer.places.source_path(f"resources.{becomes}[0].x") == f"registered_resources.{section}[0].x"
+
+
+def test_vector_dbs_are_vector_stores_whose_keys_stand_where_they_were_written() -> None:
+    old = {"vector_db_id": "a", "provider_vector_db_id": "b", "vector_db_name": "c", "provider_id": "p"}
+    new = {"vector_store_id": "d", "embedding_model": "m"}
+    found = spelled(vector_dbs=[old], vector_stores=[new])
+    assert found.problems == []
+    first = {"vector_store_id": "a", "provider_vector_store_id": "b", "vector_store_name": "c", "provider_id": "p"}
+    assert found.document["resources"] == {"vector_stores": [first, new]}
+    assert found.places.source_path("resources.vector_stores[0].vector_store_id") == "vector_dbs[0].vector_db_id"
+    assert found.places.source_path("resources.vector_stores[1].embedding_model") == "vector_stores[0].embedding_model"
+
+
+def test_vector_stores_as_a_mapping_are_the_defaults_of_all_of_them() -> None:
+    defaults = {"default_provider_id": "p", "default_embedding_model": {"provider_id": "e", "model_id": "m"}}
+    found = spelled(vector_stores=defaults, registered_resources={"vector_stores": [{"vector_store_id": "d"}]})
+    assert found.problems == []
+    assert found.document["vector_stores"] == defaults
+    assert found.document["resources"] == {"vector_stores": [{"vector_store_id": "d"}]}
 
 
 def test_resources_in_both_spellings_are_a_problem_unless_one_is_empty() -> None:
@@ -110,7 +131,10 @@ def test_unknown_keys_get_the_nearest_spelling_that_is_understood() -> None:
 
 @pytest.mark.parametrize("path", [path for path in UNUSED if not path.startswith("server.")])
 def test_keys_of_the_reference_without_effect_are_accepted_and_kept(path: str) -> None:
-    found = spelled(**{path: {"a": 1}})
+    document: Any = {"a": 1}
+    for key in reversed(path.split(".")):
+        document = {key: document}
+    found = spelled(**document)
     assert found.problems == []
     assert found.document["unused"] == {path: {"a": 1}}
 

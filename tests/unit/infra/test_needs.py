@@ -92,6 +92,8 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("core.")
     }
+    named -= {"core.apis.vector_stores", "core.apis.answers.vector_stores"}  # of a manifest, before the names of types
+    named -= {"core.services.vector_stores.ingest.pdf_reader"}  # a process of its own, which who starts it imports too
     exist = {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()}
     assert exist - {module for kind in KINDS for module in kind.adapters.values()} == known
 

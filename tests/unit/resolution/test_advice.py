@@ -26,7 +26,7 @@ def test_only_types_that_are_served_are_advised(api: str, provider_type: str) ->
     assert f"`{provider_type}`" in message
     for advised in re.findall(r"(?:remote|inline)::[\w:-]+", message.replace(f"`{provider_type}`", "")):
         assert (api, advised) in built_in()
-    assert ("; use " in message) == (api in {"inference", "safety"})
+    assert ("; use " in message) == (api in {"inference", "safety", "vector_io"})
 
 
 @pytest.mark.parametrize("more", [{}, {"providers": {"inference": [VLLM], "safety": []}}])

@@ -1,6 +1,7 @@
 """A document that a caller may not read does not exist for it; one that it may not change is a 403."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from core.stores.documents.port import (
     DocumentStore,
     Order,
     StaleDocument,
+    Tally,
     Unchanged,
 )
 from tests.fakes import Clock
@@ -34,12 +36,14 @@ FLOOR = 0.025
 
 @dataclass
 class MemoryDocuments:
-    """A DocumentStore of one process; `pages` counts what a real store would be asked for."""
+    """A DocumentStore of one process; `pages` counts what a real store would be asked for, `tally` is what was last added."""
 
     rows: dict[tuple[str, str], Document] = field(default_factory=dict[tuple[str, str], Document])
     pages: int = 0
+    tally: Sequence[Tally] = ()  # of the last write
 
-    async def create(self, document: Document) -> Document:
+    async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
+        self.tally = tally
         if (document.collection, document.id) in self.rows:
             raise Conflict(f"{document.id} is taken, by {document}")
         return self.rows.setdefault((document.collection, document.id), document)
@@ -48,15 +52,22 @@ class MemoryDocuments:
         return self.rows.get((collection, id))
 
     async def put(
-        self, document: Document, body: JsonObject, *, expires: int | Unchanged | None = UNCHANGED
+        self,
+        document: Document,
+        body: JsonObject,
+        *,
+        expires: int | Unchanged | None = UNCHANGED,
+        tally: Sequence[Tally] = (),
     ) -> Document:
+        self.tally = tally
         self._check(document, document.revision)
         until = document.expires if isinstance(expires, Unchanged) else expires
         written = replace(document, body=body, revision=document.revision + 1, expires=until)
         self.rows[document.collection, document.id] = written
         return written
 
-    async def delete(self, document: Document, *, expect: int | None = None) -> bool:
+    async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
+        self.tally = tally
         if expect is not None:
             self._check(document, expect)
         return self.rows.pop((document.collection, document.id), None) is not None
@@ -78,6 +89,17 @@ class MemoryDocuments:
             raise NotFound(f"no document {after} in the list")
         rest = rows if after is None else rows[ids.index(after) + 1 :]
         return DocumentPage(rest[:limit], len(rest) > limit)
+
+    async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
+        return {
+            name: change
+            for one in self.tally
+            if (one.collection, one.id) == (collection, id)
+            for name, change in one.changes.items()
+        }
+
+    async def drop_tallies(self, collection: str, id: str) -> None:  # noqa: A002
+        self.tally = [one for one in self.tally if (one.collection, one.id) != (collection, id)]
 
     def warm(self) -> None:
         return None
@@ -106,6 +128,17 @@ async def refusal(work: Any) -> tuple[type[ApiError], str, str | None]:
     with pytest.raises(ApiError) as raised:
         await work
     return type(raised.value), raised.value.message, raised.value.param
+
+
+async def test_a_guarded_write_carries_its_tallies() -> None:
+    ada = (world := World()).of(ADA)
+    tally = (Tally("counted", "all", {"notes": 1}),)
+    note = await ada.create("n", {"text": "x"}, tally=tally)
+    assert world.store.tally == tally
+    note = await ada.put(note, {"text": "y"})
+    assert not world.store.tally
+    await ada.delete(note, tally=tally)
+    assert await world.store.tallies("counted", "all") == {"notes": 1}
 
 
 async def test_a_document_is_its_makers_and_another_cannot_tell_it_from_a_missing_one() -> None:

@@ -54,6 +54,7 @@ def test_a_path_that_is_nearly_a_route_is_answered_with_the_route(path: str, mea
         ("/v1/images/generations", "OpenAI has images"),
         ("/v1/responses", "API responses"),
         ("/v1/openai/v1/vector_stores", "API vector_io"),
+        ("/v1/uploads", "API files: where that is not served, add it"),
         ("/v1alpha/eval/benchmarks", "API eval"),
     ],
 )

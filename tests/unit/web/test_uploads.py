@@ -15,8 +15,9 @@ import pytest
 from starlette.types import Message
 
 from core.errors import InvalidRequest, NotFound, PermissionDenied
+from core.frame.content import clean_filename, clean_media_type
 from core.web.multipart import LONGEST_HEADER, MOST_PARTS, Part, boundary_of, parts
-from core.web.uploads import MOST_FORM, clean_filename, clean_media_type
+from core.web.uploads import MOST_FORM
 from tests.parts.notebook import LIMIT, ServedNotebook, notebook_app, served_notebook
 from tests.unit.web.test_operations import Counter, Doorkeeper, client_of, error
 

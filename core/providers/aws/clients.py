@@ -2,23 +2,23 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, SecretStr, model_validator
 
 from core.config.answer_limits import AnswerLimits, Limits
-from core.config.forms import of_form
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
+from core.frame.forms import of_form
 from core.frame.types import JsonObject
 from core.platform import aws_sdk as sdk
 from core.platform import secrets
 from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
 from core.platform.secrets import mentions_reference
-from core.providers.bedrock.credentials import bearer_token_of, keys_of, options_of, session_of, signing_of
+from core.providers.aws.credentials import bearer_token_of, keys_of, options_of, session_of, signing_of
 from core.providers.http.connections import MOST_CONNECTIONS
-from core.providers.http.remote import HEADER_KEY, Patience
+from core.providers.http.remote import Patience
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
@@ -43,7 +43,7 @@ type ExternalId = Annotated[
 
 
 class AwsConfig(BaseModel):
-    """A bearer token (by one of its three names), keys, a profile or what the SDK's default chain finds say who calls.
+    """Keys, a profile or what the SDK's default chain finds say who calls.
 
     `role_arn` (or `aws_role_arn`) is then assumed with these, or with the token in `aws_web_identity_token_file`, and kept
     fresh. `endpoint_url` replaces the address of every service but STS. Timeouts and `session_ttl`, the role's
@@ -52,12 +52,12 @@ class AwsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # those of providers are made of it
 
+    bearer_variable: ClassVar[str] = ""
+    """Of the environment, with a token for where the config does not say who calls."""
+
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
-    aws_bedrock_bearer_token: SecretStr | None = None
-    api_key: SecretStr | None = None
-    auth_credential: SecretStr | None = None
     region_name: Annotated[Region | None, USER] = None
     profile_name: str | None = None
     role_arn: RoleArn = None
@@ -90,16 +90,6 @@ class AwsConfig(BaseModel):
     def _one_identity(self) -> Self:
         if self.role_arn and self.aws_role_arn and self.role_arn != self.aws_role_arn:
             raise ValueError("`role_arn` and `aws_role_arn` mean the same; give one of them")
-        tokens = {token.get_secret_value() for token in self._tokens()}
-        if len(tokens) > 1:
-            raise ValueError(
-                "`aws_bedrock_bearer_token`, `api_key` and `auth_credential` mean the same; give one of them"
-            )
-        for token in tokens:
-            if secrets.is_reference(token):
-                secrets.parse(token)
-            elif not HEADER_KEY.fullmatch(token):
-                raise ValueError("the bearer token has a space or another character that a header cannot carry")
         if self.aws_web_identity_token_file and not self.role:
             raise ValueError("`aws_web_identity_token_file` needs the role that is assumed with it, `aws_role_arn`")
         return self
@@ -111,11 +101,8 @@ class AwsConfig(BaseModel):
 
     @property
     def bearer(self) -> SecretStr | None:
-        """The API key of Bedrock, or the reference of the secret that has it."""
-        return next(iter(self._tokens()), None)
-
-    def _tokens(self) -> list[SecretStr]:
-        return [token for token in (self.aws_bedrock_bearer_token, self.api_key, self.auth_credential) if token]
+        """What is borne in the place of a signature; no service but Bedrock takes that."""
+        return None
 
 
 class AwsClients:
@@ -141,6 +128,14 @@ class AwsClients:
             botocore.exceptions.BotoCoreError: no region, no such profile.
         """
         return await self._clients.get(service)
+
+    async def session(self) -> "AioSession":
+        """The session of this event loop, which knows the settings of the environment and of the profile.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: no such profile.
+        """
+        return await self._sessions.get()
 
     async def credentials(self) -> "ReadOnlyCredentials":
         """What a request of ours is signed with just now, as the clients' requests are.
@@ -181,7 +176,7 @@ class AwsClients:
         keys = {} if config.role else keys_of(config)
         place = {"region_name": config.region_name, "endpoint_url": config.endpoint_url}
         session = await self._sessions.get()
-        from core.providers.bedrock.answers import bounded_session_class, send_once
+        from core.providers.aws.answers import bounded_session_class, send_once
 
         more = signing_of(config)
         options = options_of(config, http_session_cls=bounded_session_class(config.limits), **more)

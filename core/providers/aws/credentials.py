@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from botocore.tokens import FrozenAuthToken
     from pydantic import SecretStr
 
-    from core.providers.bedrock.clients import AwsConfig
+    from core.providers.aws.clients import AwsConfig
 
 SESSION_NAME: Final = "llambda"
 ATTEMPTS: Final = 3  # of one call, by the SDK
-TOKEN_VARIABLE: Final = "AWS_BEARER_TOKEN_BEDROCK"  # noqa: S105 - its name
 
 
 def session_of(config: "AwsConfig") -> "AioSession":
@@ -47,14 +46,14 @@ def bearer_token_of(config: "AwsConfig") -> str:
         return config.bearer.get_secret_value()
     if config.role or config.aws_access_key_id or config.profile_name:
         return ""
-    return environment.environ().get(TOKEN_VARIABLE, "")
+    return environment.environ().get(config.bearer_variable, "")
 
 
 def signing_of(config: "AwsConfig") -> dict[str, Any]:
     """What clients are made with, so that a token of the environment is borne where it is meant, and only there."""
     if bearer_token_of(config):
         return {"signature_version": "bearer"}
-    return {"signature_version": "v4"} if environment.environ().get(TOKEN_VARIABLE) else {}
+    return {"signature_version": "v4"} if environment.environ().get(config.bearer_variable) else {}
 
 
 def keys_of(config: "AwsConfig") -> dict[str, str]:

@@ -1,0 +1,77 @@
+"""The mapping `vector_stores`: what holds of every vector store that does not say otherwise.
+
+A list of this name is of stores that the run config declares. Source: VectorStoresConfig of OGX 1.5.0, whose other keys are in
+`core.config.sections.UNUSED`.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from core.config.places import to_mapping
+from core.config.records import Record, Text, Whole
+
+
+def _off_is_none(value: object) -> object:
+    """A model whose id is a variable that is not set is none."""
+    return None if to_mapping(value).get("model_id", "") is None else value
+
+
+class ProvidersModel(Record):
+    """A model by its provider and the provider's name for it, or by its id alone.
+
+    `embedding_dimensions` is asked of it where it can shorten vectors.
+    """
+
+    provider_id: Text | None = None
+    model_id: Text
+    embedding_dimensions: Annotated[Whole, Field(ge=1, le=4096)] | None = None
+
+    @property
+    def name(self) -> str:
+        """As a request names it."""
+        return self.model_id if self.provider_id is None else f"{self.provider_id}/{self.model_id}"
+
+
+type MaybeModel = Annotated[ProvidersModel | None, BeforeValidator(_off_is_none)]
+
+
+class RewriteQuery(Record):
+    """How a search with `rewrite_query` has its query rewritten; `prompt` has `{query}` in it."""
+
+    model: MaybeModel = None
+    prompt: Text | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=4096)] = 100
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.3
+
+
+class FileIngestion(Record):
+    """How files are cut into chunks where neither they nor their store say how, in tokens."""
+
+    default_chunk_size_tokens: Annotated[Whole, Field(ge=100, le=4096)] = 800
+    default_chunk_overlap_tokens: Annotated[Whole, Field(ge=0, le=2048)] = 400
+
+    @model_validator(mode="after")
+    def _half_at_most(self) -> Self:
+        if self.default_chunk_overlap_tokens * 2 > self.default_chunk_size_tokens:
+            raise ValueError("default_chunk_overlap_tokens must be at most half of default_chunk_size_tokens")
+        return self
+
+
+class ChunkRetrieval(Record):
+    """How a search is made that does not say how."""
+
+    default_search_mode: Literal["vector", "keyword", "hybrid"] = "vector"
+    default_reranker_strategy: Literal["rrf", "weighted", "normalized"] = "rrf"
+    rrf_impact_factor: Annotated[float, Field(gt=0, le=10_000)] = 60.0
+    weighted_search_alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class VectorStoresConfig(Record):
+    """`default_provider_id` is whose a new store is, `default_embedding_model` what its texts become vectors by."""
+
+    default_provider_id: Text | None = None
+    default_embedding_model: MaybeModel = None
+    rewrite_query_params: RewriteQuery | None = None
+    file_ingestion_params: FileIngestion | None = None
+    chunk_retrieval_params: ChunkRetrieval | None = None

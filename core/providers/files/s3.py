@@ -1,0 +1,136 @@
+"""Files in a bucket of S3, or of what speaks it.
+
+Sources: S3FilesImplConfig of OGX 1.5.0, https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, override
+
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+
+from core.apis.files import FilesProvider, FileStorage
+from core.config.records import Record, Text, Whole
+from core.config.state import NO_PREFIX
+from core.config.user_fields import USER
+from core.frame.forms import of_form
+from core.frame.types import Health
+from core.platform import secrets
+from core.platform.aws_errors import code_of
+from core.providers.http.replies import health_of
+from core.stores.blobs.s3 import NO_OBJECT, S3Blobs
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+YEAR: Final = 365 * 86_400
+FIRST_REGION: Final = "us-east-1"  # whose buckets have no location
+THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "OperationAborted"})
+
+
+class Config(Record):
+    """The reference's fields; region, endpoint and keys are the SDK's own unless given.
+
+    `metadata_store` has no effect: records of files are documents of the stack. `ttl_secs` and `kms_key_id` are llambda's own.
+    """
+
+    bucket_name: Annotated[str, StringConstraints(min_length=3, max_length=1024)]
+    region: Text | None = None
+    endpoint_url: Text | None = None
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    auto_create_bucket: bool = False
+    key_prefix: Annotated[
+        str, of_form(r"^([A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*/?)?$", NO_PREFIX), StringConstraints(max_length=60)
+    ] = ""
+    kms_key_id: Text | None = None
+    metadata_store: dict[str, Any] | None = None
+    ttl_secs: Annotated[Annotated[Whole, Field(ge=3600)] | None, USER] = YEAR
+
+    @model_validator(mode="after")
+    def _whole_keys(self) -> Self:
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
+        return self
+
+    def keys(self) -> dict[str, str]:
+        """By the SDK's names for them; each may be a reference to a secret."""
+        names = ("aws_access_key_id", "aws_secret_access_key")
+        keys: dict[str, SecretStr | None] = {name: vars(self)[name] for name in names}
+        return {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+
+
+class Bucket(S3Blobs):
+    """The bucket of a provider: with keys of its own, and made where it is missing."""
+
+    def __init__(self, config: Config) -> None:
+        """Nothing is opened before the first call."""
+        super().__init__(
+            config.bucket_name,
+            prefix=config.key_prefix.strip("/"),
+            region=config.region,
+            endpoint_url=config.endpoint_url,
+            kms_key_id=config.kms_key_id,
+        )
+        self._keys = config.keys()
+        self._makes_bucket = config.auto_create_bucket
+
+    @override
+    def _connect(self, _: str) -> AbstractAsyncContextManager["S3Client"]:
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncGenerator["S3Client"]:
+        self._place |= {name: await secrets.reveal(key) for name, key in self._keys.items()}
+        async with super()._connect("") as client:
+            if self._makes_bucket:
+                await self._make_bucket(client)
+                self._makes_bucket = False
+            yield client
+
+    async def _make_bucket(self, client: "S3Client") -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            await client.head_bucket(Bucket=self._bucket)
+        except ClientError as missing:
+            if code_of(missing) not in NO_OBJECT:
+                raise
+            region = client.meta.region_name
+            place: Any = {} if region == FIRST_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            try:
+                await client.create_bucket(Bucket=self._bucket, **place)
+            except ClientError as failure:  # another process may make it at the same time
+                if code_of(failure) not in THERE:
+                    raise
+
+
+class S3Files:
+    """A provider over one bucket."""
+
+    def __init__(self, config: Config) -> None:
+        self._bucket = Bucket(config)
+        self._ttl_seconds = config.ttl_secs
+
+    def storage(self) -> FileStorage | None:
+        return self._bucket
+
+    def ttl_seconds(self) -> int | None:
+        return self._ttl_seconds
+
+    async def health(self) -> Health:
+        """Whether the bucket can be read: of a file that is not there it says so."""
+        return await health_of(self._bucket.head("health"))
+
+    def warm(self) -> None:
+        """Import the SDK and read its description of S3."""
+        self._bucket.warm()
+
+    async def close(self) -> None:
+        await self._bucket.close()
+
+
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> FilesProvider:
+    """A provider over one bucket."""
+    del provider_id, deps
+    return S3Files(config)

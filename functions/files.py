@@ -1,0 +1,5 @@
+"""Files, and uploads in parts."""
+
+from core.runtime.function import function
+
+app, handler = function("files")

@@ -1,0 +1,45 @@
+"""The real clients' calls of vector stores, vector-io and vector DBs, against `llambda serve` with embeddings that count words."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.clients.running import check, params
+from tests.parts.stack import serving
+from tests.parts.upstream import FakeUpstream, in_thread
+from tests.parts.vector_stack import DIMENSION, embed
+
+CONFIG = f"""
+version: 2
+image_name: vectors
+apis: [files, inference, vector_io]
+providers:
+  inference:
+    - {{provider_id: local, provider_type: "remote::vllm", config: {{url: "${{env.UPSTREAM}}/v1"}}}}
+  files:
+    - {{provider_id: files, provider_type: "inline::localfs", config: {{}}}}
+  vector_io:
+    - {{provider_id: vectors, provider_type: "inline::sqlite", config: {{db_path: "${{env.FOLDER}}/vectors.db"}}}}
+models:
+  - model_id: words
+    provider_id: local
+    provider_model_id: words
+    model_type: embedding
+    metadata: {{embedding_dimension: {DIMENSION}}}
+metadata_store: {{type: sqlite, db_path: "${{env.FOLDER}}/registry.db"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    folder = tmp_path_factory.mktemp("vectors")
+    (folder / "run.yaml").write_text(CONFIG, "utf-8")
+    with in_thread(FakeUpstream(replies={"/v1/embeddings": embed})) as upstream:
+        env = {"UPSTREAM": upstream.url, "FOLDER": str(folder)}
+        with serving(folder / "run.yaml", folder / "log.txt", env=env) as url:
+            yield url
+
+
+@pytest.mark.parametrize("client", params())
+def test_a_real_clients_calls_of_vector_stores_work(url: str, client: str) -> None:
+    check(client, "tests.clients.scripts.vectors", url)

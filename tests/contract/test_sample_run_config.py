@@ -1,0 +1,123 @@
+"""The sample run config of the reference's own documentation is served as it is, as far as this build has its APIs."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import certifi
+import httpx
+import pytest
+
+from tests.parts.stack import serving
+from tests.parts.upstream import FakeUpstream, in_thread
+
+SAMPLE = """\
+version: 2
+conda_env: ollama
+apis:
+- agents
+- inference
+- vector_io
+- safety
+- telemetry
+providers:
+  inference:
+  - provider_id: ollama
+    provider_type: remote::ollama
+    config:
+      url: ${env.OLLAMA_URL:http://localhost:11434}
+  vector_io:
+  - provider_id: faiss
+    provider_type: inline::faiss
+    config:
+      kvstore:
+        type: sqlite
+        namespace: null
+        db_path: ${env.SQLITE_STORE_DIR:~/.llama/distributions/ollama}/faiss_store.db
+  safety:
+  - provider_id: llama-guard
+    provider_type: inline::llama-guard
+    config: {}
+  agents:
+  - provider_id: meta-reference
+    provider_type: inline::meta-reference
+    config:
+      persistence_store:
+        type: sqlite
+        namespace: null
+        db_path: ${env.SQLITE_STORE_DIR:~/.llama/distributions/ollama}/agents_store.db
+  telemetry:
+  - provider_id: meta-reference
+    provider_type: inline::meta-reference
+    config: {}
+metadata_store:
+  namespace: null
+  type: sqlite
+  db_path: ${env.SQLITE_STORE_DIR:~/.llama/distributions/ollama}/registry.db
+models:
+- metadata: {}
+  model_id: ${env.INFERENCE_MODEL}
+  provider_id: ollama
+  provider_model_id: null
+shields: []
+"""
+SERVER = """\
+server:
+  port: 8321
+  auth:
+    provider_type: "kubernetes"
+    config:
+      api_server_url: "https://kubernetes.default.svc"
+      ca_cert_path: "/path/to/ca.crt"
+"""
+DIMENSION = 1  # of what the upstream makes
+CHUNKS = [{"content": "Files expire when they are read.", "metadata": {"document_id": "notes"}}]
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Generator[FakeUpstream]:
+    with in_thread(FakeUpstream()) as upstream:
+        yield upstream
+
+
+def start(folder: Path, upstream: FakeUpstream, text: str) -> Any:
+    (folder / "run.yaml").write_text(text, "utf-8")
+    variables = {"OLLAMA_URL": upstream.url, "SQLITE_STORE_DIR": str(folder), "INFERENCE_MODEL": "m"}
+    return serving(folder / "run.yaml", folder / "log", env=variables)
+
+
+def test_what_this_build_has_is_served_and_what_it_has_not_is_said(upstream: FakeUpstream, tmp_path: Path) -> None:
+    with start(tmp_path, upstream, SAMPLE) as url, httpx.Client(base_url=f"{url}/v1") as client:
+        said = (tmp_path / "log").read_text("utf-8")
+        for note in (
+            "note: apis[0]: API `agents` is not in this build, which serves: ",
+            "note: apis[4]: API `telemetry` is not in this build, which serves: ",
+            "note: providers.vector_io[0].provider_type: `inline::faiss` is served by the embedded vector store",
+        ):
+            assert note in said
+        assert said.count("note: ") == 3
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hello."}]}
+        assert client.post("/chat/completions", json=body).status_code == 200
+        embedding = {"model_id": "e", "provider_id": "ollama", "provider_model_id": "m", "model_type": "embedding"}
+        made = client.post("/models", json={**embedding, "metadata": {"embedding_dimension": DIMENSION}})
+        assert made.status_code == 200, made.text
+        store = {"vector_db_id": "notes", "embedding_model": "e", "provider_id": "faiss"}
+        made = client.post("/vector-dbs", json=store)
+        assert (made.status_code, made.json().get("provider_id")) == (200, "faiss"), made.text
+        name = made.json()["identifier"]
+        put = client.post("/vector-io/insert", json={"vector_db_id": name, "chunks": CHUNKS})
+        assert put.status_code in {200, 204}, put.text
+        found = client.post("/vector-io/query", json={"vector_db_id": name, "query": "files"}).json()
+        assert [chunk["content"] for chunk in found["chunks"]] == [CHUNKS[0]["content"]]
+        assert (tmp_path / "vectors.db").exists()
+        assert "agents" in client.get("/agents").json()["error"]["message"]
+
+
+def test_its_callers_are_those_of_its_cluster(upstream: FakeUpstream, tmp_path: Path) -> None:
+    """But for the file at /path/to/ca.crt, which is nobody's."""
+    with (
+        start(tmp_path, upstream, SAMPLE + SERVER.replace("/path/to/ca.crt", certifi.where())) as url,
+        httpx.Client(base_url=f"{url}/v1") as client,
+    ):
+        assert client.get("/health").status_code == 200
+        assert client.get("/vector_stores").status_code == 401

@@ -1,0 +1,102 @@
+"""What stays exact of vector stores, however many make, fill, search and delete them at once: lists, limits, and what is at the provider."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+import random
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.parts.file_stack import upload
+from tests.parts.vector_stack import ADA, STORES, VectorWorld, message, vector_world
+
+pytestmark = pytest.mark.exact
+LIMIT = 12
+CALLERS = 64
+
+
+@dataclass
+class Place:
+    world: VectorWorld
+    how: dict[str, Any]
+
+
+@pytest.fixture(params=["sqlite", "dynamodb and s3-vectors"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    if request.param == "sqlite":
+        async with vector_world(tmp_path) as world:
+            yield Place(world, {})
+        return
+    table, endpoint = request.getfixturevalue("state_table"), request.getfixturevalue("dynamodb_endpoint")
+    backends = {
+        "kv": {"type": "kv_dynamodb", "table": table, "endpoint_url": endpoint},
+        "db": {"type": "kv_sqlite", "db_path": str(tmp_path / "state.db")},
+        "blobs": {"type": "blob_local", "path": str(tmp_path / "blobs")},
+    }
+    names = {"documents": "kv", "jobs": "db", "queue": "db", "blobs": "blobs"}
+    storage = {"backends": backends, "stores": {name: {"backend": backend} for name, backend in names.items()}}
+    async with vector_world(tmp_path, "s3-vectors") as world:
+        yield Place(world, {"storage": storage})
+
+
+async def act(client: httpx.AsyncClient, file: str, known: list[str], chance: random.Random) -> httpx.Response:
+    """Something that a caller may do with a store."""
+    store = chance.choice(known) if known else ""
+    one = f"{STORES}/{store}"
+    chunks = {"vector_store_id": store, "chunks": [{"content": "the sun"}] * 3}
+    requests: dict[str, tuple[str, str, Any]] = {
+        "make": ("POST", STORES, {"file_ids": [file] * chance.randrange(2)}),
+        "delete": ("DELETE", one, None),
+        "insert": ("POST", "/v1/vector-io/insert", chunks),
+        "add": ("POST", f"{one}/files", {"file_id": file}),
+        "search": ("POST", f"{one}/search", {"query": "sun"}),
+        "update": ("POST", one, {"metadata": {"n": str(chance.random())}}),
+        "list": ("GET", STORES, None),
+    }
+    name = chance.choice(["make", *requests]) if known else "make"
+    method, path, body = requests[name]
+    answer = await client.request(method, path, json=body, headers=ADA)
+    if name == "make" and answer.status_code == 200:
+        known.append(answer.json()["id"])
+    return answer
+
+
+async def test_stores_that_many_make_fill_and_delete_at_once(place: Place) -> None:
+    client = await place.world.client(quota={"max_vector_stores": LIMIT}, **place.how)
+    file: str = (await upload(client, b"the sun is a star")).json()["id"]
+    known, failures = list[str](), set[str]()
+
+    async def call(number: int) -> None:
+        chance = random.Random(number)  # noqa: S311 - no secret
+        for _ in range(4):
+            answer = await act(client, file, known, chance)
+            if answer.status_code not in {200, 204, 404, 409, 429}:
+                failures.add(f"{answer.request.method} {answer.request.url.path}: {message(answer)}")
+
+    await asyncio.gather(*(call(number) for number in range(CALLERS)))
+    assert not failures
+    stores = (await client.get(STORES, params={"limit": "100"}, headers=ADA)).json()["data"]
+    assert 0 < len(stores) <= LIMIT
+    left = await _stores_with_room(client, LIMIT - len(stores))
+    assert left == LIMIT - len(stores)
+    for store in (await client.get(STORES, params={"limit": "100"}, headers=ADA)).json()["data"]:
+        counts = store["file_counts"]
+        files = (await client.get(f"{STORES}/{store['id']}/files", headers=ADA)).json()["data"]
+        assert (counts["completed"], counts["total"]) == (len(files), len(files))
+        assert (await client.delete(f"{STORES}/{store['id']}", headers=ADA)).status_code == 200
+    assert not (await client.get(STORES, headers=ADA)).json()["data"]
+    assert place.world.count_indexes() == 0
+    assert await _stores_with_room(client, LIMIT + 3) == LIMIT
+
+
+async def _stores_with_room(client: httpx.AsyncClient, most: int) -> int:
+    """How many more the caller may make."""
+    for number in range(most):
+        answer = await client.post(STORES, json={}, headers=ADA)
+        if answer.status_code == 429:
+            assert message(answer) == f"You may have {LIMIT} vector stores, and have as many. Delete some."
+            return number
+    return most

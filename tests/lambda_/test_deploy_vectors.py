@@ -1,0 +1,130 @@
+"""A deployment with files and vector stores: a file goes through the API's functions and bucket, and is found in a store.
+
+The cloud is a stand-in (`tests/lambda_/ministack.py`), which has no S3 Vectors: a double of that answers in its place.
+"""
+
+from collections.abc import Generator, Iterator
+import json
+from pathlib import Path
+import shutil
+import sys
+import time
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from infra import build
+from infra.local.dynamodb import CREDENTIALS, REGION
+from infra.local.ports import free_port
+from tests.lambda_ import emulator, keys, ministack
+from tests.lambda_.conftest import needs
+from tests.lambda_.emulator import ROOT
+from tests.lambda_.ministack import Cloud
+from tests.parts.processes import answering
+from tests.parts.upstream import FakeUpstream
+
+pytestmark = pytest.mark.exact
+
+STACK: Final = "llambda-vectors"
+BUCKET: Final = "vectors"
+ARN: Final = f"arn:aws:s3vectors:{REGION}:123456789012:bucket/{BUCKET}"
+PATIENCE_SECONDS: Final = 120.0
+TEXT: Final = "Files expire exactly when they are read."
+ON: Final = {"Files": "true", "VectorStores": "true", "Jobs": "true", "EmbeddingModel": "e", "Streaming": "false"}
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the double."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "tests.parts.s3_vectors", str(port), BUCKET]
+    with answering(command, url, tmp_path_factory.mktemp("double") / "log", cwd=ROOT):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, vectors: str) -> Path:
+    """A copy of this one, whose vector bucket is the double's."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("core", "functions", "infra", "locks"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "samconfig.toml", "pyproject.toml"):
+        shutil.copy(ROOT / name, copy)
+    for name in (".venv", ".uv"):
+        (copy / name).symlink_to(ROOT / name)
+    ministack.adapt(ROOT / "template.yaml", copy / "template.yaml")
+    document = (copy / "template.yaml").read_text("utf-8")
+    text = document.replace(json.dumps({"Fn::GetAtt": ["VectorBucket", "VectorBucketArn"]}), json.dumps(ARN))
+    template = json.loads(text.replace("${VectorBucket.VectorBucketArn}", ARN))
+    assert template["Resources"].pop("VectorBucket")["Type"] == "AWS::S3Vectors::VectorBucket"
+    (copy / "template.yaml").write_text(json.dumps(template), "utf-8")
+    config = build.CONFIG.read_text("utf-8")
+    line = "        vector_bucket: "
+    assert config.count(line) == 1
+    more = {"endpoint_url": vectors, "region_name": REGION}
+    more |= {name.lower(): CREDENTIALS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    fields = "".join(f"        {name}: {value}\n" for name, value in more.items())
+    (copy / "vectors.yaml").write_text(config.replace(line, f"{fields}{line}"), "utf-8")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def api(cloud: Cloud, checkout: Path, upstream: FakeUpstream) -> Generator[httpx.Client]:
+    """A client with a key of the deployment."""
+    parameters = {"VllmUrl": upstream.url, "Architecture": needs(emulator.architecture), **ON}
+    pairs = " ".join(f"{name}={value}" for name, value in parameters.items())
+    done = cloud.llambda(checkout, "deploy", "vectors.yaml", "--stack-name", STACK, "--yes", "--param", pairs)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    outputs = cloud.outputs(STACK)
+    table = ("--table", outputs["RegistryTableName"], "--region", ministack.REGION)
+    key = keys.created("--name", "v", *table, AWS_ENDPOINT_URL=cloud.endpoint, **ministack.CREDENTIALS)
+    headers = {"authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=cloud.url(outputs["BaseUrl"]), timeout=60, headers=headers) as client:
+        yield client
+
+
+def took(answer: httpx.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_file_is_kept_in_the_bucket_and_found_in_a_store(api: httpx.Client, cloud: Cloud) -> None:
+    model = {"model_id": "e", "provider_id": "vllm", "provider_model_id": "m", "model_type": "embedding"}
+    took(api.post("/v1/models", json={**model, "metadata": {"embedding_dimension": 1}}))
+    form = {"files": {"file": ("notes.md", TEXT.encode())}, "data": {"purpose": "assistants"}}
+    file = took(api.post("/v1/files", **form))  # type: ignore[arg-type]
+    assert (file["bytes"], file["filename"]) == (len(TEXT), "notes.md")
+    with cloud.client("s3") as objects:
+        rows = objects.list_objects_v2(Bucket=cloud.resources(STACK)["BlobBucket"], Prefix="files/365d/")["Contents"]
+    assert [row["Size"] for row in rows] == [len(TEXT)]
+    store = took(api.post("/v1/vector_stores", json={"name": "notes", "file_ids": [file["id"]]}))
+    assert store["file_counts"] == {"in_progress": 0, "completed": 1, "failed": 0, "cancelled": 0, "total": 1}, store
+    for mode in ("vector", "keyword", "hybrid"):
+        asked = {"query": "files expire", "search_mode": mode}
+        [found] = took(api.post(f"/v1/vector_stores/{store['id']}/search", json=asked))["data"]
+        assert (found["file_id"], found["content"][0]["text"]) == (file["id"], TEXT)
+    assert store["id"] in [row["identifier"] for row in took(api.get("/v1/vector-dbs"))["data"]]
+    assert took(api.delete(f"/v1/files/{file['id']}"))["deleted"]
+    assert api.get(f"/v1/files/{file['id']}").status_code == 404
+
+
+def test_a_batch_of_files_is_the_workers(api: httpx.Client) -> None:
+    form = {"files": {"file": ("notes.md", TEXT.encode())}, "data": {"purpose": "assistants"}}
+    ids = [took(api.post("/v1/files", **form))["id"] for _ in range(3)]  # type: ignore[arg-type]
+    store = took(api.post("/v1/vector_stores", json={"name": "batch"}))["id"]
+    batch = took(api.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": ids}))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while batch["status"] == "in_progress" and time.monotonic() < until:
+        time.sleep(0.5)
+        batch = took(api.get(f"/v1/vector_stores/{store}/file_batches/{batch['id']}"))
+    assert batch["file_counts"]["completed"] == len(ids), batch
+
+
+def test_another_caller_sees_nothing_of_it(api: httpx.Client, cloud: Cloud) -> None:
+    table = ("--table", cloud.outputs(STACK)["RegistryTableName"], "--region", ministack.REGION)
+    key = keys.created("--name", "other", *table, AWS_ENDPOINT_URL=cloud.endpoint, **ministack.CREDENTIALS)
+    headers = {"authorization": f"Bearer {key}"}
+    store = took(api.get("/v1/vector_stores"))["data"][0]["id"]
+    assert api.get(f"/v1/vector_stores/{store}", headers=headers).status_code == 404
+    assert took(api.get("/v1/files", headers=headers))["data"] == []

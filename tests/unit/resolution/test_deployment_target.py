@@ -1,0 +1,144 @@
+"""What of a run config is served otherwise than it is written is a note; what cannot be there is a mistake, by where it is served."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+import pytest
+import yaml
+
+from core.cli.config import validate
+from core.config.load import Loaded, interpret
+from core.resolution.check import check, checked_config, notices
+from core.resolution.deployment import unshared_stores, without_disk
+from core.resolution.provider_types import BUILT_IN, built_in
+
+VLLM = {"provider_id": "v", "provider_type": "remote::vllm", "config": {"url": "http://h:1"}}
+EMBEDDED = [spec.provider_type for spec in BUILT_IN if spec.on_lambda]
+DYNAMO = {"type": "dynamodb", "table": "registry"}
+SHARED: dict[str, Any] = {
+    "backends": {
+        "state": {"type": "kv_dynamodb", "table": "state"},
+        "blobs": {"type": "blob_s3", "bucket": "blobs"},
+        "jobs": {"type": "queue_sqs", "url": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs"},
+    },
+    "stores": {"documents": {"backend": "state"}, "blobs": {"backend": "blobs"}, "queue": {"backend": "jobs"}},
+}
+
+
+def loaded(providers: dict[str, Any], **more: Any) -> Loaded:
+    document = {"version": 2, "image_name": "t", "providers": {"inference": [VLLM], **providers}, **more}
+    return interpret(document, {"HOME": "/home/me"})
+
+
+def vectors(kind: str = "inline::sqlite", **config: Any) -> dict[str, Any]:
+    return {"vector_io": [{"provider_id": "x", "provider_type": kind, "config": config}]}
+
+
+def texts(found: Any) -> dict[str, str]:
+    return {one.path: one.message for one in found}
+
+
+def test_an_api_of_the_reference_that_is_not_here_is_a_note_with_its_providers_and_resources() -> None:
+    agents = [{"provider_id": "a", "provider_type": "inline::meta-reference", "config": {"anything": 1}}]
+    groups = [{"toolgroup_id": "builtin::rag", "provider_id": "rag"}]
+    rag = [{"provider_id": "rag", "provider_type": "inline::rag-runtime"}]
+    found = loaded({"agents": agents, "tool_runtime": rag}, apis=["agents", "inference", "models"], tool_groups=groups)
+    assert found.problems + check(found) == []
+    said = texts(notices(found))
+    assert list(said) == ["apis[0]", "providers.tool_runtime", "tool_groups"]
+    assert said["apis[0]"].startswith("API `agents` is not in this build, which serves: ")
+
+
+def test_an_api_that_nobody_has_is_a_mistake() -> None:
+    assert "apis[0]" in texts(loaded({}, apis=["inferense"]).problems)
+
+
+@pytest.mark.parametrize("kind", EMBEDDED)
+def test_types_that_stand_for_the_embedded_store_say_so_and_cannot_be_on_lambda(kind: str) -> None:
+    found = loaded(vectors(kind))
+    place = "providers.vector_io[0].provider_type"
+    assert texts(notices(found)).keys() == ({place} if kind != "inline::sqlite" else set())
+    assert check(found) == []
+    assert texts(check(found, "lambda"))[place].endswith("use remote::s3-vectors")
+    assert texts(notices(found, "lambda")) == {}
+
+
+def test_in_a_function_what_a_caller_registers_is_held_to_what_can_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "admin")
+    assert texts(check(loaded(vectors()))).keys() == {"providers.vector_io[0].provider_type"}
+
+
+def test_folders_and_stores_of_files_have_no_effect_on_lambda_and_the_build_takes_folders_out() -> None:
+    config = {"storage_dir": "./files", "metadata_store": {"type": "sqlite", "db_path": "f.db"}, "ttl_secs": 3600}
+    entry = {"provider_id": "f", "provider_type": "inline::localfs", "config": config}
+    found = loaded({"files": [entry]}, metadata_store=DYNAMO, storage=SHARED)
+    assert check(found, "lambda") == list(unshared_stores(found)) == []
+    assert list(texts(notices(found, "lambda"))) == [
+        "providers.files[0].config.storage_dir",
+        "providers.files[0].config.metadata_store",
+    ]
+    built = without_disk({"providers": {"files": [entry], "inference": [VLLM]}, "x": 1}, built_in())
+    assert built["providers"]["files"][0]["config"] == {name: config[name] for name in ("metadata_store", "ttl_secs")}
+    assert (built["providers"]["inference"], built["x"]) == ([VLLM], 1)
+
+
+@pytest.mark.parametrize("document", [{}, {"providers": None}, {"providers": {"files": "x", "inference": [1, None]}}])
+def test_the_build_leaves_what_it_does_not_understand_to_whoever_says_what_is_wrong(document: dict[str, Any]) -> None:
+    assert without_disk(document, built_in()) == document
+
+
+def test_stores_of_one_machine_are_mistakes_where_an_api_that_is_served_uses_them() -> None:
+    assert list(texts(unshared_stores(loaded({}, metadata_store=DYNAMO)))) == []
+    unshared = texts(unshared_stores(loaded(vectors("remote::s3-vectors", vector_bucket="bucket"))))
+    assert list(unshared) == [
+        "metadata_store",
+        *(f"storage.stores.{name}" for name in ("documents", "blobs", "jobs", "queue")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "file"),
+    [
+        ({"db_path": "~/v.db"}, {}, "~/v.db"),
+        ({}, {}, "/home/me/.llambda/t/vectors.db"),
+        ({}, {"metadata_store": {"type": "sqlite", "db_path": "/s/registry.db"}}, "/s/vectors.db"),
+        ({"kvstore": {"type": "sqlite", "db_path": "/f/faiss_store.db"}}, {}, "/f/vectors.db"),
+        (
+            {"persistence": {"namespace": "vector_io::faiss", "backend": "kv"}},
+            {"storage": {"backends": {"kv": {"type": "kv_sqlite", "db_path": "/k/kv.db"}}, "stores": {}}},
+            "/k/vectors.db",
+        ),
+        (
+            {},
+            {"metadata_store": {"type": "sqlite", "db_path": "/s/registry.db", "namespace": "a/b"}},
+            "/s/a%2Fb/vectors.db",
+        ),
+        ({}, {"metadata_store": DYNAMO}, "~/.llambda/vectors.db"),
+    ],
+    ids=["its own", "the default", "beside the state", "kvstore", "a backend", "a namespace", "a table"],
+)
+def test_vectors_are_where_the_run_config_says_or_beside_the_state(
+    config: dict[str, Any], more: dict[str, Any], file: str
+) -> None:
+    found = loaded(vectors("inline::faiss", **config), **more)
+    assert found.problems == []
+    [(_, path, entry)] = [row for row in found.provider_entries() if row[0] == "vector_io"]
+    record: Any = checked_config(found, path, entry, built_in()["vector_io", "inline::faiss"])[0]
+    assert record.file == Path(file).expanduser()
+
+
+def test_the_command_prints_notes_and_knows_both_targets(tmp_path: Path) -> None:
+    document = {"version": 2, "image_name": "t", "apis": ["agents", "inference", "vector_io"]}
+    document["providers"] = {"inference": [VLLM], **vectors("inline::faiss")}
+    document["metadata_store"] = {"type": "sqlite", "db_path": str(tmp_path / "registry.db")}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
+    done = CliRunner().invoke(validate, [str(tmp_path / "run.yaml")])
+    assert (done.exit_code, done.stderr.count("note: ")) == (0, 2)
+    said = json.loads(CliRunner().invoke(validate, [str(tmp_path / "run.yaml"), "--json"]).stdout)
+    assert [note["path"] for note in said["notes"]] == ["apis[0]", "providers.vector_io[0].provider_type"]
+    refused = CliRunner().invoke(validate, [str(tmp_path / "run.yaml"), "--json", "--target", "lambda"])
+    assert refused.exit_code == 2
+    paths = [problem["path"] for problem in json.loads(refused.stdout)["problems"]]
+    assert {"providers.vector_io[0].provider_type", "metadata_store"} <= set(paths)

@@ -1,0 +1,101 @@
+"""Chunks: none is too long, together they are all of the text, and how the text arrives decides nothing."""
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import pytest
+
+from core.errors import InvalidRequest
+from core.services.vector_stores.ingest.chunks import Chunking, read_chunking, split
+from core.services.vector_stores.ingest.tokens import estimate_tokens
+
+PARTS = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        [". ", "\n\n", " ", "word ", "Grüße ", "日本語。", "x" * 3000, "e\u0301" * 500, "👩‍👩‍👧", "🇩🇪" * 90]
+    ),
+)
+TEXTS = st.lists(PARTS, max_size=200).map("".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.integers(100, 300), st.floats(0, 0.5), st.integers(1, 5000))
+def test_chunks_are_bounded_and_cover_the_text_however_it_arrives(text: str, size: int, part: float, cut: int) -> None:
+    overlap = int(size * part)
+    chunks = list(split([text], size, overlap))
+    assert chunks == list(split([text[n : n + cut] for n in range(0, len(text), cut)], size, overlap))
+    end = 0
+    for chunk in chunks:
+        assert chunk.strip()
+        assert estimate_tokens(chunk) <= size
+        gap = len(text[end:]) - len(text[end:].lstrip())
+        place = text.rfind(chunk, 0, end + gap + len(chunk))  # where nothing is between it and the chunk before
+        assert place >= 0
+        end = max(end, place + len(chunk))
+    assert not text[end:].strip()
+    if not overlap:
+        assert "".join("".join(chunks).split()) == "".join(text.split())
+
+
+def test_a_chunk_ends_where_a_sentence_does_and_the_next_one_repeats_its_last() -> None:
+    text = " ".join(f"This is sentence number {n} of a long text." for n in range(200))
+    chunks = list(split([text], 200, 100))
+    assert all(chunk.startswith("This") and chunk.endswith("text.") for chunk in chunks)
+    for chunk, following in pairwise(chunks):
+        shared = next(n for n in range(len(chunk), 0, -1) if following.startswith(chunk[-n:]))
+        assert 75 <= estimate_tokens(chunk[-shared:]) <= 100
+
+
+def test_a_word_without_an_end_is_cut_between_its_letters() -> None:
+    accented = "".join(f"{'abcdefgh'[n % 8]}\u0301" for n in range(9000))
+    assert not [chunk for chunk in split([accented], 100, 0) if chunk.startswith("\u0301")]
+
+
+@given(st.text(), st.text())
+def test_what_is_put_together_has_no_more_tokens_than_its_parts(first: str, second: str) -> None:
+    assert estimate_tokens(first + second) <= estimate_tokens(first) + estimate_tokens(second)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),  # as cl100k counts them
+    [
+        ("The quick brown fox jumps over the lazy dog. " * 20, 200),
+        ("人工智能正在改变我们的生活方式。从语音助手到自动驾驶汽车，机器学习技术已经渗透到各个领域。", 50),  # noqa: RUF001 - Chinese
+        ('{"name": "a", "size": 12, "tags": ["x", "y"]}', 20),
+    ],
+)
+def test_an_estimate_is_near_to_what_a_model_counts(text: str, tokens: int) -> None:
+    assert 0.75 * tokens <= estimate_tokens(text) <= 1.35 * tokens
+
+
+def test_a_strategy_is_auto_or_static() -> None:
+    static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 50}}
+    assert read_chunking(static) == Chunking(100, 50)
+    assert read_chunking(None) == read_chunking({"type": "auto"}) == Chunking(800, 400)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "param"),
+    [
+        ({"type": "contextual"}, "chunking_strategy.type"),
+        ({"type": []}, "chunking_strategy.type"),
+        ({"type": "static"}, "chunking_strategy.static.max_chunk_size_tokens"),
+        (
+            {"type": "static", "static": {"max_chunk_size_tokens": True}},
+            "chunking_strategy.static.max_chunk_size_tokens",
+        ),
+        (
+            {"type": "static", "static": {"max_chunk_size_tokens": 4097}},
+            "chunking_strategy.static.max_chunk_size_tokens",
+        ),
+        (
+            {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 51}},
+            "chunking_strategy.static.chunk_overlap_tokens",
+        ),
+    ],
+)
+def test_another_strategy_is_refused_at_its_field(strategy: dict[str, object], param: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        read_chunking(strategy)
+    assert refusal.value.param == param
