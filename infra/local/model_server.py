@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
+import os
 from pathlib import Path
 import select
 import signal
@@ -26,6 +27,7 @@ EMBEDDING_MODEL: Final = "smollm2-135m-embedding"
 DIMENSION: Final = 576  # of the model's embeddings
 CONTEXT: Final = 4096  # tokens, shared by the slots
 SLOTS: Final = 2
+MOST_THREADS: Final = 8
 
 
 def model_file() -> Path:
@@ -54,6 +56,7 @@ def serve(port: int, *, embedding: bool, leashed: bool = False) -> None:
     params.cpuparams.n_threads = 1  # of so small a model: a second one waits as much as it works, and nothing is sooner
     if embedding:
         params.embedding = True
+        params.cpuparams_batch.n_threads = min(os.cpu_count() or 1, MOST_THREADS)  # here each further one helps
         params.n_ubatch = CONTEXT // SLOTS  # a text is embedded in one piece, or refused: chunks of 800 tokens must fit
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # loading holds the interpreter: no handler would run

@@ -71,7 +71,7 @@ async def test_what_there_is_no_time_for_is_done_by_a_job_from_where_it_is(
     world: VectorWorld, client: httpx.AsyncClient
 ) -> None:
     store, file = await make_store(client), await upload(client, text_of(3000))  # some three batches of chunks
-    gate = Gate(world, first=1)
+    gate = Gate(world, first=4)  # of 8, 8, 16 and 32 texts: a batch is read while the one before is embedded
     stack = await stack_of(world)
     call = Call(PRINCIPAL, until=asyncio.get_running_loop().time() + 5.5)
     added = await stack.surfaces["store_files"](call).add(NewStoreFile(file_id=file), store)

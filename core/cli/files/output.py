@@ -10,17 +10,17 @@ from core.cli.terminal import Columns, clean, shorten, width_of, wrap
 if TYPE_CHECKING:
     from core.apis.answers.files import FileObject
 
-LIST: Final[Columns] = (("FILE", 37), ("NAME", 20), ("SIZE", 8), ("CREATED", 9))
+LIST: Final[Columns] = (("FILE", 37), ("NAME", 18), ("SIZE", 8), ("CREATED", 11))
 WIDTH: Final = 80
 BAR: Final = 30
-NAME: Final = 20
+NAME: Final = 18
 STEP: Final = 1024
 UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
 def list_row(file: "FileObject") -> list[str]:
     """The cells of LIST."""
-    created = datetime.fromtimestamp(file["created_at"], UTC).strftime("%Y%m%d")
+    created = datetime.fromtimestamp(file["created_at"], UTC).strftime("%Y-%m-%d")
     return [file["id"], file["filename"], size(file["bytes"]), created]
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 import logging
 from typing import Final, cast
 
@@ -29,6 +30,7 @@ from core.services.vector_stores.ingest.failures import (
 )
 from core.services.vector_stores.ingest.lease import FileLease, LeaseLost, RecordChanged
 from core.services.vector_stores.ingest.limits import Code, Unreadable
+from core.services.vector_stores.ingest.pace import EmbeddingPace
 from core.services.vector_stores.ingest.reader import ChunkReader
 from core.services.vector_stores.records import STORES, FileRecord, chunk_key
 
@@ -63,6 +65,7 @@ class Ingest:
         self._file = file
         self._lease = FileLease(files, file_id, files.stores.clock, holder)
         self._putting = 0
+        self._pace = EmbeddingPace(BATCH)
         self._bytes = 0
         self._used = 0  # how many chunks this ingest has put, by the highest number
 
@@ -163,7 +166,7 @@ class Ingest:
         reader = await ChunkReader.open(await self._open(), chunking)
         try:
             self._note(await reader.skip(number), number)
-            while texts := await reader.take(size):
+            while texts := await reader.take(min(size, self._pace.size)):
                 self._note(sum(len(text.encode()) for text in texts), len(texts))
                 yield Piece(number, [self._chunk(number + place, text) for place, text in enumerate(texts)], fresh=True)
                 number += len(texts)
@@ -202,10 +205,9 @@ class Ingest:
         return self._file
 
     async def _embed(self, piece: Piece) -> list[Chunk]:
+        ask = partial(self._stores.models.embed, self._store.id, self._store.record)
         try:
-            vectors = await self._stores.models.embed(
-                self._store.id, self._store.record, [chunk.text for chunk in piece.chunks]
-            )
+            vectors = await self._pace.embed([chunk.text for chunk in piece.chunks], ask)
         except InvalidRequest as refusal:
             raise refused_text(refusal) from refusal
         return [replace(chunk, vector=vector) for chunk, vector in zip(piece.chunks, vectors, strict=True)]
