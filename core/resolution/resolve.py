@@ -50,9 +50,10 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     stack = _new(loaded, loaded.config, apis, version) if earlier is None else _after(earlier, loaded.config)
     reusable = [] if earlier is None else earlier.instances
     specs = available(loaded.config.external_providers_dir)[0]
-    made, needs = _needs(loaded, loaded.config, specs, apis)
-    surfaced = _surfaced(apis, needs)
-    for api in dependency_order(made, needs):
+    roots, needs = _needs(loaded, loaded.config, specs, apis)
+    order = dependency_order(roots, needs)
+    surfaced = _surfaced(apis, order, needs)
+    for api in order:
         await _add_providers(stack, loaded, specs, api, reusable)
         api_manifest = manifest(api)
         stack.registries |= {kind.name: _registry(stack, kind) for kind in api_manifest.kinds}
@@ -71,10 +72,11 @@ def _needs(loaded: Loaded, config: RunConfig, specs: Specs, apis: set[str]) -> t
     return sorted(apis | depended), needs | {name: set(everything) for name in overviews}
 
 
-def _surfaced(apis: set[str], needs: Mapping[str, set[str]]) -> set[str]:
+def _surfaced(apis: set[str], order: Iterable[str], needs: Mapping[str, set[str]]) -> set[str]:
     """Which APIs get surfaces: of what an overview has for its providers' sake, those alone that providers depend on."""
     depended = {other for name in apis for other in manifest(name).depends}
-    return apis | depended | {other for name in needs if not manifest(name).overview for other in needs[name]}
+    depended |= {other for name in order if not manifest(name).overview for other in needs.get(name, ())}
+    return apis | depended
 
 
 async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:
