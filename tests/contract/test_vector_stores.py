@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.parts.s3_vectors_model import Refusal
 from tests.parts.vector_stack import (
     ADA,
     CHAT,
@@ -344,3 +345,14 @@ async def test_tokens_of_embeddings_are_the_callers(world: VectorWorld) -> None:
     assert await texts(client, store["id"], "four", search_mode="keyword")
     headers = (await client.get("/v1/quota", headers=ADA)).json()
     assert headers["tokens"]["used"] == 7, headers
+
+
+async def test_a_store_that_could_not_be_made_leaves_no_index_and_counts_for_nothing(tmp_path: Path) -> None:
+    async with vector_world(tmp_path, "s3-vectors") as world:
+        client = await world.client(quota={"max_vector_stores": 1})
+        assert world.double is not None
+        world.double.lose.append(Refusal(400, "AccessDeniedException", "the index is there by now"))
+        assert (await client.post(STORES, json={}, headers=ADA)).status_code == 502
+        assert world.count_indexes() == 0
+        assert (await client.get(STORES, headers=ADA)).json()["data"] == []
+        await make(client)

@@ -63,11 +63,14 @@ class Index:
 class S3VectorsDouble:
     """`refuse` is what the next requests are answered with, in their order; `skew` is how much later it is here.
 
+    `lose` takes the place of the answers to the next requests that were carried out.
+
     `seen` are the operations that came, those that were refused included, and their bodies.
     """
 
     buckets: dict[str, dict[str, Index]] = field(default_factory=dict[str, dict[str, Index]])
     refuse: list[Refusal] = field(default_factory=list[Refusal])
+    lose: list[Refusal] = field(default_factory=list[Refusal])
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
     connections: set[Any] = field(default_factory=set[Any])
     skew: timedelta = timedelta()
@@ -106,7 +109,10 @@ class S3VectorsDouble:
         )
         if request.method != "POST" or handler is None:
             raise Refusal(404, "UnknownOperationException", f"no operation {operation}")
-        return handler(body)
+        answer = handler(body)
+        if self.lose:
+            raise self.lose.pop(0)
+        return answer
 
     def _bucket(self, body: dict[str, Any]) -> dict[str, Index]:
         arn = body.get("vectorBucketArn") or body.get("indexArn")

@@ -90,6 +90,9 @@ async def make(stores: StoreCollection, store_id: str, record: StoreRecord, wish
 
 
 async def _take_back(stores: StoreCollection, store: Store) -> None:
+    """Of a store that was not made, nothing stays: an index whose answer was lost may be there."""
+    with suppress(ApiError):
+        await stores.ask(stores.provider(store).drop(store.index))
     with suppress(ApiError):
         await stores.store.delete(store.document, tally=removal(store.record))
 
