@@ -9,13 +9,13 @@ and its bytes go with it; no reader is told of it. Tallies under (`file`, `owner
 are `counted`; under (`upload`, UPLOAD) they are `bytes` and `parts`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 from core.apis.answers.files import FileObject, UploadObject
 from core.frame.callers import Principal
-from core.frame.types import JsonObject
+from core.stores.documents.bodies import Body
 from core.stores.documents.port import Document
 
 FILE: Final = "file"
@@ -34,7 +34,7 @@ type UploadStatus = Literal["pending", "completing", "completed", "cancelled", "
 
 
 @dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Body):
     """A file whose bytes are at `key` of a provider; of one that is `uploaded` they are to come until `until` (Unix seconds).
 
     `etag` is that of the bytes, or their digest. `counted` is what is in the tally of its owner.
@@ -52,13 +52,6 @@ class FileRecord:
     until: int = 0
     counted: bool = False
 
-    @classmethod
-    def read(cls, body: JsonObject) -> Self:
-        return cls(**body)
-
-    def body(self) -> JsonObject:
-        return asdict(self)
-
     def is_expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 
@@ -68,7 +61,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class UploadRecord:
+class UploadRecord(Body):
     """An upload in parts. `life` is how many seconds its file stays, None for ever.
 
     While it is `completing`, whoever puts the parts together has it until `until` (Unix seconds).
@@ -84,26 +77,12 @@ class UploadRecord:
     until: float = 0.0
     counted: bool = False
 
-    @classmethod
-    def read(cls, body: JsonObject) -> Self:
-        return cls(**body)
-
-    def body(self) -> JsonObject:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class PartRecord:
+class PartRecord(Body):
     provider_id: str
     key: str
     bytes: int
-
-    @classmethod
-    def read(cls, body: JsonObject) -> Self:
-        return cls(**body)
-
-    def body(self) -> JsonObject:
-        return asdict(self)
 
 
 def owner_list(principal: Principal | None) -> str:

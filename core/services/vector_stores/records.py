@@ -9,11 +9,12 @@ batch, under (`vector_store_batch`, BATCH). Every write of a file's record carri
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Final, Literal, Self
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from core.apis.vector_filters import Scalar
 from core.frame.types import JsonObject
+from core.stores.documents.bodies import Body
 from core.stores.documents.port import Document, Tally
 
 STORES: Final = "vector_store"
@@ -28,7 +29,7 @@ STATUSES: Final = ("in_progress", "completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class StoreRecord:
+class StoreRecord(Body):
     """A vector store. `provider_resource_id` is its id at the provider; `expires_days` count from `last_active` (Unix seconds).
 
     `chunking` is the strategy of files that come without one, as on the wire. What is `deleting` is hidden: its index and its
@@ -55,16 +56,9 @@ class StoreRecord:
         """In Unix seconds."""
         return None if self.expires_days is None else self.last_active + self.expires_days * DAY
 
-    @classmethod
-    def read(cls, body: JsonObject) -> Self:
-        return cls(**body)
-
-    def body(self) -> JsonObject:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Body):
     """A file in a store. `last_error` is `{"code", "message"}`; `chunking` the strategy in force, as on the wire.
 
     Chunks `0..claimed-1` may be in the index, and no others; those before `next` are. `holder` has the lease of the ingest until
@@ -93,16 +87,9 @@ class FileRecord:
         """Whether somebody has the lease, and so may be writing chunks."""
         return bool(self.holder) and self.until > now
 
-    @classmethod
-    def read(cls, body: JsonObject) -> Self:
-        return cls(**body)
-
-    def body(self) -> JsonObject:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class BatchRecord:
+class BatchRecord(Body):
     """A batch of files, in their order, each as it was asked for: `{"file_id", "attributes", "chunking_strategy"}`.
 
     The first `placed` are in the store; `job` is the id of the job that puts the others there, and takes all of them in.
@@ -116,13 +103,6 @@ class BatchRecord:
     @property
     def files(self) -> list[str]:
         return [entry["file_id"] for entry in self.entries]
-
-    @classmethod
-    def read(cls, body: JsonObject) -> Self:
-        return cls(**body)
-
-    def body(self) -> JsonObject:
-        return asdict(self)
 
 
 def file_document_id(store_id: str, file_id: str) -> str:
