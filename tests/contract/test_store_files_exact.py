@@ -29,7 +29,8 @@ from tests.parts.ingest_stack import (
 from tests.parts.s3_vectors import S3VectorsDouble
 from tests.parts.s3_vectors_model import Refusal
 from tests.parts.stack import ROOT, address_of
-from tests.parts.vector_stack import VectorWorld, vector_world
+from tests.parts.vector_places import AWS, SQLITE, Place, open_place
+from tests.parts.vector_stack import vector_world
 
 SMALL = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 10}}
 LARGE = {"type": "static", "static": {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 0}}
@@ -37,28 +38,10 @@ FILES = 12
 AT_ONCE = 64
 
 
-@dataclass
-class Place:
-    world: VectorWorld
-    how: dict[str, Any]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb and s3-vectors", marks=pytest.mark.exact)])
+@pytest.fixture(params=[SQLITE, pytest.param(AWS, marks=pytest.mark.exact)])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    if request.param == "sqlite":
-        async with vector_world(tmp_path) as world:
-            yield Place(world, {})
-        return
-    table, endpoint = request.getfixturevalue("state_table"), request.getfixturevalue("dynamodb_endpoint")
-    backends = {
-        "kv": {"type": "kv_dynamodb", "table": table, "endpoint_url": endpoint},
-        "db": {"type": "kv_sqlite", "db_path": str(tmp_path / "state.db")},
-        "blobs": {"type": "blob_local", "path": str(tmp_path / "blobs")},
-    }
-    names = {"documents": "kv", "jobs": "kv", "queue": "db", "blobs": "blobs"}
-    storage = {"backends": backends, "stores": {name: {"backend": backend} for name, backend in names.items()}}
-    async with vector_world(tmp_path, "s3-vectors") as world:
-        yield Place(world, {"storage": storage})
+    async with open_place(request, tmp_path) as place:
+        yield place
 
 
 async def act(client: httpx.AsyncClient, store: str, file: str, chance: random.Random) -> None:

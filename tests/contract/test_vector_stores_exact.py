@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 import random
 from typing import Any
@@ -12,35 +11,18 @@ import pytest
 
 from tests.parts.file_stack import upload
 from tests.parts.ingest_stack import stack_of
-from tests.parts.vector_stack import ADA, STORES, VectorWorld, message, vector_world
+from tests.parts.vector_places import AWS, SQLITE, Place, open_place
+from tests.parts.vector_stack import ADA, STORES, message
 
 pytestmark = pytest.mark.exact
 LIMIT = 12
 CALLERS = 64
 
 
-@dataclass
-class Place:
-    world: VectorWorld
-    how: dict[str, Any]
-
-
-@pytest.fixture(params=["sqlite", "dynamodb and s3-vectors"])
+@pytest.fixture(params=[SQLITE, AWS])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    if request.param == "sqlite":
-        async with vector_world(tmp_path) as world:
-            yield Place(world, {})
-        return
-    table, endpoint = request.getfixturevalue("state_table"), request.getfixturevalue("dynamodb_endpoint")
-    backends = {
-        "kv": {"type": "kv_dynamodb", "table": table, "endpoint_url": endpoint},
-        "db": {"type": "kv_sqlite", "db_path": str(tmp_path / "state.db")},
-        "blobs": {"type": "blob_local", "path": str(tmp_path / "blobs")},
-    }
-    names = {"documents": "kv", "jobs": "db", "queue": "db", "blobs": "blobs"}
-    storage = {"backends": backends, "stores": {name: {"backend": backend} for name, backend in names.items()}}
-    async with vector_world(tmp_path, "s3-vectors") as world:
-        yield Place(world, {"storage": storage})
+    async with open_place(request, tmp_path) as place:
+        yield place
 
 
 async def act(client: httpx.AsyncClient, file: str, known: list[str], chance: random.Random) -> httpx.Response:
