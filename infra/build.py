@@ -18,6 +18,8 @@ import subprocess
 import sys
 from typing import Final
 
+from core.apis.index import manifest
+from core.frame.api import WORKER
 from core.stores.connect import STATE
 from infra import bytecode, precompile
 from infra.archive import parts_of
@@ -41,7 +43,12 @@ PYTHON: Final = (3, 13)
 BUDGET_MB: Final = 40.0
 MB: Final = 1_000_000
 BUILD_TIME: Final = 1_577_836_800  # 2020-01-01: the same sources give the same zip
-NOT_DEPLOYED: Final = ("core/cli", "core/client", "core/runtime/server.py")  # the laptop's side
+NOT_DEPLOYED: Final = (
+    "core/cli",
+    "core/client",
+    "core/runtime/server.py",
+    "core/resolution/erasure",
+)  # the laptop's side
 
 CHOSEN: Final = (  # what the function and its run config choose, once and for all
     *(f"stores/{name}/*.py" for name in STATE),
@@ -49,6 +56,8 @@ CHOSEN: Final = (  # what the function and its run config choose, once and for a
     "quota/streams.py",
     "web/stream_limit.py",
     "services/jobs/*.py",
+    "services/**/erasing.py",
+    "services/erasure.py",
     "runtime/*worker.py",
     "web/uploads.py",
     "web/multipart.py",
@@ -153,7 +162,9 @@ def _copy_sources(request: BuildRequest, needed: Needs) -> None:
     shutil.copytree(ROOT / "core", request.out / "core", ignore=shutil.ignore_patterns("__pycache__"))
     for path in NOT_DEPLOYED:
         remove(request.out / path)
-    for file in (file for place in CHOSEN for file in (request.out / "core").glob(place)):
+    is_overview = request.module != WORKER and manifest(request.module).overview
+    chosen = (*CHOSEN, "services/**/*.py") if is_overview else CHOSEN
+    for file in (file for place in chosen for file in (request.out / "core").glob(place)):
         name = ".".join(file.relative_to(request.out).with_suffix("").parts)
         if file.stem != "__init__" and name not in needed.modules and not needed.everything:
             remove(file)

@@ -63,6 +63,11 @@ UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
 
 PDFS: Final = ("core.services.vector_stores.ingest.pdf",)  # with the largest of all libraries, for whoever reads files
 
+PGVECTOR: Final = "remote::pgvector"
+
+ERASURE: Final = tuple(eraser.pieces.partition(":")[0] for name in names() if (eraser := manifest(name).eraser))
+"""Of the command alone: no function has the rights."""
+
 STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
 
 
@@ -85,6 +90,21 @@ def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
     )
 
 
+def _asks_a_database(*, by_connection: bool) -> Callable[[Document], bool]:
+    """Whether a provider of PostgreSQL is asked over a connection, or else over the RDS Data API; or a variable may make one."""
+
+    def check(document: Document) -> bool:
+        entries = _part(document, "providers", "vector_io")
+        configs = [
+            _part(entry, "config")
+            for entry in (entries if isinstance(entries, list) else ())
+            if _part(entry, "provider_type") == PGVECTOR or UNKNOWN in str(_part(entry, "provider_type"))
+        ]
+        return any(bool(_part(config, "resource_arn")) is not by_connection for config in configs)
+
+    return check
+
+
 # Imported inside functions: they are loaded only where the run config has such keys.
 CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.auth": lambda document: _part(document, "server", "auth"),
@@ -94,6 +114,8 @@ CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     **dict.fromkeys(EXTERNAL, lambda document: document.get("external_providers_dir") or _names_a_module(document)),
     "core.platform.aws_secrets": _may_refer_to_secrets,
     **dict.fromkeys(LIVE, lambda document: "configurations" in document),
+    "core.providers.pgvector.direct": _asks_a_database(by_connection=True),
+    "core.providers.pgvector.data_api": _asks_a_database(by_connection=False),
 }
 
 STORES: Final[tuple[StoreKind[Any], ...]] = (REGISTRY, COUNTERS, ANSWERS)
@@ -135,8 +157,9 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     surfaced = _surfaced(function, loaded, specs)
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
     skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
-    skipped += () if function == WORKER or manifest(function).jobs else PDFS
+    skipped += () if function == WORKER or "files" in manifest(function).depends else PDFS
     skipped += tuple(_service_room(name) for name in _manifests(function, loaded, specs) - surfaced)
+    skipped += ERASURE
     skipped += () if any(name.endswith(".OpenAIMixin") for name in also) else (MIXIN,)
     manifests = {f"core.apis.manifests.{name}" for name in _manifests(function, loaded, specs)}
     roots = {
@@ -191,7 +214,8 @@ def _external(function: str, loaded: Loaded, specs: Specs) -> Iterator[tuple[Pro
 def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The modules that core loads by a name in the run config; where a variable chooses it, all that it may choose."""
     document = loaded.document
-    state = {name for api in _surfaced(function, loaded, specs) for name in manifest(api).stores}
+    apis = [manifest(name) for name in _surfaced(function, loaded, specs)]
+    state = {name for api in apis for name in (*api.stores, *api.optional_stores)}
     state |= {JOBS.name, QUEUE.name, BLOBS.name} if function == WORKER else set[str]()
     state |= {other for name in state for other in NEEDS.get(name, ())}
     kinds = [

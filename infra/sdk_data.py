@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core calls
     "bedrock/2023-04-20": ("ListFoundationModels", "ListGuardrails", "ListInferenceProfiles"),
+    "bedrock-agent-runtime/2023-07-26": ("Retrieve",),
     "bedrock-runtime/2023-09-30": ("ApplyGuardrail", "Converse", "ConverseStream", "InvokeModel"),
     "dynamodb/2012-08-10": (
         "BatchGetItem",
@@ -20,6 +21,7 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
         "GetItem",
         "PutItem",
         "Query",
+        "Scan",
         "TransactWriteItems",
         "UpdateItem",
     ),
@@ -43,6 +45,7 @@ OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core
     "sts/2011-06-15": ("AssumeRole", "AssumeRoleWithWebIdentity"),
 }
 ONLY_WITH: Final = {
+    "bedrock-agent-runtime/2023-07-26": "core.providers.knowledge_bases.vector_io",
     "s3/2006-03-01": "core.stores.blobs.s3",
     "secretsmanager/2017-10-17": "core.platform.aws_secrets",
     "sqs/2012-11-05": "core.stores.queue.sqs",

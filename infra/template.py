@@ -32,7 +32,7 @@ EVERY: Final = (  # every function may list models: that is how a provider's hea
     table.USE_KEY,
     table.TRACES,
 )
-OF_MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.APPLY_GUARDRAILS)
+OF_MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.RERANK, table.APPLY_GUARDRAILS)
 OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE)
 """What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
 RIGHTS: Final = {right.sid: right for right in vars(table).values() if isinstance(right, Right)}
@@ -97,7 +97,7 @@ def _description(module: str) -> str:
 
 def _rights(api: Api) -> tuple[Right, ...]:
     """Those that its manifest names, those of the kinds that it registers, and of the stores that it keeps state in."""
-    stores = [right for store in api.stores for right in table.OF_STORES[store]]
+    stores = [right for store in (*api.stores, *api.optional_stores) for right in table.OF_STORES[store]]
     if api.collections:
         stores = [table.documents_of(api.name, api.collections) if r is table.DOCUMENTS else r for r in stores]
     named = [RIGHTS[sid] for sid in api.deployment.rights]

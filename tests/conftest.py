@@ -21,6 +21,7 @@ pytest_plugins = (
     "tests.parts.figures",
     "tests.parts.issuer",
     "tests.parts.model_server",
+    "tests.parts.postgres",
     "tests.parts.secrets",
     "tests.parts.stack",
 )

@@ -106,8 +106,8 @@ class Files(Protocol):
         """The bytes, or for large ones where they are."""
         ...
 
-    async def open(self, file_id: str) -> OpenFile:
-        """The file, for another API to read; it has no route.
+    async def open(self, file_id: str, *, store_id: str = "") -> OpenFile:
+        """The file, for another API to read; out of the vector store `store_id` it goes when it is deleted. It has no route.
 
         Raises:
             NotFound: there is none, or the caller may not read it.
@@ -140,7 +140,10 @@ class FileStorage(Protocol):
     async def put(
         self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
     ) -> Blob:
-        """Keep the content under the key, in the place of what was there; it is there whole, or not at all."""
+        """Keep the content under the key, in the place of what was there; it is there whole, or not at all.
+
+        A storage that names blobs itself has it under another: that of the answer counts.
+        """
         ...
 
     async def head(self, key: str) -> Blob | None:

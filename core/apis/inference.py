@@ -18,6 +18,7 @@ type ModelType = Literal["llm", "embedding", "rerank"]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 MOST_PROMPTS: Final = 128  # in one request
 MOST_INPUTS: Final = 2048  # as OpenAI takes
+MOST_DOCUMENTS: Final = 1000  # that are ranked, as Bedrock and Cohere take
 OTHER_MODELS: Final = frozenset(
     {"models", "fallbacks"}
 )  # with which gateways, as OpenRouter and LiteLLM, choose another

@@ -6,11 +6,14 @@ four bytes to a token, fewer than it was made of.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.frame.callers import Call
 from core.frame.types import JsonObject
+
+if TYPE_CHECKING:
+    from core.apis.rerank import RerankRequest
 
 type Ending = Literal["whole", "left", "broken"]
 """Of an answer: nothing is missing; nobody waited for the rest, or time was up; its provider failed in it."""
@@ -25,7 +28,7 @@ class Meter:
 
     __slots__ = ("_began", "_bytes", "_chunks", "_has_report", "_reported", "_request", "_usage")
 
-    def __init__(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
+    def __init__(self, request: "ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest") -> None:
         self._request = request
         self._began = False
         self._chunks = 0
@@ -88,6 +91,8 @@ class Meter:
                 prompt = request.prompt
             case EmbeddingsRequest():
                 prompt = request.input
+            case _:  # a reranker reads the query with each document
+                prompt = [*request.documents, *([request.query] * len(request.documents))]
         return -(-_size(prompt, NOT_PROMPT) // BYTES)
 
 

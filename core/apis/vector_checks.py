@@ -1,6 +1,8 @@
 """What no provider of vector stores takes, in the same words for all of them: each function raises InvalidRequest."""
 
+from array import array
 from collections.abc import Mapping
+from math import isfinite
 from typing import Final
 
 from pydantic_core import to_json
@@ -44,9 +46,20 @@ def check_length(index: VectorIndex, vector: Vector) -> None:
         )
 
 
+def to_float32(vector: Vector) -> "array[float]":
+    """The vector as 32-bit floats have it, which providers make of other numbers."""
+    numbers = array("f", vector)
+    if not all(map(isfinite, numbers)):
+        raise InvalidRequest("The numbers of a vector must be finite, as 32-bit floats.", param="vector")
+    return numbers
+
+
 def check_query(index: VectorIndex, query: VectorQuery, capabilities: VectorCapabilities) -> None:
     if query.vector is None and query.text is None:
         raise InvalidRequest("A search needs a vector, a text or both.", param="query")
+    by_words = capabilities.embeds or (capabilities.keyword if query.vector is None else capabilities.hybrid)
+    if query.text is not None and not by_words:
+        raise InvalidRequest("This vector store is searched by vector alone, not by words.", param="search_mode")
     if query.limit > capabilities.most_results:
         raise InvalidRequest(f"A search has at most {capabilities.most_results} results.", param="max_num_results")
     if query.vector is not None:

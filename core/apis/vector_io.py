@@ -52,7 +52,7 @@ class ScoredChunk:
 class VectorQuery:
     """With a `vector` what is near to it, with a `text` what has its words, with both (where a provider can) both rankings fused.
 
-    At most `limit` chunks for which `filter` holds: it is applied before the search, never to what was found.
+    A provider that `embeds` has the text alone: what is near to it in meaning, and with `hybrid` what has its words too. At most `limit` chunks for which `filter` holds: it is applied before the search, never to what was found.
     """
 
     vector: Vector | None = field(default=None, repr=False)
@@ -60,6 +60,7 @@ class VectorQuery:
     filter: Filter | None = None
     limit: int = 10
     with_vectors: bool = False
+    hybrid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class VectorCapabilities:
 
     `hybrid`: it fuses a vector's ranking and a text's itself, by reciprocal ranks with a constant of 60; where it cannot, or other weights are asked for,
     the service asks twice. `filtered_bytes` bounds the attributes of one chunk as JSON. `writable` is False of a store that
-    is filled elsewhere.
+    is filled elsewhere, `removable` of one whose chunks stay until the whole index goes: no file is added to it. `listing`: it is
+    a VectorListing too. `embeds`: it makes the vectors of texts itself, and no embedding model is asked.
     """
 
     keyword: bool = False
@@ -77,6 +79,17 @@ class VectorCapabilities:
     most_results: int = 100
     filtered_bytes: int = 2048
     writable: bool = True
+    removable: bool = True
+    listing: bool = False
+    embeds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Some keys of an index; `next` is where the others begin, "" at the end. A page may be empty before the end."""
+
+    keys: Sequence[str]
+    next: str = ""
 
 
 type SearchMode = Literal["vector", "keyword", "hybrid"]
@@ -131,4 +144,15 @@ class VectorIOProvider(Protocol):
 
     async def health(self) -> Health:
         """Ask the provider; never raises for one that is down."""
+        ...
+
+
+class VectorListing(Protocol):
+    """What a VectorIOProvider can beside, if it says so: tell what is in an index, so that it can be copied."""
+
+    async def keys(self, index: VectorIndex, *, prefix: str = "", after: str = "", limit: int = 1000) -> KeyPage:
+        """At most `limit` keys that begin with `prefix`, each once, in an order of the provider's; `after` is the `next` of a page before.
+
+        What is put or deleted meanwhile may be in a page or not; an index that is not there has none.
+        """
         ...

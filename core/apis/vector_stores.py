@@ -3,10 +3,11 @@
 Sources: https://platform.openai.com/docs/api-reference/vector-stores, VectorIO of Llama Stack 0.2.12 and OGX 1.5.0.
 """
 
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol, override
 
 from pydantic import Field
 
+from core.apis.answers.jobs import JobView
 from core.apis.answers.vector_stores import (
     FileBatch,
     FileContentPage,
@@ -22,6 +23,7 @@ from core.apis.answers.vector_stores import (
     VectorStoreList,
 )
 from core.apis.vector_io import SearchMode
+from core.errors import InvalidRequest
 from core.frame.forms import of_form
 from core.frame.types import JsonObject, Query, Wire
 
@@ -62,7 +64,8 @@ class StoreExpiry(Wire):
 class NewVectorStore(Wire):
     """The last four are Llama Stack's, each with its default; `provider_vector_db_id` is `provider_vector_store_id` of 0.2.
 
-    `chunking_strategy` is that of files that come without one: `{type: auto}` or `{type: static, static: {...}}`.
+    `chunking_strategy` is that of files that come without one: `{type: auto}`, `{type: static, static: {...}}` or
+    `{type: contextual, contextual: {...}}`.
     """
 
     name: Annotated[str, Field(max_length=256)] | None = None
@@ -76,6 +79,15 @@ class NewVectorStore(Wire):
     provider_id: Text | None = None
     provider_vector_store_id: Text | None = None
     provider_vector_db_id: Text | None = None
+
+    @override
+    def check_body(self) -> None:
+        if self.file_ids is None and "files" in (
+            self.model_extra or {}
+        ):  # as in a batch: without a word none would be in it
+            raise InvalidRequest(
+                "A new vector store takes `file_ids`, the ids of its files, and no `files`.", param="files"
+            )
 
 
 class ChangedVectorStore(Wire):
@@ -109,7 +121,10 @@ class HybridWeights(Wire):
 
 
 class RankingOptions(Wire):
-    """`alpha` is the share of the vector's ranking with `weighted`; `impact_factor` is that of `rrf`."""
+    """`alpha` is the share of the vector's ranking with `weighted`; `impact_factor` is that of `rrf`.
+
+    `model` is a rerank model, which ranks what was found; `weights` are of `vector`, `keyword` and `neural`, the model's.
+    """
 
     ranker: str | None = None
     score_threshold: float | None = None
@@ -129,6 +144,11 @@ class SearchRequest(Wire):
     ranking_options: RankingOptions | None = None
     rewrite_query: bool | None = None
     search_mode: SearchMode | None = None
+
+    @override
+    def check_body(self) -> None:
+        if self.filters is None and "filter" in (self.model_extra or {}):  # without a word all would be searched
+            raise InvalidRequest("What a search is held to is named `filters`, not `filter`.", param="filter")
 
 
 class NewStoreFile(Wire):
@@ -192,6 +212,22 @@ class QueryChunks(Wire):
     vector_db_id: StoreId | None = None
     query: Any
     params: JsonObject | None = None
+
+
+class CopyTarget(Wire):
+    """Where a vector store is copied to: one that is there, or a new one. What a new one does not say is as in the store that is copied."""
+
+    vector_store_id: StoreId | None = None
+    name: Annotated[str, Field(max_length=256)] | None = None
+    provider_id: Text | None = None
+    embedding_model: Text | None = None
+    embedding_dimension: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+
+class CopyVectorStore(Wire):
+    """Our own."""
+
+    to: CopyTarget = Field(default_factory=CopyTarget)
 
 
 class NewVectorDB(Wire):
@@ -260,6 +296,23 @@ class StoreFiles(Protocol):
     ) -> VectorStoreFileList: ...
 
     async def cancel_batch(self, vector_store_id: str, batch_id: str) -> FileBatch: ...
+
+
+class StoreCopies(Protocol):
+    """Vector stores that move: to another provider, or to another embedding model."""
+
+    async def copy(self, request: CopyVectorStore, vector_store_id: str) -> JobView:
+        """A job that copies what is in the store now to another one, or the job that is at it already.
+
+        Where model and dimension are the same, vectors are copied; else its texts are embedded again, as the caller.
+
+        Raises:
+            NotFound: there is no such store, or the caller may not read it.
+            PermissionDenied: the caller may not make the other, or may not change it.
+            InvalidRequest: a provider cannot keep it, or does not tell what it keeps.
+            Conflict: the other store has something else in it.
+        """
+        ...
 
 
 class NativeVectorIO(Protocol):

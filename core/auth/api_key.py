@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 class Config(Record):
     """Nothing to configure: the keys are in the registry."""
 
+    @property
+    def vouched_by(self) -> str:
+        return "api_key"
+
 
 class ApiKeyVerifier:
     """A revoked key is refused as soon as it is gone from `store`, which may be cached."""

@@ -41,6 +41,10 @@ class Config(Record):
             raise ValueError("ID tokens have no scopes: required_scopes is for token_use: access")
         return self
 
+    @property
+    def vouched_by(self) -> str:
+        return f"cognito {self.issuer or self.user_pool_id}"
+
     def issued_by(self) -> str:
         region = self.region or self.user_pool_id.partition("_")[0]
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
@@ -65,6 +69,6 @@ def _accept(config: Config, claims: Claims) -> Principal:
         raise Unauthenticated(f"The token is of the wrong kind. Send the {config.token_use} token.")
     if claims.get(CLIENT_CLAIMS[config.token_use]) not in config.client_ids:
         raise Unauthenticated("The token was issued for another app client.")
-    caller = principal(claims, MAPPING, f"cognito {config.issuer or config.user_pool_id}")
+    caller = principal(claims, MAPPING, config.vouched_by)
     check_scopes(caller, config.required_scopes)
     return caller

@@ -27,6 +27,10 @@ class Config(Record):
     verify_tls: bool = True
     tls_cafile: UserPath | None = None
 
+    @property
+    def vouched_by(self) -> str:
+        return f"custom {self.issuer or self.endpoint}"
+
 
 class EndpointAnswer(BaseModel):
     """Either shape, or a mixture; `message` is ignored. A category without names may be null."""
@@ -41,10 +45,10 @@ class EndpointAnswer(BaseModel):
 
 
 class CustomVerifier:
-    def __init__(self, endpoint: Endpoint, url: str, issuer: str) -> None:
+    def __init__(self, endpoint: Endpoint, url: str, vouched_by: str) -> None:
         self._endpoint = endpoint
         self._url = url
-        self._vouched_by = f"custom {issuer}"
+        self._vouched_by = vouched_by
 
     def fit(self, token: str) -> Fit:
         """Only the endpoint knows what its tokens look like."""
@@ -88,4 +92,4 @@ def _principal(answer: EndpointAnswer, token: str, vouched_by: str) -> Principal
 
 def connect(config: Config, services: Services) -> Verifier:
     endpoint = Endpoint(services.http, verify_tls=config.verify_tls, tls_cafile=config.tls_cafile)
-    return CustomVerifier(endpoint, config.endpoint, config.issuer or config.endpoint)
+    return CustomVerifier(endpoint, config.endpoint, config.vouched_by)

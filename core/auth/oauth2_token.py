@@ -78,9 +78,14 @@ class Config(Record):
             raise ValueError(BOTH)
         return self
 
+    @property
+    def vouched_by(self) -> str | None:
+        """None where the run config names no issuer: then it follows from each token."""
+        return None if self.issuer is None else f"oauth2_token {self.issuer}"
+
     def principal(self, claims: Claims, place: str) -> Principal:
         """Whoever they are about. `place` tells issuers apart that the run config does not name: see `issuer_of`."""
-        vouched_by = f"oauth2_token {self.issuer or issuer_of(claims, place)}"
+        vouched_by = self.vouched_by or f"oauth2_token {issuer_of(claims, place)}"
         private = "claims_mapping" not in self.model_fields_set
         caller = principal(claims, self.claims_mapping, vouched_by, private=private)
         check_scopes(caller, self.required_scopes)

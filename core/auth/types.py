@@ -1,5 +1,6 @@
 """The types of auth provider: a row each, to the module with its `Config` and `connect(config, services)`."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
@@ -20,6 +21,13 @@ def config_class(type_: str) -> type[BaseModel]:
     """The Config of one of TYPES; its module, and what that needs, is imported here."""
     config: type[BaseModel] = vars(import_module(TYPES[type_]))["Config"]
     return config
+
+
+def voucher_of(type_: str, values: Mapping[str, Any]) -> str | None:
+    """How owners have what vouches for the callers of an auth provider, whose config is valid; None where that follows from each token."""
+    config: Any = config_class(type_).model_validate(values)
+    voucher: str | None = config.vouched_by
+    return voucher
 
 
 def connect(type_: str, config: Any, services: Services) -> Verifier:  # noqa: ANN401 - of config_class(type_)

@@ -9,6 +9,7 @@ from core.client.http import Transport
 from core.client.shapes import check_shape, path_of
 
 if TYPE_CHECKING:
+    from core.apis.answers.jobs import JobView
     from core.apis.answers.vector_stores import SearchPage, VectorStore, VectorStoreDeleted, VectorStoreFile
 
 PAGE: Final = 100
@@ -69,6 +70,14 @@ class VectorStores:
         body = {"query": query} | {name: value for name, value in fields.items() if value is not None}
         path = f"{path_of('vector_stores', store_id)}/search"
         return check_shape(self._transport.send("POST", path, body, timeout=SECONDS), SearchPage)
+
+    def copy(self, store_id: str, **to: object) -> "JobView":
+        """The job that copies it to the store `vector_store_id`, or to a new one; of `to` what is None is left out."""
+        from core.apis.answers.jobs import JobView
+
+        body = {"to": {name: value for name, value in to.items() if value is not None}}
+        path = f"{path_of('vector_stores', store_id)}/copy"
+        return check_shape(self._transport.send("POST", path, body, timeout=SECONDS), JobView)
 
     def add(self, store_id: str, file_id: str, attributes: Mapping[str, Any] | None = None) -> "VectorStoreFile":
         """The file in the store, which may still be taken in."""

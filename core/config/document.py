@@ -13,7 +13,7 @@ from core.config.browsers import ANY, Cors, Hosts
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
 from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
-from core.config.vector_stores import VectorStoresConfig
+from core.config.vector_stores import DECLARED_STORES, VectorStoresConfig
 from core.frame.forms import of_form
 
 
@@ -141,3 +141,13 @@ class RunConfig(Record):
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     container_image: str | None = None
     unused: dict[str, Any] = {}
+
+    def declarations(self, section: str) -> list[dict[str, Any]]:
+        """What the run config declares in a section: an entry without a provider has that of the section's defaults, if they name one."""
+        defaults = {DECLARED_STORES: self.vector_stores.default_provider_id}
+        default = defaults.get(section)
+        entries = self.resources.get(section, ())
+        return [
+            entry if default is None or entry.get("provider_id") else {**entry, "provider_id": default}
+            for entry in entries
+        ]

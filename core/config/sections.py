@@ -69,13 +69,10 @@ SECTIONS: Final = {
 
 UNUSED: Final = {
     "inference_store": "stored chat completions are not served yet",
-    "vector_stores.default_reranker_model": "no model ranks what a search found yet",
     "vector_stores.file_search_params": "the tool that searches files is not served yet",
     "vector_stores.context_prompt_params": "the tool that searches files is not served yet",
     "vector_stores.annotation_prompt_params": "the tool that searches files is not served yet",
-    "vector_stores.contextual_retrieval_params": "chunks get no context from a model yet",
     "vector_stores.file_batch_params": "`quota`, and how many workers there are, bound the files that are worked on at once",
-    "vector_stores.chunk_retrieval_params.chunk_multiplier": "filters are applied before a search, which needs no more results than are asked for",
     "vector_stores.chunk_retrieval_params.max_tokens_in_context": "the tool that searches files is not served yet",
     "connectors": "connectors are not served yet",
     "external_apis_dir": "external APIs are not served yet",

@@ -4,12 +4,15 @@ A list of this name is of stores that the run config declares. Source: VectorSto
 `core.config.sections.UNUSED`.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from core.config.places import to_mapping
 from core.config.records import Record, Text, Whole
+
+DECLARED_STORES: Final = "vector_stores"
+"""The section of the stores that the run config declares."""
 
 
 def _off_is_none(value: object) -> object:
@@ -58,20 +61,38 @@ class FileIngestion(Record):
         return self
 
 
+class ContextualRetrieval(Record):
+    """How a model gives chunks their context, where neither a file nor its store say; larger files get none.
+
+    Times are those of one question, to the model of a chunk.
+    """
+
+    model: MaybeModel = None
+    default_timeout_seconds: Annotated[Whole, Field(ge=10)] = 120
+    default_max_concurrency: Annotated[Whole, Field(ge=1)] = 3
+    max_document_tokens: Annotated[Whole, Field(ge=1000)] = 100_000
+
+
 class ChunkRetrieval(Record):
-    """How a search is made that does not say how."""
+    """How a search is made that does not say how; a rerank model gets `chunk_multiplier` times as many chunks as are asked for."""
 
     default_search_mode: Literal["vector", "keyword", "hybrid"] = "vector"
     default_reranker_strategy: Literal["rrf", "weighted", "normalized"] = "rrf"
     rrf_impact_factor: Annotated[float, Field(gt=0, le=10_000)] = 60.0
     weighted_search_alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    chunk_multiplier: Annotated[Whole, Field(ge=1)] = 5
 
 
 class VectorStoresConfig(Record):
-    """`default_provider_id` is whose a new store is, `default_embedding_model` what its texts become vectors by."""
+    """`default_provider_id` is whose a new store is, `default_embedding_model` what its texts become vectors by.
+
+    `default_reranker_model` is what ranks where a search asks for a model and names none.
+    """
 
     default_provider_id: Text | None = None
     default_embedding_model: MaybeModel = None
+    default_reranker_model: MaybeModel = None
     rewrite_query_params: RewriteQuery | None = None
     file_ingestion_params: FileIngestion | None = None
     chunk_retrieval_params: ChunkRetrieval | None = None
+    contextual_retrieval_params: ContextualRetrieval | None = None

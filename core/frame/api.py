@@ -51,14 +51,27 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Eraser:
+    """What removes all that a principal keeps in these `collections`, with what belongs to it elsewhere.
+
+    `pieces` names the function from a stack's parts to the Erase of `core.services.erasure`.
+    """
+
+    pieces: str
+    collections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """An API, which the module of the same name in `functions/` serves.
 
     `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of
     `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
     `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
-    each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`; `collections`
-    those of its documents, for which alone its function gets rights; `jobs` the kinds of job that it has. An `overview` is made with every provider of the run config, and is always served.
+    each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`, the
+    `optional_stores` those that it does more with, where the run config has a place for them; `collections`
+    those of its documents, for which alone its function gets rights; `jobs` the kinds of job that it has. The `eraser` removes the documents of a principal; registered resources of `kinds` and
+    jobs are removed for every API alike. An `overview` is made with every provider of the run config, and is always served.
     `pages` names the function to the routes that are for people: no row, and no part of the OpenAPI document. Only what writes
     template.yaml reads `deployment`.
     """
@@ -70,8 +83,10 @@ class Api:
     provider: str | None = None
     depends: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    optional_stores: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
     jobs: tuple[JobRow, ...] = ()
+    eraser: Eraser | None = None
     overview: bool = False
     pages: str | None = None
     deployment: Deployment = Deployment()

@@ -77,7 +77,10 @@ class UploadStore(Protocol):
 
 def clean_filename(name: str) -> str:
     """The last part of a path, of at most 255 printable characters; "file" where nothing is left."""
-    name = "".join(letter for letter in re.split(r"[/\\]", name)[-1] if letter.isprintable()).strip()
+    name = re.split(r"[/\\]", name)[-1]
+    if not name.isprintable():
+        name = "".join(filter(str.isprintable, name))
+    name = name.strip()
     return name[:LONGEST_NAME] if name.strip(".") else "file"
 
 

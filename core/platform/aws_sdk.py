@@ -82,13 +82,23 @@ def configured_endpoint(session: "AioSession", service: str) -> str | None:
     return url
 
 
-def own_endpoint(session: "AioSession", service: str, region: str) -> str:
-    """AWS's URL of a service that is reached by IPv4 and IPv6 alike, as all new ones are."""
+def own_endpoint(session: "AioSession", service: str, region: str, *, dual_stack: bool = True) -> str:
+    """AWS's URL of a service, by IPv4 and IPv6 alike where it is on both, as all new ones are."""
     from botocore.endpoint_provider import RuleSetStandardLibrary
 
     library: Any = RuleSetStandardLibrary(_loader().load_data("partitions"))
     fips = "-fips" if session.get_config_variable("use_fips_endpoint") else ""
-    return f"https://{service}{fips}.{region}.{library.aws_partition(region)['dualStackDnsSuffix']}"
+    suffix = library.aws_partition(region)["dualStackDnsSuffix" if dual_stack else "dnsSuffix"]
+    return f"https://{service}{fips}.{region}.{suffix}"
+
+
+def partition_of(region: str) -> str:
+    """That which an ARN of the region begins with, as `aws`."""
+    from botocore.endpoint_provider import RuleSetStandardLibrary
+
+    library: Any = RuleSetStandardLibrary(_loader().load_data("partitions"))
+    name: str = library.aws_partition(region)["name"]
+    return name
 
 
 @cache

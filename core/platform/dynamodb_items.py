@@ -6,23 +6,31 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ApiError
 from core.platform.aws_errors import REASONS, Fault
+from core.platform.concurrency import run_all
 from core.platform.dynamodb_table import Table
 from core.platform.dynamodb_values import to_attributes
 from core.platform.retry import Backoff
 
 if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.type_defs import QueryInputTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
+    from types_aiobotocore_dynamodb.type_defs import (
+        QueryInputTypeDef,
+        ScanInputTypeDef,
+        TransactWriteItemTypeDef,
+        UpdateTypeDef,
+    )
 
 BACKOFF: Final = Backoff(0.04, 1.0, tries=10)  # of a write that lost against another
 CONDITION_FAILED: Final = "ConditionalCheckFailed"
 MOST_KEYS: Final = 100  # of a BatchGetItem
+DELETES: Final = 8  # under way together
 TRANSIENT: Final = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 type Key = dict[str, Any]
@@ -37,6 +45,11 @@ class Change:
 
     update: str
     condition: str
+
+
+def key_of(item: Item) -> Key:
+    """The key of an item of a table whose keys are `pk` and `sk`."""
+    return {"pk": item["pk"], "sk": item["sk"]}
 
 
 class Items:
@@ -106,6 +119,37 @@ class Items:
             else:
                 raise self.table.unavailable(REASONS[Fault.THROTTLED])
         return items
+
+    async def scan(self, condition: str, values: Key, names: Mapping[str, str]) -> AsyncGenerator[Item]:
+        """Of every item of the table that meets the condition the attributes with these `names`, by their aliases.
+
+        The whole table is read for it: for an operator, never for a function.
+        """
+        request: ScanInputTypeDef = {
+            "TableName": self.table.name,
+            "ConsistentRead": True,
+            "FilterExpression": condition,
+            "ExpressionAttributeValues": values,
+            "ExpressionAttributeNames": names,
+            "ProjectionExpression": ", ".join(names),
+        }
+        while True:
+            async with self.table.client() as client:
+                answer = await client.scan(**request)
+            for item in answer["Items"]:
+                yield item
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    async def delete_all(self, keys: Sequence[Key]) -> None:
+        """Remove the items with these keys, each by itself; those that are not there do not matter."""
+
+        async def delete(key: Key) -> None:
+            async with self.table.client() as client:
+                await client.delete_item(TableName=self.table.name, Key=key)
+
+        await run_all([partial(delete, key) for key in keys], at_once=DELETES)
 
     async def transact(self, writes: list["TransactWriteItemTypeDef"]) -> Reasons:
         """Carry out all of `writes`, or none and return why: a condition did not hold.

@@ -61,7 +61,8 @@ class Identity(Protocol):
 class CallOptions:
     """Where a service is and how it is called; times are in seconds, `most_bytes` of an answer decompressed.
 
-    Without `region` or `endpoint_url` the environment and the profile say them.
+    Without `region` or `endpoint_url` the environment and the profile say them. `signed_as` is what requests are signed for
+    where it is not the service's name; not `dual_stack` is a service that is reached by IPv4 alone.
     """
 
     region: str | None = None
@@ -72,6 +73,8 @@ class CallOptions:
     tries: int = 3
     connections: int = 100
     most_bytes: int = 64 * 1024 * 1024
+    signed_as: str = ""
+    dual_stack: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class SignedJson:
     """Calls of one service, all of them idempotent: what may have been served is sent again."""
 
     def __init__(self, service: str, identity: Identity, options: CallOptions) -> None:
-        """`service` is the name that requests are signed for, and the first part of its host's."""
+        """`service` is the first part of its host's name."""
         self._service = service
         self._identity = identity
         self._options = options
@@ -149,7 +152,8 @@ class SignedJson:
         url = f"{place.url}/{operation}"
         credentials = await self._identity.credentials()
         at = datetime.now(UTC) + skew
-        headers = sign(url, body, credentials, scope=(place.region, self._service), at=at)
+        scope = place.region, self._options.signed_as or self._service
+        headers = sign(url, body, credentials, scope=scope, at=at)
         with _translate_errors(place.url):
             async with place.http.post(
                 URL(url, encoded=True), data=BytesIO(body), headers=headers, allow_redirects=False
@@ -180,7 +184,8 @@ class SignedJson:
             cookie_jar=DummyCookieJar(),
             trust_env=True,
         ) as http:
-            yield _Place(http, url.rstrip("/") or sdk.own_endpoint(session, self._service, region), region)
+            own = sdk.own_endpoint(session, self._service, region, dual_stack=options.dual_stack)
+            yield _Place(http, url.rstrip("/") or own, region)
 
 
 def sign(

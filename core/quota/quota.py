@@ -25,6 +25,11 @@ LOG_SECONDS: Final = 30.0  # between two lines about the same outage
 log = logging.getLogger(__name__)
 
 
+def counters_of(client: str) -> str:
+    """What the keys of a client's counters begin with, and no others; `client` is as `identity` has it."""
+    return f"quota:{client}:"
+
+
 class Ticket:
     """`headers` are for the answer; there are none, and nothing to settle, where the counters could not be reached."""
 
@@ -123,7 +128,7 @@ class Quota:
         now, period = self._clock(), self._config.period
         current = window(period, now)
         limits = limits_of(self._config, call.principal)
-        name = f"quota:{identity(call)}:{period}:{current.name}"
+        name = f"{counters_of(identity(call))}{period}:{current.name}"
         shards = max(1, min(self._config.shards, limits.requests))
         return Account(name, limits, current, current.seconds_to_end(now), shards)
 

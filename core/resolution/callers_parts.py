@@ -34,7 +34,9 @@ def problems_of(loaded: Loaded, part: CallersPart, model: type[BaseModel], path:
     """What callers have set and may not; `path` is that of the config."""
     reach = callers_reach(loaded)
     faults = dict.fromkeys(foreign_fields(model, part.values), OPERATORS)
-    faults |= {name: fault for name, text in new_places(part, model) if (fault := place_fault(text, reach))}
+    for name, text in new_places(part, model):
+        if fault := place_fault(text, reach):
+            faults.setdefault(name, fault)
     return [Problem(loaded.places.source_path(f"{path}.{name}"), fault) for name, fault in faults.items()]
 
 

@@ -13,6 +13,7 @@ from core.config.problems import Problem
 from core.config.sections import SECTIONS
 from core.config.storage import IN_PROVIDERS
 from core.platform.environment import environ
+from core.platform.hosts import is_loopback
 from core.resolution.provider_types import Specs
 from core.stores.connect import KINDS, STATE
 
@@ -38,6 +39,16 @@ NOT_SHARED: Final = {
 }
 
 
+PGVECTOR: Final = ("vector_io", "remote::pgvector")
+ON_ITSELF: Final = (
+    "is the function itself on Lambda: name another host, or `resource_arn` and `secret_arn` for the RDS Data API"
+)
+CONNECTED: Final = (
+    "is reached by connections, a pool of them for each environment of a function, and mostly in a VPC (`VpcSubnetIds`); the RDS "
+    "Data API needs neither: `resource_arn` and `secret_arn`"
+)
+
+
 def here() -> DeployTarget:
     """Where this process runs."""
     return "lambda" if environ().get("AWS_LAMBDA_FUNCTION_NAME") else "laptop"
@@ -50,13 +61,23 @@ def lambda_problems(loaded: Loaded, specs: Specs) -> Iterator[Problem]:
         if entry.module is None and spec is not None and spec.on_lambda:
             place = loaded.places.source_path(f"{path}.provider_type")
             yield Problem(place, NO_DISK.format(entry.provider_type, spec.on_lambda))
+    for path, host in _databases(loaded):
+        if is_loopback(host) or host.startswith("/"):
+            yield Problem(path, f"`{host}` {ON_ITSELF}")
+
+
+def _databases(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Where hosts of PostgreSQL are named that are reached by connections, or should be, and the hosts."""
+    for api, path, entry in loaded.provider_entries():
+        if (api, entry.provider_type) == PGVECTOR and entry.module is None and not entry.config.get("resource_arn"):
+            yield loaded.places.source_path(f"{path}.config.host"), str(entry.config.get("host") or "localhost")
 
 
 def unshared_stores(loaded: Loaded) -> Iterator[Problem]:
     """The stores that are used and are on one machine; those of state are used by the APIs whose manifests name them."""
     apis, providers = to_list(loaded.document.get("apis")), to_mapping(loaded.document.get("providers"))
     served = [api for api in names() if api in apis and (providers.get(api) or manifest(api).provider is None)]
-    used = {store for api in served for store in manifest(api).stores}
+    used = {store for api in served for store in (*manifest(api).stores, *manifest(api).optional_stores)}
     for kind in KINDS:
         if kind.name not in IN_DEPLOYMENT or (kind.name in STATE and kind.name not in used):
             continue
@@ -104,6 +125,8 @@ def _elsewhere_on_lambda(loaded: Loaded, specs: Specs) -> Iterator[Problem]:
         for key, message in (("storage_dir", IN_BLOBS), *((key, IN_STATE) for key in IN_PROVIDERS)):
             if entry.config.get(key) is not None:
                 yield Problem(loaded.places.source_path(f"{path}.config.{key}"), message)
+    for path, _ in _databases(loaded):
+        yield Problem(path, CONNECTED)
 
 
 def without_disk(document: Mapping[str, Any], specs: Specs) -> dict[str, Any]:

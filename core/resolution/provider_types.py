@@ -62,7 +62,11 @@ BUILT_IN: Final = (
         )
         for name in ("sqlite", "sqlite-vec", "sqlite_vec", "faiss", "meta-reference")
     ),
+    ProviderSpec("vector_io", "remote::pgvector", "core.providers.pgvector.vector_io"),
     ProviderSpec("vector_io", "remote::s3-vectors", "core.providers.s3_vectors.vector_io"),
+    ProviderSpec("vector_io", "remote::chromadb", "core.providers.chroma.vector_io"),
+    ProviderSpec("vector_io", "remote::qdrant", "core.providers.qdrant.vector_io"),
+    ProviderSpec("vector_io", "remote::bedrock-knowledge-base", "core.providers.knowledge_bases.vector_io"),
 )
 
 OPENAI: Final = tuple(
@@ -70,6 +74,10 @@ OPENAI: Final = tuple(
 )
 
 VECTORS: Final = f"inline::sqlite on a laptop, {VECTORS_ON_AWS} on AWS"
+OTHER_VECTORS: Final = (
+    f"{VECTORS}, remote::pgvector, remote::chromadb or remote::qdrant with a server of yours, or a package of your own, which `llambda providers new NAME "
+    "--api vector_io` begins"
+)
 EMBEDDINGS: Final = (
     "remote::vllm with `model_type: embedding` and the URL of a server for embeddings; in a checkout "
     "`python -m infra.local.model_server --port 8401 --embedding` starts a small one on this machine"
@@ -88,7 +96,13 @@ INSTEAD: Final = {
     ): "`remote::openai-compatible` with the URL of a gateway that speaks OpenAI's API for it",
     ("safety", "inline::prompt-guard"): "inline::llama-guard over a model that is served elsewhere",
     ("safety", "inline::code-scanner"): "inline::llama-guard over a model that is served elsewhere",
-    **{("vector_io", f"inline::{name}"): VECTORS for name in ("chromadb", "qdrant", "milvus")},
+    ("vector_io", "inline::chromadb"): f"{VECTORS}, or remote::chromadb with the URL of a server",
+    ("vector_io", "inline::qdrant"): f"{VECTORS}, or remote::qdrant with the URL of a server",
+    ("vector_io", "inline::milvus"): VECTORS,
+    **{
+        ("vector_io", f"remote::{name}"): OTHER_VECTORS
+        for name in ("weaviate", "milvus", "elasticsearch", "infinispan", "neo4j", "oci")
+    },
 }
 
 type Specs = dict[tuple[str, str], ProviderSpec]

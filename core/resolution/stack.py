@@ -134,11 +134,9 @@ def can_serve(api: str, config: RunConfig) -> bool:
 
 def declared_resources(config: RunConfig, kind: Kind) -> list[Resource]:
     """The resources of this kind that the run config itself has."""
-    provider_ids = [entry.provider_id for entry in config.providers.get(kind.api, ())]
-    if kind.section == "vector_stores" and (default := config.vector_stores.default_provider_id) is not None:
-        provider_ids.insert(0, default)
-    bodies = [kind.body_type().model_validate(entry) for entry in config.resources.get(kind.section, ())]
+    first = next((entry.provider_id for entry in config.providers.get(kind.api, ())), "")
+    bodies = [kind.body_type().model_validate(entry) for entry in config.declarations(kind.section)]
     return [
-        resource_from(kind, body, cast("str | None", vars(body).get("provider_id")) or provider_ids[0], created=0)
+        resource_from(kind, body, cast("str | None", vars(body).get("provider_id")) or first, created=0)
         for body in bodies
     ]

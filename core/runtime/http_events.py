@@ -5,13 +5,15 @@ at a body that is no base64, and take a base path off where it is only the begin
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 import json
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlencode
 
+from pydantic_core import from_json
 from starlette.types import Scope
 
 from core.errors import InvalidRequest
@@ -47,7 +49,7 @@ class HttpRequest:
         if not event.get("isBase64Encoded"):
             return body.encode()
         try:
-            return b64decode(body, validate=True)
+            return a2b_base64(body, strict_mode=True)  # `b64decode` would copy the text
         except ValueError as failure:
             raise InvalidRequest("The body is marked as base64, but is not.") from failure
 
@@ -65,11 +67,21 @@ class HttpRequest:
 
 def http_request(payload: bytes, base_path: str = "") -> HttpRequest:
     """The request in an invocation's JSON; see `read_event`."""
+    return read_event(_load(payload), base_path)
+
+
+def _load(payload: bytes) -> object:
+    """The same of both readers; `json` takes 20 times as long for a body of megabytes.
+
+    Raises:
+        NotHttp: it is not JSON.
+    """
+    with suppress(ValueError):  # headers may hold lone halves of surrogate pairs, which pydantic does not read
+        return from_json(payload)
     try:
-        event: object = json.loads(payload)  # not read_json: headers may hold lone halves of surrogate pairs
+        return json.loads(payload)
     except (ValueError, RecursionError) as failure:
         raise NotHttp("The event is not JSON.") from failure
-    return read_event(event, base_path)
 
 
 def read_event(event: object, base_path: str = "") -> HttpRequest:

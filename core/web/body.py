@@ -121,6 +121,8 @@ def _refusal(invalid: ValidationError) -> InvalidRequest:
 
 
 def _message(error: ErrorDetails) -> str:
+    if error["type"] == "model_type":  # of a form or a query alone: JSON is told that it is no object
+        return f"Input should be an object: send its fields as {_path(error['loc'])}[FIELD]"
     return FORM if error["type"] == "string_pattern_mismatch" else error["msg"].removeprefix("Value error, ")
 
 

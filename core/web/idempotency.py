@@ -21,7 +21,7 @@ from starlette.responses import Response
 from core.config.security import IdempotencyConfig
 from core.errors import AnswerUnderWay, ApiError, IdempotencyUnavailable, InvalidRequest, KeyReused
 from core.quota.identity import identity
-from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
+from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease, owner_name
 from core.web.exchange import Exchange, Handler
 from core.web.failures import MARGIN_SECONDS, attempt, error_response
 from core.web.observed import observed_of
@@ -78,9 +78,10 @@ class IdempotencyMiddleware:
         await exchange.body()  # a body that is wrong takes no key
         fingerprint = _fingerprint(exchange.request, await exchange.content())
         now = self.clock()
-        name = _digest(identity(exchange.call), exchange.request.scope["path"], key)
+        owner = identity(exchange.call)
+        name = _digest(owner, exchange.request.scope["path"], key)
         until = ceil(now + _lease_seconds(exchange.until))
-        claim = await self.store.begin(name, fingerprint, now=int(now), until=until)
+        claim = await self.store.begin(name, fingerprint, now=int(now), until=until, owner=owner_name(owner))
         return _replay(claim, exchange, fingerprint) if isinstance(claim, Earlier) else claim
 
 

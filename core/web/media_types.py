@@ -49,7 +49,8 @@ def is_json(request: Request) -> bool:
 def _not_json(types: list[str]) -> UnsupportedMediaType:
     name = types[0].partition(";")[0].strip() if len(types) == 1 else ""
     came = f"It came as {name}" if SHOWN.fullmatch(name) else "It came without one such header"
+    option = "use -d rather than -F, and" if name == "multipart/form-data" else "which sends forms,"
     return UnsupportedMediaType(
-        f"The body must be JSON, with the header `content-type: application/json`. {came}; for curl, which sends forms,"
+        f"The body must be JSON, with the header `content-type: application/json`. {came}; for curl, {option}"
         " add -H 'content-type: application/json'."
     )

@@ -14,7 +14,6 @@ from core.errors import InvalidRequest
 MOST_PARTS: Final = 128
 MOST_HEADERS: Final = 8  # of a part; RFC 7578 knows three
 LONGEST_HEADER: Final = 4096  # bytes
-PIECE: Final = 64 * 1024  # bytes that are parsed at once: a buffered body comes whole
 
 logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings repeat what the caller is told
 
@@ -54,9 +53,8 @@ async def parts(boundary: bytes, chunks: AsyncIterator[bytes]) -> AsyncGenerator
     try:
         parser = _Parser(boundary)
         async for chunk in chunks:
-            for start in range(0, len(chunk), PIECE):
-                for event in parser.feed(chunk[start : start + PIECE]):
-                    yield event
+            for event in parser.feed(chunk):
+                yield event
     except FormParserError as failure:
         raise InvalidRequest(f"The form cannot be read: {failure}.") from None
     if not parser.is_whole:

@@ -3,6 +3,7 @@
 Imported only where an operation has an upload. Nothing of a file is held in memory but the chunk that is on its way.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from core.web.multipart import End, Part, boundary_of, parts
 
 MOST_FORM: Final = 1024 * 1024  # bytes of all parts that are no file, and of everything between the parts
 PART: Final = 4 * 1024 * 1024  # bytes of a part that also passes where the front door is API Gateway, in base64
+
+HELD: Final = 8 * 1024 * 1024  # bytes: more than a front door lets through at once
+TURN: Final = 256 * 1024  # bytes that are hashed before others have theirs
+SHORT: Final = 64 * 1024  # bytes that are hashed in less time than a turn of the loop takes
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +95,54 @@ class UploadReceiver:
         return files[0] if files else None
 
 
+class _Digest:
+    """The SHA-256 of a stream, of which up to HELD bytes are seen to while their store waits for its disk, or for others."""
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+        self._held: list[bytes] = []
+        self._size = 0
+        self._hashing: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self._hashing is not None:
+            self._hashing.cancel()  # where the store has failed
+
+    def add(self, data: bytes) -> None:
+        self._size += len(data)
+        self._held.append(data)
+        if self._size > HELD:
+            self._hash_held()
+
+    def end(self) -> None:
+        """The stream has ended, and what is left of it is on its way to the store."""
+        if self._size > SHORT:
+            self._hashing = asyncio.ensure_future(self._hash_in_turns())
+
+    async def hex(self) -> str:
+        """Once the store has it all."""
+        if self._hashing is not None:
+            await self._hashing
+        self._hash_held()
+        return self._hash.hexdigest()
+
+    def _hash_held(self) -> None:
+        for data in self._held:
+            self._hash.update(data)
+        self._held.clear()
+
+    async def _hash_in_turns(self) -> None:
+        for data in self._held:
+            whole = memoryview(data)
+            for start in range(0, len(data), TURN):
+                self._hash.update(whole[start : start + TURN])
+                await asyncio.sleep(0)
+        self._held.clear()
+
+
 class _Form:
     """What has been read of a form."""
 
@@ -116,6 +169,11 @@ class _Form:
 
     async def _keep(self, part: Part, events: AsyncIterator[Part | bytes | End]) -> None:
         upload = self._receiver.upload
+        if part.filename is None:
+            hint = f"for curl, write -F {upload.field}=@NAME, with the @"
+            raise InvalidRequest(
+                f"The part `{upload.field}` is no file, since it has no file name: {hint}.", param=upload.field
+            )
         if len(self.files) >= upload.most:
             number = "one file" if upload.most == 1 else f"{upload.most} files"
             raise InvalidRequest(f"Send at most {number} in one request.", param=upload.field)
@@ -123,20 +181,25 @@ class _Form:
         key = "/".join(filter(None, (upload.prefix.rstrip("/"), folder, token_hex(16))))
         # First: a store that was not told to stop may have it all the same.
         self._cleanup.push_async_callback(partial(_discard, self._blobs, key))
-        digest = sha256()
+        digest = _Digest()
 
         async def content() -> AsyncGenerator[bytes]:
             async for data in _data(events):
                 self._file_bytes += len(data)
                 if self._file_bytes > self._receiver.limit:
                     raise self._receiver.too_large()
-                digest.update(data)
+                digest.add(data)
                 yield data
+            digest.end()
 
         media_type = clean_media_type(part.media_type)
-        blob = await self._blobs.put(key, content(), media_type=media_type)
-        name = clean_filename(part.filename or "")
-        self.files.append(UploadedFile(key, name, media_type, blob.size, digest.hexdigest()))
+        with digest:
+            blob = await self._blobs.put(key, content(), media_type=media_type)
+            etag = await digest.hex()
+        if blob.key != key:
+            self._cleanup.push_async_callback(partial(_discard, self._blobs, blob.key))
+        name = clean_filename(part.filename)
+        self.files.append(UploadedFile(blob.key, name, media_type, blob.size, etag))
 
     async def _text(self, part: Part, events: AsyncIterator[Part | bytes | End]) -> str:
         text = bytearray()
@@ -153,7 +216,7 @@ class _Form:
 
 async def _data(events: AsyncIterator[Part | bytes | End]) -> AsyncGenerator[bytes]:
     """The content of the part that has begun; what follows it stays in `events`."""
-    while isinstance(event := await anext(events), bytes):
+    while isinstance(event := await anext(events), bytes | memoryview):
         yield event
 
 

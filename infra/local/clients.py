@@ -1,6 +1,7 @@
 """The real clients, each in an environment of its own under `.venv-clients/`, from the locks.
 
-`locks/clients/` has those that speak to a stack themselves, `locks/frameworks/` those that other people's programs are written in.
+`locks/clients/` has those that speak to a stack themselves, `locks/frameworks/` those that other people's programs are written in,
+`locks/servers/` servers that a stack speaks to.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from infra.uv import uv
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOCKS: Final = ROOT / "locks" / "clients"
 FRAMEWORKS: Final = ROOT / "locks" / "frameworks"
+SERVERS: Final = ROOT / "locks" / "servers"
 NODE_SCRIPTS: Final = ROOT / "tests" / "clients" / "scripts" / "node"
 ENVIRONMENTS: Final = ROOT / ".venv-clients"
 
@@ -27,8 +29,8 @@ def names() -> list[str]:
 
 def python_of(name: str) -> Path:
     """The interpreter of a client's environment, which is made first where it is missing or its lock has changed."""
-    locks = LOCKS if (LOCKS / f"{name}.txt").exists() else FRAMEWORKS
-    return _prepare(name, locks / f"{name}.txt", _install_python) / "bin" / "python"
+    [lock] = (lock for locks in (LOCKS, FRAMEWORKS, SERVERS) if (lock := locks / f"{name}.txt").exists())
+    return _prepare(name, lock, _install_python) / "bin" / "python"
 
 
 def node_command(script: str) -> list[str]:

@@ -91,7 +91,7 @@ FILES = {
     "apis": ["files"],
     "providers": {"files": [{"provider_id": "f", "provider_type": "remote::s3", "config": {"bucket_name": "files"}}]},
 }
-FILES_AT_INIT = ("assemble", "collection", "keeping", "records", "router", "storages")
+FILES_AT_INIT = ("assemble", "collection", "keeping", "records", "router", "storages", "sweeping")
 
 
 def test_a_function_of_files_imports_nothing_of_uploads_in_parts_and_reads_forms_without_a_wait(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from core.frame.openapi import document
 from core.frame.operations import Operation
 from core.frame.types import Query
 from core.resolution.provider_types import BUILT_IN
-from core.stores.connect import STATE
+from core.stores.connect import KINDS, STATE
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = [
@@ -73,8 +73,23 @@ def test_what_a_manifest_names_is_there(name: str) -> None:
     assert all(callable(getattr(load(api.provider or ""), method)) for method in methods)
     assert all(other in names() for other in api.depends)
     assert all(callable(load(row.kind)) for row in api.jobs)
-    assert set(api.stores) <= set(STATE)
-    assert not api.jobs or {"jobs", "queue"} <= set(api.stores)
+    stores = {*api.stores, *api.optional_stores}
+    assert stores <= set(STATE)
+    assert not api.jobs or {"jobs", "queue"} <= stores
+
+
+def test_what_principals_keep_is_erased_wherever_it_is() -> None:
+    """An API with documents has an eraser, which reaches each collection that no other reaches; the stack's own stores are all looked at."""
+    kept = {name for api in all_manifests() for name in api.collections}
+    reached = [name for api in all_manifests() if api.eraser for name in api.eraser.collections]
+    assert sorted(reached) == sorted(kept)
+    assert all(set(api.eraser.collections) <= set(api.collections) for api in all_manifests() if api.eraser)
+    assert all(callable(load(api.eraser.pieces)) for api in all_manifests() if api.eraser)
+    walked = (ROOT / "core/resolution/erasure/sources.py").read_text("utf-8")
+    by_erasers = {"documents", "queue"}  # a message goes when it is delivered: it says which job, and no more
+    assert {kind.name for kind in KINDS if re.search(rf"\b{kind.name.upper()}\b", walked)} == {
+        k.name for k in KINDS
+    } - by_erasers
 
 
 def test_an_api_is_a_manifest_and_a_function_and_its_kinds_are_what_the_reference_calls_them() -> None:

@@ -46,6 +46,7 @@ ON_ALL: Final = {  # IAM knows no resources of these
     "bedrock:ListFoundationModels",
     "bedrock:ListInferenceProfiles",
     "bedrock:ListGuardrails",
+    "bedrock:Rerank",
 }
 VARIABLE: Final = re.compile(r'"\$context\.[A-Za-z.]+"|\$context\.[A-Za-z.]+')
 

@@ -21,6 +21,11 @@ RIGHTS: Final = Rights(
     frozenset(LISTS), (Model((MODEL,)), Model((PROFILE,), BEHIND)), guardrails=(GUARDRAIL,), roles=(ROLE,)
 )
 PARAMETERS: Final = {"BedrockRegion": "us-east-1"} | {name: ",".join(arns) for name, arns in parameters(RIGHTS).items()}
+RERANKING: Final = [
+    statement
+    for statement in statements(Rights(models=(Model((MODEL,), embedding=True, reranks=True),)))
+    if statement["Sid"] == "Rerank"
+]
 LISTING: Final = {action for actions in LISTS.values() for action in actions}
 LISTS_OF_ARNS: Final = [name for name in PARAMETERS if name.endswith("Arns")]
 ROLES: Final = ("InferenceRole", "SafetyRole", "AdminRole")
@@ -50,7 +55,8 @@ def test_without_parameters_there_is_no_right_on_bedrock(role: str) -> None:
 
 @pytest.mark.parametrize("role", ["InferenceRole", "SafetyRole"])
 def test_rights_are_exactly_those_of_the_command_that_prints_the_parameters(role: str) -> None:
-    wanted = statements(RIGHTS)
+    """The template does not know whether a model reranks: inference may wherever it may call models."""
+    wanted = statements(RIGHTS) + (RERANKING if role == "InferenceRole" else [])
     [behind] = [statement for statement in wanted if "Condition" in statement]
     behind["Condition"] = {"StringEquals": {"bedrock:InferenceProfileArn": [PROFILE, MODEL]}}  # a model is no profile
     assert allowed(rights(role, PARAMETERS)) == allowed(wanted)
@@ -67,7 +73,8 @@ def test_each_parameter_allows_its_own_arns_alone(role: str, name: str) -> None:
     found = allowed(rights(role, {name: PARAMETERS[name]}))
     assert {resource for _, resource, _ in found} - {"*"} == set(PARAMETERS[name].split(","))
     lists = {action for action, resource, _ in found if resource == "*"}
-    assert lists == (LISTING if name in {"BedrockModelArns", "BedrockGuardrailArns"} else set())
+    assert ("bedrock:Rerank" in lists) == ((name, role) == ("BedrockModelArns", "InferenceRole"))
+    assert lists - {"bedrock:Rerank"} == (LISTING if name in {"BedrockModelArns", "BedrockGuardrailArns"} else set())
 
 
 def test_models_behind_profiles_are_called_through_profiles_alone() -> None:

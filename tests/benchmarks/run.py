@@ -2,11 +2,13 @@
 
 import sys
 
+from tests.benchmarks.chroma import chroma
 from tests.benchmarks.cold import cold
 from tests.benchmarks.documents import documents
 from tests.benchmarks.files import files
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.jobs import jobs
+from tests.benchmarks.pgvector import pgvector
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
 from tests.benchmarks.runtimes import runtimes
@@ -25,6 +27,8 @@ PARTS = {
     "documents": documents,
     "jobs": jobs,
     "vectors": vectors,
+    "pgvector": pgvector,
+    "chroma": chroma,
     "files": files,
     "ingest": ingest,
 }

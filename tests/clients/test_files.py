@@ -1,6 +1,7 @@
 """The real clients' calls of files, against `llambda serve` with a bucket of a double of S3."""
 
 from collections.abc import Generator
+from pathlib import Path
 import uuid
 
 import pytest
@@ -38,3 +39,12 @@ def url(tmp_path_factory: pytest.TempPathFactory, moto_endpoint: str) -> Generat
 @pytest.mark.parametrize("client", params())
 def test_a_real_clients_calls_of_files_work(url: str, client: str) -> None:
     check(client, "tests.clients.scripts.files", url)
+
+
+@pytest.mark.exact
+def test_openais_client_waits_for_a_file_that_a_job_puts_together(tmp_path: Path) -> None:
+    provider = """{provider_id: local, provider_type: "inline::localfs", config: {}}"""
+    lines = CONFIG.partition("    - provider_id")[0] + f"    - {provider}\n" + CONFIG[CONFIG.index("metadata_store") :]
+    (tmp_path / "run.yaml").write_text(lines, "utf-8")
+    with serving(tmp_path / "run.yaml", tmp_path / "log.txt", env={"FOLDER": str(tmp_path)}) as url:
+        check("openai-3", "tests.clients.scripts.large_files", url)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.clients.running import check, params
 from tests.parts.stack import serving
-from tests.parts.upstream import FakeUpstream, in_thread
+from tests.parts.upstream import FakeUpstream, in_thread, rank_by_words
 from tests.parts.vector_stack import DIMENSION, embed
 
 CONFIG = f"""
@@ -26,6 +26,7 @@ models:
     provider_model_id: words
     model_type: embedding
     metadata: {{embedding_dimension: {DIMENSION}}}
+  - {{model_id: ranks, provider_id: local, provider_model_id: ranks, model_type: rerank}}
 metadata_store: {{type: sqlite, db_path: "${{env.FOLDER}}/registry.db"}}
 """
 
@@ -34,7 +35,7 @@ metadata_store: {{type: sqlite, db_path: "${{env.FOLDER}}/registry.db"}}
 def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     folder = tmp_path_factory.mktemp("vectors")
     (folder / "run.yaml").write_text(CONFIG, "utf-8")
-    with in_thread(FakeUpstream(replies={"/v1/embeddings": embed})) as upstream:
+    with in_thread(FakeUpstream(replies={"/v1/embeddings": embed, "/v1/rerank": rank_by_words})) as upstream:
         env = {"UPSTREAM": upstream.url, "FOLDER": str(folder)}
         with serving(folder / "run.yaml", folder / "log.txt", env=env) as url:
             yield url
@@ -43,3 +44,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 @pytest.mark.parametrize("client", params())
 def test_a_real_clients_calls_of_vector_stores_work(url: str, client: str) -> None:
     check(client, "tests.clients.scripts.vectors", url)
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize(
+    ("framework", "script"),
+    [("langchain-openai-1", "langchain_vectors"), ("llama-index-0", "llama_index_vectors")],
+    ids=["langchain", "llama-index"],
+)
+def test_programs_over_a_framework_find_what_is_in_a_store(url: str, framework: str, script: str) -> None:
+    check(framework, f"tests.clients.scripts.{script}", url)

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider
 from core.apis.manifests.inference import MODEL
+from core.apis.rerank import RerankRequest
 from core.frame.callers import Call
 from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
@@ -20,9 +21,10 @@ from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
 from core.services.inference.router import InferenceRouter
 from tests.fakes import Clock, MemoryStore
-from tests.parts.upstream import FakeUpstream, Reply, running
+from tests.parts.upstream import FakeUpstream, Reply, running, status
 
-PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank")
+RANKING = {"results": [{"index": 0, "relevance_score": 0.5}]}
 MINE = {"provider_id": "b", "provider_model_id": "n", "priority": 1}
 type Operation = Callable[[InferenceRouter, str], Awaitable[Any]]
 
@@ -68,7 +70,8 @@ class World:
 
 @asynccontextmanager
 async def two_targets() -> AsyncIterator[World]:
-    async with running(FakeUpstream()) as a, running(FakeUpstream()) as b:
+    replies = {"/v1/rerank": status(200, RANKING)}
+    async with running(FakeUpstream(replies=dict(replies))) as a, running(FakeUpstream(replies=dict(replies))) as b:
         providers = {"a": connect("a", a.url), "b": connect("b", b.url)}
         yield World(a, b, providers)
         for provider in providers.values():
@@ -112,6 +115,11 @@ async def embed(router: InferenceRouter, model: str = "mine") -> JsonObject:
     return await router.embeddings(EmbeddingsRequest(model=model, input="Hi"))
 
 
+async def rank(router: InferenceRouter, model: str = "mine") -> JsonObject:
+    return await router.rerank(RerankRequest(model=model, query="Hi", documents=["Hello"]))
+
+
+KINDS: dict[Operation, str] = {embed: "embedding", rank: "rerank"}
 OPERATIONS = [chat, stream_chat, complete, stream_completion]
 STREAMED = [stream_chat, stream_completion]
 

@@ -82,6 +82,22 @@ async def test_an_ended_lease_is_taken_over_and_its_holder_changes_nothing_any_m
     assert await begun(store, now=UNTIL) == Earlier("g", ANSWER)
 
 
+async def test_what_an_owner_has_is_counted_and_goes_with_its_answers_and_no_others(answering: Answering) -> None:
+    long = Answer(200, "x", random.Random(1).randbytes(500))  # noqa: S311 - no secret
+    async with answering.opened(most_part=100) as store, answering.opened("other") as elsewhere:
+        for namespace in (store, elsewhere):
+            for key, owner in (("a", "ada"), ("b", "ada"), ("c", "adam"), ("d", "")):
+                lease = await namespace.begin(key, "f", now=NOW, until=UNTIL, owner=owner)
+                assert isinstance(lease, Lease)
+                assert key == "b" or await namespace.finish(lease, long, expires=UNTIL)
+        assert [await store.erase(owner, dry=True) for owner in ("ada", "adam", "eve", "")] == [2, 1, 0, 0]
+        assert [await store.erase("ada"), await store.erase("ada")] == [2, 0]
+        assert isinstance(await begun(store, "a"), Lease)
+        assert isinstance(await begun(store, "b"), Lease)
+        assert await begun(store, "c") == await begun(store, "d") == Earlier("f", long)
+        assert await elsewhere.erase("ada", dry=True) == 2
+
+
 async def test_a_holder_that_is_late_but_alone_may_still_answer(store: AnswerStore) -> None:
     slow = await leased(store)
     assert await store.finish(slow, ANSWER, expires=UNTIL + 5000)

@@ -56,6 +56,15 @@ async def filled(store: ConfigurationStore, count: int) -> list[Configuration]:
     return rows[::-1]
 
 
+async def test_a_version_is_written_anew_in_its_place(store: ConfigurationStore) -> None:
+    newest, oldest = await filled(store, 2)
+    assert await store.rewrite(replace(newest, owner=None, note="anew"))
+    assert await store.page(before=None, limit=9) == [replace(newest, owner=None, note="anew"), oldest]
+    assert await store.head() == Head(2, 2)
+    assert not await store.rewrite(replace(newest, version=3))
+    assert await store.get(3) is None
+
+
 async def test_in_an_empty_store_nothing_is_in_force(store: ConfigurationStore) -> None:
     assert await store.head() == Head(0, 0)
     assert await store.get(1) is None

@@ -46,6 +46,18 @@ async def take(
     return await store.take(key, tokens=tokens, below=Limit(requests_below, below), expires=LATER)
 
 
+async def test_the_counters_below_a_prefix_are_counted_and_go_and_no_others(counting: Counting) -> None:
+    keys = ["q:ada:day:1", "q:ada:day:2:0", "q:adam:day:1", "q:%_a:day:1", "q:ad"]
+    async with counting.opened() as store, counting.opened("other") as elsewhere:
+        for namespace in (store, elsewhere):
+            for key in keys:
+                assert (await take(namespace, key)).admitted
+        assert [await store.erase(f"q:{name}:", dry=True) for name in ("ada", "%_a", "eve", "ADA")] == [2, 1, 0, 0]
+        assert [await store.erase("q:ada:"), await store.erase("q:ada:")] == [2, 0]
+        assert [(await store.read(key)).requests for key in keys] == [0, 0, 1, 1, 1]
+        assert await elsewhere.erase("q:ada:", dry=True) == 2
+
+
 async def test_a_counter_that_is_not_there_is_zero(store: CounterStore) -> None:
     assert await store.read("k") == Counts(0, 0)
 

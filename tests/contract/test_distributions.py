@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+import json
 import os
 from pathlib import Path
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from core.client.api import Client
 from core.config.distributions import names, read_distribution
 from infra.local.dynamodb import CREDENTIALS
 from infra.local.model_server import CHAT_MODEL
@@ -92,8 +95,9 @@ class World:
     bedrock: FakeBedrock
     opened: ExitStack
 
-    async def start(self, name: str) -> httpx.AsyncClient:
-        variables = {key: self._value(value) for key, value in SERVED[name].variables.items()}
+    async def start(self, name: str, **more: str) -> httpx.AsyncClient:
+        """With `more` variables, whose values are as those of the table."""
+        variables = {key: self._value(value) for key, value in (SERVED[name].variables | more).items()}
         variables["SQLITE_STORE_DIR"] = str(self.folder)
         log = self.folder / "log"
         url = await asyncio.to_thread(self.opened.enter_context, serving(Path(name), log, env=variables))
@@ -174,6 +178,34 @@ async def test_it_is_served_and_its_models_answer(name: str, world: World) -> No
         if SERVED[name].guarded:
             del client.headers["authorization"]
             assert (await chat(client, SERVED[name].models[0])).status_code == 401
+
+
+async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with_files_and_vector_stores(
+    world: World, tmp_path: Path
+) -> None:
+    async with await world.start("starter", VLLM_URL="VLLM") as client:
+        url, ollama = str(client.base_url), {"provider_id": "ollama", "provider_type": "remote::ollama"}
+        assert (
+            await client.post("/v1/providers", json={"api": "inference", **ollama, "config": {"url": world.vllm.url}})
+        ).is_success
+        config = json.dumps({"inference": [ollama | {"config": {"url": f"{world.vllm.url}/", "timeout": 9}}]})
+        made = await asyncio.to_thread(Client(url).configurations.register, config=config)
+        assert (made["active"], made["dropped"], made["withheld"]) == (True, [], [])
+        assert (await chat(client, "ollama/m")).status_code == 200
+        shown = yaml.safe_load(await _llambda("configurations", "inspect", "--url", url))
+        assert [*shown["providers"]] == ["files", "inference", "vector_io"]
+        assert shown["providers"]["inference"][1]["config"]["timeout"] == 9
+        shown["providers"]["files"][0]["config"]["ttl_secs"] = 7200
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(shown), "utf-8")
+        await _llambda("configurations", "register", "--config", str(tmp_path / "mine.yaml"), "--url", url)
+        model = {"model_id": "e", "provider_id": "ollama", "provider_model_id": "m", "model_type": "embedding"}
+        assert (await client.post("/v1/models", json=model | {"metadata": {"embedding_dimension": 1}})).is_success
+        form: dict[str, Any] = {"files": {"file": ("a.txt", b"Files expire.")}, "data": {"purpose": "assistants"}}
+        file = (await client.post("/v1/files", **form)).json()
+        assert file["expires_at"] - file["created_at"] == 7200
+        store = (await client.post("/v1/vector_stores", json={"file_ids": [file["id"]], "embedding_model": "e"})).json()
+        answer = (await client.post(f"/v1/vector_stores/{store['id']}/search", json={"query": "files"})).json()
+        assert [row["content"][0]["text"] for row in answer["data"]] == ["Files expire."]
 
 
 async def test_the_federated_model_falls_back_to_bedrock_and_the_circuit_opens(world: World) -> None:

@@ -42,8 +42,8 @@ def source(name: str) -> Path:
 
 
 def variables(text: str) -> dict[str, str]:
-    """A value for each variable that must have one."""
-    return {name: f"https://{name.lower()}.example" for name in re.findall(r"\$\{env\.([A-Z0-9_]+)\}", text)}
+    """A value for each variable that must have one, or switches something on."""
+    return {name: f"https://{name.lower()}.example" for name in re.findall(r"\$\{env\.([A-Z0-9_]+)(?:\}|:?\+)", text)}
 
 
 def test_the_templates_are_all_here() -> None:

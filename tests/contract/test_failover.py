@@ -12,6 +12,7 @@ import pytest
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled, UpstreamTimeout
 from core.frame.callers import ANONYMOUS, Call
 from tests.contract.targets import (
+    KINDS,
     MINE,
     OPERATIONS,
     PATHS,
@@ -21,6 +22,7 @@ from tests.contract.targets import (
     chat,
     connect,
     embed,
+    rank,
     request,
     two_targets,
     until,
@@ -44,7 +46,7 @@ async def reset(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-@pytest.mark.parametrize("operation", [*OPERATIONS, embed])
+@pytest.mark.parametrize("operation", [*OPERATIONS, embed, rank])
 @pytest.mark.parametrize(
     "failure",
     [status(429), status(500), status(401), status(503), status(504), status(408), raw(b"<html>"), reset, hang],
@@ -55,7 +57,7 @@ async def test_what_fails_before_its_first_byte_is_tried_at_the_next_target(
 ) -> None:
     world.first(failure)
     own = {"provider_id": "a", "provider_model_id": "m", "timeout": SOON if failure is hang else 60}
-    router = world.router(own, MINE, kind="embedding" if operation is embed else "llm")
+    router = world.router(own, MINE, kind=KINDS.get(operation, "llm"))
     assert (await operation(router, "mine"))["model"] == "mine"
     assert world.a.seen[0].body["model"] == "m"
     assert [seen.body["model"] for seen in world.b.seen] == ["n"]
@@ -76,9 +78,9 @@ async def test_a_target_whose_provider_is_not_configured_is_passed_over(world: W
     assert await chat(world.router(MINE))
 
 
-@pytest.mark.parametrize("operation", [*OPERATIONS, embed])
+@pytest.mark.parametrize("operation", [*OPERATIONS, embed, rank])
 async def test_a_target_that_answers_is_the_only_one_asked(world: World, operation: Operation) -> None:
-    router = world.router(MINE, kind="embedding" if operation is embed else "llm")
+    router = world.router(MINE, kind=KINDS.get(operation, "llm"))
     assert (await operation(router, "mine"))["model"] == "mine"
     assert world.asked == (1, 0)
 
@@ -112,12 +114,12 @@ async def test_a_models_name_within_its_provider_means_that_provider_alone(world
     assert world.asked == (1, 0)
 
 
-@pytest.mark.parametrize("operation", [*OPERATIONS, embed])
+@pytest.mark.parametrize("operation", [*OPERATIONS, embed, rank])
 async def test_a_timeout_holds_for_a_model_of_one_target_too(world: World, operation: Operation) -> None:
     world.first(hang)
     own = {"provider_id": "a", "provider_model_id": "m", "timeout": SOON}
     with pytest.raises(UpstreamTimeout, match="`a` did not answer in time"):
-        await operation(world.router(own, kind="embedding" if operation is embed else "llm"), "mine")
+        await operation(world.router(own, kind=KINDS.get(operation, "llm")), "mine")
     await asyncio.wait_for(world.a.cancelled.wait(), 10)
 
 

@@ -200,6 +200,12 @@ SECONDS = "expires_after.seconds: Input should be "
         (b"x", {"purpose": ""}, PURPOSES, "purpose"),
         (
             b"x",
+            {"expires_after": "3600"},
+            "expires_after: Input should be an object: send its fields as expires_after[FIELD]",
+            "expires_after",
+        ),
+        (
+            b"x",
             {"expires_after[anchor]": "created_at", "expires_after[seconds]": "60"},
             f"{SECONDS}greater than or equal to 3600",
             "expires_after.seconds",

@@ -1,5 +1,6 @@
 """The lease of a file's ingest: one holder at a time, what others write meanwhile, and what becomes of the dead; with a clock that a test moves."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +9,14 @@ import time
 import pytest
 
 from core.services.vector_stores.file_records import StoreFiles
+from core.services.vector_stores.ingest import lease as lease_module
 from core.services.vector_stores.ingest.engine import wants_work
 from core.services.vector_stores.ingest.lease import LEASE, WAIT, FileLease, LeaseLost, RecordChanged
 from core.services.vector_stores.records import FileRecord
 from core.services.vector_stores.stores import StoreCollection
 from tests.fakes import Clock
 from tests.parts.ingest_stack import make_store, stack_of
+from tests.parts.job_bench import eventually
 from tests.parts.vector_stack import vector_world
 
 FILE = "file-1"
@@ -98,6 +101,27 @@ async def test_it_is_renewed_where_little_of_it_is_left(files: StoreFiles) -> No
     clock_of(files).now += LEASE - 10
     await lease.ensure(68, 64)
     assert (await record_of(files)).until == lease.record.until == until + LEASE - 10
+
+
+async def test_it_is_renewed_while_its_holder_works_and_not_after(
+    files: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "LEASE", 0.03)  # by the clock of the machine, a hundredth of a second
+    lease = lease_of(files)
+    assert await lease.acquire(wants_work, 64)
+    keeping = asyncio.ensure_future(lease.keep())
+    clock_of(files).now += 5
+
+    async def is_renewed() -> bool:
+        return (await record_of(files)).until > clock_of(files).now
+
+    await eventually(is_renewed)
+    assert lease.record.until == clock_of(files).now + 0.03
+    await lease.write(replace(lease.record, next=9))  # over what it has written itself
+    await lease.release()
+    until = (await record_of(files)).until
+    await asyncio.wait_for(keeping, 10)
+    assert (await record_of(files)).until == until
 
 
 async def test_what_is_given_back_waits_for_its_job(files: StoreFiles) -> None:

@@ -54,6 +54,29 @@ async def there(store: JobStore, job_id: str = "job_1") -> Job:
     return found
 
 
+async def test_a_job_goes_with_its_shards_and_its_key_and_no_other(store: JobStore) -> None:
+    for number, who, key in ((1, ADA, "k"), (2, ADA, "l"), (3, BOB, "k")):
+        await store.create(job(number, principal=who), key=key)
+    held = await leased(store)
+    shards = shards_of(held, 3)
+    assert await store.start(held, shards, now=NOW)
+    one = await there(store)
+    shard = await store.lease_shard(one, 0, "me", now=NOW, until=UNTIL)
+    assert shard is not None
+    await store.delete(one)
+    await store.delete(one)
+    assert await store.get("job_1") is None
+    assert await store.shards(one) == []
+    assert not await store.checkpoint(shard)
+    assert await store.finish_shard(shard) is None
+    owners = [ADA.identity, BOB.identity, None]
+    pages = [await store.page("batch", owner=owner, after=None, limit=9) for owner in owners]
+    assert [[job.id for job in page.jobs] for page in pages] == [["job_2"], ["job_3"], ["job_3", "job_2"]]
+    assert (await store.create(job(4), key="k")).id == "job_4"
+    assert (await store.create(job(5), key="l")).id == "job_2"
+    assert (await store.create(job(6, principal=BOB), key="k")).id == "job_3"
+
+
 async def leased(store: JobStore, holder: str = "me", now: float = NOW, job_id: str = "job_1") -> Job:
     found = await store.lease(job_id, holder, now=now, until=now + UNTIL - NOW)
     assert found is not None

@@ -43,6 +43,16 @@ async def test_as_many_hold_a_key_as_may_and_each_that_goes_makes_room_for_one(s
     assert [await acquire(store, holder) for holder in "cd"] == [True, False]
 
 
+async def test_the_leases_of_a_key_are_counted_and_go_and_no_others(store: SemaphoreStore) -> None:
+    assert [await acquire(store, holder, key=key) for key, holder in (("k", "a"), ("k", "b"), ("ka", "a"))] == [
+        True
+    ] * 3
+    assert [await store.erase(key, dry=True) for key in ("k", "ka", "x")] == [2, 1, 0]
+    assert [await store.erase("k"), await store.erase("k"), await store.erase("ka", dry=True)] == [2, 0, 1]
+    await store.release("k", "a")  # whoever held it ends later
+    assert [await acquire(store, holder) for holder in "abc"] == [True, True, False]
+
+
 async def test_who_holds_it_already_holds_it_once(store: SemaphoreStore) -> None:
     assert [await acquire(store, "a") for _ in range(3)] == [True, True, True]
     assert [await acquire(store, holder) for holder in "bc"] == [True, False]

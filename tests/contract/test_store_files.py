@@ -1,25 +1,9 @@
 """Files in vector stores over HTTP: added, listed, changed, taken out and read; and what becomes of those that cannot be taken in."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.parts.ingest_stack import ADA, STORES, add, counts_of, make_store, text_of, upload
-from tests.parts.vector_stack import VectorWorld, by, vector_world
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture(params=["sqlite", "s3-vectors"])
-async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path, request.param) as world:
-        yield world
+from tests.parts.vector_stack import VectorWorld, by
 
 
 async def test_a_file_is_added_listed_read_changed_and_taken_out(places: VectorWorld) -> None:

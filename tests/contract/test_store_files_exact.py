@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 import json
 from pathlib import Path
 import random
-import subprocess
-import sys
 from typing import Any
 
 import httpx
@@ -26,10 +23,8 @@ from tests.parts.ingest_stack import (
     upload,
     working,
 )
-from tests.parts.s3_vectors import S3VectorsDouble
-from tests.parts.s3_vectors_model import Refusal
-from tests.parts.stack import ROOT, address_of
-from tests.parts.vector_places import AWS, SQLITE, Place, open_place
+from tests.parts.killers import Lives, killer_of
+from tests.parts.vector_places import AWS, CHROMA, SQLITE, Place, open_place
 from tests.parts.vector_stack import vector_world
 
 SMALL = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 10}}
@@ -38,7 +33,7 @@ FILES = 12
 AT_ONCE = 64
 
 
-@pytest.fixture(params=[SQLITE, pytest.param(AWS, marks=pytest.mark.exact)])
+@pytest.fixture(params=[SQLITE, *(pytest.param(name, marks=pytest.mark.exact) for name in (AWS, CHROMA))])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     async with open_place(request, tmp_path) as place:
         yield place
@@ -87,71 +82,15 @@ async def settled(place: Place, client: httpx.AsyncClient, store: str) -> dict[s
     return await check_exact(stack, store)
 
 
-@dataclass
-class Killer:
-    """Kills the server that is asked of it in the midst of a request to the double of S3 Vectors: it gets no answer."""
-
-    double: S3VectorsDouble
-    chance: random.Random = field(default_factory=lambda: random.Random(17))  # noqa: S311 - the same each time
-    process: "subprocess.Popen[bytes] | None" = None
-    after: int = 0
-
-    def arm(self, process: "subprocess.Popen[bytes]") -> None:
-        """The next server dies after its first or second batch of chunks was put, or just before."""
-        self.process, self.after = process, self.chance.choice([1, 2])
-
-    def put(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.after -= 1
-        dies = self.process is not None and self.after == 0
-        if dies and self.chance.random() < 0.2:
-            self.kill()
-            raise Refusal(500, "", "nobody is there to be told")
-        answer = S3VectorsDouble._put_vectors(self.double, body)
-        if dies:
-            self.kill()
-        return answer
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-        self.process = None
-
-
-DEAD_SECONDS = 130  # after which every lease of a server that died is over
-
-
-@dataclass
-class Lives:
-    """One server after the other over the same state, each with its clock so far ahead that nobody waits for the dead."""
-
-    config: Path
-    log: Path
-    ahead: int = 0
-
-    @asynccontextmanager
-    async def next(self) -> AsyncIterator[tuple[httpx.AsyncClient, "subprocess.Popen[bytes]"]]:
-        arguments = [str(self.ahead), "serve", str(self.config), "--port", "0"]
-        self.ahead += DEAD_SECONDS
-        with self.log.open("wb") as output:
-            command = [sys.executable, "-m", "tests.parts.ahead", *arguments]
-            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)  # noqa: ASYNC220
-        try:
-            async with httpx.AsyncClient(base_url=address_of(process, self.log), timeout=60) as client:
-                yield client, process
-        finally:
-            process.kill()
-            process.wait()
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.exact)])
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [("sqlite", 2), *(pytest.param(kind, 20, marks=pytest.mark.exact) for kind in ("sqlite", "s3-vectors"))],
+)
 async def test_a_server_that_is_killed_between_put_and_record_leaves_nothing_that_the_next_does_not_mend(
-    tmp_path: Path, kills: int
+    tmp_path: Path, kills: int, kind: str
 ) -> None:
-    async with vector_world(tmp_path, "s3-vectors") as world:
-        assert world.double is not None
-        killer = Killer(world.double)
-        setattr(world.double, "_put_vectors", killer.put)  # noqa: B010 - a method, which types would not let go
+    async with vector_world(tmp_path, kind) as world:
+        killer = killer_of(world)
         config = tmp_path / "run.json"
         config.write_text(json.dumps(world.document()))
         lives = Lives(config, tmp_path / "log")

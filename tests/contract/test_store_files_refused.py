@@ -1,6 +1,5 @@
 """Files that cannot be taken in: each is in its store as failed, with what to do; and requests that are refused before anything is kept."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ ENTITIES = zip_of(
         "word/document.xml": "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><d>&x;</d>",
     }
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path) as world:
-        yield world
 
 
 @pytest.mark.parametrize(

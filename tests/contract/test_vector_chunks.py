@@ -1,28 +1,12 @@
 """Chunks by themselves over HTTP, in both generations' forms, and vector DBs as views of vector stores."""
 
 import asyncio
-from collections.abc import AsyncIterator
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.parts.vector_stack import ADA, DIMENSION, STORES, VectorWorld, message, search, vector_of, vector_world
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture(params=["sqlite", "s3-vectors"])
-async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    """A world over each provider."""
-    async with vector_world(tmp_path, request.param) as world:
-        yield world
-
+from tests.parts.vector_stack import ADA, DIMENSION, STORES, VectorWorld, message, search, vector_of
 
 BODY = {"vector_db_id": "notes", "embedding_model": "words", "embedding_dimension": DIMENSION, "provider_id": "v"}
 
@@ -173,7 +157,8 @@ NO_QUERIES: list[tuple[Any, ...]] = [
     ({"mode": "fuzzy"}, "params.mode"),
     ({"mode": []}, "params.mode"),
     ({"ranker": "rrf"}, "params.ranker"),
-    ({"ranker": {"type": "neural"}}, "params.ranker.type"),
+    ({"ranker": {"type": "fuzzy"}}, "params.ranker.type"),
+    ({"ranker": {"type": "neural"}}, "params.ranker.model"),  # no model for it is named
     ({"ranker": {"type": "rrf", "impact_factor": 0}}, "params.ranker.impact_factor"),
     ({"score_threshold": "high"}, "params.score_threshold"),
 ]

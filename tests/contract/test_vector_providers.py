@@ -6,16 +6,17 @@ from dataclasses import replace
 import math
 from pathlib import Path
 import random
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import HealthCheck, Phase, given, settings
 import pytest
 
 from core.apis.vector_filters import Comparison, parse_filter
-from core.apis.vector_io import Chunk, VectorIOProvider, VectorQuery
+from core.apis.vector_io import Chunk, VectorIOProvider, VectorListing, VectorQuery
 from core.errors import Conflict, InvalidRequest
-from tests.contract.vector_providers import CONNECT, INDEX, chunk, random_vector
+from tests.contract.vector_providers import CONNECT, INDEX, WITHOUT_WORDS, chunk, random_vector
 from tests.parts.filters import attributes, filters, holds
+from tests.parts.shared import SharedParts
 
 X, Y = (1.0, 0, 0, 0), (0, 1.0, 0, 0)
 NASTY = ["it's", '"quoted" AND', "$and", "a\x00b", "日本語", "'; DROP TABLE vector_chunks; --", "%_*"]
@@ -39,13 +40,30 @@ UNTAMED = [
 
 
 @pytest.fixture(params=CONNECT)
-async def provider(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[VectorIOProvider]:
-    async with CONNECT[request.param](tmp_path) as provider:
+async def provider(
+    request: pytest.FixtureRequest, tmp_path: Path, parts: SharedParts
+) -> AsyncGenerator[VectorIOProvider]:
+    async with CONNECT[request.param](tmp_path, parts) as provider:
+        yield provider
+
+
+@pytest.fixture(params=sorted(CONNECT.keys() - WITHOUT_WORDS))
+async def ranking(
+    request: pytest.FixtureRequest, tmp_path: Path, parts: SharedParts
+) -> AsyncGenerator[VectorIOProvider]:
+    """A provider that ranks by words too."""
+    async with CONNECT[request.param](tmp_path, parts) as provider:
         yield provider
 
 
 async def keys(provider: VectorIOProvider, **query: Any) -> list[str]:
-    return [scored.chunk.key for scored in await provider.search(INDEX, VectorQuery(**({"limit": 100} | query)))]
+    """One that has no ranking by words must say so, and is then asked by vector alone."""
+    ask = VectorQuery(**({"limit": 100} | query))
+    if ask.text is not None and not provider.capabilities.keyword:
+        with pytest.raises(InvalidRequest, match="by vector alone, not by words"):
+            await provider.search(INDEX, ask)
+        ask = replace(ask, text=None, vector=ask.vector or X)
+    return [scored.chunk.key for scored in await provider.search(INDEX, ask)]
 
 
 async def test_a_chunk_comes_back_as_it_was_put(provider: VectorIOProvider) -> None:
@@ -65,6 +83,31 @@ async def test_fetched_chunks_have_the_order_of_their_keys(provider: VectorIOPro
     assert [one.key for one in await provider.fetch(INDEX, ["f#3", "f#0", "f#2"])] == ["f#3", "f#0", "f#2"]
 
 
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+async def test_the_keys_of_an_index_are_listed_each_once(provider: VectorIOProvider, limit: int) -> None:
+    if not provider.capabilities.listing:
+        pytest.skip("this provider does not tell what it keeps")
+    assert await listed(provider, limit=limit) == []
+    several = ["=", "=b", "=a", "f#0", "\x7f", "\x00", ">"]
+    await provider.put(INDEX, [chunk(key) for key in several])
+    await provider.put(replace(INDEX, name="vs_2"), [chunk("=other")])
+    assert sorted(await listed(provider, limit=limit)) == sorted(several)
+    assert sorted(await listed(provider, prefix="=", limit=limit)) == ["=", "=a", "=b"]
+    assert await listed(provider, prefix="\x7f", limit=limit) == ["\x7f"]
+    await provider.delete(INDEX, ["=", "=b"])
+    assert await listed(provider, prefix="=", limit=limit) == ["=a"]
+
+
+async def listed(provider: VectorIOProvider, *, prefix: str = "", limit: int) -> list[str]:
+    there, after, more = list[str](), "", True
+    while more:
+        page = await cast("VectorListing", provider).keys(INDEX, prefix=prefix, after=after, limit=limit)
+        assert len(page.keys) <= limit
+        there += page.keys
+        after, more = page.next, bool(page.next)
+    return there
+
+
 async def test_scores_are_of_the_cosine_from_0_to_1(provider: VectorIOProvider) -> None:
     vectors = {"same": (2, 0, 0, 0), "near": (1, 1, 0, 0), "far": Y, "opposite": (-1, 0, 0, 0)}
     await provider.put(INDEX, [chunk(key, "", vector) for key, vector in vectors.items()])
@@ -81,14 +124,33 @@ async def test_equal_vectors_are_all_found(provider: VectorIOProvider) -> None:
 
 async def test_what_is_put_again_is_in_the_place_of_the_first(provider: VectorIOProvider) -> None:
     await provider.put(INDEX, [chunk("a", "old words", X, v=1), chunk("b", "old", Y)])
-    await provider.search(INDEX, VectorQuery(X, "old"))
+    await provider.search(INDEX, VectorQuery(X))
     for _ in range(2):
         await provider.put(INDEX, [chunk("a", "wrong"), chunk("a", "new words", Y, v=2)])
     results = await provider.search(INDEX, VectorQuery(Y))
     assert sorted(one.chunk.key for one in results) == ["a", "b"]
-    assert await keys(provider, text="old") == ["b"]
-    assert await keys(provider, text="new") == ["a"]
     assert await keys(provider, vector=X, filter=Comparison("eq", "v", 1)) == []
+
+
+async def test_words_of_what_was_replaced_are_not_found(ranking: VectorIOProvider) -> None:
+    await ranking.put(INDEX, [chunk("a", "old words", X), chunk("b", "old", Y)])
+    await ranking.search(INDEX, VectorQuery(X, "old"))
+    for _ in range(2):
+        await ranking.put(INDEX, [chunk("a", "wrong"), chunk("a", "new words", Y)])
+    assert await keys(ranking, text="old") == ["b"]
+    assert await keys(ranking, text="new") == ["a"]
+
+
+async def test_attributes_are_replaced_as_a_whole(provider: VectorIOProvider) -> None:
+    versions: list[dict[str, Any]] = [{"a": 1, "b": "x"}, {"b": True, "c": 2.5}, {}]
+    for values in versions:
+        await provider.put(INDEX, [chunk("f#0", "", X, **values)])
+        [one] = await provider.fetch(INDEX, ["f#0"])
+        assert one.attributes == values
+        for before in versions:
+            for key, value in before.items():
+                expected = ["f#0"] if values.get(key) == value else []
+                assert await keys(provider, vector=X, filter=Comparison("eq", key, value)) == expected
 
 
 async def test_what_is_deleted_is_not_found_and_may_be_deleted_again(provider: VectorIOProvider) -> None:
@@ -123,7 +185,7 @@ async def test_a_dropped_index_is_empty_when_it_is_made_again(provider: VectorIO
         await provider.drop(INDEX)
     await provider.create(replace(INDEX, dimension=2))
     assert await provider.search(replace(INDEX, dimension=2), VectorQuery((1, 0))) == []
-    assert [one.chunk.key for one in await provider.search(other, VectorQuery(X, "word"))] == ["b"]
+    assert [one.chunk.key for one in await provider.search(other, VectorQuery(X))] == ["b"]
 
 
 async def test_a_vector_of_another_dimension_is_refused(provider: VectorIOProvider) -> None:
@@ -207,26 +269,26 @@ async def test_a_search_has_a_vector_or_a_text(provider: VectorIOProvider) -> No
         await provider.search(INDEX, VectorQuery())
 
 
-async def test_words_are_found_in_any_script(provider: VectorIOProvider) -> None:
+async def test_words_are_found_in_any_script(ranking: VectorIOProvider) -> None:
     texts = {"en": "The quick brown fox", "de": "Größe und Überfluss", "ja": "日本語の検索", "ko": "검색은 빠르다"}
-    await provider.put(INDEX, [chunk(key, text) for key, text in texts.items()])
+    await ranking.put(INDEX, [chunk(key, text) for key, text in texts.items()])
     for text, key in {"FOX!": "en", "überfluss": "de", "検索": "ja", "검색": "ko", "本語": "ja"}.items():
-        [best] = await provider.search(INDEX, VectorQuery(text=text))
+        [best] = await ranking.search(INDEX, VectorQuery(text=text))
         assert best.chunk.key == key
         assert 0 < best.score < 1
-    assert await keys(provider, text="fo") == []
+    assert await keys(ranking, text="fo") == []
 
 
 @pytest.mark.parametrize("text", UNTAMED, ids=range(len(UNTAMED)))
-async def test_no_text_of_a_caller_is_a_language(provider: VectorIOProvider, text: str) -> None:
-    await provider.put(INDEX, [chunk("a", "a b near"), chunk("b", "nothing")])
-    assert "b" not in await keys(provider, text=text)
+async def test_no_text_of_a_caller_is_a_language(ranking: VectorIOProvider, text: str) -> None:
+    await ranking.put(INDEX, [chunk("a", "a b near"), chunk("b", "nothing")])
+    assert "b" not in await keys(ranking, text=text)
 
 
-async def test_both_rankings_are_fused(provider: VectorIOProvider) -> None:
+async def test_both_rankings_are_fused(ranking: VectorIOProvider) -> None:
     both = [chunk("vector", "other", X), chunk("text", "rare", Y), chunk("both", "rare rare", (1, 0.1, 0, 0))]
-    await provider.put(INDEX, [*both, *(chunk(f"f#{number}", "other", (-1, 0, 0, 0)) for number in range(9))])
-    results = await provider.search(INDEX, VectorQuery(X, "rare", limit=3))
+    await ranking.put(INDEX, [*both, *(chunk(f"f#{number}", "other", (-1, 0, 0, 0)) for number in range(9))])
+    results = await ranking.search(INDEX, VectorQuery(X, "rare", limit=3))
     assert results[0].chunk.key == "both"
     assert {one.chunk.key for one in results} == {"vector", "text", "both"}
     assert all(0 < one.score <= 1 for one in results)
@@ -309,6 +371,23 @@ async def test_writers_and_readers_at_once_see_whole_batches(provider: VectorIOP
 
     await asyncio.gather(write("a"), write("b"), read(), read())
     assert len(await keys(provider, vector=X)) == len(await keys(provider, text="word")) == 50
+
+
+@pytest.mark.exact
+async def test_64_writers_of_the_same_keys_end_with_one_of_each(provider: VectorIOProvider) -> None:
+    async def write(number: int) -> None:
+        order = random.Random(number)  # noqa: S311
+        for _ in range(3):
+            several = [f"f#{key}" for key in order.sample(range(30), 12)]
+            if number % 4 == 0:
+                await provider.delete(INDEX, several)
+            else:
+                await provider.put(INDEX, [chunk(key, "word", X, by=number) for key in several])
+
+    await asyncio.gather(*map(write, range(64)))
+    await provider.put(INDEX, [chunk(f"f#{key}", "word") for key in range(30)])
+    assert len(await keys(provider, vector=X)) == len(await keys(provider, text="word")) == 30
+    assert await keys(provider, vector=X, filter=Comparison("gte", "by", 0)) == []
 
 
 async def test_an_index_is_dropped_while_it_is_searched(provider: VectorIOProvider) -> None:

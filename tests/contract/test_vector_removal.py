@@ -1,10 +1,9 @@
 """Vector stores that go while they are used: hidden at once, counted no more, and nothing of them is left."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import chain
-from pathlib import Path
 import time
 from typing import Any
 
@@ -16,14 +15,8 @@ from core.stores.documents.port import Document, DocumentStore
 from core.stores.documents.sqlite import connect
 from tests.parts.file_stack import upload
 from tests.parts.upstream import Reply
-from tests.parts.vector_stack import ADA, VectorWorld, insert, make, search, texts, vector_world
+from tests.parts.vector_stack import ADA, VectorWorld, insert, make, search, texts
 from tests.parts.vector_stack import STORES as PATH
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path) as world:
-        yield world
 
 
 async def test_a_store_is_made_with_files_which_stay_when_it_goes(world: VectorWorld) -> None:

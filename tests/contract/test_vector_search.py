@@ -1,8 +1,6 @@
 """Searches over HTTP: modes, rankers, filters, several queries, rewriting; and chunks by themselves, in both generations' forms."""
 
-from collections.abc import AsyncIterator
 import json
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +8,7 @@ import httpx
 import pytest
 
 from tests.parts.upstream import CHAT as REPLY
-from tests.parts.vector_stack import ADA, EMBEDDER, STORES, VectorWorld, message, search, vector_world
+from tests.parts.vector_stack import ADA, EMBEDDER, STORES, VectorWorld, message, search
 
 TEXTS = {
     "sun": "the sun is a star",
@@ -18,19 +16,6 @@ TEXTS = {
     "mars": "mars is red, and the next planet but one from the sun",
     "tea": "tea is a drink of leaves",
 }
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture(params=["sqlite", "s3-vectors"])
-async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    """A world over each provider."""
-    async with vector_world(tmp_path, request.param) as world:
-        yield world
 
 
 async def fill(client: httpx.AsyncClient) -> str:
@@ -128,7 +113,11 @@ async def test_a_search_before_the_first_file_is_an_empty_page(places: VectorWor
         }
 
 
-RANKERS = "`none`, `auto`, `default-2024-11-15`, `rrf`, `weighted`, `normalized`"
+RANKERS = "`none`, `auto`, `default-2024-11-15`, `rrf`, `weighted`, `normalized`, `neural`"
+NO_RERANKER = (
+    "No model ranks what a search finds on this stack unless you name one: give a rerank model as `model`, or have it named at "
+    "`vector_stores.default_reranker_model` of the run config."
+)
 
 
 UNSEARCHABLE: list[tuple[Any, ...]] = [
@@ -140,19 +129,44 @@ UNSEARCHABLE: list[tuple[Any, ...]] = [
         "query has 16385 characters, and may have 16384. Search for what it is about.",
         "query",
     ),
-    (
-        {"ranking_options": {"ranker": "neural"}},
-        f"There is no ranker `neural`: there are {RANKERS}.",
-        "ranking_options.ranker",
-    ),
+    ({"ranking_options": {"ranker": "neural"}}, NO_RERANKER, "ranking_options.model"),
     (
         {"ranking_options": {"model": "m"}},
-        f"No model ranks what a search found here. The rankers are {RANKERS}.",
+        "There is no rerank model `m` here, or you may not use it. GET /v1/models lists what there is.",
         "ranking_options.model",
     ),
     (
-        {"ranking_options": {"weights": {"neural": 1}}},
-        "Nothing has the weight `neural`: there are vector, keyword.",
+        {"ranking_options": {"model": "chat"}},
+        "Model `chat` does not rerank. Name one whose `model_type` is `rerank`.",
+        "ranking_options.model",
+    ),
+    *(
+        (
+            {"ranking_options": {"ranker": name}},
+            f"There is no ranker `{name}`: there are {RANKERS}, and the rerank models that you may use.",
+            "ranking_options.ranker",
+        )
+        for name in ("fastest", "classifier", " ")
+    ),
+    (
+        {"ranking_options": {"ranker": "fastest", "model": "m"}},
+        f"There is no ranker `fastest`: there are {RANKERS}, and the rerank models that you may use.",
+        "ranking_options.ranker",
+    ),
+    (
+        {"ranking_options": {"ranker": "none", "model": "m"}},
+        "The ranker `none` has no model: leave one of them out.",
+        "ranking_options.model",
+    ),
+    ({"ranking_options": {"weights": {"neural": 1}}}, NO_RERANKER, "ranking_options.model"),
+    (
+        {"ranking_options": {"model": "m", "weights": {"neural": 0.5, "luck": 0.5}}},
+        "Nothing has the weight `luck`: there are vector, keyword, neural.",
+        "ranking_options.weights",
+    ),
+    (
+        {"ranking_options": {"model": "m", "weights": {"neural": -1, "vector": 2}}},
+        "vector, keyword, neural must be 0 or more, and one of them above 0.",
         "ranking_options.weights",
     ),
     (
@@ -166,6 +180,11 @@ UNSEARCHABLE: list[tuple[Any, ...]] = [
         "ranking_options.alpha",
     ),
     ({"max_num_results": 51}, "max_num_results: Input should be less than or equal to 50", "max_num_results"),
+    (
+        {"filter": {"type": "eq", "key": "a", "value": "b"}},
+        "What a search is held to is named `filters`, not `filter`.",
+        "filter",
+    ),
     ({"filters": {"type": "like", "key": "a", "value": "b"}}, None, "filters.type"),
     ({"filters": {"type": "gt", "key": "n", "value": "b"}}, None, "filters.value"),
     (

@@ -1,7 +1,6 @@
 """Vector stores over HTTP: made, listed, changed, searched, deleted; for whom, and what is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 import time
 from typing import Any
@@ -24,19 +23,6 @@ from tests.parts.vector_stack import (
     texts,
     vector_world,
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    async with vector_world(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture(params=["sqlite", "s3-vectors"])
-async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorWorld]:
-    """A world over each provider."""
-    async with vector_world(tmp_path, request.param) as world:
-        yield world
 
 
 async def test_a_store_is_made_shown_changed_and_deleted(places: VectorWorld) -> None:
@@ -140,7 +126,11 @@ NO_STORES: list[tuple[Any, ...]] = [
         "Only the run config may say what a vector store is called at its provider. Leave it out: the store gets a name of its own.",
         "provider_vector_store_id",
     ),
-    ({"chunking_strategy": {"type": "semantic"}}, "`type` is `auto` or `static`.", "chunking_strategy.type"),
+    (
+        {"chunking_strategy": {"type": "semantic"}},
+        "`type` is `auto`, `static` or `contextual`.",
+        "chunking_strategy.type",
+    ),
     (
         {"expires_after": {"anchor": "last_active_at", "days": 366}},
         "expires_after.days: Input should be less than or equal to 365",
@@ -151,6 +141,7 @@ NO_STORES: list[tuple[Any, ...]] = [
         "file_ids[0]: does not have the form that is wanted here",
         "file_ids[0]",
     ),
+    ({"files": ["file-1"]}, "A new vector store takes `file_ids`, the ids of its files, and no `files`.", "files"),
 ]
 
 
@@ -160,6 +151,11 @@ async def test_what_no_store_can_be_is_refused(world: VectorWorld) -> None:
         answer = await client.post(STORES, json=body, headers=ADA)
         assert (answer.status_code, message(answer), answer.json()["error"]["param"]) == (400, text, param)
         assert not (await client.get(STORES, headers=ADA)).json()["data"]
+    form = await client.post(STORES, files={"file": ("a.txt", b"a")}, headers=ADA)
+    assert form.status_code == 415
+    assert message(form).endswith(
+        "It came as multipart/form-data; for curl, use -d rather than -F, and add -H 'content-type: application/json'."
+    )
 
 
 async def test_the_model_is_the_requests_or_its_metadatas_or_the_run_configs_or_the_first(world: VectorWorld) -> None:

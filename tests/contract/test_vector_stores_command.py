@@ -38,6 +38,13 @@ def use(url: str, folder: Path) -> None:
     assert [row["filename"] for row in page["data"]] == ["moon.md"]
     [row] = json.loads(run(url, "vector-stores", "list", "--json").stdout)
     assert (row["id"], row["file_counts"]["completed"], row["file_counts"]["failed"]) == (store_id, 2, 1)
+    copy = run(url, "vector-stores", "copy", "sky", "heaven")
+    assert (copy.return_value, copy.stdout.split(maxsplit=1)[1]) == (0, "3 files with 2 chunks\n")
+    pages = [
+        json.loads(run(url, "vector-stores", "search", name, "moon", "--json").stdout) for name in ("sky", "heaven")
+    ]
+    assert pages[0] == pages[1]
+    run(url, "vector-stores", "delete", "heaven")
     lines = run(url, "vector-stores", "list", "sky").stdout.splitlines()
     assert sorted(line.split()[1] for line in lines[1:]) == ["completed", "completed", "failed"]
     assert run(url, "vector-stores", "delete", "sky").stdout == f"deleted {store_id}\n"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.parts.file_stack import upload
 from tests.parts.ingest_stack import stack_of
-from tests.parts.vector_places import AWS, SQLITE, Place, open_place
+from tests.parts.vector_places import AWS, CHROMA, SQLITE, Place, open_place
 from tests.parts.vector_stack import ADA, STORES, message
 
 pytestmark = pytest.mark.exact
@@ -19,7 +19,7 @@ LIMIT = 12
 CALLERS = 64
 
 
-@pytest.fixture(params=[SQLITE, AWS])
+@pytest.fixture(params=[SQLITE, AWS, CHROMA])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     async with open_place(request, tmp_path) as place:
         yield place

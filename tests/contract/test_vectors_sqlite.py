@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.vector_io import VectorQuery
+from core.apis.vector_words import MOST_WORDS
 from core.providers.vector_sqlite import vector_io
-from core.providers.vector_sqlite.tables import MOST_WORDS, to_match
+from core.providers.vector_sqlite.tables import to_match
 from core.providers.vector_sqlite.vector_io import Config, SqliteVectors
 from tests.contract.vector_providers import INDEX, chunk
 

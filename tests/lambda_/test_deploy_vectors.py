@@ -21,7 +21,10 @@ from tests.lambda_ import emulator, keys, ministack
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
 from tests.lambda_.ministack import Cloud
+from tests.lambda_.test_deploy import sam_deploy
+from tests.parts.older_state import KEYS, fill_tables
 from tests.parts.processes import answering
+from tests.parts.secrets import plant
 from tests.parts.upstream import FakeUpstream
 
 pytestmark = pytest.mark.exact
@@ -31,6 +34,8 @@ BUCKET: Final = "vectors"
 ARN: Final = f"arn:aws:s3vectors:{REGION}:123456789012:bucket/{BUCKET}"
 PATIENCE_SECONDS: Final = 120.0
 TEXT: Final = "Files expire exactly when they are read."
+KEPT: Final = ("RegistryTable", "StateTable", "QuotaTable", "InferenceFunction", "InferenceLogGroup")
+TABLES: Final = {"registry": "RegistryTable", "quota": "QuotaTable", "state": "StateTable"}
 ON: Final = {"Files": "true", "VectorStores": "true", "Jobs": "true", "EmbeddingModel": "e", "Streaming": "false"}
 
 
@@ -89,15 +94,21 @@ def took(answer: httpx.Response) -> Any:
     return answer.json()
 
 
-def test_a_file_is_kept_in_the_bucket_and_found_in_a_store(api: httpx.Client, cloud: Cloud) -> None:
+def upload(api: httpx.Client, cloud: Cloud, stack: str) -> dict[str, Any]:
+    """The file, which is in the stack's bucket; and there is a model for its text."""
     model = {"model_id": "e", "provider_id": "vllm", "provider_model_id": "m", "model_type": "embedding"}
     took(api.post("/v1/models", json={**model, "metadata": {"embedding_dimension": 1}}))
-    form = {"files": {"file": ("notes.md", TEXT.encode())}, "data": {"purpose": "assistants"}}
-    file = took(api.post("/v1/files", **form))  # type: ignore[arg-type]
+    form: dict[str, Any] = {"files": {"file": ("notes.md", TEXT.encode())}, "data": {"purpose": "assistants"}}
+    file: dict[str, Any] = took(api.post("/v1/files", **form))
     assert (file["bytes"], file["filename"]) == (len(TEXT), "notes.md")
     with cloud.client("s3") as objects:
-        rows = objects.list_objects_v2(Bucket=cloud.resources(STACK)["BlobBucket"], Prefix="files/365d/")["Contents"]
+        rows = objects.list_objects_v2(Bucket=cloud.resources(stack)["BlobBucket"], Prefix="files/365d/")["Contents"]
     assert [row["Size"] for row in rows] == [len(TEXT)]
+    return file
+
+
+def test_a_file_is_kept_in_the_bucket_and_found_in_a_store(api: httpx.Client, cloud: Cloud) -> None:
+    file = upload(api, cloud, STACK)
     store = took(api.post("/v1/vector_stores", json={"name": "notes", "file_ids": [file["id"]]}))
     assert store["file_counts"] == {"in_progress": 0, "completed": 1, "failed": 0, "cancelled": 0, "total": 1}, store
     for mode in ("vector", "keyword", "hybrid"):
@@ -128,3 +139,35 @@ def test_another_caller_sees_nothing_of_it(api: httpx.Client, cloud: Cloud) -> N
     store = took(api.get("/v1/vector_stores"))["data"][0]["id"]
     assert api.get(f"/v1/vector_stores/{store}", headers=headers).status_code == 404
     assert took(api.get("/v1/files", headers=headers))["data"] == []
+
+
+@pytest.mark.usefixtures("api")  # whose packages these are
+def test_a_deployment_of_before_there_were_files_is_upgraded_and_keeps_what_it_had(
+    cloud: Cloud, checkout: Path, upstream: FakeUpstream
+) -> None:
+    """Its template is that of then, and so is what is in its tables."""
+    stack, build_folder = f"{STACK}-upgraded", checkout / ".aws-sam" / "build"
+    ministack.adapt(Path(__file__).parent / "templates" / "before_files.json", build_folder / "old.yaml")
+    document = json.loads((build_folder / "old.yaml").read_text("utf-8"))
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = name
+    (build_folder / "old.yaml").write_text(json.dumps(document), "utf-8")
+    parameters = {"VllmUrl": upstream.url, "Architecture": needs(emulator.architecture), "Streaming": "false"}
+    sam_deploy(cloud, stack, build_folder / "old.yaml", parameters)
+    before = cloud.resources(stack)
+    fill_tables(cloud.endpoint, {name: before[resource] for name, resource in TABLES.items()})
+    outputs = sam_deploy(cloud, stack, build_folder / "template.yaml", parameters | ON | {"RunConfig": "vectors"})
+    after = cloud.resources(stack)
+    assert {name: after[name] for name in KEPT} == {name: before[name] for name in KEPT}
+    root, ada = ({"authorization": f"Bearer {plant(KEYS['dynamodb'][name])}"} for name in ("admin", "ada"))
+    with httpx.Client(base_url=cloud.url(outputs["BaseUrl"]), timeout=60, headers=ada) as api:
+        assert took(api.get("/v1/models/team/a/model", headers=root))["metadata"] == {"a": "ä"}
+        view = took(api.get("/v1/inspect/configurations", headers=root))
+        assert (view["version"], view["providers"]["inference"][0]["config"]["timeout"]) == (1, 7)
+        chat = {"model": "adas", "messages": [{"role": "user", "content": "Hello"}]}
+        took(api.post("/v1/chat/completions", json=chat))
+        file = upload(api, cloud, stack)
+        store = took(api.post("/v1/vector_stores", json={"file_ids": [file["id"]]}))
+        assert store["file_counts"]["completed"] == 1, store
+        took(api.get("/v1/models/adas"))

@@ -11,10 +11,25 @@ class Row:
 
 
 VECTORS: Final = ("tests/contract/test_vectors_sqlite.py", "tests/contract/test_vector_providers.py")
+CHROMA: Final = ("tests/contract/test_chroma.py", "tests/contract/test_vector_providers.py")
+QDRANT: Final = ("tests/contract/test_qdrant.py", "tests/contract/test_vector_providers.py")
 S3_VECTORS: Final = (
     "tests/unit/providers/test_s3_vectors_wire.py",
     "tests/contract/test_s3_vectors.py",
     "tests/contract/test_vector_providers.py",
+)
+COPIES: Final = ("tests/contract/test_vector_copies.py",)
+PGVECTOR: Final = ("tests/contract/test_pgvector.py", "tests/contract/test_vector_providers.py")
+STORES: Final = (
+    "tests/contract/test_vector_stores.py",
+    "tests/contract/test_vector_search.py",
+    "tests/contract/test_vector_chunks.py",
+)
+STORE_FILES: Final = ("tests/contract/test_store_files.py", "tests/contract/test_store_files_refused.py")
+EXTRACT: Final = (
+    "tests/unit/services/vector_stores/test_extract.py",
+    "tests/unit/services/vector_stores/test_chunks.py",
+    "tests/contract/test_store_files_refused.py",
 )
 TABLE: Final = (
     Row("core.routing.policy", ("tests/unit/routing/test_policy.py", "tests/unit/routing/test_guard.py")),
@@ -100,7 +115,22 @@ TABLE: Final = (
     ),
     Row("core.providers.http.upstream_failures", ("tests/unit/providers/test_upstream_errors.py",)),
     Row("core.services.vector_stores.fusion", ("tests/unit/services/test_vector_store_fusion.py",)),
-    Row("core.services.vector_stores.ranking", ("tests/contract/test_vector_search.py",)),
+    Row(
+        "core.services.vector_stores.ranking",
+        ("tests/unit/services/test_vector_store_ranking.py", "tests/contract/test_vector_search.py"),
+    ),
+    Row(
+        "core.services.vector_stores.reranking",
+        ("tests/unit/apis/test_rerank.py", "tests/contract/test_vector_reranking.py"),
+    ),
+    Row(
+        "core.services.vector_stores.ingest.contexts",
+        ("tests/unit/services/vector_stores/test_chunks.py", "tests/contract/test_contextual_chunks.py"),
+    ),
+    Row("core.apis.rerank", ("tests/unit/apis/test_rerank.py", "tests/contract/test_rerank.py")),
+    Row("core.services.inference.reranking", ("tests/contract/test_rerank.py",)),
+    Row("core.providers.openai.reranking", ("tests/contract/test_rerank.py",)),
+    Row("core.providers.bedrock.reranking", ("tests/contract/test_bedrock_rerank.py",)),
     Row(
         "core.services.vector_stores.removal",
         ("tests/contract/test_vector_stores.py", "tests/contract/test_vector_removal.py"),
@@ -109,10 +139,11 @@ TABLE: Final = (
         "core.services.vector_stores.stores",
         ("tests/contract/test_vector_stores.py", "tests/contract/test_vector_removal.py"),
     ),
-    Row("core.services.vector_stores.attributes", ("tests/contract/test_store_files_refused.py",)),
+    Row("core.services.vector_stores.attributes", STORE_FILES),
     Row(
         "core.services.vector_stores.ingest.engine",
         (
+            "tests/contract/test_ingest_engine.py",
             "tests/contract/test_store_files.py",
             "tests/contract/test_store_files_jobs.py",
             "tests/contract/test_store_files_exact.py",
@@ -122,11 +153,56 @@ TABLE: Final = (
         "core.services.vector_stores.ingest.lease",
         ("tests/contract/test_ingest_lease.py", "tests/contract/test_store_files_jobs.py"),
     ),
+    Row("core.services.vector_stores.ingest.chunks", ("tests/unit/services/vector_stores/test_chunks.py",)),
+    Row("core.services.vector_stores.ingest.pace", ("tests/unit/services/vector_stores/test_pace.py",)),
+    *(
+        Row(f"core.services.vector_stores.ingest.{name}", EXTRACT)
+        for name in ("extract", "limits", "office", "packages", "pdf", "plain", "reader")
+    ),
+    Row(
+        "core.services.vector_stores.ingest.failures",
+        ("tests/contract/test_store_files_jobs.py", "tests/contract/test_store_files_refused.py"),
+    ),
+    Row("core.services.vector_stores.ingest.job", ("tests/contract/test_store_files_jobs.py",)),
     Row(
         "core.services.vector_stores.adding",
         ("tests/contract/test_store_files.py", "tests/contract/test_store_files_jobs.py"),
     ),
     Row("core.services.vector_stores.batches", ("tests/contract/test_store_files_jobs.py",)),
+    Row(
+        "core.services.vector_stores.records",
+        ("tests/unit/services/test_vector_store_records.py", "tests/contract/test_ingest_lease.py", *STORE_FILES),
+    ),
+    Row("core.services.vector_stores.file_records", STORE_FILES),
+    Row("core.services.vector_stores.files", STORE_FILES),
+    Row("core.services.vector_stores.file_pages", STORE_FILES),
+    Row("core.services.vector_stores.file_shapes", STORE_FILES),
+    *(
+        Row(f"core.services.vector_stores.{name}", STORES)
+        for name in (
+            "creation",
+            "databases",
+            "declared",
+            "embedding",
+            "keeping",
+            "metadata",
+            "native",
+            "router",
+            "shapes",
+        )
+    ),
+    *(
+        Row(f"core.services.vector_stores.copying.{name}", COPIES)
+        for name in ("chunks", "ends", "files", "job", "router")
+    ),
+    Row("core.services.vector_stores.ingest.origin", COPIES),
+    Row("core.services.vector_stores.search", ("tests/contract/test_vector_search.py",)),
+    Row("core.services.vector_stores.rewriting", ("tests/contract/test_vector_search.py",)),
+    Row("core.services.files.records", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.stores.documents.tallies", ("tests/contract/test_document_tallies.py",)),
+    Row("core.providers.files.localfs", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.providers.files.s3", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.providers.s3_vectors.errors", S3_VECTORS),
     Row("core.apis.vector_filters", ("tests/unit/apis/test_vector_filters.py",)),
     Row("core.apis.vector_checks", ("tests/contract/test_vector_providers.py",)),
     Row("core.providers.vector_sqlite.buffer", VECTORS),
@@ -135,5 +211,11 @@ TABLE: Final = (
     Row("core.providers.s3_vectors.wire", S3_VECTORS),
     Row("core.providers.s3_vectors.filters", S3_VECTORS),
     Row("core.providers.s3_vectors.vector_io", S3_VECTORS),
+    *(Row(f"core.providers.pgvector.{name}", PGVECTOR) for name in ("filters", "rows", "statements", "vector_io")),
+    Row("core.providers.pgvector.data_api", ("tests/contract/test_rds_data.py",)),
+    Row("core.providers.chroma.wire", CHROMA),
+    Row("core.providers.chroma.vector_io", CHROMA),
+    Row("core.providers.qdrant.wire", QDRANT),
+    Row("core.providers.knowledge_bases.wire", ("tests/contract/test_knowledge_bases.py",)),
     Row("core.platform.signed_json", ("tests/contract/test_signed_json.py",)),
 )

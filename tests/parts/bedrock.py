@@ -35,6 +35,7 @@ OPERATIONS: Final = (
     ("POST", r"/model/.+/converse", "converse"),
     ("POST", r"/model/.+/converse-stream", "converse-stream"),
     ("POST", r"/model/.+/invoke", "invoke"),
+    ("POST", r"/rerank", "rerank"),
     ("POST", r"/guardrail/.+/version/.+/apply", "apply-guardrail"),
     ("GET", r"/guardrails", "list-guardrails"),
     ("GET", r"/guardrails/.+", "get-guardrail"),

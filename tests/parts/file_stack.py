@@ -11,6 +11,7 @@ from aiohttp import web
 import httpx
 
 from core.config.load import interpret
+from core.runtime.job_worker import JobTasks, make_runner
 from tests.parts import upstream as upstreams
 from tests.parts.live_stack import client_over
 from tests.parts.upstream import FakeUpstream
@@ -67,6 +68,16 @@ class FileWorld:
         client = await self.opened.enter_async_context(client_over(interpret(self.document(*providers, **how), {})))
         del client.headers["content-type"]
         return client
+
+    @asynccontextmanager
+    async def working(self, **how: Any) -> AsyncGenerator[None]:
+        """With a worker of the world's jobs."""
+        tasks = JobTasks(await make_runner(interpret(self.document(**how), {})))
+        tasks.start()
+        try:
+            yield
+        finally:
+            await tasks.close()
 
     def blobs(self) -> list[Path]:
         """What is in the folder of the stack's blobs."""

@@ -131,6 +131,8 @@ def _document(model: str, guards: dict[str, FakeUpstream], folder: str) -> dict[
         ]
     embedder = {"model_type": "embedding", "metadata": {"input_shields": ["llama"], "embedding_dimension": 1}}
     models.append({"model_id": "vectors", "provider_id": "model", "provider_model_id": "e", **embedder})
+    ranker = {"model_type": "rerank", "metadata": {"input_shields": ["llama"]}}
+    models.append({"model_id": "ranks", "provider_id": "model", "provider_model_id": "r", **ranker})
     return {
         "version": 2,
         "image_name": "guards",

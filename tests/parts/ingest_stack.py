@@ -11,6 +11,7 @@ import httpx
 
 from core.apis.vector_io import VectorQuery
 from core.config.load import interpret
+from core.frame.callers import Principal
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack, routed_apis
 from core.runtime.job_worker import JobRunner, JobTasks
@@ -21,6 +22,7 @@ from core.services.vector_stores.stores import StoreCollection
 from tests.parts.vector_stack import VectorWorld, by
 
 ADA = by("ada")
+PRINCIPAL = Principal("ada", {"roles": ("ada",), "namespaces": ("ada",)}, "custom")
 STORES = "/v1/vector_stores"
 SENTENCE = "The {n}th lighthouse of the coast has a keeper, who writes down which ships pass it, and when.\n"
 
@@ -87,11 +89,13 @@ async def counts_of(client: httpx.AsyncClient, store_id: str) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count and name != "total"}
 
 
-async def until(client: httpx.AsyncClient, path: str, *statuses: str, seconds: float = 30.0) -> dict[str, Any]:
+async def until(
+    client: httpx.AsyncClient, path: str, *statuses: str, seconds: float = 30.0, who: str = "ada"
+) -> dict[str, Any]:
     """What is at the path once it has one of the statuses: by default, any but in_progress."""
     end = time.monotonic() + seconds
     while True:
-        shown: dict[str, Any] = (await client.get(path, headers=ADA)).json()
+        shown: dict[str, Any] = (await client.get(path, headers=by(who))).json()
         status = shown["status"]
         if status in statuses or (not statuses and status != "in_progress"):
             return shown

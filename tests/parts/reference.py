@@ -1,6 +1,13 @@
 """Packages as authors write them for Llama Stack and OGX: this stack is not named in them."""
 
 from pathlib import Path
+from typing import Any
+
+from core.apis.index import manifest
+from core.frame.dotted import load
+from core.resolution.external.code import code_of
+from core.resolution.external.packages import module_spec
+from core.resolution.external.provider import make as make_external
 
 OLD_INFERENCE = {
     "provider": """
@@ -385,3 +392,11 @@ def install(folder: Path, name: str, package: dict[str, str]) -> None:
     (folder / name).mkdir()
     for module, code in package.items():
         (folder / name / f"{module}.py").write_text(code.replace("PACKAGE", name))
+
+
+async def make(name: str, provider_type: str, api: str, **config: object) -> Any:
+    """The provider of an installed package, made as a stack makes it, with an inference that is asked for nothing."""
+    spec = module_spec(name, api, provider_type)
+    code = code_of(spec)
+    protocol: type = load(manifest(api).provider or "")
+    return await make_external("x", spec, code, code.config(**config), {"inference": object()}, protocol)

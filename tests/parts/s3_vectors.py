@@ -100,7 +100,7 @@ class S3VectorsDouble:
         self.seen.append((operation, body))
         if self.refuse:
             raise self.refuse.pop(0)
-        _check_signature(request, content, datetime.now(UTC) + self.skew)
+        check_signature(request, content, datetime.now(UTC) + self.skew)
         if len(content) > MOST_BODY:
             raise invalid("Request payload is larger than 20 MiB")
         check_request(operation, body)
@@ -278,7 +278,7 @@ def _refuse_constant(name: str) -> float:
     raise invalid(f"{name} is no JSON")
 
 
-def _check_signature(request: web.Request, content: bytes, now: datetime) -> None:
+def check_signature(request: web.Request, content: bytes, now: datetime, of: str = "s3vectors") -> None:
     """Raises Refusal where the request is not signed as whoever has the keys of tests signs it, just now."""
     match = SIGNED.fullmatch(request.headers.get("authorization", ""))
     if match is None:
@@ -295,7 +295,7 @@ def _check_signature(request: web.Request, content: bytes, now: datetime) -> Non
     copy.context["timestamp"] = stamp
     signer: Any = SigV4Auth(ReadOnlyCredentials(key, CREDENTIALS["AWS_SECRET_ACCESS_KEY"], None), service, region)
     expected = signer.signature(signer.string_to_sign(copy, signer.canonical_request(copy)), copy)
-    if service != "s3vectors" or expected != signature:
+    if service != of or expected != signature:
         raise Refusal(403, "InvalidSignatureException", "The request signature we calculated does not match")
 
 

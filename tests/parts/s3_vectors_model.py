@@ -61,11 +61,12 @@ def check_request(operation: str, body: Any) -> None:
     model = service_model()
     if operation not in model["operations"]:
         raise Refusal(404, "UnknownOperationException", f"no operation {operation}")
-    _check(body, model["operations"][operation]["input"]["shape"], operation)
+    check_shape(body, model["operations"][operation]["input"]["shape"], operation, model["shapes"])
 
 
-def _check(value: Any, name: str, path: str) -> None:
-    shape = service_model()["shapes"][name]
+def check_shape(value: Any, name: str, path: str, shapes: dict[str, Any]) -> None:
+    """Raises Refusal where it is not of the shape, as the SDK's description of a service has it."""
+    shape = shapes[name]
     kinds: dict[str, Any] = {
         "structure": dict,
         "map": dict,
@@ -73,17 +74,19 @@ def _check(value: Any, name: str, path: str) -> None:
         "string": str,
         "boolean": bool,
         "integer": int,
+        "long": int,
+        "double": (int, float),
         "float": (int, float),
     }
     if not isinstance(value, kinds[shape["type"]]) or (isinstance(value, bool) and shape["type"] != "boolean"):
         raise invalid(f"{path} must be of the type {shape['type']}")
     match shape["type"]:
         case "structure" if not shape.get("document"):
-            _check_structure(value, shape, path)
+            _check_structure(value, shape, path, shapes)
         case "list":
             _check_size(len(value), shape, path)
             for position, member in enumerate(value):
-                _check(member, shape["member"]["shape"], f"{path}[{position}]")
+                check_shape(member, shape["member"]["shape"], f"{path}[{position}]", shapes)
         case "string":
             _check_size(len(value), shape, path)
             if value not in shape.get("enum", [value]) or not re.fullmatch(shape.get("pattern", "(?s:.*)"), value):
@@ -94,12 +97,12 @@ def _check(value: Any, name: str, path: str) -> None:
             pass
 
 
-def _check_structure(value: dict[str, Any], shape: dict[str, Any], path: str) -> None:
+def _check_structure(value: dict[str, Any], shape: dict[str, Any], path: str, shapes: dict[str, Any]) -> None:
     unknown, missing = set(value) - set(shape["members"]), set(shape.get("required", ())) - set(value)
     if unknown or missing or (shape.get("union") and len(value) != 1):
         raise invalid(f"{path}: unknown {sorted(unknown)}, missing {sorted(missing)}")
     for member, inner in value.items():
-        _check(inner, shape["members"][member]["shape"], f"{path}.{member}")
+        check_shape(inner, shape["members"][member]["shape"], f"{path}.{member}", shapes)
 
 
 def _check_size(size: int, shape: dict[str, Any], path: str) -> None:

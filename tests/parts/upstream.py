@@ -137,6 +137,15 @@ async def hang(_: web.Request) -> web.StreamResponse:
     raise AssertionError
 
 
+async def rank_by_words(request: web.Request) -> web.StreamResponse:
+    """Scores are the share of the query's words that a document has; results come as they stand, as from some servers."""
+    body = json.loads(await request.read())
+    words = body["query"].split()
+    scores = [sum(word in text.split() for word in words) / len(words) for text in body["documents"]]
+    results = [{"index": place, "relevance_score": score} for place, score in enumerate(scores)]
+    return web.json_response({"id": "r1", "model": body["model"], "results": results, "usage": {"total_tokens": 21}})
+
+
 @asynccontextmanager
 async def running(upstream: FakeUpstream | None = None) -> AsyncIterator[FakeUpstream]:
     upstream = upstream or FakeUpstream()

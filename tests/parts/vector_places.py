@@ -1,4 +1,4 @@
-"""A world of vector stores over one kind of state and of provider, for what must be exact over each."""
+"""Worlds of vector stores as fixtures, and one over a kind of state and of provider, for what must be exact over each."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,10 +8,27 @@ from typing import Any
 
 import pytest
 
+from infra.local import chroma
+from tests.parts.shared import SharedParts
 from tests.parts.vector_stack import VectorWorld, vector_world
 
 SQLITE = "sqlite"
 AWS = "dynamodb and s3-vectors"
+CHROMA = "sqlite and chroma"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[VectorWorld]:
+    """Over the embedded provider."""
+    async with vector_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(params=["sqlite", "s3-vectors"])
+async def places(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorWorld]:
+    """A world over each provider."""
+    async with vector_world(tmp_path, request.param) as world:
+        yield world
 
 
 @dataclass
@@ -24,7 +41,12 @@ class Place:
 
 @asynccontextmanager
 async def open_place(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Place]:
-    """By the fixture's parameter: SQLite and the embedded provider, or DynamoDB Local and the double of S3 Vectors."""
+    """By the fixture's parameter: SQLite and the embedded provider, DynamoDB Local and the double of S3 Vectors, or SQLite and Chroma."""
+    if request.param == CHROMA:
+        parts: SharedParts = request.getfixturevalue("parts")
+        async with vector_world(folder, "chroma", parts.get(chroma.running)) as world:
+            yield Place(world, {})
+        return
     if request.param == SQLITE:
         async with vector_world(folder) as world:
             yield Place(world, {})

@@ -15,6 +15,7 @@ from aiohttp import web
 import httpx
 
 from core.config.load import interpret
+from infra.local import chroma
 from infra.local.dynamodb import CREDENTIALS, REGION
 from tests.parts import s3_vectors as s3_vectors_double
 from tests.parts import upstream as upstreams
@@ -31,6 +32,7 @@ EMBEDDER: dict[str, Any] = {
     "metadata": {"embedding_dimension": DIMENSION},
 }
 CHAT: dict[str, Any] = {"model_id": "chat", "provider_id": "local", "provider_model_id": "chat", "model_type": "llm"}
+TYPES = {"sqlite": "inline::sqlite", "s3-vectors": "remote::s3-vectors", "chroma": "remote::chromadb"}
 BLOBS: dict[str, Any] = {"provider_id": "blobs", "provider_type": "inline::localfs", "config": {}}
 
 
@@ -101,6 +103,8 @@ class VectorWorld:
         """How many indexes the provider has."""
         if self.double is not None:
             return sum(map(len, self.double.buckets.values()))
+        if self.provider["provider_type"] == TYPES["chroma"]:
+            return chroma.count_collections(**self.provider["config"])
         with closing(sqlite3.connect(self.folder / "vectors.db")) as connection:
             return int(connection.execute("SELECT count(*) FROM vector_indexes").fetchone()[0])
 
@@ -111,8 +115,13 @@ class VectorWorld:
 
 
 @asynccontextmanager
-async def vector_world(folder: Path, kind: str = "sqlite") -> AsyncGenerator[VectorWorld]:
-    """`kind` is `sqlite`, or `s3-vectors` over its double."""
+async def vector_world(
+    folder: Path, kind: str = "sqlite", server: str = "", *, entry: dict[str, Any] | None = None
+) -> AsyncGenerator[VectorWorld]:
+    """`kind` is `sqlite`, `s3-vectors` over its double, or `chroma` over a database of its own of the `server` at that URL.
+
+    `entry` is another provider's, in the place of these.
+    """
     replies: dict[str, Reply] = {"/auth": _vouch, "/v1/embeddings": embed}
     async with upstreams.running(FakeUpstream(replies=replies)) as upstream, AsyncExitStack() as opened:
         double = None
@@ -126,12 +135,10 @@ async def vector_world(folder: Path, kind: str = "sqlite") -> AsyncGenerator[Vec
                 "endpoint_url": double.url,
                 **keys,
             }
-        provider = {
-            "provider_id": "v",
-            "provider_type": "inline::sqlite" if kind == "sqlite" else "remote::s3-vectors",
-            "config": config,
-        }
-        yield VectorWorld(upstream, folder, provider, double, opened)
+        if kind == "chroma":
+            config = {"url": server, "database": chroma.create_database(server)}
+        provider = {"provider_id": "v", "provider_type": TYPES[kind], "config": config}
+        yield VectorWorld(upstream, folder, entry or provider, double, opened)
 
 
 def by(name: str, **more: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.frame.api import Api, Deployment, Surface
+from core.frame.api import Api, Deployment, Eraser, JobRow, Surface
 from core.frame.operations import Operation, Upload, openai_paths
 
 STORE: Final = "core.services.files.storages:upload_store"
@@ -88,6 +88,15 @@ API: Final = Api(
     assemble="core.services.files.assemble:assemble",
     provider="core.apis.files:FilesProvider",
     stores=("documents", "blobs"),
-    collections=("file", "upload", "upload_part"),
+    optional_stores=("jobs", "queue"),
+    collections=("file", "upload", "upload_part", "file_owner", "file_sweep", "file_use"),
+    eraser=Eraser(
+        "core.services.files.erasing:erase",
+        ("file", "upload", "upload_part", "file_owner", "file_sweep", "file_use"),
+    ),
+    jobs=(
+        JobRow("file_assembly", "core.services.files.job:file_assembly"),
+        JobRow("file_removal", "core.services.files.job:file_removal"),
+    ),
     deployment=Deployment(rights=("FileBuckets",), switch="HasFiles"),
 )

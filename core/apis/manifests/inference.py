@@ -1,4 +1,4 @@
-"""Inference: OpenAI's chat completions, completions and embeddings, those of Llama Stack 0.2, and the models."""
+"""Inference: OpenAI's chat completions, completions and embeddings, those of Llama Stack 0.2, reranking, and the models."""
 
 from typing import Final
 
@@ -123,15 +123,41 @@ NATIVE: Final = (
     ),
 )
 
+RERANK: Final = (
+    Operation(
+        "POST",
+        ("/v1/rerank", "/v2/rerank"),
+        "rerank",
+        "Rank documents (Cohere's, Jina's).",
+        response="core.apis.answers.rerank:Ranking",
+        request="core.apis.rerank:RerankRequest",
+        tokens="core.apis.inference:no_bound",
+        parts="core.apis.rerank:count_searches",
+        idempotent=True,
+    ),
+    Operation(
+        "POST",
+        ("/v1alpha/inference/rerank",),
+        "native_rerank",
+        "Rank items (0.7, OGX).",
+        response="core.apis.answers.rerank:NativeRanking",
+        request="core.apis.rerank:NativeRerankRequest",
+        tokens="core.apis.inference:no_bound",
+        parts="core.apis.rerank:count_native_searches",
+        idempotent=True,
+    ),
+)
+
 API: Final = Api(
     "inference",
     surfaces=(
         Surface("inference", "core.apis.inference:Inference", OPENAI),
         Surface("native_inference", "core.apis.native:NativeInference", NATIVE),
+        Surface("rerank", "core.apis.rerank:Reranking", RERANK),
     ),
     assemble="core.services.inference.assemble:assemble",
     kinds=(MODEL,),
     provider="core.apis.inference:InferenceProvider",
     depends=("safety",),  # models are guarded by shields
-    deployment=Deployment(rights=("State", "CallModels", "CallModelsBehindProfiles", "ApplyGuardrails")),
+    deployment=Deployment(rights=("State", "CallModels", "CallModelsBehindProfiles", "Rerank", "ApplyGuardrails")),
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.frame.api import Api, Deployment, JobRow, Surface
+from core.frame.api import Api, Deployment, Eraser, JobRow, Surface
 from core.frame.operations import Operation, openai_paths
 from core.frame.resources import Kind
 
@@ -137,6 +137,18 @@ STORE_FILES: Final = (
     ),
 )
 
+COPIES: Final = (
+    Operation(
+        "POST",
+        ("/v1/vector_stores/{vector_store_id}/copy",),
+        "copy",
+        "Copy a vector store to another provider or model, in a job.",
+        request=f"{TYPES}:CopyVectorStore",
+        response="core.apis.answers.jobs:JobView",
+    ),
+)
+"""Our own: neither OpenAI nor Llama Stack moves a store."""
+
 NATIVE: Final = (
     Operation(
         "POST",
@@ -178,6 +190,7 @@ API: Final = Api(
     surfaces=(
         Surface("vector_io", f"{TYPES}:VectorStores", STORES),
         Surface("store_files", f"{TYPES}:StoreFiles", STORE_FILES),
+        Surface("store_copies", f"{TYPES}:StoreCopies", COPIES),
         Surface("native_vector_io", f"{TYPES}:NativeVectorIO", NATIVE),
         Surface("vector_dbs", f"{TYPES}:VectorDBs", VECTOR_DBS),
     ),
@@ -186,16 +199,26 @@ API: Final = Api(
     provider="core.apis.vector_io:VectorIOProvider",
     depends=("inference", "files"),
     stores=("documents", "blobs", "jobs", "queue"),
-    collections=("vector_store", "vector_store_file", "vector_store_batch", "vector_store_owner", "file"),
-    jobs=(JobRow("vector_ingest", "core.services.vector_stores.ingest.job:vector_ingest"),),
+    collections=("vector_store", "vector_store_file", "vector_store_batch", "vector_store_owner", "file", "file_use"),
+    eraser=Eraser(
+        "core.services.vector_stores.erasing:erase",
+        ("vector_store", "vector_store_file", "vector_store_batch", "vector_store_owner"),
+    ),
+    jobs=(
+        JobRow("vector_ingest", "core.services.vector_stores.ingest.job:vector_ingest"),
+        JobRow("vector_copy", "core.services.vector_stores.copying.job:vector_copy"),
+    ),
     deployment=Deployment(
         rights=(
             "CallModels",
             "CallModelsBehindProfiles",
+            "Rerank",
             "ApplyGuardrails",
             "FileBuckets",
             "Vectors",
             "VectorsOfStack",
+            "Databases",
+            "SearchKnowledgeBases",
         ),
         switch="HasVectorStores",
     ),

@@ -8,6 +8,7 @@ from typing import Any, Final
 POLL_SECONDS: Final = 2.0
 REVIEWED: Final = "REVIEW_IN_PROGRESS"  # of a stack that is nothing but a change set
 DEPLOYED: Final = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+FUNCTION: Final = "AdminFunctionArn"  # an output; this function is always there
 NOTHING: Final = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -83,7 +84,7 @@ class DeployedStack:
         except BotoCoreError as failure:
             raise AwsFailed(str(failure)) from failure
         self.region = region or configured or ""
-        self._client: Any = None
+        self._clients: dict[str, Any] = {}
 
     def describe(self) -> Described | None:
         """The stack; None if there is none.
@@ -100,6 +101,22 @@ class DeployedStack:
         parameters = {item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", ())}
         outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
         return Described(stack["StackId"], stack["StackStatus"], parameters, outputs)
+
+    def variables(self) -> dict[str, str]:
+        """The environment of its functions, which have all the same of the template.
+
+        Raises:
+            AwsFailed: AWS did not say, or there is no such stack, or none of this template.
+        """
+        stack = self.describe()
+        arn = "" if stack is None else stack.outputs.get(FUNCTION, "")
+        if not arn:
+            raise AwsFailed(
+                f"there is no stack {self.name} in {self.region or 'this region'} that llambda has deployed"
+            )
+        answer = self._call("get_function_configuration", "lambda", FunctionName=arn)
+        variables: dict[str, str] = answer.get("Environment", {}).get("Variables", {})
+        return variables
 
     def change_sets(self) -> set[str]:
         """The ids of those that AWS has; none where there is no stack."""
@@ -174,14 +191,14 @@ class DeployedStack:
             answer = self._call(operation, **arguments, NextToken=token)
             yield from answer.get(key, ())
 
-    def _call(self, operation: str, **arguments: str) -> dict[str, Any]:
+    def _call(self, operation: str, service: str = "cloudformation", /, **arguments: str) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            if self._client is None:
+            if service not in self._clients:
                 create: Any = self._session.client  # its stubs are not installed
-                self._client = create("cloudformation", region_name=self.region)
-            answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
+                self._clients[service] = create(service, region_name=self.region)
+            answer: dict[str, Any] = getattr(self._clients[service], operation)(**arguments)
         except (BotoCoreError, ClientError) as failure:
             raise AwsFailed(str(failure)) from failure
         return answer

@@ -136,9 +136,11 @@ def _derive(options: IamOptions, used: Usage) -> Derived:
 
 
 def _add_secrets(derived: Derived, named: NamedSecrets) -> None:
-    derived.rights = replace(derived.rights, secrets=named.secrets, parameters=named.parameters)
+    derived.rights = replace(
+        derived.rights, secrets=(*derived.rights.secrets, *named.secrets), parameters=named.parameters
+    )
     derived.notes += [NO_ARN.format(name) for name in named.nameless]
-    derived.notes += [OWN_KEY] if named.secrets or named.parameters else []
+    derived.notes += [OWN_KEY] if derived.rights.secrets or named.parameters else []
 
 
 def _region_of(options: IamOptions, source: Source) -> str:
@@ -169,7 +171,7 @@ def _format(form: str, rights: Rights, regions: list[str]) -> str:
 
 def _notes(options: IamOptions, used: Usage, mine: list[Source]) -> list[str]:
     if not used.sources:
-        return ["this config uses nothing of Bedrock, S3 or S3 Vectors"]
+        return ["this config uses nothing of Bedrock, S3, S3 Vectors or the RDS Data API"]
     roles = roles_of(used) if options["role"] == SELF else []
     notes = [f"what is done in {role} needs a policy of that role: add --role {role}" for role in roles]
     owners = [source for source in mine if source.keys]

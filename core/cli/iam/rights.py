@@ -55,12 +55,17 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
     derived.problems += [Problem(f"role_arn `{role}`", NO_ROLE) for role in roles if not _is_role(role)]
     models = [use for use in used.models if use.source.role == principal]
     guardrails = [use for use in used.guardrails if use.source.role == principal]
+    bases = [use for use in used.knowledge_bases if use.source.role == principal]
     buckets = [bucket for bucket in used.buckets if bucket.source.role == principal]
+    clusters = [cluster for cluster in used.clusters if cluster.source.role == principal]
     derived.rights = Rights(
         apis=frozenset(source.api for source in used.sources if source.role == principal),
         models=tuple(_models(models, places, known, derived)),
-        guardrails=tuple(_guardrails(guardrails, places, derived)),
+        guardrails=tuple(_named(guardrails, "guardrail", places, derived)),
+        knowledge_bases=tuple(_named(bases, "knowledge-base", places, derived)),
         vector_buckets=tuple(_vector_buckets(buckets, places, derived)),
+        databases=tuple(cluster.name for cluster in clusters),
+        secrets=tuple(cluster.secret for cluster in clusters),
         file_buckets=tuple(_file_buckets(used.file_buckets if principal == SELF else (), places, derived)),
         roles=tuple(role for role in roles if role in assumed) if principal == SELF else (),
     )
@@ -81,14 +86,22 @@ def _models(used: list[Used], places: Mapping[Source, Place], known: Known, deri
     return models
 
 
-def _guardrails(used: list[Used], places: Mapping[Source, Place], derived: Derived) -> list[str]:
+def _named(used: list[Used], kind: str, places: Mapping[Source, Place], derived: Derived) -> list[str]:
+    """The ARNs of guardrails or knowledge bases; `kind` is what an ARN calls them."""
     arns: list[str] = []
     for use in used:
         try:
-            arns.append(_guardrail(use, places[use.source]))
+            arns.append(_named_arn(use, kind, places[use.source]))
         except Unclear as unclear:
-            derived.problems.append(Problem(f"guardrail `{use.name}`", str(unclear)))
+            derived.problems.append(Problem(f"{kind.replace('-', ' ')} `{use.name}`", str(unclear)))
     return arns
+
+
+def _named_arn(used: Used, kind: str, place: Place) -> str:
+    arn = _arn(used.name)
+    if arn is not None and arn.kind != kind:
+        raise Unclear(MALFORMED)
+    return str(arn or _own(place).arn(kind, used.name))
 
 
 def _vector_buckets(buckets: list[Bucket], places: Mapping[Source, Place], derived: Derived) -> list[str]:
@@ -124,13 +137,6 @@ def _vector_bucket(bucket: Bucket, place: Place) -> str:
     return bucket.name
 
 
-def _guardrail(used: Used, place: Place) -> str:
-    arn = _arn(used.name)
-    if arn is not None and arn.kind != "guardrail":
-        raise Unclear(MALFORMED)
-    return str(arn or _own(place).arn("guardrail", used.name))
-
-
 def _model(used: Used, place: Place, looked_up: Model | None) -> tuple[Model, str]:
     """The model, and what a person should know of it.
 
@@ -142,14 +148,14 @@ def _model(used: Used, place: Place, looked_up: Model | None) -> tuple[Model, st
         raise Unclear(NOT_A_PROFILE)
     if looked_up is not None and not behind:
         invoked = tuple(_at_account(arn_text, place) for arn_text in looked_up.called) if arn is None else (used.name,)
-        return Model(invoked, looked_up.behind, used.embedding), ""
+        return Model(invoked, looked_up.behind, used.embedding, used.reranks), ""
     if arn is not None:
         note = "" if behind or arn.kind not in PROFILES else NOTHING_BEHIND
-        return Model((used.name,), behind, used.embedding), note
+        return Model((used.name,), behind, used.embedding, used.reranks), note
     profile = _own(place).arn("inference-profile", used.name)
     if behind:
-        return Model((profile,), behind, used.embedding), ""
-    return Model((place.model(used.name), profile), (), used.embedding), EITHER
+        return Model((profile,), behind, used.embedding, used.reranks), ""
+    return Model((place.model(used.name), profile), (), used.embedding, used.reranks), EITHER
 
 
 def _arn(name: str) -> Arn | None:

@@ -1,4 +1,4 @@
-"""What somebody who calls Bedrock or S3 Vectors must be allowed to do, as IAM statements. Pure."""
+"""What somebody who calls Bedrock, S3 Vectors or the RDS Data API must be allowed to do, as IAM statements. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ NAME: Final = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._:-]*", re.ASCII
 )  # of a model, a profile or a guardrail, without an ARN
 
-# Who only embeds needs no streams. Whether a model embeds is a fact of the run config: the template does not know it.
+# Who only embeds or reranks needs no streams. Whether a model does is a fact of the run config: the template does not know it.
 EMBED: Final = replace(table.CALL_MODELS, sid="Embed", actions=table.INVOKE[:1])
 EMBED_BEHIND_PROFILES: Final = replace(table.CALL_BEHIND_PROFILES, sid="EmbedBehindProfiles", actions=EMBED.actions)
 
@@ -72,11 +72,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model, or an inference profile, in ARNs: what is called, and the models behind it if it is a profile."""
+    """A model, or an inference profile, in ARNs: what is called, and the models behind it if it is a profile; `embedding` and `reranks` are as in `Used`."""
 
     called: tuple[str, ...]
     behind: tuple[str, ...] = ()
     embedding: bool = False
+    reranks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +87,21 @@ class Rights:
     apis: frozenset[str] = frozenset()
     models: tuple[Model, ...] = ()
     guardrails: tuple[str, ...] = ()
+    knowledge_bases: tuple[str, ...] = ()
     vector_buckets: tuple[str, ...] = ()
     file_buckets: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
 
 
 def statements(rights: Rights) -> list[Statement]:
-    """The statements of a policy document; only lists have `*` for their resource."""
+    """The statements of a policy document; only lists, and reranking, have `*` for their resource."""
     lists = [action for api, actions in LISTS.items() if api in rights.apis for action in actions]
     chat = [model for model in rights.models if not model.embedding]
     embedding = [model for model in rights.models if model.embedding]
+    reranks = any(model.reranks for model in rights.models)
     candidates = (
         _allow(table.ASSUME_ROLES, rights.roles),
         _allow(replace(table.LIST, actions=tuple(lists)), ["*"] if lists else []),
@@ -105,9 +109,12 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(table.CALL_BEHIND_PROFILES, _arns_behind(chat), _profile_condition(chat)),
         _allow(EMBED, _invoked_arns(embedding)),
         _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
+        _allow(table.RERANK, ["*"] if reranks else []),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
         _allow(table.VECTORS, rights.vector_buckets),
+        _allow(table.SEARCH_KNOWLEDGE_BASES, rights.knowledge_bases),
         _allow(table.FILE_BUCKETS, rights.file_buckets),
+        _allow(table.DATABASES, rights.databases),
         _allow(table.READ_SECRETS, rights.secrets),
         _allow(table.READ_PARAMETERS, rights.parameters),
     )
@@ -121,7 +128,9 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.CALL_BEHIND_PROFILES: _arns_behind(rights.models),
         table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
         table.VECTORS: sorted(set(rights.vector_buckets)),
+        table.SEARCH_KNOWLEDGE_BASES: sorted(set(rights.knowledge_bases)),
         table.FILE_BUCKETS: sorted(set(rights.file_buckets)),
+        table.DATABASES: sorted(set(rights.databases)),
         table.ASSUME_ROLES: sorted(set(rights.roles)),
         table.READ_SECRETS: sorted(set(rights.secrets)),
         table.READ_PARAMETERS: sorted(set(rights.parameters)),

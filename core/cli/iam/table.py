@@ -5,6 +5,7 @@ are, and each may have the namespace of a run config before it.
 
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html,
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html,
+https://docs.aws.amazon.com/bedrock/latest/userguide/rerank-prereq.html,
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html (of a transaction, its parts').
 """
 
@@ -120,6 +121,9 @@ CALL_BEHIND_PROFILES: Final = Right(
     condition="CallsBehindProfiles",
     through=CALL_MODELS.parameter,
 )
+RERANK: Final = Right(  # beside InvokeModel of the model: IAM knows no resource of it
+    "Rerank", ("bedrock:Rerank",), condition="CallsBedrock"
+)
 APPLY_GUARDRAILS: Final = Right(
     "ApplyGuardrails", ("bedrock:ApplyGuardrail",), parameter="BedrockGuardrailArns", condition="AppliesGuardrails"
 )
@@ -135,6 +139,7 @@ VECTORS: Final = Right(
         "s3vectors:GetIndex",
         "s3vectors:GetVectorBucket",
         "s3vectors:GetVectors",
+        "s3vectors:ListVectors",
         "s3vectors:PutVectors",
         "s3vectors:QueryVectors",
     ),
@@ -148,6 +153,26 @@ VECTORS_OF_STACK: Final = replace(
     parameter="",
     condition="HasVectorStores",
     below=("", "/index/*"),
+)
+
+# The Aurora clusters that `remote::pgvector` asks over the RDS Data API, which reads the secret with the database's user as its
+# caller: that one is in `secrets`. https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.access.html
+DATABASES: Final = Right(
+    "Databases",
+    (
+        "rds-data:BatchExecuteStatement",
+        "rds-data:BeginTransaction",
+        "rds-data:CommitTransaction",
+        "rds-data:ExecuteStatement",
+        "rds-data:RollbackTransaction",
+    ),
+    parameter="DatabaseArns",
+    condition="HasDatabases",
+)
+
+# The knowledge bases of `remote::bedrock-knowledge-base`.
+SEARCH_KNOWLEDGE_BASES: Final = Right(
+    "SearchKnowledgeBases", ("bedrock:Retrieve",), parameter="KnowledgeBaseArns", condition="HasKnowledgeBases"
 )
 
 # The buckets of `remote::s3`, and what is in them. Whoever may not list a bucket is told that a missing object is forbidden.

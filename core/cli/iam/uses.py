@@ -1,4 +1,4 @@
-"""What of AWS a run config uses: its providers, the models and guardrails that are declared on them, and vector buckets."""
+"""What of AWS a run config uses: its providers, the models, guardrails and knowledge bases that are declared on them, vector buckets and clusters of Aurora."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,10 @@ from typing import Any, Final
 from core.config.document import ProviderEntry, RunConfig
 
 VECTORS: Final = "remote::s3-vectors"
+KNOWLEDGE_BASES: Final = "remote::bedrock-knowledge-base"
 FILES: Final = "remote::s3"
-TYPES: Final = ("remote::bedrock", VECTORS, FILES)
+PGVECTOR: Final = "remote::pgvector"
+TYPES: Final = ("remote::bedrock", VECTORS, KNOWLEDGE_BASES, FILES)
 TOKENS: Final = ("aws_bedrock_bearer_token", "api_key", "auth_credential")
 KEYS: Final = ("aws_access_key_id", *TOKENS)
 
@@ -30,7 +32,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A model or a guardrail, by the id or ARN that its provider knows.
+    """A model, a guardrail or a knowledge base, by the id or ARN that its provider knows. A model that `reranks` is called as one for `embedding` is, and by more.
 
     `profile` is what the run config says of it if it is an inference profile: `{"models": [ARN, ...]}`, not checked.
     """
@@ -39,6 +41,7 @@ class Used:
     source: Source
     embedding: bool = False
     profile: object = None
+    reranks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,23 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """One of Aurora that is asked over the RDS Data API, and the secret with its user: ARNs."""
+
+    name: str
+    secret: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     sources: tuple[Source, ...]
     models: tuple[Used, ...]
     guardrails: tuple[Used, ...]
     buckets: tuple[Bucket, ...] = ()
     file_buckets: tuple[Bucket, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    knowledge_bases: tuple[Used, ...] = ()
 
 
 def collect_usage(config: RunConfig) -> Usage:
@@ -65,7 +79,7 @@ def collect_usage(config: RunConfig) -> Usage:
         _source(api, entry)
         for api, entries in config.providers.items()
         for entry in entries
-        if entry.provider_type in TYPES
+        if entry.provider_type in TYPES or _is_cluster(entry)
     )
     models = [model for body in config.resources.get("models", ()) for model in _models(config, body, sources)]
     shields = [(body, _owner(config, "safety", body)) for body in config.resources.get("shields", ())]
@@ -74,7 +88,36 @@ def collect_usage(config: RunConfig) -> Usage:
         for body, owner in shields
         for source in _sources_of(sources, "safety", owner)
     ]
-    return Usage(sources, tuple(models), tuple(guardrails), tuple(_buckets(config)), tuple(_file_buckets(config)))
+    stores = [(body, _owner(config, "vector_io", body)) for body in config.resources.get("vector_stores", ())]
+    kinds = {entry.provider_id: entry.provider_type for entry in config.providers.get("vector_io", ())}
+    bases = [
+        Used(body.get("provider_vector_store_id") or body["vector_store_id"], source)
+        for body, owner in stores
+        if kinds.get(owner) == KNOWLEDGE_BASES
+        for source in _sources_of(sources, "vector_io", owner)
+    ]
+    return Usage(
+        sources,
+        tuple(models),
+        tuple(guardrails),
+        tuple(_buckets(config)),
+        tuple(_file_buckets(config)),
+        tuple(_clusters(config)),
+        tuple(bases),
+    )
+
+
+def _is_cluster(entry: ProviderEntry) -> bool:
+    """Over a connection, nothing of AWS is used."""
+    return entry.provider_type == PGVECTOR and bool(entry.config.get("resource_arn"))
+
+
+def _clusters(config: RunConfig) -> Iterator[Cluster]:
+    """Those that are reached with the function's own credentials, or with a role's."""
+    for entry in config.providers.get("vector_io", ()):
+        source = _source("vector_io", entry)
+        if _is_cluster(entry) and not source.keys:
+            yield Cluster(str(entry.config["resource_arn"]), str(entry.config.get("secret_arn") or ""), source)
 
 
 def _buckets(config: RunConfig) -> Iterator[Bucket]:
@@ -99,25 +142,28 @@ def _source(api: str, entry: ProviderEntry) -> Source:
     role = (
         "" if any(config.get(name) for name in TOKENS) else config.get("role_arn") or config.get("aws_role_arn") or ""
     )
+    arn = config.get("vector_bucket") or config.get("resource_arn") or ""
     web = bool(role and config.get("aws_web_identity_token_file"))
-    region = config.get("region_name") or config.get("region") or _region_in(config.get("vector_bucket") or "")
+    region = config.get("region_name") or config.get("region") or _region_in(arn)
     return Source(api, entry.provider_id, region, role, keys, web_identity=web)
 
 
 def _region_in(arn: str) -> str:
-    """That of a vector bucket's ARN; empty of its name."""
+    """That of a vector bucket's or a cluster's ARN; empty of a name."""
     return arn.split(":")[3] if arn.startswith("arn:") and arn.count(":") > 3 else ""  # noqa: PLR2004 - arn:partition:service:region:
 
 
 def _models(config: RunConfig, body: Mapping[str, Any], sources: Sequence[Source]) -> Iterator[Used]:
     metadata: Mapping[str, Any] = body.get("metadata") or {}
-    embedding = body.get("model_type") == "embedding"
+    reranks = body.get("model_type") == "rerank"
+    embedding = reranks or body.get("model_type") == "embedding"
     own = body.get("provider_model_id") or body["model_id"]
     places = [(_owner(config, "inference", body), own)]
     places += [(target["provider_id"], target["provider_model_id"]) for target in metadata.get("targets") or ()]
     for provider_id, name in places:
         for source in _sources_of(sources, "inference", provider_id):
-            yield Used(name, source, embedding, metadata.get("inference_profile") if name == own else None)
+            profile = metadata.get("inference_profile") if name == own else None
+            yield Used(name, source, embedding, profile, reranks)
 
 
 def _owner(config: RunConfig, api: str, body: Mapping[str, Any]) -> str:

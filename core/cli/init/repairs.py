@@ -14,7 +14,7 @@ PROTECTION: Final = ("server.auth", "server.tenancy", "server.quota", "safety", 
 """Who may do what: nothing of it is left out because it is not understood."""
 RESOURCE: Final = re.compile(rf"(?:registered_resources\.)?(?:{'|'.join(SECTIONS)})\[\d+\]")
 ENTRY: Final = re.compile(r"providers\.\w+\[\d+\]")
-CONFIG: Final = re.compile(r"(providers\.\w+\[\d+\]\.config)(?:\.\w+)?")
+CONFIG: Final = re.compile(r"(providers\.\w+\[\d+\]\.config)(?:\.(\w+))?")
 DEFAULT: Final = re.compile(
     r"vector_stores\.(?:default_provider_id|default_embedding_model|rewrite_query_params\.model)"
 )
@@ -55,7 +55,7 @@ class Repair:
         unit = _unit(problem)
         if unit is None:
             config = CONFIG.fullmatch(problem.path)
-            names = self._require(config[1]) if config else []
+            names = self._require(config[1], config[2]) if config else []
             self.notes += [Problem(place, f"{name} must be set") for name in names]
             return bool(names)
         position = locate(self.document, unit)
@@ -73,17 +73,26 @@ class Repair:
             self.origins.update(zip(paths, origins, strict=False))
         return holder.pop(key)
 
-    def _require(self, path: str) -> list[str]:
-        """The variables that may be empty in the place of a remote, and must not be."""
+    def _require(self, path: str, mistake: str | None) -> list[str]:
+        """The variables that may be empty at the field with the `mistake` or in the place of a remote, and must not be.
+
+        A place that is empty as it stands becomes one.
+        """
         position = locate(self.document, path)
-        config: Any = position[0][cast("Any", position[1])] if position else None
+        entry: Any = position[0] if position else {}
+        config: Any = entry[cast("Any", position[1])] if position else None
         names: list[str] = []
         for key, text in list(to_mapping(config).items()):
             match = EMPTY_DEFAULT.fullmatch(text) if isinstance(text, str) else None
-            if match and PLACE.search(key):
-                config[key] = f"${{env.{match[1]}}}"
-                names.append(match[1])
+            if (match and key == mistake) or ((match or text == "") and PLACE.search(key)):
+                name = match[1] if match else _variable(f"{entry['provider_type'].rpartition('::')[2]}_{key}")
+                config[key] = f"${{env.{name}}}"
+                names.append(name)
         return names
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", name.upper())
 
 
 def locate(document: Value, path: str) -> tuple[Any, str | int] | None:

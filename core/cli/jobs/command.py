@@ -1,13 +1,12 @@
 """`llambda jobs`: the jobs of a running stack, over HTTP."""
 
 from collections.abc import Iterator
-import sys
-from time import sleep
 from typing import TYPE_CHECKING, Final, Unpack
 
 import click
 
 from core.cli.jobs import output
+from core.cli.jobs.waiting import wait_for
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
 from core.cli.terminal import clip_table
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from core.client.api import Client
 
 PAGE: Final = 100
-FIRST_POLL: Final = 0.5  # seconds, between two looks at a job
-LONGEST_POLL: Final = 5.0
 EXAMPLES: Final = """\
 \b
 Examples:
@@ -118,25 +115,16 @@ def _print(view: "JobView", *, as_json: bool) -> None:
 
 def _pages(client: "Client", kind: str | None, limit: int) -> "Iterator[JobView]":
     """One page of all kinds, or as many of one as it takes."""
-    after, left, more = None, limit, True
-    while more and left > 0:
-        page = client.jobs.list(kind=kind, after=after, limit=min(left, PAGE))
+    after, rest, more = None, limit, True
+    while more and rest > 0:
+        page = client.jobs.list(kind=kind, after=after, limit=min(rest, PAGE))
         yield from page["data"]
-        left -= len(page["data"])
+        rest -= len(page["data"])
         after, more = page["last_id"], page["has_more"] and kind is not None
 
 
 def _watch(client: "Client", job: str, *, as_json: bool) -> int:
     """Whether it did not complete, as an exit code."""
-    progress = output.Progress(sys.stderr)
-    pause, status = FIRST_POLL, ""
-    view = client.jobs.get(job)
-    while view["status"] not in output.ENDED:
-        progress.show(view)
-        pause = FIRST_POLL if view["status"] != status else min(1.2 * pause, LONGEST_POLL)
-        status = view["status"]
-        sleep(pause)
-        view = client.jobs.get(job)
-    progress.close()
+    view = wait_for(client, job)
     _print(view, as_json=as_json)
     return 0 if view["status"] == "completed" else 1

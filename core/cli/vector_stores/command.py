@@ -12,7 +12,7 @@ from core.cli.files.command import upload_file
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
 from core.cli.terminal import Columns, clean, clip_table, ticking
-from core.cli.vector_stores import output
+from core.cli.vector_stores import copying, output
 
 if TYPE_CHECKING:
     from core.apis.answers.vector_stores import VectorStoreFile
@@ -28,6 +28,7 @@ Examples:
   llambda vector-stores add handbook handbook.pdf notes/*.md
   llambda vector-stores search handbook "days of holiday"
   llambda vector-stores list
+  llambda vector-stores copy handbook handbook-s3 --provider vectors
   llambda vector-stores delete handbook
 """
 CREATE: Final = """\
@@ -54,6 +55,7 @@ Examples:
   llambda vector-stores search handbook "days of holiday"
   llambda vector-stores search handbook overtime --mode keyword --limit 3
   llambda vector-stores search handbook overtime --where year=2026
+  llambda vector-stores search handbook overtime --ranker my-reranker
 """
 LIST: Final = """\
 \b
@@ -97,7 +99,7 @@ def _example(line: str) -> str:
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Make, fill, search and delete vector stores of a running stack.
+    """Make, fill, search, copy and delete vector stores of a running stack.
 
     A STORE is its id, or its name where no other has it.
     """
@@ -171,6 +173,7 @@ def add(
     type=click.Choice(["vector", "keyword", "hybrid"]),
     help="By what the text means, by its words, or by both; else as the stack does it.",
 )
+@click.option("--ranker", metavar="ID", help="A rerank model, which ranks what was found; or `rrf` or `weighted`.")
 @click.option(
     "--where",
     metavar="KEY=VALUE",
@@ -186,13 +189,14 @@ def search(
     where: tuple[Attribute, ...],
     *,
     as_json: bool,
-    **options: Unpack["Limited"],
+    **options: Unpack["Ranked"],
 ) -> None:
     """Search a vector store, the best first."""
     equal = [{"type": "eq", "key": key, "value": value} for key, value in where]
     fields = {
         "max_num_results": options["limit"],
         "search_mode": mode,
+        "ranking_options": {"ranker": options["ranker"]} if options["ranker"] else None,
         "filters": {"type": "and", "filters": equal} if equal else None,
     }
     with open_client(options["url"], options.get("api_key")) as client:
@@ -237,8 +241,15 @@ def delete(stores: tuple[str, ...], *, as_json: bool, **stack: Unpack[StackOptio
         print_json(deleted)
 
 
+command.add_command(copying.command)
+
+
 class Limited(StackOptions):
     limit: int
+
+
+class Ranked(Limited):
+    ranker: str | None
 
 
 def _print(

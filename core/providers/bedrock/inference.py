@@ -1,4 +1,4 @@
-"""Amazon Bedrock: chat through Converse, embeddings through InvokeModel, its models from the control plane.
+"""Amazon Bedrock: chat through Converse, embeddings through InvokeModel, reranking, its models from the control plane.
 
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html.
 """
@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from itertools import chain
 import time
-from typing import Annotated, Any, Final, Literal, override
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, override
 from uuid import uuid4
 
 from pydantic_core import to_json
@@ -38,6 +38,10 @@ from core.providers.bedrock.listing import served_models
 from core.providers.http.fetch import GuardedFetcher
 from core.providers.http.inlined_images import with_inlined_images
 from core.providers.http.replies import health_of, read_object
+
+if TYPE_CHECKING:
+    from core.apis.rerank import RerankRequest
+    from core.providers.bedrock.reranking import BedrockRerank
 
 RUNTIME: Final = "bedrock-runtime"
 CONTROL: Final = "bedrock"
@@ -70,6 +74,8 @@ class Bedrock:
         self._most_seconds = max(config.limits.max_seconds, self._seconds)
         self._fetcher = GuardedFetcher(config.fetch)
         self._embedding_models: dict[str, JsonObject] = {}  # what was listed of them, by id
+        self._config = config
+        self._rerank: BedrockRerank | None = None
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         body = to_converse(await with_inlined_images(request, self._fetcher))
@@ -97,6 +103,15 @@ class Bedrock:
         vectors = [vector for batch, _ in answers for vector in batch]
         return embedding_list(request, vectors, sum(tokens for _, tokens in answers))
 
+    async def rerank(self, request: "RerankRequest") -> JsonObject:
+        if self._rerank is None:
+            from core.providers.bedrock.reranking import BedrockRerank  # late: few stacks have it
+
+            self._rerank = BedrockRerank(self._provider_id, self._config, self._clients)
+        with translate_errors(self._provider_id):
+            async with self._patience():
+                return await self._rerank.rerank(request)
+
     async def list_models(self) -> list[ServedModel]:
         lists = [partial(self._models), *(partial(self._profiles, kind) for kind in PROFILES)]
         models, *profiles = await run_all(lists, at_once=len(lists))
@@ -121,6 +136,8 @@ class Bedrock:
         return await health_of(self._models())
 
     async def close(self) -> None:
+        if self._rerank is not None:
+            await self._rerank.close()
         await self._clients.close()
         await self._fetcher.close()
 

@@ -11,6 +11,7 @@ from core.apis.inference import ModelType, ServedModel
 from core.frame.types import JsonObject
 
 MODEL_TYPES: Final[dict[str, ModelType]] = {"TEXT": "llm", "EMBEDDING": "embedding"}
+RERANKS: Final = ".rerank-"  # in their ids; by its modalities such a model would write text
 FACTS: Final = {
     "modelName": "name",
     "providerName": "provider_name",
@@ -51,6 +52,8 @@ def _is_on_demand(model: JsonObject) -> bool:
 
 
 def _model_type(model: JsonObject) -> ModelType | None:
+    if RERANKS in str(model.get("modelId")):
+        return "rerank"
     return next((MODEL_TYPES[name] for name in model.get("outputModalities", []) if name in MODEL_TYPES), None)
 
 

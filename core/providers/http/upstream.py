@@ -252,13 +252,16 @@ class UpstreamClient:
         )
 
     async def _refusal(self, request: UpstreamRequest, response: aiohttp.ClientResponse) -> ApiError:
-        from core.providers.http.faults import WANTS_TLS, answer_fault
-        from core.providers.http.upstream_errors import read_body
-
         try:
             content = await read_up_to(response, MOST_REFUSAL)
         except AnswerTooLarge:
             content = b""
+        return self._meaning(request, response, content)
+
+    def _meaning(self, request: UpstreamRequest, response: aiohttp.ClientResponse, content: bytes) -> ApiError:
+        from core.providers.http.faults import WANTS_TLS, answer_fault
+        from core.providers.http.upstream_errors import read_body
+
         text = content[:MOST_SHOWN].decode(errors="replace")
         fault = answer_fault(response.status, response.content_type, f"{request.method} {request.path}", text)
         failure = self._error(request, response, read_body(content), fault)

@@ -24,6 +24,7 @@ from core.providers.openai.config import Settings
 from core.providers.openai.refused import RefusedAdditions
 
 if TYPE_CHECKING:
+    from core.apis.rerank import RerankRequest
     from core.platform.addresses import Reach
     from core.providers.http.upstream import UpstreamClient
 
@@ -94,6 +95,14 @@ class OpenAICompatible:
         self._check_call(request)
         request = in_vendors_words(request, self._row.embeddings, f"provider `{self._provider_id}`")
         return check_embeddings(await self._post("/embeddings", _json(request), finite=True))
+
+    async def rerank(self, request: "RerankRequest") -> JsonObject:
+        from core.providers.openai import reranking  # late: few rows are asked for it
+
+        rerank = reranking.rerank_of(self._row, request.model, self._provider_id)
+        self._check_call(request)
+        answer = await self._post(rerank.path, reranking.to_body(request, rerank), finite=True)
+        return reranking.from_answer(answer, rerank)
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
@@ -204,7 +213,7 @@ class OpenAICompatible:
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()
 
-    def _check_call(self, request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> None:
+    def _check_call(self, request: "ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest") -> None:
         if self._models is not None and request.model not in self._models:
             raise InvalidRequest(
                 f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"

@@ -28,6 +28,7 @@ ENDPOINTS: Final = (
     (("embeddings",), 1),
     (("v1", "models"), 1),
     (("v1", "responses"), 1),
+    (("v1", "rerank"), 1),
     (("api", "chat"), 2),  # Ollama's own
     (("api", "generate"), 2),
 )

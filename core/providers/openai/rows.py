@@ -39,6 +39,22 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Rerank:
+    """How a vendor reranks: Cohere's way, which is Jina's and vLLM's, but for what is said here.
+
+    `documents` and `top_n` are its names of these fields, the latter "" where it always ranks all; `wraps` is whether texts are
+    objects with a `text`. `results` are the keys under which an answer may have its results, `score` that of a result's score.
+    """
+
+    path: str = "/rerank"
+    documents: str = "documents"
+    top_n: str = "top_n"
+    wraps: bool = False
+    results: tuple[str, ...] = ("results", "data")  # the latter is Fireworks'
+    score: str = "relevance_score"
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """`url` is the default, None where the config must give one; `root` is what is put behind a URL that lacks it.
 
@@ -48,7 +64,8 @@ class Row:
     `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `refuses`
     are fields that the stack would add to a request, or has another name for: with `stream_options` among them the usage
     comes unasked. `embeddings` are its words for the native options of an embedding. `quota_header`
-    bears the config's `project`, which goes with an `access_token`: a row with one has both fields.
+    bears the config's `project`, which goes with an `access_token`: a row with one has both fields. `rerank` is None where
+    it has none.
     """
 
     provider_type: str
@@ -68,6 +85,7 @@ class Row:
     refuses: frozenset[str] = frozenset()
     embeddings: Vocabulary = field(default_factory=lambda: NO_WORDS)
     quota_header: str = ""
+    rerank: Rerank | None = None
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -84,6 +102,9 @@ CLAUDES: Final = Listing(
 ENDPOINTS: Final = Listing(
     "/../api/2.0/serving-endpoints", "endpoints", "name"
 )  # https://docs.databricks.com/api/workspace/servingendpoints/list
+COHERES: Final = Rerank()
+RANKING: Final = Rerank("/ranking", documents="passages", top_n="", wraps=True, results=("rankings",), score="logit")
+"""NVIDIA's own: https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/reference.html."""
 NIM: Final[Vocabulary] = {
     "text_truncation": ("truncate", {"none": "NONE", "start": "START", "end": "END"}),
     "task_type": ("input_type", {"query": "query", "document": "passage"}),
@@ -97,6 +118,7 @@ _ALL: Final = (
         key="optional",
         default_key="fake",
         version="/../version",
+        rerank=COHERES,
     ),
     Row(
         "remote::ollama",
@@ -105,7 +127,7 @@ _ALL: Final = (
         key="optional",
         version="/../api/version",
     ),
-    Row("remote::llama-cpp-server", "http://localhost:8080", keys=("auth_credential",), key="optional"),
+    Row("remote::llama-cpp-server", "http://localhost:8080", keys=("auth_credential",), key="optional", rerank=COHERES),
     Row("remote::tgi", keys=TOKEN, key="optional"),
     Row(
         "remote::hf::serverless",
@@ -125,8 +147,8 @@ _ALL: Final = (
         listing=Listing(prefix="models/"),
         quota_header="x-goog-user-project",  # https://ai.google.dev/gemini-api/docs/oauth
     ),
-    Row("remote::fireworks", FIREWORKS, "/inference/v1", data=("fireworks_api_key",)),
-    Row("remote::together", TOGETHER, data=("together_api_key",), listing=TOGETHERS),
+    Row("remote::fireworks", FIREWORKS, "/inference/v1", data=("fireworks_api_key",), rerank=COHERES),
+    Row("remote::together", TOGETHER, data=("together_api_key",), listing=TOGETHERS, rerank=COHERES),
     Row("remote::groq", GROQ, "/openai/v1", data=("groq_api_key",)),
     Row("remote::cerebras", CEREBRAS, data=("cerebras_api_key",)),
     Row("remote::sambanova", SAMBANOVA, data=("sambanova_api_key",)),
@@ -153,18 +175,34 @@ _ALL: Final = (
         key="hosted",
         unversioned="append_api_version",
         embeddings=NIM,
+        rerank=RANKING,
     ),
     Row("remote::runpod", None, "/openai/v1", keys=TOKEN, data=("runpod_api_token",)),
     Row(
         "remote::llama-openai-compat", "https://api.llama.com/compat/v1", "/compat/v1", COMPAT, data=("llama_api_key",)
     ),
-    Row("remote::fireworks-openai-compat", FIREWORKS, "/inference/v1", COMPAT, data=("fireworks_api_key",)),
-    Row("remote::together-openai-compat", TOGETHER, "/v1", COMPAT, data=("together_api_key",), listing=TOGETHERS),
+    Row(
+        "remote::fireworks-openai-compat",
+        FIREWORKS,
+        "/inference/v1",
+        COMPAT,
+        data=("fireworks_api_key",),
+        rerank=COHERES,
+    ),
+    Row(
+        "remote::together-openai-compat",
+        TOGETHER,
+        "/v1",
+        COMPAT,
+        data=("together_api_key",),
+        listing=TOGETHERS,
+        rerank=COHERES,
+    ),
     Row("remote::groq-openai-compat", GROQ, "/openai/v1", COMPAT, data=("groq_api_key",)),
     Row("remote::sambanova-openai-compat", SAMBANOVA, "/v1", COMPAT, data=("sambanova_api_key",)),
     Row("remote::cerebras-openai-compat", CEREBRAS, "/v1", COMPAT, data=("cerebras_api_key",)),
-    Row("remote::passthrough", data=("passthrough_api_key", "api_key"), key="optional"),
-    Row("remote::openai-compatible", key="optional"),
+    Row("remote::passthrough", data=("passthrough_api_key", "api_key"), key="optional", rerank=COHERES),
+    Row("remote::openai-compatible", key="optional", rerank=COHERES),
 )
 ROWS: Final = {row.provider_type: row for row in _ALL}
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from core.apis.vector_checks import check_index
-from core.apis.vector_io import Chunk, ScoredChunk, VectorCapabilities, VectorIndex, VectorIOProvider, VectorQuery
+from core.apis.vector_io import (
+    Chunk,
+    KeyPage,
+    ScoredChunk,
+    VectorCapabilities,
+    VectorIndex,
+    VectorIOProvider,
+    VectorQuery,
+)
 from core.errors import Conflict, NotFound, ProviderUnavailable
 from core.frame.types import Health, JsonObject
 from core.platform.aws_errors import code_of
@@ -86,6 +94,15 @@ class S3Vectors:
     async def fetch(self, index: VectorIndex, keys: Sequence[str], *, with_vectors: bool = False) -> list[Chunk]:
         rows = await self._rows(index, keys, returnMetadata=True, returnData=with_vectors)
         return [wire.read_chunk(rows[key]) for key in keys if key in rows]
+
+    async def keys(self, index: VectorIndex, *, prefix: str = "", after: str = "", limit: int = 1000) -> KeyPage:
+        """The service knows no prefixes: a page is what it lists, without the others."""
+        body = (
+            self._names(index) | {"maxResults": min(limit, wire.MOST_LISTED)} | ({"nextToken": after} if after else {})
+        )
+        page = await self._post_unless_missing("ListVectors", body)
+        keys = [row["key"] for row in page.get("vectors") or ()]
+        return KeyPage([key for key in keys if key.startswith(prefix)], page.get("nextToken") or "")
 
     async def delete(self, index: VectorIndex, keys: Sequence[str]) -> None:
         for batch in batched(dict.fromkeys(keys), wire.MOST_DELETED, strict=False):

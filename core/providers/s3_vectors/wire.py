@@ -6,41 +6,34 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_S3VectorBuckets_Que
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-vectors-limitations.html.
 """
 
-from array import array
-from base64 import b32encode
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
-from math import isfinite
-import re
 from typing import Any, Final
 
 from pydantic_core import to_json
 
-from core.apis.vector_checks import check_chunk, check_query, print_attributes
+from core.apis.vector_checks import check_chunk, check_query, print_attributes, to_float32
 from core.apis.vector_io import Chunk, ScoredChunk, Vector, VectorCapabilities, VectorIndex, VectorQuery
+from core.apis.vector_keys import attribute_of, digest_name
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.providers.s3_vectors.config import Config
-from core.providers.s3_vectors.filters import attribute_of, name_attributes, print_filter
+from core.providers.s3_vectors.filters import name_attributes, print_filter
 
 TEXT, SOURCE, FILENAME, METADATA = "_text", "_source", "_filename", "_metadata"
 OURS: Final = (TEXT, SOURCE, FILENAME, METADATA)
 MOST_METADATA: Final = 40 * 1024  # bytes, of all that a vector has
 MOST_KEYS: Final = 50
 MOST_BODY: Final = 20 * 1024 * 1024  # bytes
-MOST_PUT, MOST_DELETED, MOST_FETCHED = 500, 500, 100
+MOST_PUT, MOST_DELETED, MOST_FETCHED, MOST_LISTED = 500, 500, 100, 1000
 MOST_TEXT: Final = 1024  # characters of a query
-MOST_SLUG: Final = 10
 RANK_CONSTANT: Final = 60
 MOST_FUSED: Final = 2 / (RANK_CONSTANT + 1)  # of what is the first by its vector and by its text
-CAPABILITIES: Final = VectorCapabilities(keyword=True, hybrid=True, most_results=1000)
+CAPABILITIES: Final = VectorCapabilities(keyword=True, hybrid=True, most_results=1000, listing=True)
 
 
 def index_name(prefix: str, name: str) -> str:
     """Of 3 to 63 of a-z, 0-9, `.` and `-`: what can be read of the store's name, and 160 bits of a digest of it."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:MOST_SLUG].strip("-")
-    digest = b32encode(sha256(name.encode(errors="surrogatepass")).digest()[:20]).decode().lower()
-    return f"{prefix}{slug}{'-' if slug else ''}{digest}"
+    return f"{prefix}{digest_name(name)}"
 
 
 def print_index(config: Config, dimension: int) -> JsonObject:
@@ -94,9 +87,7 @@ def _print_vector(index: VectorIndex, chunk: Chunk) -> bytes:
 
 def _numbers(vector: Vector) -> list[float]:
     """As float32 has them, which the service makes of other numbers; it refuses a vector without a direction."""
-    numbers = array("f", vector).tolist()
-    if not all(map(isfinite, numbers)):
-        raise InvalidRequest("The numbers of a vector must be finite, as 32-bit floats.", param="vector")
+    numbers = to_float32(vector).tolist()
     if not any(numbers):
         raise InvalidRequest(
             "A vector of zeros has no direction, and S3 Vectors does not take it: the embedding model made nothing of its text.",

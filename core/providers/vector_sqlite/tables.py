@@ -4,11 +4,10 @@ An index has a table of words of its own, so that how rare a word is goes by one
 """
 
 from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise
-import re
 from typing import Final
 
 from core.apis.vector_filters import Combination, Comparison, Filter, Scalar
+from core.apis.vector_words import CHARACTER, searched_words
 from core.platform.sqlite_schema import Schema
 
 SCHEMA: Final = Schema(
@@ -36,24 +35,9 @@ SCHEMA: Final = Schema(
         ),
     ),
 )
-MOST_WORDS: Final = 100
-"""Of a search; of a longer text the first ones."""
-MOST_SEARCHED: Final = 20_000  # characters of a text that are looked at
 CHUNKS: Final = "SELECT chunk FROM vector_attributes WHERE index_id = ? AND key = ?"
 EVERY: Final = "SELECT id AS chunk FROM vector_chunks WHERE index_id = ?"
 ORDERS: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-
-# Chinese, Japanese, Thai, Lao, Burmese and Khmer have no spaces, and Korean joins words with their particles: a character, or a
-# syllable, is a word of the table, and a search is for two that are neighbours. Trigrams would miss the words of two, of which
-# these languages mostly consist, and find `cat` in `concatenate`.
-DENSE: Final = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U0003ffff"
-)
-CHARACTER: Final = re.compile(f"([{DENSE}])")
-MARKS: Final = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
-"""What belongs to a word without being a letter to Python: accents apart, points of Hebrew and Arabic, vowels of Indic scripts."""
-WORD: Final = re.compile(rf"[{DENSE}]+|(?:[^\W_{DENSE}]|[{MARKS}])+")
 
 type Values = list[str | int | float]
 
@@ -76,19 +60,8 @@ def to_words(text: str) -> str:
 
 
 def to_match(text: str) -> str:
-    """A search for any of the words of the text; "" where it has none.
-
-    Each is in quotes, and has nothing but letters, digits and marks, so that nothing of FTS5's own language is left.
-    """
-    words = chain.from_iterable(_neighbours(match[0]) for match in WORD.finditer(text[:MOST_SEARCHED].lower()))
-    return " OR ".join(f'"{word}"' for word in islice(dict.fromkeys(words), MOST_WORDS))
-
-
-def _neighbours(word: str) -> list[str]:
-    if not CHARACTER.match(word):
-        return [word]
-    letters = [character for character in word if character.isalnum()]
-    return [" ".join(pair) for pair in pairwise(letters)] or letters
+    """A search for any of the words of the text; "" where it has none. Each is in quotes."""
+    return " OR ".join([f'"{word}"' for word in searched_words(text)])
 
 
 def to_typed(value: Scalar) -> tuple[str, str | float]:

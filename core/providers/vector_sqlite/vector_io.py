@@ -20,6 +20,7 @@ from core.apis.vector_checks import check_chunk, check_index, check_length, chec
 from core.apis.vector_filters import Filter
 from core.apis.vector_io import (
     Chunk,
+    KeyPage,
     ScoredChunk,
     Vector,
     VectorCapabilities,
@@ -45,7 +46,9 @@ from core.providers.vector_sqlite.tables import (
     words_table,
 )
 
-CAPABILITIES: Final = VectorCapabilities(keyword=True, hybrid=True, most_results=10_000, filtered_bytes=16_384)
+CAPABILITIES: Final = VectorCapabilities(
+    keyword=True, hybrid=True, most_results=10_000, filtered_bytes=16_384, listing=True
+)
 MOST_BUFFERED: Final = 512 * 2**20
 """Bytes of vectors in memory; the index that was searched last may have more."""
 RECIPROCAL: Final = 60
@@ -132,6 +135,21 @@ class SqliteVectors:
             return [_to_chunk(row) for row in rows if row is not None]
 
         return await self._read(fetching)
+
+    async def keys(self, index: VectorIndex, *, prefix: str = "", after: str = "", limit: int = 1000) -> KeyPage:
+        # No key is above the second bound: they are ASCII.
+        statement = (
+            "SELECT key FROM vector_chunks WHERE index_id = ? AND key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        )
+
+        def listing(connection: sqlite3.Connection) -> KeyPage:
+            if (place := connection.execute(FIND, (index.name,)).fetchone()) is None:
+                return KeyPage(())
+            rows = connection.execute(statement, (place[0], after, prefix, f"{prefix}\x80", limit))
+            keys = [key for (key,) in rows]
+            return KeyPage(keys, keys[-1] if len(keys) == limit else "")
+
+        return await self._read(listing)
 
     async def delete(self, index: VectorIndex, keys: Sequence[str]) -> None:
         def deleting(connection: sqlite3.Connection) -> None:

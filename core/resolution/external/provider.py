@@ -107,7 +107,8 @@ async def make(
 
     if is_asked_for():
         deps = adapt.wrap_deps(deps)
-    provider = await _call_factory(name, code, config, Deps(deps))
+    with adapt.making(spec):
+        provider = await _call_factory(name, code, config, Deps(deps))
     if provider is None or isclass(provider):
         result = f"the class {provider.__name__}" if isclass(provider) else "nothing"
         raise Unusable(f"{name} returned {result}; return an instance of the provider")

@@ -74,7 +74,7 @@ class FileCollection:
         if record.is_expired(now):
             await self.expire(document)
             return None
-        if record.status == "processed":
+        if record.status != "uploaded":
             return document
         try:
             blob = await self.storages.get(record.provider_id).head(record.key)
@@ -149,7 +149,7 @@ class FileCollection:
         except TallyExceeded as exceeded:
             from core.services.files.uploads import sweep_uploads  # late: few callers are at their limits
 
-            if not await self.sweep() + await sweep_uploads(self):
+            if not await self.sweep() + await sweep_uploads(self, self.owner):
                 raise refusal(exceeded) from None
         try:
             return await write(tally)

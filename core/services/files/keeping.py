@@ -6,6 +6,11 @@ from core.services.files.records import BYTES, FILE, FILES, FileRecord, UploadRe
 from core.stores.documents.port import Tally, TallyExceeded
 
 
+def tally_id(owner: str) -> str:
+    """Under which what the owner of this list keeps is counted."""
+    return f"owner:{owner}"
+
+
 def counts(limits: KeepLimits) -> bool:
     """Whether what the caller keeps is to be counted."""
     return limits.files is not None or limits.bytes is not None
@@ -16,12 +21,12 @@ def addition(owner: str, size: int, limits: KeepLimits) -> tuple[Tally, ...]:
     if not counts(limits):
         return ()
     most = {name: limit for name, limit in ((FILES, limits.files), (BYTES, limits.bytes)) if limit is not None}
-    return (Tally(FILE, f"owner:{owner}", {FILES: 1, BYTES: size}, most),)
+    return (Tally(FILE, tally_id(owner), {FILES: 1, BYTES: size}, most),)
 
 
 def removal(owner: str, record: FileRecord | UploadRecord) -> tuple[Tally, ...]:
     """What it takes away again."""
-    return (Tally(FILE, f"owner:{owner}", {FILES: -1, BYTES: -record.bytes}),) if record.counted else ()
+    return (Tally(FILE, tally_id(owner), {FILES: -1, BYTES: -record.bytes}),) if record.counted else ()
 
 
 def refusal(exceeded: TallyExceeded) -> LimitReached:

@@ -1,6 +1,6 @@
 """The parts of uploads: their records, and their bytes as one stream."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -73,14 +73,25 @@ class UploadParts:
                 raise InvalidRequest("The content of a part is gone. Begin another upload.", param="part_ids") from None
 
     async def remove(self) -> None:
-        """Remove all of them, with their bytes."""
+        """Remove all of them, with their bytes as far as those can be reached."""
+        await self._remove(self._files.storages.discard)
+
+    async def erase(self) -> None:
+        """Remove all of them with their bytes, or raise what `Storages.get` raises, or the storage."""
+
+        async def delete(provider_id: str, *keys: str) -> None:
+            await self._files.storages.get(provider_id).delete(*keys)
+
+        await self._remove(delete)
+
+    async def _remove(self, delete: Callable[..., Awaitable[None]]) -> None:
         documents = await self._documents()
         keys: dict[str, list[str]] = {}
         for document in documents:
             part = PartRecord.read(document.body)
             keys.setdefault(part.provider_id, []).append(part.key)
         for provider_id, names in keys.items():
-            await self._files.storages.discard(provider_id, *names)
+            await delete(provider_id, *names)
         await run_all([partial(self._files.store.delete, document) for document in documents], at_once=AT_ONCE)
         await self._files.store.drop_tallies(UPLOAD, self._upload_id)
 

@@ -4,11 +4,12 @@
     upload        id upload_HEX    parent OWNER    UploadRecord
     upload_part   id part_HEX      parent UPLOAD   PartRecord
 
-OWNER is whoever made it: a caller's lists have its own. What has expired stays until somebody sees it, since its owner's tally
-and its bytes go with it; no reader is told of it. Tallies under (`file`, `owner:OWNER`) are `files` and `bytes`, of those that
+OWNER is whoever made it: a caller's lists have its own. What has expired stays until its owner or a sweep (`sweeping`) sees it, since
+its owner's tally and its bytes go with it; no reader is told of it. Tallies under (`file`, `owner:OWNER`) are `files` and `bytes`, of those that
 are `counted`; under (`upload`, UPLOAD) they are `bytes` and `parts`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Literal
@@ -29,7 +30,7 @@ OPEN_SECONDS: Final = 3600
 """How long an upload in parts, or the URL for an announced file, may be used."""
 LATE_SECONDS: Final = 600  # for a PUT that began in time
 
-type FileStatus = Literal["uploaded", "processed"]
+type FileStatus = Literal["uploaded", "processed", "error"]
 type UploadStatus = Literal["pending", "completing", "completed", "cancelled", "expired"]
 
 
@@ -37,7 +38,8 @@ type UploadStatus = Literal["pending", "completing", "completed", "cancelled", "
 class FileRecord(Body):
     """A file whose bytes are at `key` of a provider; of one that is `uploaded` they are to come until `until` (Unix seconds).
 
-    `etag` is that of the bytes, or their digest. `counted` is what is in the tally of its owner.
+    `etag` is that of the bytes, or their digest. `counted` is what is in the tally of its owner. One that is `assembled` has its
+    bytes from a job, which puts parts together; `details` say why it could not.
     """
 
     filename: str
@@ -51,6 +53,8 @@ class FileRecord(Body):
     etag: str = ""
     until: int = 0
     counted: bool = False
+    assembled: bool = False
+    details: str = ""
 
     def is_expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -64,7 +68,8 @@ class FileRecord(Body):
 class UploadRecord(Body):
     """An upload in parts. `life` is how many seconds its file stays, None for ever.
 
-    While it is `completing`, whoever puts the parts together has it until `until` (Unix seconds).
+    While it is `completing`, whoever puts the parts together has it until `until` (Unix seconds). From `part_ids` on
+    it is about one whose parts a job puts together, at `key` of a provider.
     """
 
     filename: str
@@ -76,6 +81,10 @@ class UploadRecord(Body):
     status: UploadStatus = "pending"
     until: float = 0.0
     counted: bool = False
+    part_ids: Sequence[str] = ()
+    md5: str | None = None
+    provider_id: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ def show_file(document: Document) -> FileObject:
         "filename": record.filename,
         "purpose": record.purpose,
         "status": record.status,
-        "status_details": None,
+        "status_details": record.details or None,
     }
 
 

@@ -15,6 +15,7 @@ from core.routing.guard import Item
 from core.services.files.collection import MOST_SWEPT, FileCollection
 from core.services.files.records import FILE, OPEN_SECONDS, FileRecord, show_file
 from core.services.files.storages import FOLDER, life_of
+from core.services.files.sweeping import Sweeper
 from core.stores.documents.port import Document
 
 MOST_IN_ANSWER: Final = 1024 * 1024  # bytes; more are at a URL, where the storage has one
@@ -25,8 +26,9 @@ BYTES_TYPE: Final = "application/octet-stream"  # JSON would be parsed by the cl
 class FilesRouter:
     """Answers `core.apis.files.Files`."""
 
-    def __init__(self, files: FileCollection) -> None:
+    def __init__(self, files: FileCollection, sweeper: Sweeper) -> None:
         self._files = files
+        self._sweeper = sweeper
 
     async def upload(self, request: FileForm, *, upload: UploadedFile | None) -> FileObject:
         if isinstance(request, AnnouncedFile):
@@ -45,7 +47,10 @@ class FilesRouter:
             etag=upload.sha256,
         )
         async with undoing(partial(self._files.storages.discard, provider_id, key)):
-            return show_file(await self._files.create(_id_of(key), record, self._life(request)))
+            await self._sweeper.note(self._files)
+            document = await self._files.create(_id_of(key), record, self._life(request))
+        await self._sweeper.sweep_if_due()
+        return show_file(document)
 
     async def index(self, *, query: ListFilesQuery) -> FileList:
         data: list[FileObject] = []
@@ -66,7 +71,9 @@ class FilesRouter:
     async def delete(self, file_id: str) -> FileDeleted:
         document = await self._files.get(file_id)
         self._files.guard.require("delete", Item(FILE, file_id, document.owner))
-        if not await self._files.remove(document):
+        from core.services.files.uses import remove_everywhere  # late: few files are deleted
+
+        if not await remove_everywhere(self._files, document):
             raise NotFound(f"There is no file `{file_id}`.", param="file_id")
         return {"id": file_id, "object": "file", "deleted": True}
 
@@ -80,8 +87,11 @@ class FilesRouter:
                 return Redirect(request.url)
         return self._bytes(record)
 
-    async def open(self, file_id: str) -> OpenFile:
-        record = _require_content(await self._files.get(file_id))
+    async def open(self, file_id: str, *, store_id: str = "") -> OpenFile:
+        from core.services.files.uses import open_for  # late: this is for vector stores
+
+        opening = open_for(self._files, file_id, store_id) if store_id else self._files.get(file_id)
+        record = _require_content(await opening)
         return OpenFile(file_id, record.filename, record.purpose, self._bytes(record))
 
     async def _announce(self, request: AnnouncedFile) -> FileObject:
@@ -106,6 +116,7 @@ class FilesRouter:
             media_type=media_type,
             until=target.expires,
         )
+        await self._sweeper.note(self._files)
         shown = show_file(await self._files.create(_id_of(key), record, self._life(request)))
         shown["upload"] = {
             "method": target.method,
@@ -138,7 +149,7 @@ class FilesRouter:
         if target != key:
             provider_id = self._files.storages.first_id
             storage = self._files.storages.get(provider_id)
-            await storage.put(target, storage.read(key))
+            target = (await storage.put(target, storage.read(key))).key
             await self._files.storages.discard(provider_id, key)
         return target
 
@@ -151,11 +162,19 @@ class FilesRouter:
 
 
 def _id_of(key: str) -> str:
-    return f"file-{key.rpartition('/')[2]}"
+    name = key.rpartition("/")[2]
+    return name if name.startswith("file-") else f"file-{name}"
 
 
 def _require_content(document: Document) -> FileRecord:
     record = FileRecord.read(document.body)
+    if record.status == "error":
+        raise InvalidRequest(f"`{document.id}` has no content. {record.details}", param="file_id")
+    if record.assembled and record.status == "uploaded":
+        raise InvalidRequest(
+            f"The parts of `{document.id}` are still being put together: wait until its status is `processed`.",
+            param="file_id",
+        )
     if record.status == "uploaded":
         raise InvalidRequest(
             f"The content of `{document.id}` has not come yet: send it to the URL that the answer to its upload has.",

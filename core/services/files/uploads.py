@@ -9,13 +9,12 @@ the lifecycle of its storage.
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from hashlib import md5, sha256
 from secrets import token_hex
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.apis.answers.files import UploadObject, UploadPart
 from core.apis.files import CompletedUpload, NewUpload
-from core.errors import Conflict, InvalidRequest, StaleRevision, StateUnavailable
+from core.errors import Conflict, InvalidRequest, StateUnavailable
 from core.frame.callers import principal_of
 from core.frame.content import UploadedFile, clean_filename, clean_media_type
 from core.frame.types import JsonObject
@@ -23,6 +22,17 @@ from core.platform.concurrency import undoing
 from core.platform.environment import environ
 from core.routing.documents import GuardedDocuments
 from core.routing.guard import Item
+from core.services.files.assembly import (
+    LARGE,
+    MADE,
+    change_upload,
+    create_file,
+    end_upload,
+    file_of,
+    hand_over,
+    may_hand_over,
+    put_together,
+)
 from core.services.files.collection import FileCollection, Tallies
 from core.services.files.keeping import addition, counts, removal
 from core.services.files.parts import UploadParts
@@ -30,37 +40,40 @@ from core.services.files.records import (
     FILE,
     OPEN_SECONDS,
     UPLOAD,
-    FileRecord,
     PartRecord,
     UploadRecord,
     UploadStatus,
     file_id_of,
     show_upload,
 )
-from core.services.files.storages import FOLDER, life_of
-from core.stores.documents.port import Document, Tally, TallyExceeded
+from core.stores.documents.port import Document
+
+if TYPE_CHECKING:
+    from core.services.files.sweeping import Sweeper
 
 LEASE_SECONDS: Final = 900  # which no function outlives
 MOST_SWEPT: Final = 20  # uploads that one call removes because they have expired
 MOST_ON_LAMBDA: Final = 512 * 1024 * 1024  # bytes that a function can put together before it is ended
-MADE: Final = "files"
 
 
 class UploadsRouter:
     """Answers `core.apis.files.Uploads`. Rules about files are about uploads too."""
 
-    def __init__(self, files: FileCollection) -> None:
+    def __init__(self, files: FileCollection, sweeper: "Sweeper") -> None:
         self._files = files
+        self._sweeper = sweeper
 
     async def create(self, request: NewUpload) -> UploadObject:
         self._files.storages.get(self._files.storages.first_id)  # where there is none, say so before parts are sent
-        if request.bytes > MOST_ON_LAMBDA and "AWS_LAMBDA_FUNCTION_NAME" in environ():
+        on_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ()
+        if request.bytes > MOST_ON_LAMBDA and on_lambda and not may_hand_over(self._files):
             raise InvalidRequest(
-                f"Lambda puts parts of at most {MOST_ON_LAMBDA} bytes together. Send the file to a URL of the storage: "
-                "POST /v1/files with JSON (filename, purpose, bytes) answers one.",
+                f"Without a worker, Lambda puts parts of at most {MOST_ON_LAMBDA} bytes together. Deploy with Jobs=true, or send "
+                "the file to a URL of the storage: POST /v1/files with JSON (filename, purpose, bytes) answers one.",
                 param="bytes",
             )
-        await sweep_uploads(self._files)
+        await sweep_uploads(self._files, self._files.owner)
+        await self._sweeper.note(self._files)
         limits = self._files.parts.keep_limits(principal_of(self._files.call))
         own, now = request.expires_after, int(self._files.clock())
         record = UploadRecord(
@@ -79,7 +92,9 @@ class UploadsRouter:
             return await documents.create(upload_id, record.body(), parent=self._files.owner, tally=tally)
 
         tally = addition(self._files.owner, record.bytes, limits)
-        return show_upload(await self._files.write_counted(create, tally), None)
+        document = await self._files.write_counted(create, tally)
+        await self._sweeper.sweep_if_due()
+        return show_upload(document, None)
 
     async def add_part(self, upload_id: str, *, upload: UploadedFile) -> UploadPart:
         document = await self._get_open(upload_id)
@@ -104,7 +119,9 @@ class UploadsRouter:
                 f"The parts have {size} bytes, and the upload was begun with {whole}.", param="part_ids"
             )
         until = self._files.clock() + LEASE_SECONDS
-        claimed = await _change(self._files, document, "completing", until=until)
+        if size > LARGE and may_hand_over(self._files):
+            return await self._hand_over(document, request, until)
+        claimed = await change_upload(self._files, document, "completing", until=until)
         async with undoing(partial(_release, self._files, claimed)):
             file = await self._assemble(claimed, parts, request.md5)
         return await self._finish(claimed, file)
@@ -134,46 +151,32 @@ class UploadsRouter:
         _require_open(document, self._files.clock())
         return document
 
+    async def _hand_over(self, upload: Document, request: CompletedUpload, until: float) -> UploadObject:
+        place = file_of(self._files, upload)
+        claimed = await change_upload(
+            self._files,
+            upload,
+            "completing",
+            until=until,
+            part_ids=request.part_ids,
+            md5=request.md5,
+            provider_id=place.provider_id,
+            key=place.key,
+        )
+        async with undoing(partial(_release, self._files, claimed)):
+            return show_upload(*await hand_over(self._files, claimed))
+
     async def _assemble(self, upload: Document, parts: list[PartRecord], digest: str | None) -> Document | None:
         """The upload's file, made of the parts, or by another meanwhile; None is one that was deleted by now."""
-        file_id = file_id_of(upload.id)
-        file = await self._put(upload, parts, digest)
-        life, now = UploadRecord.read(upload.body).life, int(self._files.clock())
-        body = replace(file, expires_at=None if life is None else now + life).body()
-        try:
-            async with undoing(partial(self._files.storages.discard, file.provider_id, file.key)):
-                return await self._files.store.create(
-                    Document(FILE, file_id, body, upload.parent, upload.owner, now),
-                    tally=(Tally(UPLOAD, upload.id, {MADE: 1}, {MADE: 1}),),
-                )
-        except (Conflict, TallyExceeded):
-            return await self._files.store.get(FILE, file_id)
-
-    async def _put(self, upload: Document, parts: list[PartRecord], digest: str | None) -> FileRecord:
-        """The parts as one blob; raises InvalidRequest where that has another `digest`."""
-        record, storages = UploadRecord.read(upload.body), self._files.storages
-        provider_id, key = storages.first_id, f"{FOLDER}/{life_of(record.life)}/{token_hex(16)}"
-        whole, check = sha256(), md5(usedforsecurity=False)
-        content = UploadParts(self._files, upload.id).read(parts, whole, check)
-        await storages.get(provider_id).put(key, content, media_type=record.media_type)
-        if digest is not None and digest.lower() != check.hexdigest():
-            await storages.discard(provider_id, key)
-            raise InvalidRequest(f"The bytes have another md5: {check.hexdigest()}.", param="md5")
-        return FileRecord(
-            filename=record.filename,
-            purpose=record.purpose,
-            bytes=record.bytes,
-            provider_id=provider_id,
-            key=key,
-            media_type=record.media_type,
-            etag=whole.hexdigest(),
-            counted=record.counted,
-        )
+        file = file_of(self._files, upload)
+        async with undoing(partial(self._files.storages.discard, file.provider_id, file.key)):
+            done = await put_together(self._files, upload.id, file, parts, digest)
+            return await create_file(self._files, upload, done)
 
     async def _finish(self, upload: Document, file: Document | None) -> UploadObject:
         """The completed upload; raises Conflict where it was given up meanwhile, which takes its file too."""
         try:
-            done = await _change(self._files, upload, "completed", ends=True)
+            done = await change_upload(self._files, upload, "completed", seconds=OPEN_SECONDS)
         except Conflict:
             newest = await self._files.store.get(UPLOAD, upload.id)
             status = None if newest is None else newest.body["status"]
@@ -187,9 +190,9 @@ class UploadsRouter:
         return show_upload(done, file)
 
 
-async def sweep_uploads(files: FileCollection) -> int:
-    """End the caller's own uploads that have expired, the oldest first; how many."""
-    page, count = await files.store.page(UPLOAD, files.owner, limit=MOST_SWEPT), 0
+async def sweep_uploads(files: FileCollection, owner: str) -> int:
+    """End the owner's uploads that have expired, the oldest first; how many."""
+    page, count = await files.store.page(UPLOAD, owner, limit=MOST_SWEPT), 0
     for document in page.documents:
         record, now = UploadRecord.read(document.body), files.clock()
         if record.expires_at > now or record.status not in {"pending", "completing"} or record.until > now:
@@ -209,40 +212,24 @@ async def _settle(files: FileCollection, upload: Document) -> Document:
         return upload
     if not (await files.store.tallies(UPLOAD, upload.id)).get(MADE):
         return upload
-    done = await _change(files, upload, "completed", ends=True)
+    if record.key:  # its job needs the parts
+        return await end_upload(files, upload)
+    done = await change_upload(files, upload, "completed", seconds=OPEN_SECONDS)
     await UploadParts(files, upload.id).remove()
     return done
 
 
 async def _release(files: FileCollection, upload: Document) -> None:
     with suppress(Conflict, StateUnavailable):  # then its lease ends by itself
-        await _change(files, upload, "pending")
+        await change_upload(files, upload, "pending")
 
 
 async def _end(files: FileCollection, upload: Document, status: UploadStatus) -> Document:
     """Give it up, and take it off its owner's tally."""
     tally = removal(upload.parent, UploadRecord.read(upload.body))
-    ended = await _change(files, upload, status, ends=True, tally=tally)
+    ended = await change_upload(files, upload, status, seconds=OPEN_SECONDS, tally=tally)
     await UploadParts(files, upload.id).remove()
     return ended
-
-
-async def _change(
-    files: FileCollection,
-    upload: Document,
-    status: UploadStatus,
-    *,
-    until: float = 0.0,
-    ends: bool = False,
-    tally: Tallies = (),
-) -> Document:
-    """Raises Conflict where another has changed it meanwhile."""
-    body = replace(UploadRecord.read(upload.body), status=status, until=until).body()
-    expires = int(files.clock()) + OPEN_SECONDS if ends else None
-    try:
-        return await files.store.put(upload, body, expires=expires, tally=tally)
-    except StaleRevision:
-        raise Conflict(f"The upload `{upload.id}` is being changed by another request. Try again.") from None
 
 
 def _show(document: Document) -> JsonObject:

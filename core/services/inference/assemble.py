@@ -12,14 +12,15 @@ from core.services.parts import Parts, surface_for
 
 if TYPE_CHECKING:
     from core.apis.native import NativeInference
+    from core.apis.rerank import Reranking
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"inference": ..., "native_inference": ...}`."""
+    """`{"inference": ..., "native_inference": ..., "rerank": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
     policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
 
-    def inference(call: Call | None) -> Inference:
+    def inference(call: Call | None) -> InferenceRouter | ShieldedInference:
         """The stack itself gets no shields, nor does a shield's own guard model: it would be judged by itself forever."""
         models = parts.registries["model"](call)
         router = InferenceRouter(models, providers, call, circuits)
@@ -29,10 +30,20 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
             router, models, lambda: surface_for(parts, "safety", call.cause(internal=True)), call, policy
         )
 
-    return {"inference": inference, "native_inference": lambda call: _native(inference(call))}
+    return {
+        "inference": inference,
+        "native_inference": lambda call: _native(inference(call)),
+        "rerank": lambda call: _reranking(inference(call)),
+    }
 
 
 def _native(inference: Inference) -> "NativeInference":
     from core.services.inference.native.router import NativeRouter  # late: few calls are 0.2's
 
     return NativeRouter(inference)
+
+
+def _reranking(inference: InferenceRouter | ShieldedInference) -> "Reranking":
+    from core.services.inference.reranking import RerankRouter
+
+    return RerankRouter(inference)

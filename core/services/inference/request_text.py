@@ -1,13 +1,16 @@
 """A request as messages that shields judge: what the upstream is sent, but for what is known to be no text. Pure."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.frame.types import JsonObject
 from core.platform.json_outline import outline
 from core.platform.json_values import is_list, is_object, to_object
 
-type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
+if TYPE_CHECKING:
+    from core.apis.rerank import RerankRequest
+
+type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
 
 NO_TEXT: Final = frozenset({"model", "stream", "stream_options", "user", "stop_token_ids", "allowed_token_ids"})
 """Fields that no model reads, whatever is in them. Numbers and booleans are none either."""
@@ -40,6 +43,8 @@ def conversation_of(request: ModelRequest) -> list[JsonObject]:
             return [_user(_prompt_parts(request.prompt))]
         case EmbeddingsRequest():
             return [_user(_prompt_parts(request.input))]
+        case _:
+            return [_user(_prompt_parts([request.query, *request.documents]))]
 
 
 def field_of(path: str | None, request: ModelRequest) -> str | None:
@@ -51,6 +56,8 @@ def field_of(path: str | None, request: ModelRequest) -> str | None:
             return "input"
         case ChatRequest():
             return None if (path or "").startswith(f"messages[{len(request.messages)}]") else path
+        case _:
+            return "documents"
 
 
 def _user(parts: list[JsonObject]) -> JsonObject:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.apis.additions import ASK_USAGE, usage_addition
 from core.apis.inference import (
@@ -23,7 +23,10 @@ from core.routing.guard import GuardedRegistry
 from core.routing.targets import Target, targets_of
 from core.services.inference.envelope import Envelope
 
-type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
+if TYPE_CHECKING:
+    from core.apis.rerank import RerankRequest
+
+type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
 
 NOUNS: Final[dict[ModelType, str]] = {"llm": "an llm", "embedding": "an embedding model", "rerank": "a rerank model"}
 
@@ -66,6 +69,12 @@ class InferenceRouter:
         targets = await self._route(request, "embedding", "embeddings")
         return await self._answer(request, targets, lambda at, name: at.embeddings(_rename_model(request, name)))
 
+    async def rerank(self, request: "RerankRequest") -> JsonObject:
+        from core.apis.rerank import rerank_at  # late: few functions are asked for it
+
+        targets = await self._route(request, "rerank", "reranking")
+        return await self._answer(request, targets, lambda at, name: rerank_at(at, _rename_model(request, name)))
+
     async def _route(self, request: ModelRequest, model_type: ModelType, operation: str) -> list[Target]:
         model = request.model
         try:
@@ -89,10 +98,10 @@ class InferenceRouter:
             raise
         meter.feed(reply)
         meter.charge(self._call, "whole")
-        if isinstance(request, EmbeddingsRequest):
-            reply["model"] = request.model
-            return reply
-        return Envelope(request, streams=False).fill(reply)
+        if isinstance(request, ChatRequest | CompletionRequest):
+            return Envelope(request, streams=False).fill(reply)
+        reply["model"] = request.model
+        return reply
 
     async def _stream(
         self, request: ChatRequest | CompletionRequest, targets: list[Target], ask: Ask[JsonStream]
@@ -135,7 +144,7 @@ class InferenceRouter:
                 await chunks.aclose()
 
 
-def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest)](request: R, name: str) -> R:
+def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest, RerankRequest)](request: R, name: str) -> R:
     return request.model_copy(update={"model": name})
 
 

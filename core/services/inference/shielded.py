@@ -7,7 +7,7 @@ not be able to see its shields. Source of the refusal's shape: https://platform.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, Inference
 from core.apis.safety import INPUT, OUTPUT, RunShieldRequest, Safety
@@ -18,6 +18,7 @@ from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
 
 if TYPE_CHECKING:
+    from core.apis.rerank import RerankRequest, Reranks
     from core.services.inference.answer_text import Answers
     from core.services.inference.refusals import Completion
 
@@ -28,7 +29,7 @@ TOKEN_IDS: Final = frozenset({"return_token_ids", "return_tokens_as_token_ids"})
 type Messages = Sequence[JsonObject]
 type Content = str | list[JsonObject]
 type Form = Callable[[], Completion]
-type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest
+type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
 
 
 class ShieldedInference:
@@ -63,11 +64,19 @@ class ShieldedInference:
 
     async def embeddings(self, request: EmbeddingsRequest) -> JsonObject:
         """Vectors say nothing that an output shield could judge. Raises ContentRefused for an input that says too much."""
+        await self._require_clean(request, "input")
+        return await self._inference.embeddings(request)
+
+    async def rerank(self, request: "RerankRequest") -> JsonObject:
+        """As embeddings: neither do scores say anything."""
+        await self._require_clean(request, "documents")
+        return await cast("Reranks", self._inference).rerank(request)
+
+    async def _require_clean(self, request: "EmbeddingsRequest | RerankRequest", param: str) -> None:
         before, _ = await self._shields(request.model)
         refusal = await self._judge_input(before, request)
         if refusal is not None:
-            raise ContentRefused(refusal, param="input")
-        return await self._inference.embeddings(request)
+            raise ContentRefused(refusal, param=param)
 
     async def _answer[R: (ChatRequest, CompletionRequest)](
         self, request: R, form: Form, ask: Callable[[R], Awaitable[JsonObject]]

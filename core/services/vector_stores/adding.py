@@ -55,8 +55,9 @@ class FileAdding:
     files: StoreFiles
 
     def check(self, request: NewStoreFile) -> Addition:
-        """Raises InvalidRequest for what no file can be added with."""
+        """Raises InvalidRequest for what no file can be added with, or to."""
         stores, store = self.files.stores, self.files.store
+        stores.require_removable(store.record.provider_id, "file_id")
         attributes = None
         if request.attributes is not None:
             attributes = check_attributes(request.attributes, stores.provider(store).capabilities.filtered_bytes)
@@ -221,6 +222,7 @@ def _placed_again(before: FileRecord, addition: Addition, batch: str) -> FileRec
         embedded=0,
         usage_bytes=0,
         tries=0,
+        origin=None,
     )
 
 

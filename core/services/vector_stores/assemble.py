@@ -10,11 +10,11 @@ from core.services.vector_stores.router import VectorStoresRouter
 from core.services.vector_stores.stores import StoreCollection
 
 if TYPE_CHECKING:
-    from core.apis.vector_stores import NativeVectorIO, StoreFiles, VectorDBs
+    from core.apis.vector_stores import NativeVectorIO, StoreCopies, StoreFiles, VectorDBs
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"vector_io": ..., "store_files": ..., "native_vector_io": ..., "vector_dbs": ...}`; the rarer ones are imported late."""
+    """`{"vector_io": ..., "store_files": ..., "store_copies": ..., "native_vector_io": ..., "vector_dbs": ...}`; the rarer ones are imported late."""
     parts.stores.find_collection("vector_stores")  # connected here, it is warmed at init
     seen: set[str] = set()
 
@@ -25,6 +25,11 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         from core.services.vector_stores.files import StoreFilesRouter
 
         return StoreFilesRouter(collection(call))
+
+    def copies(call: Call | None) -> "StoreCopies":
+        from core.services.vector_stores.copying.router import StoreCopiesRouter
+
+        return StoreCopiesRouter(collection(call))
 
     def native(call: Call | None) -> "NativeVectorIO":
         from core.services.vector_stores.native import NativeVectorIORouter
@@ -39,6 +44,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     return {
         "vector_io": lambda call: VectorStoresRouter(collection(call)),
         "store_files": files,
+        "store_copies": copies,
         "native_vector_io": native,
         "vector_dbs": databases,
     }

@@ -77,13 +77,17 @@ def _refusal(message: str) -> InvalidRequest:
 def chunking_in_force(
     strategy: JsonObject | None, of_store: JsonObject | None, config: VectorStoresConfig
 ) -> JsonObject:
-    """How a file is cut, in the form `static`: as it says, or its store, or the run config.
+    """How a file is cut, in the form `static`, or `contextual`: as it says, or its store, or the run config.
 
     Raises:
         InvalidRequest: there is no such strategy.
     """
     strategy = of_store if strategy is None else strategy
     chunking = read_chunking(strategy)
+    if chunking.contextual is not None:
+        from core.services.vector_stores.ingest.contexts import contextual_in_force
+
+        return contextual_in_force(chunking.size, chunking.overlap, chunking.contextual, config)
     if strategy is None or strategy.get("type") == "auto":
         params = config.file_ingestion_params
         chunking = Chunking(

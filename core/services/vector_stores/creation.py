@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
+from core.apis.vector_io import VectorIOProvider
 from core.apis.vector_stores import NewVectorStore
+from core.config.vector_stores import VectorStoresConfig
 from core.errors import ApiError, InvalidRequest
 from core.frame.callers import principal_of
 from core.frame.types import JsonObject
@@ -44,11 +46,14 @@ async def create(stores: StoreCollection, request: NewVectorStore) -> Store:
         embedding_dimension=0,
         name=request.name,
         description=request.description,
-        chunking=check_chunking(request.chunking_strategy),
+        chunking=check_chunking(request.chunking_strategy, stores.parts.vector_stores),
         metadata=dict(check_metadata(metadata)),
         expires_days=None if request.expires_after is None else request.expires_after.days,
     )
-    return await make(stores, store_id, record, _wishes(request, metadata))
+    wishes = _wishes(request, metadata)
+    if request.file_ids:
+        stores.require_removable(choose_provider(stores, wishes.provider_id))
+    return await make(stores, store_id, record, wishes)
 
 
 async def make(stores: StoreCollection, store_id: str, record: StoreRecord, wishes: Wishes) -> Store:
@@ -63,17 +68,26 @@ async def make(stores: StoreCollection, store_id: str, record: StoreRecord, wish
         LimitReached: the caller has as many as it may.
         Conflict: the id is taken.
     """
+    require_create(stores, store_id)
+    provider_id = choose_provider(stores, wishes.provider_id)
+    require_writable(stores, provider_id)
+    model, dimension = await choose_model(stores, wishes)
+    record = replace(record, provider_id=provider_id, embedding_model=model, embedding_dimension=dimension)
+    return await keep(stores, store_id, record)
+
+
+def require_create(stores: StoreCollection, store_id: str) -> None:
+    """Raise PermissionDenied where the caller may not create it."""
     stores.guard.require("create", Item(KIND, store_id, stores.guard.owner))
-    provider_id = _provider_id(stores, wishes.provider_id)
-    model, dimension = await _model(stores, wishes)
+
+
+async def keep(stores: StoreCollection, store_id: str, record: StoreRecord) -> Store:
+    """The store of `record`, whose provider, model and dimension were chosen; raises what `make` raises of its place, its id and limits."""
     principal = principal_of(stores.call)
     limits = stores.parts.keep_limits(principal)
     record = replace(
         record,
-        provider_id=provider_id,
         provider_resource_id=record.provider_resource_id or f"vs_{uuid4()}",
-        embedding_model=model,
-        embedding_dimension=dimension,
         last_active=int(stores.clock()),
         counted=tally_id(principal, limits),
     )
@@ -83,13 +97,13 @@ async def make(stores: StoreCollection, store_id: str, record: StoreRecord, wish
         raise refusal(exceeded) from None
     store = Store(document, record)
     async with AsyncExitStack() as undo:
-        undo.push_async_callback(_take_back, stores, store)
+        undo.push_async_callback(take_back, stores, store)
         await stores.ask(stores.provider(store).create(store.index))
         undo.pop_all()
     return store
 
 
-async def _take_back(stores: StoreCollection, store: Store) -> None:
+async def take_back(stores: StoreCollection, store: Store) -> None:
     """Of a store that was not made, nothing stays: an index whose answer was lost may be there."""
     with suppress(ApiError):
         await stores.ask(stores.provider(store).drop(store.index))
@@ -97,12 +111,12 @@ async def _take_back(stores: StoreCollection, store: Store) -> None:
         await stores.store.delete(store.document, tally=removal(store.record))
 
 
-def check_chunking(strategy: JsonObject | None) -> JsonObject | None:
+def check_chunking(strategy: JsonObject | None, config: VectorStoresConfig) -> JsonObject | None:
     """Itself; raises InvalidRequest for one that files could not be cut by."""
     if strategy is not None:
-        from core.services.vector_stores.ingest.chunks import read_chunking
+        from core.services.vector_stores.attributes import chunking_in_force
 
-        read_chunking(strategy)
+        chunking_in_force(strategy, None, config)
     return strategy
 
 
@@ -132,13 +146,25 @@ def _number(metadata: Mapping[str, Any], name: str) -> int | None:
     raise InvalidRequest(f"`{name}` must be a whole number.", param=f"metadata.{name}")
 
 
-def _provider_id(stores: StoreCollection, wish: str | None) -> str:
+def choose_provider(stores: StoreCollection, wish: str | None) -> str:
+    """The id of the provider that is asked for, or of the default; raises as `make` does."""
     name = wish or stores.parts.vector_stores.default_provider_id
     return stores.parts.registries[KIND](stores.call).provider_of({} if name is None else {"provider_id": name})
 
 
-async def _model(stores: StoreCollection, wishes: Wishes) -> tuple[str, int]:
-    """The model's name and the dimension of the store's vectors."""
+def require_writable(stores: StoreCollection, provider_id: str) -> None:
+    """Raise InvalidRequest for a provider that has only what is filled elsewhere."""
+    provider = cast("VectorIOProvider | None", stores.parts.providers("vector_io").get(provider_id))
+    if provider is not None and not provider.capabilities.writable:
+        raise InvalidRequest(
+            f"Provider `{provider_id}` has only stores that are filled elsewhere, none that a request makes: declare one at `vector_stores` of "
+            "the run config, or name another `provider_id`.",
+            param="provider_id",
+        )
+
+
+async def choose_model(stores: StoreCollection, wishes: Wishes) -> tuple[str, int]:
+    """The model's name and the dimension of the store's vectors; raises as `make` does."""
     models = stores.models
     if wishes.embedding_model is None:
         default = await models.default()

@@ -1,7 +1,7 @@
 """Vector stores that the run config declares: each gets a document, nobody's, when it is first looked up or listed."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from core.errors import ApiError, Conflict
 from core.frame.resources import Resource
@@ -10,6 +10,7 @@ from core.services.vector_stores.records import STORES, StoreRecord
 from core.stores.documents.port import Document
 
 if TYPE_CHECKING:
+    from core.apis.vector_io import VectorIOProvider
     from core.services.vector_stores.stores import StoreCollection
 
 
@@ -18,7 +19,7 @@ async def materialise(stores: "StoreCollection", resource: Resource) -> None:
     if await stores.store.get(STORES, resource.identifier) is not None:
         return
     now, says = int(stores.clock()), resource.attributes
-    model, dimension = await _vectors_of(stores, says)
+    model, dimension = await _vectors_of(stores, resource.provider_id, says)
     record = StoreRecord(
         provider_id=resource.provider_id,
         provider_resource_id=resource.provider_resource_id,
@@ -33,10 +34,13 @@ async def materialise(stores: "StoreCollection", resource: Resource) -> None:
         return
 
 
-async def _vectors_of(stores: "StoreCollection", says: JsonObject) -> tuple[str, int]:
+async def _vectors_of(stores: "StoreCollection", provider_id: str, says: JsonObject) -> tuple[str, int]:
     """The model and the dimension as far as they are known without asking it: "" and 0 wait for the first use."""
     from core.services.vector_stores.embedding import EmbeddingModel, EmbeddingModels
 
+    provider = cast("VectorIOProvider | None", stores.parts.providers("vector_io").get(provider_id))
+    if provider is not None and provider.capabilities.embeds:
+        return "", 0
     models, name = EmbeddingModels(stores.parts, None), says["embedding_model"]
     model, dimension = EmbeddingModel(name or ""), None
     with suppress(ApiError):

@@ -27,8 +27,11 @@ class StoreFiles:
         # A path may say anything: the file `b:c` of the store `a` would be the file `c` of `a:b`.
         return None if document is None or document.parent != self.store.id else document
 
-    async def change(self, file_id: str, change: Change) -> Document | None:
-        """The document as it is afterwards, None for none. `change` is asked again where another writes at the same time."""
+    async def change(self, file_id: str, change: Change, *, created: int | None = None) -> Document | None:
+        """The document as it is afterwards, None for none. `change` is asked again where another writes at the same time.
+
+        A new one is of now, or was `created` then (Unix seconds).
+        """
         document = await self.get(file_id)
         while True:
             before = None if document is None else FileRecord.read(document.body)
@@ -37,7 +40,7 @@ class StoreFiles:
                 return document
             try:
                 if document is None:
-                    return await self._create(file_id, after)
+                    return await self._create(file_id, after, created)
                 return await self.put(document, after)
             except StaleDocument as stale:
                 document = stale.document
@@ -65,13 +68,13 @@ class StoreFiles:
             place = page.documents[-1].id if page.documents else place
             more = page.has_more
 
-    async def _create(self, file_id: str, record: FileRecord) -> Document:
+    async def _create(self, file_id: str, record: FileRecord, created: int | None) -> Document:
         document = Document(
             FILES,
             file_document_id(self.store.id, file_id),
             record.body(),
             parent=self.store.id,
             owner=self.stores.guard.owner,
-            created=int(self.stores.clock()),
+            created=int(self.stores.clock()) if created is None else created,
         )
         return await self.stores.store.create(document, tally=tallies_of(self.store.id, None, record))

@@ -16,8 +16,11 @@ LONGEST_ID: Final = 500  # characters
 
 def tally_id(principal: Principal | None, limits: KeepLimits) -> str:
     """Under which the caller's are counted; "" where they are not."""
-    if limits.vector_stores is None or principal is None:
-        return ""
+    return "" if limits.vector_stores is None or principal is None else owner_id(principal)
+
+
+def owner_id(principal: Principal) -> str:
+    """The same, whether or not there is a limit now."""
     name = principal.identity or "anonymous"
     return name if len(name) <= LONGEST_ID else f"sha256:{sha256(name.encode()).hexdigest()}"
 

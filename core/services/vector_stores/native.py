@@ -3,6 +3,7 @@
 A chunk's own id is under `=ID` in the index, so that none takes the place of a file's chunk.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 import sys
 from typing import Any, Final, cast
@@ -21,7 +22,7 @@ from core.platform.json_values import is_list, is_object, to_object
 from core.services.vector_stores.metadata import MOST_VALUE
 from core.services.vector_stores.ranking import ranking_of
 from core.services.vector_stores.records import StoreRecord
-from core.services.vector_stores.search import Query, check_mode, check_queries, find
+from core.services.vector_stores.search import Query, check_mode, check_queries, check_reranker, find
 from core.services.vector_stores.stores import Store, StoreCollection, missing
 
 OWN: Final = "="
@@ -30,8 +31,9 @@ MOST_METADATA: Final = 8192  # bytes, as JSON
 CHUNKS: Final = 3  # where a query does not say
 MOST_CHUNKS: Final = 100
 MOST_IMPACT: Final = 10_000
+MOST_WEIGHT: Final = 1_000_000
 DOCUMENT: Final = "document_id"
-RANKERS: Final = ("rrf", "weighted", "normalized")
+RANKERS: Final = ("rrf", "weighted", "normalized", "neural")
 
 
 class NativeVectorIORouter:
@@ -43,11 +45,6 @@ class NativeVectorIORouter:
     async def insert(self, request: InsertChunks) -> None:
         store = await self._stores.open(_store_id(request), "update")
         provider = self._stores.provider(store)
-        if not provider.capabilities.writable:
-            raise InvalidRequest(
-                f"Provider `{store.record.provider_id}` keeps what is filled elsewhere: nothing can be put into `{store.id}` here.",
-                param="chunks",
-            )
         vectors = await self._vectors(store, request.chunks)
         if self._stores.call is not None:
             self._stores.call.add_tokens(0)  # with vectors of the caller's own, what was reserved is given back
@@ -56,12 +53,12 @@ class NativeVectorIORouter:
             for place, (chunk, vector) in enumerate(zip(request.chunks, vectors, strict=True))
         ]
         if chunks:
-            await self._put(store, chunks)
+            await put_chunks(self._stores, store, chunks)
 
     async def query(self, request: QueryChunks) -> NativeQueryAnswer:
         store = await self._stores.open(_store_id(request))
         params = request.params or {}
-        ranking = ranking_of(self._stores.parts.vector_stores, _mode(params), _options(params))
+        ranking = ranking_of(self._stores.parts.vector_stores, _mode(params), _options(params), "params.ranker")
         check_mode(self._stores, store, ranking.mode)
         query = Query(
             check_queries(text_of(request.query, "query")),
@@ -70,22 +67,10 @@ class NativeVectorIORouter:
             _limit(params),
             with_vectors=params.get("include_embeddings") is True,
         )
+        await check_reranker(self._stores, ranking)
         rows = await find(self._stores, store, query)
         chunks = [show_chunk(scored, store.record) for scored in rows]
         return {"chunks": chunks, "scores": [scored.score for scored in rows]}
-
-    async def _put(self, store: Store, chunks: list[Chunk]) -> None:
-        """Raises NotFound where the store was deleted meanwhile: what is put then may make its index again, or fail since that goes."""
-        provider, failure = self._stores.provider(store), None
-        try:
-            await self._stores.ask(provider.put(store.index, chunks))
-        except ApiError as refused:
-            failure = refused
-        if not await self._stores.is_there(store):
-            await self._stores.ask(provider.drop(store.index))
-            raise missing(store.id)
-        if failure is not None:
-            raise failure
 
     async def _vectors(self, store: Store, chunks: list[NativeChunkInput]) -> list[Vector]:
         """Those of the request, and for what has none what the store's model makes of its text."""
@@ -106,6 +91,20 @@ class NativeVectorIORouter:
                     param=f"chunks[{place}].embedding",
                 )
         return [by_place[place] if chunk.embedding is None else chunk.embedding for place, chunk in enumerate(chunks)]
+
+
+async def put_chunks(stores: StoreCollection, store: Store, chunks: Sequence[Chunk]) -> None:
+    """Raises NotFound where the store was deleted meanwhile: what is put then may make its index again, or fail since that goes."""
+    provider, failure = stores.provider(store), None
+    try:
+        await stores.ask(provider.put(store.index, chunks))
+    except ApiError as refused:
+        failure = refused
+    if not await stores.is_there(store):
+        await stores.ask(provider.drop(store.index))
+        raise missing(store.id)
+    if failure is not None:
+        raise failure
 
 
 def to_chunk(chunk: NativeChunkInput, vector: Vector, capabilities: VectorCapabilities, path: str) -> Chunk:
@@ -264,7 +263,25 @@ def _options(params: JsonObject) -> RankingOptions:
             bounds = "from 0 to 1" if name == "alpha" else f"above 0, and {MOST_IMPACT} at most"
             raise InvalidRequest(f"{name} must be {bounds}.", param=f"params.ranker.{name}")
         options[name] = None if value is None else float(value)
+    if kind == "neural":
+        options |= _neural(fields)
     # `alpha` of an rrf, and `impact_factor` of another, are nothing in 0.2
     options["alpha"] = options["alpha"] if kind == "weighted" else None
     options["impact_factor"] = options["impact_factor"] if kind == "rrf" else None
     return RankingOptions(**options)
+
+
+def _neural(fields: JsonObject) -> JsonObject:
+    """The model that ranks, and the weights of its scores and of those before it."""
+    model, weights = fields.get("model"), fields.get("weights")
+    if model is not None and not isinstance(model, str):
+        raise InvalidRequest("model must be the id of a rerank model.", param="params.ranker.model")
+    numbers = to_object(weights)
+    if weights is not None and not (
+        is_object(weights)
+        and all(type(weight) in (int, float) and 0 <= weight <= MOST_WEIGHT for weight in numbers.values())
+    ):
+        raise InvalidRequest(
+            f"weights must be an object of numbers from 0 to {MOST_WEIGHT}.", param="params.ranker.weights"
+        )
+    return {"model": model, "weights": {name: float(weight) for name, weight in numbers.items()} or None}

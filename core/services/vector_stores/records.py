@@ -34,7 +34,7 @@ class StoreRecord(Body):
 
     `chunking` is the strategy of files that come without one, as on the wire. What is `deleting` is hidden: its index and its
     records are being removed, by whoever goes on with that. Of what is `emptied`, which has expired, the index is gone. `counted` is the
-    list of the owner in whose tally it is, "" for none.
+    list of the owner in whose tally it is, "" for none. What is filled from another store has in `copy` which one, and by which job.
     """
 
     provider_id: str
@@ -50,6 +50,7 @@ class StoreRecord(Body):
     deleting: bool = False
     emptied: bool = False
     counted: str = ""
+    copy: JsonObject | None = None
 
     @property
     def expires_at(self) -> int | None:
@@ -65,7 +66,8 @@ class FileRecord(Body):
     `until` (Unix seconds); without a holder, a job is expected to have taken it by then. What is `deleting` is hidden, and its chunks
     are being removed. `batch` is the one that it came with, or "". Where `embedded` is not 0, the file has as many chunks, all of them
     in the index, which are to get other attributes. `tries` are those that failed and may not have, or ended in a crash, since
-    it got on.
+    it got on. While the chunks are copied from another store, `origin` is `{"store", "index", "version"}`: which one, what its provider
+    calls it, and the version of the file there.
     """
 
     status: FileStatus = "in_progress"
@@ -82,6 +84,7 @@ class FileRecord(Body):
     batch: str = ""
     embedded: int = 0
     tries: int = 0
+    origin: JsonObject | None = None
 
     def is_held(self, now: float) -> bool:
         """Whether somebody has the lease, and so may be writing chunks."""

@@ -43,7 +43,7 @@ async def delete(stores: StoreCollection, store_id: str) -> None:
         if store.declared:
             raise Conflict(f"`{store_id}` is declared in the run config; remove it there.")
         try:
-            document = await _mark(stores, store)
+            document = await mark(stores, store)
         except StaleRevision:  # it was used meanwhile
             continue
         try:
@@ -58,15 +58,15 @@ async def delete(stores: StoreCollection, store_id: str) -> None:
     )
 
 
-async def _mark(stores: StoreCollection, store: Store) -> Document:
-    """Hide it from everybody, and take it off its owner's tally."""
+async def mark(stores: StoreCollection, store: Store) -> Document:
+    """Hide it from everybody, and take it off its owner's tally; raises StaleRevision."""
     record = StoreRecord.read(store.document.body)
     marked = replace(record, deleting=True, counted="")
     return await stores.store.put(store.document, marked.body(), tally=removal(record))
 
 
-async def remove_rest(stores: StoreCollection, document: Document, *, seconds: float = SECONDS) -> None:
-    """Remove what is left of a store that is being deleted, as far as there is time.
+async def remove_rest(stores: StoreCollection, document: Document, *, seconds: float = SECONDS) -> bool:
+    """Remove what is left of a store that is being deleted, as far as there is time; whether nothing is left.
 
     Its record stays where there was not enough, and where an ingest still has a file of it: that one's next write fails, or tells it
     that its file goes; then it calls this.
@@ -78,6 +78,7 @@ async def remove_rest(stores: StoreCollection, document: Document, *, seconds: f
         await _remove_batches(stores, store.id)
         await stores.store.drop_tallies(STORES, store.id)
         await stores.store.delete(document)
+    return done
 
 
 async def empty(stores: StoreCollection, store: Store) -> Store:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from core.apis.answers.vector_stores import SearchPage, SearchResult
+from core.apis.inference import MOST_DOCUMENTS
 from core.apis.vector_filters import Filter, parse_filter
 from core.apis.vector_io import ScoredChunk, SearchMode, Vector, VectorQuery
 from core.apis.vector_stores import MOST_QUERY, SearchRequest
@@ -27,6 +28,7 @@ async def search(stores: StoreCollection, store: Store, request: SearchRequest) 
     ranking = ranking_of(stores.parts.vector_stores, request.search_mode, request.ranking_options)
     check_mode(stores, store, ranking.mode)
     condition = parse_filter(request.filters)
+    await check_reranker(stores, ranking)
     if request.rewrite_query:
         from core.services.vector_stores.rewriting import rewrite
 
@@ -51,11 +53,19 @@ class Query:
     limit: int = RESULTS
     with_vectors: bool = False
 
+    @property
+    def depth(self) -> int:
+        """How many chunks are found of each text, for a model to rank if there is one."""
+        reranker = self.ranking.reranker
+        return (
+            self.limit if reranker is None else max(self.limit, min(self.limit * reranker.multiplier, MOST_DOCUMENTS))
+        )
+
 
 async def find(stores: StoreCollection, store: Store, query: Query) -> list[ScoredChunk]:
     """The chunks, the best first, each once with its best score."""
     texts, vectors = query.texts, list[Vector | None]([None] * len(query.texts))
-    if query.ranking.mode != "keyword":
+    if query.ranking.mode != "keyword" and not stores.provider(store).capabilities.embeds:
         vectors = list(await stores.models.embed(store.id, store.record, texts))
     if stores.call is not None:
         stores.call.add_tokens(0)  # words are found without a model: then what was reserved is given back
@@ -86,30 +96,59 @@ def check_queries(query: str | Sequence[str]) -> list[str]:
 
 def check_mode(stores: StoreCollection, store: Store, mode: SearchMode) -> None:
     """Raise InvalidRequest for one that the store's provider has not."""
-    if mode != "vector" and not stores.provider(store).capabilities.keyword:
-        raise InvalidRequest(
-            f"Provider `{store.record.provider_id}`, which keeps the vector store `{store.id}`, searches by vector alone: `{mode}` is not to "
-            "be had of it. Leave `search_mode` out, or say `vector`.",
-            param="search_mode",
-        )
+    capabilities = stores.provider(store).capabilities
+    if mode == "vector" or capabilities.keyword or (mode == "hybrid" and capabilities.embeds and capabilities.hybrid):
+        return
+    modes = "by meaning, or by meaning and words (`hybrid`)," if capabilities.embeds else "by vector alone"
+    raise InvalidRequest(
+        f"Provider `{store.record.provider_id}`, which keeps the vector store `{store.id}`, searches {modes}: `{mode}` is not to "
+        "be had of it. Leave `search_mode` out, or say `vector`.",
+        param="search_mode",
+    )
+
+
+async def check_reranker(stores: StoreCollection, ranking: Ranking) -> None:
+    """Raise InvalidRequest for a model that the caller has not, before anything is searched for."""
+    if ranking.reranker is not None:
+        from core.services.vector_stores.reranking import require_reranker  # late: few searches have one
+
+        await require_reranker(stores, ranking.reranker)
 
 
 async def _find_one(
     stores: StoreCollection, store: Store, query: Query, text: str, vector: Vector | None
 ) -> list[ScoredChunk]:
+    chunks = await _search_one(stores, store, query, text, vector)
+    if query.ranking.reranker is None:
+        return chunks
+    from core.services.vector_stores.reranking import rerank
+
+    return await rerank(stores, query.ranking.reranker, text, chunks)
+
+
+async def _search_one(
+    stores: StoreCollection, store: Store, query: Query, text: str, vector: Vector | None
+) -> list[ScoredChunk]:
     provider, mode, fusion = stores.provider(store), query.ranking.mode, query.ranking.fusion
     most = provider.capabilities.most_results
-    ask = VectorQuery(vector, text, query.condition, min(query.limit, most), query.with_vectors)
+    ask = VectorQuery(vector, text, query.condition, min(query.depth, most), query.with_vectors)
+    if provider.capabilities.embeds:
+        if mode == "hybrid" and not fusion.is_plain:
+            raise InvalidRequest(
+                f"The provider of vector store `{store.id}` fuses both rankings itself, in its own way: leave rankers and weights out.",
+                param="ranking_options",
+            )
+        return await stores.ask(provider.search(store.index, replace(ask, hybrid=mode == "hybrid")))
     if mode == "vector":
         return await stores.ask(provider.search(store.index, replace(ask, text=None)))
     if mode == "keyword":
         return await stores.ask(provider.search(store.index, replace(ask, vector=None)))
     if fusion.is_plain and provider.capabilities.hybrid:
         return await stores.ask(provider.search(store.index, ask))
-    deep = replace(ask, limit=min(query.limit * DEPTH, most))
+    deep = replace(ask, limit=min(query.limit * DEPTH if query.ranking.reranker is None else query.depth, most))
     by_vector = await stores.ask(provider.search(store.index, replace(deep, text=None)))
     by_words = await stores.ask(provider.search(store.index, replace(deep, vector=None)))
-    return fuse(by_vector, by_words, fusion)[: query.limit]
+    return fuse(by_vector, by_words, fusion)[: query.depth]
 
 
 def _show(scored: ScoredChunk) -> SearchResult:

@@ -119,11 +119,17 @@ class StoreCollection:
         Raises:
             NotFound: there is none, or the caller may not read it.
             PermissionDenied: the caller may not update it.
-            InvalidRequest: it has expired.
+            InvalidRequest: it has expired, or is filled elsewhere and to be changed.
         """
         store = await self.get(store_id)
         self.guard.require(action, self.item(store))
         self.require_current(store)
+        if action == "update" and not self.provider(store).capabilities.writable:
+            raise InvalidRequest(
+                f"Provider `{store.record.provider_id}` keeps what is filled elsewhere: nothing can be put into `{store.id}`, changed or removed "
+                "in it here. It can be searched.",
+                param="vector_store_id",
+            )
         return await self.touch(await self._with_dimension(store))
 
     def require_current(self, store: Store) -> None:
@@ -204,6 +210,27 @@ class StoreCollection:
             raise ProviderUnavailable(
                 f"The vector store `{store.id}` is kept by provider `{store.record.provider_id}`, which this stack does not configure."
             )
+        return self._for_caller(provider)
+
+    def require_removable(self, provider_id: str, param: str = "file_ids") -> None:
+        """Raise InvalidRequest for a provider that keeps what files are cut into until the whole store goes."""
+        provider = cast("VectorIOProvider | None", self.parts.providers("vector_io").get(provider_id))
+        if provider is not None and not provider.capabilities.removable:
+            raise InvalidRequest(
+                f"Provider `{provider_id}` cannot take chunks out of a vector store again, so that no files are added to those that it keeps. "
+                "Put chunks into them by POST /v1/vector-io/insert, or make a store at another provider.",
+                param=param,
+            )
+
+    def _for_caller(self, provider: object) -> VectorIOProvider:
+        """With what the caller brings for it."""
+        data = None if self.call is None else self.call.provider_data
+        if data:
+            from core.apis.inference import TakesProviderData
+
+            if isinstance(provider, TakesProviderData):
+                with ActingFor(self.call):
+                    provider = provider.with_provider_data(data)
         return cast("VectorIOProvider", provider)
 
     async def ask[T](self, coming: Awaitable[T]) -> T:
@@ -226,7 +253,7 @@ class StoreCollection:
 
     async def _with_dimension(self, store: Store) -> Store:
         """Of a declared store of which nobody has said it, the model is asked."""
-        if store.record.embedding_dimension:
+        if store.record.embedding_dimension or self.provider(store).capabilities.embeds:
             return store
         model = store.record.embedding_model or (await self.models.default()).name
         dimension = await self.models.dimension(model)

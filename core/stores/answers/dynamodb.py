@@ -1,7 +1,8 @@
 """Answers by idempotency key in one DynamoDB table, whose keys are the strings `pk` and `sk`.
 
     answer   pk = [namespace#]idempotency#key   sk = answer            fingerprint, holder, expires (its TTL); when it is
-                                                                       answered: status, content_type, and body or parts
+                                                                       answered: status, content_type, and body or parts;
+                                                                       owner, where one is known
     part     the same                           sk = part#holder#nnn   body, expires: of an answer too large for one item
 
 Bodies are deflated: events repeat themselves, and a write costs by its size. `expires` is when a lease ends, and when an
@@ -17,6 +18,7 @@ from uuid import uuid4
 import zlib
 
 from core.errors import IdempotencyUnavailable
+from core.platform.dynamodb_items import Items, key_of
 from core.platform.dynamodb_table import Table, namespace_prefix, number_value
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 
@@ -28,6 +30,7 @@ ANSWER_SECONDS: Final = 2.0  # of one attempt, so that `PATIENCE` has room for a
 MOST_PART: Final = 350_000  # bytes of an item of at most 400 KB
 SPARE: Final = 3600  # seconds that parts outlive their answer
 FASTEST: Final = 1  # of zlib's levels
+MOST_PARTS: Final = 10_000  # that are removed with an answer
 HEAD: Final = {"S": "answer"}
 ATTRIBUTES: Final = ("status", "content_type", "expires", "parts", "body")
 
@@ -43,7 +46,7 @@ class DynamoAnswers:
         self._patience = patience
         self._most_part = most_part
 
-    async def begin(self, key: str, fingerprint: str, *, now: int, until: int) -> Lease | Earlier:
+    async def begin(self, key: str, fingerprint: str, *, now: int, until: int, owner: str = "") -> Lease | Earlier:
         """Take the key in one conditional write. The SDK may ask twice, and then meet the lease that it has made."""
         lease = Lease(key, uuid4().hex)
         async with self._client() as client:
@@ -55,6 +58,7 @@ class DynamoAnswers:
                         "fingerprint": {"S": fingerprint},
                         "holder": {"S": lease.holder},
                         "expires": number_value(until),
+                        **({"owner": {"S": owner}} if owner else {}),
                     },
                     ConditionExpression="attribute_not_exists(pk) OR #expires <= :now",
                     ExpressionAttributeNames={"#expires": "expires"},
@@ -111,6 +115,19 @@ class DynamoAnswers:
                 )
             except client.exceptions.ConditionalCheckFailedException:
                 return
+
+    async def erase(self, owner: str, *, dry: bool = False) -> int:
+        """The keys of what is there, and of each all items: the parts that others left too, the answer itself last."""
+        items, count = Items(self._table), 0
+        condition = "begins_with(#pk, :prefix) AND #owner = :owner"
+        values = {":prefix": {"S": self._prefix}, ":owner": {"S": owner}}
+        async for head in items.scan(condition, values, {"#pk": "pk", "#owner": "owner"}):
+            count += 1
+            if not dry:
+                own = await items.query("pk = :pk", {":pk": head["pk"]}, limit=MOST_PARTS)
+                await items.delete_all([key for key in map(key_of, own) if key["sk"] != HEAD])
+                await items.delete_all([{"pk": head["pk"], "sk": HEAD}])
+        return count
 
     def warm(self) -> None:
         self._table.warm()

@@ -1,6 +1,7 @@
 """The port of answers that are kept under an idempotency key."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 
@@ -29,6 +30,11 @@ class Earlier:
     answer: Answer | None
 
 
+def owner_name(identity: str) -> str:
+    """What stands for a client of `core.quota.identity` with its answers."""
+    return sha256(identity.encode()).hexdigest()
+
+
 class AnswerStore(Protocol):
     """Answers by idempotency key, shared by every process that names the same table or file.
 
@@ -36,8 +42,11 @@ class AnswerStore(Protocol):
     Every method raises IdempotencyUnavailable when the store cannot be reached.
     """
 
-    async def begin(self, key: str, fingerprint: str, *, now: int, until: int) -> Lease | Earlier:
-        """Take the key until then, in one conditional write, or say what is there: of any number, one gets the lease."""
+    async def begin(self, key: str, fingerprint: str, *, now: int, until: int, owner: str = "") -> Lease | Earlier:
+        """Take the key until then, in one conditional write, or say what is there: of any number, one gets the lease.
+
+        `owner` is a name of at most 64 ASCII letters and digits, by which `erase` knows whose it is.
+        """
         ...
 
     async def finish(self, lease: Lease, answer: Answer, *, expires: int) -> bool:
@@ -46,6 +55,10 @@ class AnswerStore(Protocol):
 
     async def release(self, lease: Lease) -> None:
         """Free the key, unless another has taken it since."""
+        ...
+
+    async def erase(self, owner: str, *, dry: bool = False) -> int:
+        """Remove every key of this owner with its answer, unless it is `dry`; how many. The whole store may be read for it."""
         ...
 
     def warm(self) -> None:

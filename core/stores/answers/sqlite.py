@@ -21,10 +21,15 @@ VERSION_1: Final = (
         expires INTEGER NOT NULL, status INTEGER, content_type TEXT, body BLOB, PRIMARY KEY (namespace, key))""",
     "CREATE INDEX IF NOT EXISTS answers_by_expiry ON answers (expires)",
 )
-SCHEMA: Final = Schema("answers", (VERSION_1,))
-BEGIN: Final = """INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, NULL)
-    ON CONFLICT DO UPDATE SET fingerprint = ?3, holder = ?4, expires = ?5, status = NULL, content_type = NULL, body = NULL
-    WHERE expires <= ?6 RETURNING 1"""
+VERSION_2: Final = (
+    "ALTER TABLE answers ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX IF NOT EXISTS answers_by_owner ON answers (namespace, owner) WHERE owner != ''",
+)
+SCHEMA: Final = Schema("answers", (VERSION_1, VERSION_2))
+BEGIN: Final = """INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, NULL, NULL, NULL, ?7)
+    ON CONFLICT DO UPDATE SET fingerprint = ?3, holder = ?4, expires = ?5, status = NULL, content_type = NULL, body = NULL,
+    owner = ?7 WHERE expires <= ?6 RETURNING 1"""
+OF_OWNER: Final = "answers WHERE namespace = ? AND owner = ? AND owner != ''"
 READ: Final = "SELECT fingerprint, status, content_type, body FROM answers WHERE namespace = ? AND key = ?"
 FINISH: Final = """UPDATE answers SET status = ?4, content_type = ?5, body = ?6, expires = ?7
     WHERE namespace = ?1 AND key = ?2 AND holder = ?3 RETURNING 1"""
@@ -40,10 +45,10 @@ class SqliteAnswers:
         self._connection = connection
         self._namespace = namespace
 
-    async def begin(self, key: str, fingerprint: str, *, now: int, until: int) -> Lease | Earlier:
+    async def begin(self, key: str, fingerprint: str, *, now: int, until: int, owner: str = "") -> Lease | Earlier:
         """Take the key in one statement, or read what is there after it; a key that is freed in between is tried again."""
         lease = Lease(key, uuid4().hex)
-        taking = (self._namespace, key, fingerprint, lease.holder, until, now)
+        taking = (self._namespace, key, fingerprint, lease.holder, until, now, owner)
         while not await self._execute(BEGIN, *taking):
             if rows := await self._execute(READ, self._namespace, key):
                 fingerprint_then, status, content_type, body = rows[0]
@@ -57,6 +62,10 @@ class SqliteAnswers:
 
     async def release(self, lease: Lease) -> None:
         await self._execute(RELEASE, self._namespace, lease.key, lease.holder)
+
+    async def erase(self, owner: str, *, dry: bool = False) -> int:
+        statement = f"SELECT 1 FROM {OF_OWNER}" if dry else f"DELETE FROM {OF_OWNER} RETURNING 1"  # noqa: S608 - constants
+        return len(await self._execute(statement, self._namespace, owner))
 
     def warm(self) -> None:
         """Nothing takes long here."""

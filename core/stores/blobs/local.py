@@ -2,7 +2,7 @@
 
     directory/[@namespace/]segment/last~    a line of JSON: media_type, etag (and v, its version, when it is not 1); then
                                             the content
-    directory/~partial/uuid                 what is being written: moved to its place once it is whole and on the disk,
+    directory/~partial/name                 what is being written: moved to its place once it is whole and on the disk,
                                             and swept when nothing was written to it for a day
     directory/[@namespace/]kind/Nd/...      what is kept N days at most, and swept after them, as lifecycle rules do it in a bucket
 
@@ -11,9 +11,9 @@ do not tell it from a, and a segment that is too long for a name goes on in a di
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import json
 import logging
 import os
@@ -22,7 +22,6 @@ import re
 import time
 from typing import BinaryIO, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 from core.errors import StateUnavailable
 from core.frame.content import Blob, PresignedRequest
@@ -35,11 +34,11 @@ from core.stores.blobs.keys import (
     check_version,
     missing,
 )
+from core.stores.blobs.partial import Partial
 from core.stores.blobs.port import CHUNK, BlobStore
 
 PARTIAL: Final = "~partial"
 BLOB: Final = "~"
-CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 DAY: Final = 86_400.0  # seconds
 SWEEP_SECONDS: Final = 3600.0  # between two looks at what was left behind
 BUFFER: Final = 16 * CHUNK  # bytes that are read or written at once, in a thread
@@ -50,32 +49,7 @@ TRIES: Final = 20  # while another removes directories that are empty
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(slots=True)
-class _Partial:
-    """A blob that is being written."""
-
-    path: Path
-    file: BinaryIO
-    media_type: str
-    etag: str = field(default_factory=lambda: uuid4().hex)
-    size: int = 0
-
-    def write(self, content: bytes | bytearray) -> None:
-        self.file.write(content)
-        self.size += len(content)
-
-    def sync(self) -> None:
-        """The content is on the disk afterwards."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-
-    def discard(self) -> None:
-        """Close it, and remove it unless it was moved to its place."""
-        with suppress(OSError):  # whatever it is, it was said already
-            self.file.close()
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+type Chunks = Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +67,7 @@ class LocalBlobs:
     def __init__(self, directory: Path, *, namespace: str = "") -> None:
         self._directory = directory
         self._root = directory / f"@{quote(namespace, safe='')}" if namespace else directory
+        self._partials = f"{directory}/{PARTIAL}"
         self._swept = -SWEEP_SECONDS
 
     async def put(
@@ -100,19 +75,12 @@ class LocalBlobs:
     ) -> Blob:
         check_key(key)
         check_media_type(media_type)
-        if isinstance(content, bytes):
-            return await self._run(self._write, key, media_type, content)
-        buffer = await _fill(content)
-        if len(buffer) < BUFFER:
-            return await self._run(
-                self._write, key, media_type, buffer
-            )  # once: each turn of a thread costs as much as 1 KB
-        with ExitStack() as files:
-            part = await self._run(self._begin, files, media_type)
-            while buffer:
-                await self._run(part.write, buffer)
-                buffer = await _fill(content)
-            return await self._run(self._finish, part, key)
+        with Partial(self._partials, media_type) as part:
+            chunks = [content] if isinstance(content, bytes) else await _fill(content)
+            if isinstance(content, bytes) or _size(chunks) < BUFFER:
+                # At once: each turn of a thread costs as much as 1 KB.
+                return await self._run(self._write, part, key, chunks)
+            return await self._write_stream(part, key, chunks, content)
 
     async def head(self, key: str) -> Blob | None:
         check_key(key)
@@ -141,7 +109,7 @@ class LocalBlobs:
 
     async def delete_below(self, prefix: str) -> int:
         check_prefix(prefix)
-        return await self._run(self._delete_below, self._root.joinpath(*_names(prefix[:-1])))
+        return await self._run(self._delete_below, self._root / _folder(prefix[:-1]))
 
     async def download_url(
         self, key: str, *, seconds: int, filename: str = "", media_type: str = ""
@@ -162,14 +130,30 @@ class LocalBlobs:
         """Nothing stays open."""
 
     async def _run[*Arguments, T](self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        """In a thread, whose end is waited for when this is cancelled: it may be using the file."""
-        working = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+        """In a thread."""
+        return await self._finish(asyncio.get_running_loop().run_in_executor(None, work, *arguments))
+
+    async def _finish[T](self, working: asyncio.Future[T]) -> T:
+        """What a thread gives; its end is waited for when this is cancelled: it may be using the file."""
         try:
             with self._translate_errors():
                 return await asyncio.shield(working)
         except asyncio.CancelledError:
             await asyncio.wait({working})
             raise
+
+    async def _write_stream(self, part: Partial, key: str, chunks: Chunks, content: AsyncIterator[bytes]) -> Blob:
+        """`chunks`, then `content`, of which each buffer is read while the one before it is written."""
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(None, self._begin, part, chunks)
+        try:
+            while _size(chunks := await _fill(content)) >= BUFFER:
+                await self._finish(writing)
+                writing = loop.run_in_executor(None, part.write, chunks)
+            await self._finish(writing)
+        finally:
+            await asyncio.wait({writing})
+        return await self._run(self._end, part, key, chunks)
 
     @contextmanager
     def _translate_errors(self) -> Generator[None]:
@@ -181,29 +165,23 @@ class LocalBlobs:
             message = f"The directory of blobs `{self._directory.name}` cannot be used: {reason}."
             raise StateUnavailable(message) from failure
 
-    def _write(self, key: str, media_type: str, content: bytes | bytearray) -> Blob:
-        with ExitStack() as files:
-            part = self._begin(files, media_type)
-            part.write(content)
-            return self._finish(part, key)
+    def _write(self, part: Partial, key: str, chunks: Chunks) -> Blob:
+        self._begin(part, ())
+        return self._end(part, key, chunks)
 
-    def _begin(self, files: ExitStack, media_type: str) -> _Partial:
-        directory = self._directory / PARTIAL
+    def _begin(self, part: Partial, chunks: Chunks) -> None:
         if time.monotonic() - self._swept >= SWEEP_SECONDS:
             self._swept = time.monotonic()
+            directory = Path(self._partials)
             _make_directory(directory)
             _sweep(directory, time.time() - DAY)
             _sweep_lives(self._root)
-        path = directory / uuid4().hex
         try:
-            file = os.open(path, CREATE, 0o600)
+            part.begin()
         except FileNotFoundError:  # somebody has removed the directory
-            _make_directory(directory)
-            file = os.open(path, CREATE, 0o600)
-        part = _Partial(path, os.fdopen(file, "wb"), media_type)
-        files.callback(part.discard)
-        part.file.write(json.dumps({"media_type": media_type, "etag": part.etag}).encode() + b"\n")
-        return part
+            _make_directory(Path(self._partials))
+            part.begin()
+        part.write(chunks)
 
     def _open(self, files: ExitStack, key: str) -> _Content | None:
         try:
@@ -216,23 +194,24 @@ class LocalBlobs:
         size = os.fstat(file.fileno()).st_size - len(line)
         return _Content(Blob(key, size, values["media_type"], values["etag"]), file, len(line))
 
-    def _finish(self, part: _Partial, key: str) -> Blob:
+    def _end(self, part: Partial, key: str, chunks: Chunks) -> Blob:
+        part.write(chunks)
         part.sync()
-        path = self._path(key)
+        path = f"{self._root}/{_name(key)}"
         for remaining in reversed(range(TRIES)):
             try:
-                part.path.replace(path)
+                part.move(path)
                 break
             except FileNotFoundError:  # it was not made yet, or another has removed it, which was empty
                 if not remaining:
                     raise
-                _make_directory(path.parent)
-        directory = os.open(path.parent, os.O_RDONLY)
+                _make_directory(Path(path).parent)
+        directory = os.open(path.rpartition("/")[0], os.O_RDONLY)
         try:
             os.fsync(directory)  # else the new name may not outlive a loss of power
         finally:
             os.close(directory)
-        return Blob(key, part.size, part.media_type, part.etag)
+        return part.blob(key)
 
     def _delete(self, paths: list[Path]) -> None:
         for path in paths:
@@ -258,30 +237,38 @@ class LocalBlobs:
                 directory = directory.parent
 
     def _path(self, key: str) -> Path:
-        *above, last = _names(key)
-        return self._root.joinpath(*above, last + BLOB)
+        return self._root / _name(key)
 
 
-async def _fill(content: AsyncIterator[bytes]) -> bytearray:
+async def _fill(content: AsyncIterator[bytes]) -> Chunks:
     """The next BUFFER bytes, or all that there are."""
-    buffer = bytearray()
+    chunks, size = list[bytes](), 0
     async for chunk in content:
-        buffer += chunk
-        if len(buffer) >= BUFFER:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= BUFFER:
             break
-    return buffer
+    return chunks
 
 
-def _names(key: str) -> list[str]:
-    names: list[str] = []
-    for segment in key.split("/"):
-        text = re.sub("[A-Z]", lambda letter: f"+{letter[0].lower()}", segment)
-        parts = [text[at : at + MOST_NAME] for at in range(0, len(text), MOST_NAME)]
-        names += [
-            f"{'%' if number else ''}{part}{'%' if number + 1 < len(parts) else ''}"
-            for number, part in enumerate(parts)
-        ]
-    return names
+def _size(chunks: Chunks) -> int:
+    return sum(map(len, chunks))
+
+
+def _name(key: str) -> str:
+    """The path of a blob, below the root."""
+    return f"{_folder(key)}{BLOB}"
+
+
+def _folder(key: str) -> str:
+    """The path of the directory of the blobs that are below the key."""
+    text = re.sub("[A-Z]", lambda letter: f"+{letter[0].lower()}", key)
+    return "/".join(map(_split, text.split("/"))) if len(text) > MOST_NAME else text
+
+
+def _split(segment: str) -> str:
+    """A segment as names, of which all but the last go on in the next."""
+    return "%/%".join(segment[at : at + MOST_NAME] for at in range(0, len(segment), MOST_NAME))
 
 
 def _make_directory(path: Path) -> None:

@@ -31,7 +31,7 @@ from core.stores.blobs.keys import (
     missing,
 )
 from core.stores.blobs.port import CHUNK, BlobStore
-from core.stores.blobs.s3_upload import Upload
+from core.stores.blobs.s3_upload import PART, Upload
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -91,22 +91,20 @@ class S3Blobs:
         self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
     ) -> Blob:
         request = self._write(key, media_type)
-        if isinstance(content, bytes):
-            with self._translate_errors():
-                client = await self._clients.get()
-                answer = await client.put_object(**request, Body=BytesIO(content))
-            return Blob(key, len(content), media_type, _plain(answer["ETag"]))
+        chunks = [content] if isinstance(content, bytes) else await _first_part(content)
+        size = sum(map(len, chunks))
         with self._translate_errors():
             client = await self._clients.get()
-        size = 0
+            if isinstance(content, bytes) or size < PART:
+                answer = await client.put_object(**request, Body=BytesIO(b"".join(chunks)))
+                return Blob(key, size, media_type, _plain(answer["ETag"]))
         async with Upload(client, request) as upload:
-            async for chunk in content:  # what it raises is its own, and leaves as it is
-                size += len(chunk)
+            async for chunk in _chain(chunks, content):  # what it raises is its own, and leaves as it is
                 with self._translate_errors():
                     await upload.write(chunk)
             with self._translate_errors():
                 etag = await upload.finish()
-        return Blob(key, size, media_type, _plain(etag))
+        return Blob(key, upload.size, media_type, _plain(etag))
 
     async def head(self, key: str) -> Blob | None:
         from botocore.exceptions import ClientError
@@ -282,6 +280,24 @@ class S3Blobs:
             response_checksum_validation="when_required",
         )
         return sdk.open_client(sdk.session(), "s3", config=config, **self._place)
+
+
+async def _first_part(content: AsyncIterator[bytes]) -> list[bytes]:
+    """As many chunks as a part has, or all that there are: what is short needs no transfer."""
+    chunks, size = list[bytes](), 0
+    async for chunk in content:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= PART:
+            break
+    return chunks
+
+
+async def _chain(chunks: Iterable[bytes], content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+    async for chunk in content:
+        yield chunk
 
 
 def _plain(etag: str) -> str:

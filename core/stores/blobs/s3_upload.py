@@ -1,4 +1,4 @@
-"""A stream to S3 by aioboto3's transfer: one PutObject where it is short, else a multipart upload of a few parts at a time.
+"""A stream to S3 by aioboto3's transfer: a multipart upload of a few parts at a time.
 
 aioboto3 reads from a pipe, and asks a client of ours, which passes on what it is asked. So the stream is read where it
 belongs, in its own task; of what was read no more than a few parts wait to be sent; and a failure, or a cancellation,
@@ -31,9 +31,11 @@ class Upload:
         self._requests = _Requests(client, self._pipe)
         self._request = request
         self._transfer: asyncio.Task[None] | None = None
+        self.size = 0  # bytes
 
     async def write(self, content: bytes) -> None:
         """Wait until there is room for more; raises what the SDK raised meanwhile."""
+        self.size += len(content)
         for at in range(0, len(content), PART):
             await self._pipe.write(content[at : at + PART])
 
@@ -148,11 +150,6 @@ class _Requests:
         self._pipe = pipe
         self._tasks: set[asyncio.Task[Any]] = set()
         self.etag = ""
-
-    async def put_object(self, **request: Any) -> Any:  # noqa: ANN401 - the SDK's own, as below
-        answer = await self._ask(self._client.put_object(**_as_file(request)))
-        self.etag = answer["ETag"]
-        return answer
 
     async def create_multipart_upload(self, **request: Any) -> Any:  # noqa: ANN401
         return await self._client.create_multipart_upload(**request)

@@ -59,6 +59,14 @@ class DynamoConfigurations:
             return False
         return not await self._items.transact([{"Put": self._move(after, Head(version, version))}, {"Put": put}])
 
+    async def rewrite(self, configuration: Configuration) -> bool:
+        put: PutTypeDef = {
+            "TableName": self._items.table.name,
+            "Item": {**self._key(_sort(configuration.version)), "body": {"S": encode(configuration)}},
+            "ConditionExpression": "attribute_exists(pk)",
+        }
+        return not await self._items.transact([{"Put": put}])
+
     async def remove(self, version: int, *, after: Head) -> bool:
         stored = version if is_possible(version) else 0  # which is no configuration's
         new = Head(after.latest, 0 if after.active == version else after.active)

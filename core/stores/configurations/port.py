@@ -43,6 +43,14 @@ class ConfigurationStore(Protocol):
         """
         ...
 
+    async def rewrite(self, configuration: "Configuration") -> bool:
+        """Put it in the place of the version that it is, in force or not; False if there is none. What it configures must stay the same.
+
+        Raises:
+            InvalidRequest: it is too large, or not JSON.
+        """
+        ...
+
     async def remove(self, version: int, *, after: Head) -> bool:
         """Remove it, in one atomic step; False, and nothing changed, if the head is not `after`.
 

@@ -30,6 +30,7 @@ MOVE: Final = "INSERT OR REPLACE INTO configuration_heads VALUES (?, ?, ?)"
 GET: Final = "SELECT body FROM configurations WHERE namespace = ? AND version = ?"
 PAGE: Final = "SELECT body FROM configurations WHERE namespace = ? AND version < ? ORDER BY version DESC LIMIT ?"
 ADD: Final = "INSERT INTO configurations VALUES (?, ?, ?)"
+REWRITE: Final = "UPDATE configurations SET body = ? WHERE namespace = ? AND version = ? RETURNING 1"
 REMOVE: Final = "DELETE FROM configurations WHERE namespace = ? AND version = ?"
 
 
@@ -64,6 +65,10 @@ class SqliteConfigurations:
                 return True
 
         return await self._connection.run(adding)
+
+    async def rewrite(self, configuration: Configuration) -> bool:
+        values = encode(configuration), self._namespace, configuration.version
+        return bool(await self._connection.execute(REWRITE, *values))
 
     async def remove(self, version: int, *, after: Head) -> bool:
 

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import QuotaUnavailable
+from core.platform.dynamodb_items import Items
 from core.platform.dynamodb_table import Table, namespace_prefix, number_value
 from core.stores.counters.marks import Mark, Marks
 from core.stores.counters.port import Admission, CounterStore, Counts, Limit
@@ -67,6 +68,13 @@ class DynamoCounters:
         async with self._client() as client:
             answer = await client.get_item(TableName=self._table.name, Key=self._key(key), ConsistentRead=True)
         return _counts(answer.get("Item", {}))
+
+    async def erase(self, prefix: str, *, dry: bool = False) -> int:
+        items = Items(self._table)
+        values = {":prefix": {"S": self._prefix + prefix}}
+        keys = [item async for item in items.scan("begins_with(#pk, :prefix)", values, {"#pk": "pk"})]
+        await items.delete_all([] if dry else [dict(key) for key in keys])
+        return len(keys)
 
     def warm(self) -> None:
         self._table.warm()

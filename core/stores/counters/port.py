@@ -50,6 +50,10 @@ class CounterStore(Protocol):
         """The counts as of now; zeros where there is no counter."""
         ...
 
+    async def erase(self, prefix: str, *, dry: bool = False) -> int:
+        """Remove every counter whose key begins with this, unless it is `dry`; how many. The whole store may be read for it."""
+        ...
+
     def warm(self) -> None:
         """Import and read what the first call would wait for; opens no connection."""
         ...

@@ -35,6 +35,7 @@ TAKE: Final = """INSERT INTO counters VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens
     WHERE requests < ? AND tokens < ? RETURNING requests, tokens"""
 ADJUST: Final = "UPDATE counters SET requests = requests + ?, tokens = tokens + ? WHERE namespace = ? AND key = ?"
+BELOW: Final = "counters WHERE namespace = ?1 AND substr(key, 1, length(?2)) = ?2"
 READ: Final = "SELECT requests, tokens FROM counters WHERE namespace = ? AND key = ?"
 TIDY: Final = f"""DELETE FROM counters WHERE (namespace, key) IN
     (SELECT namespace, key FROM counters WHERE expires <= ? LIMIT {TIDY_ROWS})"""  # noqa: S608 - a constant
@@ -81,6 +82,10 @@ class SqliteCounters:
     async def read(self, key: str) -> Counts:
         rows = await self._connection.execute(READ, self._namespace, key)
         return Counts(*rows[0]) if rows else Counts()
+
+    async def erase(self, prefix: str, *, dry: bool = False) -> int:
+        statement = f"SELECT 1 FROM {BELOW}" if dry else f"DELETE FROM {BELOW} RETURNING 1"  # noqa: S608 - constants
+        return len(await self._connection.execute(statement, self._namespace, prefix))
 
     def warm(self) -> None:
         """Nothing takes long here."""

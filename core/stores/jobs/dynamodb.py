@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from core.errors import StateUnavailable
 from core.frame.types import JsonObject
-from core.platform.dynamodb_items import BACKOFF, CONDITION_FAILED, Change, Items
+from core.platform.dynamodb_items import BACKOFF, CONDITION_FAILED, Change, Items, key_of
 from core.platform.dynamodb_table import Table, namespace_prefix
 from core.platform.dynamodb_values import from_attributes, to_attributes
 from core.platform.retry import Backoff
@@ -74,6 +74,7 @@ VERSION: Final = 1
 MOST_WRITES: Final = 100  # of a transaction
 MOST_BYTES: Final = 900_000  # what aiohttp sends in one piece without a warning is 1 MiB
 MOST_ITEMS: Final = 100  # of a job without its shards: attempts to end it leave some
+MOST_OWN: Final = 1_000_000  # items that are removed with a job
 
 
 class DynamoJobs:
@@ -221,6 +222,17 @@ class DynamoJobs:
     async def close_shard(self, shard: Shard, *, now: float) -> int | None:
         left, _ = await self._count_down(shard, CLOSE_SHARD, {"now": now})
         return left
+
+    async def delete(self, job: Job) -> None:
+        """What is cut off is found again: the head goes when nothing else is left, and after it the place in the owner's list."""
+        own = await self._items.query("pk = :pk", {":pk": self._keys.job(job.id)["pk"]}, limit=MOST_OWN)
+        key, values = self._keys.key(job.owner, "")["pk"], to_attributes({":job": job.id})
+        keys = await self._items.query("pk = :pk", {":pk": key, **values}, limit=MOST_OWN, only="job = :job")
+        head = self._keys.job(job.id)
+        rest = [self._keys.listing(job, None), *map(key_of, keys)]
+        rest += [place for place in map(key_of, own) if place != head]
+        for doomed in (rest, [head], [self._keys.listing(job, job.owner)]):
+            await self._items.delete_all(doomed)
 
     def warm(self) -> None:
         self._items.table.warm()

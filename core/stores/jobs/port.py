@@ -215,6 +215,13 @@ class JobStore(Protocol):
         """
         ...
 
+    async def delete(self, job: Job) -> None:
+        """Remove the job with its shards, its places in lists and its owner's key of it, whatever its status; who has a lease loses it.
+
+        One that is not there does not matter. Its blobs are its kind's to remove.
+        """
+        ...
+
     def warm(self) -> None:
         """Import and read what the first call would wait for; opens no connection."""
         ...

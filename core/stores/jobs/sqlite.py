@@ -90,6 +90,8 @@ CLOSE_SHARD: Final = f"UPDATE job_shards SET state = 'done', holder = '' WHERE {
 TIDY_JOBS: Final = "DELETE FROM jobs WHERE rowid IN (SELECT rowid FROM jobs WHERE expires <= ? LIMIT 20)"
 TIDY_SHARDS: Final = "DELETE FROM job_shards WHERE rowid IN (SELECT rowid FROM job_shards WHERE expires <= ? LIMIT ?)"
 SPARE: Final = 100  # shards
+DELETE: Final = "DELETE FROM jobs WHERE namespace = :namespace AND id = :id"
+DELETE_SHARDS: Final = "DELETE FROM job_shards WHERE namespace = :namespace AND job = :id"
 
 type Values = Mapping[str, Any]
 type Row = tuple[Any, ...]
@@ -232,6 +234,13 @@ class SqliteJobs:
             return _count_down(connection, values) if closed else None
 
         return await self._write(closing)
+
+    async def delete(self, job: Job) -> None:
+        def deleting(connection: sqlite3.Connection) -> None:
+            for statement in (DELETE_SHARDS, DELETE):
+                connection.execute(statement, self._values(job.id))
+
+        await self._write(deleting)
 
     def warm(self) -> None:
         """Nothing takes long here."""

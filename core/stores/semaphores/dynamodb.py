@@ -96,6 +96,14 @@ class DynamoSemaphores:
         except client.exceptions.ConditionalCheckFailedException:
             return
 
+    async def erase(self, key: str, *, dry: bool = False) -> int:
+        async with self._client() as client:
+            name, place = self._table.name, self._key(key)
+            item = (await client.get_item(TableName=name, Key=place, ConsistentRead=True)).get("Item")
+            if item is not None and not dry:
+                await client.delete_item(TableName=name, Key=place)
+        return len(_leases(item or {}))
+
     def warm(self) -> None:
         self._table.warm()
 

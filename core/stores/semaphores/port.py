@@ -21,6 +21,10 @@ class SemaphoreStore(Protocol):
         """End the holder's lease; where it has none (any more), nothing happens."""
         ...
 
+    async def erase(self, key: str, *, dry: bool = False) -> int:
+        """Remove every lease of the key, unless it is `dry`; how many there were, with those that have ended."""
+        ...
+
     def warm(self) -> None:
         """Import and read what the first call would wait for; opens no connection."""
         ...

@@ -22,6 +22,7 @@ ACQUIRE: Final = """INSERT INTO semaphores SELECT ?1, ?2, ?3, ?4
     WHERE (SELECT COUNT(*) FROM semaphores WHERE namespace = ?1 AND key = ?2 AND holder <> ?3 AND until > ?5) < ?6
     ON CONFLICT DO UPDATE SET until = until RETURNING 1"""
 RELEASE: Final = "DELETE FROM semaphores WHERE namespace = ? AND key = ? AND holder = ?"
+OF_KEY: Final = "semaphores WHERE namespace = ? AND key = ?"
 TIDY: Final = "DELETE FROM semaphores WHERE until <= ?"
 
 
@@ -40,6 +41,10 @@ class SqliteSemaphores:
 
     async def release(self, key: str, holder: str) -> None:
         await self._connection.execute(RELEASE, self._namespace, key, holder)
+
+    async def erase(self, key: str, *, dry: bool = False) -> int:
+        statement = f"SELECT 1 FROM {OF_KEY}" if dry else f"DELETE FROM {OF_KEY} RETURNING 1"  # noqa: S608 - constants
+        return len(await self._connection.execute(statement, self._namespace, key))
 
     def warm(self) -> None:
         """Nothing takes long here."""

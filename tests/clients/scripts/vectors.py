@@ -172,7 +172,31 @@ def batches_are_polled_and_counted(url: str) -> None:
     remove(url, store.id)
 
 
+def a_model_ranks_texts_and_what_a_search_found(url: str) -> None:
+    if kind() == "0.2":  # which knows no reranking
+        return
+    items = ["Tea is a drink.", "The sun is a star."]
+    request: dict[str, Any] = {"model": "ranks", "query": "sun star."}
+    rows: Any
+    if kind() == "openai":
+        body = {**request, "documents": items, "return_documents": True}
+        rows = [row["document"]["text"] for row in client(url).post("/rerank", body=body, cast_to=object)["results"]]
+    else:
+        api = client(url).inference if kind() == "ogx" else client(url).alpha.inference
+        ranked = api.rerank(items=items, max_num_results=2, **request)
+        ranked = getattr(ranked, "data", ranked)
+        assert ranked[0].relevance_score > ranked[1].relevance_score
+        rows = [items[row.index] for row in ranked]
+    assert rows == [items[1], items[0]]
+    store = fill(url)
+    options = {"ranker": "neural", "model": "ranks"}
+    page = client(url).vector_stores.search(store.id, query="drink leaves.", ranking_options=options, max_num_results=1)
+    assert [(row.filename, row.score) for row in page.data] == [("b.txt", 1.0)]
+    remove(url, store.id)
+
+
 SCENARIOS = (
+    a_model_ranks_texts_and_what_a_search_found,
     files_are_shown_changed_read_and_taken_out,
     batches_are_polled_and_counted,
     a_store_is_made_with_files_and_searched,

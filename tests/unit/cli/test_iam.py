@@ -355,3 +355,11 @@ def test_secrets_that_the_run_config_names_may_be_read(
     assert said.out.split() == [f"SecretArns={SECRET}", f"SsmParameterArns={PARAMETER}"]
     assert "`/by/name`: name it by its ARN" in said.err
     assert "sk-plain" not in said.out + said.err
+
+
+def test_who_reranks_may_do_that_too_and_needs_no_streams(tmp_path: Path, iam: Iam) -> None:
+    ranker = "arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0"
+    found = iam(written(tmp_path, model("a", "near", ranker, model_type="rerank")))
+    assert (found["Embed"], found["Rerank"]) == ([ranker], ["*"])
+    assert "CallModels" not in found
+    assert "Rerank" not in iam(written(tmp_path, model("a", "near", NOVA)))

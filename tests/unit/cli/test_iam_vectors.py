@@ -68,6 +68,34 @@ def test_what_makes_no_arn_is_a_problem(bucket: str, place: Place, fault: str) -
     assert not statements(derived.rights)
 
 
+CLUSTER: Final = f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:vectors"
+SECRET: Final = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:vectors-AbCdEf"
+
+
+def database(**values: str) -> Usage:
+    entry = ProviderEntry(provider_id="pg", provider_type="remote::pgvector", config=values)
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    return collect_usage(RunConfig(name="t", metadata_store=store, providers={"vector_io": (entry,)}))
+
+
+def test_a_cluster_and_the_secret_with_its_user_are_allowed() -> None:
+    used = database(resource_arn=CLUSTER, secret_arn=SECRET)
+    assert [source.region for source in used.sources] == ["eu-west-1"]
+    assert resources(used) == {"Databases": [CLUSTER], "ReadSecrets": [SECRET]}
+    rights = derive(used, SELF, dict.fromkeys(used.sources, Place("aws", "", "")), {}).rights
+    assert parameters(rights) == {"DatabaseArns": [CLUSTER], "SecretArns": [SECRET]}
+    assumed = database(resource_arn=CLUSTER, secret_arn=SECRET, role_arn=ROLE)
+    assert resources(assumed) == {"AssumeRoles": [ROLE]}
+    assert resources(assumed, ROLE) == {"Databases": [CLUSTER], "ReadSecrets": [SECRET]}
+
+
+def test_a_database_that_is_reached_by_connections_needs_no_right() -> None:
+    used = database(host="db.example.com")
+    assert (used.sources, resources(used)) == ((), {})
+    keys = database(resource_arn=CLUSTER, secret_arn=SECRET, aws_access_key_id="k", aws_secret_access_key="s")
+    assert resources(keys) == {}
+
+
 def files(**values: str) -> Usage:
     entry = ProviderEntry(provider_id="s3", provider_type="remote::s3", config={"bucket_name": "my-files"} | values)
     store = {"type": "sqlite", "db_path": "/nowhere"}
@@ -91,3 +119,38 @@ def test_a_bucket_whose_partition_is_not_known_is_a_problem() -> None:
     used = files()
     [problem] = derive(used, SELF, dict.fromkeys(used.sources, Place("", "", ACCOUNT)), {}).problems
     assert (problem.path, "region is not known" in problem.message) == ("bucket_name `my-files`", True)
+
+
+def of_knowledge_bases(name: str, **config: str) -> Usage:
+    entry = ProviderEntry(
+        provider_id="kb", provider_type="remote::bedrock-knowledge-base", config={"region_name": "eu-west-1"} | config
+    )
+    other = ProviderEntry(provider_id="v", provider_type="inline::sqlite", config={})
+    stores = (
+        {"vector_store_id": "manuals", "provider_id": "kb", "provider_vector_store_id": name},
+        {"vector_store_id": "own", "provider_id": "v"},
+    )
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    providers = {"vector_io": (other, entry)}
+    return collect_usage(
+        RunConfig(name="t", metadata_store=store, providers=providers, resources={"vector_stores": stores})
+    )
+
+
+def test_declared_knowledge_bases_may_be_searched_and_no_others() -> None:
+    arn = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:knowledge-base/KB12345678"
+    for name in ("KB12345678", arn):
+        used = of_knowledge_bases(name)
+        assert resources(used) == {"SearchKnowledgeBases": [arn]}
+        rights = derive(
+            used, SELF, {source: Place("aws", source.region, ACCOUNT) for source in used.sources}, {}
+        ).rights
+        assert parameters(rights) == {"KnowledgeBaseArns": [arn]}
+    assert resources(of_knowledge_bases("KB12345678", role_arn=ROLE), ROLE) == {"SearchKnowledgeBases": [arn]}
+
+
+def test_an_arn_of_something_else_is_no_knowledge_base() -> None:
+    used = of_knowledge_bases(f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:guardrail/abc")
+    derived = derive(used, SELF, {source: Place("aws", "eu-west-1", ACCOUNT) for source in used.sources}, {})
+    [problem] = derived.problems
+    assert problem.path.startswith("knowledge base `arn:aws")

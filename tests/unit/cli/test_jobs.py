@@ -8,8 +8,8 @@ from typing import Any, override
 from click.testing import CliRunner, Result
 import pytest
 
-from core.cli.jobs import command as module
 from core.cli.jobs import output
+from core.cli.jobs import waiting as module
 from core.cli.jobs.command import command
 from tests.parts.configured import FakeStack, answering
 

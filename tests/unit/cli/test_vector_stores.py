@@ -163,6 +163,7 @@ def test_search_prints_scores_files_and_the_beginnings_of_texts(stack: FakeStack
     }
     answer = {**answer, "has_more": False, "next_page": None}
     arguments = ["search", STORE_ID, "days off", "--mode", "hybrid", "--limit", "2", "--where", "year=2026"]
+    arguments += ["--ranker", "mine"]
     result = run(stack, [store(), answer], *arguments)
     lines = result.stdout.splitlines()
     assert lines[0] == "0.83  handbook.pdf"
@@ -173,6 +174,7 @@ def test_search_prints_scores_files_and_the_beginnings_of_texts(stack: FakeStack
         "query": "days off",
         "max_num_results": 2,
         "search_mode": "hybrid",
+        "ranking_options": {"ranker": "mine"},
         "filters": {"type": "and", "filters": [{"type": "eq", "key": "year", "value": 2026}]},
     }
     assert json.loads(run(stack, [store(), answer], "search", STORE_ID, "q", "--json").stdout) == answer
@@ -211,3 +213,84 @@ def test_a_store_is_named_by_its_name_where_no_other_has_it(stack: FakeStack) ->
     broken = run(stack, [refusal(503, "Away.")], "list", "handbook")
     assert "Away." in str(broken.exception)
     assert len(stack.asked) == 1
+
+
+def job(status: str = "completed", **more: Any) -> dict[str, Any]:
+    ended = status not in {"queued", "running"}
+    return {
+        "id": "copy_1",
+        "object": "job",
+        "kind": "vector_copy",
+        "status": status,
+        "created_at": 1,
+        "started_at": 1,
+        "ended_at": 2 if ended else None,
+        "deadline": 9,
+        "expires_at": 99,
+        "owner": "ada",
+        "progress": {"total": 3, "completed": 3, "failed": 0},
+        "usage": {"total_tokens": 0, "models": {}},
+        "error": None,
+        "retried_from": None,
+        "result": None,
+        **more,
+    }
+
+
+def sums(**more: Any) -> dict[str, Any]:
+    names = ("files", "files_gone", "files_failed", "chunks", "native_chunks", "native_chunks_failed")
+    return {"from": STORE_ID, "store": "vs_2", **dict.fromkeys(names, 0), "failures": [], **more}
+
+
+NOT_THERE = refusal(404, "There is no vector store `other`.")
+
+
+def test_copy_makes_a_store_of_that_name_and_waits_until_it_is_whole(stack: FakeStack) -> None:
+    done = job(result=sums(files=3, chunks=40, native_chunks=2))
+    answers = [store(), NOT_THERE, page(), job("queued"), job("running"), done]
+    result = run(stack, answers, "copy", STORE_ID, "other", "--provider", "s3")
+    assert (result.exception, result.return_value) == (None, 0)
+    assert result.stdout == "vs_2  3 files with 40 chunks, and 2 chunks of vector-io\n"
+    assert stack.asked[3] == (
+        "POST",
+        f"/v1/vector_stores/{STORE_ID}/copy",
+        {"to": {"name": "other", "provider_id": "s3"}},
+    )
+    assert stack.asked[-1][:2] == ("GET", "/v1/jobs/copy_1")
+
+
+def test_copy_goes_on_with_a_store_that_is_there_and_says_what_did_not_come(stack: FakeStack) -> None:
+    failures = [{"file_id": "file-1", "message": "It is\x1b[2J too large."}, {"chunk_id": "c", "message": "No text."}]
+    part = sums(files=1, chunks=4, files_failed=1, native_chunks_failed=30, failures=failures)
+    done = job(result=part, progress={"total": 3, "completed": 1, "failed": 2})
+    result = run(stack, [store(), store(id="vs_2"), job("queued"), done], "copy", STORE_ID, "vs_2")
+    assert result.return_value == 1
+    assert result.stdout.splitlines() == [
+        "vs_2  1 file with 4 chunks",
+        "file-1  failed: It is\N{REPLACEMENT CHARACTER}[2J too large.",
+        "c  failed: No text.",
+        "and 29 more",
+    ]
+    assert stack.asked[2][2] == {"to": {"vector_store_id": "vs_2"}}
+
+
+def test_copy_does_not_wait_where_nobody_wants_to(stack: FakeStack) -> None:
+    result = run(stack, [store(), store(id="vs_2"), job("queued")], "copy", STORE_ID, "vs_2", "--no-wait")
+    assert result.return_value == 0
+    assert result.stdout == "copy_1: queued\nllambda jobs watch copy_1\n"
+    shown = run(stack, [store(), store(id="vs_2"), job("queued")], "copy", STORE_ID, "vs_2", "--no-wait", "--json")
+    assert json.loads(shown.stdout)["id"] == "copy_1"
+
+
+def test_a_copy_that_failed_says_why(stack: FakeStack) -> None:
+    error = {"code": "vector_store_gone", "message": "the vector store `vs_2` is gone."}
+    answers = [store(), store(id="vs_2"), job("failed", error=error)]
+    result = run(stack, [*answers, answers[-1]], "copy", STORE_ID, "vs_2")
+    assert result.return_value == 1
+    assert result.stdout == "copy_1  failed: the vector store `vs_2` is gone.\n"
+
+
+def test_an_id_that_is_not_there_is_not_the_name_of_a_new_store(stack: FakeStack) -> None:
+    missing = refusal(404, "There is no vector store.")
+    result = run(stack, [store(), missing, page()], "copy", STORE_ID, "vs_" + "0" * 36)
+    assert "There is no vector store." in str(result.exception)

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from core.apis.manifests.vector_io import DECLARED
 from core.config.load import interpret
+from core.resolution.stack import declared_resources
 
-PROVIDERS = {
+PROVIDERS: dict[str, list[dict[str, Any]]] = {
     "inference": [{"provider_id": "e", "provider_type": "remote::vllm", "config": {"url": "http://h:1"}}],
     "vector_io": [{"provider_id": "x", "provider_type": "inline::sqlite"}],
 }
@@ -84,3 +86,21 @@ def test_a_declared_store_names_its_provider_by_either_spelling() -> None:
         assert [problem.path for problem in interpret(wrong, {}).problems] == [f"{name}[0].embedding_dimension"]
         twice = {**document, name: [{**entry, "provider_id": "x"}] * 2}
         assert [problem.path for problem in interpret(twice, {}).problems] == [f"{name}[1].{key}"]
+
+
+def test_a_declared_store_without_a_provider_has_the_defaults_one() -> None:
+    stores = [{"vector_store_id": "a"}, {"vector_store_id": "b", "provider_id": "x"}]
+    models = [{"model_id": "m"}]
+    both = {"vector_io": [*PROVIDERS["vector_io"], {"provider_id": "z", "provider_type": "inline::faiss"}]}
+    document = {"version": 2, "image_name": "t", "providers": PROVIDERS | both, "models": models}
+    config = interpret(
+        {**document, "vector_stores": {"default_provider_id": "z"}, "registered_resources": {"vector_stores": stores}},
+        {},
+    ).config
+    assert config is not None
+    assert [entry.get("provider_id") for entry in config.declarations("vector_stores")] == ["z", "x"]
+    assert [entry.get("provider_id") for entry in config.declarations("models")] == [None]
+    assert [one.provider_id for one in declared_resources(config, DECLARED)] == ["z", "x"]
+    plain = interpret({**document, "vector_stores": stores}, {}).config
+    assert plain is not None
+    assert [one.provider_id for one in declared_resources(plain, DECLARED)] == ["x", "x"]

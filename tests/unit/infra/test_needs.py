@@ -226,3 +226,20 @@ def test_the_sdk_is_there_for_a_secret_that_the_run_config_can_name(token: str, 
     assert (libraries(providers={"inference": [vllm]}) >= SDK) == needed
     modules = found(providers={"inference": [vllm]}).modules
     assert ("core.platform.aws_secrets" in modules) == needed
+
+
+@pytest.mark.parametrize(
+    ("provider_type", "config", "drivers"),
+    [
+        ("remote::pgvector", {"host": "h"}, {"asyncpg"}),
+        ("remote::pgvector", {"resource_arn": "${env.CLUSTER}", "secret_arn": "s"}, set()),
+        ("remote::s3-vectors", {"vector_bucket": "b"}, set()),
+        ("${env.VECTORS}", {}, {"asyncpg"}),
+    ],
+    ids=range(4),
+)
+def test_a_driver_is_packaged_where_the_run_config_names_a_connection(
+    provider_type: str, config: dict[str, Any], drivers: set[str]
+) -> None:
+    entry = {"provider_id": "v", "provider_type": provider_type, "config": config}
+    assert libraries("vector_io", providers={"vector_io": [entry], "inference": [VLLM]}) & {"asyncpg"} == drivers

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 import pytest
 
+from core.apis.vector_keys import attribute_of, key_of
 from core.providers.s3_vectors.config import Config
-from core.providers.s3_vectors.filters import attribute_of, key_of
 from core.providers.s3_vectors.wire import MOST_TEXT, OURS, cut_text, index_name
 
 names = st.text(max_size=64) | st.sampled_from(["", "_text", "_x", "a-20b", "$eq", "a.b", "_xa", "text", *OURS])

@@ -49,6 +49,13 @@ class MemoryCounters:
         await self._reached()
         return self.rows.get(key, Counts())
 
+    async def erase(self, prefix: str, *, dry: bool = False) -> int:
+        await self._reached()
+        keys = [key for key in self.rows if key.startswith(prefix)]
+        for key in () if dry else keys:
+            del self.rows[key]
+        return len(keys)
+
     def warm(self) -> None:
         self.warmed = True
 

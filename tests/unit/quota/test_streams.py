@@ -33,6 +33,13 @@ class MemorySemaphores:
         self._reach()
         self.leases.pop((key, holder), None)
 
+    async def erase(self, key: str, *, dry: bool = False) -> int:
+        self._reach()
+        places = [place for place in self.leases if place[0] == key]
+        for place in () if dry else places:
+            del self.leases[place]
+        return len(places)
+
     def warm(self) -> None:
         return None
 

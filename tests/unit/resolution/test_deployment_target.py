@@ -16,6 +16,8 @@ from core.resolution.provider_types import BUILT_IN, built_in
 
 VLLM = {"provider_id": "v", "provider_type": "remote::vllm", "config": {"url": "http://h:1"}}
 EMBEDDED = [spec.provider_type for spec in BUILT_IN if spec.on_lambda]
+CLUSTER = "arn:aws:rds:us-east-1:123456789012:cluster:vectors"
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:vectors"
 DYNAMO = {"type": "dynamodb", "table": "registry"}
 SHARED: dict[str, Any] = {
     "backends": {
@@ -142,3 +144,16 @@ def test_the_command_prints_notes_and_knows_both_targets(tmp_path: Path) -> None
     assert refused.exit_code == 2
     paths = [problem["path"] for problem in json.loads(refused.stdout)["problems"]]
     assert {"providers.vector_io[0].provider_type", "metadata_store"} <= set(paths)
+
+
+def test_a_database_is_named_that_a_function_can_reach() -> None:
+    host = "providers.vector_io[0].config.host"
+    for config in ({}, {"host": "127.0.0.1"}, {"host": "/run/postgresql"}):
+        [problem] = check(loaded(vectors("remote::pgvector", **config)), "lambda")
+        assert (problem.path, "is the function itself on Lambda" in problem.message) == (host, True)
+    connected = loaded(vectors("remote::pgvector", host="db.example.com"), metadata_store=DYNAMO, storage=SHARED)
+    assert (check(connected), check(connected, "lambda"), notices(connected)) == ([], [], [])
+    assert "`resource_arn` and `secret_arn`" in texts(notices(connected, "lambda"))[host]
+    asked = {"resource_arn": CLUSTER, "secret_arn": SECRET}
+    called = loaded(vectors("remote::pgvector", **asked), metadata_store=DYNAMO, storage=SHARED)
+    assert (check(called, "lambda"), notices(called, "lambda")) == ([], [])

@@ -42,6 +42,9 @@ class Heads:
     async def append(self, configuration: Configuration, *, after: Head) -> bool:
         raise NotImplementedError
 
+    async def rewrite(self, configuration: Configuration) -> bool:
+        raise NotImplementedError
+
     async def remove(self, version: int, *, after: Head) -> bool:
         raise NotImplementedError
 

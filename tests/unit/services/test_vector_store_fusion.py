@@ -35,6 +35,13 @@ def test_weights_count_for_the_scores_or_the_ranks() -> None:
     assert shown(fuse(vector, keyword, Fusion(vector=0, keyword=1))) == [("b", 1.0)]
 
 
+def test_scores_may_be_divided_by_the_best_of_their_ranking() -> None:
+    vector, keyword = ranking({"a": 0.8, "b": 0.4}), ranking({"b": 0.5})
+    assert shown(fuse(vector, keyword, Fusion("normalized"))) == [("b", 0.75), ("a", 0.5)]
+    assert shown(fuse(ranking({"a": 0.0}), ranking({"b": 0.5}), Fusion("normalized"))) == [("b", 0.5), ("a", 0.0)]
+    assert fuse([], [], Fusion("normalized")) == []
+
+
 @pytest.mark.parametrize(
     ("how", "is_plain"),
     [

@@ -12,6 +12,7 @@ class Row:
     holder: str
     expires: int
     answer: Answer | None = None
+    owner: str = ""
 
 
 @dataclass
@@ -23,14 +24,14 @@ class MemoryAnswers:
     down: bool = False
     closed: bool = False
 
-    async def begin(self, key: str, fingerprint: str, *, now: int, until: int) -> Lease | Earlier:
+    async def begin(self, key: str, fingerprint: str, *, now: int, until: int, owner: str = "") -> Lease | Earlier:
         self._reach()
         row = self.rows.get(key)
         if row is not None and row.expires > now:
             return Earlier(row.fingerprint, row.answer)
         self.until.append(until)
         lease = Lease(key, str(len(self.until)))
-        self.rows[key] = Row(fingerprint, lease.holder, until)
+        self.rows[key] = Row(fingerprint, lease.holder, until, owner=owner)
         return lease
 
     async def finish(self, lease: Lease, answer: Answer, *, expires: int) -> bool:
@@ -45,6 +46,13 @@ class MemoryAnswers:
         self._reach()
         if lease.key in self.rows and self.rows[lease.key].holder == lease.holder:
             del self.rows[lease.key]
+
+    async def erase(self, owner: str, *, dry: bool = False) -> int:
+        self._reach()
+        keys = [key for key, row in self.rows.items() if row.owner == owner]
+        for key in () if dry else keys:
+            del self.rows[key]
+        return len(keys)
 
     def warm(self) -> None:
         return None

@@ -30,6 +30,7 @@ from core.routing.registry import Registry
 from core.runtime.function import app_of_stack
 from core.services.admin.router import AdminRouter, ProviderView, QuotaRouter
 from core.services.inference.native.router import NativeRouter
+from core.services.inference.reranking import RerankRouter
 from core.services.inference.router import InferenceRouter
 from core.stores.connect import Stores
 from core.web.app import app_of, refusing, union
@@ -73,6 +74,7 @@ def app(provider: FakeProvider) -> Starlette:
     surfaces: dict[str, SurfaceFactory] = {
         "inference": router,
         "native_inference": lambda call: NativeRouter(router(call)),
+        "rerank": lambda call: RerankRouter(router(call)),
     }
     inference = Stack(loaded, config, enforcement, Stores(config), surfaces, {"model": guarded})
     shown = AdminRouter("1.2.3", [view], lambda: list(route_rows(["admin"])))

@@ -99,6 +99,7 @@ REFUSED: list[Any] = [
     pytest.param(form(part("purpose", b"none"), file()), "purpose", "assistants", id="a wrong field"),
     pytest.param(form(file(), part("purpose", b"none")), "purpose", "assistants", id="a wrong field after the file"),
     pytest.param(form(PURPOSE, part("pages", b"\xff"), file()), "pages", "UTF-8", id="a field that is no text"),
+    pytest.param(form(PURPOSE, part("file", b"notes.md")), "file", "-F file=@NAME", id="a name in the place of a file"),
     pytest.param(form(PURPOSE, file(), file()), "file", "at most one file", id="two files"),
     pytest.param(form(PURPOSE, file(), part("other", b"", '; filename="x"')), "other", "`file`", id="another file"),
     pytest.param(PURPOSE + file(), None, "last boundary", id="no final boundary"),

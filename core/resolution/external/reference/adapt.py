@@ -1,7 +1,7 @@
 """Providers written for the reference, recognised by their methods, and made this stack's."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from inspect import Parameter
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from core.resolution.external.boundary import Unusable
 from core.resolution.external.reference.calls import own_method, parameters
 from core.resolution.external.reference.deps import Asked, AskedInference, AskedSafety
+from core.resolution.external.reference.helpers import MAKING
 from core.resolution.external.reference.inference import METHODS, ReferenceInference, ReferenceModels
 from core.resolution.external.reference.safety import ReferenceSafety, ReferenceShields
 from core.resolution.provider_types import ProviderSpec
@@ -25,19 +26,24 @@ def adapt(provider_id: str, spec: ProviderSpec, provider: Any, config: BaseModel
     Raises:
         Unusable: it is for a version of the reference whose methods cannot be called.
     """
-    adapted: Any = provider
-    if spec.api == "inference" and _is_for_inference(provider):
-        models = ReferenceModels(provider_id)
-        _tell(provider, "model_store", models)
-        adapted = ReferenceInference(provider_id, provider, models)
-    elif spec.api == "safety" and _is_for_safety(provider):
-        _tell(provider, "shield_store", ReferenceShields())
-        adapted = ReferenceSafety(provider_id, provider)
-    if adapted is not provider:
-        _tell(provider, "__provider_id__", provider_id)
-        _tell(provider, "__provider_spec__", spec)
-        _tell(provider, "__provider_config__", config)
+    adapter = ADAPTERS.get(spec.api)
+    adapted = None if adapter is None else adapter(provider_id, provider, config)
+    if adapted is None:
+        return provider
+    _tell(provider, "__provider_id__", provider_id)
+    _tell(provider, "__provider_spec__", spec)
+    _tell(provider, "__provider_config__", config)
     return adapted
+
+
+@contextmanager
+def making(spec: ProviderSpec) -> Generator[None]:
+    """While its factory runs."""
+    token = MAKING.set(spec.provider_type)
+    try:
+        yield
+    finally:
+        MAKING.reset(token)
 
 
 def wrap_deps(deps: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +54,50 @@ def wrap_deps(deps: Mapping[str, Any]) -> dict[str, Any]:
 def _wrap(surface: Any, wrapper: type[Asked]) -> Any:  # noqa: ANN401 - keeps the surface's Protocol
     bases: tuple[type, ...] = (wrapper, surface.__class__)
     return type(f"{wrapper.__name__}Too", bases, {})(surface)
+
+
+def _adapt_inference(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    if not _is_for_inference(provider):
+        return None
+    models = ReferenceModels(provider_id)
+    _tell(provider, "model_store", models)
+    return ReferenceInference(provider_id, provider, models)
+
+
+def _adapt_safety(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    if not _is_for_safety(provider):
+        return None
+    _tell(provider, "shield_store", ReferenceShields())
+    return ReferenceSafety(provider_id, provider)
+
+
+def _adapt_vectors(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.vectors import METHODS, ReferenceStores, ReferenceVectors
+
+    if hasattr(provider, "search") or not all(own_method(provider, name) for name in METHODS):
+        return None
+    stores = ReferenceStores()
+    for name in ("vector_db_store", "vector_store_table"):
+        _tell(provider, name, stores)
+    return ReferenceVectors(provider_id, provider, stores)
+
+
+def _adapt_files(provider_id: str, provider: Any, config: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.files import METHODS, ReferenceFiles
+
+    if hasattr(provider, "storage") or not all(own_method(provider, name) for name in METHODS):
+        return None
+    seconds = getattr(config, "ttl_secs", None)
+    return ReferenceFiles(provider_id, provider, seconds if isinstance(seconds, int) and seconds > 0 else None)
+
+
+ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
+    "inference": _adapt_inference,
+    "safety": _adapt_safety,
+    "vector_io": _adapt_vectors,
+    "files": _adapt_files,
+}
+"""By API, what gives this stack's form of a provider; None for one that has it already."""
 
 
 def _is_for_inference(provider: object) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass
 from inspect import markcoroutinefunction
 from typing import Any, Final, cast
 
@@ -10,10 +12,31 @@ from pydantic import BaseModel
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
 from core.apis.safety import RunShieldRequest
 from core.frame.types import JsonObject, JsonStream
+from core.resolution.external.reference.helpers import interleaved_content_as_str
 from core.resolution.external.reference.records import Record, plain, record
 
 STRATEGY: Final = ("temperature", "top_p")
 NATIVE: Final = frozenset({"model_id", "messages", "sampling_params"})
+
+
+@dataclass(slots=True)
+class Queried:
+    """The query of a search of vector stores: who asks for the vector of its text gets the one that is there."""
+
+    text: str
+    vector: list[float] | None
+    is_asked: bool = False
+
+    def take(self, texts: object) -> list[float] | None:
+        """The vector, where it is that of these texts."""
+        if self.vector is None or texts not in (self.text, [self.text]):
+            return None
+        self.is_asked = True
+        return self.vector
+
+
+QUERIED: Final = ContextVar[Queried | None]("QUERIED", default=None)
+"""That of the search under way, which a package is asked for."""
 
 
 class Asked:
@@ -46,7 +69,21 @@ class AskedInference(Asked):
     @markcoroutinefunction
     def openai_embeddings(self, params: Any = None, **fields: Any) -> Awaitable[Record]:  # noqa: ANN401 - a record
         request = EmbeddingsRequest(**_fields(params, fields))
+        if (vector := _vector_of(request.input)) is not None:
+            rows = [{"embedding": vector, "index": 0}]
+            return _ready("OpenAIEmbeddingsResponse", model=request.model, data=rows)
         return _reply("OpenAIEmbeddingsResponse", self._surface.embeddings(request))
+
+    @markcoroutinefunction
+    def embeddings(self, request: Any = None, contents: Any = None, **fields: Any) -> Awaitable[Any]:  # noqa: ANN401 - gives JSON, or 0.2's record
+        """This stack's, or that of 0.2 with a `model_id` and a list of `contents`."""
+        if isinstance(request, EmbeddingsRequest):
+            reply: Awaitable[Any] = self._surface.embeddings(request)
+            return reply
+        texts = [interleaved_content_as_str(content) for content in contents]
+        if (vector := _vector_of(texts)) is not None:
+            return _ready("EmbeddingsResponse", embeddings=[vector])
+        return _native_embeddings(self.openai_embeddings(model=request or fields["model_id"], input=texts))
 
     @markcoroutinefunction
     def chat_completion(self, request: ChatRequest | None = None, **fields: Any) -> Any:  # noqa: ANN401 - gives JSON, or 0.2's record
@@ -88,6 +125,21 @@ async def _native_reply(answer: Awaitable[Any]) -> Record:
     message: JsonObject = {"stop_reason": "end_of_turn", **plain((await answer).choices[0].message)}
     reply: Record = record("ChatCompletionResponse", completion_message=message)
     return reply
+
+
+async def _ready(name: str, **fields: Any) -> Record:  # noqa: ANN401 - of the record
+    reply: Record = record(name, **fields)
+    return reply
+
+
+async def _native_embeddings(answer: Awaitable[Any]) -> Record:
+    reply: Record = record("EmbeddingsResponse", embeddings=[row.embedding for row in (await answer).data])
+    return reply
+
+
+def _vector_of(texts: object) -> list[float] | None:
+    queried = QUERIED.get()
+    return None if queried is None else queried.take(texts)
 
 
 def _fields(params: Any, fields: JsonObject) -> JsonObject:  # noqa: ANN401 - a record, or none

@@ -1,16 +1,20 @@
 """Decorators, errors and small functions that packages for the reference import."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 import logging
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, cast, override
 
 from core.platform.json_values import to_object
 from core.resolution.external.reference.records import plain
 
 PROVIDER_DATA: Final = ContextVar[SimpleNamespace | None]("PROVIDER_DATA", default=None)
 """What the caller of the call under way has brought for this provider."""
+MAKING: Final = ContextVar("MAKING", default="")
+"""The type of the provider that is being made."""
+LOGGED: Final = frozenset({"exc_info", "stack_info", "stacklevel", "extra"})
+"""Keywords of Python's own loggers."""
 HealthResponse = dict[str, Any]
 
 
@@ -70,10 +74,31 @@ def webmethod[F: Callable[..., Any]](*_: object, **__: object) -> Callable[[F], 
     return lambda method: method
 
 
-def get_logger(name: str, category: str = "", **_: object) -> logging.Logger:
+class KeywordLogger(logging.LoggerAdapter[logging.Logger]):
+    """Takes what is to be logged as keywords too, as packages for later versions give it."""
+
+    @override
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        more = " ".join(f"{name}={value}" for name, value in kwargs.items() if name not in LOGGED)
+        rest = {name: value for name, value in kwargs.items() if name in LOGGED}
+        return f"{msg} {more.replace('%', '%%')}" if more else msg, rest
+
+
+def get_logger(name: str, category: str = "", **_: object) -> KeywordLogger:
     """The module's logger, whose level LLAMBDA_LOGGING sets."""
     del category
-    return logging.getLogger(name)
+    return KeywordLogger(logging.getLogger(name))
+
+
+def generate_object_id(object_type: str, generator: Callable[[], str]) -> str:
+    """What the package makes up."""
+    del object_type
+    return generator()
+
+
+def sanitize_content_disposition_filename(filename: str) -> str:
+    """Without what would end a header, or its quotes."""
+    return "".join("_" if char in '"\\/;' or not char.isprintable() else char for char in filename)
 
 
 def interleaved_content_as_str(content: Any, sep: str = " ") -> str:  # noqa: ANN401 - text, an item, or a list of them

@@ -11,7 +11,7 @@ from types import ModuleType, new_class
 from typing import Any, Final, Protocol, runtime_checkable
 
 from core.errors import ProviderUnavailable
-from core.resolution.external.reference.rows import ALIASES, BASES, ENUMS, FUNCTIONS, RECORDS, UNIONS
+from core.resolution.external.reference.rows import ALIASES, BASES, CONSTANTS, ENUMS, FUNCTIONS, RECORDS, UNIONS
 
 CODE: Final = {
     name: module
@@ -19,11 +19,14 @@ CODE: Final = {
         "specs": "AdapterSpec InlineProviderSpec ProviderSpec RemoteProviderConfig RemoteProviderSpec"
         " remote_provider_spec",
         "helpers": "ConflictError CoreModelId HealthResponse InvalidParameterError ModelNotFoundError NeedsRequestProviderData"
-        " ResourceNotFoundError UnsupportedModelError get_logger interleaved_content_as_str json_schema_type"
-        " prepare_openai_completion_params register_schema validate_embeddings_input_is_text webmethod",
+        " ResourceNotFoundError UnsupportedModelError generate_object_id get_logger interleaved_content_as_str json_schema_type"
+        " prepare_openai_completion_params register_schema sanitize_content_disposition_filename validate_embeddings_input_is_text webmethod",
         "registry": "ModelRegistryHelper ProviderModelEntry RemoteInferenceProviderConfig build_hf_repo_model_entry"
         " build_model_entry",
         "mixin": "OpenAIMixin",
+        "indexes": "EmbeddingIndex OpenAIVectorStoreMixin VectorStoreWithIndex generate_chunk_id"
+        " load_embedded_chunk_with_backward_compat sanitize_collection_name",
+        "kvstore": "kvstore_impl",
     }.items()
     for name in names.split()
 }
@@ -40,11 +43,11 @@ def find(name: str) -> Any:  # noqa: ANN401 - a class, a function, a union
         return getattr(_module(CODE[name]), name)
     if name in ALIASES:
         return find(ALIASES[name])
-    return _make(name)
+    return CONSTANTS[name] if name in CONSTANTS else _make(name)
 
 
 def _module(name: str) -> ModuleType:
-    match name:
+    match name:  # written out: packages for Lambda have what is imported by name
         case "specs":
             from core.resolution.external.reference import specs
 
@@ -57,6 +60,14 @@ def _module(name: str) -> ModuleType:
             from core.resolution.external.reference import registry
 
             return registry
+        case "indexes":
+            from core.resolution.external.reference import indexes
+
+            return indexes
+        case "kvstore":
+            from core.resolution.external.reference import kvstore
+
+            return kvstore
         case _:
             from core.resolution.external.reference import mixin
 
@@ -79,7 +90,7 @@ def _make(name: str) -> Any:  # noqa: ANN401 - a class, a function, a union
     if name in FUNCTIONS:
         return _absent(name)
     if name == "__all__":
-        return [*CODE, *ENUMS, *BASES, *UNIONS, *RECORDS, *ALIASES, "Api"]
+        return [*CODE, *CONSTANTS, *ENUMS, *BASES, *UNIONS, *RECORDS, *ALIASES, "Api"]
     raise AttributeError(name)
 
 

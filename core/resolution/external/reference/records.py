@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from core.resolution.external.reference.rows import RECORDS, UNIONS
 
 ROLES: Final = {RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIMessageParam"].split()}
-RESOURCES: Final = ("Model", "Shield")
+RESOURCES: Final = ("Model", "Shield", "VectorDB", "VectorStore")
 KINDS: Final = {
     RECORDS[name].split()[0].partition("=")[2]: name for name in UNIONS["OpenAIChatCompletionContentPartParam"].split()
 }
@@ -41,12 +41,37 @@ class RegisteredRecord(Record):
         return str(vars(self)["identifier"])
 
     @property
+    def vector_db_id(self) -> str:
+        return str(vars(self)["identifier"])
+
+    @property
+    def vector_store_id(self) -> str:
+        return str(vars(self)["identifier"])
+
+    @property
+    def provider_vector_db_id(self) -> str:
+        return str(vars(self)["provider_resource_id"])
+
+    @property
+    def provider_vector_store_id(self) -> str:
+        return str(vars(self)["provider_resource_id"])
+
+    @property
     def provider_model_id(self) -> str:
         return str(vars(self)["provider_resource_id"])
 
     @property
     def provider_shield_id(self) -> str:
         return str(vars(self)["provider_resource_id"])
+
+
+class ChunkRecord(Record):
+    """Of a piece of text, which says in one of two places whose it is."""
+
+    @property
+    def document_id(self) -> Any:  # noqa: ANN401 - text, or None
+        fields = vars(self)
+        return fields["metadata"].get("document_id") or getattr(fields["chunk_metadata"], "document_id", None)
 
 
 @cache
@@ -57,7 +82,7 @@ def record_class(name: str) -> type[Record]:
         field, _, other = head.partition(":")
         kind = Annotated[Any, BeforeValidator(partial(_convert, other))] if other else Any
         fields[field] = (kind, _default(default) if has_default else None)
-    base = RegisteredRecord if name in RESOURCES else Record
+    base = RegisteredRecord if name in RESOURCES else ChunkRecord if name == "Chunk" else Record
     return create_model(name, __base__=base, __module__=__name__, **fields)
 
 

@@ -23,11 +23,20 @@ ENUMS: Final = {
         "SystemMessageBehavior": "append replace",
         "ResponseFormatType": "json_schema grammar",
         "ChatCompletionResponseEventType": "start complete progress",
-        "OpenAIFilePurpose": "ASSISTANTS=assistants BATCH=batch",
+        "OpenAIFilePurpose": "ASSISTANTS=assistants BATCH=batch FINE_TUNE=fine-tune VISION=vision USER_DATA=user_data"
+        " EVALS=evals",
         "Order": "asc desc",
+        "Action": "CREATE=create READ=read UPDATE=update DELETE=delete",
+        "ColumnType": "INTEGER STRING TEXT FLOAT BOOLEAN JSON DATETIME",
         "QuantizationType": "bf16 fp8_mixed int4_mixed",
         "AggregationFunctionType": "average weighted_average median categorical_count accuracy",
     }.items()
+}
+
+CONSTANTS: Final = {
+    "RERANKER_TYPE_RRF": "rrf",
+    "RERANKER_TYPE_WEIGHTED": "weighted",
+    "RERANKER_TYPE_NORMALIZED": "normalized",
 }
 
 BASES: Final = frozenset(
@@ -48,6 +57,9 @@ BASES: Final = frozenset(
         "Inference",
         "InferenceProvider",
         "Inspect",
+        "KVStore",
+        "AuthorizedSqlStore",
+        "SqlStore",
         "ModelStore",
         "Models",
         "ModelsProtocolPrivate",
@@ -69,9 +81,11 @@ BASES: Final = frozenset(
         "ToolRuntime",
         "ToolStore",
         "VectorDBs",
+        "VectorDBStore",
         "VectorDBsProtocolPrivate",
         "VectorIO",
         "VectorStoresProtocolPrivate",
+        "VectorStoreTable",
     ]
 )
 
@@ -84,6 +98,16 @@ ALIASES: Final = {
     "TextContentItem": "OpenAIChatCompletionContentPartTextParam",
     "Message": "OpenAIMessageParam",
     "OpenAIEmbeddingsRequest": "OpenAIEmbeddingsRequestWithExtraBody",
+    "EmbeddedChunk": "Chunk",
+    "OpenAIFileUploadPurpose": "OpenAIFilePurpose",
+    "VectorDBWithIndex": "VectorStoreWithIndex",
+    "KVStoreConfig": "SqliteKVStoreConfig",
+    "KVStoreReference": "SqliteKVStoreConfig",
+    "SqlStoreReference": "SqliteKVStoreConfig",
+    "SqlStoreConfig": "SqliteKVStoreConfig",
+    "SqliteSqlStoreConfig": "SqliteKVStoreConfig",
+    "VectorStoreNotFoundError": "ResourceNotFoundError",
+    "OpenAIFileObjectNotFoundError": "ResourceNotFoundError",
 }
 
 UNIONS: Final = {
@@ -95,6 +119,7 @@ UNIONS: Final = {
     "InterleavedContent": "str TextContentItem ImageContentItem",
     "SamplingStrategy": "GreedySamplingStrategy TopPSamplingStrategy TopKSamplingStrategy",
     "ResponseFormat": "JsonSchemaResponseFormat GrammarResponseFormat",
+    "Filter": "ComparisonFilter CompoundFilter",
     "EvalCandidate": "ModelCandidate AgentCandidate",
     "OpenAIResponseFormatParam": "OpenAIResponseFormatText OpenAIResponseFormatJSONSchema"
     " OpenAIResponseFormatJSONObject",
@@ -104,6 +129,34 @@ GENERATION: Final = (
     "frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream stream_options"
 )
 GENERATION_TOO: Final = "temperature top_p user"
+
+ANNOTATIONS: Final = (
+    "OpenAIAttachFileRequest",
+    "OpenAICreateVectorStoreFileBatchRequestWithExtraBody",
+    "OpenAICreateVectorStoreRequestWithExtraBody",
+    "OpenAISearchVectorStoreRequest",
+    "OpenAIUpdateVectorStoreFileRequest",
+    "OpenAIUpdateVectorStoreRequest",
+    "VectorStoreChunkingStrategy",
+    "VectorStoreChunkingStrategyStatic",
+    "VectorStoreContent",
+    "VectorStoreDeleteResponse",
+    "VectorStoreFileBatchObject",
+    "VectorStoreFileContentResponse",
+    "VectorStoreFileContentsResponse",
+    "VectorStoreFileCounts",
+    "VectorStoreFileDeleteResponse",
+    "VectorStoreFileObject",
+    "VectorStoreFileStatus",
+    "VectorStoreFilesListInBatchResponse",
+    "VectorStoreListFilesResponse",
+    "VectorStoreListResponse",
+    "VectorStoreObject",
+    "VectorStoresConfig",
+    "VectorStoreSearchResponse",
+    "VectorStoreSearchResponsePage",
+)
+"""Records of OpenAI's vector stores, which packages name in signatures that nobody calls here."""
 
 RECORDS: Final = {
     "OpenAIUserMessageParam": "role=user content:OpenAIChatCompletionContentPartParam name",
@@ -188,12 +241,35 @@ RECORDS: Final = {
     " params",
     "Dataset": "identifier provider_resource_id provider_id type=dataset purpose source metadata={}",
     "PaginatedResponse": "data has_more url",
-    "OpenAIFileObject": "object=file id bytes created_at expires_at filename purpose",
+    "OpenAIFileObject": "object=file id bytes created_at expires_at filename purpose status=processed status_details",
+    "OpenAIFileDeleteResponse": "id object=file deleted=true",
+    "ListOpenAIFileResponse": "data:OpenAIFileObject has_more=false first_id last_id object=list",
+    "UploadFileRequest": "purpose:OpenAIFilePurpose expires_after:ExpiresAfter",
+    "RetrieveFileRequest": "file_id",
+    "DeleteFileRequest": "file_id",
+    "RetrieveFileContentRequest": "file_id",
+    "ListFilesRequest": "after limit=10000 order purpose:OpenAIFilePurpose",
+    "ExpiresAfter": "anchor seconds",
     "ToolDef": "name description parameters input_schema metadata",
     "ToolGroup": "identifier provider_resource_id provider_id type=tool_group mcp_endpoint args",
     "ToolInvocationResult": "content error_message error_code metadata",
     "VectorDB": "identifier provider_resource_id provider_id type=vector_db embedding_model embedding_dimension",
     "VectorStore": "identifier provider_resource_id provider_id type=vector_store embedding_model embedding_dimension",
+    "Chunk": "content chunk_id stored_chunk_id metadata={} chunk_metadata:ChunkMetadata embedding embedding_model"
+    " embedding_dimension",
+    "ChunkMetadata": "chunk_id document_id source created_timestamp updated_timestamp chunk_window chunk_tokenizer"
+    " chunk_embedding_model chunk_embedding_dimension content_token_count metadata_token_count",
+    "ChunkForDeletion": "chunk_id document_id",
+    "InsertChunksRequest": "vector_store_id chunks:Chunk ttl_seconds",
+    "QueryChunksRequest": "vector_store_id query params",
+    "QueryChunksResponse": "chunks:Chunk scores=[]",
+    "DeleteChunksRequest": "vector_store_id chunks:ChunkForDeletion",
+    "ComparisonFilter": "type key value",
+    "CompoundFilter": "type filters",
+    "SearchRankingOptions": "ranker score_threshold=0.0",
+    "SqliteKVStoreConfig": "type db_path backend namespace",
+    "ColumnDefinition": "type primary_key=false nullable=true default",
+    **dict.fromkeys(ANNOTATIONS, ""),
     "HealthInfo": "status",
     "NetworkConfig": "tls proxy timeout headers",
     "TLSConfig": "verify=true min_version ciphers client_cert client_key",
@@ -224,7 +300,9 @@ FUNCTIONS: Final = frozenset(
         "process_completion_response",
         "process_completion_stream_response",
         "get_stream_options_for_telemetry",
-        "kvstore_impl",
+        "WeightedInMemoryAggregator",
+        "parse_filter",
+        "authorized_sqlstore",
         "sqlstore_impl",
     ]
 )

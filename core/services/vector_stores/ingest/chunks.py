@@ -7,12 +7,15 @@ pieces. A chunk has whole segments, and the next one begins with the last of the
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 import unicodedata
 
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.services.vector_stores.ingest.tokens import estimate_tokens
+
+if TYPE_CHECKING:
+    from core.services.vector_stores.ingest.contexts import Contextual
 
 SIZE: Final = 800
 OVERLAP: Final = 400
@@ -31,14 +34,16 @@ _SENTENCE: Final = re.compile(r"\n\s*|[.!?…][\"')\]»”’]{0,4}[ \t]+|[。�
 _WORD: Final = re.compile(r"\S+\s*|\s+")
 _LAST_BREAK: Final = re.compile(r"\n(?=[^\n]*\Z)")
 JOINER: Final = "\u200d"
+REACH: Final = 64  # characters in which an end of a sign is looked for
 
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """Tokens of a chunk, and how many of them the next one repeats."""
+    """Tokens of a chunk, and how many of them the next one repeats; `contextual` is how a model gives each a context."""
 
     size: int = SIZE
     overlap: int = OVERLAP
+    contextual: "Contextual | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,11 @@ def read_chunking(strategy: JsonObject | None) -> Chunking:
     if strategy is None or kind == "auto":
         return Chunking()
     if kind == "contextual":
-        raise InvalidRequest(
-            "Chunks are not given a context by a model here: use the chunking strategy `auto` or `static`.",
-            param="chunking_strategy.type",
-        )
+        from core.services.vector_stores.ingest.contexts import read_contextual  # late: few files have them
+
+        return Chunking(*read_contextual(strategy.get("contextual")))
     if kind != "static":
-        raise InvalidRequest("`type` is `auto` or `static`.", param="chunking_strategy.type")
+        raise InvalidRequest("`type` is `auto`, `static` or `contextual`.", param="chunking_strategy.type")
     return _read_static(strategy.get("static"))
 
 
@@ -145,10 +149,6 @@ def _blocks(texts: Iterable[str]) -> Iterator[str]:
             cut = _block_end(rest[:WINDOW])
             yield rest[:cut]
             rest = rest[cut:]
-    while len(rest) >= 2 * WINDOW:
-        cut = _block_end(rest[:WINDOW])
-        yield rest[:cut]
-        rest = rest[cut:]
     yield rest
 
 
@@ -185,19 +185,17 @@ def _pieces(word: str, most: int) -> Iterator[tuple[str, int]]:
         yield word, count
         return
     middle = _cluster_begin(word, len(word) // 2)
-    if not 0 < middle < len(word):
-        middle = len(word) // 2
     yield from _pieces(word[:middle], most)
     yield from _pieces(word[middle:], most)
 
 
 def _cluster_begin(text: str, at: int) -> int:
-    """The nearest place before `at` where no letter, sign or emoji is torn from what belongs to it."""
-    least = max(1, at - 64)
-    place = at
-    while place > least and _joins(text[place], text[place - 1]):
-        place -= 1
-    return place if place > least else at
+    """The nearest place before `at`, else after it, where no letter, sign or emoji is torn from what belongs to it."""
+    for places in (range(at, max(0, at - REACH), -1), range(at + 1, min(len(text), at + REACH))):
+        for place in places:
+            if not _joins(text[place], text[place - 1]):
+                return place
+    return at
 
 
 def _joins(char: str, before: str) -> bool:

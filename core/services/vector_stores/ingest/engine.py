@@ -8,14 +8,15 @@ so that what was put and not noted is put again and changes nothing.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 import logging
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from core.apis.files import Files, OpenFile
 from core.apis.vector_io import Chunk, VectorIOProvider
 from core.errors import ApiError, InvalidRequest, NotFound
+from core.frame.types import JsonObject
 from core.services.parts import surface_for
 from core.services.vector_stores.file_records import StoreFiles
 from core.services.vector_stores.ingest.chunks import read_chunking
@@ -31,8 +32,12 @@ from core.services.vector_stores.ingest.failures import (
 from core.services.vector_stores.ingest.lease import FileLease, LeaseLost, RecordChanged
 from core.services.vector_stores.ingest.limits import Code, Unreadable
 from core.services.vector_stores.ingest.pace import EmbeddingPace
+from core.services.vector_stores.ingest.pieces import Piece, contexts_of, with_last
 from core.services.vector_stores.ingest.reader import ChunkReader
 from core.services.vector_stores.records import STORES, FileRecord, chunk_key
+
+if TYPE_CHECKING:
+    from core.services.vector_stores.ingest.contexts import Contexts
 
 BATCH: Final = 64
 BATCH_TOKENS: Final = 64_000
@@ -43,15 +48,6 @@ PUT_SECONDS: Final = 30.0  # for one that nobody waits for any more
 NUMBER_BYTES: Final = 4  # of a vector
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Chunks that follow each other, from the number `first`; their vectors are still to be made where `fresh`."""
-
-    first: int
-    chunks: Sequence[Chunk]
-    fresh: bool
 
 
 class Ingest:
@@ -68,6 +64,7 @@ class Ingest:
         self._pace = EmbeddingPace(BATCH)
         self._bytes = 0
         self._used = 0  # how many chunks this ingest has put, by the highest number
+        self.contexts: Contexts | None = None
 
     async def run(self) -> FileRecord | None:
         """Do what its record wants, if that is anything; the record as it is then, None for one that is gone.
@@ -136,7 +133,7 @@ class Ingest:
         lease, count = self._lease, self._lease.record.next
         if lease.record.tries >= MOST_TRIES:
             raise IngestFailed("server_error", WORKERS_LOST)
-        async with aclosing(_with_last(self._pieces())) as pieces:
+        async with aclosing(with_last(self._pieces())) as pieces:
             async for piece, is_last in pieces:
                 chunks = await self._embed(piece) if piece.fresh else piece.chunks
                 count = piece.first + len(chunks)
@@ -156,34 +153,70 @@ class Ingest:
     async def _pieces(self) -> AsyncGenerator[Piece]:
         """What is left to be put, in its order."""
         record = self._lease.record
-        self._bytes = 0
         if record.embedded:
             async for piece in self._pieces_there(record):
                 yield piece
             return
+        self._bytes = 0
         chunking = read_chunking(record.chunking)
         size, number = max(1, min(BATCH, BATCH_TOKENS // chunking.size)), record.next
+        if record.origin is not None:
+            async for piece in self._pieces_of_origin(record, record.origin, size):
+                yield piece
+            return
         reader = await ChunkReader.open(await self._open(), chunking)
         try:
-            self._note(await reader.skip(number), number)
+            contexts = self.contexts = await contexts_of(self._stores, chunking, reader)
+            size = size if contexts is None else min(size, contexts.at_once)  # what was not put is asked for again
+            self._note(await self._skip(reader, number), number)
             while texts := await reader.take(min(size, self._pace.size)):
+                if contexts is not None:
+                    texts = await contexts.put_before(texts)
                 self._note(sum(len(text.encode()) for text in texts), len(texts))
                 yield Piece(number, [self._chunk(number + place, text) for place, text in enumerate(texts)], fresh=True)
                 number += len(texts)
         finally:
             reader.close()
 
+    async def _skip(self, reader: ChunkReader, count: int) -> int:
+        """Leave out what was put already, and say how many bytes of text that has."""
+        size = await reader.skip(count)
+        if self.contexts is None:
+            return size
+        size = 0
+        for first in range(0, count, BATCH):
+            keys = self._keys(range(first, min(first + BATCH, count)))
+            chunks = await self._ask(self._provider.fetch(self._store.index, keys))
+            size += sum(len(chunk.text.encode()) for chunk in chunks)
+        return size
+
     async def _pieces_there(self, record: FileRecord) -> AsyncGenerator[Piece]:
-        """The chunks with the vectors that they have, and other attributes."""
-        for first in range(0, record.embedded, BATCH):
+        """The chunks with the vectors that they have, and other attributes: together as large as before."""
+        self._bytes = record.usage_bytes
+        for first in range(record.next, record.embedded, BATCH):
             keys = self._keys(range(first, min(first + BATCH, record.embedded)))
             chunks = await self._ask(self._provider.fetch(self._store.index, keys, with_vectors=True))
             if len(chunks) != len(keys):  # its index was lost: it is embedded again
                 await self._lease.write(replace(record, embedded=0, next=0))
                 raise RecordChanged
-            self._note(sum(len(chunk.text.encode()) for chunk in chunks), len(chunks))
-            if first + len(chunks) > record.next:
-                yield Piece(first, [replace(c, attributes=record.attributes) for c in chunks], fresh=False)
+            yield Piece(first, [replace(c, attributes=record.attributes) for c in chunks], fresh=False)
+
+    async def _pieces_of_origin(self, record: FileRecord, place: JsonObject, size: int) -> AsyncGenerator[Piece]:
+        """The chunks that another store has of this file, with their vectors where those are the same here."""
+        from core.services.vector_stores.ingest.origin import FileOrigin
+
+        origin = await FileOrigin.open(self._files, self._lease.file_id, place)
+        if origin is None:  # it was taken out of there
+            await self._lease.write(replace(record, deleting=True))
+            raise RecordChanged
+        fresh = origin.begin(record)
+        if fresh.origin != record.origin:
+            await self._lease.write(fresh)
+            raise RecordChanged
+        async for piece in origin.pieces(record, self._store.record, size):
+            self._note(sum(len(chunk.text.encode()) for chunk in piece.chunks), len(piece.chunks))
+            if piece.first + len(piece.chunks) > record.next:
+                yield piece
 
     def _note(self, size: int, count: int) -> None:
         """Count what so many chunks take: their text, and their vectors."""
@@ -296,24 +329,12 @@ async def open_file(files: StoreFiles, file_id: str) -> OpenFile:
     if surface is None:
         raise IngestFailed("server_error", "This stack keeps no files: add a provider of `files` to the run config.")
     try:
-        return await surface.open(file_id)
+        return await surface.open(file_id, store_id=files.store.id)
     except NotFound:
         message = f"There is no file `{file_id}`: upload it by POST /v1/files, and add it with the id of the answer."
         raise IngestFailed("invalid_file", message) from None
     except InvalidRequest as refusal:
         raise IngestFailed("invalid_file", refusal.message) from None
-
-
-async def _with_last(pieces: AsyncGenerator[Piece]) -> AsyncGenerator[tuple[Piece, bool]]:
-    """Each with whether it is the last: so a file is read to its end before the last chunks are embedded."""
-    async with aclosing(pieces):
-        before = await anext(pieces, None)
-        async for piece in pieces:
-            if before is not None:
-                yield before, False
-            before = piece
-        if before is not None:
-            yield before, True
 
 
 def wants_work(record: FileRecord) -> bool:
@@ -322,4 +343,4 @@ def wants_work(record: FileRecord) -> bool:
 
 
 def _ended(record: FileRecord, **changes: object) -> FileRecord:
-    return replace(record, holder="", until=0.0, embedded=0, tries=0, **changes)  # type: ignore[arg-type]
+    return replace(record, holder="", until=0.0, embedded=0, tries=0, origin=None, **changes)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """The kind of job `vector_ingest`: a row is a file, and its record says how far it is, so that a row may be asked any number of times."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import json
 import time
 from typing import Final
@@ -44,9 +44,12 @@ def vector_ingest(parts: Parts) -> JobKind:
             files.stores.require_current(files.store)
         except ApiError as refusal:
             await Ingest(_as_stack(parts, files), row.value["file"]).give_up("failed", "server_error", refusal.message)
-        record = await Ingest(files, row.value["file"]).run()
+        ingest = Ingest(files, row.value["file"])
+        record = await ingest.run()
         status = "gone" if record is None else record.status
-        tokens = {files.store.record.embedding_model: call.tokens} if call.tokens else {}
+        tokens = _tokens(
+            files.store.record.embedding_model, call, {} if ingest.contexts is None else ingest.contexts.tokens
+        )
         call.add_tokens(0)
         return Result(_line(row, status), ok=status in {"completed", "gone"}, tokens=tokens)
 
@@ -55,6 +58,12 @@ def vector_ingest(parts: Parts) -> JobKind:
 
     work = RowWork(read, ask, at_once=AT_ONCE)
     return JobKind("vector_ingest", prepare, work.work, finish, work.abandon)
+
+
+def _tokens(embedding_model: str, call: Call, of_contexts: Mapping[str, int]) -> dict[str, int]:
+    """What the call used, by model: what did not make contexts made vectors."""
+    rest = (call.tokens or 0) - sum(of_contexts.values())
+    return {model: count for model, count in {embedding_model: rest, **of_contexts}.items() if count}
 
 
 async def _place_rest(parts: Parts, run: PrepareRun) -> None:

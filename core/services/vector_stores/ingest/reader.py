@@ -12,10 +12,16 @@ from core.apis.files import OpenFile
 from core.services.vector_stores.ingest.chunks import Chunking, split
 from core.services.vector_stores.ingest.extract import extract_text
 from core.services.vector_stores.ingest.limits import MB, Unreadable
+from core.services.vector_stores.ingest.tokens import estimate_tokens
 
 IN_MEMORY: Final = 8 * MB
 MOST_BYTES: Final = 200 * MB
 """Of a file; with its copy for the PDF reader, that is what a function's disk takes."""
+
+TOO_LONG: Final = (
+    "This file has more than {most:,} tokens, and with the chunking strategy `contextual` a model reads all of it for each chunk: use "
+    "`static`, or split it."
+)
 
 
 class ChunkReader:
@@ -24,6 +30,7 @@ class ChunkReader:
     def __init__(self, filename: str, copy: IO[bytes], chunking: Chunking) -> None:
         """`copy` is the file's bytes, and closed with this."""
         self._copy = copy
+        self._chunking = chunking
         self._texts = extract_text(copy, filename)  # type: ignore[arg-type]
         self._chunks = split(self._texts, chunking.size, chunking.overlap)
         self._lock = Lock()
@@ -47,6 +54,10 @@ class ChunkReader:
             undo.pop_all()
         return cls(file.filename, copy, chunking)
 
+    async def read_whole(self, most_tokens: int) -> str:
+        """All of the text, before a chunk is taken; raises Unreadable where it has more tokens, by the estimate, than `most_tokens`."""
+        return await asyncio.to_thread(self._read_whole, most_tokens)
+
     async def take(self, most: int) -> list[str]:
         """At most so many further chunks, none at the end; raises Unreadable."""
         return await asyncio.to_thread(self._take, most)
@@ -65,6 +76,23 @@ class ChunkReader:
                 self._copy.close()
             finally:
                 self._lock.release()
+
+    def _read_whole(self, most_tokens: int) -> str:
+        texts, tokens = list[str](), 0
+        try:
+            with self._lock:
+                for text in self._texts:
+                    tokens += estimate_tokens(text)
+                    if tokens > most_tokens:
+                        raise Unreadable("invalid_file", TOO_LONG.format(most=most_tokens))
+                    texts.append(text)
+                    if self._is_closed:
+                        break
+                self._chunks = split(texts, self._chunking.size, self._chunking.overlap)
+        finally:
+            if self._is_closed:
+                self.close()
+        return "".join(texts)
 
     def _take(self, most: int) -> list[str]:
         try:

@@ -1,6 +1,7 @@
 """Chunks: none is too long, together they are all of the text, and how the text arrives decides nothing."""
 
 from itertools import pairwise
+import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ import pytest
 
 from core.errors import InvalidRequest
 from core.services.vector_stores.ingest.chunks import Chunking, read_chunking, split
+from core.services.vector_stores.ingest.contexts import PROMPT, Contextual
 from core.services.vector_stores.ingest.tokens import estimate_tokens
 
 PARTS = st.one_of(
@@ -20,7 +22,7 @@ TEXTS = st.lists(PARTS, max_size=200).map("".join)
 
 
 @settings(max_examples=60, deadline=None)
-@given(TEXTS, st.integers(100, 300), st.floats(0, 0.5), st.integers(1, 5000))
+@given(TEXTS, st.integers(100, 300), st.floats(0, 0.99), st.integers(1, 5000))
 def test_chunks_are_bounded_and_cover_the_text_however_it_arrives(text: str, size: int, part: float, cut: int) -> None:
     overlap = int(size * part)
     chunks = list(split([text], size, overlap))
@@ -52,6 +54,25 @@ def test_a_word_without_an_end_is_cut_between_its_letters() -> None:
     assert not [chunk for chunk in split([accented], 100, 0) if chunk.startswith("\u0301")]
 
 
+@pytest.mark.parametrize("sign", ["🇩🇪", "👍🏽", "👩‍👩‍👧"], ids=["a flag", "a skin tone", "a family"])
+def test_a_sign_of_several_characters_is_not_torn(sign: str) -> None:
+    text = "".join(f"{'abcdefgh'[n % 8] * (n % 7 + 5)}{sign}" for n in range(3000))  # a word without an end
+    chunks = list(split([text], 100, 0))
+    assert "".join(chunks) == text
+    assert sum(chunk.count(sign) for chunk in chunks) == text.count(sign)
+
+
+def test_a_chunk_ends_with_a_paragraph_where_one_ends_near_its_end() -> None:
+    paragraphs = [" ".join(f"Sentence {n} of paragraph {number}." for n in range(5)) for number in range(40)]
+    text = "\n\n".join(paragraphs)
+    assert all(re.search(r"Sentence 4 of paragraph \d+\.$", chunk) for chunk in split([text], 120, 0))
+
+
+def test_a_line_without_an_end_is_cut_at_a_word() -> None:
+    words = " ".join(f"word{n}" for n in range(30_000))
+    assert {word for chunk in split([words], 100, 0) for word in chunk.split()} == set(words.split())
+
+
 @given(st.text(), st.text())
 def test_what_is_put_together_has_no_more_tokens_than_its_parts(first: str, second: str) -> None:
     assert estimate_tokens(first + second) <= estimate_tokens(first) + estimate_tokens(second)
@@ -69,6 +90,16 @@ def test_an_estimate_is_near_to_what_a_model_counts(text: str, tokens: int) -> N
     assert 0.75 * tokens <= estimate_tokens(text) <= 1.35 * tokens
 
 
+def test_a_contextual_strategy_has_the_references_defaults() -> None:
+    chunking = read_chunking({"type": "contextual", "contextual": {"model_id": "m"}})
+    assert (chunking.size, chunking.overlap) == (700, 400)
+    assert chunking.contextual == Contextual("m")
+    small = {"max_chunk_size_tokens": 100, "timeout_seconds": 5, "max_concurrency": 2}
+    assert read_chunking({"type": "contextual", "contextual": small}) == Chunking(
+        100, 50, Contextual(None, PROMPT, 5, 2)
+    )
+
+
 def test_a_strategy_is_auto_or_static() -> None:
     static = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 50}}
     assert read_chunking(static) == Chunking(100, 50)
@@ -78,7 +109,23 @@ def test_a_strategy_is_auto_or_static() -> None:
 @pytest.mark.parametrize(
     ("strategy", "param"),
     [
-        ({"type": "contextual"}, "chunking_strategy.type"),
+        ({"type": "contextual"}, "chunking_strategy.contextual"),
+        *(
+            ({"type": "contextual", "contextual": fields}, f"chunking_strategy.contextual.{name}")
+            for name, fields in (
+                ("max_chunk_size_tokens", {"max_chunk_size_tokens": 99}),
+                ("chunk_overlap_tokens", {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 100}),
+                ("model_id", {"model_id": ""}),
+                ("model_id", {"model_id": 7}),
+                ("timeout_seconds", {"timeout_seconds": 0}),
+                ("timeout_seconds", {"timeout_seconds": True}),
+                ("max_concurrency", {"max_concurrency": 33}),
+                ("context_prompt", {"context_prompt": "{{CHUNK_CONTENT}} of {{WHOLE_DOCUMENT}}"}),
+                ("context_prompt", {"context_prompt": "{{WHOLE_DOCUMENT}}"}),
+                ("context_prompt", {"context_prompt": "{{WHOLE_DOCUMENT}} {{CHUNK_CONTENT}}" + "x" * 8192}),
+                ("context_prompt", {"context_prompt": ["{{WHOLE_DOCUMENT}}{{CHUNK_CONTENT}}"]}),
+            )
+        ),
         ({"type": []}, "chunking_strategy.type"),
         ({"type": "static"}, "chunking_strategy.static.max_chunk_size_tokens"),
         (

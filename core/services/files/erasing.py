@@ -1,0 +1,68 @@
+"""What a principal keeps of files: records with their bytes, uploads in parts, and the tally of both."""
+
+from collections.abc import AsyncGenerator, Sequence
+from functools import partial
+from typing import Final
+
+from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.files.collection import FileCollection
+from core.services.files.keeping import removal, tally_id
+from core.services.files.parts import UploadParts
+from core.services.files.records import FILE, UPLOAD, FileRecord, UploadRecord, owner_list
+from core.services.files.sweeping import forget_owner
+from core.services.files.uses import take_out
+from core.services.parts import Parts
+from core.stores.connect import DOCUMENTS
+from core.stores.documents.port import Document
+
+PAGE: Final = 100
+
+
+def erase(parts: Parts) -> Erase | None:
+    """None where the run config names no place for files."""
+    return None if parts.stores.find(DOCUMENTS) is None else partial(_pieces, FileCollection(parts, None))
+
+
+async def _pieces(files: FileCollection, estate: Estate) -> Pieces:
+    owner = owner_list(estate.principal)
+    async for documents in _pages(files, UPLOAD, owner):
+        yield [Piece("uploads", partial(_remove_upload, files, document)) for document in documents]
+    async for documents in _pages(files, FILE, owner):
+        yield [
+            Piece("files", partial(_remove_file, files, document), bytes=FileRecord.read(document.body).bytes)
+            for document in documents
+        ]
+    yield [Piece("", partial(_forget_tally, files, owner))]
+
+
+async def _pages(files: FileCollection, collection: str, owner: str) -> AsyncGenerator[Sequence[Document]]:
+    after, more = None, True
+    while more:
+        page = await files.store.page(collection, owner, after=after, limit=PAGE)
+        yield page.documents
+        after = page.documents[-1].id if page.documents else after
+        more = page.has_more
+
+
+async def _remove_file(files: FileCollection, document: Document) -> bool:
+    """And out of the stores that have taken it in, whose ever they are."""
+    await take_out(files.parts, document.id)
+    return True
+
+
+async def _remove_upload(files: FileCollection, document: Document) -> bool:
+    """Whoever puts it together meanwhile finds it gone, and removes the file that it has made of it."""
+    record = UploadRecord.read(document.body)
+    is_counted = record.status in {"pending", "completing"}  # its file is, or nothing is
+    await UploadParts(files, document.id).erase()
+    await files.store.delete(document, tally=removal(document.parent, record) if is_counted else ())
+    return True
+
+
+async def _forget_tally(files: FileCollection, owner: str) -> bool:
+    """Unless the principal has made something meanwhile, which is counted."""
+    pages = [await files.store.page(collection, owner, limit=1) for collection in (FILE, UPLOAD)]
+    if not any(page.documents for page in pages):
+        await files.store.drop_tallies(FILE, tally_id(owner))
+        await forget_owner(files, owner)
+    return True

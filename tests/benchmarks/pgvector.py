@@ -1,0 +1,129 @@
+"""What do `remote::pgvector`'s searches and writes cost over the bare driver's statement on the same server, with the same indexes?"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import batched
+import random
+import time
+from typing import Any
+
+import asyncpg
+from pydantic_core import to_json
+
+from core.apis.vector_filters import Comparison
+from core.apis.vector_io import Chunk, VectorQuery
+from tests.benchmarks.table import Row
+from tests.benchmarks.vectors import INDEX, TEXT, new_chunk
+from tests.parts import postgres
+
+SIZE, BATCH, SEARCHES, LIMIT, GOAL = 5_000, 250, 60, 10, "<= 1.3x"
+CANDIDATES = {
+    "by vector": 100,
+    "by vector in a tenth": 400,
+    "by words": 100,
+    "by both": 200,
+}  # as the provider has them
+TENTH = Comparison("eq", "part", 3)
+MAKE = (
+    "CREATE EXTENSION IF NOT EXISTS vector",
+    """CREATE TABLE bare (key text COLLATE "C" PRIMARY KEY, embedding vector(384) NOT NULL, attributes jsonb NOT NULL,
+        text text NOT NULL, words tsvector NOT NULL)""",
+    "ALTER TABLE bare ALTER COLUMN embedding SET STORAGE PLAIN",
+    "CREATE INDEX ON bare USING gin (words)",
+    "CREATE INDEX ON bare USING gin (attributes jsonb_path_ops)",
+    "CREATE INDEX ON bare USING hnsw (embedding vector_cosine_ops)",
+)
+PUT = """INSERT INTO bare VALUES ($1, CAST(CAST($2 AS text) AS vector), CAST(CAST($3 AS text) AS jsonb), $4,
+    to_tsvector('english', CAST($4 AS text))) ON CONFLICT (key) DO NOTHING"""
+VECTOR = "CAST(CAST($1 AS text) AS vector)"
+SEARCH = f"SELECT key, embedding <=> {VECTOR}, text, CAST(attributes AS text) FROM bare"  # noqa: S608 - constants
+NEAR = f"{SEARCH} ORDER BY embedding <=> {VECTOR} LIMIT 10"
+AMONG = f"{SEARCH} WHERE attributes @> CAST(CAST($2 AS text) AS jsonb) ORDER BY embedding <=> {VECTOR} LIMIT 10"
+WORDS = """SELECT key, ts_rank(words, asked) AS rank, text, CAST(attributes AS text)
+    FROM bare, websearch_to_tsquery('english', $1) AS asked WHERE words @@ asked ORDER BY rank DESC LIMIT 10"""
+BOTH = f"""WITH near AS (SELECT key FROM bare ORDER BY embedding <=> {VECTOR} LIMIT 100),
+    found AS (SELECT key FROM bare, websearch_to_tsquery('english', $2) AS asked WHERE words @@ asked
+        ORDER BY ts_rank(words, asked) DESC LIMIT 100),
+    shares AS (SELECT key, row_number() OVER () AS place FROM near UNION ALL SELECT key, row_number() OVER () FROM found)
+    SELECT key, score, text, CAST(attributes AS text) FROM (
+        SELECT key, sum(1.0 / (60 + place)) AS score FROM shares GROUP BY key ORDER BY score DESC LIMIT 10) AS best
+    JOIN bare USING (key) ORDER BY score DESC"""  # noqa: S608 - constants
+
+
+def pgvector() -> list[Row]:
+    with postgres.running() as server:
+        return asyncio.run(measure(server.port))
+
+
+async def measure(port: int) -> list[Row]:
+    source = random.Random(SIZE)  # noqa: S311 - test data
+    chunks = [new_chunk(number, SIZE, source) for number in range(SIZE)]
+    database = await postgres.new_database(port)
+    await database.execute(*MAKE)
+    connection: Any = await asyncpg.connect(host="127.0.0.1", port=port, database=database.name, user=postgres.USER)
+    async with postgres.provider(database) as provider:
+        await provider.create(INDEX)
+        puts, bare_puts = list[float](), list[float]()
+        for batch in batched(chunks, BATCH, strict=False):
+            await timed(puts, partial(provider.put, INDEX, batch))
+            await timed(bare_puts, partial(put_bare, connection, batch))
+        await database.execute("ANALYZE")
+        for setting in (
+            "hnsw.iterative_scan = strict_order",
+            "plan_cache_mode = force_custom_plan",
+        ):  # as the provider's
+            await connection.execute(f"SET {setting}")
+        rows = [compared(f"{BATCH} chunks put", puts, bare_puts)]
+        queries = [[source.gauss(0, 1) for _ in range(INDEX.dimension)] for _ in range(SEARCHES)]
+        await compare(provider, connection, queries, rows)
+    await connection.close()
+    return rows
+
+
+async def put_bare(connection: Any, batch: Sequence[Chunk]) -> None:
+    values = [
+        (chunk.key, to_json(chunk.vector).decode(), to_json(chunk.attributes).decode(), chunk.text) for chunk in batch
+    ]
+    async with connection.transaction():
+        await connection.executemany(PUT, values)
+
+
+async def compare(provider: Any, connection: Any, queries: list[list[float]], rows: list[Row]) -> None:
+    words = " or ".join(f'"{word}"' for word in TEXT.split())
+    kinds: list[tuple[str, Callable[[list[float]], VectorQuery], Callable[[list[float]], Awaitable[Any]]]] = [
+        ("by vector", lambda one: VectorQuery(one, limit=LIMIT), lambda one: connection.fetch(NEAR, printed(one))),
+        (
+            "by vector in a tenth",
+            lambda one: VectorQuery(one, filter=TENTH, limit=LIMIT),
+            lambda one: connection.fetch(AMONG, printed(one), '{"part": 3}'),
+        ),
+        ("by words", lambda _: VectorQuery(text=TEXT, limit=LIMIT), lambda _: connection.fetch(WORDS, words)),
+        (
+            "by both",
+            lambda one: VectorQuery(one, TEXT, limit=LIMIT),
+            lambda one: connection.fetch(BOTH, printed(one), words),
+        ),
+    ]
+    for name, query, ask in kinds:
+        await connection.execute(f"SET hnsw.ef_search = {CANDIDATES[name]}")
+        ours, bare = list[float](), list[float]()
+        for one in queries:
+            await timed(bare, partial(ask, one))
+            await timed(ours, partial(provider.search, INDEX, query(one)))
+        rows.append(compared(f"search {name} among {SIZE}", ours, bare))
+
+
+def printed(vector: list[float]) -> str:
+    return to_json(vector).decode()
+
+
+async def timed(seconds: list[float], work: Callable[[], Awaitable[Any]]) -> None:
+    start = time.perf_counter()
+    await work()
+    seconds.append(time.perf_counter() - start)
+
+
+def compared(what: str, ours: list[float], floor: list[float]) -> Row:
+    mine, bare = 1000 * min(ours), 1000 * min(floor)  # what others on the machine took is in neither
+    return Row(what, f"{mine:.2f} ms", f"{bare:.2f} ms", mine / bare, GOAL)
