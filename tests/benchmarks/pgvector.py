@@ -28,25 +28,26 @@ TENTH = Comparison("eq", "part", 3)
 MAKE = (
     "CREATE EXTENSION IF NOT EXISTS vector",
     """CREATE TABLE bare (key text COLLATE "C" PRIMARY KEY, embedding vector(384) NOT NULL, attributes jsonb NOT NULL,
-        text text NOT NULL, words tsvector NOT NULL)""",
+        text text NOT NULL, metadata text NOT NULL, source text NOT NULL, filename text NOT NULL, words tsvector NOT NULL)""",
     "ALTER TABLE bare ALTER COLUMN embedding SET STORAGE PLAIN",
     "CREATE INDEX ON bare USING gin (words)",
     "CREATE INDEX ON bare USING gin (attributes jsonb_path_ops)",
     "CREATE INDEX ON bare USING hnsw (embedding vector_cosine_ops)",
 )
 PUT = """INSERT INTO bare VALUES ($1, CAST(CAST($2 AS text) AS vector), CAST(CAST($3 AS text) AS jsonb), $4,
-    to_tsvector('english', CAST($4 AS text))) ON CONFLICT (key) DO NOTHING"""
+    $5, $6, $7, to_tsvector('english', CAST($4 AS text))) ON CONFLICT (key) DO NOTHING"""
 VECTOR = "CAST(CAST($1 AS text) AS vector)"
-SEARCH = f"SELECT key, embedding <=> {VECTOR}, text, CAST(attributes AS text) FROM bare"  # noqa: S608 - constants
+WHOLE = "text, CAST(attributes AS text), metadata, source, filename"
+SEARCH = f"SELECT key, embedding <=> {VECTOR}, {WHOLE} FROM bare"  # noqa: S608 - constants
 NEAR = f"{SEARCH} ORDER BY embedding <=> {VECTOR} LIMIT 10"
 AMONG = f"{SEARCH} WHERE attributes @> CAST(CAST($2 AS text) AS jsonb) ORDER BY embedding <=> {VECTOR} LIMIT 10"
-WORDS = """SELECT key, ts_rank(words, asked) AS rank, text, CAST(attributes AS text)
-    FROM bare, websearch_to_tsquery('english', $1) AS asked WHERE words @@ asked ORDER BY rank DESC LIMIT 10"""
+WORDS = f"""SELECT key, ts_rank(words, asked) AS rank, {WHOLE}
+    FROM bare, websearch_to_tsquery('english', $1) AS asked WHERE words @@ asked ORDER BY rank DESC LIMIT 10"""  # noqa: S608 - constants
 BOTH = f"""WITH near AS (SELECT key FROM bare ORDER BY embedding <=> {VECTOR} LIMIT 100),
     found AS (SELECT key FROM bare, websearch_to_tsquery('english', $2) AS asked WHERE words @@ asked
         ORDER BY ts_rank(words, asked) DESC LIMIT 100),
     shares AS (SELECT key, row_number() OVER () AS place FROM near UNION ALL SELECT key, row_number() OVER () FROM found)
-    SELECT key, score, text, CAST(attributes AS text) FROM (
+    SELECT key, score, {WHOLE} FROM (
         SELECT key, sum(1.0 / (60 + place)) AS score FROM shares GROUP BY key ORDER BY score DESC LIMIT 10) AS best
     JOIN bare USING (key) ORDER BY score DESC"""  # noqa: S608 - constants
 
@@ -83,7 +84,16 @@ async def measure(port: int) -> list[Row]:
 
 async def put_bare(connection: Any, batch: Sequence[Chunk]) -> None:
     values = [
-        (chunk.key, to_json(chunk.vector).decode(), to_json(chunk.attributes).decode(), chunk.text) for chunk in batch
+        (
+            chunk.key,
+            to_json(chunk.vector).decode(),
+            to_json(chunk.attributes).decode(),
+            chunk.text,
+            chunk.metadata,
+            chunk.source,
+            chunk.filename,
+        )
+        for chunk in batch
     ]
     async with connection.transaction():
         await connection.executemany(PUT, values)

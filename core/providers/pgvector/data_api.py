@@ -45,6 +45,10 @@ class DataApi:
         self._signed: SignedJson | None = None
 
     @property
+    def is_prepared(self) -> bool:
+        return False
+
+    @property
     def room(self) -> Room:
         return ROOM
 

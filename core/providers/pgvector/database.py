@@ -49,6 +49,11 @@ class Database(Protocol):
     @property
     def room(self) -> Room: ...
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether its sessions look at indexes as the config says, and until there are enough, without being told by a statement."""
+        ...
+
     async def run(self, statement: str, values: Mapping[str, Value]) -> list[Row]:
         """The rows of one statement, which is a transaction of its own."""
         ...

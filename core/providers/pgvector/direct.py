@@ -3,8 +3,8 @@
 Source: https://magicstack.github.io/asyncpg/current/api/index.html.
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 import re
 import ssl
@@ -21,6 +21,7 @@ ROOM: Final = Room(answer=None, row=2**28, values=8 * 2**20)  # a JSON of Postgr
 WRONG_PASSWORD: Final = frozenset({"28P01", "28000"})
 UNDONE: Final = ("57P01", "57P02", "57P03")
 """Of a server that ends, or begins: it says so of what it has not carried out."""
+UNSENT: Final = "cannot switch to state"
 NO_DRIVER: Final = "needs asyncpg for a connection: pip install 'llambda[postgres]'"
 
 
@@ -42,6 +43,10 @@ class Connections:
         self._pools: PerLoop[Any] = PerLoop(lambda _: self._open())
 
     @property
+    def is_prepared(self) -> bool:
+        return True
+
+    @property
     def room(self) -> Room:
         return ROOM
 
@@ -55,8 +60,10 @@ class Connections:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Run]:
-        async with self._connection() as connection, self._translate_errors(), connection.transaction():
-            yield lambda statement, values: self._fetch(connection, statement, values)
+        async with self._connection() as connection:
+            with self._translate_errors():
+                async with connection.transaction():
+                    yield lambda statement, values: self._fetch(connection, statement, values)
 
     async def close(self) -> None:
         await self._pools.close()
@@ -71,14 +78,14 @@ class Connections:
 
     async def _fetch(self, connection: Any, statement: str, values: Mapping[str, Value]) -> list[Row]:  # noqa: ANN401
         text, names = number_values(statement)
-        async with self._translate_errors():
+        with self._translate_errors():
             rows = await connection.fetch(text, *[values[name] for name in names])
         return [tuple(row) for row in rows]
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Any]:
         pool = await self._pool()
-        async with self._translate_errors(connecting=True):
+        with self._translate_errors(connecting=True):
             connection = await self._acquire(pool)
         try:
             yield connection
@@ -101,7 +108,7 @@ class Connections:
 
     async def _pool(self) -> Any:  # noqa: ANN401
         self._driver()
-        async with self._translate_errors(connecting=True):
+        with self._translate_errors(connecting=True):
             return await self._pools.get()
 
     @asynccontextmanager
@@ -134,7 +141,8 @@ class Connections:
         it costs to look at an index goes by how many candidates there will be, which a statement says too late.
         """
         await connection.execute(
-            f"SET plan_cache_mode = force_custom_plan; SET hnsw.ef_search = {self._config.vector_index.ef_search}"
+            f"SET plan_cache_mode = force_custom_plan; SET hnsw.ef_search = {self._config.vector_index.ef_search}; "
+            "SET hnsw.iterative_scan = strict_order"
         )
 
     async def _reveal(self) -> str:
@@ -146,8 +154,8 @@ class Connections:
             return ssl.create_default_context(cafile=authorities)
         return False if mode == "disable" else mode
 
-    @asynccontextmanager
-    async def _translate_errors(self, *, connecting: bool = False) -> AsyncGenerator[None]:
+    @contextmanager
+    def _translate_errors(self, *, connecting: bool = False) -> Generator[None]:
         """While it is connecting, nothing can have been done."""
         asyncpg = self._driver()
 
@@ -163,6 +171,8 @@ class Connections:
             raise SqlRefused(state, str(refusal)) from refusal
         except TimeoutError as late:
             raise self._late(connecting=connecting) from late
+        except asyncpg.InternalClientError as ended:  # the server's last word came before the statement was sent
+            raise ConnectionLost(str(ended), done=UNSENT not in str(ended)) from ended
         except (OSError, asyncpg.InterfaceError) as lost:
             raise self._lost(lost, connecting=connecting) from lost
 

@@ -16,7 +16,10 @@ MOST_INDEXED_FULL: Final = 2000  # dimensions that HNSW takes as they are, and t
 MOST_INDEXED_HALF: Final = 4000
 MOST_BESIDE: Final = 1500  # dimensions: a page has 8 KB
 COLUMNS: Final = ("key", "embedding", "attributes", "metadata", "source", "filename", "text", "words")
+KEPT: Final = ("text", "attributes", "metadata", "source", "filename")
 PRESENTED: Final = ("text", "CAST(attributes AS text)", "metadata", "source", "filename")
+SETTINGS: Final = """(SELECT set_config('hnsw.iterative_scan', 'strict_order', true) AS scan,
+            set_config('hnsw.ef_search', CAST(:candidates AS text), true) AS candidates OFFSET 0)"""
 VECTOR: Final = "CAST(CAST(:vector AS text) AS vector)"
 EXACT: Final = f"embedding <=> {VECTOR}"
 DEPTH: Final = "CAST(:depth AS bigint)"
@@ -24,7 +27,7 @@ OF_A_ROW: Final = 200  # bytes beside its texts
 RECIPROCAL: Final = 60
 KEYS: Final = "json_array_elements_text(CAST(:keys AS json))"
 ASKED: Final = f"asked AS (SELECT value AS key, CAST(0 AS float8) AS score FROM {KEYS})"
-BY_VECTOR: Final = "ranked AS (SELECT key, coalesce(1 - nullif(distance, 'NaN'), 0) AS score FROM nearest)"
+SCORE: Final = "coalesce(1 - nullif(distance, 'NaN'), 0) AS score"
 BY_WORDS: Final = "ranked AS (SELECT key, rank AS score FROM found)"
 FUSED: Final = f"""shares AS (
         SELECT key, row_number() OVER (ORDER BY distance, key) AS place FROM nearest
@@ -60,6 +63,11 @@ class StoreTable:
         return f'"{self.config.db_schema}"."llambda_vector_stores"'
 
     @property
+    def is_indexed(self) -> bool:
+        """Whether its vectors are found by an index."""
+        return self.dimension <= MOST_INDEXED_HALF
+
+    @property
     def _operands(self) -> tuple[str, str]:
         """The column and the value that are compared, as the index has them."""
         if MOST_INDEXED_FULL < self.dimension <= MOST_INDEXED_HALF:
@@ -84,7 +92,7 @@ class StoreTable:
         ]
         if self.dimension <= MOST_BESIDE:
             statements.append(f"ALTER TABLE {self.table} ALTER COLUMN embedding SET STORAGE PLAIN")
-        if self.dimension <= MOST_INDEXED_HALF:
+        if self.is_indexed:
             column = self._operands[0]
             kind = "vector" if column == "embedding" else "halfvec"
             statements.append(
@@ -120,45 +128,60 @@ class StoreTable:
         return self._present([ASKED], "asked", with_vectors=with_vectors)
 
     def search(self, by: Iterable[str], condition: str, *, with_vectors: bool) -> str:
-        """`by` has `vector`, `words` or both; `condition` is a filter's, "" where there is none.
+        """`by` has `words`, and may have `vector` too; `condition` is a filter's, "" where there is none.
 
         Each ranking has `:depth` rows at most, and of both together there are `:limit`.
         """
         condition = condition or "true"
-        parts: list[str] = []
-        if "vector" in by:
-            parts += self._nearest(condition)
-        if "words" in by:
-            parts.append(self._found(condition))
-        parts.append(FUSED if {"vector", "words"} <= {*by} else BY_VECTOR if "vector" in by else BY_WORDS)
+        both = "vector" in by
+        parts = [*(self._nearest(condition) if both else ()), self._found(condition), FUSED if both else BY_WORDS]
         return self._present(parts, "ranked", with_vectors=with_vectors)
 
-    def _nearest(self, condition: str) -> list[str]:
-        """The nearest by the index; and where that has fewer than are asked for, by looking at all, so that none is missed.
+    def near(self, condition: str, *, with_vectors: bool, settings: bool) -> str:
+        """The nearest by the index, which may be fewer than there are. Without `settings` it is looked at as the session has them."""
+        columns = (*KEPT, *(["embedding"] if with_vectors else []))
+        return self._by_vector(
+            self._indexed(condition or "true", columns, settings=settings), with_vectors=with_vectors
+        )
 
-        The index is looked at until there are enough for which the condition holds. Its settings are for this
-        statement alone: a condition on what sets them makes that the first to be carried out.
-        """
-        if self.dimension > MOST_INDEXED_HALF:
+    def nearest(self, condition: str, *, with_vectors: bool) -> str:
+        """The nearest by a look at all."""
+        columns = (*KEPT, *(["embedding"] if with_vectors else []))
+        return self._by_vector(self._every(condition or "true", columns), with_vectors=with_vectors)
+
+    def _by_vector(self, rows: str, *, with_vectors: bool) -> str:
+        """With all that is presented in the `rows`: to look for them again by their keys would take a tenth of a search."""
+        ranked = f"ranked AS (SELECT near.*, {SCORE} FROM ({rows}) AS near)"
+        return self._present([ranked], "ranked", with_vectors=with_vectors, joined=False)
+
+    def _nearest(self, condition: str) -> list[str]:
+        """The nearest by the index; and where that has fewer than are asked for, by looking at all, so that none is missed."""
+        if not self.is_indexed:
             return [f"nearest AS ({self._every(condition)})"]
-        column, value = self._operands
-        order = "distance" if column == "embedding" else f"{column} <=> {value}"
-        settings = """SELECT set_config('hnsw.iterative_scan', 'strict_order', true) AS scan,
-            set_config('hnsw.ef_search', CAST(:candidates AS text), true) AS candidates OFFSET 0"""
         return [
-            f"""near AS MATERIALIZED (SELECT hit.key, hit.distance FROM ({settings}) AS settings CROSS JOIN LATERAL (
-                SELECT key, {EXACT} AS distance FROM {self.table}
-                WHERE settings.scan IS NOT NULL AND settings.candidates IS NOT NULL AND {condition}
-                ORDER BY {order} LIMIT {DEPTH}) AS hit)""",
+            f"near AS MATERIALIZED ({self._indexed(condition)})",
             f"every AS ({self._every(f'(SELECT count(*) FROM near) < {DEPTH} AND {condition}')})",
             f"""nearest AS (SELECT key, distance FROM near WHERE (SELECT count(*) FROM near) >= {DEPTH}
                 UNION ALL SELECT key, distance FROM every)""",
         ]
 
-    def _every(self, condition: str) -> str:
+    def _indexed(self, condition: str, columns: Iterable[str] = (), *, settings: bool = True) -> str:
+        """The index is looked at until there are enough for which the condition holds.
+
+        Its settings are for this statement alone: a condition on what sets them makes that the first to be carried out.
+        """
+        column, value = self._operands
+        order = "distance" if column == "embedding" else f"{column} <=> {value}"
+        set_first = "settings.scan IS NOT NULL AND settings.candidates IS NOT NULL AND " if settings else ""
+        hits = f"""SELECT {", ".join(["key", *columns])}, {EXACT} AS distance FROM {self.table}
+                WHERE {set_first}{condition} ORDER BY {order} LIMIT {DEPTH}"""
+        return f"SELECT hit.* FROM {SETTINGS} AS settings CROSS JOIN LATERAL ({hits}) AS hit" if settings else hits
+
+    def _every(self, condition: str, columns: Iterable[str] = ()) -> str:
         """What the condition holds for, by a look at all of it: no index serves what is sorted outside of an OFFSET."""
-        return f"""SELECT key, distance FROM (
-                SELECT key, {EXACT} AS distance FROM {self.table} WHERE {condition} OFFSET 0) AS possible
+        names = ", ".join(["key", *columns])
+        return f"""SELECT {names}, distance FROM (
+                SELECT {names}, {EXACT} AS distance FROM {self.table} WHERE {condition} OFFSET 0) AS possible
             ORDER BY distance, key LIMIT {DEPTH}"""
 
     def _found(self, condition: str) -> str:
@@ -171,15 +194,23 @@ class StoreTable:
         """The one that the store was made with."""
         return f"CAST((SELECT language FROM {self.stores} WHERE name = CAST(:store AS text)) AS regconfig)"
 
-    def _present(self, parts: list[str], source: str, *, with_vectors: bool) -> str:
-        """The rows of the keys and scores in `source`, best first; beyond what an answer has room for, keys and scores alone."""
+    def _present(self, parts: list[str], source: str, *, with_vectors: bool, joined: bool = True) -> str:
+        """The rows of `source`, best first; beyond what an answer has room for, keys and scores alone.
+
+        `joined`: there are keys and scores alone in it.
+        """
         vector = "encode(vector_send(embedding), 'base64')" if with_vectors else "CAST(NULL AS text)"
         columns = [*PRESENTED, vector]
-        rows = f"FROM {source} JOIN {self.table} AS store ON store.key = {source}.key"
+        rows = (
+            f"FROM {source} JOIN {self.table} AS store ON store.key = {source}.key"
+            if joined
+            else f"FROM {source} AS store"
+        )
         if self.bounded:
             size = " + ".join([f"octet_length({name})" for name in PRESENTED])
             used = f"sum({size} + {OF_A_ROW + 6 * self.dimension * with_vectors}) OVER (ORDER BY score DESC, store.key)"
-            rows = f"FROM (SELECT store.*, score, {used} AS used {rows}) AS store"
+            whole = "store.*, score" if joined else "store.*"
+            rows = f"FROM (SELECT {whole}, {used} AS used {rows}) AS store"
             columns = [f"CASE WHEN used <= CAST(:room AS bigint) THEN {name} END" for name in columns]
         return f"""WITH {", ".join(parts)} SELECT store.key, score, {", ".join(columns)} {rows}
             ORDER BY score DESC, store.key"""

@@ -119,11 +119,26 @@ class PgVector:
             return []
         condition, operands = ("", "") if query.filter is None else print_filter(query.filter)
         store = self._store(index)
-        statement = store.search(values.keys(), condition, with_vectors=query.with_vectors)
-        rows = await self._run(statement, {**values, "filter": operands}) or []
+        rows = await self._rank(store, condition, {**values, "filter": operands}, with_vectors=query.with_vectors)
         left = [unescape(row[0]) for row in rows if row[2] is None]  # for which the answer had no room
         rest = await self._fetch(store, left, with_vectors=query.with_vectors)
         return [scored for row in rows if (scored := read_scored(row, rest)) is not None]
+
+    async def _rank(
+        self, store: StoreTable, condition: str, values: Mapping[str, Value], *, with_vectors: bool
+    ) -> list[Row]:
+        """By vector alone, all are looked at in a statement of its own, where the index has too few: it is rare, and costs others' planning."""
+        if "words" in values:
+            return await self._run(store.search(values.keys(), condition, with_vectors=with_vectors), values) or []
+        if store.is_indexed:
+            settings = not (
+                self._database.is_prepared and values["candidates"] == str(self._config.vector_index.ef_search)
+            )
+            statement = store.near(condition, with_vectors=with_vectors, settings=settings)
+            rows = await self._run(statement, values)
+            if rows is None or len(rows) == values["depth"]:
+                return rows or []
+        return await self._run(store.nearest(condition, with_vectors=with_vectors), values) or []
 
     async def health(self) -> Health:
         return await health_of(self._certainly(lambda: self._database.run("SELECT 1", {}), writes=False))
