@@ -26,7 +26,7 @@ from core.web.multipart import End, Part, boundary_of, parts
 MOST_FORM: Final = 1024 * 1024  # bytes of all parts that are no file, and of everything between the parts
 PART: Final = 4 * 1024 * 1024  # bytes of a part that also passes where the front door is API Gateway, in base64
 
-HELD: Final = 8 * 1024 * 1024  # bytes: more than a front door lets through at once
+HELD: Final = 5 * 1024 * 1024  # bytes: more than a front door lets through at once
 TURN: Final = 256 * 1024  # bytes that are hashed before others have theirs
 SHORT: Final = 64 * 1024  # bytes that are hashed in less time than a turn of the loop takes
 

@@ -34,7 +34,7 @@ from core.stores.blobs.keys import (
     check_version,
     missing,
 )
-from core.stores.blobs.partial import Partial
+from core.stores.blobs.partial import DiskPace, Partial
 from core.stores.blobs.port import CHUNK, BlobStore
 
 PARTIAL: Final = "~partial"
@@ -69,6 +69,7 @@ class LocalBlobs:
         self._root = directory / f"@{quote(namespace, safe='')}" if namespace else directory
         self._partials = f"{directory}/{PARTIAL}"
         self._swept = -SWEEP_SECONDS
+        self._pace = DiskPace()
 
     async def put(
         self, key: str, content: bytes | AsyncIterator[bytes], *, media_type: str = "application/octet-stream"
@@ -77,8 +78,12 @@ class LocalBlobs:
         check_media_type(media_type)
         with Partial(self._partials, media_type) as part:
             chunks = [content] if isinstance(content, bytes) else await _fill(content)
-            if isinstance(content, bytes) or _size(chunks) < BUFFER:
+            size = _size(chunks)
+            if isinstance(content, bytes) or size < BUFFER:
                 # At once: each turn of a thread costs as much as 1 KB.
+                if self._pace.may_wait(size) and not self._sweeps():
+                    with self._translate_errors():
+                        return self._write(part, key, chunks)
                 return await self._run(self._write, part, key, chunks)
             return await self._write_stream(part, key, chunks, content)
 
@@ -166,11 +171,19 @@ class LocalBlobs:
             raise StateUnavailable(message) from failure
 
     def _write(self, part: Partial, key: str, chunks: Chunks) -> Blob:
+        sweeps, start = self._sweeps(), time.perf_counter()
         self._begin(part, ())
-        return self._end(part, key, chunks)
+        blob = self._end(part, key, chunks)
+        if not sweeps:
+            self._pace.note(blob.size, time.perf_counter() - start)
+        return blob
+
+    def _sweeps(self) -> bool:
+        """Whether the next write looks at what was left behind, which takes any time."""
+        return time.monotonic() - self._swept >= SWEEP_SECONDS
 
     def _begin(self, part: Partial, chunks: Chunks) -> None:
-        if time.monotonic() - self._swept >= SWEEP_SECONDS:
+        if self._sweeps():
             self._swept = time.monotonic()
             directory = Path(self._partials)
             _make_directory(directory)

@@ -15,6 +15,9 @@ from pydantic_core import to_json
 from core.frame.content import Blob
 
 CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+QUICK: Final = 0.001  # seconds of a write with its syncs
+TRIALS: Final = 8  # quick ones in a row, before others wait for one on the event loop
+SHORT: Final = 64 * 1024  # bytes
 MOST_VECTORS: Final = 1024  # that one call writes, of POSIX's IOV_MAX
 
 
@@ -69,6 +72,25 @@ class Partial:
         file, self._file = self._descriptor, None
         with suppress(OSError):  # it was synced, or is to go
             os.close(file)
+
+
+class DiskPace:
+    """Whether a short write to a directory is done on the event loop: a disk that is quick takes less than handing the write to a thread does.
+
+    A single slow write puts the next ones into threads: a disk that stalls holds up others once, not again and again.
+    """
+
+    def __init__(self) -> None:
+        self._quick = 0
+
+    def may_wait(self, size: int) -> bool:
+        """Whether the event loop may wait for a write of so many bytes."""
+        return size <= SHORT and self._quick >= TRIALS
+
+    def note(self, size: int, seconds: float) -> None:
+        """What a write took, wherever it was done; long ones tell nothing."""
+        if size <= SHORT:
+            self._quick = self._quick + 1 if seconds < QUICK else 0
 
 
 def _write(file: int, chunks: Sequence[bytes]) -> int:
