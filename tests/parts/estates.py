@@ -58,10 +58,12 @@ type Counts = dict[str, int]
 class Scene:
     """One stack's state, with callers of two issuers."""
 
-    place: Place
+    place: Place = field(
+        repr=False
+    )  # hypothesis prints them, whatever `repr` says, and takes their length for a mistake
     folder: Path
-    stack: Stack
-    clients: Mapping[str, httpx.AsyncClient]
+    stack: Stack = field(repr=False)
+    clients: Mapping[str, httpx.AsyncClient] = field(repr=False)
     names: Any = field(default_factory=numbers)
 
     @property
