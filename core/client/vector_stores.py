@@ -47,7 +47,9 @@ class VectorStores:
                 raise
         if len(same) > 1:
             ids = ", ".join(other["id"] for other in same)
-            raise ApiFailed(400, f"`{store}` is the name of {len(same)} vector stores: name one by its id, of {ids}.")
+            raise ApiFailed(
+                400, f"`{store}` is the name of {len(same)} vector stores. Give the id of the one that is meant: {ids}."
+            )
         return same[0]
 
     def pages(self, limit: int | None = None) -> "Iterator[VectorStore]":

@@ -257,7 +257,7 @@ async def test_the_token_is_chromas_header_and_an_id_of_a_collection_is_no_path(
         [seen] = upstream.seen
         assert seen.headers["x-chroma-token"] == "ck-1234567890"
         assert "authorization" not in seen.headers
-        assert "ck-1234567890" not in repr((vectors, vectors._remote, vectors._credentials))
+        assert "ck-1234567890" not in repr((vectors, vars(vectors._service), vectors._service._remote))
 
 
 async def test_batches_are_as_large_as_the_server_takes_and_without_base64_where_it_has_none() -> None:

@@ -21,8 +21,8 @@ from core.apis.vector_io import Chunk, VectorQuery
 from core.errors import ApiError, Conflict, InvalidRequest, ProviderUnavailable, UpstreamFailed, UpstreamTimeout
 from core.platform import secrets
 from core.providers.pgvector.config import Config
-from core.providers.pgvector.database import SqlRefused
-from core.providers.pgvector.direct import number_values
+from core.providers.pgvector.database import ConnectionLost, SqlRefused
+from core.providers.pgvector.direct import Connections, number_values
 from core.providers.pgvector.failures import refusal_of
 from core.providers.pgvector.filters import print_filter
 from core.providers.pgvector.rows import escape, print_words, unescape
@@ -181,7 +181,7 @@ async def test_a_server_that_restarts_is_asked_again_and_one_that_is_down_is_sai
                 answer = await search(client, store["id"], "one")
                 assert answer.status_code == 503
                 assert message(answer).startswith(
-                    "Provider `pg` cannot reach its database, or it is restarting. Try again in a moment."
+                    "Provider `pg` cannot reach its database, or it is restarting. Try again in a moment; if it stays so, check where its config says that it is."
                 )
                 assert answer.headers["retry-after"] == "2"
                 assert (await pg.health())["status"] == "Error"
@@ -545,3 +545,19 @@ async def test_the_index_finds_nearly_all_and_a_filter_loses_none(
         record_property(f"recall, {name}", right / 500)
         print(f"recall, {name}: {right / 500:.3f}")
         assert right / 500 > 0.95, name
+
+
+@pytest.mark.parametrize(
+    ("said", "done"),
+    [
+        ("cannot switch to state 11; another operation (2) is in progress", False),
+        ("got result for unknown state", True),
+    ],
+)
+def test_what_the_driver_could_not_send_was_not_done(said: str, done: bool) -> None:  # noqa: FBT001
+    import asyncpg
+
+    connections = Connections("pg", Config())
+    with pytest.raises(ConnectionLost) as lost, connections._translate_errors():
+        raise asyncpg.InternalClientError(said)
+    assert lost.value.done == done

@@ -32,7 +32,7 @@ async def test_a_point_has_the_chunk_under_keys_of_ours_and_its_key_is_the_heade
             "_norm": 5.0,
         }
         assert {seen.headers["api-key"] for seen in double.seen} == {"key-1234567890"}
-        assert "key-1234567890" not in repr((vectors, vectors._remote, vectors._credentials))
+        assert "key-1234567890" not in repr((vectors, vars(vectors._service), vectors._service._remote))
 
 
 async def test_a_filter_is_printed_in_the_words_of_the_description() -> None:

@@ -257,6 +257,9 @@ async def test_what_cannot_be_copied_is_refused_at_once(client: httpx.AsyncClien
     for source, to, status, words in rows:
         answer = await refusal(client, source, **to)
         assert (answer[0], words in answer[1]) == (status, True), (to, answer)
+    for field in ("provider_id", "embedding_model"):
+        reply = await client.post(f"{STORES}/{store}/copy", json={"to": {field: "nowhere"}}, headers=ADA)
+        assert reply.json()["error"]["param"] == f"to.{field}"
     secret = {"x-llamastack-provider-data": json.dumps({"k": "v"})}
     reply = await client.post(f"{STORES}/{store}/copy", json={}, headers=ADA | secret)
     assert (reply.status_code, "keeps no secrets" in reply.text) == (400, True)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, SecretStr, model_validator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from aiobotocore.session import AioSession
     from botocore.credentials import ReadOnlyCredentials
 
+    from core.platform.signed_json import CallOptions
+
+SIGNED_SECONDS: Final = 60  # as the SDK waits, to connect and for each byte
 MOST_PAGES: Final = 200
 MOST_ROWS: Final = 10_000
 NO_ROLE: Final = "must be the ARN of a role, as arn:aws:iam::123456789012:role/NAME"
@@ -103,6 +107,23 @@ class AwsConfig(BaseModel):
     def bearer(self) -> SecretStr | None:
         """What is borne in the place of a signature; no service but Bedrock takes that."""
         return None
+
+
+def call_options(config: AwsConfig, region: str | None, *, tries: int, **more: Any) -> "CallOptions":  # noqa: ANN401 - fields of CallOptions
+    """How signed calls are made as the config says, `tries` times where that says nothing."""
+    from core.platform.signed_json import CallOptions
+
+    options = CallOptions(
+        region,
+        config.endpoint_url,
+        connect_timeout=config.connect_timeout or SIGNED_SECONDS,
+        read_timeout=config.read_timeout or SIGNED_SECONDS,
+        total_timeout=config.limits.max_seconds,
+        tries=config.total_max_attempts or tries,
+        connections=config.max_connections,
+        most_bytes=config.limits.max_bytes,
+    )
+    return replace(options, **more)
 
 
 class AwsClients:

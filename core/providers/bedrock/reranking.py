@@ -12,8 +12,8 @@ from core.errors import InvalidRequest, ProviderUnavailable, UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.aws_sdk import partition_of
 from core.platform.json_values import is_list, to_object
-from core.platform.signed_json import CallOptions, SignedJson
-from core.providers.aws.clients import AwsClients
+from core.platform.signed_json import SignedJson
+from core.providers.aws.clients import AwsClients, call_options
 from core.providers.bedrock.config import BedrockConfig
 from core.providers.bedrock.errors import translate_errors
 
@@ -33,18 +33,7 @@ class BedrockRerank:
         self._signed = SignedJson(
             SERVICE,
             clients,
-            CallOptions(
-                region=config.region_name,
-                endpoint_url=config.endpoint_url,
-                connect_timeout=config.connect_timeout or 60,
-                read_timeout=config.read_timeout or 60,
-                total_timeout=config.limits.max_seconds,
-                tries=config.total_max_attempts or ATTEMPTS,
-                connections=config.max_connections,
-                most_bytes=config.limits.max_bytes,
-                signed_as=SIGNED_AS,
-                dual_stack=False,
-            ),
+            call_options(config, config.region_name, tries=ATTEMPTS, signed_as=SIGNED_AS, dual_stack=False),
         )
 
     async def rerank(self, request: RerankRequest) -> JsonObject:

@@ -4,11 +4,10 @@ Searches go through Chroma's index of the nearest, which is approximate; filters
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import batched
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
@@ -29,13 +28,8 @@ from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
 from core.providers.chroma import wire
 from core.providers.chroma.config import Config
-from core.providers.http.operators_key import call_with_key
-from core.providers.http.replies import health_of
+from core.providers.http.keyed_service import KeyedService
 
-if TYPE_CHECKING:
-    from core.providers.http.resources import ResourceClient
-
-FORMS: Final = {"x-chroma-token": "{key}"}
 WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds, after each try to use what another makes or removes at that time
 MOST_IDS: Final = 1000  # of collections that a process knows
 
@@ -44,12 +38,10 @@ class Chroma:
     """A collection is found by its name once, and by its id from then on; one that is gone is looked for again."""
 
     def __init__(self, provider_id: str, config: Config) -> None:
-        """The HTTP client is imported and opened at the first call."""
-        self._provider_id = provider_id
-        self._credentials = config.credentials()
-        self._remote = config.remote(provider_id)
+        self._service = KeyedService(
+            provider_id, config, header="x-chroma-token", judge=wire.judge, unreadable=wire.unreadable
+        )
         self._database = f"/api/v2/tenants/{quote(config.tenant, safe='')}/databases/{quote(config.database, safe='')}"
-        self._client: ResourceClient | None = None
         self._ids: dict[str, str] = {}
         self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._limits: tuple[int, bool] | None = None
@@ -60,7 +52,7 @@ class Chroma:
 
     def warm(self) -> None:
         """Import what the first call would wait for."""
-        _ = self._http
+        self._service.warm()
 
     async def create(self, index: VectorIndex) -> None:
         check_index(index, wire.CAPABILITIES)
@@ -69,7 +61,7 @@ class Chroma:
 
     async def drop(self, index: VectorIndex) -> None:
         self._ids.pop(index.name, None)
-        await self._call_unless_missing("DELETE", self._path_of(index))
+        await self._service.call_unless_missing("DELETE", self._path_of(index))
 
     async def put(self, index: VectorIndex, chunks: Sequence[Chunk]) -> None:
         check_index(index, wire.CAPABILITIES)
@@ -86,7 +78,7 @@ class Chroma:
         chunks: dict[str, Chunk] = {}
         for batch in batched(dict.fromkeys(keys), wire.MOST_RECORDS, strict=False):
             answer = await self._within(index, self._posting("get", {"ids": batch, "include": include}))
-            with self._reading():
+            with self._service.reading():
                 chunks |= {chunk.key: chunk for chunk in wire.read_chunks(answer)} if answer is not None else {}
         return [chunks[key] for key in keys if key in chunks]
 
@@ -95,7 +87,7 @@ class Chroma:
         answer = await self._within(index, self._posting("get", {"include": []}))
         if answer is None:
             return KeyPage(())
-        with self._reading():
+        with self._service.reading():
             keys = sorted(key for key in answer["ids"] if key.startswith(prefix) and key > after)
         return KeyPage(keys[:limit], keys[limit - 1] if len(keys) > limit else "")
 
@@ -108,38 +100,19 @@ class Chroma:
         return [] if body is None else await self._within(index, partial(self._search, query, body)) or []
 
     async def health(self) -> Health:
-        return await health_of(self._call("GET", self._database))
+        return await self._service.health(self._database)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-
-    @property
-    def _http(self) -> "ResourceClient":
-        if self._client is None:
-            from core.providers.http.resources import ResourceClient
-
-            self._client = ResourceClient(self._remote, partial(wire.judge, self._provider_id))
-        return self._client
+        await self._service.close()
 
     def _path_of(self, index: VectorIndex) -> str:
         return f"{self._database}/collections/{wire.collection_name(index.name)}"
 
-    async def _call(self, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - JSON
-        return await call_with_key(
-            self._credentials, lambda credentials: self._http.call(method, path, body, credentials, FORMS)
-        )
-
-    async def _call_unless_missing(self, method: str, path: str) -> Any:  # noqa: ANN401 - JSON
-        """None where there is no such collection."""
-        try:
-            return await self._call(method, path)
-        except NotFound:
-            return None
-
     def _posting(self, operation: str, body: object) -> Callable[[str], Awaitable[Any]]:
         content = body if isinstance(body, bytes) else to_json(body)
-        return lambda collection: self._call("POST", f"{self._database}/collections/{collection}/{operation}", content)
+        return lambda collection: self._service.call(
+            "POST", f"{self._database}/collections/{collection}/{operation}", content
+        )
 
     async def _within[Answer](
         self, index: VectorIndex, call: Callable[[str], Awaitable[Answer]], *, make: bool = False
@@ -164,10 +137,12 @@ class Chroma:
 
     async def _find(self, index: VectorIndex, *, make: bool) -> str | None:
         if make:
-            answer = await self._call("POST", f"{self._database}/collections", to_json(wire.print_collection(index)))
-        elif (answer := await self._call_unless_missing("GET", self._path_of(index))) is None:
+            answer = await self._service.call(
+                "POST", f"{self._database}/collections", to_json(wire.print_collection(index))
+            )
+        elif (answer := await self._service.call_unless_missing("GET", self._path_of(index))) is None:
             return None
-        with self._reading():
+        with self._service.reading():
             collection = wire.read_collection(index, answer)
         if len(self._ids) >= MOST_IDS:
             self._ids.clear()
@@ -177,13 +152,13 @@ class Chroma:
     async def _replace(self, batch: Sequence[wire.Record], base64: bool, collection: str) -> None:  # noqa: FBT001 - the server's
         ids = [record.key for record in batch]
         answer = await self._posting("get", {"ids": ids, "include": ["metadatas"]})(collection)
-        with self._reading():
+        with self._service.reading():
             before = dict(zip(answer["ids"], (to_object(metadata) for metadata in answer["metadatas"]), strict=True))
         await self._posting("upsert", wire.print_upsert(batch, before, base64=base64))(collection)
 
     async def _search(self, query: VectorQuery, body: bytes, collection: str) -> list[ScoredChunk]:
         answer = await self._posting("query", body)(collection)
-        with self._reading():
+        with self._service.reading():
             scored = wire.read_scored(answer)[: query.limit]
         if len(scored) < query.limit:
             scored += await self._find_unreached(query, {one.chunk.key for one in scored}, collection)
@@ -194,31 +169,23 @@ class Chroma:
         condition: JsonObject = {} if query.filter is None else {"where": wire.print_where(query.filter)}
         body: JsonObject = condition | {"limit": max(query.limit, wire.MOST_RECORDS), "include": []}
         answer = to_object(await self._posting("get", body)(collection))
-        with self._reading():
+        with self._service.reading():
             unreached = [key for key in answer["ids"] if key not in reached]
         if not unreached:
             return []
         body = condition | {"ids": unreached, "include": ["documents", "metadatas", "embeddings"]}
         answer = await self._posting("get", body)(collection)
-        with self._reading():
+        with self._service.reading():
             return [wire.score(chunk, query) for chunk in wire.read_chunks(answer)]
 
     async def _server_limits(self) -> tuple[int, bool]:
         """How many records a call may have, and whether vectors may be in base64."""
         if self._limits is None:
-            answer = to_object(await self._call("GET", "/api/v2/pre-flight-checks"))
-            with self._reading():
+            answer = to_object(await self._service.call("GET", "/api/v2/pre-flight-checks"))
+            with self._service.reading():
                 most = min(int(answer.get("max_batch_size") or wire.MOST_RECORDS), wire.MOST_RECORDS)
                 self._limits = max(most, 1), answer.get("supports_base64_encoding") is True
         return self._limits
-
-    @contextmanager
-    def _reading(self) -> Generator[None]:
-        """What an answer of another shape raises inside leaves as UpstreamFailed."""
-        try:
-            yield
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as odd:
-            raise wire.unreadable(self._provider_id) from odd
 
 
 def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> VectorIOProvider:

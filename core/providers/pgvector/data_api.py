@@ -17,7 +17,7 @@ from core.errors import ApiError, ProviderUnavailable
 from core.frame.types import JsonObject
 from core.platform.aws_errors import code_of
 from core.platform.retry import Backoff
-from core.providers.aws.clients import AwsClients
+from core.providers.aws.clients import AwsClients, call_options
 from core.providers.pgvector.config import Config
 from core.providers.pgvector.database import ConnectionLost, Room, Row, Run, SqlRefused, Value
 from core.providers.pgvector.failures import translate_aws_errors
@@ -76,18 +76,15 @@ class DataApi:
     @property
     def _service(self) -> "SignedJson":
         if self._signed is None:
-            from core.platform.signed_json import CallOptions, SignedJson
+            from core.platform.signed_json import SignedJson
 
             config = self._config
-            options = CallOptions(
+            options = call_options(
+                config,
                 config.region_name or (config.resource_arn or "").split(":")[3],
-                config.endpoint_url,
+                tries=ATTEMPTS,
                 connect_timeout=config.connect_timeout or SECONDS,
                 read_timeout=min(config.read_timeout or SECONDS, SECONDS),
-                total_timeout=config.limits.max_seconds,
-                tries=config.total_max_attempts or ATTEMPTS,
-                connections=config.max_connections,
-                most_bytes=config.limits.max_bytes,
             )
             self._signed = SignedJson(SERVICE, self._clients, options)
         return self._signed

@@ -125,7 +125,7 @@ def loss_of(provider_id: str, lost: ConnectionLost) -> ApiError:
     log.warning("provider %s: %s", provider_id, lost.text, extra={"provider": provider_id, "reason": "connection lost"})
     after = " It is not known whether the last write was done; doing it again does no harm." if lost.done else ""
     return ProviderUnavailable(
-        f"Provider `{provider_id}` cannot reach its database, or it is restarting. Try again in a moment.{after}",
+        f"Provider `{provider_id}` cannot reach its database, or it is restarting. Try again in a moment; if it stays so, check where its config says that it is.{after}",
         headers=SOON,
     )
 

@@ -3,11 +3,9 @@
 Searches go through Qdrant's index of the nearest, which is approximate; filters come before them.
 """
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import batched
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic_core import to_json
 
@@ -24,15 +22,10 @@ from core.apis.vector_io import (
 from core.errors import Conflict, NotFound, ProviderUnavailable
 from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
-from core.providers.http.operators_key import call_with_key
-from core.providers.http.replies import health_of
+from core.providers.http.keyed_service import KeyedService
 from core.providers.qdrant import wire
 from core.providers.qdrant.config import Config
 
-if TYPE_CHECKING:
-    from core.providers.http.resources import ResourceClient
-
-FORMS: Final = {"api-key": "{key}"}
 TRIES: Final = 3  # of using a collection that another makes or removes at that time
 
 
@@ -40,11 +33,9 @@ class Qdrant:
     """All writes are waited for: what was written is found."""
 
     def __init__(self, provider_id: str, config: Config) -> None:
-        """The HTTP client is imported and opened at the first call."""
-        self._provider_id = provider_id
-        self._credentials = config.credentials()
-        self._remote = config.remote(provider_id)
-        self._client: ResourceClient | None = None
+        self._service = KeyedService(
+            provider_id, config, header="api-key", judge=wire.judge, unreadable=wire.unreadable
+        )
 
     @property
     def capabilities(self) -> VectorCapabilities:
@@ -52,18 +43,18 @@ class Qdrant:
 
     def warm(self) -> None:
         """Import what the first call would wait for."""
-        _ = self._http
+        self._service.warm()
 
     async def create(self, index: VectorIndex) -> None:
         check_index(index, wire.CAPABILITIES)
         for _ in range(TRIES):
-            answer = await self._unless_missing(self._call("GET", index))
+            answer = await self._service.call_unless_missing("GET", _path(index))
             if answer is not None:
-                with self._reading():
+                with self._service.reading():
                     wire.check_collection(index, answer)
                 return
             try:
-                await self._call("PUT", index, body=wire.print_collection(index))
+                await self._service.call("PUT", _path(index), wire.print_collection(index))
             except Conflict as conflict:
                 if conflict.code != wire.THERE_CODE:
                     raise
@@ -72,7 +63,7 @@ class Qdrant:
         raise _unready(index)
 
     async def drop(self, index: VectorIndex) -> None:
-        await self._unless_missing(self._call("DELETE", index))
+        await self._service.call_unless_missing("DELETE", _path(index))
 
     async def put(self, index: VectorIndex, chunks: Sequence[Chunk]) -> None:
         check_index(index, wire.CAPABILITIES)
@@ -84,8 +75,8 @@ class Qdrant:
         for batch in batched(dict.fromkeys(keys), wire.MOST_POINTS, strict=False):
             ids = [wire.point_id(key) for key in batch]
             body = to_json({"ids": ids, "with_payload": True, "with_vector": with_vectors})
-            answer = await self._unless_missing(self._call("POST", index, "/points", body))
-            with self._reading():
+            answer = await self._service.call_unless_missing("POST", _path(index, "/points"), body)
+            with self._service.reading():
                 points: list[JsonObject] = [] if answer is None else answer["result"]
                 chunks |= {chunk.key: chunk for chunk in map(wire.read_chunk, points)}
         return [chunks[key] for key in keys if key in chunks]
@@ -93,73 +84,46 @@ class Qdrant:
     async def keys(self, index: VectorIndex, *, prefix: str = "", after: str = "", limit: int = 1000) -> KeyPage:
         """Points are listed by their ids, which are digests: a page is what is listed, without what has another prefix."""
         body = wire.print_scroll(after, min(limit, wire.MOST_POINTS))
-        answer = await self._unless_missing(self._call("POST", index, "/points/scroll", body))
-        with self._reading():
+        answer = await self._service.call_unless_missing("POST", _path(index, "/points/scroll"), body)
+        with self._service.reading():
             keys, rest = ([], "") if answer is None else wire.read_keys(answer)
         return KeyPage([key for key in keys if key.startswith(prefix)], rest)
 
     async def delete(self, index: VectorIndex, keys: Sequence[str]) -> None:
         for batch in batched(dict.fromkeys(keys), wire.MOST_POINTS, strict=False):
             body = to_json({"points": [wire.point_id(key) for key in batch]})
-            await self._unless_missing(self._call("POST", index, "/points/delete?wait=true", body))
+            await self._service.call_unless_missing("POST", _path(index, "/points/delete?wait=true"), body)
 
     async def search(self, index: VectorIndex, query: VectorQuery) -> list[ScoredChunk]:
         body = wire.print_query(index, query)
         if body is None:
             return []
-        answer = await self._unless_missing(self._call("POST", index, "/points/query", body))
-        with self._reading():
+        answer = await self._service.call_unless_missing("POST", _path(index, "/points/query"), body)
+        with self._service.reading():
             return [] if answer is None else wire.read_scored(answer)[: query.limit]
 
     async def health(self) -> Health:
-        return await health_of(self._ask("GET", "/collections"))
+        return await self._service.health("/collections")
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-
-    @property
-    def _http(self) -> "ResourceClient":
-        if self._client is None:
-            from core.providers.http.resources import ResourceClient
-
-            self._client = ResourceClient(self._remote, partial(wire.judge, self._provider_id))
-        return self._client
-
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - JSON
-        call: Callable[..., Awaitable[Any]] = self._http.call
-        return await call_with_key(self._credentials, lambda credentials: call(method, path, body, credentials, FORMS))
-
-    async def _call(self, method: str, index: VectorIndex, more: str = "", body: bytes | None = None) -> Any:  # noqa: ANN401 - JSON
-        return await self._ask(method, f"/collections/{wire.collection_name(index.name)}{more}", body)
-
-    async def _unless_missing(self, coming: Awaitable[Any]) -> Any:  # noqa: ANN401 - JSON
-        """None where there is no such collection."""
-        try:
-            return await coming
-        except NotFound:
-            return None
+        await self._service.close()
 
     async def _put(self, index: VectorIndex, body: bytes) -> None:
         for _ in range(TRIES):
             try:
-                answer = to_object(await self._call("PUT", index, "/points?wait=true", body))
+                answer = to_object(await self._service.call("PUT", _path(index, "/points?wait=true"), body))
             except NotFound:
                 await self.create(index)
                 continue
-            with self._reading():
+            with self._service.reading():
                 if answer["result"]["status"] != "completed":
                     raise ValueError("a write that is not done yet")
             return
         raise _unready(index)
 
-    @contextmanager
-    def _reading(self) -> Generator[None]:
-        """What an answer of another shape raises inside leaves as UpstreamFailed."""
-        try:
-            yield
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as odd:
-            raise wire.unreadable(self._provider_id) from odd
+
+def _path(index: VectorIndex, more: str = "") -> str:
+    return f"/collections/{wire.collection_name(index.name)}{more}"
 
 
 def _unready(index: VectorIndex) -> ProviderUnavailable:

@@ -26,7 +26,7 @@ from core.apis.vector_io import (
 from core.errors import Conflict, NotFound, ProviderUnavailable
 from core.frame.types import Health, JsonObject
 from core.platform.aws_errors import code_of
-from core.providers.aws.clients import AwsClients
+from core.providers.aws.clients import AwsClients, call_options
 from core.providers.http.replies import health_of
 from core.providers.s3_vectors import wire
 from core.providers.s3_vectors.config import BUCKET_ARN, Config
@@ -137,19 +137,9 @@ class S3Vectors:
     @property
     def _service(self) -> "SignedJson":
         if self._signed is None:
-            from core.platform.signed_json import CallOptions, SignedJson
+            from core.platform.signed_json import SignedJson
 
-            config = self._config
-            options = CallOptions(
-                self._region,
-                config.endpoint_url,
-                connect_timeout=config.connect_timeout or 60,
-                read_timeout=config.read_timeout or 60,
-                total_timeout=config.limits.max_seconds,
-                tries=config.total_max_attempts or ATTEMPTS,
-                connections=config.max_connections,
-                most_bytes=config.limits.max_bytes,
-            )
+            options = call_options(self._config, self._region, tries=ATTEMPTS)
             self._signed = SignedJson(SERVICE, self._clients, options)
         return self._signed
 

@@ -1,7 +1,7 @@
 """The operation that copies a vector store: it checks all that can be told at once, makes the target, and a job that fills it."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
@@ -42,6 +42,17 @@ NOT_EMPTY: Final = (
 )
 
 
+@contextmanager
+def _at_target() -> Generator[None]:
+    """A mistake in what is wished for is said to be in `to`."""
+    try:
+        yield
+    except InvalidRequest as mistake:
+        if mistake.param is not None and not mistake.param.startswith("to."):
+            mistake.param = f"to.{mistake.param}"
+        raise
+
+
 class StoreCopiesRouter:
     """Answers `core.apis.vector_stores.StoreCopies`."""
 
@@ -70,7 +81,8 @@ class StoreCopiesRouter:
     ) -> Store:
         if wish.vector_store_id is not None:
             return await self._open(source, wish, wish.vector_store_id)
-        target = await self._make(source, wish)
+        with _at_target():
+            target = await self._make(source, wish)
         on_failure(partial(take_back, self._stores, target))
         return target
 
