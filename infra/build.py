@@ -26,7 +26,7 @@ from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
 from infra.external import ExternalPackages, copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
 from infra.modules import pack
-from infra.needs import Needs, needs
+from infra.needs import Needs, needs, only_called
 from infra.rewrite import rewrite
 from infra.sdk_data import ONLY_WITH, trim_sdk_data
 from infra.trim import remove, trim
@@ -62,6 +62,7 @@ CHOSEN: Final = (  # what the function and its run config choose, once and for a
     "web/uploads.py",
     "web/multipart.py",
     "web/pages.*",
+    "resolution/external/reference/*.py",
 )
 
 
@@ -168,6 +169,8 @@ def _copy_sources(request: BuildRequest, needed: Needs) -> None:
         name = ".".join(file.relative_to(request.out).with_suffix("").parts)
         if file.stem != "__init__" and name not in needed.modules and not needed.everything:
             remove(file)
+    for name in only_called() if is_overview else ():
+        remove(request.out / f"{name.replace('.', '/')}.py")
     functions = request.out / "functions"
     functions.mkdir()
     for name in ("__init__.py", f"{request.module}.py"):

@@ -5,23 +5,21 @@ comes from the tables that it is loaded by.
 """
 
 import ast
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 import json
 from pathlib import Path
 import re
 import sys
-from typing import Any, Final, cast, override
+from typing import Any, Final, override
 
 from core.apis.index import manifest, names
 from core.auth.types import TYPES
 from core.config.load import Loaded, interpret
 from core.config.problems import Problem
-from core.config.redact import names_secret
 from core.config.sections import SECTIONS
 from core.frame.api import WORKER
-from core.platform.secrets import mentions_reference
 from core.resolution.check import available, find, needs_of
 from core.resolution.order import DependencyCycle, dependency_order
 from core.resolution.provider_types import ProviderSpec, Specs, built_in
@@ -38,6 +36,7 @@ from core.stores.connect import (
     STATE,
     StoreKind,
 )
+from infra.conditions import CONDITIONS, UNKNOWN, Document, limits_streams, part_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
@@ -45,79 +44,22 @@ ALWAYS: Final = ("core.runtime.stream",)  # which Lambda starts, and not the fun
 NOT_PACKAGED: Final = frozenset(
     {"yaml", "snapshot_restore_py"}
 )  # the run config is JSON by then, and Lambda has the other
-UNKNOWN: Final = "anything"
 DOTTED: Final = re.compile(r"(core(?:\.\w+)+):\w+")
 MODULE: Final = re.compile(r"(core(?:\.\w+)+)(?::\w+)?")
 """As a manifest has it once for many types, which it names `{TYPES}:NAME`."""
 MANIFESTS: Final = "core.apis.manifests."
 
-type Document = Mapping[str, Any]
-
-EXTERNAL: Final = ("core.resolution.external",)
-
 MIXIN: Final = "core.resolution.external.reference.mixin"  # which brings an HTTP client with it
-
-LIVE: Final = ("core.resolution.live.reloader", "core.resolution.live.poller", "core.web.live")
-
 UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
-
 PDFS: Final = ("core.services.vector_stores.ingest.pdf",)  # with the largest of all libraries, for whoever reads files
-
-PGVECTOR: Final = "remote::pgvector"
-
-ERASURE: Final = tuple(eraser.pieces.partition(":")[0] for name in names() if (eraser := manifest(name).eraser))
-"""Of the command alone: no function has the rights."""
-
-STREAM_LIMIT: Final = ("core.quota.streams", "core.web.stream_limit", "core.stores.semaphores")
-
-
-def _limits_streams(document: Document) -> bool:
-    quota = _part(document, "server", "quota")
-    roles = _part(quota, "roles")
-    sections = [quota, *(roles.values() if isinstance(roles, Mapping) else ())]
-    return any(isinstance(section, Mapping) and "max_streams" in section for section in sections)
-
-
-def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
-    """Whether a text in it is a secret's reference, or is a secret that a variable gives, which may be one."""
-    if isinstance(part, str):
-        return mentions_reference(part) or (secret and UNKNOWN in part)
-    if isinstance(part, Mapping):
-        items = cast("Mapping[str, object]", part).items()
-        return any(_may_refer_to_secrets(value, secret=secret or names_secret(key)) for key, value in items)
-    return isinstance(part, list) and any(
-        _may_refer_to_secrets(value, secret=secret) for value in cast("list[object]", part)
-    )
-
-
-def _asks_a_database(*, by_connection: bool) -> Callable[[Document], bool]:
-    """Whether a provider of PostgreSQL is asked over a connection, or else over the RDS Data API; or a variable may make one."""
-
-    def check(document: Document) -> bool:
-        entries = _part(document, "providers", "vector_io")
-        configs = [
-            _part(entry, "config")
-            for entry in (entries if isinstance(entries, list) else ())
-            if _part(entry, "provider_type") == PGVECTOR or UNKNOWN in str(_part(entry, "provider_type"))
-        ]
-        return any(bool(_part(config, "resource_arn")) is not by_connection for config in configs)
-
-    return check
-
-
-# Imported inside functions: they are loaded only where the run config has such keys.
-CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
-    "core.auth": lambda document: _part(document, "server", "auth"),
-    "core.quota": lambda document: _part(document, "server", "quota") or _part(document, "server", "idempotency"),
-    "core.web.idempotency": lambda document: _part(document, "server", "idempotency"),
-    **dict.fromkeys(STREAM_LIMIT, _limits_streams),
-    **dict.fromkeys(EXTERNAL, lambda document: document.get("external_providers_dir") or _names_a_module(document)),
-    "core.platform.aws_secrets": _may_refer_to_secrets,
-    **dict.fromkeys(LIVE, lambda document: "configurations" in document),
-    "core.providers.pgvector.direct": _asks_a_database(by_connection=True),
-    "core.providers.pgvector.data_api": _asks_a_database(by_connection=False),
+CALLED: Final = {
+    "core.providers.mcp.tool_runtime": "core.providers.mcp.servers",
+    "core.providers.web_search.tool_runtime": "core.providers.web_search.client",
 }
-
+"""Providers, and what each imports when it is called and not when it is looked at, as an overview looks."""
+RAG: Final = ("core.services.retrieval.rag_tool",)  # over vector stores, where the function has them
+# Of the command alone: no function has the rights.
+ERASURE: Final = tuple(eraser.pieces.partition(":")[0] for name in names() if (eraser := manifest(name).eraser))
 STORES: Final[tuple[StoreKind[Any], ...]] = (REGISTRY, COUNTERS, ANSWERS)
 
 
@@ -157,7 +99,9 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     surfaced = _surfaced(function, loaded, specs)
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
     skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
-    skipped += () if function == WORKER or "files" in manifest(function).depends else PDFS
+    skipped += () if function == WORKER or _reads_documents(function, surfaced) else PDFS
+    skipped += () if "vector_io" in surfaced else RAG
+    skipped += tuple(CALLED.values()) if function != WORKER and manifest(function).overview else ()
     skipped += tuple(_service_room(name) for name in _manifests(function, loaded, specs) - surfaced)
     skipped += ERASURE
     skipped += () if any(name.endswith(".OpenAIMixin") for name in also) else (MIXIN,)
@@ -189,12 +133,6 @@ def provider_types(function: str, run_config: str, libraries: frozenset[str]) ->
     return sorted(types)
 
 
-def _names_a_module(document: Document) -> bool:
-    providers = document.get("providers")
-    lists = providers.values() if isinstance(providers, Mapping) else ()
-    return any(_part(entry, "module") for entries in lists if isinstance(entries, list) for entry in entries)
-
-
 def _available(document: Document) -> tuple[Specs, list[Problem]]:
     directory = document.get("external_providers_dir")
     return available(directory if isinstance(directory, str) else None)
@@ -220,16 +158,16 @@ def _load_by_name(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     state |= {other for name in state for other in NEEDS.get(name, ())}
     kinds = [
         *STORES,
-        *([SEMAPHORES] if _limits_streams(document) else []),
+        *([SEMAPHORES] if limits_streams(document) else []),
         *([CONFIGURATIONS] if "configurations" in document else []),
         *(STATE[name] for name in state),
     ]
-    stores = [(kind.adapters, _part(document, *kind.path)) for kind in kinds]
+    stores = [(kind.adapters, part_of(document, *kind.path)) for kind in kinds]
     modules = {
         module for table, store in stores if isinstance(store, Mapping) for module in _choose(table, store.get("type"))
     }
-    for entry in _part(document, "server", "auth", "providers") or ():
-        modules |= _choose(TYPES, _part(entry, "type"))
+    for entry in part_of(document, "server", "auth", "providers") or ():
+        modules |= _choose(TYPES, part_of(entry, "type"))
     for api in _provider_apis(function, loaded, specs):
         table = {name: spec.module for (of, name), spec in specs.items() if of == api}
         types = [entry.provider_type for of, _, entry in loaded.provider_entries() if of == api and not entry.module]
@@ -255,9 +193,9 @@ def _provider_apis(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 
 def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose manifests are read: those that the function makes, and those whose resources the run config has."""
-    sections = _part(loaded.document, "resources") or {}
+    sections = part_of(loaded.document, "resources") or {}
     makes_all = function == WORKER or manifest(function).overview
-    served = {function, *(_part(loaded.document, "apis") or () if makes_all else ())}
+    served = {function, *(part_of(loaded.document, "apis") or () if makes_all else ())}
     apis = served | _provider_apis(function, loaded, specs) | {SECTIONS[name].api for name in sections}
     return apis & set(names())
 
@@ -265,17 +203,31 @@ def _manifests(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 def _surfaced(function: str, loaded: Loaded, specs: Specs) -> set[str]:
     """The APIs whose services the function has: an overview, those that a provider may depend on, registered later or not."""
     apis = _manifests(function, loaded, specs)
-    if function == WORKER or not manifest(function).overview:
+    if function == WORKER:
         return apis
+    if not manifest(function).overview:
+        return apis & {function, *_provider_apis(function, loaded, specs)}
     return apis & {
         function,
-        *(name for spec in specs.values() for name in (*spec.api_dependencies, *spec.optional_api_dependencies)),
+        *(name for spec in specs.values() for name in spec.idle_dependencies),
     }
+
+
+def _reads_documents(function: str, surfaced: set[str]) -> bool:
+    """Whether it takes text from files, or from what a caller's URL names."""
+    return "files" in manifest(function).depends or {"tool_runtime", "vector_io"} <= surfaced
 
 
 def _service_room(api: str) -> str:
     """Where its services are, which begin with what assembles them."""
     return manifest(api).assemble.partition(":")[0].rpartition(".")[0]
+
+
+def only_called() -> frozenset[str]:
+    """The modules of CALLED's providers that nothing but a call imports."""
+    rooms = {name.rpartition(".")[0] for name in CALLED}
+    reached = _follow_imports(CALLED, ()) - _follow_imports(CALLED, tuple(CALLED.values()))
+    return frozenset(name for name in reached if name.rpartition(".")[0] in rooms)
 
 
 def _follow_imports(roots: Iterable[str], skipped: tuple[str, ...]) -> frozenset[str]:
@@ -337,10 +289,3 @@ def _tree(module: str) -> ast.Module:
 def _path(module: str) -> Path | None:
     place = ROOT / module.replace(".", "/")
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
-
-
-def _part(document: object, *keys: str) -> Any:  # noqa: ANN401 - of any shape
-    part: object = document
-    for key in keys:
-        part = part.get(key) if isinstance(part, Mapping) else None
-    return part

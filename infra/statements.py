@@ -14,6 +14,7 @@ HAS_JOBS: Final = table.SEND_JOBS.condition
 IMPLIED: Final = {
     "HasFiles": ("HasFiles", "HasBlobs"),
     "HasVectorStores": ("HasVectorStores",),
+    "HasTools": ("HasTools",),
     HAS_JOBS: (HAS_JOBS, "HasBlobs"),
 }
 """What holds of conditions where a function is that is there on one of them."""

@@ -24,6 +24,16 @@ class VectorIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedStore:
+    """What a vector store is called; `declared`: by the run config."""
+
+    id: str
+    name: str = ""
+    description: str = ""
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of text, with its vector.
 

@@ -3,6 +3,7 @@
 Sources: https://platform.openai.com/docs/api-reference/vector-stores, VectorIO of Llama Stack 0.2.12 and OGX 1.5.0.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Protocol, override
 
 from pydantic import Field
@@ -22,7 +23,7 @@ from core.apis.answers.vector_stores import (
     VectorStoreFileList,
     VectorStoreList,
 )
-from core.apis.vector_io import SearchMode
+from core.apis.vector_io import NamedStore, SearchMode
 from core.errors import InvalidRequest
 from core.frame.forms import of_form
 from core.frame.types import JsonObject, Query, Wire
@@ -243,6 +244,14 @@ class NewVectorDB(Wire):
 
 class VectorStores(Protocol):
     """The stores that a caller may use; of others, and of what has gone, nothing is said."""
+
+    async def list_names(self, *, limit: int) -> Sequence[NamedStore]:
+        """The newest `limit` that can be searched."""
+        ...
+
+    async def find_name(self, vector_store_id: str) -> NamedStore:
+        """Raises NotFound."""
+        ...
 
     async def create(self, request: NewVectorStore) -> VectorStore: ...
 

@@ -14,6 +14,7 @@ from core.errors import ApiError, AuthUnavailable, PermissionDenied, Unauthentic
 from core.frame.callers import Principal
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # token68 of RFC 9110
+JWT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 SECRET_HEADERS: Final = frozenset(
     ("authorization", "proxy-authorization", "cookie", "x-api-key", "x-llamastack-provider-data", "x-ogx-provider-data")
 )
@@ -23,8 +24,9 @@ HOW: Final = "Send one header, Authorization: Bearer TOKEN."
 class Authenticator:
     """Chooses auth providers by the shape of the token: the only one that could have issued it, or each in order."""
 
-    def __init__(self, verifiers: Sequence[Verifier], services: Services) -> None:
-        """`services` are those of `verifiers`, closed with them."""
+    def __init__(self, verifiers: Sequence[Verifier], services: Services, *, hands_on: bool = False) -> None:
+        """`services` are those of `verifiers`, closed with them. `hands_on`: a provider exchanges the callers' tokens for others."""
+        self._hands_on = hands_on
         self._verifiers = tuple(verifiers)
         self._services = services
 
@@ -53,6 +55,13 @@ class Authenticator:
             raise Unauthenticated("The token is not of a kind that this stack accepts.")
         # A provider that could not tell might have accepted the token: 503, which clients retry, comes before 403 and 401.
         raise max(failures, key=lambda failure: failure.status)
+
+    def token_of(self, request: Request) -> str:
+        """The token of a request that was authenticated, if it is a JWT and some provider exchanges it; else nothing."""
+        if not self._hands_on:
+            return ""
+        token = _bearer(request)
+        return token if JWT.fullmatch(token) else ""
 
     async def close(self) -> None:
         await self._services.closing.aclose()

@@ -45,6 +45,10 @@ class Config(Record):
     def vouched_by(self) -> str:
         return f"cognito {self.issuer or self.user_pool_id}"
 
+    @property
+    def issuer_url(self) -> str:
+        return self.issued_by()
+
     def issued_by(self) -> str:
         region = self.region or self.user_pool_id.partition("_")[0]
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"

@@ -83,6 +83,13 @@ class Config(Record):
         """None where the run config names no issuer: then it follows from each token."""
         return None if self.issuer is None else f"oauth2_token {self.issuer}"
 
+    @property
+    def issuer_url(self) -> str | None:
+        """None where the issuer is no URL, or not named."""
+        place = None if self.jwks is None or has_path(self.jwks.uri) else self.jwks.uri
+        url = self.issuer or place
+        return url if url is not None and url.startswith(("https://", "http://")) else None
+
     def principal(self, claims: Claims, place: str) -> Principal:
         """Whoever they are about. `place` tells issuers apart that the run config does not name: see `issuer_of`."""
         vouched_by = self.vouched_by or f"oauth2_token {issuer_of(claims, place)}"

@@ -17,6 +17,9 @@ TYPES: Final = {
 }
 
 
+OF_ISSUERS: Final = frozenset({"oauth2_token", "cognito"})
+
+
 def config_class(type_: str) -> type[BaseModel]:
     """The Config of one of TYPES; its module, and what that needs, is imported here."""
     config: type[BaseModel] = vars(import_module(TYPES[type_]))["Config"]
@@ -28,6 +31,15 @@ def voucher_of(type_: str, values: Mapping[str, Any]) -> str | None:
     config: Any = config_class(type_).model_validate(values)
     voucher: str | None = config.vouched_by
     return voucher
+
+
+def issuer_of(type_: str, values: Mapping[str, Any]) -> str | None:
+    """The URL of the OAuth issuer whose tokens an auth provider takes; None where it has none, or its config does not say which."""
+    if type_ not in OF_ISSUERS:
+        return None
+    config: Any = config_class(type_).model_validate(values)
+    url: str | None = config.issuer_url
+    return url
 
 
 def connect(type_: str, config: Any, services: Services) -> Verifier:  # noqa: ANN401 - of config_class(type_)

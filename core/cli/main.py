@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "core.cli.vector_stores.command",
         "Make, fill, search and copy vector stores of a running stack.",
     ),
+    "tools": ("core.cli.tools.command", "List, show and call the tools of a running stack."),
     "jobs": ("core.cli.jobs.command", "List, watch and stop the jobs of a running stack."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),

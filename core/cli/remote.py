@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from core.client.api import Client
 
 URL: Final = "http://127.0.0.1:8321"
+NOT_FOUND: Final = 404
 MISTAKES: Final = frozenset({400, 413})  # statuses that blame the request
 
 
@@ -40,11 +41,26 @@ api_key_option: Final[Decorator] = click.option(
 )
 
 
+provider_data_option: Final[Decorator] = click.option(
+    "--provider-data",
+    metavar="JSON",
+    envvar="LLAMBDA_PROVIDER_DATA",
+    show_envvar=True,
+    help='Your own keys for providers, as {"tavily_search_api_key": ...} or {"mcp_headers": {URL: {NAME: ...}}}: prefer the variable.',
+)
+
+
 class StackOptions(TypedDict, total=False):
     """Which stack, and the caller's key."""
 
     url: Required[str]
     api_key: str | None
+
+
+class OwnKeys(StackOptions):
+    """And the caller's own keys for providers."""
+
+    provider_data: str | None
 
 
 def stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,8 +69,10 @@ def stack_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def open_client(url: str, api_key: str | None) -> "Generator[Client]":
-    """A client of the stack at `url`.
+def open_client(
+    url: str, api_key: str | None, provider_data: str | None = None, *, listing: str = ""
+) -> "Generator[Client]":
+    """A client of the stack at `url`; `listing` is the command that lists what a 404 is about.
 
     Raises:
         click.ClickException: what the client raises inside, and what is wrong with its arguments.
@@ -63,13 +81,14 @@ def open_client(url: str, api_key: str | None) -> "Generator[Client]":
     from core.client.failures import ApiFailed, Unreachable
 
     try:
-        client = Client(url, api_key)
+        client = Client(url, api_key, provider_data=provider_data or "")
     except ValueError as wrong:
-        raise click.UsageError(f"--url, --api-key: {wrong}") from wrong
+        raise click.UsageError(f"--url, --api-key, --provider-data: {wrong}") from wrong
     try:
         yield client
     except ApiFailed as failure:
         kind = RequestRefused if failure.status in MISTAKES else click.ClickException
-        raise kind(clean(str(failure))) from failure
+        advice = f" `{listing}` lists what there is." if listing and failure.status == NOT_FOUND else ""
+        raise kind(clean(str(failure)) + advice) from failure
     except Unreachable as failure:
         raise click.ClickException(f"{clean(str(failure))} Name another with --url or LLAMBDA_URL.") from failure

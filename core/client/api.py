@@ -1,4 +1,4 @@
-"""A client of a running stack: of files, of vector stores, and of the routes that no OpenAI client has.
+"""A client of a running stack: of files, of vector stores, of tools, and of the routes that no OpenAI client has.
 
     client = Client("http://127.0.0.1:8321")
     config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
@@ -21,6 +21,7 @@ from core.client.answers import (
 from core.client.files import Files
 from core.client.http import Transport
 from core.client.shapes import check_shape, path_of
+from core.client.tools import Tools
 from core.client.vector_stores import VectorStores
 
 if TYPE_CHECKING:
@@ -33,15 +34,21 @@ SECONDS = 30.0
 class Client:
     """`base_url` is that of a stack, with or without /v1; `timeout` is in seconds without a byte."""
 
-    def __init__(self, base_url: str, api_key: str | None = None, timeout: float = SECONDS) -> None:
-        """Raises ValueError for what is no URL of a server, or no key. Nothing is sent yet."""
-        self._transport = Transport(base_url, api_key, timeout=timeout)
+    def __init__(
+        self, base_url: str, api_key: str | None = None, timeout: float = SECONDS, *, provider_data: str = ""
+    ) -> None:
+        """`provider_data` is a JSON object of the caller's own keys for providers.
+
+        Raises ValueError for what is no URL of a server, no key or no such object. Nothing is sent yet.
+        """
+        self._transport = Transport(base_url, api_key, timeout=timeout, provider_data=provider_data)
         self.configurations = Configurations(self._transport)
         self.inspect = Inspection(self._transport)
         self.providers = Providers(self._transport)
         self.jobs = Jobs(self._transport)
         self.files = Files(self._transport)
         self.vector_stores = VectorStores(self._transport)
+        self.tools = Tools(self._transport)
 
     @override
     def __repr__(self) -> str:

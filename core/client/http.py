@@ -1,6 +1,7 @@
 """Requests to a running stack, over the standard library."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 import json
@@ -14,12 +15,14 @@ from urllib.request import HTTPErrorProcessor, Request, build_opener
 from core.client.failures import ApiFailed, Unreachable, failure_of, not_json
 from core.config.redact import redact_text
 from core.frame.version import VERSION
+from core.platform.json_values import is_object
 
 PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")  # what a URL has, and of a key what a header can carry (RFC 9110, 5.5)
 SUCCESS: Final = range(200, 300)
 MOST_BYTES: Final = 64 * 1024 * 1024  # of an answer
 REDIRECTION: Final = range(300, 400)
 CHUNK: Final = 256 * 1024
+PROVIDER_DATA: Final = "X-LlamaStack-Provider-Data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,16 @@ class FormFile:
 class Transport:
     """One server. A key goes to it alone: no redirection is followed."""
 
-    def __init__(self, base_url: str, api_key: str | None, *, timeout: float) -> None:
-        """Raises ValueError for what is no URL of a server, or no key; its message has neither key nor password."""
+    def __init__(self, base_url: str, api_key: str | None, *, timeout: float, provider_data: str = "") -> None:
+        """`provider_data` is a JSON object of keys for providers; like the key, it goes to this server alone.
+
+        Raises ValueError for what is no URL of a server, no key or no such object; its message has neither key nor password.
+        """
         self.url = _root(base_url)
         if api_key and not PRINTABLE.fullmatch(api_key):
             raise ValueError("the API key has a blank or another character that a header cannot carry")
         self._api_key = api_key
+        self._provider_data = _check_object(provider_data) if provider_data else ""
         self._timeout = timeout
         self._opener = build_opener(_AsItComes)
 
@@ -126,6 +133,8 @@ class Transport:
             request.add_header("Content-Type", "application/json")
         if self._api_key:
             request.add_header("Authorization", f"Bearer {self._api_key}")
+        if self._provider_data:
+            request.add_header(PROVIDER_DATA, self._provider_data)
         return request
 
     def _exchange(self, request: Request, timeout: float | None = None) -> tuple[int, Mapping[str, str], bytes]:
@@ -169,6 +178,14 @@ def _http(url: str) -> str:
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ApiFailed(200, "the answer names a place that is no URL.", hint="Is this the URL of a stack?")
     return url
+
+
+def _check_object(text: str) -> str:
+    """The JSON object, in ASCII."""
+    with suppress(ValueError, RecursionError):
+        if is_object(read := json.loads(text)):
+            return json.dumps(read)
+    raise ValueError("the provider data are no JSON object")
 
 
 def _root(base_url: str) -> str:

@@ -62,6 +62,7 @@ SECTIONS: Final = {
         Section("scoring_fns", "scoring", "scoring_fn_id"),
         Section("benchmarks", "eval", "benchmark_id"),
         Section("tool_groups", "tool_runtime", "toolgroup_id"),
+        Section("connectors", "tool_runtime", "connector_id"),
         Section("vector_stores", "vector_io", "vector_store_id"),
         *(Section(kind.section, kind.api, kind.id_field) for name in OWN_APIS for kind in manifest(name).kinds),
     )
@@ -69,12 +70,7 @@ SECTIONS: Final = {
 
 UNUSED: Final = {
     "inference_store": "stored chat completions are not served yet",
-    "vector_stores.file_search_params": "the tool that searches files is not served yet",
-    "vector_stores.context_prompt_params": "the tool that searches files is not served yet",
-    "vector_stores.annotation_prompt_params": "the tool that searches files is not served yet",
     "vector_stores.file_batch_params": "`quota`, and how many workers there are, bound the files that are worked on at once",
-    "vector_stores.chunk_retrieval_params.max_tokens_in_context": "the tool that searches files is not served yet",
-    "connectors": "connectors are not served yet",
     "external_apis_dir": "external APIs are not served yet",
     "server.workers": "Lambda, or whoever starts `serve`, decides how many processes there are",
     "server.registry_refresh_interval_seconds": "`registry.cache_seconds` bounds how old a read may be",

@@ -6,7 +6,7 @@ A list of this name is of stores that the run config declares. Source: VectorSto
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from core.config.places import to_mapping
 from core.config.records import Record, Text, Whole
@@ -74,13 +74,64 @@ class ContextualRetrieval(Record):
 
 
 class ChunkRetrieval(Record):
-    """How a search is made that does not say how; a rerank model gets `chunk_multiplier` times as many chunks as are asked for."""
+    """How a search is made that does not say how; a rerank model gets `chunk_multiplier` times as many chunks as are asked for.
+
+    A tool shows a model at most `max_tokens_in_context` of what was found; None is as its generation has it.
+    """
 
     default_search_mode: Literal["vector", "keyword", "hybrid"] = "vector"
     default_reranker_strategy: Literal["rrf", "weighted", "normalized"] = "rrf"
     rrf_impact_factor: Annotated[float, Field(gt=0, le=10_000)] = 60.0
     weighted_search_alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
     chunk_multiplier: Annotated[Whole, Field(ge=1)] = 5
+    max_tokens_in_context: Annotated[Whole, Field(ge=1)] | None = None
+
+
+def require_places(*places: str) -> AfterValidator:
+    """A check that a template has these places for what is put into it."""
+
+    def check(template: str) -> str:
+        missing = next((place for place in places if place not in template), None)
+        if missing is not None:
+            raise ValueError(f"must have {missing} in it")
+        return template
+
+    return AfterValidator(check)
+
+
+class FileSearchText(Record):
+    """What is before and after the passages that `file_search` shows a model."""
+
+    header_template: Annotated[Text, require_places("{num_chunks}", "file_search")] = (
+        "file_search tool found {num_chunks} chunks:\nBEGIN of file_search tool results.\n"
+    )
+    footer_template: str = "END of file_search tool results.\n"
+
+
+class ContextPrompt(Record):
+    """How a passage is shown to a model, and what it is told that all of them are for."""
+
+    chunk_annotation_template: Annotated[Text, require_places("{index}", "{chunk.content}")] = (
+        "Result {index}\nContent: {chunk.content}\nMetadata: {metadata}\n"
+    )
+    context_template: Annotated[Text, require_places("{query}")] = (
+        'The above results were retrieved to help answer the user\'s query: "{query}". '
+        "Use them as supporting information only in answering this query. {annotation_instruction}\n"
+    )
+
+
+class AnnotationPrompt(Record):
+    """How a passage is shown to a model that is to cite it, and how it is told to."""
+
+    enable_annotations: bool = True
+    annotation_instruction_template: Text = (
+        "Cite sources immediately at the end of sentences before punctuation, using `<|file-id|>` format like "
+        "'This is a fact <|file-Cn3MSNn72ENTiiq11Qda4A|>.'. Do not add extra punctuation. Use only the file IDs provided, "
+        "do not invent new ones."
+    )
+    chunk_annotation_template: Annotated[Text, require_places("{index}", "{chunk_text}", "{file_id}")] = (
+        "[{index}] {metadata_text} cite as <|{file_id}|>\n{chunk_text}\n"
+    )
 
 
 class VectorStoresConfig(Record):
@@ -96,3 +147,6 @@ class VectorStoresConfig(Record):
     file_ingestion_params: FileIngestion | None = None
     chunk_retrieval_params: ChunkRetrieval | None = None
     contextual_retrieval_params: ContextualRetrieval | None = None
+    file_search_params: FileSearchText | None = None
+    context_prompt_params: ContextPrompt | None = None
+    annotation_prompt_params: AnnotationPrompt | None = None

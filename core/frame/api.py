@@ -129,7 +129,9 @@ class RouteRow:
         """Whether what is sent with a request is read."""
         if self.operation is None:
             return self.method == "POST"
-        return self.operation.request is not None or self.operation.upload is not None
+        operation = self.operation
+        reads = operation.read is not None and self.method != "GET"
+        return operation.request is not None or operation.upload is not None or reads
 
     @property
     def counted(self) -> bool:

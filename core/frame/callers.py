@@ -111,6 +111,7 @@ class Call:
     access policy. `judging` are the shields in whose judgement it was caused, by their providers' names; `for_verdict` is one
     that a guard model is asked, or the operator's shield asks: what guards every model would judge its own question.
     `until` is when its answer must leave, in the loop's time; `answer_headers` are headers of that, beside the frame's own.
+    `token` is the caller's own, which was verified; empty unless the run config has a provider that exchanges it for another.
     """
 
     principal: Principal
@@ -124,6 +125,7 @@ class Call:
     for_verdict: bool = False
     until: float | None = None
     answer_headers: dict[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
+    token: str = field(default="", repr=False, compare=False)
 
     @property
     def tokens(self) -> int | None:
@@ -154,7 +156,10 @@ class Call:
         An `internal` one acts as the stack itself: it sees all there is, and takes nothing that the caller brings.
         """
         data: Mapping[str, Any] = {} if internal else self.provider_data
-        return replace(self, provider_data=data, observed=replace(self.observed), caused=True, internal=internal)
+        token = "" if internal else self.token
+        return replace(
+            self, provider_data=data, observed=replace(self.observed), caused=True, internal=internal, token=token
+        )
 
     def end(self, *, failed: bool = False) -> Charge:
         """What to charge, of a call that nothing may be done for from now on.

@@ -1,9 +1,9 @@
-"""What is no JSON: blobs, files that came with a request, and answers of bytes."""
+"""What is no JSON of ours: blobs, files that came with a request, answers of bytes, and messages of other protocols."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 import re
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 LONGEST_NAME: Final = 255  # characters of a file name
 MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
@@ -59,6 +59,28 @@ class Redirect:
     """The answer is elsewhere; the URL may be a secret."""
 
     url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request as it came. `headers` are those that its operation asks for: by names in lower case, with all their values.
+
+    `address` is where it was sent to, without the operation's path: `https://HOST`, and what a gateway puts before every
+    path; "" where its header Host is none.
+    """
+
+    content: bytes = field(repr=False)
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], repr=False)
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """JSON with a status; without a `body` nothing but the status. From 400 on, `code` names the failure in the log."""
+
+    body: dict[str, Any] | None = None
+    status: int = 200
+    code: str = ""
 
 
 class UploadStore(Protocol):

@@ -187,7 +187,12 @@ def _responses(row: RouteRow, schemas: _Schemas) -> JsonObject:
     if operation is not None and operation.reply == "bytes":
         responses["206"] = {"description": DESCRIPTIONS[206], "content": content}
         responses |= {str(code): {"description": DESCRIPTIONS[code]} for code in (302, 304)}
-    return responses | {str(code): FAILED for code in sorted(_failures(row))} | {"default": FAILED}
+    failed = FAILED
+    if operation is not None and operation.reply == "answer":  # in its own words, or in the stack's
+        responses["202"] = {"description": DESCRIPTIONS[202]}
+        schema = {"anyOf": [content["application/json"]["schema"], {"$ref": REFERENCE.format(model="Error")}]}
+        failed = {"description": "An error.", "content": _json(schema)}
+    return responses | {str(code): failed for code in sorted(_failures(row))} | {"default": failed}
 
 
 def _failures(row: RouteRow) -> set[int]:
@@ -196,7 +201,7 @@ def _failures(row: RouteRow) -> set[int]:
     codes = set[int]() if operation is not None and operation.open else {401, 403, 429}
     if PARAMETER.search(row.path):
         codes.add(404)
-    if operation is None or operation.request or operation.query or operation.upload:
+    if operation is None or operation.request or operation.read or operation.query or operation.upload:
         codes.add(400)
     if row.method in {"POST", "PUT", "PATCH"}:
         codes.add(413)

@@ -8,7 +8,7 @@ from core.frame.dotted import load
 from core.frame.types import NamedEvent, Wire
 
 type Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-type Reply = Literal["json", "bytes", "none"]
+type Reply = Literal["json", "bytes", "none", "answer"]
 type FrameStyle = Literal["data", "events"]
 
 OK: Final = 200
@@ -51,7 +51,12 @@ class Operation:
     path parameters, `query`, where that names a type of `core.frame.types.Query`, and `upload`: what was uploaded.
 
     A method of `reply` "json" returns what `response` names the type of; of "bytes", a `core.frame.content.Bytes` or
-    `Redirect`; of "none", nothing. `status` is the answer's, if it is not 200, or 204 of an empty one.
+    `Redirect`; of "none", nothing; of "answer", a `core.frame.content.Answer`, with a status and an error body of its own
+    protocol. `status` is the answer's, if it is not 200, or 204 of an empty one.
+
+    `read` names the function from a `core.frame.content.Message` to the body, for a protocol that has its own words for
+    what is wrong with one: it raises nothing. The message has the headers whose names begin with one of `headers`, and no
+    other. `request` is then for the OpenAPI document alone.
 
     A stream in `frames` "data" yields what `event` names the type of, and ends with `[DONE]`; in "events" it yields
     NamedEvents, and `failure` names the function from an error and the last event to the one that tells of it.
@@ -59,8 +64,9 @@ class Operation:
     `open` needs no token; what is `open` or not `counted` takes nothing of the caller's quota. None is counted
     unless it only looks: one whose quota is used up may still GET JSON. `tokens` is there for what makes tokens: it names
     the function from such a request to the bound that it sets itself, 0 where it sets none, and below 0 what is to be
-    reserved at least. `parts`, beside it, names the one to how many requests it counts as, for
-    what may hold several. What is `idempotent` heeds an Idempotency-Key.
+    reserved at least. `parts` names the one to how many requests it counts as, for what may hold several, or, with 0, only
+    looks. What is `idempotent` heeds an Idempotency-Key. A 401 names `metadata`, a path, where callers have tokens of an
+    issuer: there it says which (RFC 9728).
     """
 
     method: Method
@@ -68,6 +74,8 @@ class Operation:
     call: str
     summary: str
     request: str | None = None
+    read: str | None = None
+    headers: tuple[str, ...] = ()
     query: str | None = None
     upload: Upload | None = None
     response: str | None = None
@@ -82,6 +90,7 @@ class Operation:
     tokens: str | None = None
     parts: str | None = None
     idempotent: bool = False
+    metadata: str = ""
 
     @property
     def success(self) -> int:

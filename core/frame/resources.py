@@ -91,7 +91,7 @@ class Kind:
 
     The rest is for kinds that need it. `listing` names the provider's method that lists what it has, without
     parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource
-    that it cannot serve. `present` names the function from a resource to its shape on the wire, `response` that
+    that it cannot serve, and `checked` the function from the resource to what that method takes, where it is something else. `present` names the function from a resource to its shape on the wire, `response` that
     shape's type; `aliases` are more
     paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
     places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
@@ -109,6 +109,7 @@ class Kind:
     fields: dict[str, Any]
     listing: str | None = None
     check: str | None = None
+    checked: str | None = None
     present: str | None = None
     response: str | None = None
     aliases: tuple[str, ...] = ()

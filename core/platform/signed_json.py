@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html, htt
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -78,6 +78,21 @@ class CallOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedAnswer:
+    """One of success, as it came; `headers` by their names in small letters."""
+
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    operation: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     http: "ClientSession"
     url: str
@@ -85,7 +100,7 @@ class _Place:
 
 
 class SignedJson:
-    """Calls of one service, all of them idempotent: what may have been served is sent again."""
+    """Calls of one service: what may have been served is sent again, up to `tries` times, which is 1 for what must not be done twice."""
 
     def __init__(self, service: str, identity: Identity, options: CallOptions) -> None:
         """`service` is the first part of its host's name."""
@@ -105,22 +120,33 @@ class SignedJson:
         return (await self._places.get()).region
 
     async def post(self, operation: str, body: bytes) -> dict[str, Any]:
-        """The answer to a request, which is JSON.
+        """The answer to a request, which is a JSON object.
+
+        Raises:
+            ValueError: it is none; and what `send` raises.
+        """
+        content = (await self.send(operation, body)).content
+        return read_object(content) if content else {}
+
+    async def send(self, operation: str, body: bytes, headers: Mapping[str, str] | None = None) -> SignedAnswer:
+        """The answer to a request with these headers beside those of the signature, which is over them too.
+
+        `operation` is the rest of the path, escaped as a URL has it.
 
         Raises:
             botocore.exceptions.ClientError: the service refused it; the code is the error's type.
             botocore.exceptions.BotoCoreError: no region, no credentials, no connection, no answer in time.
             EndpointInvalid: the endpoint is not a URL.
-            AnswerTooLarge, ValueError: the answer is too large, or not a JSON object.
+            AnswerTooLarge: the answer is too large.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        place = await self._places.get()
+        place, request = await self._places.get(), _Request(operation, body, headers or {})
         failure: Exception | None = None
         for pause in Backoff(FIRST, LONGEST, self._options.tries).pauses():
             await asyncio.sleep(pause)
             try:
-                return await self._send_timely(place, operation, body)
+                return await self._send_timely(place, request)
             except (BotoCoreError, ClientError) as raised:
                 if not _is_transient(raised):
                     raise
@@ -132,36 +158,37 @@ class SignedJson:
         """Close this event loop's connections; a later call opens others."""
         await self._places.close()
 
-    async def _send_timely(self, place: _Place, operation: str, body: bytes) -> dict[str, Any]:
-        """Where this machine's clock is wrong, once more with the service's time."""
+    async def _send_timely(self, place: _Place, request: _Request) -> SignedAnswer:
+        """Where this machine's clock is wrong, once more with the service's time: it has refused the first."""
         from botocore.exceptions import ClientError
 
         skew = self._skew  # of this try: another call may put it right meanwhile
         try:
-            return await self._send(place, operation, body, skew)
+            return await self._send(place, request, skew)
         except ClientError as refusal:
             correction = _skew_of(refusal, datetime.now(UTC) + skew)
             if correction is None:
                 raise
             self._skew = skew + correction
-            return await self._send(place, operation, body, self._skew)
+            return await self._send(place, request, self._skew)
 
-    async def _send(self, place: _Place, operation: str, body: bytes, skew: timedelta) -> dict[str, Any]:
+    async def _send(self, place: _Place, request: _Request, skew: timedelta) -> SignedAnswer:
         from yarl import URL
 
-        url = f"{place.url}/{operation}"
+        url = f"{place.url}/{request.operation}"
         credentials = await self._identity.credentials()
         at = datetime.now(UTC) + skew
         scope = place.region, self._options.signed_as or self._service
-        headers = sign(url, body, credentials, scope=scope, at=at)
+        unsigned = UnsignedRequest(url, request.body, headers=request.headers)
+        headers = sign(unsigned, credentials, scope=scope, at=at)
         with _translate_errors(place.url):
             async with place.http.post(
-                URL(url, encoded=True), data=BytesIO(body), headers=headers, allow_redirects=False
+                URL(url, encoded=True), data=BytesIO(request.body), headers=headers, allow_redirects=False
             ) as response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: no success
-                    raise await _refusal_of(response, operation)
+                    raise await _refusal_of(response, request.operation)
                 content = await read_up_to(response, self._options.most_bytes)
-        return read_object(content) if content else {}
+                return SignedAnswer({name.lower(): value for name, value in response.headers.items()}, content)
 
     @asynccontextmanager
     async def _connect(self, _: str) -> AsyncGenerator[_Place]:
@@ -188,16 +215,27 @@ class SignedJson:
             yield _Place(http, url.rstrip("/") or own, region)
 
 
+@dataclass(frozen=True, slots=True)
+class UnsignedRequest:
+    """A request of JSON, or without a body; `headers` are signed too."""
+
+    url: str
+    body: bytes = b""
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
 def sign(
-    url: str, body: bytes, credentials: "ReadOnlyCredentials", *, scope: tuple[str, str], at: datetime
+    request: UnsignedRequest, credentials: "ReadOnlyCredentials", *, scope: tuple[str, str], at: datetime
 ) -> dict[str, str]:
-    """The headers of a POST that is signed with these credentials; `scope` is the region and the service's name."""
+    """The headers of the request, signed with these credentials; `scope` is the region and the service's name."""
     from botocore.awsrequest import AWSRequest
 
-    request = AWSRequest("POST", url, headers={"Content-Type": "application/json"}, data=body)
-    request.context["at"] = at
-    import_signer()(credentials, scope[1], scope[0]).add_auth(request)
-    return dict(request.headers.items())
+    headers = {"Content-Type": "application/json", **request.headers}
+    signed = AWSRequest(request.method, request.url, headers=headers, data=request.body)
+    signed.context["at"] = at
+    import_signer()(credentials, scope[1], scope[0]).add_auth(signed)
+    return dict(signed.headers.items())
 
 
 @cache

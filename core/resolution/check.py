@@ -237,15 +237,15 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
     return own
 
 
-def needs_of(loaded: Loaded, specs: Specs) -> dict[str, set[str]]:
-    """API -> the APIs that its configured providers need; optional ones only where they are configured."""
+def needs_of(loaded: Loaded, specs: Specs, *, idle: bool = False) -> dict[str, set[str]]:
+    """API -> the APIs that its configured providers need, or where they are `idle`; optional ones only where they are configured."""
     entries = list(loaded.provider_entries())
     configured = {api for api, _, _ in entries}
     needs: dict[str, set[str]] = {api: set() for api in configured}
     for api, path, entry in entries:
         spec = find(specs, api, entry, path)[0]
-        if spec is not None:
-            needs[api].update(spec.api_dependencies, configured & set(spec.optional_api_dependencies))
+        if spec is not None and not (idle and spec.surfaces):
+            needs[api].update(spec.api_dependencies, configured.intersection(spec.optional_api_dependencies))
     return needs
 
 

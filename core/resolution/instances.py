@@ -1,18 +1,18 @@
 """A configured provider: from its entry and its type to the object that serves it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel
 
-from core.apis.index import manifest
+from core.apis.index import manifest, names
 from core.config.document import ProviderEntry
 from core.config.load import CallersPart, Loaded
 from core.config.problems import ConfigInvalid, Problem
 from core.frame.api import SurfaceFactory
-from core.frame.callers import ActingFor
+from core.frame.callers import ActingFor, Call
 from core.frame.dotted import load
 from core.resolution.bound import bind
 from core.resolution.callers_parts import keep_keys_from
@@ -59,8 +59,11 @@ async def connect(
     config, problems = checked_config(loaded, path, entry, spec)
     if config is None:
         raise ConfigInvalid("run config", problems)
-    names = (*spec.api_dependencies, *spec.optional_api_dependencies)
-    deps = {api: bind(surfaces[api], _surface(api), internal=spec.guards) for api in names if api in surfaces}
+    deps = {
+        name: bind(_late(surfaces, name), protocol, internal=spec.guards)
+        for name, protocol in _dependencies(spec)
+        if name in surfaces or name in spec.surfaces
+    }
     if spec.factory is not None:
         place = loaded.places.source_path(f"{path}.provider_type")
         with ActingFor(None):  # it serves every caller, also where one's registration of a configuration has it made
@@ -95,10 +98,21 @@ def spec_of(specs: Specs, api: str, path: str, entry: ProviderEntry) -> Provider
     return spec
 
 
-def _surface(api: str) -> type:
-    """The Protocol of the surface that other APIs see of this one, which has its name."""
-    protocol: type = load(next(surface.protocol for surface in manifest(api).surfaces if surface.name == api))
-    return protocol
+def _late(surfaces: Mapping[str, SurfaceFactory], name: str) -> SurfaceFactory:
+    """The surface is looked up when it is asked: an overview has none that are asked for a provider's work alone."""
+
+    def make(call: Call | None) -> Any:  # noqa: ANN401 - keeps some Protocol
+        return surfaces[name](call)
+
+    return make
+
+
+def _dependencies(spec: ProviderSpec) -> Iterator[tuple[str, type]]:
+    """The names and Protocols of the surfaces that it depends on: those with the names of their APIs, and what it asks for beside."""
+    for api in {*spec.api_dependencies, *spec.optional_api_dependencies}.intersection(names()):
+        for surface in manifest(api).surfaces:
+            if surface.name in {api, *spec.surfaces}:
+                yield surface.name, load(surface.protocol)
 
 
 def _protocol(api: str) -> type:

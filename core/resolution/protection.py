@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.apis.index import route_rows
 from core.config.load import Loaded
+from core.config.places import to_list, to_mapping
 from core.config.problems import ConfigInvalid, Problem
 from core.config.security import AuthConfig, QuotaConfig
 from core.frame.callers import Principal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from core.quota.streams import StreamLimit
 
 API_KEY: Final = "api_key"
+MCP: Final = "remote::model-context-protocol"
+EXCHANGE: Final = "token_exchange"  # of its config's `servers`
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +112,17 @@ def connect_auth(
     verifiers = [
         connect(entry.type, config_class(entry.type).model_validate(entry.config), services) for entry in auth.providers
     ]
-    return Authenticator(verifiers, services)
+    return Authenticator(verifiers, services, hands_on=_exchanges_tokens(loaded))
+
+
+def _exchanges_tokens(loaded: Loaded) -> bool:
+    """Whether the run config has a provider that takes callers' own tokens to an authorization server: only then are they kept for the call."""
+    return any(
+        EXCHANGE in to_mapping(server)
+        for api, _, entry in loaded.provider_entries()
+        if entry.provider_type == MCP and loaded.callers_parts.get((api, entry.provider_id)) is None
+        for server in to_list(entry.config.get("servers"))
+    )
 
 
 def connect_quota(quota: QuotaConfig | None, stores: Stores, *, authenticated: bool) -> "Quota | None":

@@ -15,7 +15,8 @@ class ProviderSpec:
     a spec file or the `module` of an entry. Of a `row`, the module serves many types: its `config_of(provider_type)`
     is in the place of `Config`. One that `guards` asks models to judge for a shield: as the stack itself, since a caller who
     may use a model need not see what guards it. `notice` says what serves it, where its name says otherwise, and `on_lambda`
-    what to use on Lambda, where it cannot be.
+    what to use on Lambda, where it cannot be. `surfaces` are those that it gets of the APIs it depends on, beside the ones
+    that have the APIs' names; one with such asks other APIs only when it is called, and not for its health.
     """
 
     api: str
@@ -23,6 +24,7 @@ class ProviderSpec:
     module: str
     api_dependencies: tuple[str, ...] = ()
     optional_api_dependencies: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
     config_class: str | None = None
     factory: str | None = None
     row: bool = False
@@ -34,9 +36,25 @@ class ProviderSpec:
     notice: str = ""
     on_lambda: str = ""
 
+    @property
+    def idle_dependencies(self) -> tuple[str, ...]:
+        """The APIs that it may ask even where it is only looked at, as an overview looks."""
+        return () if self.surfaces else (*self.api_dependencies, *self.optional_api_dependencies)
+
 
 EMBEDDED: Final = "is served by the embedded vector store, as `inline::sqlite`: exact search in one SQLite file"
 VECTORS_ON_AWS: Final = "remote::s3-vectors"
+SEARCH_ENGINES: Final = (
+    "brave-search",
+    "tavily-search",
+    "bing-search",
+    "exa-search",
+    "serply-search",
+    "nimble-search",
+    "wolfram-alpha",
+)
+"""The rows of `core.providers.web_search.rows`, which only a stack with one of them imports."""
+CLOSED: Final = "asks an API that Microsoft closed on 11 August 2025: searches fail; use `remote::brave-search` or another search engine"
 
 BUILT_IN: Final = (
     ProviderSpec("files", "inline::localfs", "core.providers.files.localfs"),
@@ -52,6 +70,22 @@ BUILT_IN: Final = (
     ProviderSpec("safety", "remote::bedrock", "core.providers.bedrock.safety"),
     ProviderSpec("safety", "remote::nvidia", "core.providers.nvidia.safety"),
     ProviderSpec("safety", "remote::sambanova", "core.providers.sambanova.safety"),
+    ProviderSpec("tool_runtime", "remote::lambda", "core.providers.aws_lambda.tool_runtime"),
+    *(
+        ProviderSpec(
+            "tool_runtime",
+            f"inline::{name}",
+            module,
+            api_dependencies=("vector_io",),
+            optional_api_dependencies=("inference", "safety"),
+            surfaces=("retrieval",),
+        )
+        for name, module in (
+            ("rag-runtime", "core.providers.retrieval.rag_runtime"),
+            ("file-search", "core.providers.retrieval.file_search"),
+        )
+    ),
+    ProviderSpec("tool_runtime", "remote::model-context-protocol", "core.providers.mcp.tool_runtime"),
     *(
         ProviderSpec(
             "vector_io",
@@ -67,6 +101,16 @@ BUILT_IN: Final = (
     ProviderSpec("vector_io", "remote::chromadb", "core.providers.chroma.vector_io"),
     ProviderSpec("vector_io", "remote::qdrant", "core.providers.qdrant.vector_io"),
     ProviderSpec("vector_io", "remote::bedrock-knowledge-base", "core.providers.knowledge_bases.vector_io"),
+    *(
+        ProviderSpec(
+            "tool_runtime",
+            f"remote::{name}",
+            "core.providers.web_search.tool_runtime",
+            row=True,
+            notice=CLOSED if name == "bing-search" else "",
+        )
+        for name in SEARCH_ENGINES
+    ),
 )
 
 OPENAI: Final = tuple(

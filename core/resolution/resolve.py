@@ -52,7 +52,8 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     specs = available(loaded.config.external_providers_dir)[0]
     roots, needs = _needs(loaded, loaded.config, specs, apis)
     order = dependency_order(roots, needs)
-    surfaced = _surfaced(apis, order, needs)
+    is_idle = any(manifest(name).overview for name in apis)
+    surfaced = _surfaced(apis, order, needs_of(loaded, specs, idle=True) if is_idle else needs)
     for api in order:
         await _add_providers(stack, loaded, specs, api, reusable)
         api_manifest = manifest(api)
@@ -73,7 +74,7 @@ def _needs(loaded: Loaded, config: RunConfig, specs: Specs, apis: set[str]) -> t
 
 
 def _surfaced(apis: set[str], order: Iterable[str], needs: Mapping[str, set[str]]) -> set[str]:
-    """Which APIs get surfaces: of what an overview has for its providers' sake, those alone that providers depend on."""
+    """Which APIs get surfaces: of what an overview has for its providers' sake, those alone that providers depend on while they are idle."""
     depended = {other for name in apis for other in manifest(name).depends}
     depended |= {other for name in order if not manifest(name).overview for other in needs.get(name, ())}
     return apis | depended
@@ -108,7 +109,8 @@ def _new(loaded: Loaded, config: RunConfig, apis: set[str], version: str) -> Sta
 
 
 def _after(earlier: Stack, config: RunConfig) -> Stack:
-    return replace(earlier, config=config, surfaces={}, registries={}, catalogs={}, kind_registries=[], instances=[])
+    empty: dict[str, Any] = {"surfaces": {}, "registries": {}, "catalogs": {}}
+    return replace(earlier, config=config, **empty, kind_registries=[], closing=[], instances=[])
 
 
 def _circuits(config: RunConfig) -> CircuitBreaker | None:
@@ -139,7 +141,8 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
 
     async def check(resource: Resource) -> None:
         if kind.check is not None:
-            await _method(providers[resource.provider_id], kind.check)(resource)
+            subject = resource if kind.checked is None else load(kind.checked)(resource)
+            await _method(providers[resource.provider_id], kind.check)(subject)
 
     catalog = Catalog(
         listings,

@@ -1,6 +1,6 @@
 """What a run config is resolved to: the objects that answer, and what they share."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,7 +38,7 @@ class Stack:
     """What was resolved: the `Parts` of its services, and what the web serves them behind.
 
     `loaded` is the run config without anything laid over it, `config` the one in force. `surfaces` has an entry per name of
-    a Surface, `registries` one per name of a kind, made over `kind_registries`; `catalogs` are by API, of what providers list. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
+    a Surface, `registries` one per name of a kind, made over `kind_registries`; `closing` is what services read with; `catalogs` are by API, of what providers list. `authenticator`, `quota`, `stream_limit`, `answers`, `circuits` and `poller` are None
     where they are not configured; only an overview has a `configuration_service`.
     """
 
@@ -50,6 +50,7 @@ class Stack:
     registries: dict[str, RegistryFactory] = field(default_factory=dict[str, RegistryFactory])
     catalogs: dict[str, Catalog] = field(default_factory=dict[str, Catalog])
     kind_registries: list[Registry] = field(default_factory=list[Registry])
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
     instances: list[Instance] = field(default_factory=list[Instance])
     registry: RegistryStore | None = None
     authenticator: "Authenticator | None" = None
@@ -72,6 +73,17 @@ class Stack:
         return self.config.vector_stores
 
     @property
+    def issuers(self) -> Sequence[str]:
+        """The URLs of the OAuth issuers whose tokens callers may have, as far as the run config names them."""
+        auth = self.config.server.auth
+        if auth is None:
+            return ()
+        from core.auth.types import issuer_of
+
+        urls = [issuer_of(entry.type, entry.config) for entry in auth.providers]
+        return tuple(dict.fromkeys(url for url in urls if url is not None))
+
+    @property
     def blobs(self) -> "BlobStore | None":
         """None where the run config names no store of them; connected for the first that asks."""
         return self.stores.find(BLOBS)
@@ -79,6 +91,10 @@ class Stack:
     def providers(self, api: str) -> Mapping[str, Any]:
         """The providers of an API, by provider id."""
         return {i.entry.provider_id: i.provider for i in self.instances if i.api == api}
+
+    def end_with(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call it before the providers are closed."""
+        self.closing.append(close)
 
     def keep_limits(self, principal: Principal | None) -> KeepLimits:
         """How much a caller may keep; the stack itself as much as it likes."""
@@ -115,6 +131,8 @@ class Stack:
         """End the listings of providers and the look-ups that are under way; none begins any more."""
         for registry in self.kind_registries:
             await registry.close()
+        for close in self.closing:
+            await close()
 
 
 async def close_all(instances: Iterable[Instance]) -> None:

@@ -5,7 +5,7 @@ Source: the effects of AccessRule in Llama Stack 0.2.12 and 0.7.3 (404 for what 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
@@ -185,6 +185,11 @@ class GuardedRegistry:
     def declarations(self) -> Mapping[str, Resource]:
         """What the run config declares, by identifier and in its order, whoever may see it."""
         return self._registry.declarations
+
+    def readable(self, declared: Iterable[str]) -> Sequence[Resource]:
+        """Those of these ids of the run config that may be read. Of what may not be, nothing is waited for: the wait would tell of it."""
+        rows = (self._registry.declarations[identifier] for identifier in declared)
+        return [row for row in rows if self._may("read", row)]
 
     def declares(self, identifier: str) -> bool:
         """Whether the run config says what this means, whoever may see it."""

@@ -75,7 +75,7 @@ class Worker:
 
     async def _take(self) -> Sequence[Delivery]:
         try:
-            return await self._queue.take(most=1, wait=WAIT_SECONDS, visibility=self._visibility)
+            return await self._queue.take(most=1, wait=WAIT_SECONDS, visibility=self._visibility, ending=self._stopping)
         except StateUnavailable as failure:
             log.warning("no messages: %s", failure)
             with suppress(TimeoutError):

@@ -1,6 +1,6 @@
 """The parts of a stack that a service is assembled from."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from core.config.safety import SafetyConfig
@@ -41,6 +41,11 @@ class Parts(Protocol):
         ...
 
     @property
+    def issuers(self) -> Sequence[str]:
+        """The URLs of the OAuth issuers whose tokens callers may have, as far as the run config names them."""
+        ...
+
+    @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
         ...
@@ -48,6 +53,10 @@ class Parts(Protocol):
     @property
     def stores(self) -> Stores:
         """Where state is kept; a store is connected by who asks for it first."""
+        ...
+
+    def end_with(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call it when the stack ends, or another takes its place: before the providers are closed."""
         ...
 
     def keep_limits(self, principal: Principal | None) -> KeepLimits:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.errors import ApiError, InvalidRequest
+from core.errors import ApiError, InvalidRequest, Unauthenticated
 from core.frame.callers import ANONYMOUS, PROVIDER_DATA_HEADERS, ActingFor, Call
 from core.platform.json_reader import read_object
 from core.web.exchange import Exchange, Handler
@@ -22,14 +22,19 @@ DATA_HEADER_NAMES: Final = frozenset(name.lower().encode() for name in PROVIDER_
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationMiddleware:
-    """Without an authenticator every caller is anonymous."""
+    """Without an authenticator every caller is anonymous. `metadata` is the path that a 401 names, "" for none."""
 
     authenticator: "Authenticator | None" = None
+    metadata: str = ""
 
     async def __call__(self, exchange: Exchange, handle: Handler) -> Response:
         """Answer 401 or 403, or hand on with the caller's `call`."""
         call = await attempt(self._identify(exchange), exchange.until)
         if isinstance(call, ApiError):
+            if self.metadata and isinstance(call, Unauthenticated):
+                from core.web.messages import name_metadata
+
+                name_metadata(call, exchange.request.scope, self.metadata)
             return error_response(call)
         exchange.call = exchange.request.scope[CALL] = call
         with ActingFor(call):
@@ -39,8 +44,9 @@ class AuthenticationMiddleware:
         request, client = exchange.request, exchange.request.client
         source = "" if client is None else client.host
         principal = ANONYMOUS if self.authenticator is None else await self.authenticator.authenticate(request)
-        observed = observed_of(request.scope)
-        return Call(principal, source, provider_data=_provider_data(request), observed=observed, until=exchange.until)
+        token = "" if self.authenticator is None else self.authenticator.token_of(request)
+        observed, data = observed_of(request.scope), _provider_data(request)
+        return Call(principal, source, provider_data=data, observed=observed, until=exchange.until, token=token)
 
 
 def _provider_data(request: Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Endpoints from the tables: an operation's row or a kind's becomes a Starlette route behind its middlewares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,6 +49,11 @@ class Served(Protocol):
     @property
     def authenticator(self) -> "Authenticator | None":
         """Who tells callers apart."""
+        ...
+
+    @property
+    def issuers(self) -> Sequence[str]:
+        """The URLs of those whose tokens callers may have."""
         ...
 
     @property
@@ -103,7 +108,7 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
     open_ = operation is not None and operation.open
     middlewares: list[Middleware] = [
         ObservationMiddleware(row.api, row.name),
-        AuthenticationMiddleware(None if open_ else served.authenticator),
+        _authentication(operation, served),
     ]
     if row.method != "GET" and (operation is None or operation.upload is None):  # an upload says so itself
         middlewares.append(JsonMiddleware(row.has_body))
@@ -122,6 +127,13 @@ def _middlewares(row: RouteRow, served: Served) -> list[Middleware]:
 
         middlewares.append(IdempotencyMiddleware(served.answers, config))
     return middlewares
+
+
+def _authentication(operation: Operation | None, served: Served) -> AuthenticationMiddleware:
+    if operation is None:
+        return AuthenticationMiddleware(served.authenticator)
+    metadata = operation.metadata if operation.metadata and served.issuers else ""
+    return AuthenticationMiddleware(None if operation.open else served.authenticator, metadata)
 
 
 def _uploads(operation: Operation, served: Served) -> "UploadReceiver | None":

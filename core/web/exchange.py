@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from core.errors import ApiError
 from core.frame.callers import CURRENT_CALL, Call
+from core.frame.dotted import load
 from core.frame.operations import Operation
 from core.frame.types import Wire
 from core.web.body import parse, read
@@ -41,7 +42,7 @@ class Exchange:
         self._body_type = body_type
         self._limit = limit
         self._content: bytes | None = None
-        self._body: Wire | ApiError | ClientDisconnect | None = None
+        self._body: Any = None
 
     async def content(self) -> bytes:
         """The body as it came, read once; raises BodyTooLarge."""
@@ -60,12 +61,20 @@ class Exchange:
             try:
                 if self._content is None:
                     self._content = await read(self.request, self._limit)
-                self._body = parse(self._load_type(), self._content)
+                self._body = self._parse(self._content)
             except (ApiError, ClientDisconnect) as failure:
                 self._body = failure
         if isinstance(self._body, Exception):
             raise self._body
         return self._body
+
+    def _parse(self, content: bytes) -> Any:  # noqa: ANN401 - as `body`
+        operation = self.operation
+        if operation is None or operation.read is None:
+            return parse(self._load_type(), content)
+        from core.web.messages import message_of
+
+        return load(operation.read)(message_of(self.request.scope, operation.headers, content))
 
     def _load_type(self) -> type[Wire]:
         kind = None if self._body_type is None else self._body_type()

@@ -38,8 +38,8 @@ class OperationHandler:
         if self.operation.query is not None:
             arguments = {**arguments, "query": _parse_query(exchange, load(self.operation.query))}
         if self.uploads is None:
-            body = None if self.operation.request is None else await exchange.body()
-            return await self._answer(exchange, body, arguments)
+            has_body = self.operation.request is not None or self.operation.read is not None
+            return await self._answer(exchange, await exchange.body() if has_body else None, arguments)
         async with AsyncExitStack() as cleanup:
             body, upload = await self.uploads.receive(exchange.request, cleanup)
             response = await self._answer(exchange, body, {**arguments, "upload": upload})
@@ -63,6 +63,10 @@ class OperationHandler:
                 from core.web.byte_answers import respond
 
                 return await respond(result, exchange)
+        if operation.reply == "answer":
+            from core.web.messages import respond_as
+
+            return respond_as(result, exchange)
         if operation.reply == "none":
             return Response(status_code=operation.success)
         body = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON

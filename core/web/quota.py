@@ -23,8 +23,8 @@ LOWEST_FAILURE: Final = 400
 class QuotaMiddleware:
     """`tokens` is the bound that a body sets itself, 0 for none, and is None itself where no tokens are made.
 
-    `parts` is how many requests a body counts as, and is None itself where each is one.
-    Only where tokens are made is the body read first. One that is wrong is counted, but reserves no tokens.
+    `parts` is how many requests a body counts as, 0 for one that only looks, and is None itself where each is one.
+    Only where either is asked for is the body read first. One that is wrong is counted, but reserves no tokens.
     """
 
     quota: "Quota"
@@ -36,19 +36,22 @@ class QuotaMiddleware:
         ticket = await attempt(self._admit(exchange), exchange.until)
         if isinstance(ticket, ApiError):
             return error_response(ticket)
+        if ticket is None:
+            return await handle(exchange)
         return await _settle(await handle(exchange), exchange.call, ticket)
 
-    async def _admit(self, exchange: Exchange) -> "Ticket":
-        if self.tokens is None:
+    async def _admit(self, exchange: Exchange) -> "Ticket | None":
+        """None for what only looks."""
+        if self.tokens is None and self.parts is None:
             return await self.quota.admit(exchange.call, None)
         try:
             body = await exchange.body()
         except (ApiError, ClientDisconnect):  # the handler answers it
             return await self.quota.admit(exchange.call, None)
-        tokens = self.tokens(body)
-        if self.parts is None:
-            return await self.quota.admit(exchange.call, tokens)
-        return await self.quota.admit(exchange.call, tokens, self.parts(body))
+        requests = 1 if self.parts is None else self.parts(body)
+        if requests == 0:
+            return None
+        return await self.quota.admit(exchange.call, None if self.tokens is None else self.tokens(body), requests)
 
 
 async def _settle(response: Response, call: Call, ticket: "Ticket") -> Response:

@@ -10,7 +10,7 @@ from core.frame.resources import Kind, ListQuery
 from core.routing.guard import RegistryFactory
 from core.routing.registration import resource_from
 from core.web.body import parse_texts
-from core.web.exchange import Exchange, Handler
+from core.web.exchange import CurrentCall, Exchange, Handler
 from core.web.failures import JSON
 
 
@@ -42,7 +42,8 @@ def _register(kind: Kind, registry: RegistryFactory) -> Handler:
         body = await exchange.body()
         guarded = registry(exchange.call)
         resource = resource_from(kind, body, guarded.provider_of(body.model_dump()))
-        return _json(kind.show(await guarded.register(resource)))
+        with CurrentCall(exchange.call):  # a provider may be asked whether it can serve it
+            return _json(kind.show(await guarded.register(resource)))
 
     return register
 

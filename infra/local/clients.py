@@ -40,6 +40,13 @@ def node_command(script: str) -> list[str]:
     return ["node", "--preserve-symlinks", "--preserve-symlinks-main", str(folder / "scripts" / script)]
 
 
+def node22_command(module: str) -> list[str]:
+    """Runs a module of those packages with a Node of version 22, which is one of them: theirs may be older."""
+    folder = _prepare("node", FRAMEWORKS / "node" / "package-lock.json", _install_node) / "node_modules"
+    [node] = (node for cpu in ("x64", "arm64") if (node := folder / f"node-linux-{cpu}" / "bin" / "node").exists())
+    return [str(node), str(folder / module)]
+
+
 def _prepare(name: str, lock: Path, install: Callable[[Path, str], None]) -> Path:
     folder, text = ENVIRONMENTS / name, lock.read_text("utf-8")
     stamp = folder / "lock.txt"

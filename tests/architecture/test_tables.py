@@ -17,6 +17,7 @@ from core.frame.dotted import load
 from core.frame.openapi import document
 from core.frame.operations import Operation
 from core.frame.types import Query
+from core.resolution.check import config_class
 from core.resolution.provider_types import BUILT_IN
 from core.stores.connect import KINDS, STATE
 
@@ -36,10 +37,10 @@ def test_an_operation_names_methods_of_its_protocol(surface: Surface, operation:
         path_parameters = [
             part.strip("{}").removesuffix(":path") for part in operation.paths[0].split("/") if "{" in part
         ]
-        expected = ["request"] if operation.request else []
+        expected = ["request"] if operation.request or operation.read else []
         named = [name for name in ("query", "upload") if getattr(operation, name)]
         assert list(signature.parameters)[1:] == [*expected, *path_parameters, *named]
-        if operation.request is not None:
+        if operation.request is not None and operation.read is None:
             assert signature.parameters["request"].annotation is operation.request_type()
         if operation.query is not None:
             assert signature.parameters["query"].annotation is load(operation.query)
@@ -64,8 +65,11 @@ def test_what_a_manifest_names_is_there(name: str) -> None:
     api = manifest(name)
     assert api.name == name
     dotted = [api.assemble, api.provider, *(operation.tokens for s in api.surfaces for operation in s.operations)]
-    dotted += [operation.failure for s in api.surfaces for operation in s.operations]
-    fields = ("body", "present", "response", "alternates", "beside")
+    dotted += [
+        text for s in api.surfaces for operation in s.operations for text in (operation.failure, operation.parts)
+    ]
+    dotted += [operation.read for s in api.surfaces for operation in s.operations]
+    fields = ("body", "checked", "present", "response", "alternates", "beside")
     dotted += [getattr(kind, text) for kind in api.kinds for text in fields]
     assert all(callable(load(text)) for text in dotted if text)
     methods = [text for kind in api.kinds for text in (kind.listing, kind.check) if text]
@@ -140,9 +144,8 @@ def test_every_built_in_provider_has_a_config_and_a_connect() -> None:
     from importlib import import_module
 
     for spec in BUILT_IN:
-        module = vars(import_module(spec.module))
-        assert module["Config"].model_json_schema()
-        assert callable(module["connect"])
+        assert config_class(spec).model_json_schema()
+        assert callable(vars(import_module(spec.module))["connect"])
 
 
 def errors(kind: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:

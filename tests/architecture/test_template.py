@@ -62,6 +62,8 @@ def routes(module: str) -> list[tuple[str, str]]:
         "BLOB_BUCKET": "blobs",
         "JOBS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs",
         "VECTOR_BUCKET": "arn:aws:s3vectors:us-east-1:123456789012:bucket/vectors",
+        "TOOLS": "true",
+        "RETRIEVAL": "true",
         "VLLM_URL": "http://127.0.0.1:9/v1",
     }
     command = [sys.executable, "-c", ROUTES_OF, f"functions.{module}"]

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from core.apis.index import all_manifests
-from core.apis.manifests.admin import ADMIN
+from core.apis.index import all_manifests, names, route_rows
 from core.cli.iam.table import LEADING_KEYS, STATE
 from core.config.security import QuotaConfig
 from core.stores.counters.dynamodb import NAMES
@@ -75,7 +74,7 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
     expected |= {(f"{template_name(api.name)}Role", "RegistryTable"): REGISTERING for api in registering}
     expected |= {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
     for store, rights in (("jobs", JOB_RIGHTS), ("documents", STORE_RIGHTS)):
-        keepers = [template_name(api.name) for api in all_manifests() if store in api.stores]
+        keepers = [template_name(api.name) for api in all_manifests() if store in (*api.stores, *api.optional_stores)]
         expected |= {(f"{name}Role", "StateTable"): rights for name in [*keepers, "Worker"]}
     assert found == expected
 
@@ -245,7 +244,7 @@ def test_api_gateway_lets_all_through_to_the_functions_unless_told_otherwise(cho
 @pytest.mark.parametrize("chosen", [CREATED, NAMED], ids=["created", "named"])
 def test_authorizer_guards_every_path_but_those_that_are_open_in_the_code(chosen: dict[str, str]) -> None:
     """The catch-all too: API Gateway looks for a path first, and for a token when it has one."""
-    open_ = {path for operation in ADMIN if operation.open for path in operation.paths}
+    open_ = {row.path for row in route_rows(names()) if row.operation is not None and row.operation.open}
     every = {group.path for group in groups()}
     assert open_ < every
     wanted = [{"Cognito": ["llambda/use", "llambda/manage"]}]

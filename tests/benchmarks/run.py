@@ -8,6 +8,7 @@ from tests.benchmarks.documents import documents
 from tests.benchmarks.files import files
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.jobs import jobs
+from tests.benchmarks.mcp import mcp
 from tests.benchmarks.pgvector import pgvector
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
@@ -26,6 +27,7 @@ PARTS = {
     "registry": registry,
     "documents": documents,
     "jobs": jobs,
+    "mcp": mcp,
     "vectors": vectors,
     "pgvector": pgvector,
     "chroma": chroma,

@@ -18,6 +18,7 @@ import pytest
 from infra.local.clients import python_of
 from infra.local.ports import free_port
 from tests.parts.documents_office import pdf
+from tests.parts.mcp_servers import running_everything
 from tests.parts.processes import interruptible
 
 ROOT = Path(__file__).parents[2]
@@ -98,10 +99,36 @@ def test_the_lines_of_the_readme_upload_a_file_make_a_store_and_search_it(tmp_pa
             assert "Files expire exactly when they are read." in done.stdout
 
 
-def test_the_lines_of_the_guide_of_vector_stores_work(tmp_path: Path) -> None:
+@pytest.mark.conformance
+def test_the_lines_of_the_readme_register_a_server_and_call_its_tools(tmp_path: Path) -> None:
     port = free_port()
-    text = (ROOT / "docs" / "vector-stores.md").read_text("utf-8").partition("\n## Which embedding model\n")[0]
-    lines = "".join(f"{block}\necho\n" for block in re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    section = (ROOT / "README.md").read_text("utf-8").partition("\n## Call tools\n")[2].partition("\n## ")[0]
+    server, shell, python = re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)
+    package = "@modelcontextprotocol/server-everything"
+    locked = json.loads((ROOT / "locks" / "frameworks" / "node" / "package.json").read_text("utf-8"))
+    assert f"{package}@{locked['dependencies'][package]} " in server
+    with running(tmp_path, port), running_everything("streamableHttp") as url:
+        shell, python = (
+            text.replace("http://127.0.0.1:3001", url).replace(":8321", f":{port}") for text in (shell, python)
+        )
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        env = os.environ | {"PATH": path, "LLAMBDA_URL": f"http://127.0.0.1:{port}"}
+        for command in (["bash", "-ec", shell], [str(python_of("llama-stack-client-0.2")), "-c", python]):
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert re.search(r"get-sum +(mcp::everything|\['a', 'b'\])", done.stdout), done.stdout
+            assert "The sum of 2 and 3 is 5." in done.stdout.splitlines()[-1]
+
+
+def guide_lines(name: str, until: str) -> str:
+    """The lines of a page of docs that a shell runs, as far as the heading."""
+    text = (ROOT / "docs" / name).read_text("utf-8").partition(f"\n## {until}\n")[0]
+    return "".join(f"{block}\necho\n" for block in re.findall(r"```\n(.*?)```", text, re.DOTALL))
+
+
+def test_the_lines_of_the_guides_of_vector_stores_and_of_tools_work(tmp_path: Path) -> None:
+    port = free_port()
+    lines = guide_lines("vector-stores.md", "Which embedding model") + guide_lines("tools.md", "Groups")
     with running(tmp_path, port):
         script = f"set -e\n{lines}".replace(":8321", f":{port}").replace("curl -s", "curl -sS --fail-with-body")
         (tmp_path / "handbook.pdf").write_bytes(pdf("Hello"))
@@ -117,6 +144,7 @@ def test_the_lines_of_the_guide_of_vector_stores_work(tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert '"deleted":true' in done.stdout
     assert '"content":"Quotas are exact."' in done.stdout
+    assert "Content: Tools are never stored." in done.stdout
 
 
 def test_the_guarded_stack_answers_whoever_makes_a_key_as_it_prints(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.parts.vector_stack import DIMENSION, embed
 CONFIG = f"""
 version: 2
 image_name: vectors
-apis: [files, inference, vector_io]
+apis: [files, inference, vector_io, tool_runtime]
 providers:
   inference:
     - {{provider_id: local, provider_type: "remote::vllm", config: {{url: "${{env.UPSTREAM}}/v1"}}}}
@@ -20,6 +20,10 @@ providers:
     - {{provider_id: files, provider_type: "inline::localfs", config: {{}}}}
   vector_io:
     - {{provider_id: vectors, provider_type: "inline::sqlite", config: {{db_path: "${{env.FOLDER}}/vectors.db"}}}}
+  tool_runtime:
+    - {{provider_id: rag, provider_type: "inline::rag-runtime"}}
+tool_groups:
+  - {{toolgroup_id: "builtin::rag", provider_id: rag}}
 models:
   - model_id: words
     provider_id: local
@@ -44,6 +48,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 @pytest.mark.parametrize("client", params())
 def test_a_real_clients_calls_of_vector_stores_work(url: str, client: str) -> None:
     check(client, "tests.clients.scripts.vectors", url)
+
+
+@pytest.mark.conformance
+def test_the_rag_tool_by_the_client_of_0_2(url: str) -> None:
+    check("llama-stack-client-0.2", "tests.clients.scripts.rag", url)
 
 
 @pytest.mark.conformance

@@ -26,6 +26,7 @@ from infra.local.ports import free_port
 from infra.local.processes import stop
 from tests.contract.vector_providers import INDEX, chunk
 from tests.parts import upstream as upstreams
+from tests.parts.cutting_proxy import proxying
 from tests.parts.shared import SharedParts
 from tests.parts.upstream import FakeUpstream, Reply, raw, status
 from tests.parts.vector_stack import insert, make, message, search, vector_world
@@ -185,6 +186,25 @@ async def test_64_writers_at_once_leave_what_each_wrote(vectors: Chroma) -> None
     assert set(await keys(vectors, limit=1000)) == expected
 
 
+async def test_a_server_that_is_away_for_a_moment_is_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "WAITS", (0.1, 0.4))
+    with proxying(server) as proxy:
+        vectors = Chroma("chroma", Config(url=proxy.url, database=chroma.create_database(server)))
+        await vectors.put(INDEX, [chunk("a")])
+        proxy.set_away(away=True)
+        putting = asyncio.create_task(vectors.put(INDEX, [chunk("b")]))
+        await asyncio.sleep(0.1)
+        proxy.set_away(away=False)
+        await putting
+        assert sorted(await keys(vectors)) == ["a", "b"]
+        proxy.set_away(away=True)
+        with pytest.raises(UpstreamFailed, match="`chroma`"):
+            await keys(vectors)
+        assert (await vectors.health())["status"] == "Error"
+        await vectors.close()
+
+
+@pytest.mark.exact
 async def test_a_server_that_restarts_in_the_middle_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,7 +146,7 @@ async def test_calls_whose_first_answers_are_lost_count_once_and_are_settled_onc
     async with losing(dynamodb_endpoint, lost) as url:
         stores = [
             DynamoCounters(
-                Table(quota_table, region=None, endpoint_url=url, answer_seconds=1), namespace="", patience=60
+                Table(quota_table, region=None, endpoint_url=url, answer_seconds=0.4), namespace="", patience=60
             )
             for _ in range(2)
         ]

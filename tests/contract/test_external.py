@@ -227,11 +227,9 @@ async def test_an_inline_provider_gets_what_it_depends_on_with_its_protocol(fold
 
 async def test_a_configured_api_that_this_build_has_not_is_no_dependency(folder: Path) -> None:
     put(folder, ADAPTER + FACTORY)
-    put(folder, JUDGE, "safety", "inline", api_dependencies=["inference"], optional_api_dependencies=["tool_runtime"])
-    tools = {"provider_id": "rag", "provider_type": "inline::rag-runtime"}
-    found = loaded(
-        folder, inference=[entry()], safety=[{**entry("inline"), "provider_id": "judge"}], tool_runtime=[tools]
-    )
+    put(folder, JUDGE, "safety", "inline", api_dependencies=["inference"], optional_api_dependencies=["telemetry"])
+    tools = {"provider_id": "sink", "provider_type": "inline::meta-reference"}
+    found = loaded(folder, inference=[entry()], safety=[{**entry("inline"), "provider_id": "judge"}], telemetry=[tools])
     stack = await resolve(found, ["safety"], version="1")
     assert {instance.api for instance in stack.instances} == {"inference", "safety"}
     await stack.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import shutil
 import site
 import subprocess
 import sys
+import tomllib
 from typing import Any
 import venv
 
@@ -137,18 +139,29 @@ def test_where_its_import_raised_is_shown_at_debug(tmp_path: Path, level: str) -
     assert ("in broken" in done.stderr) == (level == "debug")
 
 
-@pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize("flavour", [[], ["--inline"]], ids=["remote", "inline"])
-def test_a_new_package_is_clean_and_its_tests_pass_as_it_is_written(
-    tmp_path: Path, api: str, flavour: list[str]
-) -> None:
-    package = new(tmp_path, "my-own", "--api", api, *flavour)
-    assert sum(path.is_file() for path in package.rglob("*")) > SMALLEST
+def test_new_packages_are_clean_and_their_tests_pass_as_they_are_written(tmp_path: Path) -> None:
+    """In one process for all, where their settings are alike; those of the first are its own."""
+    flavours: list[list[str]] = [[], ["--inline"]]
+    made = [
+        new(tmp_path, f"my-{number}", "--api", api, *flavour)
+        for number, (api, flavour) in enumerate(product(APIS, flavours))
+    ]
+    for package in made:
+        assert sum(path.is_file() for path in package.rglob("*")) > SMALLEST
     for how in (["check", "--ignore", "I001"], ["format", "--check", "--line-length", "120"]):
-        ruff = [str(Path(sys.executable).with_name("ruff")), *how, "--isolated", str(package)]
+        ruff = [str(Path(sys.executable).with_name("ruff")), *how, "--isolated", str(tmp_path)]
         done = subprocess.run(ruff, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+    settings = [tomllib.loads((package / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"] for package in made]
+    assert all(one == settings[0] for one in settings)
+    check_tests(made[0])
+    check_tests(*made[1:])
+
+
+def check_tests(first: Path, *others: Path) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(tests, cwd=package, env=variables, capture_output=True, text=True, check=False)
+    variables["PYTHONPATH"] = os.pathsep.join(map(str, others))
+    together = ["--import-mode=importlib", "tests", *(str(package / "tests") for package in others)]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(together if others else [])]
+    done = subprocess.run(tests, cwd=first, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -129,6 +129,18 @@ async def test_parts_that_are_too_large_too_many_or_empty_are_refused(world: Fil
     assert not world.blobs()
 
 
+async def test_an_upload_has_as_many_parts_as_it_may_and_no_more(
+    world: FileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.services.files.parts.MOST_PARTS", 3)
+    client = await world.client()
+    upload_id = await begin(client, bytes=9)
+    answers = [await send_part(client, upload_id, b"x") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 400]
+    assert "parts" in message(answers[-1])
+    assert len(world.blobs()) == 3
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [

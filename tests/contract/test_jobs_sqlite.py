@@ -56,10 +56,13 @@ async def test_jobs_and_the_queue_share_a_file(store: JobStore, queue: WorkQueue
     assert await store.get("job_1") == job()
 
 
-async def test_who_waits_for_work_keeps_no_writer_waiting(queue: WorkQueue, tmp_path: Path) -> None:
+async def test_who_waits_for_work_keeps_no_writer_waiting_and_ends_when_it_is_to(
+    queue: WorkQueue, tmp_path: Path
+) -> None:
     await queue.send([])
-    taking = asyncio.ensure_future(queue.take(most=1, wait=2, visibility=9))
-    await asyncio.sleep(0.2)
+    ending = asyncio.Event()
+    taking = asyncio.ensure_future(queue.take(most=1, wait=20, visibility=9, ending=ending))
+    await asyncio.sleep(0.1)
     slowest = 0.0
     with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None, timeout=0)) as other:
         for _ in range(10):  # with no patience at all
@@ -68,7 +71,8 @@ async def test_who_waits_for_work_keeps_no_writer_waiting(queue: WorkQueue, tmp_
             await asyncio.sleep(0.1)
             other.execute("COMMIT")
             slowest = max(slowest, time.monotonic() - start)
-    assert await taking == []
+    ending.set()
+    assert await asyncio.wait_for(taking, 10) == []
 
 
 async def test_dead_letters_are_kept_for_two_weeks(queue: WorkQueue, tmp_path: Path) -> None:

@@ -239,8 +239,8 @@ async def get_adapter_impl(config, deps): return Old()
 def test_a_package_for_an_api_that_is_not_served_is_a_note(folder: Path) -> None:
     module = package(folder, reference.NEW_INFERENCE)
     entry: dict[str, Any] = {"provider_id": "v", "provider_type": "inline::shelf", "module": module, "config": {}}
-    loaded = interpret(document(folder, ("tool_runtime", entry)), {})
+    loaded = interpret(document(folder, ("eval", entry)), {})
     assert check(loaded) == []
     assert [note.message for note in notices(loaded)] == [
-        "API `tool_runtime` is not in this build, which serves: files, inference, safety, vector_io"
+        "API `eval` is not in this build, which serves: files, inference, safety, tool_runtime, vector_io"
     ]

@@ -15,7 +15,7 @@ import pytest
 from core.platform import aws_sdk
 from core.platform.aws_errors import EndpointInvalid, Fault, code_of, fault_of
 from core.platform.bounded import AnswerTooLarge
-from core.platform.signed_json import CallOptions, SignedJson, sign
+from core.platform.signed_json import CallOptions, SignedJson, UnsignedRequest, sign
 from core.providers.aws.clients import AwsClients, AwsConfig
 from infra.local.dynamodb import CREDENTIALS, REGION
 from tests.parts.s3_vectors import BUCKET, S3VectorsDouble, running
@@ -78,7 +78,7 @@ def test_a_signature_is_the_sdks_own(token: str | None) -> None:
     stamp = theirs.headers["X-Amz-Date"].decode()
     at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     credentials = ReadOnlyCredentials("AKID", "s", token)
-    ours = sign(theirs.url, theirs.body, credentials, scope=(REGION, "s3vectors"), at=at)
+    ours = sign(UnsignedRequest(theirs.url, theirs.body), credentials, scope=(REGION, "s3vectors"), at=at)
     assert ours["Authorization"] == theirs.headers["Authorization"].decode()
     assert ours["X-Amz-Date"] == stamp
 
@@ -258,15 +258,23 @@ async def test_what_is_set_up_wrong_is_said(
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"])
-def test_awss_own_endpoint_is_the_sdks(region: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "operation", "path", "dual"),
+    [
+        ("s3vectors", "list_vector_buckets", "/ListVectorBuckets", True),
+        ("lambda", "list_functions", "/2015-03-31/functions", False),
+    ],
+)
+def test_awss_own_endpoint_is_the_sdks(region: str, service: str, operation: str, path: str, dual: bool) -> None:  # noqa: FBT001
     urls: list[str] = []
 
     def catch(request: Any, **_: Any) -> None:
         urls.append(request.url)
         raise of_sdk.HTTPClientError(error="caught")
 
-    client = boto3.client("s3vectors", region, aws_access_key_id="AKID", aws_secret_access_key="s")
-    client.meta.events.register("before-send.s3vectors", catch)
+    client: Any = boto3.client(service, region, aws_access_key_id="AKID", aws_secret_access_key="s")
+    client.meta.events.register(f"before-send.{service}", catch)
     with pytest.raises(of_sdk.HTTPClientError):
-        client.list_vector_buckets()
-    assert urls[0] == f"{aws_sdk.own_endpoint(aws_sdk.session(), 's3vectors', region)}/ListVectorBuckets"
+        getattr(client, operation)()
+    own = aws_sdk.own_endpoint(aws_sdk.session(), service, region, dual_stack=dual)
+    assert urls[0].rstrip("/") == f"{own}{path}"

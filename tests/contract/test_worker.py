@@ -132,8 +132,11 @@ async def test_stopping_lets_what_is_under_way_be_left_and_takes_no_more(queue: 
     assert sorted(await left(queue), key=str) == [{"job": "job_1", "do": "shard", "number": 3, "tries": 0}, {"n": 2}]
 
 
-async def test_a_queue_that_is_down_is_asked_again(queue: WorkQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_is_down_is_asked_again_and_left_at_once_by_who_is_to_end(
+    queue: WorkQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("core.runtime.worker.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("core.runtime.worker.WAIT_SECONDS", 20)
     take_, failures = queue.take, [StateUnavailable("down"), StateUnavailable("down")]
 
     async def take_or_fail(**how: Any) -> list[Delivery]:
@@ -152,8 +155,9 @@ async def test_a_queue_that_is_down_is_asked_again(queue: WorkQueue, monkeypatch
     await queue.send([Message({"n": 1})])
     working = asyncio.create_task(worker.work())
     await asyncio.wait_for(seen.wait(), 10)
+    await asyncio.sleep(0.1)
     worker.stop()
-    await working
+    await asyncio.wait_for(working, 10)
 
 
 @pytest.mark.usefixtures("closing")

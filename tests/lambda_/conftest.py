@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from infra import build
+from infra.build import BuildRequest
 from infra.local.parts import in_ci
+from infra.package import package
 from tests.lambda_ import emulator, ministack
 from tests.lambda_.emulator import Function, Missing
 from tests.parts.secrets import hear_file
@@ -36,13 +37,16 @@ def build_all(architecture: str) -> Generator[dict[str, Path]]:
     with TemporaryDirectory() as name:
         packages = {module: Path(name) / module for module in FUNCTIONS}
         for module, folder in packages.items():
-            build.build(build.BuildRequest(module, folder, architecture=architecture))
+            package(BuildRequest(module, folder, architecture=architecture))
         yield packages
 
 
 @pytest.fixture(scope="session")
 def packages(parts: SharedParts) -> dict[str, Path]:
-    """Each function's package by its module's name, built for this machine with the `lambda` distribution."""
+    """Each function's package by its module's name, built for this machine with the `lambda` distribution.
+
+    Its zip and its bill of materials are beside it.
+    """
     architecture = needs(emulator.architecture)
     needs(emulator.uv)
     return parts.get(build_all, architecture)

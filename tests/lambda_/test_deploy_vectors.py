@@ -36,7 +36,14 @@ PATIENCE_SECONDS: Final = 120.0
 TEXT: Final = "Files expire exactly when they are read."
 KEPT: Final = ("RegistryTable", "StateTable", "QuotaTable", "InferenceFunction", "InferenceLogGroup")
 TABLES: Final = {"registry": "RegistryTable", "quota": "QuotaTable", "state": "StateTable"}
-ON: Final = {"Files": "true", "VectorStores": "true", "Jobs": "true", "EmbeddingModel": "e", "Streaming": "false"}
+ON: Final = {
+    "Files": "true",
+    "VectorStores": "true",
+    "Tools": "true",
+    "Jobs": "true",
+    "EmbeddingModel": "e",
+    "Streaming": "false",
+}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +123,13 @@ def test_a_file_is_kept_in_the_bucket_and_found_in_a_store(api: httpx.Client, cl
         [found] = took(api.post(f"/v1/vector_stores/{store['id']}/search", json=asked))["data"]
         assert (found["file_id"], found["content"][0]["text"]) == (file["id"], TEXT)
     assert store["id"] in [row["identifier"] for row in took(api.get("/v1/vector-dbs"))["data"]]
+    assert [tool["name"] for tool in took(api.get("/v1/tools"))["data"]] == ["knowledge_search"]
+    arguments = {"query": "files expire", "vector_db_ids": [store["id"]]}
+    call = {"tool_name": "builtin::rag/knowledge_search", "kwargs": arguments}
+    assert TEXT in str(took(api.post("/v1/tool-runtime/invoke", json=call))["content"])  # a function that asks no other
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    over_mcp = [tool["name"] for tool in took(api.post("/mcp", json=listing))["result"]["tools"]]
+    assert {"knowledge_search", f"search_{store['id']}"} <= set(over_mcp)
     assert took(api.delete(f"/v1/files/{file['id']}"))["deleted"]
     assert api.get(f"/v1/files/{file['id']}").status_code == 404
 

@@ -25,7 +25,11 @@ STORES: Final = (
     "tests/contract/test_vector_search.py",
     "tests/contract/test_vector_chunks.py",
 )
+RETRIEVAL: Final = ("tests/contract/test_rag_tool.py", "tests/contract/test_retrieval.py")
 STORE_FILES: Final = ("tests/contract/test_store_files.py", "tests/contract/test_store_files_refused.py")
+WEB_SEARCH: Final = ("tests/unit/providers/test_web_search.py", "tests/contract/test_web_search.py")
+TOOLS: Final = ("tests/contract/test_tool_runtime.py",)
+MCP_SERVER: Final = ("tests/unit/services/mcp", "tests/contract/test_mcp_server.py")
 EXTRACT: Final = (
     "tests/unit/services/vector_stores/test_extract.py",
     "tests/unit/services/vector_stores/test_chunks.py",
@@ -48,7 +52,7 @@ TABLE: Final = (
     Row("core.services.files.collection", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.services.files.router", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.services.files.uploads", ("tests/contract/test_file_uploads.py",)),
-    Row("core.services.files.parts", ("tests/contract/test_file_uploads.py",)),
+    Row("core.services.files.parts", ("tests/contract/test_file_uploads.py", "tests/contract/test_erasure.py")),
     Row("core.services.files.keeping", ("tests/contract/test_files.py",)),
     Row("core.services.files.storages", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
@@ -127,6 +131,18 @@ TABLE: Final = (
         "core.services.vector_stores.ingest.contexts",
         ("tests/unit/services/vector_stores/test_chunks.py", "tests/contract/test_contextual_chunks.py"),
     ),
+    Row("core.services.retrieval.citations", ("tests/unit/services/retrieval/test_citations.py",)),
+    Row("core.services.retrieval.merging", ("tests/unit/services/retrieval/test_merging.py",)),
+    Row("core.services.retrieval.budget", ("tests/unit/services/retrieval/test_merging.py",)),
+    Row("core.services.retrieval.wording", ("tests/unit/services/retrieval/test_wording.py",)),
+    Row(
+        "core.services.retrieval.questions",
+        ("tests/unit/services/retrieval/test_questions.py", "tests/contract/test_rag_tool.py"),
+    ),
+    Row("core.services.retrieval.documents", RETRIEVAL),
+    Row("core.services.retrieval.document_text", RETRIEVAL),
+    Row("core.services.retrieval.router", RETRIEVAL),
+    Row("core.providers.retrieval.knowledge", RETRIEVAL),
     Row("core.apis.rerank", ("tests/unit/apis/test_rerank.py", "tests/contract/test_rerank.py")),
     Row("core.services.inference.reranking", ("tests/contract/test_rerank.py",)),
     Row("core.providers.openai.reranking", ("tests/contract/test_rerank.py",)),
@@ -217,5 +233,18 @@ TABLE: Final = (
     Row("core.providers.chroma.vector_io", CHROMA),
     Row("core.providers.qdrant.wire", QDRANT),
     Row("core.providers.knowledge_bases.wire", ("tests/contract/test_knowledge_bases.py",)),
+    *(
+        Row(f"core.providers.web_search.{name}", WEB_SEARCH)
+        for name in ("client", "results", "searches", "tool_runtime")
+    ),
+    *(
+        Row(f"core.providers.aws_lambda.{name}", ("tests/contract/test_lambda_tools.py",))
+        for name in ("config", "errors", "tool_runtime", "wire")
+    ),
+    *(Row(f"core.services.mcp.{name}", MCP_SERVER) for name in ("catalog", "eras", "naming", "router", "stores")),
+    Row("core.web.messages", ("tests/unit/web/test_messages.py",)),
     Row("core.platform.signed_json", ("tests/contract/test_signed_json.py",)),
+    Row("core.services.tools.arguments", ("tests/unit/services/test_tool_arguments.py",)),
+    *(Row(f"core.services.tools.{name}", TOOLS) for name in ("groups", "listings", "router", "service", "shown")),
+    Row("core.resolution.external.reference.tools", ("tests/contract/test_reference_tools.py",)),
 )

@@ -57,7 +57,9 @@ class MemoryQueue:
         assert all(len(json.dumps(message.body)) < 300 for message in messages)
         self.waiting += [Waiting(dict(message.body), self.clock() + delay) for message in messages]
 
-    async def take(self, *, most: int, wait: float, visibility: int) -> list[Delivery]:
+    async def take(
+        self, *, most: int, wait: float, visibility: int, ending: asyncio.Event | None = None
+    ) -> list[Delivery]:
         raise NotImplementedError
 
     async def extend(self, delivery: Delivery, *, seconds: int) -> bool:

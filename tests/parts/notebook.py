@@ -314,6 +314,7 @@ class ServedNotebook:
     authenticator: Any = None
     quota: Any = None
     stream_limit: Any = None
+    issuers: tuple[str, ...] = ()
     answers: Any = None
     server: dict[str, Any] = field(default_factory=dict[str, Any])
     registries: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -291,7 +291,8 @@ def check_signature(request: web.Request, content: bytes, now: datetime, of: str
     if key != CREDENTIALS["AWS_ACCESS_KEY_ID"]:
         raise Refusal(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
     headers = {name: request.headers[name] for name in names.split(";")}
-    copy = AWSRequest(request.method, str(request.url), headers=headers, data=content)
+    url = f"{request.scheme}://{request.host}{request.raw_path}"  # with its escapes, which are signed
+    copy = AWSRequest(request.method, url, headers=headers, data=content)
     copy.context["timestamp"] = stamp
     signer: Any = SigV4Auth(ReadOnlyCredentials(key, CREDENTIALS["AWS_SECRET_ACCESS_KEY"], None), service, region)
     expected = signer.signature(signer.string_to_sign(copy, signer.canonical_request(copy)), copy)

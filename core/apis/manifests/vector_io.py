@@ -193,11 +193,12 @@ API: Final = Api(
         Surface("store_copies", f"{TYPES}:StoreCopies", COPIES),
         Surface("native_vector_io", f"{TYPES}:NativeVectorIO", NATIVE),
         Surface("vector_dbs", f"{TYPES}:VectorDBs", VECTOR_DBS),
+        Surface("retrieval", "core.apis.retrieval:Retrieval", ()),  # for tools and responses: it has no routes
     ),
     assemble="core.services.vector_stores.assemble:assemble",
     kinds=(DECLARED,),
     provider="core.apis.vector_io:VectorIOProvider",
-    depends=("inference", "files"),
+    depends=("inference", "safety", "files"),  # models are guarded by shields
     stores=("documents", "blobs", "jobs", "queue"),
     collections=("vector_store", "vector_store_file", "vector_store_batch", "vector_store_owner", "file", "file_use"),
     eraser=Eraser(

@@ -35,6 +35,11 @@ def bedrock_warnings(plan: Plan) -> Iterator[str]:
 def _what_to_do(plan: Plan, usage: Usage) -> str:
     if not any(not model.source.role and not model.source.keys for model in usage.models):
         return UNDECLARED.format(plan.path.name, plan.values.get("BedrockRegion") or plan.stack.region)
+    return printing_command(plan)
+
+
+def printing_command(plan: Plan) -> str:
+    """What prints the parameters for all that the run config declares."""
     words = [f"--env {quote(f'{name}={value}')}" for name, value in _variables(plan)]
     return PRINTED.format(
         plan.path.name,

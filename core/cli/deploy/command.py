@@ -79,9 +79,10 @@ def command(**options: Unpack[Options]) -> None:
 def _deploy(options: Options) -> None:
     from core.cli.deploy import output as shown
     from core.cli.deploy.bedrock import bedrock_warnings
+    from core.cli.deploy.functions import function_warnings
 
     plan = _make_plan(options)
-    for warning in bedrock_warnings(plan):
+    for warning in (*bedrock_warnings(plan), *function_warnings(plan)):
         say(f"warning: {warning}")
     with ticking(f"building {plan.path.name} for {plan.values['Architecture']}; this takes a minute or two"):
         plan.build()

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 import re
 from typing import Any, Final, cast
@@ -221,6 +223,7 @@ FUNCTIONS: Final[dict[str, Callable[[Values, Any], Any]]] = {
     "Ref": lambda values, name: values.ref(name),
     "Fn::And": lambda values, nodes: all(values.value(nodes)),
     "Fn::Equals": lambda values, nodes: values.value(nodes[0]) == values.value(nodes[1]),
+    "Fn::FindInMap": lambda values, keys: reduce(getitem, values.value(keys), values.template.document["Mappings"]),
     "Fn::GetAtt": lambda _, names: ".".join(names),
     "Fn::If": _choose,
     "Fn::Join": lambda values, nodes: nodes[0].join(values.value(nodes[1])),

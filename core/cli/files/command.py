@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.client.api import Client
 
 PAGE: Final = 1000
+LISTING: Final = "llambda files list"
 DAY: Final = 86_400
 PURPOSES: Final = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 EXAMPLES: Final = """\
@@ -120,7 +121,7 @@ def list_(purpose: str | None, limit: int, *, as_json: bool, **stack: Unpack[Sta
 @stack_options
 def get(file: str, out: str | None, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Show a file, or fetch its content."""
-    with open_client(**stack) as client:
+    with open_client(**stack, listing=LISTING) as client:
         if out is not None:
             _write(client.files.content(file), out)
             return
@@ -142,7 +143,7 @@ def delete(
     if everything and not yes:
         click.confirm("Delete all your files?", abort=True, err=True)
     deleted: list[str] = []
-    with open_client(**stack) as client:
+    with open_client(**stack, listing=LISTING) as client:
         for file in (each["id"] for each in list(_pages(client, None, sys.maxsize))) if everything else files:
             deleted.append(client.files.delete(file)["id"])
             if not as_json:

@@ -1,6 +1,6 @@
 """What a run config uses of AWS, as the rights of each principal: the function itself, and the roles that it assumes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeGuard, cast
 
@@ -27,6 +27,10 @@ NOTHING_BEHIND: Final = (
 )
 
 type Known = Mapping[tuple[Source, str], Model]
+
+
+MADE: Final = {"function": Place.function, "gateway": Place.gateway}
+"""What makes an ARN of a name, by the kind of what is called."""
 
 
 @dataclass
@@ -66,6 +70,8 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
         vector_buckets=tuple(_vector_buckets(buckets, places, derived)),
         databases=tuple(cluster.name for cluster in clusters),
         secrets=tuple(cluster.secret for cluster in clusters),
+        functions=_arns("function", used.functions, principal, places, derived),
+        gateways=_arns("gateway", used.gateways, principal, places, derived),
         file_buckets=tuple(_file_buckets(used.file_buckets if principal == SELF else (), places, derived)),
         roles=tuple(role for role in roles if role in assumed) if principal == SELF else (),
     )
@@ -102,6 +108,19 @@ def _named_arn(used: Used, kind: str, place: Place) -> str:
     if arn is not None and arn.kind != kind:
         raise Unclear(MALFORMED)
     return str(arn or _own(place).arn(kind, used.name))
+
+
+def _arns(
+    kind: str, uses: Sequence[Used], principal: str, places: Mapping[Source, Place], derived: Derived
+) -> tuple[str, ...]:
+    """Of a function as it is called: with its alias or its version, where it has one."""
+    arns: list[str] = []
+    for use in (use for use in uses if use.source.role == principal):
+        try:
+            arns.append(use.name if use.name.startswith("arn:") else MADE[kind](_own(places[use.source]), use.name))
+        except Unclear as unclear:
+            derived.problems.append(Problem(f"{kind} `{use.name}`", str(unclear)))
+    return tuple(arns)
 
 
 def _vector_buckets(buckets: list[Bucket], places: Mapping[Source, Place], derived: Derived) -> list[str]:

@@ -1,4 +1,4 @@
-"""What somebody who calls Bedrock, S3 Vectors or the RDS Data API must be allowed to do, as IAM statements. Pure."""
+"""What somebody who calls Bedrock, S3 Vectors, the RDS Data API or functions must be allowed to do, as IAM statements. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -66,6 +66,12 @@ class Place:
         """Of S3, whose names are one's alone."""
         return f"arn:{self.partition}:s3:::{name}"
 
+    def function(self, name: str) -> str:
+        return f"arn:{self.partition}:lambda:{self.region}:{self.account}:function:{name}"
+
+    def gateway(self, name: str) -> str:
+        return f"arn:{self.partition}:bedrock-agentcore:{self.region}:{self.account}:gateway/{name}"
+
     def model(self, name: str) -> str:
         return str(Arn(self.partition, "bedrock", self.region, "", "foundation-model", name))
 
@@ -91,6 +97,8 @@ class Rights:
     vector_buckets: tuple[str, ...] = ()
     file_buckets: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
@@ -115,6 +123,8 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(table.SEARCH_KNOWLEDGE_BASES, rights.knowledge_bases),
         _allow(table.FILE_BUCKETS, rights.file_buckets),
         _allow(table.DATABASES, rights.databases),
+        _allow(table.INVOKE_TOOL_FUNCTIONS, rights.functions),
+        _allow(table.INVOKE_MCP_GATEWAYS, rights.gateways),
         _allow(table.READ_SECRETS, rights.secrets),
         _allow(table.READ_PARAMETERS, rights.parameters),
     )
@@ -131,6 +141,8 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.SEARCH_KNOWLEDGE_BASES: sorted(set(rights.knowledge_bases)),
         table.FILE_BUCKETS: sorted(set(rights.file_buckets)),
         table.DATABASES: sorted(set(rights.databases)),
+        table.INVOKE_TOOL_FUNCTIONS: sorted(set(rights.functions)),
+        table.INVOKE_MCP_GATEWAYS: sorted(set(rights.gateways)),
         table.ASSUME_ROLES: sorted(set(rights.roles)),
         table.READ_SECRETS: sorted(set(rights.secrets)),
         table.READ_PARAMETERS: sorted(set(rights.parameters)),

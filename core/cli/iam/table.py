@@ -175,6 +175,18 @@ SEARCH_KNOWLEDGE_BASES: Final = Right(
     "SearchKnowledgeBases", ("bedrock:Retrieve",), parameter="KnowledgeBaseArns", condition="HasKnowledgeBases"
 )
 
+# The functions of `remote::lambda`. One that is called by an alias or a version is allowed by that ARN alone:
+# https://docs.aws.amazon.com/lambda/latest/dg/access-control-identity-based.html
+INVOKE_TOOL_FUNCTIONS: Final = Right(
+    "InvokeToolFunctions", ("lambda:InvokeFunction",), parameter="ToolFunctionArns", condition="HasToolFunctions"
+)
+
+# AgentCore's gateways among the MCP servers whose requests are signed:
+# https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/gateway-inbound-auth.html
+INVOKE_MCP_GATEWAYS: Final = Right(
+    "InvokeMcpGateways", ("bedrock-agentcore:InvokeGateway",), parameter="McpGatewayArns", condition="HasMcpGateways"
+)
+
 # The buckets of `remote::s3`, and what is in them. Whoever may not list a bucket is told that a missing object is forbidden.
 FILE_BUCKETS: Final = Right(
     "FileBuckets",

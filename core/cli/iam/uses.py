@@ -1,7 +1,8 @@
-"""What of AWS a run config uses: its providers, the models, guardrails and knowledge bases that are declared on them, vector buckets and clusters of Aurora."""
+"""What of AWS a run config uses: its providers, the models, guardrails and knowledge bases that are declared on them, vector buckets, clusters of Aurora, Lambda functions and AgentCore's gateways."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+import re
 from typing import Any, Final
 
 from core.config.document import ProviderEntry, RunConfig
@@ -10,7 +11,10 @@ VECTORS: Final = "remote::s3-vectors"
 KNOWLEDGE_BASES: Final = "remote::bedrock-knowledge-base"
 FILES: Final = "remote::s3"
 PGVECTOR: Final = "remote::pgvector"
-TYPES: Final = ("remote::bedrock", VECTORS, KNOWLEDGE_BASES, FILES)
+LAMBDA: Final = "remote::lambda"
+MCP: Final = "remote::model-context-protocol"
+GATEWAY: Final = re.compile(r"https://([a-z0-9-]+)\.gateway\.bedrock-agentcore\.([a-z0-9-]+)\.amazonaws\.com")
+TYPES: Final = ("remote::bedrock", VECTORS, KNOWLEDGE_BASES, FILES, LAMBDA)
 TOKENS: Final = ("aws_bedrock_bearer_token", "api_key", "auth_credential")
 KEYS: Final = ("aws_access_key_id", *TOKENS)
 
@@ -32,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A model, a guardrail or a knowledge base, by the id or ARN that its provider knows. A model that `reranks` is called as one for `embedding` is, and by more.
+    """A model, a guardrail, a knowledge base or a function, by the id, the name or the ARN that its provider knows. A model that `reranks` is called as one for `embedding` is, and by more.
 
     `profile` is what the run config says of it if it is an inference profile: `{"models": [ARN, ...]}`, not checked.
     """
@@ -71,6 +75,8 @@ class Usage:
     file_buckets: tuple[Bucket, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     knowledge_bases: tuple[Used, ...] = ()
+    functions: tuple[Used, ...] = ()
+    gateways: tuple[Used, ...] = ()
 
 
 def collect_usage(config: RunConfig) -> Usage:
@@ -81,6 +87,8 @@ def collect_usage(config: RunConfig) -> Usage:
         for entry in entries
         if entry.provider_type in TYPES or _is_cluster(entry)
     )
+    gateways = list(_gateways(config))
+    sources += tuple(dict.fromkeys(use.source for use in gateways))
     models = [model for body in config.resources.get("models", ()) for model in _models(config, body, sources)]
     shields = [(body, _owner(config, "safety", body)) for body in config.resources.get("shields", ())]
     guardrails = [
@@ -104,6 +112,8 @@ def collect_usage(config: RunConfig) -> Usage:
         tuple(_file_buckets(config)),
         tuple(_clusters(config)),
         tuple(bases),
+        tuple(_functions(config)),
+        tuple(gateways),
     )
 
 
@@ -118,6 +128,31 @@ def _clusters(config: RunConfig) -> Iterator[Cluster]:
         source = _source("vector_io", entry)
         if _is_cluster(entry) and not source.keys:
             yield Cluster(str(entry.config["resource_arn"]), str(entry.config.get("secret_arn") or ""), source)
+
+
+def _functions(config: RunConfig) -> Iterator[Used]:
+    for entry in config.providers.get("tool_runtime", ()):
+        if entry.provider_type == LAMBDA:
+            for name in _function_names(entry):
+                yield Used(name, _source("tool_runtime", entry))
+
+
+def _function_names(entry: ProviderEntry) -> list[str]:
+    functions: Sequence[Mapping[str, Any]] = entry.config.get("functions") or ()
+    return [str(function["function"]) for function in functions]
+
+
+def _gateways(config: RunConfig) -> Iterator[Used]:
+    """Of AgentCore, among the MCP servers whose requests are signed; each says the region in its name."""
+    for entry in config.providers.get("tool_runtime", ()):
+        servers: Sequence[Mapping[str, Any]] = entry.config.get("servers") or () if entry.provider_type == MCP else ()
+        for server in servers:
+            signed: Mapping[str, Any] | None = server.get("sigv4")
+            if signed is not None and (gateway := GATEWAY.match(str(server.get("url")))) is not None:
+                region, keys = signed.get("region_name") or gateway[2], bool(signed.get("aws_access_key_id"))
+                yield Used(
+                    gateway[1], Source("tool_runtime", entry.provider_id, region, signed.get("role_arn") or "", keys)
+                )
 
 
 def _buckets(config: RunConfig) -> Iterator[Bucket]:
@@ -142,14 +177,16 @@ def _source(api: str, entry: ProviderEntry) -> Source:
     role = (
         "" if any(config.get(name) for name in TOKENS) else config.get("role_arn") or config.get("aws_role_arn") or ""
     )
-    arn = config.get("vector_bucket") or config.get("resource_arn") or ""
+    functions: list[str] = _function_names(entry) if entry.provider_type == LAMBDA else []
+    arns = [str(config.get(name) or "") for name in ("vector_bucket", "resource_arn")]
     web = bool(role and config.get("aws_web_identity_token_file"))
-    region = config.get("region_name") or config.get("region") or _region_in(arn)
+    by_arn = next((region for arn in [*arns, *functions] if (region := _region_in(arn))), "")
+    region = config.get("region_name") or config.get("region") or by_arn
     return Source(api, entry.provider_id, region, role, keys, web_identity=web)
 
 
 def _region_in(arn: str) -> str:
-    """That of a vector bucket's or a cluster's ARN; empty of a name."""
+    """That of a vector bucket's, a cluster's or a function's ARN; empty of a name."""
     return arn.split(":")[3] if arn.startswith("arn:") and arn.count(":") > 3 else ""  # noqa: PLR2004 - arn:partition:service:region:
 
 

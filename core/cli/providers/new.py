@@ -96,6 +96,7 @@ def next_commands(folder: Path) -> list[str]:
 def _words(package: NewPackage) -> dict[str, str]:
     from core.apis.index import manifest  # nothing that `--help` needs
 
+    module, _, protocol = (manifest(package.api).provider or "").partition(":")
     return {
         "NAME": package.name,
         "ENV": package.name.replace("-", "_").upper(),
@@ -107,7 +108,9 @@ def _words(package: NewPackage) -> dict[str, str]:
         "API": package.api,
         "ARTICLE": "an" if package.api[0] in "aeiou" else "a",
         "FACTORY": FACTORIES[package.flavour],
-        "PROTOCOL": (manifest(package.api).provider or "").partition(":")[2],
+        "PROTOCOL": protocol,
+        "CONTRACT": f"{module.replace('.', '/')}.py",
+        "KEY": f"{package.name.replace('-', '_')}_api_key",
         "REQUIRES": REQUIRES[package.flavour],
         "PIP": '"aiohttp"' if package.flavour == "remote" else "",
         "NEEDS": '"inference"' if (package.flavour, package.api) == ("inline", "safety") else "",

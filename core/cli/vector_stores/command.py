@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FIRST_POLL: Final = 0.5  # seconds, between two looks at a file that is taken in
 LONGEST_POLL: Final = 5.0
 PURPOSE: Final = "assistants"
+LISTING: Final = "llambda vector-stores list"
 EXAMPLES: Final = """\
 \b
 Examples:
@@ -109,7 +110,9 @@ def command() -> None:
 @click.argument("name", metavar="NAME")
 @click.argument("paths", metavar="[FILE]...", nargs=-1, type=FILE)
 @click.option("--files", "more", metavar="FILE...", multiple=True, type=FILE, help="Files to add to it.")
-@click.option("--model", metavar="ID", help="The embedding model; else the stack's default.")
+@click.option(
+    "--model", "--embedding-model", "model", metavar="ID", help="The embedding model; else the stack's default."
+)
 @click.option("--provider", metavar="ID", help="Where it is kept; else the stack's default.")
 @click.option("--days", metavar="N", type=click.IntRange(1, 365), help="It ends N days after its last use.")
 @stack_options
@@ -154,7 +157,7 @@ def add(
     **stack: Unpack[StackOptions],
 ) -> int:
     """Upload files, and wait until they can be searched."""
-    with open_client(**stack) as client:
+    with open_client(**stack, listing=LISTING) as client:
         store_id = client.vector_stores.find(store)["id"]
         files = _add(client, store_id, paths, dict(attributes), _show(as_json=as_json))
     if as_json:
@@ -176,6 +179,8 @@ def add(
 @click.option("--ranker", metavar="ID", help="A rerank model, which ranks what was found; or `rrf` or `weighted`.")
 @click.option(
     "--where",
+    "--filter",
+    "where",
     metavar="KEY=VALUE",
     multiple=True,
     type=read_attribute,
@@ -199,7 +204,7 @@ def search(
         "ranking_options": {"ranker": options["ranker"]} if options["ranker"] else None,
         "filters": {"type": "and", "filters": equal} if equal else None,
     }
-    with open_client(options["url"], options.get("api_key")) as client:
+    with open_client(options["url"], options.get("api_key"), listing=LISTING) as client:
         page = client.vector_stores.search(client.vector_stores.find(store)["id"], query, **fields)
     if as_json:
         print_json(page)
@@ -217,7 +222,7 @@ def search(
 @stack_options
 def list_(store: str | None, limit: int, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """List vector stores, or the files of one, newest first."""
-    with open_client(**stack) as client:
+    with open_client(**stack, listing=LISTING) as client:
         if store is None:
             stores = list(client.vector_stores.pages(limit))
             _print(stores, output.STORES, map(output.store_row, stores), as_json=as_json, nothing="no vector stores")
@@ -232,7 +237,7 @@ def list_(store: str | None, limit: int, *, as_json: bool, **stack: Unpack[Stack
 def delete(stores: tuple[str, ...], *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
     """Delete vector stores; the files in them stay."""
     deleted: list[str] = []
-    with open_client(**stack) as client:
+    with open_client(**stack, listing=LISTING) as client:
         for store in stores:
             deleted.append(client.vector_stores.delete(client.vector_stores.find(store)["id"])["id"])
             if not as_json:

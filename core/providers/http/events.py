@@ -44,7 +44,7 @@ class _Events:
     __slots__ = ("_between", "_data", "_failure", "_lines", "_most", "_name", "_remaining", "_size")
 
     def __init__(self, limits: AnswerLimits, failure: Failure) -> None:
-        self._lines = _Lines(limits.max_event_bytes, failure)
+        self._lines = Lines(limits.max_event_bytes, failure)
         self._most = limits.max_event_bytes
         self._remaining = limits.max_stream_bytes
         self._failure = failure
@@ -134,7 +134,7 @@ def _is_plain(chunk: bytes) -> bool:
     )
 
 
-class _Lines:
+class Lines:
     """Lines without their ends; the pieces of a long one are joined once."""
 
     __slots__ = ("_after_cr", "_begun", "_failure", "_most", "_pieces", "_size")

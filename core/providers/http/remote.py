@@ -11,6 +11,8 @@ from core.config.answer_limits import AnswerLimits
 from core.frame.types import JsonObject
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from core.platform.addresses import Reach
 
 HEADER_KEY: Final = re.compile(r"[\x21-\x7e]{1,4096}")  # what a header can carry: RFC 9110, 5.5, without spaces
@@ -86,18 +88,28 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """`body` is JSON, or None for a GET."""
+    """`body` is JSON, or None for a GET, which may have a `query`, in it the key as `key_parameter`: neither is ever logged."""
 
     method: str
     path: str
     body: bytes | None
     credentials: Credentials
     forms: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    key_parameter: str = ""
+
+    def at(self, url: "URL") -> "URL":
+        """`url` with the query behind its own."""
+        key = {self.key_parameter: self.credentials.key} if self.key_parameter else {}
+        return url.update_query({**self.query, **key}) if self.query else url
 
     @property
     def content(self) -> JsonObject:
-        """What the body says: read again where an error is judged, which is seldom."""
+        """What the body, or the query, says: read again where an error is judged, which is seldom."""
         from core.platform import json_reader
+
+        if self.query:
+            return dict(self.query)
 
         try:
             return json_reader.read_object(self.body or b"{}", allow_nan=True)

@@ -166,7 +166,7 @@ class UpstreamClient:
     @asynccontextmanager
     async def _response(self, request: UpstreamRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
         headers: Mapping[str, str] = request.credentials.headers(request.forms)
-        url = self._url(request.path)
+        url = request.at(self._url(request.path))
         if self._sign is not None:
             headers = await self._sign(request.method, str(url), request.body)
         session = await self._session()

@@ -121,7 +121,7 @@ class PgVector:
         store = self._store(index)
         rows = await self._rank(store, condition, {**values, "filter": operands}, with_vectors=query.with_vectors)
         left = [unescape(row[0]) for row in rows if row[2] is None]  # for which the answer had no room
-        rest = await self._fetch(store, left, with_vectors=query.with_vectors)
+        rest = await self._fetch(store, left, with_vectors=query.with_vectors) if left else {}
         return [scored for row in rows if (scored := read_scored(row, rest)) is not None]
 
     async def _rank(

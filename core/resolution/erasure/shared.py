@@ -30,7 +30,7 @@ async def resources(registry: RegistryStore, kind: Kind, estate: Estate) -> Piec
     """Those of a kind; no list is by owner."""
     async for page in _pages(registry, kind.name):
         yield [
-            Piece(kind.section, partial(_unregister, registry, estate, resource))
+            Piece(kind.section.replace("_", " "), partial(_unregister, registry, estate, resource))
             for resource in page
             if estate.has(resource.owner)
         ]

@@ -10,11 +10,12 @@ from core.services.vector_stores.router import VectorStoresRouter
 from core.services.vector_stores.stores import StoreCollection
 
 if TYPE_CHECKING:
+    from core.apis.retrieval import Retrieval
     from core.apis.vector_stores import NativeVectorIO, StoreCopies, StoreFiles, VectorDBs
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"vector_io": ..., "store_files": ..., "store_copies": ..., "native_vector_io": ..., "vector_dbs": ...}`; the rarer ones are imported late."""
+    """`{"vector_io": ..., "store_files": ..., "store_copies": ..., "native_vector_io": ..., "vector_dbs": ..., "retrieval": ...}`; the rarer ones are imported late."""
     parts.stores.find_collection("vector_stores")  # connected here, it is warmed at init
     seen: set[str] = set()
 
@@ -47,4 +48,11 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         "store_copies": copies,
         "native_vector_io": native,
         "vector_dbs": databases,
+        "retrieval": lambda call: _retrieval(collection(call)),
     }
+
+
+def _retrieval(stores: StoreCollection) -> "Retrieval":
+    from core.services.retrieval.router import RetrievalRouter
+
+    return RetrievalRouter(stores)

@@ -125,7 +125,7 @@ def to_chunk(chunk: NativeChunkInput, vector: Vector, capabilities: VectorCapabi
     )
     name = chunk.metadata.get("filename")
     return Chunk(
-        key=_key_of(str(chunk_id)),
+        key=key_of(str(chunk_id)),
         text=text,
         vector=vector,
         attributes=attributes,
@@ -207,7 +207,8 @@ def _id_of(text: str) -> str:
     return str(UUID(bytes=sha256(text.encode(errors="surrogatepass")).digest()[:16]))
 
 
-def _key_of(chunk_id: str) -> str:
+def key_of(chunk_id: str) -> str:
+    """Under which the index has a chunk that is put by itself."""
     key = quote(chunk_id, safe=" !#$&'()*+,/:;=?@[]", errors="surrogatepass")
     return OWN + (key if len(key) <= MOST_ID else f"sha256:{sha256(key.encode()).hexdigest()}")
 

@@ -1,11 +1,13 @@
 """Vector stores of OpenAI's API: made, listed, changed, searched and deleted."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Final
 
 from core.apis.answers.vector_stores import SearchPage, VectorStore, VectorStoreDeleted, VectorStoreList
+from core.apis.vector_io import NamedStore
 from core.apis.vector_stores import ChangedVectorStore, ListStoresQuery, NewVectorStore, SearchRequest
 from core.errors import Conflict, InvalidRequest, StaleRevision
 from core.services.vector_stores.records import StoreRecord
@@ -20,6 +22,13 @@ class VectorStoresRouter:
 
     def __init__(self, stores: StoreCollection) -> None:
         self._stores = stores
+
+    async def list_names(self, *, limit: int) -> Sequence[NamedStore]:
+        stores, _ = await self._stores.list(order="desc", limit=limit)
+        return [_show_name(store) for store in stores if not store.is_expired(self._stores.clock())]
+
+    async def find_name(self, vector_store_id: str) -> NamedStore:
+        return _show_name(await self._stores.get(vector_store_id))
 
     async def create(self, request: NewVectorStore) -> VectorStore:
         from core.services.vector_stores.creation import create  # late, as all that few environments do
@@ -73,6 +82,10 @@ class VectorStoresRouter:
 
         store = await self._stores.open(vector_store_id)
         return await search(self._stores, store, request)
+
+
+def _show_name(store: Store) -> NamedStore:
+    return NamedStore(store.id, store.record.name or "", store.record.description or "", declared=store.declared)
 
 
 def _change(store: Store, request: ChangedVectorStore) -> StoreRecord:

@@ -62,11 +62,13 @@ class Query:
         )
 
 
-async def find(stores: StoreCollection, store: Store, query: Query) -> list[ScoredChunk]:
-    """The chunks, the best first, each once with its best score."""
+async def find(
+    stores: StoreCollection, store: Store, query: Query, known: Sequence[Vector] | None = None
+) -> list[ScoredChunk]:
+    """The chunks, the best first, each once with its best score; `known` are the vectors of the texts, where they are."""
     texts, vectors = query.texts, list[Vector | None]([None] * len(query.texts))
-    if query.ranking.mode != "keyword" and not stores.provider(store).capabilities.embeds:
-        vectors = list(await stores.models.embed(store.id, store.record, texts))
+    if takes_vectors(stores, store, query.ranking):
+        vectors = list(known or await stores.models.embed(store.id, store.record, texts))
     if stores.call is not None:
         stores.call.add_tokens(0)  # words are found without a model: then what was reserved is given back
     jobs = [partial(_find_one, stores, store, query, *pair) for pair in zip(texts, vectors, strict=True)]
@@ -76,6 +78,11 @@ async def find(stores: StoreCollection, store: Store, query: Query) -> list[Scor
             best[scored.chunk.key] = scored
     rows = [scored for scored in best.values() if scored.score >= query.ranking.threshold]
     return sorted(rows, key=lambda scored: (-scored.score, scored.chunk.key))[: query.limit]
+
+
+def takes_vectors(stores: StoreCollection, store: Store, ranking: Ranking) -> bool:
+    """Whether a search of the store needs its texts as vectors."""
+    return ranking.mode != "keyword" and not stores.provider(store).capabilities.embeds
 
 
 def check_queries(query: str | Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The port of the work queue: messages that are delivered at least once, to one worker at a time."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -43,8 +44,12 @@ class WorkQueue(Protocol):
         """
         ...
 
-    async def take(self, *, most: int, wait: float, visibility: int) -> list[Delivery]:
+    async def take(
+        self, *, most: int, wait: float, visibility: int, ending: asyncio.Event | None = None
+    ) -> list[Delivery]:
         """At most `most` (1 to 10) messages; waits up to `wait` seconds (0 to 20) for the first.
+
+        Once `ending` is set it waits no longer, unless a service was asked already: what that gives would be lost.
 
         Nobody else gets them for `visibility` seconds; then they are delivered again, unless they are done. A message
         that was delivered MOST_RECEIVES times goes to the dead letters.

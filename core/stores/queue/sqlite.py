@@ -6,6 +6,7 @@ letters stay in a table of their own for two weeks, the longest that SQS keeps a
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf, nextafter
 from pathlib import Path
 import sqlite3
@@ -86,15 +87,16 @@ class SqliteQueue:
         if bodies:
             await self._connection.run(sending)
 
-    async def take(self, *, most: int, wait: float, visibility: int) -> list[Delivery]:
+    async def take(
+        self, *, most: int, wait: float, visibility: int, ending: asyncio.Event | None = None
+    ) -> list[Delivery]:
         until = time.monotonic() + wait
         pause = FIRST_PAUSE
         while True:
             deliveries = await self._connection.run(lambda connection: self._take(connection, most, visibility))
             left = until - time.monotonic()
-            if deliveries or left <= 0:
+            if deliveries or left <= 0 or await _is_set(ending, min(pause, left)):
                 return deliveries
-            await asyncio.sleep(min(pause, left))
             pause = min(1.5 * pause, LONGEST_PAUSE)
 
     async def extend(self, delivery: Delivery, *, seconds: int) -> bool:
@@ -151,3 +153,13 @@ def connect(db_path: str, *, namespace: str | None = None, patience: float = BUS
     path = Path(db_path).expanduser()
     connection = SqliteConnection(path, SCHEMA, owner=OWNER, unavailable=StateUnavailable, patience=patience)
     return SqliteQueue(connection, namespace=namespace or "")
+
+
+async def _is_set(event: asyncio.Event | None, seconds: float) -> bool:
+    """Waits for so long, or until the event is set."""
+    if event is None:
+        await asyncio.sleep(seconds)
+        return False
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

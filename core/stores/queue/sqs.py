@@ -67,13 +67,15 @@ class SqsQueue:
         for entries in _batches([self._entry(message, delay) for message in messages]):
             await self._send(entries)
 
-    async def take(self, *, most: int, wait: float, visibility: int) -> list[Delivery]:
+    async def take(
+        self, *, most: int, wait: float, visibility: int, ending: asyncio.Event | None = None
+    ) -> list[Delivery]:
         """SQS waits for whole seconds; with none it asks some of its servers, and may miss a message that is there."""
         async with self._client(wait) as client:
             answer = await client.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=most,
-                WaitTimeSeconds=ceil(wait),
+                WaitTimeSeconds=0 if ending is not None and ending.is_set() else ceil(wait),
                 VisibilityTimeout=visibility,
                 MessageSystemAttributeNames=[RECEIVES],
             )

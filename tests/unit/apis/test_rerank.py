@@ -48,6 +48,12 @@ def test_scores_are_from_0_to_1_and_keep_their_order(scores: list[float]) -> Non
     assert ordered == sorted(ordered)
 
 
+def test_scores_that_are_none_from_0_to_1_are_logits_all_of_them() -> None:
+    assert scores_of([0, 0.5, 1]) == [0, 0.5, 1]
+    assert scores_of([0, 1.5]) == pytest.approx([0.5, 0.8176], abs=1e-4)
+    assert scores_of([0, -0.5, -800.0]) == pytest.approx([0.5, 0.3775, 0], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("reply", "tokens"),
     [

@@ -125,7 +125,8 @@ def test_get_shows_a_file_or_writes_its_content_to_a_new_one(stack: FakeStack, t
     assert isinstance(run(stack, [], "get", "file-1", "--out", str(out)).exception, FileExistsError)
     other = tmp_path / "other"
     missing = refusal(404, "There is no file `file-1`.")
-    assert "There is no file" in str(run(stack, [missing], "get", "file-1", "--out", str(other)).exception)
+    refused = run(stack, [missing], "get", "file-1", "--out", str(other))
+    assert "There is no file `file-1`. `llambda files list` lists what there is." in str(refused.exception)
     assert not other.exists()
 
 

@@ -58,11 +58,11 @@ def test_a_run_config_that_is_served_whole_stays_as_it_is(tmp_path: Path) -> Non
 
 def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(tmp_path: Path) -> None:
     agents = [{"provider_id": "meta-reference", "provider_type": "inline::meta-reference", "config": {"a": 1}}]
-    tools = [{"provider_id": "rag", "provider_type": "inline::rag-runtime", "config": {}}]
+    scoring = [{"provider_id": "basic", "provider_type": "inline::basic", "config": {}}]
     document = old(
-        apis=["agents", "inference", "memory", "tool_runtime", "models"],
-        providers={"agents": agents, "tool_runtime": tools, "memory": []},
-        tool_groups=[{"toolgroup_id": "builtin::rag", "provider_id": "rag"}],
+        apis=["agents", "inference", "memory", "scoring", "models"],
+        providers={"agents": agents, "scoring": scoring, "memory": []},
+        scoring_fns=[{"scoring_fn_id": "basic::equality", "provider_id": "basic"}],
         vector_dbs=[],
         inference_store={"type": "sqlite", "db_path": "./inference.db"},
         server={"port": 9000, "workers": 4},
@@ -73,10 +73,10 @@ def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(
     assert found.server.port == 9000
     starts = [
         "apis[0]: API `agents` is not in this build, which serves: ",
-        "apis[3]: API `tool_runtime` is not in this build, which serves: ",
+        "apis[3]: API `scoring` is not in this build, which serves: ",
         "providers.agents: API `agents` is not in this build (meta-reference)",
-        "providers.tool_runtime: API `tool_runtime` is not in this build (rag)",
-        "tool_groups: API `tool_runtime` is not in this build (builtin::rag)",
+        "providers.scoring: API `scoring` is not in this build (basic)",
+        "scoring_fns: API `scoring` is not in this build (basic::equality)",
         "inference_store: ",
         "server.workers: ",
         "apis[2]: no provider serves API `vector_io`: ",

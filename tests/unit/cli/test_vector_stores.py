@@ -86,7 +86,7 @@ def run(stack: FakeStack, answers: list[Any], *arguments: str) -> Result:
 def test_create_makes_a_store_and_adds_files_until_they_can_be_searched(stack: FakeStack, notes: list[str]) -> None:
     taken = [file(), store_file("in_progress"), store_file("in_progress"), store_file()]
     answers = [store(), *taken, file(2), store_file(id="file-2")]
-    result = run(stack, answers, "create", "handbook", "--days", "7", "--model", "mini", "--files", *notes)
+    result = run(stack, answers, "create", "handbook", "--days", "7", "--embedding-model", "mini", "--files", *notes)
     assert result.exception is None, result.exception
     assert result.return_value == 0
     lines = result.stdout.splitlines()

@@ -60,6 +60,21 @@ def test_a_model_whose_variable_is_not_set_is_none() -> None:
             "chunk_retrieval_params.default_search_mode",
             "",
         ),
+        (
+            {"file_search_params": {"header_template": "file_search: "}},
+            "file_search_params.header_template",
+            "{num_chunks}",
+        ),
+        (
+            {"context_prompt_params": {"chunk_annotation_template": "{index}"}},
+            "context_prompt_params.chunk_annotation_template",
+            "must have {chunk.content} in it",
+        ),
+        (
+            {"annotation_prompt_params": {"chunk_annotation_template": "{index} {chunk_text}"}},
+            "annotation_prompt_params.chunk_annotation_template",
+            "must have {file_id} in it",
+        ),
     ],
 )
 def test_a_mistake_is_said_at_its_place(section: Any, path: str, words: str) -> None:

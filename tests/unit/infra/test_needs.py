@@ -62,6 +62,21 @@ def test_each_part_of_a_run_config_needs_its_libraries(document: dict[str, Any],
     assert libraries(**document) >= BASE | more
 
 
+@pytest.mark.parametrize(
+    ("access", "more"),
+    [
+        ({}, set()),
+        ({"sigv4": {}}, SDK),
+        ({"client_credentials": {"client_id": "a", "private_key": "p", "discover": True}}, {"jwt"}),
+    ],
+    ids=["secrets", "signatures", "assertions"],
+)
+def test_tools_of_mcp_servers_need_what_their_credentials_need(access: dict[str, Any], more: set[str]) -> None:
+    servers = [{"url": "https://a.test", **access}]
+    entry = {"provider_id": "m", "provider_type": "remote::model-context-protocol", "config": {"servers": servers}}
+    assert HTTP | more <= libraries("tool_runtime", providers={"tool_runtime": [entry]}) <= BASE | HTTP | more
+
+
 def test_safety_needs_no_provider_of_inference_unless_a_shield_asks_models() -> None:
     providers = {"inference": [VLLM], "safety": [{**BEDROCK}]}
     assert "core.providers.openai.inference" not in found("safety", providers=providers).modules
@@ -92,7 +107,8 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("core.")
     }
-    named -= {"core.apis.vector_stores", "core.apis.answers.vector_stores"}  # of a manifest, before the names of types
+    of_manifests = ("vector_stores", "answers.vector_stores", "tool_runtime", "answers.tool_runtime")
+    named -= {f"core.apis.{name}" for name in of_manifests}  # before the names of types
     named -= {"core.services.vector_stores.ingest.pdf_reader"}  # a process of its own, which who starts it imports too
     exist = {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()}
     assert exist - {module for kind in KINDS for module in kind.adapters.values()} == known

@@ -44,12 +44,13 @@ def texts(found: Any) -> dict[str, str]:
 
 def test_an_api_of_the_reference_that_is_not_here_is_a_note_with_its_providers_and_resources() -> None:
     agents = [{"provider_id": "a", "provider_type": "inline::meta-reference", "config": {"anything": 1}}]
-    groups = [{"toolgroup_id": "builtin::rag", "provider_id": "rag"}]
-    rag = [{"provider_id": "rag", "provider_type": "inline::rag-runtime"}]
-    found = loaded({"agents": agents, "tool_runtime": rag}, apis=["agents", "inference", "models"], tool_groups=groups)
+    functions = [{"scoring_fn_id": "basic::equality", "provider_id": "basic"}]
+    basic = [{"provider_id": "basic", "provider_type": "inline::basic"}]
+    apis = ["agents", "inference", "models"]
+    found = loaded({"agents": agents, "scoring": basic}, apis=apis, scoring_fns=functions)
     assert found.problems + check(found) == []
     said = texts(notices(found))
-    assert list(said) == ["apis[0]", "providers.tool_runtime", "tool_groups"]
+    assert list(said) == ["apis[0]", "providers.scoring", "scoring_fns"]
     assert said["apis[0]"].startswith("API `agents` is not in this build, which serves: ")
 
 

@@ -36,6 +36,9 @@ class Doorkeeper:
             raise self.failure
         return Principal("ada", {})
 
+    def token_of(self, _: object) -> str:
+        return ""
+
 
 class Counter:
     """A quota of `left` requests, and what was settled of them."""
@@ -46,7 +49,8 @@ class Counter:
         self.settled: list[int | None] = []
         self.headers: dict[str, str] = {"ratelimit-limit": "9"}
 
-    async def admit(self, _: Call, tokens: int | None) -> "Counter":
+    async def admit(self, _: Call, tokens: int | None, requests: int = 1) -> "Counter":
+        assert requests == 1
         self.reserved.append(tokens)
         if len(self.reserved) > self.left:
             raise QuotaExceeded(retry_after=1)

@@ -91,11 +91,21 @@ def _adapt_files(provider_id: str, provider: Any, config: BaseModel) -> Any:  # 
     return ReferenceFiles(provider_id, provider, seconds if isinstance(seconds, int) and seconds > 0 else None)
 
 
+def _adapt_tools(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.tools import METHODS, ReferenceTools, ReferenceToolStore
+
+    if hasattr(provider, "list_tools") or not all(own_method(provider, name) for name in METHODS):
+        return None
+    _tell(provider, "tool_store", ReferenceToolStore())
+    return ReferenceTools(provider_id, provider)
+
+
 ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
     "inference": _adapt_inference,
     "safety": _adapt_safety,
     "vector_io": _adapt_vectors,
     "files": _adapt_files,
+    "tool_runtime": _adapt_tools,
 }
 """By API, what gives this stack's form of a provider; None for one that has it already."""
 

@@ -27,3 +27,14 @@ def estimate_tokens(text: str) -> int:
     """About as many as a model counts; what is put together never has more than its parts."""
     count = len(_TOKEN.findall(text))
     return count if text.isascii() else count + RARE_TOKENS * len(_RARE.findall(text))
+
+
+def cut_to_tokens(text: str, most: int) -> str:
+    """The longest beginning of the text that ends with a token and has at most `most` of them, by the same estimate."""
+    tokens = end = 0
+    for match in _TOKEN.finditer(text):
+        tokens += 1 + RARE_TOKENS * len(_RARE.findall(match.group()))
+        if tokens > most:
+            break
+        end = match.end()
+    return text[:end]

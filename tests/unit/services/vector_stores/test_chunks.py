@@ -106,6 +106,14 @@ def test_a_strategy_is_auto_or_static() -> None:
     assert read_chunking(None) == read_chunking({"type": "auto"}) == Chunking(800, 400)
 
 
+def test_each_field_of_a_contextual_strategy_may_be_as_large_as_it_says() -> None:
+    prompt = "{{WHOLE_DOCUMENT}} {{CHUNK_CONTENT}}".ljust(8192)
+    fields = {"timeout_seconds": 600, "max_concurrency": 32, "context_prompt": prompt, "model_id": "x" * 512}
+    sizes = {"max_chunk_size_tokens": 4096, "chunk_overlap_tokens": 4095}
+    expected = Chunking(4096, 4095, Contextual("x" * 512, prompt, 600, 32))
+    assert read_chunking({"type": "contextual", "contextual": fields | sizes}) == expected
+
+
 @pytest.mark.parametrize(
     ("strategy", "param"),
     [
@@ -119,6 +127,7 @@ def test_a_strategy_is_auto_or_static() -> None:
                 ("model_id", {"model_id": 7}),
                 ("timeout_seconds", {"timeout_seconds": 0}),
                 ("timeout_seconds", {"timeout_seconds": True}),
+                ("timeout_seconds", {"timeout_seconds": 601}),
                 ("max_concurrency", {"max_concurrency": 33}),
                 ("context_prompt", {"context_prompt": "{{CHUNK_CONTENT}} of {{WHOLE_DOCUMENT}}"}),
                 ("context_prompt", {"context_prompt": "{{WHOLE_DOCUMENT}}"}),

@@ -1,8 +1,10 @@
 """What is read of files, and which of them are refused, with the message that a person reads."""
 
+from collections.abc import Callable
 from contextlib import suppress
 import io
 import random
+import re
 
 import pytest
 
@@ -43,11 +45,26 @@ def test_of_a_web_page_scripts_and_styles_are_left_out_and_blocks_are_lines() ->
 def test_word_has_paragraphs_tables_and_notes() -> None:
     table = "<w:tbl><w:tr><w:tc>{}</w:tc><w:tc>{}</w:tc></w:tr></w:tbl>".format(paragraph("x"), paragraph("y"))
     notes = {
-        "word/_rels/document.xml.rels": relations(footnotes="n.xml"),
+        "word/_rels/document.xml.rels": relations(footnotes="n.xml").replace(
+            "</", "<Relationship Id='e' Type='t/endnotes' Target='http://a/' TargetMode='External'/></", 1
+        ),
         "word/n.xml": "<w xmlns:w='w'>" + paragraph("note") + "</w>",
     }
     text = text_of(docx(paragraph("one") + table + paragraph("two"), **notes))
     assert [line.split() for line in text.splitlines()] == [["one"], ["x", "y"], ["two"], ["note"]]
+
+
+def test_what_word_says_twice_is_read_once_and_what_follows_is_read() -> None:
+    choice = "<w:Choice>{}</w:Choice><w:Fallback>{}</w:Fallback>".format(paragraph("new"), paragraph("old"))
+    assert text_of(docx(choice + paragraph("after"))).split() == ["new", "after"]
+
+
+def test_elements_may_be_nested_as_deep_as_is_said_however_many_are_beside_them() -> None:
+    within = ExtractLimits().depth - 5  # those around the text
+    assert text_of(docx("<x/>" * 999 + "<x>" * within + paragraph("deep") + "</x>" * within)).strip() == "deep"
+    for deeper in (within + 1, within + 9):
+        with pytest.raises(Unreadable, match="nested deeper"):
+            text_of(docx("<x/>" * 999 + "<x>" * deeper + paragraph("deep") + "</x>" * deeper))
 
 
 def test_slides_are_in_their_order_with_their_notes() -> None:
@@ -55,7 +72,7 @@ def test_slides_are_in_their_order_with_their_notes() -> None:
 
 
 def test_a_sheet_has_shared_inline_and_plain_values() -> None:
-    cells = "<c t='s'><v>1</v></c><c><v>2.5</v></c><c t='inlineStr'><is><t>in</t></is></c><c t='s'><v>99</v></c>"
+    cells = "<c t='s'><v>1</v></c><c><v>2.5</v></c><c t='inlineStr'><is><t>in</t></is></c><c t='s'><v>99</v></c><c t='s'><v>x</v></c>"
     text = text_of(xlsx(f"<row>{cells}</row>", "<si><t>zero</t></si><si><r><t>o</t></r><r><t>ne</t></r></si>"))
     assert text.split() == ["one", "2.5", "in"]
 
@@ -64,8 +81,18 @@ def test_a_pdf_is_read_page_by_page() -> None:
     assert text_of(pdf("Hello", "World")).split() == ["Hello", "World"]
 
 
-NOISE = random.Random(1).randbytes(5_000_000).hex()  # noqa: S311 - the same each time
-BOMB = docx(paragraph("a" * 8_000_000))
+def noisy() -> bytes:
+    noise = random.Random(1).randbytes(5_000_000).hex()  # noqa: S311 - the same each time
+    return docx(f"{paragraph('a')}<!--{noise}-->")
+
+
+def encrypted() -> bytes:
+    content = bytearray(docx(paragraph("a")))
+    for found in re.finditer(rb"PK\x01\x02", bytes(content)):
+        content[found.start() + 8] |= 1  # of the directory's entry: https://pkware.com/webdocs/casestudies/APPNOTE.TXT
+    return bytes(content)
+
+
 DTD = zip_of(
     {
         "_rels/.rels": relations(officeDocument="word/document.xml"),
@@ -93,14 +120,16 @@ DTD = zip_of(
         (docx(paragraph("a"))[:-30], "a.docx", "invalid_file", "is broken"),
         (b"hello", "a.docx", "invalid_file", "is broken"),
         (docx("<w:p>"), "a.docx", "invalid_file", "is broken"),
-        (BOMB, "a.docx", "invalid_file", "far more when it is unpacked"),
+        (lambda: docx(paragraph("a" * 8_000_000)), "a.docx", "invalid_file", "far more when it is unpacked"),
+        (noisy, "a", "invalid_file", "far more"),
+        (lambda: zip_of({str(n): "" for n in range(10_001)}), "a.docx", "invalid_file", "far more when it is unpacked"),
+        (encrypted, "a.docx", "unsupported_file", "is encrypted"),
         (
-            docx(paragraph("a") + "<!--" + NOISE + "-->"),
-            "a",
-            "invalid_file",
-            "far more",
+            zip_of({"_rels/.rels": relations(officeDocument="visio/document.xml"), "visio/document.xml": "<a/>"}),
+            "a.docx",
+            "unsupported_file",
+            "Of Office's documents",
         ),
-        (zip_of({str(n): "" for n in range(10_001)}), "a.docx", "invalid_file", "far more when it is unpacked"),
         (DTD, "a.docx", "invalid_file", "defines entities"),
         (docx("<x>" * 300 + "</x>" * 300), "a.docx", "invalid_file", "nested deeper"),
         (pdf("a", trailer=ENCRYPT), "a.pdf", "unsupported_file", "is encrypted"),
@@ -110,9 +139,12 @@ DTD = zip_of(
         (b"<html>" + b"<!" * 300_000, "a.html", "invalid_file", "that does not end"),
         (b"a" * 20_001, "a.txt", "invalid_file", "more than 20,000 characters"),
     ],
-    ids=map(str, range(22)),
+    ids=map(str, range(24)),
 )
-def test_what_is_no_text_is_refused_with_the_reason(content: bytes, name: str, code: str, message: str) -> None:
+def test_what_is_no_text_is_refused_with_the_reason(
+    content: bytes | Callable[[], bytes], name: str, code: str, message: str
+) -> None:
+    content = content if isinstance(content, bytes) else content()
     with pytest.raises(Unreadable, match=message) as refusal:
         text_of(content, name, limits=ExtractLimits(pages=2, text=20_000))
     assert refusal.value.code == code
