@@ -16,6 +16,7 @@ from core.providers.mcp.credentials import callers_identity, digest_of
 
 if TYPE_CHECKING:
     from core.providers.mcp.oauth import Token, TokenSource
+    from core.providers.mcp.transport import ServerCredentials
 
 LEAST_SECRET: Final = 8  # characters of what is looked for in answers, to be masked
 EARLY_SECONDS: Final = 30.0  # before a token's end, when another one is fetched
@@ -30,26 +31,9 @@ class OperatorsCredentials(Protocol):
         """Of the caller, where the credentials are made of who that is; else empty. Raises InvalidRequest where there is no such caller."""
         ...
 
-    def bind(self, endpoint: str) -> "BoundCredentials": ...
+    def bind(self, endpoint: str) -> "ServerCredentials": ...
 
     async def close(self) -> None: ...
-
-
-class BoundCredentials(Protocol):
-    """As ServerCredentials of `.transport`."""
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def secrets(self) -> tuple[str, ...]: ...
-
-    @property
-    def confidential(self) -> tuple[str, ...]: ...
-
-    async def headers(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]: ...
-
-    async def renew(self, challenge: str) -> bool: ...
 
 
 async def reveal_header(secret: SecretStr) -> str:

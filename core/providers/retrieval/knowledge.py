@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.apis.rag import Fetched, QueryRag
 from core.apis.retrieval import Retrieval, Wording
 from core.apis.tools import Block, Tool, ToolAccess, ToolGroup, ToolListing, ToolResult
+from core.config.fetch import FetchConfig
 from core.errors import InvalidRequest, NotFound, shorten
 from core.frame.types import Health, JsonObject
 from core.providers.http.fetch import GuardedFetcher
@@ -24,6 +25,14 @@ IDS: Final[JsonObject] = {
     "items": {"type": "string"},
     "description": "The ids of the vector stores to search.",
 }
+
+
+class Config(BaseModel):
+    """`fetch` is how documents are fetched that a caller names by their URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fetch: FetchConfig = FetchConfig.model_construct()
 
 
 @dataclass(frozen=True, slots=True)

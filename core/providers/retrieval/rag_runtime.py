@@ -3,22 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
 from core.apis.tools import ToolProvider
-from core.config.fetch import FetchConfig
 from core.providers.http.fetch import GuardedFetcher
-from core.providers.retrieval.knowledge import KnowledgeTool
+from core.providers.retrieval.knowledge import Config, KnowledgeTool
+
+__all__ = ["Config", "connect"]
 
 DESCRIPTION: Final = "Search for information in a database."
-
-
-class Config(BaseModel):
-    """`fetch` is how documents are fetched that a caller names by their URL."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fetch: FetchConfig = FetchConfig.model_construct()
 
 
 def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> ToolProvider:

@@ -98,7 +98,9 @@ class Listings:
 
     def forget(self, source: Source) -> None:
         """What is remembered of it has turned out to be old."""
-        self._remembered.forget(_key(source))
+        key = _key(source)
+        self._remembered.forget(key)
+        self._sizes.pop(key, None)
 
     async def close(self) -> None:
         """End what is being asked."""
