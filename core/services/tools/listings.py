@@ -16,7 +16,7 @@ from core.platform.ttl_cache import TtlCache
 DEFAULT_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 5.0  # in which a group that did not answer is left out where all are asked
 PATIENCE_SECONDS: Final = 5.0  # with each of them
-MOST_SECONDS: Final = 3600.0  # whatever a server says
+MOST_SECONDS: Final = 3600.0  # whatever a server says: no longer is anything in the cache
 MOST_LISTINGS: Final = 500  # that are remembered
 MOST_KEPT: Final = (
     64 * 1024 * 1024
@@ -64,7 +64,7 @@ class Listings:
             asked_at = self._clock()
             listing = await source.provider.list_tools(source.group, source.access)
             tools, seconds = check_listing(source.provider_id, listing), _seconds(listing)
-            if seconds:
+            if seconds > 0:
                 self._make_room(key, _size_of(tools))
             return Remembered(tools, asked_at + seconds)
 
@@ -122,7 +122,7 @@ def _size_of(tools: Sequence[Tool]) -> int:
 
 
 def _seconds(listing: ToolListing) -> float:
-    return DEFAULT_SECONDS if listing.seconds is None else min(max(listing.seconds, 0.0), MOST_SECONDS)
+    return DEFAULT_SECONDS if listing.seconds is None else listing.seconds
 
 
 def check_listing(provider_id: str, listing: object) -> tuple[Tool, ...]:

@@ -65,3 +65,10 @@ def test_a_store_is_called_by_an_id_that_the_stack_or_the_operator_gave() -> Non
     assert store_name("docs", "Guide", declared=False).startswith("search_Guide_")
     assert store_name("my docs", "", declared=True).startswith("search_my_docs_")
     assert store_name("x", "", declared=False) != store_name("y", "", declared=False)
+
+
+def test_a_tool_that_is_called_as_anothers_full_name_is_listed_by_its_own() -> None:
+    forged = full_name("ops", "get")
+    tools = [GroupTool("ops", Tool("get")), GroupTool("mine", Tool(forged))]
+    names = names_of(tools, {"ops", "mine"}, whole=True)
+    assert {name: tool.group for name, tool in names.items()} == {"get": "ops", full_name("mine", forged): "mine"}
