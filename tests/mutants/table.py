@@ -27,6 +27,11 @@ STORES: Final = (
 )
 RETRIEVAL: Final = ("tests/contract/test_rag_tool.py", "tests/contract/test_retrieval.py")
 STORE_FILES: Final = ("tests/contract/test_store_files.py", "tests/contract/test_store_files_refused.py")
+FILES: Final = (
+    "tests/contract/test_files.py",
+    "tests/contract/test_file_uploads.py",
+    "tests/contract/test_file_assembly.py",
+)
 WEB_SEARCH: Final = ("tests/unit/providers/test_web_search.py", "tests/contract/test_web_search.py")
 TOOLS: Final = ("tests/contract/test_tool_runtime.py",)
 MCP_SERVER: Final = ("tests/unit/services/mcp", "tests/contract/test_mcp_server.py")
@@ -50,11 +55,11 @@ TABLE: Final = (
     ),
     Row("core.routing.circuit_breaker", ("tests/unit/routing/test_circuit_breaker.py",)),
     Row("core.services.files.collection", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
-    Row("core.services.files.router", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
-    Row("core.services.files.uploads", ("tests/contract/test_file_uploads.py",)),
+    Row("core.services.files.router", FILES),
+    Row("core.services.files.uploads", FILES),
     Row("core.services.files.parts", ("tests/contract/test_file_uploads.py", "tests/contract/test_erasure.py")),
     Row("core.services.files.keeping", ("tests/contract/test_files.py",)),
-    Row("core.services.files.storages", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.services.files.storages", (*FILES, "tests/contract/test_reference_files.py")),
     Row("core.apis.bounds", ("tests/unit/apis/test_tokens.py",)),
     Row("core.apis.deltas", ("tests/unit/apis/test_deltas.py",)),
     Row("core.services.inference.envelope", ("tests/unit/services/test_envelope.py",)),
@@ -214,7 +219,7 @@ TABLE: Final = (
     Row("core.services.vector_stores.ingest.origin", COPIES),
     Row("core.services.vector_stores.search", ("tests/contract/test_vector_search.py",)),
     Row("core.services.vector_stores.rewriting", ("tests/contract/test_vector_search.py",)),
-    Row("core.services.files.records", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
+    Row("core.services.files.records", FILES),
     Row("core.stores.documents.tallies", ("tests/contract/test_document_tallies.py",)),
     Row("core.providers.files.localfs", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.providers.files.s3", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
