@@ -8,6 +8,7 @@ ApiError
 ├── NotFound              404
 ├── MethodNotAllowed      405   carries Allow
 ├── Conflict              409   a registration that is there with other content
+├── ConversationLocked    409   carries Retry-After, seconds: a response is made of the conversation
 ├── StaleRevision         409   a write over a revision that is no longer the newest; has the newest
 ├── AnswerUnderWay        409   carries Retry-After, seconds: an earlier call with the same Idempotency-Key
 ├── BodyTooLarge          413
@@ -18,6 +19,7 @@ ApiError
 ├── KeyReused             422   an Idempotency-Key that came with another request before
 ├── HeadTooLarge          431   a request line and headers without an end
 ├── QuotaExceeded         429   carries Retry-After, seconds; its body is Llama Stack's
+├── ToolServerFailed      424   a server of tools that a request names could not list them
 ├── UpstreamThrottled     429   carries Retry-After, seconds, when the provider sent one
 ├── UpstreamFailed        502   a provider answered badly, or refused our credentials; may carry its Retry-After
 │   └── UpstreamExhausted 502   the operator's account there has no quota or credit left: asking again is in vain
@@ -89,9 +91,13 @@ class ApiError(Exception):
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
-class InvalidRequest(ApiError):
-    status = 400
+class CallersFault(ApiError):
     type = "invalid_request_error"
+    code = "request_refused"
+
+
+class InvalidRequest(CallersFault):
+    status = 400
     code = "invalid_request"
 
 
@@ -99,9 +105,8 @@ class ContentRefused(InvalidRequest):
     code = "content_filter"
 
 
-class Unauthenticated(ApiError):
+class Unauthenticated(CallersFault):
     status = 401
-    type = "invalid_request_error"
     code = "unauthenticated"
 
     def __init__(self, message: str, *, error: str = "invalid_token") -> None:
@@ -114,21 +119,18 @@ class Unauthenticated(ApiError):
         )
 
 
-class PermissionDenied(ApiError):
+class PermissionDenied(CallersFault):
     status = 403
-    type = "invalid_request_error"
     code = "permission_denied"
 
 
-class NotFound(ApiError):
+class NotFound(CallersFault):
     status = 404
-    type = "invalid_request_error"
     code = "not_found"
 
 
-class MethodNotAllowed(ApiError):
+class MethodNotAllowed(CallersFault):
     status = 405
-    type = "invalid_request_error"
     code = "method_not_allowed"
 
     def __init__(self, method: str, allowed: Iterable[str]) -> None:
@@ -137,10 +139,17 @@ class MethodNotAllowed(ApiError):
         super().__init__(f"Method {method} is not allowed here. Allowed: {allow}.", headers={"allow": allow})
 
 
-class Conflict(ApiError):
+class Conflict(CallersFault):
     status = 409
-    type = "invalid_request_error"
     code = "conflict"
+
+
+class ConversationLocked(Conflict):
+    code = "conversation_locked"
+
+    def __init__(self, *, retry_after: int) -> None:
+        message = "A response is being made of this conversation. Wait until it has ended, and send the request again."
+        super().__init__(message, param="conversation", headers={"retry-after": str(retry_after)})
 
 
 class StaleRevision(Conflict):
@@ -162,35 +171,29 @@ class StaleRevision(Conflict):
         return body
 
 
-class AnswerUnderWay(ApiError):
+class AnswerUnderWay(CallersFault):
     status = 409
-    type = "invalid_request_error"
     code = "idempotency_key_in_use"
 
     def __init__(self, *, retry_after: int) -> None:
-        """`retry_after` is in seconds."""
         message = "A request with this Idempotency-Key is being answered; ask again for its answer."
         super().__init__(message, headers={"retry-after": str(retry_after)})
 
 
-class BodyTooLarge(ApiError):
+class BodyTooLarge(CallersFault):
     status = 413
-    type = "invalid_request_error"
     code = "body_too_large"
 
     def __init__(self, limit: int, advice: str = "") -> None:
-        """Say the limit, in bytes, and what to do instead."""
         message = f"The request body is larger than {limit} bytes, the most that this endpoint takes."
         super().__init__(f"{message} {advice}".rstrip())
 
 
-class DocumentTooLarge(ApiError):
+class DocumentTooLarge(CallersFault):
     status = 413
-    type = "invalid_request_error"
     code = "document_too_large"
 
     def __init__(self, limit: int) -> None:
-        """Say the limit, in bytes."""
         super().__init__(f"It has more than {limit} bytes as JSON, the most that is kept in one piece.")
 
 
@@ -206,15 +209,13 @@ class LimitReached(ApiError):
         self.status = status
 
 
-class UnsupportedMediaType(ApiError):
+class UnsupportedMediaType(CallersFault):
     status = 415
-    type = "invalid_request_error"
     code = "unsupported_media_type"
 
 
-class RangeNotSatisfiable(ApiError):
+class RangeNotSatisfiable(CallersFault):
     status = 416
-    type = "invalid_request_error"
     code = "range_not_satisfiable"
 
     def __init__(self, size: int) -> None:
@@ -223,22 +224,19 @@ class RangeNotSatisfiable(ApiError):
         super().__init__(message, headers={"content-range": f"bytes */{size}"})
 
 
-class KeyReused(ApiError):
+class KeyReused(CallersFault):
     status = 422
-    type = "invalid_request_error"
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key came with another request before; a new request needs a new key.")
 
 
-class HeadTooLarge(ApiError):
+class HeadTooLarge(CallersFault):
     status = 431
-    type = "invalid_request_error"
     code = "head_too_large"
 
     def __init__(self, limit: int) -> None:
-        """Say the limit, in bytes."""
         super().__init__(f"The request line and the headers have at most {limit} bytes.")
 
 
@@ -268,6 +266,12 @@ class TooManyStreams(ApiError):
             f"You may have {most} streams open at a time. Close one, or wait until one has ended.",
             headers={"retry-after": str(STREAM_RETRY_SECONDS)},
         )
+
+
+class ToolServerFailed(ApiError):
+    status = 424  # as OpenAI has it: at a 502 clients ask again
+    type = "external_connector_error"
+    code = "http_error"
 
 
 class UpstreamThrottled(ApiError):
@@ -329,7 +333,6 @@ class StateUnavailable(ApiError):
     code = "state_unavailable"
 
     def __init__(self, message: str, *, retry_after: int = STATE_RETRY_SECONDS) -> None:
-        """`retry_after` is in seconds."""
         super().__init__(message, headers={"retry-after": str(retry_after)})
 
 

@@ -46,6 +46,7 @@ EVERYTHING: Final = MODEL | {
     "Files": "true",
     "VectorStores": "true",
     "Tools": "true",
+    "Responses": "true",
     "KnowledgeBaseArns": f"arn:aws:bedrock:{REGION}:{ACCOUNT}:knowledge-base/KB12345678",
     "VectorBucketArns": f"arn:aws:s3vectors:{REGION}:{ACCOUNT}:bucket/mine,arn:aws:s3vectors:{REGION}:{ACCOUNT}:bucket/mine/index/*",
     "DatabaseArns": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:mine",

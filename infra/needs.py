@@ -57,6 +57,8 @@ CALLED: Final = {
     "core.providers.web_search.tool_runtime": "core.providers.web_search.client",
 }
 """Providers, and what each imports when it is called and not when it is looked at, as an overview looks."""
+READERS: Final = frozenset({"store_files", "rag_tool"})
+"""Surfaces that take documents in: a search alone, as of a response, reads none."""
 RAG: Final = ("core.services.retrieval.rag_tool",)  # over vector stores, where the function has them
 # Of the command alone: no function has the rights.
 ERASURE: Final = tuple(eraser.pieces.partition(":")[0] for name in names() if (eraser := manifest(name).eraser))
@@ -215,7 +217,7 @@ def _surfaced(function: str, loaded: Loaded, specs: Specs) -> set[str]:
 
 def _reads_documents(function: str, surfaced: set[str]) -> bool:
     """Whether it takes text from files, or from what a caller's URL names."""
-    return "files" in manifest(function).depends or {"tool_runtime", "vector_io"} <= surfaced
+    return "vector_io" in surfaced and any(surface.name in READERS for surface in manifest(function).surfaces)
 
 
 def _service_room(api: str) -> str:

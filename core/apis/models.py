@@ -11,6 +11,8 @@ from core.frame.types import JsonObject, Wire
 
 SHIELDS: Final = ("input_shields", "output_shields")
 """The lists of a model's metadata that name what judges requests and replies."""
+RESPONSES: Final = ("engine", "native")
+"""Who answers /v1/responses for a model: the stack's engine over its chat completions, or its provider."""
 
 
 class RegisterModel(Wire):
@@ -39,6 +41,12 @@ class RegisterModel(Wire):
             names = cast("list[object]", value) if isinstance(value, list) else [None]
             if not all(isinstance(name, str) and name for name in names):
                 raise ValueError(f"{field} in the metadata must be a list of shield ids")
+        return self
+
+    @model_validator(mode="after")
+    def _responses(self) -> Self:
+        if (self.metadata or {}).get("responses", "engine") not in RESPONSES:
+            raise ValueError(f"responses in the metadata must be one of {', '.join(RESPONSES)}")
         return self
 
     @model_validator(mode="after")

@@ -5,11 +5,13 @@ Sources: RAGToolRuntime of Llama Stack 0.2.12 and OGX 1.5.0, https://platform.op
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from core.apis.answers.rag import RagMetadata
-from core.apis.rag import QueryRag
 from core.frame.types import JsonObject
+
+if TYPE_CHECKING:  # who reads the wire of the RAG tool imports it: a response has passages, and none of that
+    from core.apis.answers.rag import RagMetadata
+    from core.apis.rag import QueryRag
 
 type Wording = Literal["knowledge_search", "file_search"]
 """Whose words are around the passages: those of 0.2's RAG tool, or OGX's, by the names that the tool has there."""
@@ -59,7 +61,7 @@ class Context:
     passages: Sequence[Passage] = ()
 
     @property
-    def metadata(self) -> RagMetadata:
+    def metadata(self) -> "RagMetadata":
         """Which passages these are, for programs."""
         if not self.passages:
             return {}
@@ -83,7 +85,11 @@ class Retrieval(Protocol):
         """
         ...
 
-    async def tell(self, query: QueryRag, wording: Wording = "knowledge_search") -> Context:
+    async def check(self, query: RetrievalQuery) -> None:
+        """Raise what `retrieve` raises whatever its texts are: a store that is not there, filters that are none. Nothing is searched."""
+        ...
+
+    async def tell(self, query: "QueryRag", wording: Wording = "knowledge_search") -> Context:
         """What the RAG tool answers to a query, in the words of `wording`.
 
         Raises what a search of a vector store does, and InvalidRequest where its query generator's model is not there.

@@ -6,7 +6,7 @@ a function is OpenAI's. Sources: vLLM's chat completions, and those of Text Gene
 
 from collections.abc import Iterator, Mapping
 import json
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from core.apis.deltas import Deltas
 from core.errors import UpstreamFailed
@@ -42,6 +42,24 @@ def check_completion(reply: JsonObject) -> JsonObject:
     for choice in _numbered(reply, "choices"):
         _check_text(choice, "text")
     return _check_usage(reply)
+
+
+class StreamChecker(Protocol):
+    """The chunks of one stream; it is `begun` with the first, and `complete` once nothing is missing."""
+
+    @property
+    def begun(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    def is_usual(self, chunk: JsonObject) -> bool:
+        """Whether it needs no check."""
+        ...
+
+    def check(self, chunk: JsonObject) -> JsonObject:
+        """Raises UpstreamFailed for what is none."""
+        ...
 
 
 class ChunkChecker:

@@ -164,6 +164,15 @@ class ReachesServers(Protocol):
         ...
 
 
+class SearchesWeb(Protocol):
+    """What a provider has too whose tool is a search of the web."""
+
+    @property
+    def searches_web(self) -> bool:
+        """Whether a query leads to what is found on the web, with where that is from as metadata `sources`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GroupTool:
     """A tool with the group that it is of."""
@@ -213,6 +222,13 @@ class Tools(Protocol):
         Raises:
             NotFound: there is none that the caller may use.
             InvalidRequest: several groups have one; the message names them.
+        """
+        ...
+
+    async def find_web_search(self) -> GroupTool:
+        """What searches the web: the run config's group `builtin::websearch`, else the first whose provider `SearchesWeb`.
+
+        Raises NotFound where the caller may use none.
         """
         ...
 

@@ -5,7 +5,7 @@ a syllable, is a word, and a search is for two that are neighbours. Trigrams wou
 languages mostly consist, and find `cat` in `concatenate`.
 """
 
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 import re
 from typing import Final
 
@@ -24,8 +24,10 @@ WORD: Final = re.compile(rf"[{DENSE}]+|(?:[^\W_{DENSE}]|[{MARKS}])+")
 
 def searched_words(text: str) -> list[str]:
     """What is searched for with this text, each once: words in lower case, and pairs of neighbours with a space between them."""
-    words = chain.from_iterable(_neighbours(match[0]) for match in WORD.finditer(text[:MOST_SEARCHED].lower()))
-    return list(islice(dict.fromkeys(words), MOST_WORDS))
+    words: list[str] = WORD.findall(text[:MOST_SEARCHED].lower())
+    if not text.isascii():
+        words = list(chain.from_iterable(map(_neighbours, words)))
+    return list(dict.fromkeys(words))[:MOST_WORDS]
 
 
 def spaced_words(text: str) -> str:

@@ -30,6 +30,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Make, fill, search and copy vector stores of a running stack.",
     ),
     "tools": ("core.cli.tools.command", "List, show and call the tools of a running stack."),
+    "responses": ("core.cli.responses.command", "Ask for responses of a running stack, and list them."),
+    "conversations": (
+        "core.cli.conversations.command",
+        "Begin, show and delete conversations of a running stack.",
+    ),
+    "prompts": ("core.cli.prompts.command", "Keep prompts in versions in a running stack."),
     "jobs": ("core.cli.jobs.command", "List, watch and stop the jobs of a running stack."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),

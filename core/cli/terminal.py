@@ -122,8 +122,12 @@ def _is_command(line: str) -> bool:
 
 
 def clip_table(columns: Columns, rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines, titles first; what does not fit its column is shortened, and columns are where the terminal is narrow."""
-    widths = narrow([width for _, width in columns], width_of(sys.stdout))
+    """The lines, titles first; what does not fit its column is shortened, and columns are where the terminal is narrow.
+
+    The first one gives last: it has what the next command is given.
+    """
+    (first, *others), width = [width for _, width in columns], width_of(sys.stdout)
+    widths = narrow([first, *narrow(others, width - first - 2)], width)
     for number, row in enumerate([[title for title, _ in columns], *rows]):
         cells = (f"{shorten(clean(cell), width):{width}}" for cell, width in zip(row, widths, strict=True))
         line = "  ".join(cells).rstrip()
@@ -133,7 +137,7 @@ def clip_table(columns: Columns, rows: Iterable[Sequence[str]]) -> Iterator[str]
 def narrow(widths: Sequence[int], width: int) -> list[int]:
     """Those of columns that have two blanks between them, so that they fit: the widest give."""
     widths = list(widths)
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > NARROWEST_CELL:
+    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths, default=0) > NARROWEST_CELL:
         widths[widths.index(max(widths))] -= 1
     return widths
 

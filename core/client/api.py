@@ -1,4 +1,4 @@
-"""A client of a running stack: of files, of vector stores, of tools, and of the routes that no OpenAI client has.
+"""A client of a running stack: of files, of vector stores, of tools, of responses, and of the routes that no OpenAI client has.
 
     client = Client("http://127.0.0.1:8321")
     config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
@@ -20,11 +20,14 @@ from core.client.answers import (
 )
 from core.client.files import Files
 from core.client.http import Transport
+from core.client.responses import Conversations, Prompts, Responses
 from core.client.shapes import check_shape, path_of
 from core.client.tools import Tools
 from core.client.vector_stores import VectorStores
+from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
+    from core.apis.answers.inference import Model
     from core.apis.answers.jobs import JobList, JobView
     from core.apis.discovery import Environment
 
@@ -49,6 +52,9 @@ class Client:
         self.files = Files(self._transport)
         self.vector_stores = VectorStores(self._transport)
         self.tools = Tools(self._transport)
+        self.responses = Responses(self._transport)
+        self.conversations = Conversations(self._transport)
+        self.prompts = Prompts(self._transport)
 
     @override
     def __repr__(self) -> str:
@@ -97,6 +103,13 @@ class Inspection:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def models(self) -> "list[Model]":
+        """Those that the caller may use: what the run config declares first."""
+        from core.apis.answers.inference import Model
+
+        rows: list[Any] = to_object(self._transport.send("GET", "/v1/models")).get("data") or []
+        return [check_shape(model, Model) for model in rows]
 
     def environment(self) -> "Environment":
         """What the stack runs on, and what its upstreams offer."""

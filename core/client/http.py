@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 import json
 import re
 from secrets import token_hex
-from typing import Final, override
+from typing import Any, Final, override
 from urllib.error import URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
 from urllib.request import HTTPErrorProcessor, Request, build_opener
@@ -22,6 +23,8 @@ SUCCESS: Final = range(200, 300)
 MOST_BYTES: Final = 64 * 1024 * 1024  # of an answer
 REDIRECTION: Final = range(300, 400)
 CHUNK: Final = 256 * 1024
+DATA: Final = b"data:"
+DONE: Final = b"[DONE]"
 PROVIDER_DATA: Final = "X-LlamaStack-Provider-Data"
 
 
@@ -108,6 +111,21 @@ class Transport:
         except (OSError, HTTPException, UnicodeError) as failure:
             raise self._unreachable(failure) from failure
 
+    def stream(self, path: str, body: object, *, timeout: float) -> "Iterator[dict[str, Any]]":
+        """The data of an answer's events, each a JSON object, as they come. Raises as `send` does, before the first event or among them."""
+        request = self._request("POST", path, body, {})
+        request.add_header("Accept", "text/event-stream")
+        try:
+            with self._opener.open(request, timeout=timeout) as answer:
+                if answer.status not in SUCCESS:
+                    heads = {name.lower(): value for name, value in answer.headers.items()}
+                    raise failure_of(answer.status, heads, answer.read(MOST_BYTES))
+                for line in iter(partial(answer.readline, MOST_BYTES), b""):
+                    if line.startswith(DATA) and (text := line.removeprefix(DATA).strip()) != DONE:
+                        yield _event(answer.status, text)
+        except (OSError, HTTPException, UnicodeError) as failure:
+            raise self._unreachable(failure) from failure
+
     def _answer(self, request: Request, timeout: float | None = None) -> object:
         try:
             status, headers, content = self._exchange(request, timeout)
@@ -162,6 +180,16 @@ class _AsItComes(HTTPErrorProcessor):
         return response
 
     https_response = http_response
+
+
+def _event(status: int, text: bytes) -> dict[str, Any]:
+    try:
+        event: object = json.loads(text)
+    except (ValueError, RecursionError) as broken:
+        raise not_json(status, text) from broken
+    if not is_object(event):
+        raise not_json(status, text)
+    return event
 
 
 def _form(boundary: str, fields: Mapping[str, str], file: FormFile) -> Iterator[bytes]:

@@ -8,6 +8,7 @@
 | `storage.stores.metadata` and the backend it names | `metadata_store`                   |
 | the other `storage.stores`, or nothing             | `state`                            |
 | `kvstore`, `persistence_store`, ... of a provider that names a backend | the store that it is |
+| `providers.agents` of the reference's own types     | `providers.responses`              |
 | no `apis`, or an empty list                        | every API that has providers       |
 | the spellings of `server.auth`                     | `server.auth.providers`            |
 | `kvstore` of `server.quota` or `.idempotency` that names a backend | the store that it is |
@@ -22,7 +23,17 @@ from core.config.draft import Draft
 from core.config.places import Places, Value, join, take, to_mapping
 from core.config.problems import Problem
 from core.config.protection import normalise_protection
-from core.config.sections import AUTOMATIC_APIS, REFUSED, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
+from core.config.sections import (
+    AUTOMATIC_APIS,
+    OLDER_APIS,
+    READ_AS,
+    REFUSED,
+    RENAMED_APIS,
+    ROUTED_APIS,
+    SECTIONS,
+    UNUSED,
+    Section,
+)
 from core.config.storage import COLLECTIONS, DEFAULTS, default_stores, resolve_references, select_stores
 from core.platform.suggestions import did_you_mean
 
@@ -104,7 +115,32 @@ def _providers(draft: Draft) -> None:
             draft.blame(join("providers", api), _unknown_api(api))
         elif entries is not None:
             routed[api] = _with_stores(draft, api, entries)
+    for api in OLDER_APIS:
+        if isinstance(routed.get(api), list):
+            _move(draft, routed, api)
     draft.document["providers"] = routed
+
+
+def _move(draft: Draft, routed: dict[str, Value], api: str) -> None:
+    """Those of `api` that belong to a later one: behind its own."""
+    kept: list[Value] = []
+    for index, entry in enumerate(cast("Sequence[Value]", routed[api])):
+        values, place = to_mapping(entry), f"providers.{api}[{index}]"
+        later = None if values.get("module") else READ_AS.get((api, str(values.get("provider_type"))))
+        before = kept if later is None else routed.get(later, [])
+        if not isinstance(before, list):
+            return
+        entries = cast("Sequence[Value]", before)
+        new_place = f"providers.{later or api}[{len(entries)}]"
+        if new_place != place:
+            draft.origins[new_place] = place
+        if later is None:
+            kept.append(entry)
+        else:
+            routed[later] = [*entries, entry]
+    routed[api] = kept
+    if not kept:
+        del routed[api]
 
 
 def _with_stores(draft: Draft, api: str, entries: Value) -> Value:
@@ -143,12 +179,20 @@ def _apis(draft: Draft) -> None:
         draft.blame("apis", "must be a list")
         return
     for index, name in enumerate(cast("Sequence[Value]", entries)):
-        api = RENAMED_APIS.get(name, name) if isinstance(name, str) else name
+        api = _name_now(draft, name) if isinstance(name, str) else name
         if isinstance(api, str) and api not in ROUTED_APIS and api not in AUTOMATIC_APIS:
             draft.blame(f"apis[{index}]", _unknown_api(api))
         elif api not in AUTOMATIC_APIS and api not in apis:
             draft.origins[f"apis[{len(apis)}]"] = f"apis[{index}]"
             apis.append(api)
+
+
+def _name_now(draft: Draft, name: str) -> str:
+    later = OLDER_APIS.get(name)
+    providers = to_mapping(draft.document["providers"])
+    if later is not None and providers.get(later) and not providers.get(name):
+        return later
+    return RENAMED_APIS.get(name, name)
 
 
 def _registered_resources(draft: Draft) -> Mapping[str, Value]:

@@ -31,6 +31,10 @@ ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api if api not in A
 
 RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
 
+READ_AS: Final = {("agents", name): "responses" for name in ("inline::meta-reference", "inline::builtin")}
+"""Provider types that the reference had in another API: 0.2 served responses by what serves its agents."""
+OLDER_APIS: Final = {api: later for (api, _), later in READ_AS.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

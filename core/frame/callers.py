@@ -67,11 +67,14 @@ class CallEnded(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class KeepLimits:
-    """How many files, bytes in them, and vector stores a caller may keep; None is no limit."""
+    """How many files, bytes in them, vector stores, prompts, responses and conversations a caller may keep; None is no limit."""
 
     files: int | None = None
     bytes: int | None = None
     vector_stores: int | None = None
+    prompts: int | None = None
+    responses: int | None = None
+    conversations: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class TokenLedger:
 
     `own` is by what was asked for, and None while nothing is known; `further` by the rest. `silent` is an answer that did
     not say what it used, or was left before it could; `unsaid` is what such answers used at least, whoever asked.
+    `most` is what the client's quota had for the call as it began, None for no limit, and `resets_in` are the seconds until it has more.
     """
 
     own: int | None = None
@@ -100,6 +104,8 @@ class TokenLedger:
     unsaid: int = 0
     silent: bool = False
     closed: bool = False
+    most: int | None = None
+    resets_in: int = 0
 
 
 @dataclass(slots=True)
@@ -149,6 +155,12 @@ class Call:
         """Add what an answer used at least that does not say what it used."""
         self.add_tokens(None)
         self.ledger.unsaid += tokens
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the client's tokens are used up by now: for who asks a model again and again in one call."""
+        ledger = self.ledger
+        return ledger.most is not None and (self.tokens or 0) + ledger.unsaid >= ledger.most
 
     def cause(self, *, internal: bool = False) -> "Call":
         """A further call on this one's behalf: charged to it, and waited for in it, but it keeps its name in the request log.

@@ -4,7 +4,8 @@ Sources: https://www.iana.org/assignments/iana-ipv4-special-registry, https://ww
 https://www.iana.org/assignments/iana-ipv6-special-registry, RFC 6052 for NAT64, RFC 3056 for 6to4, and the clouds' manuals for metadata.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 import re
 import socket
@@ -12,7 +13,7 @@ from typing import Final, Literal
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from core.platform.environment import environ
+from core.platform.environment import values_of
 
 type Reach = Literal["public", "private", "operator"]
 """`private` is public, private and loopback addresses; `operator` is all but what nobody has a reason to connect to."""
@@ -208,10 +209,17 @@ def _is_reserved(ip: Address, port: int) -> bool:
     return any(port == reserved and (host is None if here else host == ip) for host, reserved in _reserved())
 
 
-def _reserved() -> Iterator[tuple[Address | None, int]]:
+def _reserved() -> Sequence[tuple[Address | None, int]]:
     """The address, None for this machine's own and for a name, and the port of each."""
-    variables = environ()
-    for name in RESERVED_BY:
-        for host, port in HOST_AND_PORT.findall(variables.get(name, "")):
+    return _read_reserved(values_of(RESERVED_BY))
+
+
+@lru_cache(maxsize=16)
+def _read_reserved(values: tuple[str, ...]) -> Sequence[tuple[Address | None, int]]:
+    places = list[tuple[Address | None, int]]()
+    for value in values:
+        for host, port in HOST_AND_PORT.findall(value):
             ip = next(iter(literal_addresses(host)), None)
-            yield (None if ip is None or any(ip in network for network in HERE) else ip, int(port))
+            here = ip is None or any(ip in network for network in HERE)
+            places.append((None if here else ip, int(port)))
+    return places

@@ -1,6 +1,6 @@
 """The one reader and writer of the process environment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import os
 from pathlib import Path
 
@@ -11,6 +11,11 @@ PROVIDER_SECONDS = "LLAMBDA_PROVIDER_SECONDS"
 def environ() -> Mapping[str, str]:
     """The environment as it is now: a copy, which later changes do not reach."""
     return dict(os.environ)
+
+
+def values_of(names: Iterable[str]) -> tuple[str, ...]:
+    """What these are set to now, "" for what is not, without a copy of all."""
+    return tuple([os.environ.get(name, "") for name in names])
 
 
 def config_path() -> Path | None:

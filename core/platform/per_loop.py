@@ -35,6 +35,13 @@ class PerLoop[Client]:
                     clients.by_name[name] = await clients.stack.enter_async_context(self._connect(name))
         return clients.by_name[name]
 
+    def opened(self, name: str = "") -> Client | None:
+        """The client of this event loop, where there is one already."""
+        clients = self._clients
+        if clients is None or clients.loop is not asyncio.get_running_loop():
+            return None
+        return clients.by_name.get(name)
+
     async def close(self) -> None:
         """Close the clients of this event loop; a later call opens others."""
         clients = self._clients

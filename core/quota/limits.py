@@ -1,8 +1,9 @@
 """How much a caller may in a window, and the share of it that each shard of the counter has."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.config.security import QuotaConfig
+from core.config.security import QuotaConfig, RoleLimits
 from core.frame.callers import KeepLimits, Principal
 
 
@@ -36,10 +37,18 @@ def limits_of(config: QuotaConfig, principal: Principal) -> Limits:
 def keep_limits_of(config: QuotaConfig, principal: Principal) -> KeepLimits:
     """As `limits_of`, of what the caller may keep."""
     roles = [config.roles[role] for role in principal.attributes.get("roles", ()) if role in config.roles]
-    files = [_first(role.max_files, config.max_files) for role in roles] or [config.max_files]
-    sizes = [_first(role.max_bytes, config.max_bytes) for role in roles] or [config.max_bytes]
-    stores = [_first(role.max_vector_stores, config.max_vector_stores) for role in roles] or [config.max_vector_stores]
-    return KeepLimits(_largest(files), _largest(sizes), _largest(stores))
+
+    def most(of: Callable[[QuotaConfig | RoleLimits], int | None]) -> int | None:
+        return _largest([_first(of(role), of(config)) for role in roles] or [of(config)])
+
+    return KeepLimits(
+        files=most(lambda limits: limits.max_files),
+        bytes=most(lambda limits: limits.max_bytes),
+        vector_stores=most(lambda limits: limits.max_vector_stores),
+        prompts=most(lambda limits: limits.max_prompts),
+        responses=most(lambda limits: limits.max_responses),
+        conversations=most(lambda limits: limits.max_conversations),
+    )
 
 
 def _largest(limits: list[int | None]) -> int | None:

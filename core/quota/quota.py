@@ -31,7 +31,10 @@ def counters_of(client: str) -> str:
 
 
 class Ticket:
-    """`headers` are for the answer; there are none, and nothing to settle, where the counters could not be reached."""
+    """`headers` are for the answer; there are none, and nothing to settle, where the counters could not be reached.
+
+    `most` are the tokens that the client had for the call, None where nothing is to keep it from more.
+    """
 
     def __init__(
         self, headers: Mapping[str, str], store: CounterStore | None = None, key: str = "", reserved: int = 0
@@ -41,6 +44,7 @@ class Ticket:
         self._store = store
         self._key = key
         self._reserved = reserved
+        self.most: int | None = None
 
     async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
         """Correct the reservation to the tokens used, and add the `further` ones.
@@ -94,12 +98,14 @@ class Quota:
         reserved = self._reservation(account, tokens)
         take = self._shadow if self._config.shadow else self._take
         try:
-            return await take(account, reserved, requests)
+            ticket = await take(account, reserved, requests)
         except QuotaUnavailable as failure:
             if self._config.on_store_failure == "deny":
                 raise
             self._log_outage(failure)
             return Ticket({})
+        call.ledger.most, call.ledger.resets_in = ticket.most, account.resets_in
+        return ticket
 
     async def remaining(self, call: Call) -> JsonObject:
         """What the client has left, as GET /v1/quota says it; raises QuotaUnavailable."""
@@ -150,7 +156,10 @@ class Quota:
         for shard in self._order(account.shards):
             await draft.take(shard)
             if draft.missing == 0:
-                return self._ticket(account, draft.keep(), draft.remaining, reserved)
+                ticket = self._ticket(account, draft.keep(), draft.remaining, reserved)
+                if reserved is not None and draft.remaining.tokens is not None:
+                    ticket.most = draft.remaining.tokens + reserved
+                return ticket
         await draft.give_back()
         raise self._refusal(account, draft.remaining, requests)
 

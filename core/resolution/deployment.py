@@ -33,12 +33,25 @@ IN_DEPLOYMENT: Final = {  # by kind of store: how it is written for a deployment
     "jobs": "a backend {type: kv_dynamodb, table: ${env.STATE_TABLE}}",
     "queue": "a backend {type: queue_sqs, url: ${env.JOBS_QUEUE_URL}}",
 }
+COLLECTIONS_OF: Final = {"responses": "responses", "prompts": "responses", "vector_stores": "vector_io"}
+"""Which API keeps what in a place for documents of that name."""
 NOT_SHARED: Final = {
     "sqlite": "is SQLite, a file that no two functions share; write {}",
     "local": "is a folder, which no two functions share; write {}",
 }
 
 
+OF_STACK: Final = "has no effect: `vector_stores` of the run config holds for responses too"
+WITHOUT_EFFECT: Final = {  # of a provider of responses, where it would change what is served
+    "memory_config": "has no effect: there is no memory beside conversations",
+    "moderation_endpoint": "has no effect: shields judge, those of a model or of `safety`, and those that a request names as `guardrails`",
+    "vector_stores_config": OF_STACK,
+}
+
+WITH_RESPONSES: Final = (
+    "has no effect: conversations are kept with responses, at `storage.stores.responses`, or where documents are, since a turn of both is one "
+    "transaction"
+)
 PGVECTOR: Final = ("vector_io", "remote::pgvector")
 ON_ITSELF: Final = (
     "is the function itself on Lambda: name another host, or `resource_arn` and `secret_arn` for the RDS Data API"
@@ -85,11 +98,15 @@ def unshared_stores(loaded: Loaded) -> Iterator[Problem]:
         message = NOT_SHARED.get(str(take(loaded.document, f"{'.'.join(kind.path)}.type")[0]))
         if message is not None:
             yield Problem(place, message.format(IN_DEPLOYMENT[kind.name]))
+    for name, api in COLLECTIONS_OF.items():
+        message = NOT_SHARED.get(str(take(loaded.document, f"state.collections.{name}.type")[0]))
+        if message is not None and api in served:
+            yield Problem(f"storage.stores.{name}", message.format(IN_DEPLOYMENT["documents"]))
 
 
 def notices(loaded: Loaded, specs: Specs, target: DeployTarget = "laptop") -> list[Problem]:
     """What is served otherwise than it is written, or not at all, though nothing is wrong with it."""
-    found = [*_left_out(loaded), *_stand_ins(loaded, specs, target)]
+    found = [*_left_out(loaded), *_stand_ins(loaded, specs, target), *_kept_together(loaded)]
     return found if target == "laptop" else [*found, *_elsewhere_on_lambda(loaded, specs)]
 
 
@@ -114,6 +131,23 @@ def _stand_ins(loaded: Loaded, specs: Specs, target: DeployTarget) -> Iterator[P
         if entry.module is None and spec is not None and spec.notice and not (spec.on_lambda and target == "lambda"):
             place = loaded.places.source_path(f"{path}.provider_type")
             yield Problem(place, f"`{entry.provider_type}` {spec.notice}")
+        if api == "responses" and entry.module is None and spec is not None and spec.factory is None:
+            for key, message in WITHOUT_EFFECT.items():
+                value = entry.config.get(key)
+                if value and (key != "memory_config" or to_mapping(value).get("enabled")):
+                    yield Problem(loaded.places.source_path(f"{path}.config.{key}"), message)
+
+
+def _kept_together(loaded: Loaded) -> Iterator[Problem]:
+    """Conversations have no place of their own, whatever the run config says."""
+    collections = to_mapping(take(loaded.document, "state.collections")[0])
+    place = collections.get("conversations")
+    if (
+        place is not None
+        and place != collections.get("responses")
+        and "responses" in to_list(loaded.document.get("apis"))
+    ):
+        yield Problem(loaded.places.source_path("state.collections.conversations"), WITH_RESPONSES)
 
 
 def _elsewhere_on_lambda(loaded: Loaded, specs: Specs) -> Iterator[Problem]:

@@ -54,12 +54,24 @@ SEARCH_ENGINES: Final = (
     "wolfram-alpha",
 )
 """The rows of `core.providers.web_search.rows`, which only a stack with one of them imports."""
+AS_RESPONSES: Final = "serves responses, conversations and prompts, as `inline::builtin` of `responses`; agents of 0.2 (/v1/agents) are not served yet"
 CLOSED: Final = "asks an API that Microsoft closed on 11 August 2025: searches fail; use `remote::brave-search` or another search engine"
 
 BUILT_IN: Final = (
     ProviderSpec("files", "inline::localfs", "core.providers.files.localfs"),
     ProviderSpec("files", "remote::s3", "core.providers.files.s3"),
     ProviderSpec("inference", "remote::bedrock", "core.providers.bedrock.inference"),
+    *(
+        ProviderSpec(
+            "responses",
+            f"inline::{name}",
+            "core.providers.responses.builtin",
+            api_dependencies=("inference",),
+            surfaces=("inference",),
+            notice=notice,
+        )
+        for name, notice in (("builtin", ""), ("meta-reference", AS_RESPONSES))
+    ),
     ProviderSpec(
         "safety",
         "inline::llama-guard",

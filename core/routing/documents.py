@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from core.config.policy import Action
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, shorten
 from core.frame.types import JsonObject
 from core.routing.guard import PAGE_SIZE, Guard, Item, conflict_over
 from core.stores.documents.port import (
@@ -21,6 +21,7 @@ from core.stores.documents.port import (
 )
 
 MOST_PAGE: Final = 1000  # documents that a store gives at once
+MOST_SHOWN: Final = 100  # characters of an id, which a body may have of any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +160,6 @@ class GuardedDocuments:
 
     def _missing(self, document_id: str, param: str | None = None) -> NotFound:
         noun = self.noun or self.kind
-        return NotFound(f"There is no {noun.replace('_', ' ')} `{document_id}`.", param=param or f"{noun}_id")
+        return NotFound(
+            f"There is no {noun.replace('_', ' ')} `{shorten(document_id, MOST_SHOWN)}`.", param=param or f"{noun}_id"
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,12 +129,11 @@ class Stores:
 
     def find_collection(self, name: str) -> "DocumentStore | None":
         """As `collection`; None where the run config names no place for documents."""
-        places = _state_of(self._config).collections
-        return self.collection(name) if name in places else self.find(DOCUMENTS)
+        return self.collection(name) if name in self._collections else self.find(DOCUMENTS)
 
     def collection(self, name: str) -> "DocumentStore":
         """The documents that the reference keeps in the store of this name: elsewhere, where the run config says so."""
-        config = _state_of(self._config).collections.get(name)
+        config = self._collections.get(name)
         if config is None:
             return self.get(DOCUMENTS)
         if name not in self._stores:
@@ -141,6 +141,10 @@ class Stores:
         store: DocumentStore = self._stores[name]
         self._warm[name] = store
         return store
+
+    @cached_property
+    def _collections(self) -> Mapping[str, Record]:
+        return _state_of(self._config).collections
 
     def _connect(self, kind: StoreKind[Any], name: str, config: Record) -> None:
         needs = {other: self._open(STATE[other]) for other in NEEDS.get(kind.name, ())}

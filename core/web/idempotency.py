@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from core.config.security import IdempotencyConfig
 from core.errors import AnswerUnderWay, ApiError, IdempotencyUnavailable, InvalidRequest, KeyReused
+from core.frame.callers import PROVIDER_DATA_HEADERS
 from core.quota.identity import identity
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease, owner_name
 from core.web.exchange import Exchange, Handler
@@ -153,7 +154,9 @@ def _key(request: Request) -> str:
 
 
 def _fingerprint(request: Request, body: bytes) -> str:
-    return _digest(request.method, request.scope["path"], sha256(body).hexdigest())
+    """What a caller brings for providers counts: with another's key a tool may answer another."""
+    brought = [value for name in PROVIDER_DATA_HEADERS for value in request.headers.getlist(name)]
+    return _digest(request.method, request.scope["path"], sha256(body).hexdigest(), *brought)
 
 
 def _digest(*parts: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from functools import lru_cache
 import re
 from typing import Any, Final, Protocol, override
 
@@ -66,6 +67,11 @@ class DataFrames:
         return self.event(error_body(failure))
 
 
+@lru_cache(256)  # a stream has few names, and a name for each token
+def _name_field(name: str) -> bytes:
+    return b"event: %b\n" % name.translate(LINE_BREAKS).encode()
+
+
 class EventFrames:
     """Each NamedEvent has its name, its id where it has one, and its data; nothing follows the last one."""
 
@@ -79,9 +85,10 @@ class EventFrames:
 
     def event(self, element: NamedEvent) -> bytes:
         self._last = element
-        name, identifier = (text.translate(LINE_BREAKS).encode() for text in (element.name, element.id))
-        line = b"id: %b\n" % identifier if identifier else b""
-        return b"event: %b\n%bdata: %b\n\n" % (name, line, to_json(element.data, inf_nan_mode="null"))
+        head = _name_field(element.name)
+        if element.id:
+            head += b"id: %b\n" % element.id.translate(LINE_BREAKS).encode()
+        return b"%bdata: %b\n\n" % (head, to_json(element.data, inf_nan_mode="null"))
 
     def failure(self, failure: ApiError) -> bytes:
         if self._failure_event is None:

@@ -21,9 +21,9 @@ PSEUDO: Final = {
 TEMPLATE: Final = read(ROOT / "template.yaml")
 ANY: Final = "x-amazon-apigateway-any-method"
 INTEGRATION: Final = "x-amazon-apigateway-integration"
-EVERYTHING: Final = {"Files": "true", "VectorStores": "true", "Tools": "true", "Jobs": "true"}
+EVERYTHING: Final = {"Files": "true", "VectorStores": "true", "Tools": "true", "Responses": "true", "Jobs": "true"}
 """The parameters with which every function is there."""
-SWITCHES: Final = ("HasFiles", "HasVectorStores", "HasTools")
+SWITCHES: Final = ("HasFiles", "HasVectorStores", "HasTools", "HasResponses")
 FUNCTION: Final = re.compile(r"/functions/\$\{(\w+)\.Arn\}:live/")
 
 

@@ -38,7 +38,7 @@ import importlib, json, sys
 app = importlib.import_module(sys.argv[1]).app
 print(json.dumps([[method, route.path] for route in app.routes for method in route.methods if method != "HEAD"]))
 """
-STREAMING: Final = ("inference", "files")
+STREAMING: Final = ("inference", "files", "responses")
 APIS: Final = [module for module in MODULES if module != WORKER]
 ON_ALL: Final = {  # IAM knows no resources of these
     "xray:PutTraceSegments",

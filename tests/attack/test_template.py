@@ -27,7 +27,7 @@ from core.stores.documents.port import Document
 from core.stores.jobs.dynamodb import DynamoJobs
 from core.stores.jobs.port import Counts
 from core.stores.registry.dynamodb import connect as connect_registry
-from tests.architecture.template import properties, template, values
+from tests.architecture.template import EVERYTHING, properties, template, values
 from tests.contract.jobs import NOW, UNTIL, job, running, shards_of
 from tests.parts.iam import Access, Guarded, Role, guarding
 from tests.parts.live_stack import CHAT
@@ -88,9 +88,20 @@ def run_config(tables: Tables, url: str, upstream: FakeUpstream, namespace: str)
     return {
         "version": 2,
         "image_name": "t",
-        "apis": ["inference", "safety"],
-        "providers": {"inference": [vllm], "safety": [guard]},
+        "apis": ["inference", "safety", "responses"],
+        "providers": {
+            "inference": [vllm],
+            "safety": [guard],
+            "responses": [{"provider_id": "builtin", "provider_type": "inline::builtin"}],
+        },
         "metadata_store": {"type": "dynamodb", "table": tables.registry, **where},
+        "storage": {
+            "backends": {
+                "state": {"type": "kv_dynamodb", "table": tables.state, **where},
+                "bucket": {"type": "blob_s3", "bucket": "blobs"},  # nothing here is so large
+            },
+            "stores": {"documents": {"backend": "state"}, "blobs": {"backend": "bucket"}},
+        },
         "configurations": {"refresh_seconds": 1, "allow_private_urls": True},
         "server": {
             "auth": {"providers": [{"type": "api_key"}], "access_policy": rules},
@@ -99,6 +110,9 @@ def run_config(tables: Tables, url: str, upstream: FakeUpstream, namespace: str)
                 "authenticated_max_requests": 1000,
                 "max_tokens": 100_000,
                 "max_streams": 5,
+                "max_responses": 10,
+                "max_conversations": 10,
+                "max_prompts": 10,
             },
             "idempotency": {"kvstore": {"type": "dynamodb", "table": tables.state, **where}},
         },
@@ -120,9 +134,8 @@ async def function(
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Guarded]]:
     """A client with a key of the one function, whose calls of the database are held to its role."""
     async with AsyncExitStack() as opened:
-        guarded = await opened.enter_async_context(
-            guarding(Role.of(f"{api.title()}Role"), tables.endpoint, tables.names)
-        )
+        role = Role.of(f"{api.title()}Role", **(EVERYTHING if api == "responses" else {}))
+        guarded = await opened.enter_async_context(guarding(role, tables.endpoint, tables.names))
         loaded = interpret(run_config(tables, guarded.url, upstream, namespace), {})
         assert not loaded.problems + check(loaded)
         stack = await resolve(loaded, [api], version="1")
@@ -154,6 +167,29 @@ async def test_inference_does_its_work_under_its_role(tables: Tables, upstream: 
     assert {("PutItem", "RegistryTable"), ("UpdateItem", "QuotaTable"), ("UpdateItem", "StateTable")} <= {
         (each.action, each.table) for each in guarded.made
     }
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+async def test_responses_are_kept_under_the_role_of_their_function(
+    tables: Tables, upstream: FakeUpstream, namespace: str
+) -> None:
+    async with function("responses", tables, upstream, namespace) as (client, guarded):
+        prompt = (await expect(client, "POST", "/v1/prompts", {"prompt": "Hello {{ name }}."}))["prompt_id"]
+        asked = {"model": "local/m", "input": "hi", "prompt": {"id": prompt, "variables": {"name": "Ada"}}}
+        first = await expect(client, "POST", "/v1/responses", asked)
+        then = {"model": "local/m", "input": "hi", "previous_response_id": first["id"]}
+        await expect(client, "POST", "/v1/responses", then | {"stream": True}, **{"idempotency-key": "k"})
+        conversation = (await expect(client, "POST", "/v1/conversations", {}))["id"]
+        await expect(client, "POST", "/v1/responses", {"model": "local/m", "input": "hi", "conversation": conversation})
+        await expect(client, "GET", f"/v1/conversations/{conversation}/items")
+        compacted = await expect(client, "POST", "/v1/responses/compact", {"model": "local/m", "input": "hi"})
+        await expect(
+            client, "POST", "/v1/responses", {"model": "local/m", "input": compacted["output"], "store": False}
+        )
+        await expect(client, "GET", "/v1/responses")
+        for path in (f"responses/{first['id']}", f"conversations/{conversation}", f"prompts/{prompt}"):
+            await expect(client, "DELETE", f"/v1/{path}")
+    assert guarded.denied == []
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)

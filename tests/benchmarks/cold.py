@@ -17,7 +17,7 @@ from typing import Any
 from infra.archive import zip_folder
 from infra.build import MB, BuildRequest, build
 from infra.local import dynamodb as local
-from tests.benchmarks.drip import BEDROCK, VLLM, provider
+from tests.benchmarks.drip import BEDROCK, VLLM, named, provider
 from tests.benchmarks.issuer import AUDIENCE
 from tests.benchmarks.processes import started
 from tests.benchmarks.table import Row
@@ -43,6 +43,8 @@ async def answer(request: Request) -> JSONResponse:
 handler = Mangum(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])]), lifespan="off")
 """
 CHAT = {"model": "up/bench", "messages": [{"role": "user", "content": "Hi"}]}
+STREAMED = {"model": "short", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+RESPONSE = {"model": "short", "input": "Hi", "stream": True}
 
 
 def event(method: str, path: str, body: object = None) -> dict[str, Any]:
@@ -174,7 +176,8 @@ def state_cases(folder: Path, upstream: int, endpoint: str) -> dict[str, Case]:
     document = {
         "version": 2,
         "image_name": "state",
-        "apis": ["inference", "safety", "files", "vector_io"],
+        "models": [{"model_id": "short", "provider_id": "up", "provider_model_id": named(1, 0, 5)}],
+        "apis": ["inference", "safety", "files", "vector_io", "responses"],
         "providers": {
             "inference": [provider(BEDROCK, upstream)],
             "safety": [provider(BEDROCK, upstream) | {"provider_id": "guard"}],
@@ -182,6 +185,7 @@ def state_cases(folder: Path, upstream: int, endpoint: str) -> dict[str, Case]:
             "vector_io": [
                 {"provider_id": "v", "provider_type": "remote::s3-vectors", "config": {"vector_bucket": "vectors"}}
             ],
+            "responses": [{"provider_id": "builtin", "provider_type": "inline::builtin"}],
         },
         "metadata_store": {**store, "table": "registry"},
         "storage": {
@@ -209,6 +213,19 @@ def state_cases(folder: Path, upstream: int, endpoint: str) -> dict[str, Case]:
         look["headers"] |= {"authorization": f"Bearer {key}"}
         against, goal = ("bare", "") if api == "safety" else ("safety, keys", "<= 1.05x")
         cases[f"{api}, keys"] = Case(folder / api, config, look, against, goal, f"functions.{api}.handler")
+    return cases | response_cases(folder, config, key)
+
+
+def response_cases(folder: Path, config: Path, key: str) -> dict[str, Case]:
+    """A chat, and a response of the same model that is kept; both stream, as the engine has it of the model in any case."""
+    cases = dict[str, Case]()
+    for api, path, body in (("inference", "chat/completions", STREAMED), ("responses", "responses", RESPONSE)):
+        if not (folder / api).exists():
+            build(BuildRequest(api, folder / api, architecture=architecture()))
+        ask = event("POST", f"/v1/{path}", body)
+        ask["headers"] |= {"authorization": f"Bearer {key}"}
+        against, goal = ("bare", "") if api == "inference" else ("inference, keys and state", "<= 1.1x")
+        cases[f"{api}, keys and state"] = Case(folder / api, config, ask, against, goal, f"functions.{api}.handler")
     return cases
 
 

@@ -1,17 +1,21 @@
 """What does a call of an MCP server's tool cost over a bare POST of the same request to the same server, and through the whole stack?"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 from pydantic_core import from_json, to_json
 
-from core.apis.tools import NO_ACCESS
+from core.apis.tools import NO_ACCESS, Tools
+from core.config.load import load
+from core.frame.callers import ANONYMOUS, Call
+from core.resolution.resolve import resolve
+from core.services.parts import surface_for
 from tests.benchmarks.pgvector import timed
 from tests.benchmarks.processes import started
 from tests.benchmarks.table import Row
@@ -56,11 +60,11 @@ async def measure(new: str, old: str) -> list[Row]:
             ("2025, in a session", old, session, {}),
         ):
             tools, body = group(url), to_json(request("tools/call", ARGUMENTS | meta))
-            ours, floor = list[float](), list[float]()
-            for _ in range(CALLS + WARM):
-                await timed(floor, partial(post, http, url, body, headers))
-                await timed(ours, partial(made.invoke_tool, tools, "greet", {"name": "Bo"}, NO_ACCESS))
-            rows.append(compared(f"tool call, MCP {name}", ours[WARM:], floor[WARM:]))
+            ours, floor = await alternated(
+                partial(made.invoke_tool, tools, "greet", {"name": "Bo"}, NO_ACCESS),
+                partial(post, http, url, body, headers),
+            )
+            rows.append(compared(f"tool call by the client, MCP {name}", ours, floor))
         rows.append(await measure_opening(old, http, session))
         rows += await measure_stack(new, http)
     return rows
@@ -80,33 +84,82 @@ async def measure_opening(url: str, http: aiohttp.ClientSession, session: Mappin
     for _ in range(CALLS // 4):
         await timed(floor, partial(post, http, url, body, session))
         await timed(ours, alone)
-    row = compared("bare tool call, MCP 2025, a session for each", ours, floor)
-    return Row(row.what, row.measured, row.floor, row.ratio, "")
+    return compared("bare tool call, MCP 2025, a session for each", ours, floor, "")
 
 
 async def measure_stack(url: str, http: aiohttp.ClientSession) -> list[Row]:
-    """As 0.2 invokes a tool, and as an MCP client of the stack's does, with a list of its tools."""
-    rows: list[Row] = []
+    """In its process, as the API responses calls tools; and served, as 0.2 invokes one, and as an MCP client does."""
     with TemporaryDirectory() as folder:
         config = Path(folder) / "run.yaml"
         config.write_text(CONFIG.format(url=url, folder=folder), "utf-8")
-        with started("-m", "core.cli.main", "serve", str(config), "--port", "0") as (port, _):
-            address = f"http://127.0.0.1:{port}"
-            invoke = to_json({"tool_name": "greet", "kwargs": {"name": "Bo"}})
-            call, tools = (to_json(request(f"tools/{verb}", ARGUMENTS | {"_meta": META})) for verb in ("call", "list"))
-            listing = {**STATELESS, "mcp-method": "tools/list"}
-            for what, path, body, headers, bare in (
-                ("tool call through the stack, MCP 2026", "/v1/tool-runtime/invoke", invoke, {}, call),
-                ("tool call through /mcp", "/mcp", call, STATELESS, call),
-                ("tools/list through /mcp", "/mcp", tools, listing, tools),
-            ):
-                ours, floor = list[float](), list[float]()
-                for _ in range(CALLS + WARM):
-                    await timed(floor, partial(post, http, url, bare, listing if bare is tools else STATELESS))
-                    await timed(ours, partial(post, http, f"{address}{path}", body, headers))
-                row = compared(what, ours[WARM:], floor[WARM:])
-                rows.append(Row(row.what, row.measured, row.floor, row.ratio, ""))
+        rows = await measure_calls(config, url, http)
+        with (
+            started("-m", "core.cli.main", "serve", str(config), "--port", "0") as (port, _),
+            started("-m", "tests.benchmarks.forward", url) as (forward, _),
+        ):
+            return rows + await measure_served(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{forward}/", url, http)
+
+
+async def measure_calls(config: Path, url: str, http: aiohttp.ClientSession) -> list[Row]:
+    stack = await resolve(load(config, {}), ["tool_runtime"], version="1")
+    body = to_json(request("tools/call", ARGUMENTS | {"_meta": META}))
+
+    def tools() -> Tools:
+        return cast("Tools", surface_for(stack, "tools", Call(ANONYMOUS)))
+
+    async def listed() -> None:
+        """Of a group that was listed for the model; each call has a surface of its own."""
+        own = tools()
+        tool = next(tool for tool in await own.list_group("mcp::bench") if tool.tool.name == "greet")
+        await own.call(tool, {"name": "Bo"})
+
+    async def by(name: str) -> None:
+        own = tools()
+        await own.call(await own.find(name), {"name": "Bo"})
+
+    rows: list[Row] = []
+    for what, work, goal in (
+        ("of a listed group", listed, GOAL),
+        ("by its full name", partial(by, "mcp::bench/greet"), GOAL),
+        ("by its bare name", partial(by, "greet"), ""),
+    ):
+        ours, floor = await alternated(work, partial(post, http, url, body, STATELESS))
+        rows.append(compared(f"tool call through the stack, in process, {what}", ours, floor, goal))
+    await stack.close()
     return rows
+
+
+async def measure_served(stack: str, forward: str, url: str, http: aiohttp.ClientSession) -> list[Row]:
+    """Over the bare POST, and over one that a bare app has forwarded: both are two hops then."""
+    full, bare = (to_json({"tool_name": name, "kwargs": {"name": "Bo"}}) for name in ("mcp::bench/greet", "greet"))
+    call, tools = (to_json(request(f"tools/{verb}", ARGUMENTS | {"_meta": META})) for verb in ("call", "list"))
+    listing = {**STATELESS, "mcp-method": "tools/list"}
+    floors = [("", url), (", over two hops", forward)]
+    rows: list[Row] = []
+    for what, path, body, headers, floor_body, over in (
+        ("tool call through invoke, by its full name", "/v1/tool-runtime/invoke", full, {}, call, floors),
+        ("tool call through invoke, by its bare name", "/v1/tool-runtime/invoke", bare, {}, call, floors),
+        ("tool call through /mcp", "/mcp", call, STATELESS, call, floors),
+        ("tools/list through /mcp", "/mcp", tools, listing, tools, floors[:1]),
+    ):
+        for name, place in over:
+            ours, floor = await alternated(
+                partial(post, http, f"{stack}{path}", body, headers),
+                partial(post, http, place, floor_body, listing if floor_body is tools else STATELESS),
+            )
+            rows.append(compared(what + name, ours, floor, ""))
+    return rows
+
+
+async def alternated(
+    ours: Callable[[], Awaitable[Any]], floor: Callable[[], Awaitable[Any]]
+) -> tuple[list[float], list[float]]:
+    """The seconds of each, without the first ones."""
+    own, bare = list[float](), list[float]()
+    for _ in range(CALLS + WARM):
+        await timed(bare, floor)
+        await timed(own, ours)
+    return own[WARM:], bare[WARM:]
 
 
 def request(method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +186,7 @@ async def post(http: aiohttp.ClientSession, url: str, body: bytes, headers: Mapp
         return from_json(content.partition(b"data: ")[2] if content.startswith(b"event:") else content)
 
 
-def compared(what: str, ours: list[float], floor: list[float]) -> Row:
+def compared(what: str, ours: list[float], floor: list[float], goal: str = GOAL) -> Row:
     """By their medians."""
     own, bare = sorted(ours)[len(ours) // 2], sorted(floor)[len(floor) // 2]
-    return Row(what, f"{own * 1e3:.2f} ms", f"{bare * 1e3:.2f} ms", own / bare, GOAL)
+    return Row(what, f"{own * 1e3:.2f} ms", f"{bare * 1e3:.2f} ms", own / bare, goal)

@@ -12,6 +12,7 @@ from tests.benchmarks.mcp import mcp
 from tests.benchmarks.pgvector import pgvector
 from tests.benchmarks.protected import protected
 from tests.benchmarks.registry import registry
+from tests.benchmarks.responses import responses
 from tests.benchmarks.runtimes import runtimes
 from tests.benchmarks.streams import streams
 from tests.benchmarks.table import Row, show
@@ -28,6 +29,7 @@ PARTS = {
     "documents": documents,
     "jobs": jobs,
     "mcp": mcp,
+    "responses": responses,
     "vectors": vectors,
     "pgvector": pgvector,
     "chroma": chroma,

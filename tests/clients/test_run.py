@@ -120,10 +120,35 @@ def test_the_lines_of_the_readme_register_a_server_and_call_its_tools(tmp_path: 
             assert "The sum of 2 and 3 is 5." in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.conformance
+def test_the_lines_of_the_readme_and_of_the_guide_ask_for_responses(tmp_path: Path) -> None:
+    port = free_port()
+    text = (ROOT / "README.md").read_text("utf-8")
+    shell = re.findall(r"```\n(.*?)```", text.partition("\n## Search your files\n")[2], re.DOTALL)[0]
+    section = text.partition("\n## Ask for a response\n")[2].partition("\n## ")[0]
+    [python] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len([line for line in python.splitlines() if line]) <= 11
+    guide = (ROOT / "docs" / "responses.md").read_text("utf-8").partition("\n## The engine\n")[0]
+    [streamed] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    with running(tmp_path, port), running_everything("streamableHttp") as url:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        env = os.environ | {"PATH": path, "LLAMBDA_URL": f"http://127.0.0.1:{port}"}
+        lines = f"{shell}\n{guide_lines('responses.md', 'Configuration')}".replace(
+            "curl -s", "curl -sS --fail-with-body"
+        )
+        commands = (["bash", "-ec", lines], *([str(python_of("openai-3")), "-c", each] for each in (python, streamed)))
+        for command in commands:
+            command[-1] = command[-1].replace("http://127.0.0.1:3001", url).replace(":8321", f":{port}")
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+            assert done.stdout.strip()
+
+
 def guide_lines(name: str, until: str) -> str:
     """The lines of a page of docs that a shell runs, as far as the heading."""
     text = (ROOT / "docs" / name).read_text("utf-8").partition(f"\n## {until}\n")[0]
-    return "".join(f"{block}\necho\n" for block in re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    bare = re.sub(r"```\w+\n.*?```\n", "", text, flags=re.DOTALL)  # without what is in another language
+    return "".join(f"{block}\necho\n" for block in re.findall(r"```\n(.*?)```", bare, re.DOTALL))
 
 
 def test_the_lines_of_the_guides_of_vector_stores_and_of_tools_work(tmp_path: Path) -> None:

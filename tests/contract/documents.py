@@ -87,10 +87,22 @@ class MemoryDocuments:
         self._tallies: dict[tuple[str, str], dict[str, int]] = {}
 
     async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
-        if await self.get(document.collection, document.id) is not None:
-            raise conflict(document)
+        return (await self.create_all([document], tally=tally))[0]
+
+    async def create_all(
+        self, documents: Sequence[Document], *, replacing: Sequence[Document] = (), tally: Sequence[Tally] = ()
+    ) -> list[Document]:
+        for document in replacing:
+            current = await self.get(document.collection, document.id)
+            if current is None or current.tag != document.tag:
+                raise StaleDocument(document, None)
+        for document in documents:
+            if await self.get(document.collection, document.id) is not None:
+                raise conflict(document)
         self._add(tally)
-        return self._keep(replace(document, revision=1, tag=str(next(self._births))))
+        for document in replacing:
+            await self.delete(document)
+        return [self._keep(replace(document, revision=1, tag=str(next(self._births)))) for document in documents]
 
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002
         document, gone = self._documents.get((collection, id), (None, None))

@@ -80,6 +80,7 @@ SERVED = {
 KEEPING = {
     "files": {"provider_id": "files", "provider_type": "inline::localfs", "config": {"ttl_secs": 31_536_000}},
     "vector_io": {"provider_id": "vectors", "provider_type": "inline::sqlite", "config": {}},
+    "responses": {"provider_id": "builtin", "provider_type": "inline::builtin", "config": {"max_infer_iters": 10}},
 }
 
 type Start = Callable[[str], Any]
@@ -193,7 +194,7 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         assert (made["active"], made["dropped"], made["withheld"]) == (True, [], [])
         assert (await chat(client, "ollama/m")).status_code == 200
         shown = yaml.safe_load(await _llambda("configurations", "inspect", "--url", url))
-        assert [*shown["providers"]] == ["files", "inference", "tool_runtime", "vector_io"]
+        assert [*shown["providers"]] == ["files", "inference", "responses", "tool_runtime", "vector_io"]
         assert shown["providers"]["inference"][1]["config"]["timeout"] == 9
         shown["providers"]["files"][0]["config"]["ttl_secs"] = 7200
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(shown), "utf-8")
@@ -230,7 +231,7 @@ async def test_the_shield_of_bedrock_judges_and_both_its_providers_are_well(worl
             violation = (await client.post("/v1/safety/run-shield", json=asked)).json()["violation"]
             assert (violation and violation["violation_level"]) == level
         providers = (await client.get("/v1/providers")).json()["data"]
-        apis = ("inference", "safety", "files", "vector_io", "tool_runtime")
+        apis = ("inference", "safety", "files", "vector_io", "tool_runtime", "responses")
         assert {each["api"]: each["health"]["status"] for each in providers} == dict.fromkeys(apis, "OK")
 
 

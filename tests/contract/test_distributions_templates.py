@@ -14,7 +14,7 @@ from core.apis.index import configurable_names
 from core.cli.init.take_over import take_over
 from core.config.load import interpret, load
 from core.config.problems import ConfigInvalid
-from core.config.sections import ROUTED_APIS
+from core.config.sections import OLDER_APIS, ROUTED_APIS
 from core.providers.openai.rows import ROWS
 from core.resolution.check import check, notices
 from core.resolution.provider_types import BUILT_IN, OPENAI
@@ -59,7 +59,9 @@ def test_validation_names_every_api_and_provider_that_is_not_here_at_once(name: 
     problems = {problem.path: problem.message for problem in loaded.problems + check(loaded)}
     notes = {note.path: note.message for note in notices(loaded)}
     for index, api in enumerate(raw["apis"]):
-        assert (f"apis[{index}]" in notes) == (api in ROUTED_APIS and api not in configurable_names())
+        assert (f"apis[{index}]" in notes) == (api in ROUTED_APIS and api not in (*configurable_names(), *OLDER_APIS))
+    for index, _ in enumerate(raw["providers"].get("agents", ())):
+        assert "/v1/agents) are not served yet" in notes[f"providers.agents[{index}].provider_type"]
     served = {(spec.api, spec.provider_type) for spec in (*BUILT_IN, *OPENAI)}
     for api in configurable_names():
         for index, entry in enumerate(raw["providers"].get(api, ())):
@@ -85,7 +87,8 @@ def test_what_is_taken_over_is_valid_and_loses_nothing_that_is_served(name: str)
     assert loaded.config is not None
     lost = " ".join(taken.notes)
     without = {api for api in configurable_names() if f"no provider serves API `{api}`" in lost}
-    assert set(loaded.config.apis) == set(raw["apis"]) & set(configurable_names()) - without
+    asked = {OLDER_APIS.get(api, api) for api in raw["apis"]}
+    assert set(loaded.config.apis) == asked & set(configurable_names()) - without
     assert without <= {"vector_io"}  # of which these templates may name places that are not served, and no other
     for api in configurable_names():
         kept = {entry.provider_id for entry in loaded.config.providers.get(api, ())}

@@ -135,7 +135,7 @@ async def test_a_writer_that_is_killed_leaves_tallies_and_documents_alike(docume
             assert await numbers(store) == expected
 
 
-STEPS = st.lists(st.tuples(st.sampled_from("cpd"), st.sampled_from("ab"), st.integers(-3, 5), st.integers(-1, 6)))
+STEPS = st.lists(st.tuples(st.sampled_from("cpdt"), st.sampled_from("ab"), st.integers(-3, 5), st.integers(-1, 6)))
 
 
 @settings(max_examples=25, deadline=None)
@@ -156,6 +156,10 @@ async def _take(store: DocumentStore, step: tuple[str, str, int, int]) -> Any:
     try:
         if name == "c":
             return (await store.create(replace(ONE, id=identifier), tally=tally)).revision
+        if name == "t":
+            pair = [replace(ONE, id=f"{identifier}{number}") for number in (len(await list_all(store)) % 3, 7)]
+            old = [] if document is None else [document]
+            return len(await store.create_all(pair, replacing=old, tally=tally))
         if document is None:
             return None
         if name == "p":

@@ -19,6 +19,7 @@ from tests.parts.mcp_double import (
     event,
     events,
     forever,
+    in_turn,
     message_of,
     reply,
     result,
@@ -29,7 +30,11 @@ from tests.parts.mcp_double import (
 )
 from tests.parts.upstream import running
 
-UNKNOWN_SESSION = (status(404), error(-32000, "Bad Request: No valid session ID provided"))
+UNKNOWN_SESSION = (
+    status(404),
+    error(-32001, "Session not found", status=404),
+    error(-32000, "Bad Request: No valid session ID provided"),
+)
 PRIMING = "id: e1\nretry: 1\ndata:\n\n"
 
 
@@ -67,12 +72,12 @@ async def test_a_session_is_its_callers_own_and_ends_with_the_provider() -> None
     assert double.count("DELETE") == 2
 
 
-@pytest.mark.parametrize("refusal", UNKNOWN_SESSION, ids=["404", "400"])
+@pytest.mark.parametrize("refusal", UNKNOWN_SESSION, ids=["404", "error", "400"])
 async def test_a_session_that_is_gone_is_begun_anew_once_and_the_call_is_made_once(refusal: Answer) -> None:
     double = with_sessions()
     async with serving(double) as (made, group, _):
         await call(made, group)
-        double.answers["tools/call"] = _in_turn(refusal, result(RESULT))
+        double.answers["tools/call"] = in_turn(refusal, result(RESULT))
         assert (await call(made, group)).content == RESULT["content"]
         assert double.count("initialize") == 2
         double.answers["tools/call"] = refusal
@@ -171,7 +176,7 @@ async def test_progress_is_told_and_others_progress_and_answers_are_not(make: An
 
 async def test_an_answer_that_breaks_off_is_gone_on_with_and_the_call_is_not_made_again() -> None:
     double = with_sessions(call=events(PRIMING))
-    double.answers["GET"] = _in_turn(events("id: e2\nretry: 1\ndata:\n\n"), events(event({**reply(RESULT), "id": 1})))
+    double.answers["GET"] = in_turn(events("id: e2\nretry: 1\ndata:\n\n"), events(event({**reply(RESULT), "id": 1})))
     async with serving(double) as (made, group, _):
         assert (await call(made, group)).content == RESULT["content"]
         assert double.last("GET")[0]["last-event-id"] == "e2"
@@ -324,15 +329,6 @@ async def test_a_server_that_hangs_ends_with_the_time(hanging: str) -> None:
     async with serving(double, {"timeout": 30}) as (made, group, _):
         with acting(until=asyncio.get_running_loop().time() + 0.2), pytest.raises(UpstreamTimeout):
             await call(made, group)
-
-
-def _in_turn(*answers: Answer) -> Answer:
-    left = list(answers)
-
-    async def answer(request: web.Request, message: dict[str, Any]) -> web.StreamResponse:
-        return await (left.pop(0) if len(left) > 1 else left[0])(request, message)
-
-    return answer
 
 
 async def test_a_server_says_who_it_is() -> None:

@@ -229,6 +229,25 @@ async def test_client_credentials_are_found_out_kept_and_fetched_again_once_they
 
 
 @pytest.mark.parametrize(
+    ("answer", "said"),
+    [({"error": "invalid_client"}, "HTTP 200, invalid_client"), ({"token_type": "mac"}, "no bearer")],
+)
+async def test_what_is_no_token_is_said(answer: dict[str, Any], said: str) -> None:
+    config = {"servers": [{"url": "http://server/mcp", "client_credentials": CLIENT | {"issuer": "http://server"}}]}
+    async with serving(stateless(), config) as (made, tools, upstream):
+        issuing(upstream, ["t1"], **answer)
+        with pytest.raises(UpstreamFailed, match=said):
+            await call(made, tools)
+        issuing(upstream, ["t1"], expires_in=None)  # for some minutes then
+        for _ in range(2):
+            await call(made, tools)
+        assert [seen.path for seen in upstream.seen if "well-known" in seen.path] == [
+            "/.well-known/oauth-authorization-server"
+        ] * 2  # the issuer is the config's word: the server is not asked for it
+        assert len(token_requests(upstream)) == 2
+
+
+@pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"resource": "http://other.test/mcp"}, "for another server"),

@@ -1,5 +1,6 @@
 """Vector stores in PostgreSQL: what can go wrong with a database that others have too, as callers are told of it."""
 
+from array import array
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from core.providers.pgvector.database import ConnectionLost, SqlRefused
 from core.providers.pgvector.direct import Connections, number_values
 from core.providers.pgvector.failures import refusal_of
 from core.providers.pgvector.filters import print_filter
-from core.providers.pgvector.rows import escape, print_words, unescape
+from core.providers.pgvector.rows import check_numbers, escape, print_words, unescape
 from core.providers.pgvector.statements import StoreTable
 from core.providers.pgvector.vector_io import PgVector
 from tests.contract.vector_providers import INDEX, chunk, random_vector
@@ -133,6 +134,16 @@ async def test_vectors_of_zeros_are_refused(pg: PgVector) -> None:
         await pg.put(INDEX, [chunk("a", "", (0, 0, 0, 0))])
     with pytest.raises(InvalidRequest, match="no direction"):
         await pg.search(INDEX, VectorQuery((0.0, 0, 0, 1e-60)))
+
+
+@given(st.lists(st.floats(width=64) | st.sampled_from([0.0, 1e-46, 1e-40, 3e38, 4e38]), min_size=1, max_size=6))
+def test_a_vector_is_taken_as_its_32_bit_floats_are(numbers: list[float]) -> None:
+    floats = array("f", numbers)
+    if any(floats) and all(map(math.isfinite, floats)):
+        assert check_numbers(numbers) == numbers
+    else:
+        with pytest.raises(InvalidRequest):
+            check_numbers(numbers)
 
 
 async def test_a_statement_that_takes_too_long_is_stopped_and_says_by_whom(tmp_path: Path, postgres: Database) -> None:
@@ -462,6 +473,26 @@ def test_names_of_values_become_numbers() -> None:
     )
 
 
+@pytest.mark.parametrize("vector", [None, X])
+async def test_a_store_that_was_made_anew_is_searched_in_its_own_language(
+    database: Database, vector: tuple[float, ...] | None
+) -> None:
+    schema, rows = new_schema(), [chunk("a", "run", X), chunk("b", "running", X)]
+    async with (
+        provider(database, db_schema=schema) as pg,
+        provider(database, db_schema=schema, language="simple") as other,
+    ):
+        for made, language in ((pg, "english"), (other, "simple"), (pg, "english")):
+            await made.drop(INDEX)
+            await made.put(INDEX, rows)
+            for _ in range(2):  # the second knows the language
+                best = [await found(pg, vector=vector, text=text, limit=1) for text in ("runs", "running", "run")]
+                nothing = [] if vector is None else ["a"]
+                assert best == ([["a"]] * 3 if language == "english" else [nothing, ["b"], ["a"]])
+                everything = await found(pg, vector=vector, text="running")
+                assert len(everything) == (1 if vector is None and language == "simple" else 2)
+
+
 def test_a_search_for_words_has_nothing_of_a_language() -> None:
     assert print_words('fox -dog "a b" OR (c:*)') == '"fox" or "dog" or "a" or "b" or "or" or "c"'
     assert print_words("x" * 3000) == ""
@@ -474,7 +505,7 @@ def test_names_of_stores_are_never_in_a_statement() -> None:
     assert condition is not None
     texts = [*table.create(), table.drop(), table.put(), table.delete(), table.keys(), table.fetch(with_vectors=True)]
     printed = print_filter(condition)[0]
-    texts.append(table.search(("vector", "words"), printed, with_vectors=True))
+    texts += [table.search(("vector", "words"), printed, with_vectors=True, given=given) for given in (True, False)]
     texts += [table.near(printed, with_vectors=True, settings=True), table.nearest(printed, with_vectors=True)]
     texts.append(replace(table, bounded=True).fetch(with_vectors=False))
     assert not [text for text in texts if "DROP SCHEMA" in text]

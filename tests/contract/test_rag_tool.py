@@ -141,6 +141,17 @@ async def test_documents_by_their_urls(world: VectorWorld) -> None:
     }
 
 
+async def test_a_stack_that_fetches_nothing_says_what_to_add(world: VectorWorld) -> None:
+    providers = rag_document(world)["providers"]
+    providers["tool_runtime"] = [{"provider_id": "mcp", "provider_type": "remote::model-context-protocol"}]
+    client = await rag_client(world, providers=providers, tool_groups=[])
+    await make_database(client)
+    body = {"documents": [document("d", {"uri": "https://a.test/d"})], "vector_db_id": "notes"}
+    answer = await client.post(INSERT, json=body, headers=ADA)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "documents[0].content"), answer.text
+    assert "add a provider of the type `inline::rag-runtime`" in answer.text
+
+
 async def test_an_address_that_the_operator_does_not_allow_is_not_fetched(world: VectorWorld) -> None:
     world.upstream.replies["/page"] = raw(b"the sun", "text/plain")
     providers = rag_document(world)["providers"]
@@ -281,10 +292,22 @@ async def test_both_tools_are_listed_and_called(world: VectorWorld) -> None:
             400,
             "kwargs.query_config.max_chunks",
         ),
+        (
+            {"query": "a", "vector_db_ids": ["notes"], "query_config": {"chunk_template": "no place"}},
+            400,
+            "kwargs.query_config.chunk_template",
+        ),
         ({"query": "a", "vector_db_ids": ["nowhere"]}, 404, "vector_store_id"),
     ):
         answer = await client.post(INVOKE, json={"tool_name": "knowledge_search", "kwargs": kwargs}, headers=ADA)
         assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+    for group, param in (
+        ({"args": {"vector_store_ids": ["notes", 1]}}, "args.vector_store_ids"),
+        ({"mcp_endpoint": {"uri": "https://a.test/mcp"}}, "mcp_endpoint"),
+    ):
+        body = {"toolgroup_id": "own", "provider_id": "rag", **group}
+        answer = await client.post("/v1/toolgroups", json=body, headers=ADA)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
     hidden = {"tool_name": "file_search", "kwargs": {"query": "the sun"}}
     assert (await client.post(INVOKE, json=hidden, headers=by("bob"))).status_code == 404
 

@@ -101,7 +101,7 @@ def test_what_this_build_has_is_served_and_what_it_has_not_is_said(upstream: Fak
     with start(tmp_path, upstream, SAMPLE) as url, httpx.Client(base_url=f"{url}/v1") as client:
         said = (tmp_path / "log").read_text("utf-8")
         for note in (
-            "note: apis[0]: API `agents` is not in this build, which serves: ",
+            "note: providers.agents[0].provider_type: `inline::meta-reference` serves responses, conversations and prompts",
             "note: apis[4]: API `telemetry` is not in this build, which serves: ",
             "note: providers.vector_io[0].provider_type: `inline::faiss` is served by the embedded vector store",
         ):

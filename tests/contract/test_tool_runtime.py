@@ -157,6 +157,25 @@ async def test_a_tool_that_is_renamed_between_list_and_call_is_listed_again(worl
     )
 
 
+async def test_what_is_invoked_again_under_its_idempotency_key_is_called_once(world: ToolWorld) -> None:
+    client = await world.client(idempotency=True)
+
+    async def invoke(a: int, token: str = "", key: str = "k", who: str = "ada") -> tuple[int, str, bool]:
+        brought = {"x-llamastack-provider-data": f'{{"box_token": "{token}"}}'} if token else {}
+        headers = by(who, **brought) | {"idempotency-key": key}
+        answer = await client.post(INVOKE, json=call("builtin::sums/add", a=a), headers=headers)
+        return answer.status_code, answer.json().get("content", ""), "idempotent-replayed" in answer.headers
+
+    assert [await invoke(1) for _ in range(2)] == [(200, "1", False), (200, "1", True)]
+    assert len(world.box.CALLED) == 1
+    assert (await invoke(2))[0] == 422
+    assert (await invoke(1, "good"))[0] == 422  # with other credentials it may be another's account
+    assert await invoke(1, who="eve") == (200, "1", False)
+    assert [(await invoke(1, "revoked", "f"))[0] for _ in range(2)] == [502, 502]  # a failure leaves the key free
+    assert await invoke(1, "good", "g") == (200, "1", False)
+    assert len(world.box.CALLED) == 3
+
+
 async def test_what_is_listed_with_a_callers_key_is_for_that_key_alone(world: ToolWorld) -> None:
     client = await world.client()
     query = {"toolgroup_id": "builtin::sums"}
@@ -225,7 +244,12 @@ async def test_a_group_that_cannot_be_asked_is_left_out_of_lists_and_fails_by_it
     assert (await client.post(INVOKE, json=call("add", a=1))).status_code == 200
     silent = await client.post(INVOKE, json=call("rare"))
     assert silent.status_code == 503
-    assert message(silent) == "There is no tool `rare` in the groups that could be asked; `down` could not. Try again."
+    of_all = "There is no tool `{}` in the tool groups that could be asked{} `down` could not be asked, and may have it: try again."
+    assert message(silent) == of_all.format("rare", ".")
+    for mistyped, meant in (("ad", "add"), ("builtin::sums/ad", "builtin::sums/add")):
+        silent = await client.post(INVOKE, json=call(mistyped))
+        hint = f"; did you mean `{meant}`?"
+        assert (silent.status_code, message(silent)) == (503, of_all.format(mistyped, hint))
     assert (await client.get(TOOLS, params={"toolgroup_id": "down"})).status_code == 502
     world.box.DOWN.clear()
     assert names(await client.get(TOOLS, params={"toolgroup_id": "down"})) == ["add"]
@@ -295,6 +319,9 @@ async def test_an_invocation_is_a_request_of_the_quota_and_a_list_is_none(world:
         assert (await client.get(TOOLS, headers=by("ada"))).status_code == 200
     codes = [(await client.post(INVOKE, json=call("add", a=1), headers=by("ada"))).status_code for _ in range(3)]
     assert codes == [200, 200, 429]
+    of_tokens = await world.client(quota={"authenticated_max_tokens": 60})  # a request reserves some of its size
+    codes = [(await of_tokens.post(INVOKE, json=call("add", a=1), headers=by("eve"))).status_code for _ in range(9)]
+    assert codes == [200] * 9  # since no model was asked
 
 
 async def test_what_a_principal_registered_goes_with_its_data(world: ToolWorld) -> None:

@@ -334,6 +334,9 @@ async def test_a_file_that_is_still_being_taken_in_is_waited_for(
         result = (await ended(client, job))["result"]
     assert (await adding).json()["status"] == "completed"
     assert (result["files"], result["failures"]) == (1, [])
+    stack = await stack_of(world)
+    kept = without_vectors(await chunks_of(stack, store))
+    assert without_vectors(await chunks_of(stack, result["store"])) == kept != {}
 
 
 async def test_a_file_that_is_taken_out_while_it_is_copied_is_in_no_copy(

@@ -35,7 +35,7 @@ HOME: Final = ROOT / ".venv-ministack"
 REGION: Final = "us-east-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 READY_SECONDS: Final = 30.0
-SAM_SECONDS: Final = 300.0
+SAM_SECONDS: Final = 600.0
 
 
 def adapt(template: Path, target: Path) -> None:

@@ -40,6 +40,7 @@ ON: Final = {
     "Files": "true",
     "VectorStores": "true",
     "Tools": "true",
+    "Responses": "true",
     "Jobs": "true",
     "EmbeddingModel": "e",
     "Streaming": "false",
@@ -132,6 +133,32 @@ def test_a_file_is_kept_in_the_bucket_and_found_in_a_store(api: httpx.Client, cl
     assert {"knowledge_search", f"search_{store['id']}"} <= set(over_mcp)
     assert took(api.delete(f"/v1/files/{file['id']}"))["deleted"]
     assert api.get(f"/v1/files/{file['id']}").status_code == 404
+
+
+def test_a_response_is_kept_in_the_state_and_gone_on_from(api: httpx.Client) -> None:
+    prompt = took(api.post("/v1/prompts", json={"prompt": "Answer {{ name }}."}))
+    conversation = took(api.post("/v1/conversations", json={"metadata": {"topic": "files"}}))["id"]
+    body: dict[str, Any] = {"model": "vllm/m", "input": "Hello."}
+    body |= {"prompt": {"id": prompt["prompt_id"], "variables": {"name": "Ada"}}}
+    first = took(api.post("/v1/responses", json=body | {"conversation": conversation}))
+    assert (first["status"], first["conversation"]) == ("completed", {"id": conversation}), first
+    assert took(api.get(f"/v1/responses/{first['id']}"))["output"] == first["output"]
+    message = {"role": "user", "content": "x" * 500_000}  # the bucket has it
+    large = took(
+        api.post(
+            "/v1/openai/v1/responses", json={"model": "vllm/m", "input": [message], "previous_response_id": first["id"]}
+        )
+    )
+    assert took(api.get(f"/v1/responses/{large['id']}/input_items"))["data"][0]["content"][0]["text"] == "x" * 500_000
+    assert len(took(api.get(f"/v1/conversations/{conversation}/items"))["data"]) == 2
+    store = took(api.post("/v1/vector_stores", json={"name": "empty"}))["id"]
+    searched = {"type": "file_search", "vector_store_ids": [store]}
+    assert (
+        took(api.post("/v1/responses", json=body | {"input": "Hello.", "tools": [searched]}))["status"] == "completed"
+    )
+    missing = api.post("/v1/responses", json=body | {"tools": [searched | {"vector_store_ids": ["vs_none"]}]})
+    assert missing.status_code == 404, missing.text
+    assert took(api.delete(f"/v1/responses/{first['id']}"))["deleted"]
 
 
 def test_a_batch_of_files_is_the_workers(api: httpx.Client) -> None:

@@ -36,11 +36,11 @@ def sample(row: Row, seed: int, most: int) -> list[tuple[int, Mutation]]:
 
 def test(row: Row, options: argparse.Namespace, threads: ThreadPoolExecutor) -> Iterator[str]:
     """A line for each survivor; raises SystemExit where the tests fail without a mutation."""
-    untouched = fate(row.module, None, row.tests, SECONDS * 5)
+    untouched = fate(row.module, None, row.arguments, SECONDS * 5)
     if untouched is not Fate.SURVIVED:
         sys.exit(f"{row.module} as it is: {untouched.value}; its tests are {' '.join(row.tests)}")
     chosen = sample(row, options.seed, options.most)
-    fates = [*threads.map(lambda each: fate(row.module, each[0], row.tests, options.seconds), chosen)]
+    fates = [*threads.map(lambda each: fate(row.module, each[0], row.arguments, options.seconds), chosen)]
     counts = Counter(each.value for each in fates)
     print(f"{row.module}: {', '.join(f'{count} {name}' for name, count in sorted(counts.items()))}", flush=True)
     for mutation in (mutation for (_, mutation), end in zip(chosen, fates, strict=True) if end is Fate.SURVIVED):

@@ -6,24 +6,33 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """`only`: the tests of these files whose names have it, by pytest's `-k`."""
+
     module: str
     tests: tuple[str, ...]
+    only: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return (*self.tests, "-k", self.only) if self.only else self.tests
 
 
-VECTORS: Final = ("tests/contract/test_vectors_sqlite.py", "tests/contract/test_vector_providers.py")
-CHROMA: Final = ("tests/contract/test_chroma.py", "tests/contract/test_vector_providers.py")
-QDRANT: Final = ("tests/contract/test_qdrant.py", "tests/contract/test_vector_providers.py")
+PROVIDERS: Final = "tests/contract/test_vector_providers.py"
+VECTORS: Final = ("tests/contract/test_vectors_sqlite.py", PROVIDERS)
+CHROMA: Final = ("tests/contract/test_chroma.py", PROVIDERS)
+QDRANT: Final = ("tests/contract/test_qdrant.py", PROVIDERS)
 S3_VECTORS: Final = (
     "tests/unit/providers/test_s3_vectors_wire.py",
     "tests/contract/test_s3_vectors.py",
-    "tests/contract/test_vector_providers.py",
+    PROVIDERS,
 )
-COPIES: Final = ("tests/contract/test_vector_copies.py",)
-PGVECTOR: Final = ("tests/contract/test_pgvector.py", "tests/contract/test_vector_providers.py")
+COPIES: Final = ("tests/contract/test_vector_copy_rows.py", "tests/contract/test_vector_copies.py")
+PGVECTOR: Final = ("tests/contract/test_pgvector.py", PROVIDERS)
 STORES: Final = (
     "tests/contract/test_vector_stores.py",
     "tests/contract/test_vector_search.py",
     "tests/contract/test_vector_chunks.py",
+    "tests/contract/test_vector_reranking.py",
 )
 RETRIEVAL: Final = ("tests/contract/test_rag_tool.py", "tests/contract/test_retrieval.py")
 STORE_FILES: Final = ("tests/contract/test_store_files.py", "tests/contract/test_store_files_refused.py")
@@ -33,8 +42,51 @@ FILES: Final = (
     "tests/contract/test_file_assembly.py",
 )
 WEB_SEARCH: Final = ("tests/unit/providers/test_web_search.py", "tests/contract/test_web_search.py")
-TOOLS: Final = ("tests/contract/test_tool_runtime.py",)
+TOOLS: Final = (
+    "tests/unit/services/test_tool_listings.py",
+    "tests/contract/test_tool_runtime.py",
+    "tests/attack/test_tools.py",
+    "tests/attack/test_tools_charged.py",
+)
+MCP: Final = (
+    "tests/unit/providers/test_mcp_wire.py",
+    "tests/contract/test_mcp.py",
+    "tests/contract/test_mcp_eras.py",
+    "tests/contract/test_mcp_credentials.py",
+    "tests/contract/test_mcp_stack.py",
+    "tests/attack/test_mcp_destinations.py",
+    "tests/attack/test_mcp_answers.py",
+)
 MCP_SERVER: Final = ("tests/unit/services/mcp", "tests/contract/test_mcp_server.py")
+RUNS: Final = (
+    "tests/unit/services/responses",
+    "tests/contract/test_responses_scripts.py",
+    "tests/contract/test_responses_faults.py",
+)
+RESPONSES: Final = (
+    "tests/unit/services/responses/test_router.py",
+    "tests/unit/services/responses/test_printing.py",
+    "tests/contract/test_responses_input.py",
+    "tests/contract/test_responses_kept.py",
+    "tests/contract/test_responses_faults.py",
+)
+THREADS: Final = (
+    "tests/unit/services/responses/test_state_records.py",
+    "tests/contract/test_response_state.py",
+    "tests/contract/test_conversation_state.py",
+    "tests/contract/test_conversations.py",
+)
+RUN_TOOLS: Final = (
+    "tests/unit/services/responses/test_tool_shapes.py",
+    "tests/contract/test_response_tools_mcp.py",
+    "tests/contract/test_response_tools_searches.py",
+    "tests/attack/test_response_tools.py",
+)
+SEALED: Final = (
+    "tests/unit/services/responses/test_sealing.py",
+    "tests/contract/test_compaction.py",
+    "tests/contract/test_state_key.py",
+)
 EXTRACT: Final = (
     "tests/unit/services/vector_stores/test_extract.py",
     "tests/unit/services/vector_stores/test_chunks.py",
@@ -223,20 +275,25 @@ TABLE: Final = (
     Row("core.stores.documents.tallies", ("tests/contract/test_document_tallies.py",)),
     Row("core.providers.files.localfs", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.providers.files.s3", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
-    Row("core.providers.s3_vectors.errors", S3_VECTORS),
+    Row("core.providers.s3_vectors.errors", S3_VECTORS, "s3"),
     Row("core.apis.vector_filters", ("tests/unit/apis/test_vector_filters.py",)),
     Row("core.apis.vector_checks", ("tests/contract/test_vector_providers.py",)),
-    Row("core.providers.vector_sqlite.buffer", VECTORS),
-    Row("core.providers.vector_sqlite.tables", VECTORS),
-    Row("core.providers.vector_sqlite.vector_io", VECTORS),
-    Row("core.providers.s3_vectors.wire", S3_VECTORS),
-    Row("core.providers.s3_vectors.filters", S3_VECTORS),
-    Row("core.providers.s3_vectors.vector_io", S3_VECTORS),
-    *(Row(f"core.providers.pgvector.{name}", PGVECTOR) for name in ("filters", "rows", "statements", "vector_io")),
+    Row("core.providers.vector_sqlite.buffer", VECTORS, "sqlite"),
+    Row("core.providers.vector_sqlite.tables", VECTORS, "sqlite"),
+    Row("core.providers.vector_sqlite.vector_io", VECTORS, "sqlite"),
+    Row("core.providers.s3_vectors.wire", S3_VECTORS, "s3"),
+    Row("core.providers.s3_vectors.filters", S3_VECTORS, "s3"),
+    Row("core.providers.s3_vectors.vector_io", S3_VECTORS, "s3"),
+    *(
+        Row(f"core.providers.pgvector.{name}", PGVECTOR, "pgvector")
+        for name in ("filters", "rows", "statements", "vector_io")
+    ),
+    Row("core.providers.pgvector.direct", PGVECTOR[:1]),
+    Row("core.providers.pgvector.pool", ("tests/contract/test_pgvector_pool.py",)),
     Row("core.providers.pgvector.data_api", ("tests/contract/test_rds_data.py",)),
-    Row("core.providers.chroma.wire", CHROMA),
-    Row("core.providers.chroma.vector_io", CHROMA),
-    Row("core.providers.qdrant.wire", QDRANT),
+    Row("core.providers.chroma.wire", CHROMA, "chroma"),
+    Row("core.providers.chroma.vector_io", CHROMA, "chroma"),
+    Row("core.providers.qdrant.wire", QDRANT, "qdrant"),
     Row("core.providers.knowledge_bases.wire", ("tests/contract/test_knowledge_bases.py",)),
     *(
         Row(f"core.providers.web_search.{name}", WEB_SEARCH)
@@ -246,10 +303,113 @@ TABLE: Final = (
         Row(f"core.providers.aws_lambda.{name}", ("tests/contract/test_lambda_tools.py",))
         for name in ("config", "errors", "tool_runtime", "wire")
     ),
+    *(
+        Row(f"core.providers.mcp.{name}", MCP)
+        for name in (
+            "client",
+            "credentials",
+            "discovery",
+            "endpoints",
+            "eras",
+            "event_sessions",
+            "event_stream",
+            "failures",
+            "hearing",
+            "oauth",
+            "operators",
+            "results",
+            "servers",
+            "sessions",
+            "stateless",
+            "tools",
+            "transport",
+            "wire",
+        )
+    ),
     *(Row(f"core.services.mcp.{name}", MCP_SERVER) for name in ("catalog", "eras", "naming", "router", "stores")),
     Row("core.web.messages", ("tests/unit/web/test_messages.py",)),
     Row("core.platform.signed_json", ("tests/contract/test_signed_json.py",)),
     Row("core.services.tools.arguments", ("tests/unit/services/test_tool_arguments.py",)),
     *(Row(f"core.services.tools.{name}", TOOLS) for name in ("groups", "listings", "router", "service", "shown")),
     Row("core.resolution.external.reference.tools", ("tests/contract/test_reference_tools.py",)),
+    Row(
+        "core.apis.response_rules", ("tests/unit/apis/test_response_rules.py", "tests/contract/test_responses_input.py")
+    ),
+    Row(
+        "core.apis.response_items", ("tests/unit/apis/test_response_rules.py", "tests/contract/test_responses_input.py")
+    ),
+    *(
+        Row(f"core.services.responses.engine.{name}", RUNS)
+        for name in (
+            "chat",
+            "citing",
+            "failures",
+            "hosted",
+            "links",
+            "messages",
+            "parts",
+            "pieces",
+            "reading",
+            "rounds",
+            "standins",
+            "thoughts",
+            "truncation",
+        )
+    ),
+    *(Row(f"core.services.responses.printing.{name}", RESPONSES) for name in ("events", "forms", "objects", "shown")),
+    *(
+        Row(f"core.services.responses.{name}", RESPONSES)
+        for name in ("answer", "attachments", "guardrails", "items", "requests", "router")
+    ),
+    *(
+        Row(f"core.services.responses.state.{name}", THREADS)
+        for name in (
+            "conversations",
+            "erasing",
+            "keeping",
+            "leases",
+            "place",
+            "records",
+            "removal",
+            "responses",
+            "sessions",
+            "threads",
+        )
+    ),
+    *(
+        Row(f"core.services.responses.tools.{name}", RUN_TOOLS)
+        for name in (
+            "approvals",
+            "choices",
+            "functions",
+            "mcp_tools",
+            "naming",
+            "resolving",
+            "results",
+            "searches",
+            "servers",
+            "shapes",
+            "told",
+        )
+    ),
+    *(
+        Row(f"core.services.responses.sealing.{name}", SEALED)
+        for name in ("envelope", "reasoning", "sealer", "state_key")
+    ),
+    *(
+        Row(f"core.services.responses.compaction.{name}", SEALED)
+        for name in ("answering", "compactor", "context", "opening", "summary", "tools")
+    ),
+    *(
+        Row(
+            f"core.services.responses.native.{name}",
+            ("tests/unit/services/responses/test_native.py", "tests/contract/test_native_responses.py"),
+        )
+        for name in ("engine", "finding", "hosted", "members", "reading", "writing")
+    ),
+    Row("core.services.conversations.router", THREADS),
+    *(
+        Row(f"core.services.prompts.{name}", ("tests/unit/services/prompts", "tests/contract/test_prompts.py"))
+        for name in ("collection", "keeping", "records", "resolving", "router", "template")
+    ),
 )

@@ -84,6 +84,15 @@ def reply(value: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": "ID", "result": value}
 
 
+def in_turn(*answers: Answer) -> Answer:
+    left = list(answers)
+
+    async def answer(request: web.Request, message: dict[str, Any]) -> web.StreamResponse:
+        return await (left.pop(0) if len(left) > 1 else left[0])(request, message)
+
+    return answer
+
+
 @dataclass
 class McpDouble:
     """`answers` by method; `calls` are the messages that came, by method, with their headers."""

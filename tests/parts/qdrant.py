@@ -225,7 +225,8 @@ def holds(condition: dict[str, Any], payload: Mapping[str, Any]) -> bool:
 
 
 def _shown(point: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    return {name: one for name, one in point.items() if name != "vector" or body.get("with_vector")}
+    wanted = {"vector": body.get("with_vector"), "payload": body.get("with_payload")}
+    return {name: one for name, one in point.items() if wanted.get(name, True)}
 
 
 def _check(shape: str, body: Any) -> None:

@@ -130,6 +130,8 @@ class ToolWorld:
                 server["auth"]["access_policy"] = policy
         if (quota := more.pop("quota", None)) is not None:
             server["quota"] = {"kvstore": {"type": "sqlite", "db_path": str(self.folder / "quota.db")}, **quota}
+        if more.pop("idempotency", False):
+            server["idempotency"] = {"kvstore": {"type": "sqlite", "db_path": str(self.folder / "answers.db")}}
         return document(self.folder, self.flavour, server=server, **more)
 
     async def client(self, **how: Any) -> httpx.AsyncClient:

@@ -1,8 +1,9 @@
 """An OpenAI-compatible upstream on loopback whose answers a test chooses: real HTTP, real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 import json
 import threading
@@ -162,22 +163,34 @@ async def running(upstream: FakeUpstream | None = None) -> AsyncIterator[FakeUps
         await runner.cleanup()
 
 
-@contextmanager
-def in_thread(upstream: FakeUpstream) -> Iterator[FakeUpstream]:
+def in_thread(upstream: FakeUpstream) -> AbstractContextManager[FakeUpstream]:
     """`upstream` on a loop of its own, for callers that are processes of their own."""
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    stopping = asyncio.Event()
+    return threaded(running(upstream))
+
+
+@contextmanager
+def threaded[T](part: AbstractAsyncContextManager[T]) -> Generator[T]:
+    """What a part of these gives, on a loop of its own; raises what its start does."""
+    started: Future[T] = Future()
+    loop, stopping = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        async with running(upstream):
-            ready.set()
+        async with part as entered:
+            started.set_result(entered)
             await stopping.wait()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        except BaseException as failure:
+            if started.done():
+                raise
+            started.set_exception(failure)
+
+    thread = threading.Thread(target=run)
     thread.start()
-    assert ready.wait(10)
     try:
-        yield upstream
+        yield started.result(10)
     finally:
         loop.call_soon_threadsafe(stopping.set)
         thread.join(10)

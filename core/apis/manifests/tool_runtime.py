@@ -44,6 +44,7 @@ OPERATIONS: Final = (
         request=f"{TYPES}:InvokeRequest",
         response=f"{ANSWERS}:Invocation",
         tokens="core.apis.inference:no_bound",  # a tool may embed, or ask a model
+        idempotent=True,
     ),
     Operation(
         "GET",
@@ -169,6 +170,7 @@ API: Final = Api(
     ),  # of what is searched
     deployment=Deployment(
         rights=(
+            "State",
             "CallModels",
             "CallModelsBehindProfiles",
             "Rerank",

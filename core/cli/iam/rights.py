@@ -73,6 +73,7 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
         functions=_arns("function", used.functions, principal, places, derived),
         gateways=_arns("gateway", used.gateways, principal, places, derived),
         file_buckets=tuple(_file_buckets(used.file_buckets if principal == SELF else (), places, derived)),
+        seal_keys=used.seal_keys if principal == SELF else (),
         roles=tuple(role for role in roles if role in assumed) if principal == SELF else (),
     )
     return derived

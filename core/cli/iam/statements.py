@@ -100,6 +100,7 @@ class Rights:
     functions: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    seal_keys: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
 
@@ -125,6 +126,7 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(table.DATABASES, rights.databases),
         _allow(table.INVOKE_TOOL_FUNCTIONS, rights.functions),
         _allow(table.INVOKE_MCP_GATEWAYS, rights.gateways),
+        _allow(table.SEAL, rights.seal_keys),
         _allow(table.READ_SECRETS, rights.secrets),
         _allow(table.READ_PARAMETERS, rights.parameters),
     )

@@ -235,6 +235,11 @@ USE_KEY: Final = (
         condition="HasKmsKey",
     )
 )
+SEAL: Final = (
+    replace(  # what a compacted context is sealed with, by the key of the run config; UseKey has it of the stack's own
+        USE_KEY, sid="SealContexts", actions=("kms:Decrypt", "kms:GenerateDataKey")
+    )
+)
 
 # What the stores of `Api.stores` need, by the kind of store.
 STORE: Final = (*ITEMS, "dynamodb:Query", "dynamodb:BatchGetItem")

@@ -77,6 +77,7 @@ class Usage:
     knowledge_bases: tuple[Used, ...] = ()
     functions: tuple[Used, ...] = ()
     gateways: tuple[Used, ...] = ()
+    seal_keys: tuple[str, ...] = ()
 
 
 def collect_usage(config: RunConfig) -> Usage:
@@ -114,6 +115,7 @@ def collect_usage(config: RunConfig) -> Usage:
         tuple(bases),
         tuple(_functions(config)),
         tuple(gateways),
+        tuple(_seal_keys(config)),
     )
 
 
@@ -169,6 +171,14 @@ def _file_buckets(config: RunConfig) -> Iterator[Bucket]:
         source = _source("files", entry)
         if entry.provider_type == FILES and not source.keys:
             yield Bucket(str(entry.config["bucket_name"]), source, entry.config.get("key_prefix") or "")
+
+
+def _seal_keys(config: RunConfig) -> Iterator[str]:
+    """ARNs of the keys that compacted contexts are sealed with, which no role is assumed for."""
+    for entry in config.providers.get("responses", ()):
+        compaction: Mapping[str, Any] = entry.config.get("compaction_config") or {}
+        if key := compaction.get("kms_key_id"):
+            yield str(key)
 
 
 def _source(api: str, entry: ProviderEntry) -> Source:

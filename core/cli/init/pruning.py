@@ -10,7 +10,7 @@ from core.cli.init.deployment import prune_protection, prune_stores
 from core.config.places import Value, join, take, to_list, to_mapping
 from core.config.problems import Problem
 from core.config.references import DEFAULT_PROVIDERS
-from core.config.sections import AUTOMATIC_APIS, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
+from core.config.sections import AUTOMATIC_APIS, OLDER_APIS, RENAMED_APIS, ROUTED_APIS, SECTIONS, UNUSED, Section
 
 SWITCH: Final = re.compile(r"\$\{env\.[A-Z0-9_]+:?\+([^}]*)\}")
 EVERY: Final = "all"
@@ -78,7 +78,8 @@ class Pruning:
         for index, api in enumerate(to_list(entries)):
             path = f"apis[{index}]"
             name = RENAMED_APIS.get(api, api) if isinstance(api, str) else None
-            if name in ROUTED_APIS and name not in configurable_names():
+            is_here = name in configurable_names() or (name in OLDER_APIS and path not in self.not_here)
+            if name in ROUTED_APIS and not is_here:
                 self._leave_out(path, self.not_here.get(path, f"API `{api}` is not in this build"))
             else:
                 self.origins[f"apis[{len(apis)}]"] = path
@@ -91,7 +92,8 @@ class Pruning:
         usable: dict[str, Value] = {}
         for api, entries in cast("Mapping[str, Value]", providers).items():
             path = join("providers", api)
-            if api in configurable_names() or api in AUTOMATIC_APIS or api not in (*ROUTED_APIS, *RENAMED_APIS):
+            served = (*configurable_names(), *AUTOMATIC_APIS, *OLDER_APIS)
+            if api in served or api not in (*ROUTED_APIS, *RENAMED_APIS):
                 usable[api] = list(self._entries(api, to_list(entries), path)) if isinstance(entries, list) else entries
             elif entries:
                 ids = ", ".join(_ids(entries, "provider_id"))

@@ -28,6 +28,10 @@ Examples:
 """
 
 
+OF_API: Final = click.Choice(APIS)
+NAMES: Final = f"{', '.join(APIS[:-1])} or {APIS[-1]}"
+
+
 @click.group(epilog=EXAMPLES)
 def command() -> None:
     """List, show, check and write provider types.
@@ -38,7 +42,7 @@ def command() -> None:
 
 
 @command.command("list", epilog=EXAMPLES)
-@click.option("--api", type=click.Choice(APIS), help="Only the types of this API.")
+@click.option("--api", type=OF_API, metavar="API", help=f"Only the types of this API: {NAMES}.")
 @config_option()
 @env_option
 @json_option
@@ -60,7 +64,7 @@ def list_types(api: str | None, config: str, env: Pairs, *, as_json: bool) -> No
 
 @command.command(epilog=EXAMPLES)
 @click.argument("provider_type", metavar="TYPE", help="As in a run config.")
-@click.option("--api", type=click.Choice(APIS), help="Only this API's, where several have the type.")
+@click.option("--api", type=OF_API, metavar="API", help="Only this API's, where several have the type.")
 @config_option()
 @env_option
 @json_option
@@ -150,7 +154,7 @@ def check(config: str, env: Pairs, *, as_json: bool) -> None:
 
 @command.command(epilog=EXAMPLES)
 @click.argument("name", help="Such as acme: the type is then remote::acme, the folder acme.")
-@click.option("--api", type=click.Choice(APIS), required=True, help="The API that it provides.")
+@click.option("--api", type=OF_API, metavar="API", required=True, help=f"The API that it provides: {NAMES}.")
 @click.option("--inline", is_flag=True, help="It runs in the stack itself, and calls no remote.")
 @click.option(
     "--dir", "parent", type=click.Path(path_type=Path), default=Path(), help="Where to put it (default: here)."

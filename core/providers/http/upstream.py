@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from yarl import URL
 
-from core.apis.shapes import ChunkChecker
+from core.apis.shapes import ChunkChecker, StreamChecker
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamTimeout
 from core.frame.tracing import TRACE
 from core.frame.types import JsonObject, JsonStream
@@ -103,21 +103,23 @@ class UpstreamClient:
         body: bytes,
         credentials: Credentials = NO_CREDENTIALS,
         forms: Mapping[str, str] = NO_HEADERS,
+        checker: StreamChecker | None = None,
     ) -> JsonStream:
         """POST JSON; awaiting opens the stream, iterating yields its chunks until `[DONE]`.
 
-        A stream that just ends is whole if its choices had their finish reasons. Raises UpstreamFailed for one that does not,
+        They are those of completions, unless there is another `checker` of the stream. One that just ends is whole if its choices had
+        their finish reasons. Raises UpstreamFailed for one that does not,
         is torn, or is not of OpenAI's shape, and whatever an error in it means.
         """
-        events = self._events(UpstreamRequest("POST", path, body, credentials, forms))
+        events = self._events(UpstreamRequest("POST", path, body, credentials, forms), checker or ChunkChecker())
         first = await anext(events, None)
         return _chain(first, events)
 
     async def close(self) -> None:
         await self._sessions.close()
 
-    async def _events(self, request: UpstreamRequest) -> JsonStream:
-        provider_id, checker = self._remote.provider_id, ChunkChecker()
+    async def _events(self, request: UpstreamRequest, checker: StreamChecker) -> JsonStream:
+        provider_id = self._remote.provider_id
         async with self._response(request) as response:
             head, content = await self._open(request, response), response.content.iter_any()
             async for data in read_events(content, self._limits, self._failure, head=head):
@@ -137,7 +139,7 @@ class UpstreamClient:
             raise self._failure("ended its stream before it was complete")
 
     def _check(
-        self, event: JsonObject, checker: ChunkChecker, request: UpstreamRequest, response: aiohttp.ClientResponse
+        self, event: JsonObject, checker: StreamChecker, request: UpstreamRequest, response: aiohttp.ClientResponse
     ) -> bool:
         """False for a sign of life; raises what it means, if it is no chunk."""
         if event.get("type") == "ping":

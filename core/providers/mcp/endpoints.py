@@ -77,7 +77,7 @@ def headers_for(url: str, by_uri: Mapping[str, Mapping[str, str]]) -> Mapping[st
 
     What is meant for https does not go over http, which the reference would do.
     """
-    target = _place(url)
+    target = _place(url) if by_uri else None
     for uri, headers in by_uri.items():
         place = _place(uri)
         if place is not None and target is not None and place[1:] == target[1:]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.apis.tools import ToolAccess, ToolGroup
 from core.frame.callers import CURRENT_CALL, upstream_wait
+from core.platform.ttl_cache import TtlCache
 from core.providers.http.guarded import Connections, GuardedClient
 from core.providers.mcp.client import McpClient
 from core.providers.mcp.config import Config, ServerAccess
@@ -19,10 +20,12 @@ from core.providers.mcp.wire import Denied
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
+    from yarl import URL
 
     from core.platform.addresses import Reach
 
 MOST_NAME: Final = 120  # characters of a name in messages
+MOST_URLS, URL_SECONDS = 1000, 3600.0  # that are remembered
 
 type HeadersByUri = Mapping[str, Mapping[str, str]]
 type Work[Result] = Callable[[McpClient, Server], Awaitable[Result]]
@@ -39,6 +42,7 @@ class Servers:
         )
         self._client = McpClient(self._http, config.limits)
         self._operators: dict[int, OperatorsCredentials] = {}
+        self._urls: TtlCache[tuple[str, bool], URL] = TtlCache(URL_SECONDS, most=MOST_URLS)
 
     def warm(self) -> None:
         import_module("aiohttp")
@@ -47,6 +51,16 @@ class Servers:
         """Raises InvalidRequest where the group's endpoint may not be."""
         config = self._config
         check_endpoint(group, self._reach(group), config.allowed_hosts, config.allowed_ports)
+
+    def _url_of(self, group: ToolGroup) -> "URL":
+        """As it goes out; checked once, for what it is refused for is in it and in the config. Raises InvalidRequest."""
+        place = group.endpoint, group.trusted
+        url = self._urls.peek(place)
+        if url is None:
+            self.check(group)
+            url = parse(group.endpoint)
+            self._urls.put(place, url)
+        return url
 
     def credentials_of(
         self, group: ToolGroup, access: ToolAccess, headers: HeadersByUri
@@ -62,10 +76,10 @@ class Servers:
         self, group: ToolGroup, access: ToolAccess, headers: HeadersByUri, work: Work[Result]
     ) -> Result:
         """What `work` returns; where credentials were refused and there are others by now, it is done once more: it was not done before."""
-        self.check(group)
+        url = self._url_of(group)
         credentials, digest = self.credentials_of(group, access, headers)
         server = Server(
-            parse(group.endpoint),
+            url,
             f"tool group `{group.identifier[:MOST_NAME]}`" if group.identifier else "the request",
             self._reach(group),
             Key(group.endpoint, group.trusted, digest),

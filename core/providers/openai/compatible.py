@@ -24,6 +24,7 @@ from core.providers.openai.config import Settings
 from core.providers.openai.refused import RefusedAdditions
 
 if TYPE_CHECKING:
+    from core.apis.native_responses import NativeBody
     from core.apis.rerank import RerankRequest
     from core.platform.addresses import Reach
     from core.providers.http.upstream import UpstreamClient
@@ -95,6 +96,17 @@ class OpenAICompatible:
         self._check_call(request)
         request = in_vendors_words(request, self._row.embeddings, f"provider `{self._provider_id}`")
         return check_embeddings(await self._post("/embeddings", _json(request), finite=True))
+
+    async def stream_response(self, request: JsonObject) -> JsonStream:
+        """The remote's own, of a model that has `responses: native`; see `core.apis.responses.AnswersResponses`."""
+        from core.apis.native_responses import EventChecker, NativeBody
+        from core.providers.openai.responses import PATH, cap_tokens, raise_failures  # late: few models have it
+
+        body = NativeBody.model_validate(request)
+        self._check_call(body)
+        content, row = _json(cap_tokens(body, self._settings.max_tokens)), self._row.headers
+        events = await self._with_key(lambda key: self._http.stream(PATH, content, key, row, EventChecker()))
+        return raise_failures(self._provider_id, events)
 
     async def rerank(self, request: "RerankRequest") -> JsonObject:
         from core.providers.openai import reranking  # late: few rows are asked for it
@@ -213,7 +225,9 @@ class OpenAICompatible:
     def _has_key(self) -> bool:
         return bool(self._credentials.key) or not self._settings.needs_key()
 
-    def _check_call(self, request: "ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest") -> None:
+    def _check_call(
+        self, request: "ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest | NativeBody"
+    ) -> None:
         if self._models is not None and request.model not in self._models:
             raise InvalidRequest(
                 f"Provider `{self._provider_id}` is not configured to serve this model.", param="model"

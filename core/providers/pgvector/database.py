@@ -4,13 +4,13 @@ A statement has its values by name, as `:name`; casts are `CAST(... AS ...)`, so
 texts and whole numbers, which both ways have; lists and objects go as JSON.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 type Value = str | int | None
-type Row = tuple[Any, ...]
+type Row = Sequence[Any]
 type Run = Callable[[str, Mapping[str, Value]], Awaitable[list[Row]]]
 
 NOTHING: Final[Mapping[str, Value]] = {}

@@ -8,13 +8,16 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 import re
 import ssl
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import ProviderUnavailable, UpstreamTimeout
 from core.platform import secrets
 from core.platform.per_loop import PerLoop
 from core.providers.pgvector.config import Config
 from core.providers.pgvector.database import ConnectionLost, Room, Row, Run, SqlRefused, Value
+
+if TYPE_CHECKING:
+    from core.providers.pgvector.pool import Loan, Pool
 
 NAME: Final = re.compile(r":([a-z]+)")
 ROOM: Final = Room(answer=None, row=2**28, values=8 * 2**20)  # a JSON of PostgreSQL has 256 MB at most
@@ -40,7 +43,7 @@ class Connections:
         self._provider_id = provider_id
         self._config = config
         self._password = config.password.get_secret_value() if config.password else ""
-        self._pools: PerLoop[Any] = PerLoop(lambda _: self._open())
+        self._pools: PerLoop[Pool] = PerLoop(lambda _: self._open())
 
     @property
     def is_prepared(self) -> bool:
@@ -55,15 +58,31 @@ class Connections:
         secrets.warm(self._password)
 
     async def run(self, statement: str, values: Mapping[str, Value]) -> list[Row]:
-        async with self._connection() as connection:
-            return await self._fetch(connection, statement, values)
+        """Written out: the layers of a transaction would take as long as the rest of it."""
+        pool = self._pools.opened() or await self._pool()
+        loan = pool.spare() or await self._take(pool)
+        sound = False
+        try:
+            rows = await _fetch(loan.connection, statement, values)
+            sound = True
+        except _failures() as failure:
+            raise self._translate(failure) from failure
+        finally:
+            await pool.release(loan, sound=sound)
+        return rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Run]:
-        async with self._connection() as connection:
+        pool = await self._pool()
+        loan = await self._take(pool)
+        sound = False
+        try:
             with self._translate_errors():
-                async with connection.transaction():
-                    yield lambda statement, values: self._fetch(connection, statement, values)
+                async with loan.connection.transaction():
+                    yield lambda statement, values: self._fetch(loan.connection, statement, values)
+            sound = True
+        finally:
+            await pool.release(loan, sound=sound)
 
     async def close(self) -> None:
         await self._pools.close()
@@ -77,43 +96,32 @@ class Connections:
         return asyncpg
 
     async def _fetch(self, connection: Any, statement: str, values: Mapping[str, Value]) -> list[Row]:  # noqa: ANN401
-        text, names = number_values(statement)
         with self._translate_errors():
-            rows = await connection.fetch(text, *[values[name] for name in names])
-        return [tuple(row) for row in rows]
+            return await _fetch(connection, statement, values)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Any]:
-        pool = await self._pool()
-        with self._translate_errors(connecting=True):
-            connection = await self._acquire(pool)
-        try:
-            yield connection
-        finally:
-            await pool.release(connection, timeout=self._config.command_timeout)
-
-    async def _acquire(self, pool: Any) -> Any:  # noqa: ANN401 - a proxy of a connection
+    async def _take(self, pool: "Pool") -> "Loan":
         """A secret that was changed since it was read is read once more."""
         asyncpg = self._driver()
 
-        try:
-            return await pool.acquire(timeout=self._config.acquire_timeout)
-        except asyncpg.PostgresError as refusal:
-            if refusal.sqlstate not in WRONG_PASSWORD:
-                raise
-            used = await secrets.reveal(self._password)
-            if await secrets.renew(self._password, used) is None:
-                raise
-            return await pool.acquire(timeout=self._config.acquire_timeout)
+        with self._translate_errors(connecting=True):
+            try:
+                return await pool.take()
+            except asyncpg.PostgresError as refusal:
+                if refusal.sqlstate not in WRONG_PASSWORD:
+                    raise
+                used = await secrets.reveal(self._password)
+                if await secrets.renew(self._password, used) is None:
+                    raise
+                return await pool.take()
 
-    async def _pool(self) -> Any:  # noqa: ANN401
-        self._driver()
+    async def _pool(self) -> "Pool":
         with self._translate_errors(connecting=True):
             return await self._pools.get()
 
     @asynccontextmanager
-    async def _open(self) -> AsyncGenerator[Any]:
+    async def _open(self) -> AsyncGenerator["Pool"]:
         asyncpg = self._driver()
+        from core.providers.pgvector.pool import Pool
 
         config = self._config
         pool = asyncpg.create_pool(
@@ -132,7 +140,11 @@ class Connections:
             reset=_leave,
         )
         async with pool:
-            yield pool
+            loans = Pool(pool, acquire_timeout=config.acquire_timeout, release_timeout=config.command_timeout)
+            try:
+                yield loans
+            finally:
+                await loans.close()
 
     async def _prepare(self, connection: Any) -> None:  # noqa: ANN401
         """How statements are planned; what they answer does not depend on it.
@@ -156,25 +168,29 @@ class Connections:
 
     @contextmanager
     def _translate_errors(self, *, connecting: bool = False) -> Generator[None]:
+        self._driver()
+        try:
+            yield
+        except _failures() as failure:
+            raise self._translate(failure, connecting=connecting) from failure
+
+    def _translate(self, failure: Exception, *, connecting: bool = False) -> Exception:
         """While it is connecting, nothing can have been done."""
         asyncpg = self._driver()
 
-        try:
-            yield
-        except asyncpg.PostgresConnectionError as lost:
-            ended = getattr(lost.__cause__, "sqlstate", "") in UNDONE  # what the server said at last
-            raise ConnectionLost(str(lost), done=not (connecting or ended)) from lost
-        except asyncpg.PostgresError as refusal:
-            state = refusal.sqlstate or ""
-            if state in UNDONE:
-                raise ConnectionLost(str(refusal), done=False) from refusal
-            raise SqlRefused(state, str(refusal)) from refusal
-        except TimeoutError as late:
-            raise self._late(connecting=connecting) from late
-        except asyncpg.InternalClientError as ended:  # the server's last word came before the statement was sent
-            raise ConnectionLost(str(ended), done=UNSENT not in str(ended)) from ended
-        except (OSError, asyncpg.InterfaceError) as lost:
-            raise self._lost(lost, connecting=connecting) from lost
+        if isinstance(failure, asyncpg.PostgresConnectionError):
+            ended = getattr(failure.__cause__, "sqlstate", "") in UNDONE  # what the server said at last
+            return ConnectionLost(str(failure), done=not (connecting or ended))
+        if isinstance(failure, asyncpg.PostgresError):
+            state: str = getattr(failure, "sqlstate", None) or ""
+            return ConnectionLost(str(failure), done=False) if state in UNDONE else SqlRefused(state, str(failure))
+        if isinstance(failure, TimeoutError):
+            return self._late(connecting=connecting)
+        if isinstance(
+            failure, asyncpg.InternalClientError
+        ):  # the server's last word came before the statement was sent
+            return ConnectionLost(str(failure), done=UNSENT not in str(failure))
+        return self._lost(failure, connecting=connecting)
 
     def _late(self, *, connecting: bool) -> ProviderUnavailable | UpstreamTimeout:
         config = self._config
@@ -194,6 +210,19 @@ class Connections:
                 "name the authorities in `ssl_ca_file`, or write another `ssl`, such as `require` or `disable`."
             )
         return ConnectionLost(f"{type(failure).__name__}: {failure}", done=not connecting)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What asyncpg raises where a statement or a connection has failed."""
+    import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+    return (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
+
+async def _fetch(connection: Any, statement: str, values: Mapping[str, Value]) -> list[Row]:  # noqa: ANN401 - no types
+    text, names = number_values(statement)
+    rows: list[Row] = await connection.fetch(text, *[values[name] for name in names])
+    return rows
 
 
 async def _leave(connection: object) -> None:

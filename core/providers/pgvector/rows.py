@@ -2,8 +2,9 @@
 
 from array import array
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, sumprod
+import re
 import sys
 from typing import Any, Final
 
@@ -24,7 +25,12 @@ ESCAPED_ESCAPE: Final = ESCAPE + "\x12"
 MOST_INDEXED: Final = 150_000  # characters of a text whose words are found: a tsvector has at most 1 MB
 MOST_ROWS: Final = 500  # of a statement: an index takes milliseconds for each
 MOST_WORD: Final = 2046  # bytes
+COLUMNS: Final = 8  # of a chunk and its score; others may follow
+ODD: Final = re.compile(r"\\u0010|[0-9]{16}|: (?:[\[{]|null)")
+"""In JSON of PostgreSQL: an escape, a number that a float may not have, or a value that is no Scalar; in a text it says nothing."""
 HEADER: Final = 4  # bytes before the numbers of a vector, as PostgreSQL sends it
+SHORT: Final = 1e-30  # squares of lengths: between these, all numbers are finite as 32-bit floats, and some are not 0
+LONG: Final = 1e60
 
 
 def escape(text: str) -> str:
@@ -93,7 +99,8 @@ def check_numbers(vector: Vector) -> list[float]:
     Raises:
         InvalidRequest: it is all zeros, or not finite as 32-bit floats.
     """
-    if not any(to_float32(vector)):
+    usual = SHORT < sumprod(vector, vector) < LONG  # no look at each: NaN is in no such sum
+    if not usual and not any(to_float32(vector)):
         raise InvalidRequest(
             "A vector of zeros has no direction, and pgvector does not find it: the embedding model made nothing of its text.",
             param="vector",
@@ -107,45 +114,56 @@ def print_vector(vector: Vector) -> str:
 
 def print_words(text: str) -> str:
     """A search for any of the words, in the language of `websearch_to_tsquery`: each is in quotes. "" where there is none."""
-    return " or ".join([f'"{word}"' for word in searched_words(text) if len(word.encode()) <= MOST_WORD])
+    words = searched_words(text)
+    if len(text) > MOST_WORD // 4:
+        words = [word for word in words if len(word.encode()) <= MOST_WORD]
+    return f'"{'" or "'.join(words)}"' if words else ""
 
 
-def read_scored(row: Row, rest: Mapping[str, Chunk]) -> ScoredChunk | None:
-    """A row of a search; the chunk of one that has nothing but a score is in `rest`, or gone.
+def read_scored(rows: Sequence[Row], rest: Mapping[str, Chunk]) -> list[ScoredChunk]:
+    """The rows of a search; the chunk of one that has nothing but a score is in `rest`, or gone.
 
     A score that is none, of what others have written, is 0.
     """
-    key, score = unescape(row[0]), float(row[1])
-    chunk = rest.get(key) if row[2] is None else _read_chunk(key, row[2:])
-    if chunk is None:
-        return None
-    return ScoredChunk(chunk, min(1.0, max(0.0, score)) if isfinite(score) else 0.0)
+    scored: list[ScoredChunk] = []
+    documents = _read_attributes([row[3] or "{}" for row in rows])
+    for row, attributes in zip(rows, documents, strict=True):
+        key, score, text, _, metadata, source, filename, vector = row[:COLUMNS]
+        score = float(score)
+        if not 0 <= score <= 1:
+            score = min(1.0, max(0.0, score)) if isfinite(score) else 0.0
+        if text is None:
+            chunk = rest.get(unescape(key))
+        else:
+            if ESCAPE in f"{key}{text}{metadata}{source}{filename}":
+                key, text, metadata, source, filename = map(unescape, (key, text, metadata, source, filename))
+            chunk = Chunk(key, text, _read_vector(vector) if vector else (), attributes, metadata, source, filename)
+        if chunk is not None:
+            scored.append(ScoredChunk(chunk, score))
+    return scored
 
 
-def _read_chunk(key: str, row: Row) -> Chunk:
-    text, attributes, metadata, source, filename, vector = row
-    return Chunk(
-        key,
-        unescape(text),
-        _read_vector(vector) if vector else (),
-        _read_attributes(from_json(attributes)),
-        unescape(metadata),
-        unescape(source),
-        unescape(filename),
-    )
+def _read_attributes(texts: Iterable[str]) -> list[dict[str, Scalar]]:
+    """At once: to look at each would take as long as to read it."""
+    text = f"[{','.join(texts)}]"
+    documents: list[dict[str, Any]] = from_json(text)
+    if ODD.search(text) is None:
+        return documents
+    return [
+        {
+            unescape(name): _read_value(value)
+            for name, value in attributes.items()
+            if isinstance(value, str | int | float)  # others may write to the table too
+        }
+        for attributes in documents
+    ]
 
 
-def _read_attributes(attributes: Any) -> dict[str, Scalar]:  # noqa: ANN401 - what is in the table
-    return {
-        unescape(name): unescape(value) if isinstance(value, str) else _read_number(value)
-        for name, value in attributes.items()
-        if isinstance(value, str | int | float)  # others may write to the table too
-    }
-
-
-def _read_number(value: float) -> float:
+def _read_value(value: Scalar) -> Scalar:
     """PostgreSQL prints 1e300 with all its zeros, which Python takes for a whole number."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) > EXACT else value
+    if isinstance(value, str):
+        return unescape(value)
+    return float(value) if isinstance(value, int) and not -EXACT <= value <= EXACT else value
 
 
 def _read_vector(text: str) -> tuple[float, ...]:

@@ -18,17 +18,18 @@ MOST_BESIDE: Final = 1500  # dimensions: a page has 8 KB
 COLUMNS: Final = ("key", "embedding", "attributes", "metadata", "source", "filename", "text", "words")
 KEPT: Final = ("text", "attributes", "metadata", "source", "filename")
 PRESENTED: Final = ("text", "CAST(attributes AS text)", "metadata", "source", "filename")
-SETTINGS: Final = """(SELECT set_config('hnsw.iterative_scan', 'strict_order', true) AS scan,
-            set_config('hnsw.ef_search', CAST(:candidates AS text), true) AS candidates OFFSET 0)"""
+SETTINGS: Final = """(SELECT set_config('hnsw.iterative_scan', 'strict_order', true)
+            || set_config('hnsw.ef_search', CAST(:candidates AS text), true)) IS NOT NULL"""
 VECTOR: Final = "CAST(CAST(:vector AS text) AS vector)"
 EXACT: Final = f"embedding <=> {VECTOR}"
 DEPTH: Final = "CAST(:depth AS bigint)"
 OF_A_ROW: Final = 200  # bytes beside its texts
 RECIPROCAL: Final = 60
+GIVEN: Final = "CAST(:language AS regconfig)"
 KEYS: Final = "json_array_elements_text(CAST(:keys AS json))"
 ASKED: Final = f"asked AS (SELECT value AS key, CAST(0 AS float8) AS score FROM {KEYS})"
+TABLE_ID: Final = "CAST(store.tableoid AS bigint)"
 SCORE: Final = "coalesce(1 - nullif(distance, 'NaN'), 0) AS score"
-BY_WORDS: Final = "ranked AS (SELECT key, rank AS score FROM found)"
 FUSED: Final = f"""shares AS (
         SELECT key, row_number() OVER (ORDER BY distance, key) AS place FROM nearest
         UNION ALL SELECT key, row_number() OVER (ORDER BY rank DESC, key) FROM found),
@@ -37,7 +38,7 @@ FUSED: Final = f"""shares AS (
         FROM shares GROUP BY key ORDER BY score DESC, key LIMIT CAST(:limit AS bigint))"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StoreTable:
     """The table of the store that its provider calls `name`, with vectors of `dimension` numbers.
 
@@ -127,15 +128,23 @@ class StoreTable:
     def fetch(self, *, with_vectors: bool) -> str:
         return self._present([ASKED], "asked", with_vectors=with_vectors)
 
-    def search(self, by: Iterable[str], condition: str, *, with_vectors: bool) -> str:
+    def search(self, by: Iterable[str], condition: str, *, with_vectors: bool, given: bool = False) -> str:
         """`by` has `words`, and may have `vector` too; `condition` is a filter's, "" where there is none.
 
-        Each ranking has `:depth` rows at most, and of both together there are `:limit`.
+        Each ranking has `:depth` rows at most, and of both together there are `:limit`. The language of the words is `given` as
+        `:language`, or looked up. Where answers are not bounded, rows end with the id of the table, and the language that was looked up.
         """
         condition = condition or "true"
-        both = "vector" in by
-        parts = [*(self._nearest(condition) if both else ()), self._found(condition), FUSED if both else BY_WORDS]
-        return self._present(parts, "ranked", with_vectors=with_vectors)
+        words = GIVEN if given else self._language()
+        beside = [] if self.bounded else [TABLE_ID] if given else [TABLE_ID, self._read_language()]
+        if "vector" not in by:
+            columns = (*KEPT, *(["embedding"] if with_vectors else []), *(["tableoid"] if beside else []))
+            found = f"({self._with_words(condition, 'score', words, columns)})"
+            return self._present([], found, with_vectors=with_vectors, joined=False, beside=beside)
+        found = f"found AS ({self._with_words(condition, 'rank', words)})"
+        return self._present(
+            [*self._nearest(condition), found, FUSED], "ranked", with_vectors=with_vectors, beside=beside
+        )
 
     def near(self, condition: str, *, with_vectors: bool, settings: bool) -> str:
         """The nearest by the index, which may be fewer than there are. Without `settings` it is looked at as the session has them."""
@@ -151,8 +160,8 @@ class StoreTable:
 
     def _by_vector(self, rows: str, *, with_vectors: bool) -> str:
         """With all that is presented in the `rows`: to look for them again by their keys would take a tenth of a search."""
-        ranked = f"ranked AS (SELECT near.*, {SCORE} FROM ({rows}) AS near)"
-        return self._present([ranked], "ranked", with_vectors=with_vectors, joined=False)
+        ranked = f"(SELECT near.*, {SCORE} FROM ({rows}) AS near)"
+        return self._present([], ranked, with_vectors=with_vectors, joined=False)
 
     def _nearest(self, condition: str) -> list[str]:
         """The nearest by the index; and where that has fewer than are asked for, by looking at all, so that none is missed."""
@@ -168,14 +177,13 @@ class StoreTable:
     def _indexed(self, condition: str, columns: Iterable[str] = (), *, settings: bool = True) -> str:
         """The index is looked at until there are enough for which the condition holds.
 
-        Its settings are for this statement alone: a condition on what sets them makes that the first to be carried out.
+        Its settings are for this statement alone: a condition that no row decides is looked at first, and once.
         """
         column, value = self._operands
         order = "distance" if column == "embedding" else f"{column} <=> {value}"
-        set_first = "settings.scan IS NOT NULL AND settings.candidates IS NOT NULL AND " if settings else ""
-        hits = f"""SELECT {", ".join(["key", *columns])}, {EXACT} AS distance FROM {self.table}
+        set_first = f"{SETTINGS} AND " if settings else ""
+        return f"""SELECT {", ".join(["key", *columns])}, {EXACT} AS distance FROM {self.table}
                 WHERE {set_first}{condition} ORDER BY {order} LIMIT {DEPTH}"""
-        return f"SELECT hit.* FROM {SETTINGS} AS settings CROSS JOIN LATERAL ({hits}) AS hit" if settings else hits
 
     def _every(self, condition: str, columns: Iterable[str] = ()) -> str:
         """What the condition holds for, by a look at all of it: no index serves what is sorted outside of an OFFSET."""
@@ -184,20 +192,26 @@ class StoreTable:
                 SELECT {names}, {EXACT} AS distance FROM {self.table} WHERE {condition} OFFSET 0) AS possible
             ORDER BY distance, key LIMIT {DEPTH}"""
 
-    def _found(self, condition: str) -> str:
+    def _with_words(self, condition: str, rank: str, language: str, columns: Iterable[str] = ()) -> str:
         """What has any of the words; a rank is between 0 and 1, whatever the length of a text: chunks have about the same."""
-        return f"""question AS MATERIALIZED (SELECT websearch_to_tsquery({self._language()}, CAST(:words AS text)) AS asked),
-            found AS (SELECT key, CAST(ts_rank(words, asked, 32) AS float8) AS rank FROM {self.table}, question
-                WHERE words @@ asked AND {condition} ORDER BY rank DESC, key LIMIT {DEPTH})"""
+        names = ", ".join(["key", *columns])
+        return f"""SELECT {names}, CAST(ts_rank(words, asked, 32) AS float8) AS {rank}
+                FROM {self.table}, websearch_to_tsquery({language}, CAST(:words AS text)) AS asked
+                WHERE words @@ asked AND {condition} ORDER BY {rank} DESC, key LIMIT {DEPTH}"""
 
     def _language(self) -> str:
-        """The one that the store was made with."""
-        return f"CAST((SELECT language FROM {self.stores} WHERE name = CAST(:store AS text)) AS regconfig)"
+        return f"CAST({self._read_language()} AS regconfig)"
 
-    def _present(self, parts: list[str], source: str, *, with_vectors: bool, joined: bool = True) -> str:
+    def _read_language(self) -> str:
+        """The one that the store was made with."""
+        return f"(SELECT language FROM {self.stores} WHERE name = CAST(:store AS text))"
+
+    def _present(
+        self, parts: list[str], source: str, *, with_vectors: bool, joined: bool = True, beside: Iterable[str] = ()
+    ) -> str:
         """The rows of `source`, best first; beyond what an answer has room for, keys and scores alone.
 
-        `joined`: there are keys and scores alone in it.
+        `joined`: there are keys and scores alone in it. `beside`: columns that follow the others.
         """
         vector = "encode(vector_send(embedding), 'base64')" if with_vectors else "CAST(NULL AS text)"
         columns = [*PRESENTED, vector]
@@ -212,5 +226,7 @@ class StoreTable:
             whole = "store.*, score" if joined else "store.*"
             rows = f"FROM (SELECT {whole}, {used} AS used {rows}) AS store"
             columns = [f"CASE WHEN used <= CAST(:room AS bigint) THEN {name} END" for name in columns]
-        return f"""WITH {", ".join(parts)} SELECT store.key, score, {", ".join(columns)} {rows}
+        columns += beside
+        before = f"WITH {', '.join(parts)} " if parts else ""
+        return f"""{before}SELECT store.key, score, {", ".join(columns)} {rows}
             ORDER BY score DESC, store.key"""

@@ -6,7 +6,7 @@ Each is a transaction of its own, and may be carried out twice without harm.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -24,6 +24,7 @@ from core.apis.vector_io import (
 from core.errors import Conflict, ProviderUnavailable
 from core.frame.types import Health
 from core.platform.retry import Backoff
+from core.platform.ttl_cache import TtlCache
 from core.providers.http.replies import health_of
 from core.providers.pgvector.config import FILTERED, MOST_CANDIDATES, Config
 from core.providers.pgvector.database import ConnectionLost, Row, SqlRefused, Value
@@ -48,6 +49,10 @@ COLLISIONS: Final = Backoff(0.02, 0.5, 6)  # seconds
 RESTART: Final = 0.5  # seconds, until a server that ends may take connections again
 TRIES: Final = 3  # of a write to a store whose table another removes at that time
 MOST_KEYS: Final = 5000  # of a statement
+STATEMENTS: Final = 500  # whose texts are kept: one for each store and form of a filter
+REMEMBERED: Final = 60.0  # seconds, the language of a store
+TABLE_ID: Final = 8  # where in a row of a search by words it is, and the language
+LANGUAGE: Final = 9
 DEPTH: Final = 10  # how many times as many as are asked for each ranking of a hybrid search has, before they are fused
 
 
@@ -60,6 +65,10 @@ class PgVector:
         self._config = config
         self._database = _connect(provider_id, config)
         self._tables = Tables(provider_id, config)
+        self._near = lru_cache(STATEMENTS)(StoreTable.near)
+        self._by_words = lru_cache(STATEMENTS)(StoreTable.search)
+        self._store_table = lru_cache(STATEMENTS)(self._make_table)
+        self._languages: TtlCache[StoreTable, tuple[int, str]] = TtlCache(REMEMBERED, most=STATEMENTS)
         self._ready = False
 
     @property
@@ -115,30 +124,49 @@ class PgVector:
     async def search(self, index: VectorIndex, query: VectorQuery) -> list[ScoredChunk]:
         check_query(index, query, CAPABILITIES)
         values = self._values(index, query)
-        if query.limit < 1 or not {"vector", "words"} & values.keys():
+        if query.limit < 1 or ("vector" not in values and "words" not in values):
             return []
-        condition, operands = ("", "") if query.filter is None else print_filter(query.filter)
+        condition, values["filter"] = ("", "") if query.filter is None else print_filter(query.filter)
         store = self._store(index)
-        rows = await self._rank(store, condition, {**values, "filter": operands}, with_vectors=query.with_vectors)
+        rows = await self._rank(store, condition, values, with_vectors=query.with_vectors)
         left = [unescape(row[0]) for row in rows if row[2] is None]  # for which the answer had no room
         rest = await self._fetch(store, left, with_vectors=query.with_vectors) if left else {}
-        return [scored for row in rows if (scored := read_scored(row, rest)) is not None]
+        return read_scored(rows, rest)
 
     async def _rank(
         self, store: StoreTable, condition: str, values: Mapping[str, Value], *, with_vectors: bool
     ) -> list[Row]:
         """By vector alone, all are looked at in a statement of its own, where the index has too few: it is rare, and costs others' planning."""
         if "words" in values:
-            return await self._run(store.search(values.keys(), condition, with_vectors=with_vectors), values) or []
+            return await self._rank_words(store, condition, values, with_vectors=with_vectors)
         if store.is_indexed:
             settings = not (
                 self._database.is_prepared and values["candidates"] == str(self._config.vector_index.ef_search)
             )
-            statement = store.near(condition, with_vectors=with_vectors, settings=settings)
+            statement = self._near(store, condition, with_vectors=with_vectors, settings=settings)
             rows = await self._run(statement, values)
             if rows is None or len(rows) == values["depth"]:
                 return rows or []
         return await self._run(store.nearest(condition, with_vectors=with_vectors), values) or []
+
+    async def _rank_words(
+        self, store: StoreTable, condition: str, values: Mapping[str, Value], *, with_vectors: bool
+    ) -> list[Row]:
+        """In the language that a search before this one found, as long as the rows are of the same table; else it is looked up.
+
+        To look it up each time would cost a tenth of a search, and PostgreSQL could not plan by how frequent the words are.
+        """
+        by = ("vector", "words") if "vector" in values else ("words",)
+        if (remembered := self._languages.peek(store)) is not None:
+            table, language = remembered
+            statement = self._by_words(store, by, condition, with_vectors=with_vectors, given=True)
+            rows = await self._run(statement, {**values, "language": language})
+            if rows and rows[0][TABLE_ID] == table:
+                return rows
+        rows = await self._run(self._by_words(store, by, condition, with_vectors=with_vectors), values) or []
+        if rows and not store.bounded:
+            self._languages.put(store, (rows[0][TABLE_ID], rows[0][LANGUAGE]))
+        return rows
 
     async def health(self) -> Health:
         return await health_of(self._certainly(lambda: self._database.run("SELECT 1", {}), writes=False))
@@ -147,11 +175,14 @@ class PgVector:
         await self._database.close()
 
     def _store(self, index: VectorIndex) -> StoreTable:
-        return StoreTable(self._config, escape(index.name), index.dimension, self._database.room.answer is not None)
+        return self._store_table(index.name, index.dimension)
+
+    def _make_table(self, name: str, dimension: int) -> StoreTable:
+        return StoreTable(self._config, escape(name), dimension, self._database.room.answer is not None)
 
     def _values(self, index: VectorIndex, query: VectorQuery) -> dict[str, Value]:
         """What a search has beside its filter; a text without words is left out, unless there is nothing else."""
-        words = print_words(query.text or "")
+        words = print_words(query.text) if query.text else ""
         both = query.vector is not None and bool(words)
         depth = min(query.limit * DEPTH, max(query.limit, MOST_CANDIDATES)) if both else query.limit
         values: dict[str, Value] = {"limit": query.limit, "depth": depth, "room": self._database.room.answer}
@@ -168,8 +199,7 @@ class PgVector:
         while waiting:
             values: dict[str, Value] = {"keys": _print_keys(waiting[:MOST_KEYS]), "room": self._database.room.answer}
             rows = await self._run(statement, values) or []
-            whole = [scored.chunk for row in rows if (scored := read_scored(row, {})) is not None]
-            chunks |= {chunk.key: chunk for chunk in whole}
+            chunks |= {scored.chunk.key: scored.chunk for scored in read_scored(rows, {})}
             waiting = [unescape(row[0]) for row in rows if row[2] is None] + waiting[MOST_KEYS:]
         return chunks
 
@@ -186,9 +216,10 @@ class PgVector:
 
     async def _run(self, statement: str, values: Mapping[str, Value], *, writes: bool = False) -> list[Row] | None:
         """The rows; None where the table of the store is not there."""
-        with suppress(_Missing):
+        try:
             return await self._certainly(lambda: self._database.run(statement, values), writes=writes)
-        return None
+        except _Missing:
+            return None
 
     async def _upgrade(self) -> None:
         """Once for this process."""

@@ -98,7 +98,11 @@ def _read(body: JsonObject) -> QueryRag:
         error = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
         path = ".".join(["arguments", *map(str, error["loc"])])
         raise InvalidRequest(f"{shorten(path, 200)}: {error['msg']}", param=path) from None
-    query.check_body()
+    try:
+        query.check_body()
+    except InvalidRequest as refused:
+        refused.param = f"arguments.{refused.param}"
+        raise
     return query
 
 

@@ -17,7 +17,7 @@ from core.providers.http.remote import HEADER_KEY, Credentials
 from core.providers.web_search.config import Settings, config_of
 from core.providers.web_search.results import OddAnswer, read_pods, read_results, sources_of
 from core.providers.web_search.searches import check_args, read_search, to_parameters
-from core.providers.web_search.tools import WOLFRAM_ALPHA
+from core.providers.web_search.tools import WEB_SEARCH, WOLFRAM_ALPHA
 
 if TYPE_CHECKING:
     from core.providers.web_search.client import SearchClient
@@ -60,6 +60,11 @@ class SearchEngine:
         if not isinstance(key, str) or not HEADER_KEY.fullmatch(key):
             raise InvalidRequest(f"The key given as {source} must be a string without spaces.")
         return SearchEngine(self._provider_id, self._settings, Credentials(key, source), self._http)
+
+    @property
+    def searches_web(self) -> bool:
+        """WolframAlpha computes."""
+        return self._tool is WEB_SEARCH
 
     async def check_tool_group(self, group: ToolGroup) -> None:
         if group.endpoint:

@@ -12,11 +12,12 @@ from core.services.parts import Parts, surface_for
 
 if TYPE_CHECKING:
     from core.apis.native import NativeInference
+    from core.apis.native_responses import NativeResponses
     from core.apis.rerank import Reranking
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"inference": ..., "native_inference": ..., "rerank": ...}`."""
+    """`{"inference": ..., "native_inference": ..., "native_responses": ..., "rerank": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
     policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
 
@@ -30,8 +31,14 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
             router, models, lambda: surface_for(parts, "safety", call.cause(internal=True)), call, policy
         )
 
+    def native_responses(call: Call | None) -> "NativeResponses":
+        from core.services.inference.native_responses import NativeRouter as Router  # late: few models have it
+
+        return Router(parts.registries["model"](call), providers, call, circuits, policy)
+
     return {
         "inference": inference,
+        "native_responses": native_responses,
         "native_inference": lambda call: _native(inference(call)),
         "rerank": lambda call: _reranking(inference(call)),
     }

@@ -6,13 +6,15 @@ that follow less well write `[file-ID]` or `(file-ID)`, which is a mark too. In 
 An answer that comes in pieces comes to the same, however it is cut.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 import re
 from typing import Final, Literal, TypedDict
 
 from core.apis.retrieval import Passage
 
+DIGITS: Final = 8  # of the name that a document gets whose id a mark cannot hold
 _NAME: Final = re.compile(r"[^<>|\s]{1,128}")
 _MARK: Final = re.compile(
     r" ?(?:<\|(?P<name>[^<>|\s]{1,128})\|>|\[(?P<squared>file-[\w-]{1,123})\]|\((?P<round>file-[\w-]{1,123})\))",
@@ -45,13 +47,15 @@ def name_documents(passages: Sequence[Passage]) -> dict[str, Passage]:
     ids = {passage.document_id for passage in documents}
     names: dict[str, Passage] = {}
     for passage in documents:
-        name, number = passage.document_id, passage.index
-        if not _NAME.fullmatch(name):
-            while (name := f"document-{number}") in ids:
-                number += 1
-            ids.add(name)
-        names[name] = passage
+        name = passage.document_id
+        names[name if _NAME.fullmatch(name) else _made_name(name, ids)] = passage
     return names
+
+
+def _made_name(document_id: str, ids: Collection[str]) -> str:
+    """By the id alone, so that a document is called alike in every list of passages."""
+    digest = sha256(document_id.encode(errors="surrogatepass")).hexdigest()
+    return next(name for size in range(DIGITS, len(digest)) if (name := f"document-{digest[:size]}") not in ids)
 
 
 @dataclass(slots=True)

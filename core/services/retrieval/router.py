@@ -1,6 +1,7 @@
 """A question asked of several vector stores at once, and what a model is told of what they found."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
@@ -47,8 +48,22 @@ class RetrievalRouter:
         self._stores = stores
 
     async def retrieve(self, query: RetrievalQuery) -> list[Passage]:
-        stores = self._stores
         texts = check_queries(query.texts)
+        opened, question = await self._prepare(query, texts)
+        if query.rewrite:
+            from core.services.vector_stores.rewriting import rewrite
+
+            question = replace(question, texts=await rewrite(self._stores, texts))
+        rows = await self._find(opened, question)
+        found = merge(rows, question.limit)
+        return self._passages(found, {store.id: store for store in opened}, self._budget(query))
+
+    async def check(self, query: RetrievalQuery) -> None:
+        await self._prepare(query, [*query.texts])
+
+    async def _prepare(self, query: RetrievalQuery, texts: list[str]) -> tuple[list[Store], Query]:
+        """The stores, and what each is asked."""
+        stores = self._stores
         ranking = ranking_of(
             stores.parts.vector_stores, cast("SearchMode | None", query.mode), read_options(query.ranking_options)
         )
@@ -57,13 +72,8 @@ class RetrievalRouter:
         for store in opened:
             check_mode(stores, store, ranking.mode)
         await check_reranker(stores, ranking)
-        if query.rewrite:
-            from core.services.vector_stores.rewriting import rewrite
-
-            texts = await rewrite(stores, texts)
         limit = RESULTS if query.limit is None else query.limit
-        rows = await self._find(opened, Query(texts, ranking, condition, limit))
-        return self._passages(merge(rows, limit), {store.id: store for store in opened}, self._budget(query))
+        return opened, Query(texts, ranking, condition, limit)
 
     async def tell(self, query: QueryRag, wording: Wording = "knowledge_search") -> Context:
         stores, config = self._stores, query.query_config or RagQueryConfig()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 API: Final = "tool_runtime"
 KIND: Final = "tool_group"
 CONNECTOR: Final = "connector"
+WEB_SEARCH: Final = "builtin::websearch"  # the reference's group of a search engine
 
 
 class Groups:
@@ -47,6 +48,20 @@ class Groups:
     def declared_in(self, name: str) -> Sequence[Resource]:
         """Those of the run config with which a full name may begin, as far as the caller may use them."""
         return self._registry.readable(group for group in self._registry.declarations if name.startswith(f"{group}/"))
+
+    def declared_search(self) -> Resource | None:
+        """The run config's `builtin::websearch`, whoever provides it, where the caller may use it."""
+        groups = self._registry.readable(group for group in self._registry.declarations if group == WEB_SEARCH)
+        return next(iter(groups), None)
+
+    async def find_search(self) -> Resource | None:
+        """The first group, in turn, at a provider that searches the web: no other may be given what people look for."""
+        providers = self._parts.providers(API)
+        able = {name for name, provider in providers.items() if getattr(provider, "searches_web", False) is True}
+        if not able:
+            return None
+        first, rest = self.in_turn(await self.all())
+        return next((group for group in (*first, *rest) if group.provider_id in able), None)
 
     def describe(self, resource: Resource) -> ToolGroup:
         """As its provider sees it: what the run config declares is the operator's word."""

@@ -1,8 +1,9 @@
 """The tools of a stack for one caller: found by name, listed, and called once their arguments fit."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 import logging
 from typing import Final, cast
 
@@ -19,12 +20,15 @@ from core.apis.tools import (
 from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed, UpstreamTimeout
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
+from core.platform.suggestions import did_you_mean
 from core.services.tools.groups import Groups
 from core.services.tools.listings import Listings, Source
 
 AT_ONCE: Final = 8  # groups that are asked at a time
 ALL_SECONDS: Final = 8.0  # after which no further one is: many that hang, which anybody may register, are as one
 MOST_NAMED: Final = 20  # groups in a message
+MOST_COMPARED: Final = 1_000_000  # signs of a missing name times those of the names that it is compared with
+WEB_SEARCH: Final = "web_search"  # what the tool is called at every search engine
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ class ToolService:
     async def find(self, name: str) -> GroupTool:
         if (tool := await self._find_in(name, self._groups.declared_in(name))) is not None:
             return tool  # without a read of what is registered
-        silent = list[str]()
+        others = Answers()
         for some in self._groups.in_turn(await self._groups.all()):  # neither form of a name is others' to take
             if (tool := await self._find_in(name, some)) is not None:
                 return tool
@@ -71,8 +75,9 @@ class ToolService:
                 raise _ambiguous(name, tools)
             if tools:
                 return tools[0]
-            silent += answers.silent
-        raise _missing(name, silent)
+            others.tools += answers.tools
+            others.silent += answers.silent
+        raise _missing(name, others)
 
     async def _find_in(self, name: str, groups: Sequence[Resource]) -> GroupTool | None:
         """By its full name, of which the longest group is meant that has such a tool."""
@@ -82,6 +87,16 @@ class ToolService:
                 if tool.full_name == name:
                     return tool
         return None
+
+    async def find_web_search(self) -> GroupTool:
+        group = self._groups.declared_search() or await self._groups.find_search()
+        tools = () if group is None else await self._list(self._source(group, NO_ACCESS))
+        named = next((tool for tool in tools if tool.tool.name == WEB_SEARCH), None)
+        if not tools:
+            raise NotFound(
+                "No tool group that you may use searches the web: the run config must have one, as `builtin::websearch`."
+            )
+        return named or tools[0]
 
     async def call(self, tool: GroupTool, arguments: JsonObject, access: ToolAccess = NO_ACCESS) -> ToolResult:
         resource = await self._groups.get(tool.group)
@@ -185,10 +200,23 @@ def _ambiguous(name: str, tools: Sequence[GroupTool]) -> InvalidRequest:
     return InvalidRequest(f"Several tool groups have a tool `{name}`: name one of {names}.", param="tool_name")
 
 
-def _missing(name: str, silent: Sequence[str]) -> ApiError:
-    if not silent:
-        return NotFound(f"There is no tool `{name}`. GET /v1/tools lists what there is.", param="tool_name")
-    names = ", ".join(f"`{group}`" for group in silent[:MOST_NAMED])
+def _missing(name: str, others: Answers) -> ApiError:
+    """With what it may have been meant to be, of the tools that the caller may use."""
+    meant = did_you_mean(name, _comparable(name, others.tools)) or "."
+    if not others.silent:
+        return NotFound(f"There is no tool `{name}`{meant} GET /v1/tools lists what there is.", param="tool_name")
+    groups = ", ".join(f"`{group}`" for group in others.silent[:MOST_NAMED])
     return ProviderUnavailable(
-        f"There is no tool `{name}` in the groups that could be asked; {names} could not. Try again."
+        f"There is no tool `{name}` in the tool groups that could be asked{meant} {groups} could not be asked, "
+        "and may have it: try again."
     )
+
+
+def _comparable(name: str, tools: Sequence[GroupTool]) -> Iterator[str]:
+    """Names of these, as many as can be compared with `name` in a tenth of a second."""
+    room = MOST_COMPARED // max(1, len(name))
+    for known in chain.from_iterable((tool.tool.name, tool.full_name) for tool in tools):
+        room -= len(known)
+        if room < 0:
+            return
+        yield known

@@ -15,9 +15,10 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
+from itertools import chain
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ from core.platform.dynamodb_table import Table, number_value
 from core.stores.blobs.port import BlobStore
 from core.stores.documents import items as layout
 from core.stores.documents.codec import check_names, conflict, encode_owner, is_storable, not_in_list, pack, unpack
-from core.stores.documents.items import BODY, ENDS, Layout, Place, Writing
+from core.stores.documents.items import BODY, ENDS, Layout, Place, Writes, Writing
 from core.stores.documents.large_bodies import LargeBodies
 from core.stores.documents.port import (
     UNCHANGED,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
     from types_aiobotocore_dynamodb.type_defs import (
         GetItemInputTypeDef,
-        PutTypeDef,
         TransactWriteItemTypeDef,
         UpdateTypeDef,
     )
@@ -59,8 +59,6 @@ MOST_ITEM: Final = 350_000  # bytes of body and owner, of an item of at most 400
 DEFLATE: Final = 512  # bytes: an item is billed by the kilobyte
 MOST_ENTRIES: Final = 1000  # of a query
 AT_ONCE: Final = 8  # of a page's documents, whose blobs are read
-FREE: Final = "attribute_not_exists(pk) OR #until <= :now"
-AS_READ: Final = "birth = :birth AND revision = :read AND (attribute_not_exists(#until) OR #until > :now)"
 PLACE_NAMES: Final = {f"#{name}": name for name in ("created", "parent", *ENDS)}
 
 
@@ -80,25 +78,39 @@ class DynamoDocuments:
         self._table = items.table
         self._bodies = bodies
         self._layout = Layout(namespace)
+        self._writes = Writes(self._table.name, self._layout)
         self._patience = patience
         self._clock = clock
 
     async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
-        check_names(document)
-        writing = await self._prepare(document, document.body, document.expires)
-        put: PutTypeDef = {
-            "TableName": self._table.name,
-            "Item": self._layout.key_of(document) | layout.first_values(document, writing),
-            "ConditionExpression": FREE,
-            "ExpressionAttributeNames": {"#until": "until"},
-            "ExpressionAttributeValues": {":now": number_value(self._now())},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        current = await self._transact(writing.blob, tally, {"Put": put}, self._put_entry(document))
-        if current is not None and not writing.is_in(current):
-            await self._bodies.remove(writing.blob)
-            raise conflict(document)
-        return writing.begin(document)
+        return (await self.create_all([document], tally=tally))[0]
+
+    async def create_all(
+        self, documents: Sequence[Document], *, replacing: Sequence[Document] = (), tally: Sequence[Tally] = ()
+    ) -> list[Document]:
+        """Remove the revisions that were read; where others are there, try again with those."""
+        for document in documents:
+            check_names(document)
+        writings = [await self._prepare(document, document.body, document.expires) for document in documents]
+        blobs, old = [writing.blob for writing in writings], list(replacing)
+        for pause in self._items.backoff.pauses():
+            await asyncio.sleep(pause)
+            now = self._now()
+            pairs = [self._writes.creation(*new, now) for new in zip(documents, writings, strict=True)]
+            pairs += [self._writes.removal(document, now) for document in old]
+            found = (await self._transact(blobs, tally, *chain(*pairs)))[::2]
+            if not found or any(map(Writing.is_what, writings, found)):
+                await self._remove_blobs(map(layout.blob_of, old))
+                return list(map(Writing.begin, writings, documents))
+            current = [
+                await self._follow(document, item) for document, item in zip(old, found[len(blobs) :], strict=True)
+            ]
+            taken = [document for document, item in zip(documents, found, strict=False) if item is not None]
+            if taken or None in current:
+                await self._remove_blobs(blobs)
+                raise StaleDocument(old[current.index(None)], None) if None in current else conflict(taken[0])
+            old = [document for document in current if document is not None]
+        raise StateUnavailable(self._items.busy().message)
 
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
         if not is_storable(id):
@@ -117,11 +129,12 @@ class DynamoDocuments:
         writing = await self._prepare(document, body, until)
         new = writing.revise(document, body, until)
         values = {**writing.values, "revision": number_value(new.revision), **layout.end_values(until)}
-        change = self._change(document, values, clear=(*BODY, *ENDS))
+        change = self._writes.change(document, values, clear=(*BODY, *ENDS), now=self._now())
         if until == document.expires and not tally:
             current = await self._update(change)
         else:
-            current = await self._transact(writing.blob, tally, {"Update": change}, self._put_entry(new))
+            blobs, entry = [writing.blob], self._writes.put_entry(new)
+            current = _first(await self._transact(blobs, tally, {"Update": change}, entry))
         if current is not None and not writing.is_in(current):
             await self._bodies.remove(writing.blob)
             raise StaleDocument(document, await self._decode(document.collection, document.id, current))
@@ -139,8 +152,7 @@ class DynamoDocuments:
                 return False
             if expect not in (None, current.revision):
                 raise StaleDocument(document, current)
-            change = self._change(current, layout.tombstone_values(self._now()), clear=(*BODY, "owner", "write"))
-            item = await self._transact("", tally, {"Update": change}, self._delete_entry(current))
+            item = _first(await self._transact([], tally, *self._writes.removal(current, self._now())))
             if item is None:
                 await self._bodies.remove(layout.blob_of(current))
                 return True
@@ -268,57 +280,49 @@ class DynamoDocuments:
             return None
         raise StateUnavailable(self._items.busy().message)
 
-    async def _transact(self, blob: str, tally: Sequence[Tally], *writes: "TransactWriteItemTypeDef") -> Item | None:
-        """Carry them out with the tallies, or return what is there instead of the first one's, {} for nothing.
+    async def _transact(
+        self, blobs: Sequence[str], tally: Sequence[Tally], *writes: "TransactWriteItemTypeDef"
+    ) -> list[Item | None]:
+        """Carry them out with the tallies, or return for each write what is there instead, {} for nothing, None where its condition held.
 
-        Where only a tally is exceeded, that is raised, and the `blob` of the write is removed.
+        Where only a tally is exceeded, that is raised, and the `blobs` of the writes are removed.
         """
-        additions = self._additions(tally)
+        additions = self._writes.additions(tally)
         async with self._client():
             reasons = await self._items.transact([*writes, *(addition.write for addition in additions)])
-        if not reasons:
-            return None
-        if reasons[0].get("Code") != CONDITION_FAILED:
+        found = list(map(_item_of, reasons[: len(writes)]))
+        if reasons and found.count(None) == len(found):
             exceeded = list(filter(None, map(Addition.excess, additions, reasons[len(writes) :])))
-            await self._bodies.remove(blob)
+            await self._remove_blobs(blobs)
             raise exceeded[0]
-        item: Item = reasons[0].get("Item", {})
-        return item
+        return found
 
-    def _additions(self, tally: Sequence[Tally]) -> list[Addition]:
-        return [Addition.of(one, self._table.name, self._layout.tally_key(one.collection, one.id)) for one in tally]
+    async def _follow(self, document: Document, item: Item | None) -> Document | None:
+        """The document as it is now, if `item` was found in its place; None where it is gone."""
+        if item is None:
+            return document
+        current = await self._decode(document.collection, document.id, item)
+        return current if current is not None and layout.birth_of(current) == layout.birth_of(document) else None
 
-    def _change(self, document: Document, values: dict[str, Any], *, clear: tuple[str, ...]) -> "UpdateTypeDef":
-        """Set `values` and remove the others of `clear`, if the document is as it was read."""
-        names = [*values, *(name for name in clear if name not in values)]
-        removals = ", ".join(f"#{name}" for name in names[len(values) :])
-        return {
-            "TableName": self._table.name,
-            "Key": self._layout.key_of(document),
-            "UpdateExpression": f"SET {', '.join(f'#{name} = :{name}' for name in values)} REMOVE {removals}",
-            "ConditionExpression": AS_READ,
-            "ExpressionAttributeNames": {"#until": "until"} | {f"#{name}": name for name in names},
-            "ExpressionAttributeValues": {
-                ":birth": {"S": layout.birth_of(document)},
-                ":read": number_value(document.revision),
-                ":now": number_value(self._now()),
-                **{f":{name}": value for name, value in values.items()},
-            },
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-
-    def _put_entry(self, document: Document) -> "TransactWriteItemTypeDef":
-        item = self._layout.entry_key_of(document) | layout.end_values(document.expires)
-        return {"Put": {"TableName": self._table.name, "Item": item}}
-
-    def _delete_entry(self, document: Document) -> "TransactWriteItemTypeDef":
-        return {"Delete": {"TableName": self._table.name, "Key": self._layout.entry_key_of(document)}}
+    async def _remove_blobs(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            await self._bodies.remove(key)
 
     def _client(self) -> AbstractAsyncContextManager["DynamoDBClient"]:
         return self._table.timed_client(self._patience, StateUnavailable)
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def _item_of(reason: Mapping[str, Any]) -> Item | None:
+    """What is there where a condition did not hold."""
+    item: Item = reason.get("Item", {})
+    return item if reason.get("Code") == CONDITION_FAILED else None
+
+
+def _first(found: Sequence[Item | None]) -> Item | None:
+    return found[0] if found else None
 
 
 async def _take(places: AsyncGenerator[Place], count: int) -> list[Place]:

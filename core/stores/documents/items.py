@@ -1,7 +1,8 @@
 """The items of documents in a DynamoDB table, and what their attributes mean: the layout is in `core.stores.documents.dynamodb`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -10,7 +11,11 @@ from core.platform.dynamodb_items import Item, Key
 from core.platform.dynamodb_table import namespace_prefix, number_value
 from core.stores.documents.codec import MOST_CREATED, decode_owner, encode_owner, renew
 from core.stores.documents.large_bodies import Pointer
-from core.stores.documents.port import GRACE, Document
+from core.stores.documents.port import GRACE, Document, Tally
+from core.stores.documents.tallies import Addition
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
 HEAD: Final = {"S": "document"}
 # Of printable ASCII all but `#`, which separates, and `%`, which escapes.
@@ -18,6 +23,8 @@ READABLE: Final = "".join(chr(code) for code in range(32, 127) if chr(code) not 
 DIGITS: Final = len(str(MOST_CREATED))
 BODY: Final = ("body", "blob", "size", "digest")
 ENDS: Final = ("until", "expires")
+FREE: Final = "attribute_not_exists(pk) OR #until <= :now"
+AS_READ: Final = "birth = :birth AND revision = :read AND (attribute_not_exists(#until) OR #until > :now)"
 
 type Place = tuple[int, str]
 """In a list: when a document was created, and its id."""
@@ -72,6 +79,10 @@ class Writing:
 
     def is_in(self, item: Item) -> bool:
         return "write" in item and item["write"]["S"] == self.name
+
+    def is_what(self, item: Item | None) -> bool:
+        """Whether this is what is there instead: it was carried out already, and no answer came."""
+        return item is not None and self.is_in(item)
 
     def revise(self, document: Document, body: JsonObject, expires: int | None) -> Document:
         """`document` as this writing leaves it."""
@@ -150,3 +161,57 @@ def place_of(entry: Item) -> Place:
 
 def _tag(birth: str, pointer: Pointer | None) -> str:
     return birth if pointer is None else f"{birth} {pointer.key}"
+
+
+class Writes:
+    """Those of one namespace of `table`; `now` is in Unix seconds."""
+
+    def __init__(self, table: str, keys: Layout) -> None:
+        self._table = table
+        self._keys = keys
+
+    def creation(self, document: Document, writing: Writing, now: int) -> list["TransactWriteItemTypeDef"]:
+        """The document, if its id is free, and its entry."""
+        put: Any = {
+            "TableName": self._table,
+            "Item": self._keys.key_of(document) | first_values(document, writing),
+            "ConditionExpression": FREE,
+            "ExpressionAttributeNames": {"#until": "until"},
+            "ExpressionAttributeValues": {":now": number_value(now)},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return [{"Put": put}, self.put_entry(document)]
+
+    def removal(self, document: Document, now: int) -> list["TransactWriteItemTypeDef"]:
+        """The document, if it is as it was read, and its entry."""
+        values, clear = tombstone_values(now), (*BODY, "owner", "write")
+        entry: Any = {"TableName": self._table, "Key": self._keys.entry_key_of(document)}
+        return [{"Update": self.change(document, values, clear=clear, now=now)}, {"Delete": entry}]
+
+    def put_entry(self, document: Document) -> "TransactWriteItemTypeDef":
+        item = self._keys.entry_key_of(document) | end_values(document.expires)
+        return {"Put": {"TableName": self._table, "Item": item}}
+
+    def change(
+        self, document: Document, values: dict[str, Any], *, clear: tuple[str, ...], now: int
+    ) -> "UpdateTypeDef":
+        """Set `values` and remove the others of `clear`, if the document is as it was read."""
+        names = [*values, *(name for name in clear if name not in values)]
+        removals = ", ".join(f"#{name}" for name in names[len(values) :])
+        return {
+            "TableName": self._table,
+            "Key": self._keys.key_of(document),
+            "UpdateExpression": f"SET {', '.join(f'#{name} = :{name}' for name in values)} REMOVE {removals}",
+            "ConditionExpression": AS_READ,
+            "ExpressionAttributeNames": {"#until": "until"} | {f"#{name}": name for name in names},
+            "ExpressionAttributeValues": {
+                ":birth": {"S": birth_of(document)},
+                ":read": number_value(document.revision),
+                ":now": number_value(now),
+                **{f":{name}": value for name, value in values.items()},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+    def additions(self, tally: Sequence[Tally]) -> list[Addition]:
+        return [Addition.of(one, self._table, self._keys.tally_key(one.collection, one.id)) for one in tally]

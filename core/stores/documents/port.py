@@ -11,6 +11,9 @@ from core.frame.types import JsonObject
 MOST_BODY: Final = 50 * 1024 * 1024
 """Bytes of a body as JSON."""
 
+MOST_TOGETHER: Final = 8
+"""Documents of one `create_all`, made and removed."""
+
 GRACE: Final = 3600
 """Seconds for which the place in its list of what was deleted, or has expired, is remembered."""
 
@@ -105,6 +108,19 @@ class DocumentStore(Protocol):
             Conflict: its id is taken in its collection.
             DocumentTooLarge: its body has more than MOST_BODY bytes.
             InvalidRequest: it cannot be kept: a name that no document can have, a body that is not JSON.
+        """
+        ...
+
+    async def create_all(
+        self, documents: Sequence[Document], *, replacing: Sequence[Document] = (), tally: Sequence[Tally] = ()
+    ) -> list[Document]:
+        """Keep new documents, each as `create` does, and remove those of `replacing`, each as `delete` does: all of it, or nothing.
+
+        At most MOST_TOGETHER. Those that are replaced have other ids than those that are made.
+
+        Raises:
+            StaleDocument: one of `replacing` is gone.
+            Conflict, DocumentTooLarge, InvalidRequest: as `create`.
         """
         ...
 

@@ -1,6 +1,6 @@
 """Documents in one SQLite file, shared by the processes of one machine.
 
-A body of any size is in its row, deflated. Each write is one statement, one with tallies a
+A body of any size is in its row, deflated. Each write is one statement, several of them or one with tallies a
 transaction. Small bodies are read and written on the event loop, large
 ones and pages in a thread. `until` is when a document ends: NULL for one that stays, 0 for one that was deleted, whose row
 stays until `forget` to say where a page goes on. `birth` tells it from a later one of the same id.
@@ -94,6 +94,9 @@ DROP_TALLIES: Final = "DELETE FROM tallies WHERE namespace = ? AND collection = 
 UNTIDY: Final = "SELECT 1 FROM documents WHERE forget <= ? LIMIT 1"
 TIDY: Final = "DELETE FROM documents WHERE rowid IN (SELECT rowid FROM documents WHERE forget <= ? LIMIT 20)"
 
+type Value = str | int | bytes | None
+type Statement = tuple[str, tuple[Value, ...]]
+
 
 class SqliteDocuments:
     """A namespace of a file, which `small` and `large` are connections to."""
@@ -113,13 +116,22 @@ class SqliteDocuments:
         self._writes = 0
 
     async def create(self, document: Document, *, tally: Sequence[Tally] = ()) -> Document:
-        check_names(document)
-        body, birth = await pack(document.body, deflate=DEFLATE), uuid4().hex
-        place = document.parent, document.created, birth
-        values = *place, document.expires, _forget(document.expires), encode_owner(document)
-        if not await self._write(CREATE, document, *values, body=body, tally=tally):
+        creation, made = await self._creation(document)
+        if not await self._write([creation], tally):
             raise conflict(document)
-        return replace(document, revision=1, tag=birth)
+        return made
+
+    async def create_all(
+        self, documents: Sequence[Document], *, replacing: Sequence[Document] = (), tally: Sequence[Tally] = ()
+    ) -> list[Document]:
+        creations = [await self._creation(document) for document in documents]
+        removals = [self._removal(document, None) for document in replacing]
+        done = await self._write([*removals, *(creation for creation, _ in creations)], tally)
+        if done < len(replacing):
+            raise StaleDocument(replacing[done], None)
+        if done < len(replacing) + len(documents):
+            raise conflict(documents[done - len(replacing)])
+        return [made for _, made in creations]
 
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
         if not is_storable(id):
@@ -141,13 +153,13 @@ class SqliteDocuments:
     ) -> Document:
         until = document.expires if isinstance(expires, Unchanged) else expires
         content = await pack(body, deflate=DEFLATE)
-        values = document.tag, document.revision, until, _forget(until)
-        if not await self._write(PUT, document, *values, body=content, tally=tally):
+        values = document.tag, document.revision, until, _forget(until), content
+        if not await self._write([self._statement(PUT, document, *values)], tally):
             raise StaleDocument(document, await self.get(document.collection, document.id))
         return renew(document, body, until, document.tag)
 
     async def delete(self, document: Document, *, expect: int | None = None, tally: Sequence[Tally] = ()) -> bool:
-        if await self._write(DELETE, document, document.tag, expect, self._now() + GRACE, tally=tally):
+        if await self._write([self._removal(document, expect)], tally):
             return True
         current = await self.get(document.collection, document.id)
         if current is None or current.tag != document.tag or expect is None:
@@ -182,39 +194,46 @@ class SqliteDocuments:
         self._small.close()
         await self._large.close()
 
-    async def _write(
-        self,
-        statement: str,
-        document: Document,
-        *values: str | int | None,
-        body: bytes = b"",
-        tally: Sequence[Tally] = (),
-    ) -> bool:
-        """Whether the statement's condition held."""
-        all_values = self._namespace, document.collection, document.id, self._now(), *values, body
-        if tally:
-            rows = await self._large.run(partial(self._write_with_tallies, statement, all_values, tally))
+    async def _creation(self, document: Document) -> tuple[Statement, Document]:
+        """The statement that makes it, and the document that it makes."""
+        check_names(document)
+        body, birth = await pack(document.body, deflate=DEFLATE), uuid4().hex
+        place = document.parent, document.created, birth
+        values = *place, document.expires, _forget(document.expires), encode_owner(document)
+        return self._statement(CREATE, document, *values, body), replace(document, revision=1, tag=birth)
+
+    def _removal(self, document: Document, expect: int | None) -> Statement:
+        return self._statement(DELETE, document, document.tag, expect, self._now() + GRACE, b"")
+
+    def _statement(self, text: str, document: Document, *values: Value) -> Statement:
+        return text, (self._namespace, document.collection, document.id, self._now(), *values)
+
+    async def _write(self, statements: Sequence[Statement], tally: Sequence[Tally] = ()) -> int:
+        """Of how many, from the first on, the condition held; of less than all, none is carried out."""
+        if tally or len(statements) > 1:
+            done = await self._large.run(partial(self._write_together, statements, tally))
         else:
-            connection = self._small if len(body) < LARGE else self._large
-            rows = await connection.execute(statement, *all_values)
+            text, values = statements[0]
+            body = values[-1]
+            small = not isinstance(body, bytes) or len(body) < LARGE
+            done = len(await (self._small if small else self._large).execute(text, *values))
         self._writes += 1
         if self._writes % TIDY_WRITES == 0:
             await self._tidy()
-        return bool(rows)
+        return done
 
-    def _write_with_tallies(
-        self,
-        statement: str,
-        values: tuple[str | int | bytes | None, ...],
-        tally: Sequence[Tally],
-        connection: sqlite3.Connection,
-    ) -> list[tuple[Any, ...]]:
+    def _write_together(
+        self, statements: Sequence[Statement], tally: Sequence[Tally], connection: sqlite3.Connection
+    ) -> int:
         with connection:  # which commits, or takes back
             connection.execute("BEGIN IMMEDIATE")
-            rows = connection.execute(statement, values).fetchall()
-            for one in tally if rows else ():
+            for done, (text, values) in enumerate(statements):
+                if not connection.execute(text, values).fetchall():
+                    connection.execute("ROLLBACK")
+                    return done
+            for one in tally:
                 self._add(connection, one)
-        return rows
+        return len(statements)
 
     def _add(self, connection: sqlite3.Connection, tally: Tally) -> None:
         for name, change in tally.changes.items():

@@ -19,6 +19,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 OBJECTS = st.dictionaries(WORDS, JSON, max_size=4)
+JUDGED = {"typ", "crit", "b64", "kid"}  # members of a header that not every value will do for
 TEXT = st.text("ABCabc019-_=.+/ {}\n\u00e9")
 
 
@@ -29,7 +30,7 @@ def parse_or_none(token: str) -> UnverifiedToken | None:
         return None
 
 
-@given(OBJECTS, OBJECTS, st.binary())
+@given(st.dictionaries(WORDS.filter(lambda name: name not in JUDGED), JSON, max_size=4), OBJECTS, st.binary())
 def test_what_was_put_together_is_parsed(header: dict[str, Any], claims: dict[str, Any], signature: bytes) -> None:
     header["alg"] = "RS256"
     content = f"{segment(header)}.{segment(claims)}"

@@ -72,7 +72,7 @@ def test_all_has_a_line_for_each_operation_and_fits() -> None:
     lines = run("--all").output.splitlines()
     assert len([line for line in lines if line.startswith(("yes ", "no ", "- "))]) == len(OPERATIONS)
     assert "yes   -     POST   /v1/safety/run-shield" in lines
-    assert "no    no    GET    /v1/responses*" in lines
+    assert "yes   yes   GET    /v1/responses*" in lines
     assert "-     no    POST   /v1alpha/file-processors/process (deprecated)" in lines
     assert "  POST   /v1/moderations" in lines
     assert max(map(len, lines)) <= 80

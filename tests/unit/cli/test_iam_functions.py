@@ -60,6 +60,16 @@ def test_gateways_of_agentcore_may_be_called_where_requests_are_signed() -> None
     assert resources(used, ROLE) == {"InvokeMcpGateways": [f"{arn}two-b2"]}
 
 
+def test_the_key_that_contexts_are_sealed_with_may_be_used_and_is_no_parameter() -> None:
+    key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd"
+    config = {"compaction_config": {"kms_key_id": key}}
+    entry = ProviderEntry(provider_id="b", provider_type="inline::builtin", config=config)
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    used = collect_usage(RunConfig(name="t", metadata_store=store, providers={"responses": (entry,)}))
+    assert resources(used) == {"SealContexts": [key]}
+    assert parameters(derive(used, SELF, {}, {}).rights) == {}
+
+
 def test_an_arn_says_the_region_and_a_name_needs_the_account() -> None:
     used = usage(f"{ARN}orders", region_name=None)
     assert [source.region for source in used.sources] == ["eu-west-1"]

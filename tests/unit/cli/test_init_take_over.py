@@ -57,11 +57,11 @@ def test_a_run_config_that_is_served_whole_stays_as_it_is(tmp_path: Path) -> Non
 
 
 def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(tmp_path: Path) -> None:
-    agents = [{"provider_id": "meta-reference", "provider_type": "inline::meta-reference", "config": {"a": 1}}]
+    telemetry = [{"provider_id": "meta-reference", "provider_type": "inline::meta-reference", "config": {"a": 1}}]
     scoring = [{"provider_id": "basic", "provider_type": "inline::basic", "config": {}}]
     document = old(
-        apis=["agents", "inference", "memory", "scoring", "models"],
-        providers={"agents": agents, "scoring": scoring, "memory": []},
+        apis=["telemetry", "inference", "memory", "scoring", "models"],
+        providers={"telemetry": telemetry, "scoring": scoring, "memory": []},
         scoring_fns=[{"scoring_fn_id": "basic::equality", "provider_id": "basic"}],
         vector_dbs=[],
         inference_store={"type": "sqlite", "db_path": "./inference.db"},
@@ -72,9 +72,9 @@ def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(
     assert (found.apis, [*found.providers], found.resources, found.unused) == (("inference",), ["inference"], {}, {})
     assert found.server.port == 9000
     starts = [
-        "apis[0]: API `agents` is not in this build, which serves: ",
+        "apis[0]: API `telemetry` is not in this build, which serves: ",
         "apis[3]: API `scoring` is not in this build, which serves: ",
-        "providers.agents: API `agents` is not in this build (meta-reference)",
+        "providers.telemetry: API `telemetry` is not in this build (meta-reference)",
         "providers.scoring: API `scoring` is not in this build (basic)",
         "scoring_fns: API `scoring` is not in this build (basic::equality)",
         "inference_store: ",
@@ -84,6 +84,20 @@ def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(
     assert len(taken.notes) == len(starts)
     assert all(note.startswith(start) for note, start in zip(taken.notes, starts, strict=True))
     assert all(f"#   {note}\n" in taken.text for note in taken.notes)
+
+
+def test_agents_stay_for_the_responses_that_their_provider_serves(tmp_path: Path) -> None:
+    store = {"type": "sqlite", "db_path": "./agents.db"}
+    entry = {"provider_id": "meta-reference", "provider_type": "inline::meta-reference"}
+    agents = [{**entry, "config": {"persistence_store": store, "responses_store": store}}]
+    taken = take(tmp_path, old(apis=["agents", "inference"], providers={"agents": agents}))
+    found = config(taken)
+    assert sorted(found.apis) == ["inference", "responses"]
+    assert [entry.provider_id for entry in found.providers["responses"]] == ["meta-reference"]
+    assert taken.notes == []
+    foreign = [{**entry, "provider_type": "inline::mine", "config": {}}]
+    taken = take(tmp_path, old(apis=["agents", "inference"], providers={"agents": foreign}))
+    assert (config(taken).apis, len(taken.notes)) == (("inference",), 2)
 
 
 @pytest.mark.parametrize("nested", [False, True])

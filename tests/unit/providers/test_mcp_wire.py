@@ -11,8 +11,9 @@ import pytest
 from core.apis.tools import ToolGroup
 from core.config.answer_limits import AnswerLimits
 from core.errors import InvalidRequest, UpstreamFailed
+from core.providers.mcp.credentials import read_data
 from core.providers.mcp.discovery import read_challenge
-from core.providers.mcp.endpoints import check_endpoint
+from core.providers.mcp.endpoints import check_endpoint, headers_for, parse
 from core.providers.mcp.event_stream import EventReader
 from core.providers.mcp.results import read_result, says_unknown
 from core.providers.mcp.tools import find_mirrored, mirror, print_header, read_page
@@ -49,6 +50,12 @@ async def test_events_are_the_same_however_they_are_cut(sizes: list[int], newlin
     events, reader = await read([*pieces, text])
     assert events == [("endpoint", b"/a"), ("message", b"b\nc"), ("message", b"last")]
     assert (reader.last_id, reader.retry) == ("2", 0.25)
+
+
+@pytest.mark.parametrize("value", [b"x" * 5000, "é".encode(), b"a\x00b"], ids=range(3))
+async def test_an_id_that_no_header_could_bear_is_not_kept(value: bytes) -> None:
+    _, reader = await read([b"id: 7\ndata: a\n\nid: " + value + b"\ndata: b\n\n"])
+    assert reader.last_id == "7"
 
 
 @given(st.text())
@@ -143,3 +150,26 @@ def test_any_text_is_an_endpoint_that_is_checked_or_refused(text: str) -> None:
         except InvalidRequest:
             continue
         assert text.lower().startswith(("http://", "https://"))
+
+
+def test_an_endpoint_goes_out_as_it_was_encoded() -> None:
+    assert str(parse("https://a.test/%41%2F?q=%7e")) == "https://a.test/%41%2F?q=%7e"
+
+
+def test_headers_for_https_do_not_go_over_http() -> None:
+    brought = {"http://a.test/mcp": {"x": "1"}}
+    assert headers_for("https://a.test/mcp", brought) == {}  # another port
+    on_a_port = {"http://a.test:8443/mcp": {"x": "1"}, "https://b.test:8443/mcp": {"x": "2"}}
+    assert headers_for("https://a.test:8443/mcp/", on_a_port) == {"x": "1"}
+    assert headers_for("http://b.test:8443/mcp", on_a_port) == {}
+
+
+@pytest.mark.parametrize("wrong", [["https://a.test"], {f"https://a.test/{place}": {} for place in range(65)}])
+def test_headers_are_of_few_endpoints_by_their_urls(wrong: Any) -> None:
+    with pytest.raises(InvalidRequest, match="at most 64 endpoints"):
+        read_data({"mcp_headers": wrong})
+
+
+def test_what_the_protocol_says_of_a_result_is_not_the_tools_own() -> None:
+    meta = {"io.modelcontextprotocol/serverInfo": {"name": "s"}, "own": 1}
+    assert read_result({"content": [], "_meta": meta}).metadata == {"_meta": {"own": 1}}

@@ -43,15 +43,33 @@ def texts(found: Any) -> dict[str, str]:
 
 
 def test_an_api_of_the_reference_that_is_not_here_is_a_note_with_its_providers_and_resources() -> None:
-    agents = [{"provider_id": "a", "provider_type": "inline::meta-reference", "config": {"anything": 1}}]
+    telemetry = [{"provider_id": "a", "provider_type": "inline::meta-reference", "config": {"anything": 1}}]
     functions = [{"scoring_fn_id": "basic::equality", "provider_id": "basic"}]
     basic = [{"provider_id": "basic", "provider_type": "inline::basic"}]
-    apis = ["agents", "inference", "models"]
-    found = loaded({"agents": agents, "scoring": basic}, apis=apis, scoring_fns=functions)
+    apis = ["telemetry", "inference", "models"]
+    found = loaded({"telemetry": telemetry, "scoring": basic}, apis=apis, scoring_fns=functions)
     assert found.problems + check(found) == []
     said = texts(notices(found))
     assert list(said) == ["apis[0]", "providers.scoring", "scoring_fns"]
-    assert said["apis[0]"].startswith("API `agents` is not in this build, which serves: ")
+    assert said["apis[0]"].startswith("API `telemetry` is not in this build, which serves: ")
+
+
+def test_what_a_provider_of_responses_says_without_effect_is_a_note_and_its_state_that_of_the_stack() -> None:
+    store = {"type": "sqlite", "db_path": "/tmp/agents.db"}  # noqa: S108 - no file is made
+    config = {
+        "persistence_store": store,
+        "moderation_endpoint": "https://m.example",
+        "memory_config": {"enabled": False},
+    }
+    more = {"vector_stores_config": {"x": 1}, "retention": {"retention_seconds": 7200, "enabled": False}}
+    builtin = [{"provider_id": "b", "provider_type": "inline::builtin", "config": {**config, **more}}]
+    found = loaded({"responses": builtin})
+    assert found.problems + check(found) == []
+    place = "providers.responses[0].config."
+    assert list(texts(notices(found))) == [f"{place}moderation_endpoint", f"{place}vector_stores_config"]
+    assert "storage.stores.documents" in texts(notices(found, "lambda"))[f"{place}persistence_store"]
+    alone = interpret({"version": 2, "image_name": "t", "providers": {"responses": builtin}}, {})
+    assert "need API `inference`" in texts(check(alone))["providers.responses"]
 
 
 def test_an_api_that_nobody_has_is_a_mistake() -> None:
@@ -158,3 +176,20 @@ def test_a_database_is_named_that_a_function_can_reach() -> None:
     asked = {"resource_arn": CLUSTER, "secret_arn": SECRET}
     called = loaded(vectors("remote::pgvector", **asked), metadata_store=DYNAMO, storage=SHARED)
     assert (check(called, "lambda"), notices(called, "lambda")) == ([], [])
+
+
+def test_conversations_are_kept_with_responses_wherever_the_run_config_puts_them() -> None:
+    backends = {**SHARED["backends"], "file": {"type": "sql_sqlite", "db_path": "/tmp/x.db"}}  # noqa: S108 - never opened
+    stores = {
+        "conversations": {"backend": "file", "table_name": "openai_conversations"},
+        "responses": {"backend": "file", "table_name": "responses"},
+    }
+    providers = {"responses": [{"provider_id": "r", "provider_type": "inline::builtin"}]}
+    apis = ["inference", "responses"]
+    found = loaded(providers, apis=apis, storage={"backends": backends, "stores": {**SHARED["stores"], **stores}})
+    assert found.problems == []
+    assert "kept with responses" in " ".join(texts(notices(found)).values())
+    assert "storage.stores.responses" in texts(unshared_stores(found))
+    same = {**stores, "conversations": stores["responses"]}
+    found = loaded(providers, apis=apis, storage={"backends": backends, "stores": {**SHARED["stores"], **same}})
+    assert "kept with responses" not in " ".join(texts(notices(found)).values())

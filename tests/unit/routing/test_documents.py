@@ -48,6 +48,13 @@ class MemoryDocuments:
             raise Conflict(f"{document.id} is taken, by {document}")
         return self.rows.setdefault((document.collection, document.id), document)
 
+    async def create_all(
+        self, documents: Sequence[Document], *, replacing: Sequence[Document] = (), tally: Sequence[Tally] = ()
+    ) -> list[Document]:
+        for document in replacing:
+            await self.delete(document)
+        return [await self.create(document, tally=tally) for document in documents]
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - as the port has it
         return self.rows.get((collection, id))
 

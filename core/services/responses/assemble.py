@@ -1,0 +1,46 @@
+"""Assembles the services of responses, of conversations and of prompts; none is imported before it is asked."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from core.frame.api import SurfaceFactory
+from core.frame.callers import Call
+from core.services.parts import Parts
+from core.stores.connect import DOCUMENTS
+
+if TYPE_CHECKING:
+    from core.apis.sealing import DataKeys
+    from core.services.conversations.router import ConversationsRouter
+    from core.services.prompts.router import PromptsRouter
+    from core.services.responses.router import ResponsesRouter
+
+
+def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
+    """`{"responses": ..., "conversations": ..., "prompts": ...}`."""
+    parts.stores.find(DOCUMENTS)  # connected here, it is warmed at init
+
+    @cache
+    def data_keys() -> "DataKeys":
+        from core.services.responses.sealing.sealer import keys_of
+
+        return keys_of(parts)
+
+    def responses(call: Call | None) -> "ResponsesRouter":
+        from core.services.responses.wiring import responses_of
+
+        return responses_of(parts, call, data_keys)
+
+    def conversations(call: Call | None) -> "ConversationsRouter":
+        from core.services.conversations.router import ConversationsRouter
+        from core.services.responses.printing.shown import show_item
+        from core.services.responses.state.place import StatePlace
+
+        return ConversationsRouter(StatePlace.of(parts, call), show_item)
+
+    def prompts(call: Call | None) -> "PromptsRouter":
+        from core.services.prompts.collection import PromptCollection
+        from core.services.prompts.router import PromptsRouter
+
+        return PromptsRouter(PromptCollection(parts, call))
+
+    return {"responses": responses, "conversations": conversations, "prompts": prompts}

@@ -1,0 +1,160 @@
+"""`guardrails` of a request: shields that judge what it puts in and what its model says, beside those that guard the model itself.
+
+A violation is answered by a message that has a refusal. A message is let out once it was judged whole, so that it does not come piece by piece.
+Source: guardrails of Llama Stack 0.7 and OGX 1.5.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+from core.apis.response_rules import shield_of
+from core.apis.responses import ResponseRequest
+from core.apis.safety import INPUT, OUTPUT, RunShieldRequest, Safety
+from core.errors import InvalidRequest, NotFound
+from core.frame.types import JsonObject
+from core.services.responses.contract import (
+    Engine,
+    Event,
+    Events,
+    Item,
+    ItemAdded,
+    ItemDone,
+    Output,
+    RefusalDelta,
+    RoundEnded,
+    Run,
+    RunEnded,
+    Slot,
+    Usage,
+)
+from core.services.responses.engine.messages import Dialogue
+
+REFUSAL: Final = "I can't answer that. Can I help with something else?"
+NO_SAFETY: Final = (
+    "guardrails: this stack has no shields: its run config needs `safety` among its `apis`, and a provider of it."
+)
+NO_DEFAULT: Final = (
+    "guardrails: this stack has no `safety.default_shield_id`; name the shields, as a list of their ids."
+)
+
+
+def shields_of(request: ResponseRequest, default: str | None) -> list[str]:
+    """The ids of the shields that a request asks for; `default` is meant by `true`. Raises InvalidRequest where there is none."""
+    guardrails = request.guardrails
+    if guardrails is True:
+        if default is None:
+            raise InvalidRequest(NO_DEFAULT, param="guardrails")
+        return [default]
+    return [shield for entry in guardrails or () if (shield := shield_of(entry)) is not None]
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """What a run has told, and what of it is held back: all that follows the beginning of a message, until it was judged."""
+
+    usage: Usage = field(default_factory=Usage)
+    opened: dict[Slot, Item] = field(default_factory=dict[Slot, Item])
+    waiting: list[Event] = field(default_factory=list[Event])
+    messages: set[Slot] = field(default_factory=set[Slot])
+
+    def take(self, event: Event) -> Sequence[Event]:
+        """What may be told now, if `event` was judged where it ends a message."""
+        if isinstance(event, ItemAdded) and event.item["type"] == "message":
+            self.messages.add(event.slot)
+        elif isinstance(event, ItemDone):
+            self.messages.discard(event.slot)
+        self.waiting.append(event)
+        if self.messages:
+            return ()
+        events, self.waiting = self.waiting, []
+        for held_event in events:
+            self._note(held_event)
+        return events
+
+    def refuse(self, slot: Slot, refusal: str) -> Sequence[Event]:
+        """The end of a run that is stopped at the message with this slot: what had begun before it ends as it does, or is incomplete."""
+        first = next((event.slot for event in self.waiting if isinstance(event, ItemAdded)), slot)
+        ends: list[Event] = [event for event in self.waiting if getattr(event, "slot", None) in self.opened]
+        for event in ends:
+            self._note(event)
+        incomplete = [ItemDone(slot, {**item, "status": "incomplete"}) for slot, item in self.opened.items()]
+        return [*ends, *incomplete, *refusal_events(first, refusal), RunEnded("completed", self.usage)]
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, ItemAdded):
+            self.opened[event.slot] = event.item
+        elif isinstance(event, ItemDone):
+            self.opened.pop(event.slot, None)
+        elif isinstance(event, RoundEnded):
+            self.usage += event.usage
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedEngine:
+    """Runs what `engine` does, between the judgements of `shields`."""
+
+    engine: Engine
+    safety: Safety
+    shields: Sequence[str]
+
+    async def run(self, run: Run) -> Events:
+        dialogue = Dialogue(run.instructions)
+        dialogue.add_items(run.context, run.kept_count)
+        refusal = await self._judge(dialogue.messages, INPUT)
+        events = self._refuse(run, refusal) if refusal is not None else self._run(run, dialogue.messages)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _run(self, run: Run, messages: Sequence[JsonObject]) -> AsyncGenerator[Event]:
+        under_way = UnderWay()
+        async with aclosing(self.engine.run(run)) as events:
+            async for event in events:
+                if isinstance(event, ItemDone) and event.item["type"] == "message":
+                    answer = {"role": "assistant", "content": text_of(event.item)}
+                    refusal = await self._judge([*messages, answer], OUTPUT)
+                    if refusal is not None:
+                        for ending in under_way.refuse(event.slot, refusal):
+                            yield ending
+                        return
+                for ready in under_way.take(event):
+                    yield ready
+
+    async def _refuse(self, run: Run, refusal: str) -> AsyncGenerator[Event]:
+        """The whole run, of which no model is asked."""
+        slot = Output(tail=run.tail).add({"type": "message"})
+        message = refusal_events(slot, refusal)
+        for event in message:
+            yield event
+        yield RoundEnded(1, tuple(event.item for event in message if isinstance(event, ItemDone)), Usage())
+        yield RunEnded("completed", Usage())
+
+    async def _judge(self, messages: Sequence[JsonObject], source: str) -> str | None:
+        """The text of the refusal, where a shield finds a violation."""
+        for place, shield in enumerate(self.shields):
+            try:
+                report = await self.safety.run_shield(
+                    RunShieldRequest(shield_id=shield, messages=[*messages], params={"source": source})
+                )
+            except NotFound as unknown:
+                raise NotFound(unknown.message, param=f"guardrails[{place}]") from None
+            if (violation := report["violation"]) is not None:
+                return violation["user_message"] or REFUSAL
+        return None
+
+
+def refusal_events(slot: Slot, refusal: str) -> tuple[ItemAdded, RefusalDelta, ItemDone]:
+    """A message that has nothing but the refusal."""
+    message: Item = {"type": "message", "id": slot.id, "role": "assistant"}
+    part = {"type": "refusal", "refusal": refusal}
+    return (
+        ItemAdded(slot, {**message, "status": "in_progress", "content": []}),
+        RefusalDelta(slot, refusal),
+        ItemDone(slot, {**message, "status": "completed", "content": [part]}),
+    )
+
+
+def text_of(message: Item) -> str:
+    return "".join(part.get("text") or part.get("refusal") or "" for part in message["content"])

@@ -1,0 +1,57 @@
+"""What a caller is given to keep, sealed for it alone: another's, or what was changed, does not open."""
+
+from typing import Final
+
+from core.apis.sealing import DataKey, DataKeys, HasDataKeys
+from core.frame.callers import Call, principal_of
+from core.services.parts import Parts
+from core.services.responses.sealing.envelope import MOST_SEALED, Broken, Envelope, seal
+from core.services.responses.sealing.state_key import NAME_BYTES, StateKey
+
+MOST_CONTENT: Final = MOST_SEALED // 2
+"""Bytes that are sealed at most."""
+
+
+class Sealer:
+    """Of one caller; the `keys` are the stack's."""
+
+    def __init__(self, keys: DataKeys, call: Call | None) -> None:
+        principal = principal_of(call)
+        self._keys = keys
+        self._owner = "" if principal is None else principal.identity
+
+    async def seal(self, content: bytes) -> str:
+        """Raises ApiError where no key can be had."""
+        return seal(content, await self._keys.make(self._owner), self._owner)
+
+    async def unseal(self, text: str) -> bytes:
+        """Raises Broken, and ApiError where no key can be had."""
+        envelope = Envelope.read(text)
+        secret = await self._keys.open(envelope.name, self._owner)
+        if secret is None:
+            raise Broken
+        return envelope.open(secret, self._owner)
+
+
+class StateKeyBehind:
+    """Keys of a provider, and the key that the stack had before it was given them: what is sealed with that still opens."""
+
+    def __init__(self, keys: DataKeys, state_key: StateKey) -> None:
+        self._keys = keys
+        self._state_key = state_key
+
+    async def make(self, owner: str) -> DataKey:
+        return await self._keys.make(owner)
+
+    async def open(self, name: bytes, owner: str) -> bytes | None:
+        is_of_state = len(name) == NAME_BYTES  # those of KMS are longer
+        return await (self._state_key if is_of_state else self._keys).open(name, owner)
+
+
+def keys_of(parts: Parts) -> DataKeys:
+    """Those of the first provider of `responses` that has some, or else the one in the stack's state; made once for a stack."""
+    state_key = StateKey(parts)
+    for provider in parts.providers("responses").values():
+        if isinstance(provider, HasDataKeys) and (keys := provider.data_keys()) is not None:
+            return StateKeyBehind(keys, state_key)
+    return state_key

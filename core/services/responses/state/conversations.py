@@ -1,0 +1,82 @@
+"""A conversation as those who add to it have it: its lock, how long it stays, and who else has added to it."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from core.errors import Conflict, NotFound
+from core.frame.types import JsonObject
+from core.services.responses.state.keeping import DAY, move
+from core.services.responses.state.leases import ConversationLease
+from core.services.responses.state.place import StatePlace
+from core.services.responses.state.records import CONVERSATION, GUEST, ConversationRecord
+from core.stores.documents.port import Document, StaleDocument
+
+TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPlace:
+    """`state` is the caller's."""
+
+    state: StatePlace
+
+    async def lock(self, conversation: Document) -> ConversationLease:
+        """Keep others from adding to it.
+
+        Raises:
+            PermissionDenied: the caller may not add to it.
+            ConversationLocked: another does.
+        """
+        state = self.state
+        state.require_update(conversation)
+        if self.guest_of(conversation) is not None:
+            await self._note_guest(conversation)
+        until = None if state.call is None else state.call.until
+        return await ConversationLease.take(state.store, conversation.id, state.clock, until)
+
+    async def require_there(self, conversation: Document) -> None:
+        """Raise NotFound where it was deleted since it was read."""
+        if not await self.state.is_there(conversation):
+            raise NotFound(f"There is no conversation `{conversation.id}`.", param="conversation_id")
+
+    def guest_of(self, conversation: Document) -> JsonObject | None:
+        """The caller as the owner of what it adds, where the conversation is somebody else's."""
+        return None if self.state.is_own(conversation) else self.state.guard.owner
+
+    async def prolong(self, conversation: Document) -> None:
+        """Let it stay as long as what is added to it now; written once a day at most.
+
+        Where it is changed or deleted meanwhile, whoever adds to it learns that by the lease.
+        """
+        end = self.end()
+        current: Document | None = conversation
+        for _ in range(TRIES):
+            if current is None or end is None or (current.expires or 0) >= end - DAY:
+                return
+            record = ConversationRecord.read(current.body)
+            counted = self.state.keeper.tallies_of(CONVERSATION, end) if record.counted else []
+            body = {**current.body, "counted": counted}
+            await self.state.keeper.open_day(counted)
+            tally = move(CONVERSATION, record.counted, counted)
+            try:
+                await self.state.store.put(current, body, expires=end, tally=tally)
+            except StaleDocument as stale:
+                current = stale.document
+            else:
+                return
+
+    def end(self) -> int | None:
+        """When a conversation to which something is added now is gone: a day after that, so that not each addition is a write."""
+        end = self.state.item_end()
+        return None if end is None else end + DAY
+
+    async def _note_guest(self, conversation: Document) -> None:
+        """So that what it adds is found where all that it keeps is to be removed."""
+        owner = self.state.owner
+        identifier = f"{conversation.id}:{sha256(owner.encode()).hexdigest()}"
+        if await self.state.store.get(GUEST, identifier) is None:
+            try:
+                await self.state.store.create(Document(GUEST, identifier, {}, owner, self.state.guard.owner))
+            except Conflict:  # another request was quicker
+                return

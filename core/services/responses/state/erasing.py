@@ -1,0 +1,99 @@
+"""What a principal keeps of responses and conversations, and what it has added to conversations of others."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Final
+
+from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.files.records import owner_list
+from core.services.parts import Parts
+from core.services.responses.state.keeping import DAYS, NAMES, owner_tally, removal
+from core.services.responses.state.place import STORE, StatePlace
+from core.services.responses.state.records import (
+    CONVERSATION,
+    EMPTY,
+    GUEST,
+    RESPONSE,
+    TURN,
+    ResponseRecord,
+    Turn,
+    is_conversation,
+)
+from core.services.responses.state.removal import remove_conversation
+from core.stores.documents.port import Document, StaleDocument
+
+PAGE: Final = 100
+
+
+def erase(parts: Parts) -> Erase | None:
+    """None where the run config names no place for documents."""
+    has_place = parts.stores.find_collection(STORE) is not None
+    return partial(_pieces, StatePlace.of(parts, None)) if has_place else None
+
+
+async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
+    owner = owner_list(estate.principal)
+    async for documents in _pages(state, CONVERSATION, owner):
+        yield [Piece("conversations", partial(_remove_conversation, state, document)) for document in documents]
+    async for documents in _pages(state, GUEST, owner):
+        yield [Piece("", partial(_leave, state, estate, document)) for document in documents]
+    async for documents in _pages(state, RESPONSE, owner):
+        yield [Piece("responses", partial(_remove_response, state, document)) for document in documents]
+    async for documents in _pages(state, DAYS, owner):
+        yield [Piece("", partial(_remove_day, state, document)) for document in documents]
+    yield [Piece("", partial(_forget_tallies, state, owner))]
+
+
+async def _pages(state: StatePlace, collection: str, owner: str) -> AsyncGenerator[Sequence[Document]]:
+    after, more = None, True
+    while more:
+        page = await state.store.page(collection, owner, after=after, limit=PAGE)
+        yield page.documents
+        after = page.documents[-1].id if page.documents else after
+        more = page.has_more
+
+
+async def _remove_conversation(state: StatePlace, document: Document) -> bool:
+    await remove_conversation(state, document)
+    return True
+
+
+async def _remove_response(state: StatePlace, document: Document) -> bool:
+    """With its turn, unless that is in a conversation, where `_leave` finds it."""
+    record = ResponseRecord.read(document.body)
+    place = record.places[-1]
+    turn = None if is_conversation(place.thread) else await state.store.get(TURN, place.id)
+    if turn is not None:
+        await state.store.delete(turn)
+    await state.store.delete(document, tally=removal(RESPONSE, record.counted))
+    return True
+
+
+async def _leave(state: StatePlace, estate: Estate, guest: Document) -> bool:
+    """Take out of a conversation of somebody else's what the principal has added; whoever adds to it is not held up."""
+    conversation_id = guest.id.partition(":")[0]
+    async with aclosing(state.threads.walk(conversation_id, order="asc")) as turns:
+        async for document in turns:
+            if estate.has(Turn.read(document.body).owner):
+                try:
+                    await state.store.put(document, EMPTY)
+                except StaleDocument:
+                    return False
+    await state.store.delete(guest)
+    return True
+
+
+async def _remove_day(state: StatePlace, document: Document) -> bool:
+    await state.store.delete(document)
+    for kind in NAMES:
+        await state.store.drop_tallies(kind, f"day:{document.id}")
+    return True
+
+
+async def _forget_tallies(state: StatePlace, owner: str) -> bool:
+    """Unless the principal has made something meanwhile, which is counted."""
+    for kind in NAMES:
+        if not (await state.store.page(kind, owner, limit=1)).documents:
+            await state.store.drop_tallies(kind, owner_tally(owner))
+    return True

@@ -1,0 +1,132 @@
+"""Responses as they were kept: got, listed and deleted, with the items that they were made of."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from core.apis.responses import InputItemsQuery, ResponsesQuery
+from core.errors import InvalidRequest, NotFound
+from core.frame.types import JsonObject
+from core.platform.concurrency import run_all
+from core.services.responses.contract import Item
+from core.services.responses.state.keeping import removal
+from core.services.responses.state.pages import MOST_PAGE, page_of, size_of
+from core.services.responses.state.place import StatePlace
+from core.services.responses.state.records import EMPTY, RESPONSE, TURN, ResponseRecord, Turn, is_conversation
+from core.stores.documents.port import Document, StaleDocument
+
+AT_ONCE: Final = 8  # turns that a list reads
+TRIES: Final = 10
+
+type Show = Callable[[Item, Sequence[str]], JsonObject]
+"""An item as a caller sees it, who asked for this by `include`."""
+
+
+class KeptResponses:
+    """Those that the caller may see; each method raises NotFound for any other."""
+
+    def __init__(self, state: StatePlace, show: Show) -> None:
+        self._state = state
+        self._show = show
+
+    async def get(self, response_id: str) -> JsonObject:
+        """The whole object, its output as it was kept."""
+        document = await self._state.responses.get(response_id)
+        return _whole(document, await self._turn(document))
+
+    async def index(self, query: ResponsesQuery) -> JsonObject:
+        """A page of the caller's own, each with its `output`, and its own items as `input`."""
+        rows, after, more = list[Document](), query.after, True
+        while more and len(rows) <= query.limit:
+            page = await self._state.responses.page(
+                self._state.owner, order=query.order, after=after, limit=query.limit + 1
+            )
+            rows += [document for document in page.documents if _is_of(document, query.model)]
+            after = page.documents[-1].id if page.documents else after
+            more = page.has_more
+        data = await self._show_list(rows[: query.limit])
+        return page_of(data, has_more=len(rows) > len(data))
+
+    async def delete(self, response_id: str) -> JsonObject:
+        """What follows it goes on without it; what is in a conversation stays there."""
+        documents = self._state.responses
+        document = await documents.get(response_id)
+        self._state.guard.require("delete", self._state.item(RESPONSE, document))
+        record = ResponseRecord.read(document.body)
+        if not is_conversation(record.places[-1].thread):
+            await self._empty(record.places[-1].id)
+        if not await documents.delete(document, tally=removal(RESPONSE, record.counted)):
+            raise NotFound(f"There is no response `{response_id}`.", param="response_id")
+        return {"id": response_id, "object": "response", "deleted": True}
+
+    async def input_items(self, response_id: str, query: InputItemsQuery) -> JsonObject:
+        """A page of what the response was made of: what was said before it, and its own input."""
+        document = await self._state.responses.get(response_id)
+        record = ResponseRecord.read(document.body)
+        items = await self._state.threads.read_context(record.places)
+        turn = await self._turn(document)
+        output = {item["id"] for item in turn.output} if turn is not None else set[str]()
+        return self._page([item for item in items if item["id"] not in output], query)
+
+    async def _show_list(self, documents: Sequence[Document]) -> list[JsonObject]:
+        """The first of them, until they are a page in bytes: no more than a few turns are in memory beside it."""
+        data, size = list[JsonObject](), 0
+        while len(data) < len(documents) and size <= MOST_PAGE:
+            part = documents[len(data) : len(data) + AT_ONCE]
+            turns = await run_all([partial(self._turn, document) for document in part], at_once=AT_ONCE)
+            shown = [self._show_in_list(document, turn) for document, turn in zip(part, turns, strict=True)]
+            data += shown
+            size += sum(map(size_of, shown))
+        return data
+
+    def _page(self, items: list[Item], query: InputItemsQuery) -> JsonObject:
+        ordered = items if query.order == "asc" else items[::-1]
+        places = {item["id"]: place for place, item in enumerate(ordered)}
+        start, end = 0, len(ordered)
+        if query.after is not None:
+            start = _place(places, query.after, "after") + 1
+        if query.before is not None:
+            end = _place(places, query.before, "before")
+        has_more = end - start > query.limit
+        if query.before is not None and query.after is None:
+            start = max(0, end - query.limit)
+        page = ordered[start : min(end, start + query.limit)]
+        data = [self._show(item, query.include or ()) for item in page]
+        return page_of(data, has_more=has_more, backward=query.before is not None and query.after is None)
+
+    def _show_in_list(self, document: Document, turn: Turn | None) -> JsonObject:
+        whole = _whole(document, turn)
+        output: list[JsonObject] = [self._show(item, ()) for item in whole["output"]]
+        own = [] if turn is None else [self._show(item, ()) for item in turn.input]
+        return {**whole, "output": output, "input": own}
+
+    async def _turn(self, document: Document) -> Turn | None:
+        """None where it is gone, as with a conversation that was deleted."""
+        return await self._state.threads.get(ResponseRecord.read(document.body).places[-1], document.id)
+
+    async def _empty(self, turn_id: str) -> None:
+        """Forget what was said in a turn; its place stays taken."""
+        document = await self._state.store.get(TURN, turn_id)
+        for _ in range(TRIES):
+            if document is None:
+                return
+            try:
+                await self._state.store.put(document, EMPTY)
+            except StaleDocument as stale:
+                document = stale.document
+            else:
+                return
+
+
+def _whole(document: Document, turn: Turn | None) -> JsonObject:
+    return {**ResponseRecord.read(document.body).response, "output": [] if turn is None else turn.output}
+
+
+def _is_of(document: Document, model: str | None) -> bool:
+    return model is None or ResponseRecord.read(document.body).response.get("model") == model
+
+
+def _place(places: dict[str, int], item_id: str, param: str) -> int:
+    if item_id not in places:
+        raise InvalidRequest(f"There is no item `{item_id[:80]}` in this list.", param=param)
+    return places[item_id]

@@ -1,0 +1,5 @@
+"""Responses, conversations and prompts."""
+
+from core.runtime.function import function
+
+app, handler = function("responses")

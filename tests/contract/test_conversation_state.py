@@ -1,0 +1,273 @@
+"""Conversations over both databases: items in whole turns, one run at a time, and nothing half-kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.apis.conversations import ChangedConversation, IncludeQuery, NewConversation
+from core.apis.response_settings import ResponseSettings
+from core.errors import Conflict, ConversationLocked, InvalidRequest, NotFound
+from core.frame.callers import KeepLimits
+from core.services.responses.state import leases
+from core.services.responses.state.keeping import DAY
+from core.services.responses.state.leases import LEASE_SECONDS, ConversationLease
+from core.services.responses.state.records import COLLECTIONS, GUEST, LEASE
+from core.stores.documents.port import DocumentStore
+from tests.contract.documents import KINDS, LEAST, NOW, Clock, Documenting
+from tests.parts.thread_state import MINE, Caller, CountedStore, Kept, policy_of, texts, user
+
+PLAIN = IncludeQuery()
+EVERYBODY = policy_of({"permit": {"actions": ["create", "read", "update", "delete"]}})
+
+OVER_BOTH = pytest.mark.parametrize("documenting", KINDS, indirect=True)  # others over DynamoDB are `exact`
+
+
+@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
+def documenting(request: pytest.FixtureRequest, tmp_path: Path) -> Documenting:
+    blobs = str(tmp_path / "blobs")
+    return Documenting.fresh(request, request.param, tmp_path, "state_table", blobs=blobs, least=LEAST)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(documenting: Documenting, clock: Clock) -> AsyncIterator[DocumentStore]:
+    async with documenting.opened(clock=clock) as store:
+        yield store
+
+
+@pytest.fixture
+def ada(store: DocumentStore, clock: Clock) -> Caller:
+    return Caller(Kept(store), clock=clock)
+
+
+async def said(caller: Caller, conversation: str, **query: Any) -> str:
+    return " ".join(texts((await caller.items(conversation, **({"order": "asc"} | query)))["data"]))
+
+
+async def test_a_conversation_is_made_shown_changed_and_deleted(ada: Caller) -> None:
+    made = await ada.conversations.create(NewConversation(metadata={"a": "b"}, items=[user("hi")]))
+    assert made == {"id": made["id"], "object": "conversation", "created_at": NOW, "metadata": {"a": "b"}}
+    assert len(made["id"]) == len("conv_") + 48
+    assert await ada.conversations.get(made["id"]) == made
+    changed = await ada.conversations.update(ChangedConversation(metadata={"c": "d"}), made["id"])
+    assert changed == made | {"metadata": {"c": "d"}} == await ada.conversations.get(made["id"])
+    response = await ada.respond("x", conversation=made["id"])
+    gone = {"id": made["id"], "object": "conversation.deleted", "deleted": True}
+    assert await ada.conversations.delete(made["id"]) == gone
+    for asked in (
+        ada.conversations.get(made["id"]),
+        ada.conversations.delete(made["id"]),
+        ada.items(made["id"]),
+        ada.add(made["id"], "x"),
+        ada.open(conversation=made["id"]),
+        ada.responses.get(response["id"]),
+    ):
+        with pytest.raises(NotFound):
+            await asked
+    for collection in COLLECTIONS:
+        for parent in ("", made["id"], response["id"], ada.state.owner):
+            assert (await ada.kept.store.page(collection, parent, limit=1)).documents == []
+
+
+@OVER_BOTH
+async def test_items_are_found_by_their_ids_and_paged_in_both_orders(ada: Caller) -> None:
+    conversation = await ada.converse("a", "b")
+    response = await ada.respond("c", conversation=conversation)
+    added = await ada.add(conversation, "d", "e", "f")
+    assert texts(added["data"]) == ["d", "e", "f"]
+    everything = await ada.items(conversation, order="asc")
+    assert texts(everything["data"]) == ["a", "b", "c", "C", "d", "e", "f"]
+    assert texts((await ada.items(conversation))["data"]) == ["f", "e", "d", "C", "c", "b", "a"]
+    for item in everything["data"]:
+        assert await ada.conversations.get_item(conversation, item["id"], query=PLAIN) == item
+    for order in ("asc", "desc"):
+        seen, after, more = list[str](), None, True
+        while more:
+            page = await ada.items(conversation, order=order, after=after, limit=2)
+            seen += [item["id"] for item in page["data"]]
+            after, more = page["last_id"], page["has_more"]
+        ids = [item["id"] for item in everything["data"]]
+        assert seen == (ids if order == "asc" else ids[::-1])
+    assert texts((await ada.responses.get(response["id"]))["output"]) == ["C"]
+    other = await ada.converse("a")
+    for unknown in (ids[0][:-8] + "0000ffff", "msg_1", "ä", (await ada.items(other))["first_id"]):
+        with pytest.raises(NotFound, match="no item"):
+            await ada.conversations.get_item(conversation, unknown, query=PLAIN)
+        with pytest.raises(NotFound) as raised:
+            await ada.items(conversation, after=unknown)
+        assert raised.value.param == "after"
+
+
+async def test_a_deleted_item_is_gone_and_pages_go_on_after_it(ada: Caller) -> None:
+    conversation = await ada.converse("a", "b", "c")
+    ids = [item["id"] for item in (await ada.items(conversation, order="asc"))["data"]]
+    shown = await ada.conversations.delete_item(conversation, ids[1])
+    assert shown["id"] == conversation
+    assert await said(ada, conversation) == await ada.context(conversation=conversation) == "a c"
+    assert await said(ada, conversation, after=ids[1]) == "c"
+    for again in (
+        ada.conversations.delete_item(conversation, ids[1]),
+        ada.conversations.get_item(conversation, ids[1], query=PLAIN),
+    ):
+        with pytest.raises(NotFound):
+            await again
+    for item in (ids[0], ids[2]):
+        await ada.conversations.delete_item(conversation, item)
+    assert await said(ada, conversation) == ""
+    await ada.add(conversation, "d")
+    assert await said(ada, conversation) == "d"
+
+
+async def test_one_run_at_a_time_and_the_second_is_told_to_wait(ada: Caller) -> None:
+    conversation = await ada.converse("a")
+    run = await ada.open(conversation=conversation)
+    for second in (ada.open(conversation=conversation), ada.add(conversation, "x")):
+        with pytest.raises(ConversationLocked) as raised:
+            await second
+        assert (raised.value.status, raised.value.code) == (409, "conversation_locked")
+        assert raised.value.headers["retry-after"] == "2"
+    assert await ada.context(conversation=conversation) == "a"  # who adds nothing waits for nobody
+    await ada.end(run, "b")
+    await run.close()
+    assert await said(ada, conversation) == "a b B"
+    left = await ada.open(conversation=conversation)
+    await left.close()
+    await ada.add(conversation, "c")
+    assert await said(ada, conversation) == "a b B c"
+
+
+@OVER_BOTH
+async def test_who_has_lost_its_lease_keeps_nothing(ada: Caller, clock: Clock) -> None:
+    conversation = await ada.converse("a")
+    slow = await ada.open(conversation=conversation)
+    clock.now += LEASE_SECONDS
+    quick = await ada.open(conversation=conversation)
+    with pytest.raises(Conflict, match="taken over"):
+        await ada.end(slow, "slow")
+    await slow.close()
+    with pytest.raises(ConversationLocked):
+        await ada.open(conversation=conversation)
+    await ada.end(quick, "b")
+    await quick.close()
+    assert await said(ada, conversation) == "a b B"
+    assert len((await ada.responses.index(MINE))["data"]) == 1
+
+
+@OVER_BOTH
+async def test_a_conversation_that_is_deleted_during_a_run_keeps_nothing_of_it(ada: Caller) -> None:
+    conversation = await ada.converse("a")
+    run = await ada.open(conversation=conversation)
+    assert (await ada.conversations.delete(conversation))["deleted"]
+    with pytest.raises(Conflict, match="was deleted"):
+        await ada.end(run, "b")
+    await run.close()
+    for collection in COLLECTIONS:
+        for parent in ("", conversation, ada.state.owner):
+            assert (await ada.kept.store.page(collection, parent, limit=1)).documents == []
+
+
+async def test_a_run_that_failed_is_kept_beside_its_conversation(ada: Caller) -> None:
+    conversation = await ada.converse("a")
+    response = await ada.respond("b", conversation=conversation, status="failed")
+    assert await said(ada, conversation) == "a"
+    assert texts((await ada.responses.get(response["id"]))["output"]) == ["B"]
+    await ada.respond("c", conversation=conversation, status="incomplete")
+    assert await said(ada, conversation) == "a c C"
+
+
+async def test_a_chain_that_leaves_a_conversation_does_not_come_back_into_it(ada: Caller) -> None:
+    conversation = await ada.converse("a")
+    one = await ada.respond("b", conversation=conversation)
+    await ada.add(conversation, "c")
+    two = await ada.respond("d", previous_response_id=one["id"])
+    assert await ada.context(previous_response_id=two["id"]) == "a b B d D"
+    assert await said(ada, conversation) == "a b B c"
+    await ada.responses.delete(one["id"])  # its items stay
+    assert await said(ada, conversation) == "a b B c"
+
+
+async def test_a_lease_is_renewed_while_its_run_goes_on(store: DocumentStore, clock: Clock) -> None:
+    lease = await ConversationLease.take(store, "conv_1", clock, None, renew_seconds=0.02)
+    for _ in range(3):
+        clock.now += LEASE_SECONDS - 1
+        expected = clock.now + LEASE_SECONDS
+        async with asyncio.timeout(10):
+            while (await store.get(LEASE, "conv_1") or lease.document).expires != expected:  # noqa: ASYNC110 - a task makes it so
+                await asyncio.sleep(0.01)
+    await lease.release()
+    assert await store.get(LEASE, "conv_1") is None
+    loop = asyncio.get_running_loop()
+    short = await ConversationLease.take(store, "conv_1", clock, loop.time() + 10)
+    assert short.document.expires == clock.now + 10 + leases.LATE_SECONDS
+    await short.release()
+
+
+async def test_what_is_added_to_it_lets_it_stay(ada: Caller, clock: Clock) -> None:
+    settings = ResponseSettings(conversation_seconds=10 * DAY)
+    ada = replace(ada, settings=settings, kept=replace(ada.kept, limits=KeepLimits(conversations=1)))
+    conversation = await ada.converse("a")
+    clock.now = NOW + 8 * DAY
+    await ada.respond("b", conversation=conversation)
+    clock.now = NOW + 12 * DAY
+    assert await said(ada, conversation) == "b B"
+    await ada.add(conversation, "c")
+    clock.now = NOW + 21 * DAY
+    assert await said(ada, conversation) == "c"
+    clock.now = NOW + 26 * DAY
+    with pytest.raises(NotFound):
+        await ada.items(conversation)
+    await ada.converse("another")
+
+
+async def test_who_adds_to_a_conversation_of_anothers_leaves_with_what_it_added(ada: Caller) -> None:
+    ada = replace(ada, kept=replace(ada.kept, enforcement=EVERYBODY))
+    bob = replace(ada, name="bob")
+    conversation = await ada.converse("a")
+    for _ in range(2):
+        await bob.add(conversation, "b")
+    await bob.respond("c", conversation=conversation)
+    assert await said(ada, conversation) == "a b b c C"
+    assert len((await ada.kept.store.page(GUEST, bob.state.owner, limit=9)).documents) == 1
+    assert (await ada.kept.store.page(GUEST, ada.state.owner, limit=9)).documents == []
+
+
+async def test_a_page_costs_the_same_at_any_length(store: DocumentStore, clock: Clock) -> None:
+    ada = Caller(Kept(counted := CountedStore(store)), clock=clock)
+    conversation = await ada.converse("a")
+    costs = list[dict[str, int]]()
+    for length in (3, 30):
+        for _ in range(length):
+            await ada.add(conversation, *[str(length)] * 20)
+        counted.asked.clear()
+        middle = (await ada.items(conversation, limit=20))["last_id"]
+        await ada.items(conversation, limit=20, after=middle)
+        await ada.conversations.get_item(conversation, middle, query=PLAIN)
+        costs.append(dict(counted.asked))
+    assert costs[0] == costs[1] == {"get": 5, "page": 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"items": [{"role": "nobody", "content": "x"}]}, "items[0].role"),
+        ({"items": [{"role": "user"}]}, "items[0].content"),
+        ({"items": [{"type": 7}]}, "items[0].type"),
+        ({"items": [{"type": "item_reference", "id": "msg_1"}]}, "items[0]"),
+        ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
+        ({"metadata": {"k" * 65: ""}}, f"metadata.{'k' * 65}"),
+        ({"metadata": {"k": "v" * 513}}, "metadata.k"),
+        ({"metadata": {"k": 1}}, "metadata.k"),
+    ],
+)
+def test_what_can_be_no_item_and_no_metadata_is_named(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        NewConversation.model_validate(body).check_body()
+    assert raised.value.param == param
