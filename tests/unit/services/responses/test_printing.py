@@ -117,3 +117,10 @@ def test_secrets_are_hidden_wherever_they_are_in_a_tool() -> None:
     assert response["tools"][:2] == [shown, {"type": "shell", "environment": {"network_policy": {}}}]
     assert response["tools"][2]["parameters"] == function["parameters"]
     assert response["tool_choice"] == choice | {"tools": [shown, function]}
+
+
+def test_an_image_is_shown_without_its_bytes_unless_they_were_asked_for() -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"}
+    item = {"type": "message", "id": "msg_1", "role": "user", "content": [image]}
+    assert show_item(item, ())["content"] == [{**image, "image_url": None}]
+    assert show_item(item, ("message.input_image.image_url",)) == item

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.responses import ResponseQuery, ResponseRequest
+from core.apis.responses import InputItemsQuery, ResponseQuery, ResponseRequest
 from core.errors import Conflict, InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import JsonObject
 from core.services.responses.attachments import Attachments
-from core.services.responses.contract import Event, Events, Item, ItemDone, Run, RunEnded, RunTools, Usage
-from core.services.responses.guardrails import GuardedEngine
+from core.services.responses.contract import Event, Events, Item, ItemDone, Run, RunEnded, RunTools, Usage, make_id
+from core.services.responses.guardrails import GuardedEngine, shields_of
+from core.services.responses.items import read_input
 from core.services.responses.router import Pieces, ResponsesRouter
 from core.services.responses.tools.resolving import resolve_tools
 from core.services.responses.tools.surfaces import ToolSurfaces
@@ -210,3 +211,22 @@ async def test_what_is_no_run_of_the_background_is_not_resumed_or_cancelled() ->
         await router.get("resp_1", query=ResponseQuery(stream=True))
     with pytest.raises(InvalidRequest, match="close the connection"):
         await router.cancel("resp_1")
+
+
+async def test_an_include_that_is_none_is_refused_before_input_items_are_read() -> None:
+    router = router_over(PlayedEngine([END]))
+    with pytest.raises(InvalidRequest) as refused:
+        await router.input_items("resp_1", query=InputItemsQuery(include=["everything"]))
+    assert refused.value.param == "include[0]"
+
+
+def test_of_two_items_of_one_id_the_second_gets_another() -> None:
+    own_id = make_id("msg_")
+    first, second = read_input([{"role": "user", "content": text, "id": own_id} for text in "ab"], ())
+    assert first["id"] == own_id
+    assert second["id"] not in {"", own_id}
+
+
+def test_shields_are_named_alone_or_in_objects() -> None:
+    assert shields_of(ask(guardrails=["a", {"type": "b"}, {"id": "c"}]), None) == ["a", "b", "c"]
+    assert shields_of(ask(guardrails=True), "d") == ["d"]

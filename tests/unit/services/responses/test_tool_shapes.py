@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.tools import Tool
+from core.apis.tools import Tool, ToolResult
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.services.responses.contract import StepDone, ToolCall
 from core.services.responses.tools.approvals import approved_calls, requests_in
 from core.services.responses.tools.naming import NAME, name_tools
 from core.services.responses.tools.resolving import resolve_tools
-from core.services.responses.tools.results import MOST_TOLD, cut, read_arguments, tell_error
+from core.services.responses.tools.results import MOST_TOLD, cut, read_arguments, tell_error, text_of_result
 from core.services.responses.tools.servers import read_listing
 from core.services.responses.tools.shapes import read_file_search, read_mcp, read_web_search
 from core.services.responses.tools.surfaces import ToolSurfaces
@@ -347,3 +347,9 @@ def test_whatever_items_a_context_has_they_are_told_or_refused(pairs: list[tuple
 @given(st.recursive(st.none() | st.booleans() | st.text(max_size=5), lambda each: st.lists(each) | st.dictionaries(st.sampled_from(["content", "text", "message", "code"]), each)))  # fmt: skip
 def test_whatever_a_caller_sends_as_an_error_is_told_as_a_text(error: Any) -> None:
     assert tell_error(error)
+
+
+def test_a_result_that_is_structured_alone_is_told_as_json() -> None:
+    assert text_of_result(ToolResult("", structured={"sum": 5})) == '{"sum":5}'
+    assert text_of_result(ToolResult("five", structured={"sum": 5})) == "five"
+    assert text_of_result(ToolResult("")) == ""

@@ -205,3 +205,10 @@ def test_no_two_calls_are_told_by_one_id() -> None:
     assert len(ids) == len({*ids, ""}) - 1 == 4
     assert [message["tool_call_id"] for message in messages if message["role"] == "tool"] == ids
     assert [message["content"] for message in messages if message["role"] == "tool"][1:3] == ["done", "again"]
+
+
+def test_what_is_said_between_a_call_and_its_output_is_one_text_with_what_was_said_before() -> None:
+    items = [says("First."), call("a"), says("Then."), output("a")]
+    asked, _ = told(items)
+    assert asked["content"] == "First.\n\nThen."
+    assert [each["id"] for each in asked["tool_calls"]] == ["a"]
