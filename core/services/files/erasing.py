@@ -1,8 +1,6 @@
 """What a principal keeps of files: records with their bytes, uploads in parts, and the tally of both."""
 
-from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Final
 
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.files.collection import FileCollection
@@ -14,8 +12,7 @@ from core.services.files.uses import take_out
 from core.services.parts import Parts
 from core.stores.connect import DOCUMENTS
 from core.stores.documents.port import Document
-
-PAGE: Final = 100
+from core.stores.documents.walking import walk_pages
 
 
 def erase(parts: Parts) -> Erase | None:
@@ -25,23 +22,14 @@ def erase(parts: Parts) -> Erase | None:
 
 async def _pieces(files: FileCollection, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
-    async for documents in _pages(files, UPLOAD, owner):
+    async for documents in walk_pages(files.store, UPLOAD, owner):
         yield [Piece("uploads", partial(_remove_upload, files, document)) for document in documents]
-    async for documents in _pages(files, FILE, owner):
+    async for documents in walk_pages(files.store, FILE, owner):
         yield [
             Piece("files", partial(_remove_file, files, document), bytes=FileRecord.read(document.body).bytes)
             for document in documents
         ]
     yield [Piece("", partial(_forget_tally, files, owner))]
-
-
-async def _pages(files: FileCollection, collection: str, owner: str) -> AsyncGenerator[Sequence[Document]]:
-    after, more = None, True
-    while more:
-        page = await files.store.page(collection, owner, after=after, limit=PAGE)
-        yield page.documents
-        after = page.documents[-1].id if page.documents else after
-        more = page.has_more
 
 
 async def _remove_file(files: FileCollection, document: Document) -> bool:

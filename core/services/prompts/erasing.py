@@ -6,9 +6,10 @@ from typing import Final
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.files.records import owner_list
 from core.services.parts import Parts
-from core.services.prompts.collection import COLLECTION, PAGE, PromptCollection
+from core.services.prompts.collection import COLLECTION, PromptCollection
 from core.services.prompts.keeping import tally_id
 from core.services.prompts.records import PROMPT, VERSION
+from core.stores.documents.walking import walk_pages
 
 COLLECTIONS: Final = (PROMPT, VERSION)
 
@@ -20,12 +21,9 @@ def erase(parts: Parts) -> Erase | None:
 
 
 async def _pieces(prompts: PromptCollection, estate: Estate) -> Pieces:
-    owner, after, more = owner_list(estate.principal), None, True
-    while more:
-        page = await prompts.store.page(PROMPT, owner, after=after, limit=PAGE)
-        yield [Piece("prompts", partial(_remove, prompts, document.id)) for document in page.documents]
-        after = page.documents[-1].id if page.documents else after
-        more = page.has_more
+    owner = owner_list(estate.principal)
+    async for documents in walk_pages(prompts.store, PROMPT, owner):
+        yield [Piece("prompts", partial(_remove, prompts, document.id)) for document in documents]
     yield [Piece("", partial(_forget_tally, prompts, owner))]
 
 

@@ -3,7 +3,6 @@
 No list is by owner, since stores are shared: every store is looked at, and in those of others the record of every file.
 """
 
-from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Final
 
@@ -18,8 +17,8 @@ from core.services.vector_stores.keeping import OWNERS, owner_id
 from core.services.vector_stores.records import BATCHES, BYTES, FILES, STORES, FileRecord, file_id_of
 from core.services.vector_stores.stores import StoreCollection
 from core.stores.documents.port import Document
+from core.stores.documents.walking import walk_pages
 
-PAGE: Final = 100
 SECONDS: Final = 3600.0
 """For what is in one store: nobody waits for an answer."""
 
@@ -31,7 +30,7 @@ def erase(parts: Parts) -> Erase | None:
 
 
 async def _pieces(stores: StoreCollection, estate: Estate) -> Pieces:
-    async for documents in _pages(stores, STORES, ""):
+    async for documents in walk_pages(stores.store, STORES, ""):
         own = [doc for doc in documents if estate.has(doc.owner) and not stores.read(doc).declared]
         yield [await _piece_of(stores, estate, document) for document in own]
         for document in documents:
@@ -48,7 +47,7 @@ async def _piece_of(stores: StoreCollection, estate: Estate, document: Document)
 
 async def _pieces_in(stores: StoreCollection, estate: Estate, store: Document) -> Pieces:
     """Those in a store of somebody else's, or of nobody's."""
-    async for documents in _pages(stores, FILES, store.id):
+    async for documents in walk_pages(stores.store, FILES, store.id):
         yield [
             Piece(
                 "files in vector stores of others",
@@ -58,21 +57,12 @@ async def _pieces_in(stores: StoreCollection, estate: Estate, store: Document) -
             for document in documents
             if estate.has(document.owner)
         ]
-    async for documents in _pages(stores, BATCHES, store.id):
+    async for documents in walk_pages(stores.store, BATCHES, store.id):
         yield [
             Piece("batches in vector stores of others", partial(_remove_batch, stores, document))
             for document in documents
             if estate.has(document.owner)
         ]
-
-
-async def _pages(stores: StoreCollection, collection: str, parent: str) -> AsyncGenerator[Sequence[Document]]:
-    after, more = None, True
-    while more:
-        page = await stores.store.page(collection, parent, after=after, limit=PAGE)
-        yield page.documents
-        after = page.documents[-1].id if page.documents else after
-        more = page.has_more
 
 
 async def _remove_store(stores: StoreCollection, estate: Estate, store_id: str) -> bool:

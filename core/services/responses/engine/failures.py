@@ -24,6 +24,13 @@ def error_of(failure: ApiError) -> JsonObject:
     return {"code": code, "message": failure.message}
 
 
+def observe_failure(call: Call | None, failure: ApiError) -> None:
+    """For the request log: a run that failed has been answered all the same."""
+    if call is not None:
+        call.observed.failure = failure.status
+        call.observed.note_failure(failure.code, failure.reason, failure.provider_id)
+
+
 class Deadline:
     """Until when a call's run may go on, in the loop's time; None is without end."""
 

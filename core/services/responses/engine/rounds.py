@@ -32,7 +32,7 @@ from core.services.responses.contract import (
 )
 from core.services.responses.engine.chat import ask
 from core.services.responses.engine.citing import Shown
-from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of
+from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of, observe_failure
 from core.services.responses.engine.hosted import NO_ANSWER, Steps, run_calls
 from core.services.responses.engine.messages import Dialogue, Tell, ToldCall
 from core.services.responses.engine.pieces import WrittenCall, broken_item
@@ -104,7 +104,7 @@ class Rounds:
                 async for event in events:
                     yield event
         except ApiError as failure:
-            self._observe(failure)
+            observe_failure(self._call, failure)
             for event in self._break_off():
                 yield event
             yield RunEnded("failed", self._usage, error=error_of(failure))
@@ -290,12 +290,6 @@ class Rounds:
     def _find(self, name: str) -> RunTool:
         tools = self._run.tools
         return tools.find(name) or unknown_tool(name, tools.definitions)
-
-    def _observe(self, failure: ApiError) -> None:
-        if self._call is not None:
-            observed = self._call.observed
-            observed.failure = failure.status
-            observed.note_failure(failure.code, failure.reason, failure.provider_id)
 
 
 def _is_call(event: Event) -> bool:

@@ -9,7 +9,7 @@ from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
 from core.services.responses.compaction.tools import CompactedTools
 from core.services.responses.contract import Event, Events, Output, Run, RunEnded, Usage
-from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of
+from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of, observe_failure
 from core.services.responses.engine.hosted import Steps
 from core.services.responses.native.reading import NativeReader
 from core.services.responses.native.writing import write_body
@@ -25,6 +25,7 @@ class NativeEngine:
     ) -> None:
         self._request = request
         self._ask = ask
+        self._call = call
         self._deadline = Deadline(call)
         self._output = output
 
@@ -42,6 +43,7 @@ class NativeEngine:
                 async for event in source:
                     yield event
         except ApiError as failure:
+            observe_failure(self._call, failure)
             for event in reader.break_off():
                 yield event
             yield RunEnded("failed", Usage(), error=error_of(failure))

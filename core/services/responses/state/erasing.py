@@ -1,9 +1,7 @@
 """What a principal keeps of responses and conversations, and what it has added to conversations of others."""
 
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Final
 
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.files.records import owner_list
@@ -22,8 +20,7 @@ from core.services.responses.state.records import (
 )
 from core.services.responses.state.removal import remove_conversation
 from core.stores.documents.port import Document, StaleDocument
-
-PAGE: Final = 100
+from core.stores.documents.walking import walk_pages
 
 
 def erase(parts: Parts) -> Erase | None:
@@ -34,24 +31,15 @@ def erase(parts: Parts) -> Erase | None:
 
 async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
-    async for documents in _pages(state, CONVERSATION, owner):
+    async for documents in walk_pages(state.store, CONVERSATION, owner):
         yield [Piece("conversations", partial(_remove_conversation, state, document)) for document in documents]
-    async for documents in _pages(state, GUEST, owner):
+    async for documents in walk_pages(state.store, GUEST, owner):
         yield [Piece("", partial(_leave, state, estate, document)) for document in documents]
-    async for documents in _pages(state, RESPONSE, owner):
+    async for documents in walk_pages(state.store, RESPONSE, owner):
         yield [Piece("responses", partial(_remove_response, state, document)) for document in documents]
-    async for documents in _pages(state, DAYS, owner):
+    async for documents in walk_pages(state.store, DAYS, owner):
         yield [Piece("", partial(_remove_day, state, document)) for document in documents]
     yield [Piece("", partial(_forget_tallies, state, owner))]
-
-
-async def _pages(state: StatePlace, collection: str, owner: str) -> AsyncGenerator[Sequence[Document]]:
-    after, more = None, True
-    while more:
-        page = await state.store.page(collection, owner, after=after, limit=PAGE)
-        yield page.documents
-        after = page.documents[-1].id if page.documents else after
-        more = page.has_more
 
 
 async def _remove_conversation(state: StatePlace, document: Document) -> bool:

@@ -10,6 +10,7 @@ from core.platform.concurrency import run_all
 from core.services.responses.contract import Item
 from core.services.responses.state.records import TURN, Place, Turn, number_of
 from core.stores.documents.port import Document, DocumentStore, Order
+from core.stores.documents.walking import walk_pages
 
 MOST_TURNS: Final = 500
 """Of a chain; a longer one goes on in another thread."""
@@ -49,13 +50,10 @@ class Threads:
         self, thread: str, *, order: Order, after: str | None = None, page: int = PAGE
     ) -> AsyncGenerator[Document]:
         """The documents of its turns, behind the one with the id `after`."""
-        more = True
-        while more:
-            turns = await self._store.page(TURN, thread, order=order, after=after, limit=page)
-            for document in turns.documents:
-                yield document
-            after = turns.documents[-1].id if turns.documents else after
-            more = turns.has_more
+        async with aclosing(walk_pages(self._store, TURN, thread, order=order, after=after, size=page)) as pages:
+            async for documents in pages:
+                for document in documents:
+                    yield document
 
     async def _read_until(self, place: Place) -> list[Turn]:
         """Up to this place; of what comes after it in a chain nothing is read, unless turns before it have expired."""
