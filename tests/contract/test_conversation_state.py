@@ -15,7 +15,7 @@ from core.frame.callers import KeepLimits
 from core.services.responses.state import leases
 from core.services.responses.state.keeping import DAY
 from core.services.responses.state.leases import LEASE_SECONDS, ConversationLease
-from core.services.responses.state.records import COLLECTIONS, GUEST, LEASE
+from core.services.responses.state.records import COLLECTIONS, GUEST, LEASE, Place
 from core.stores.documents.port import DocumentStore
 from tests.contract.documents import KINDS, LEAST, NOW, Clock, Documenting
 from tests.parts.thread_state import MINE, Caller, CountedStore, Kept, policy_of, texts, user
@@ -181,6 +181,10 @@ async def test_a_run_that_failed_is_kept_beside_its_conversation(ada: Caller) ->
     assert texts((await ada.responses.get(response["id"]))["output"]) == ["B"]
     await ada.respond("c", conversation=conversation, status="incomplete")
     assert await said(ada, conversation) == "a c C"
+    await ada.conversations.delete(conversation)
+    with pytest.raises(NotFound):
+        await ada.responses.get(response["id"])
+    assert await ada.state.threads.get(Place(response["id"], 0)) is None
 
 
 async def test_a_chain_that_leaves_a_conversation_does_not_come_back_into_it(ada: Caller) -> None:

@@ -117,9 +117,10 @@ class StatePlace:
         turn: Turn,
         *,
         replacing: Sequence[Document] = (),
+        beside: Sequence[Document] = (),
         least: int | None = 0,
     ) -> None:
-        """Make the response and its turn, at the end of the path, in place of `replacing`: all of it or nothing.
+        """Make the response and its turn, at the end of the path, and what is `beside` it, in place of `replacing`: all of it or nothing.
 
         It stays as long as the settings say, but not less long than until `least`, in Unix seconds, None for ever.
 
@@ -140,7 +141,7 @@ class StatePlace:
         await self.keeper.write(
             RESPONSE,
             counted,
-            lambda tally: self.store.create_all([document, turn_document], replacing=replacing, tally=tally),
+            lambda tally: self.store.create_all([document, turn_document, *beside], replacing=replacing, tally=tally),
         )
 
     def item_end(self) -> int | None:

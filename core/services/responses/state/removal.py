@@ -15,6 +15,7 @@ from core.services.responses.state.records import (
     CONVERSATION,
     LEASE,
     RESPONSE,
+    TURN,
     ConversationRecord,
     ResponseRecord,
     Turn,
@@ -68,5 +69,8 @@ async def _remove_turn(state: StatePlace, document: Document) -> None:
     response = await state.store.get(RESPONSE, response_id) if response_id else None
     if response is not None:
         record = ResponseRecord.read(response.body)
+        own = record.places[-1].id
+        if own != document.id and (turn := await state.store.get(TURN, own)) is not None:  # of a run that failed
+            await state.store.delete(turn)
         await state.store.delete(response, tally=removal(RESPONSE, record.counted))
     await state.store.delete(document)

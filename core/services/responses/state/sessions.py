@@ -12,7 +12,7 @@ from core.services.responses.contract import PREFIXES, Item, Session, make_id
 from core.services.responses.state.conversations import ConversationPlace
 from core.services.responses.state.leases import ConversationLease
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.records import RESPONSE, Place, ResponseRecord, Turn, is_conversation, tail_of
+from core.services.responses.state.records import RESPONSE, TURN, Place, ResponseRecord, Turn, is_conversation, tail_of
 from core.services.responses.state.threads import MOST_THREADS, MOST_TURNS
 from core.stores.documents.port import Document
 
@@ -155,21 +155,28 @@ class ConversationSession:
     async def finish(self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item]) -> None:
         await self.lease.stop()
         state, identifier = self.place.state, self.conversation.id
+        owner, beside = self.place.guest_of(self.conversation), list[Document]()
         if response.get("status") in {"failed", "cancelled"}:
             path, items = [Place(response["id"], 0)], [*new_items, *output]
+            beside.append(self._mark(Turn([], 0, response["id"], owner=owner)))
         else:
             path = [Place(identifier, self.number)]
             items = [*rename_items(new_items, self.tail), *output]
             await self.place.prolong(self.conversation)
-        turn = Turn(items, len(new_items), response["id"], owner=self.place.guest_of(self.conversation))
+        turn = Turn(items, len(new_items), response["id"], owner=owner)
         try:
-            await state.keep(response, path, turn, replacing=[self.lease.document])
+            await state.keep(response, path, turn, replacing=[self.lease.document], beside=beside)
         except (StaleRevision, Conflict):
             raise lost(identifier) from None
         self.lease.spend()
 
     async def close(self) -> None:
         await self.lease.release()
+
+    def _mark(self, turn: Turn) -> Document:
+        """In the conversation, which is told nothing of a run that failed: so that it goes with it."""
+        place = Place(self.conversation.id, self.number)
+        return Document(TURN, place.id, turn.body(), place.thread, expires=self.place.state.item_end())
 
 
 async def open_conversation(place: ConversationPlace, conversation_id: str, *, stores: bool) -> Session:
