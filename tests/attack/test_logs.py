@@ -82,7 +82,7 @@ def secrets_of(folder: Path, endpoint: str, key: str) -> list[str]:
     answers = [b64encode(value).decode()[:40] for item in items for one in item.values() if (value := one.get("B"))]
     assert digests
     assert answers
-    return [key.rpartition("_")[2], SESSION, OPERATORS, CALLERS, ANSWER, PROMPT, *digests, *answers]
+    return [key.split("_", 2)[2], SESSION, OPERATORS, CALLERS, ANSWER, PROMPT, *digests, *answers]
 
 
 def body() -> dict[str, Any]:
