@@ -15,7 +15,7 @@ IMPLIED: Final = {
     "HasFiles": ("HasFiles", "HasBlobs"),
     "HasVectorStores": ("HasVectorStores",),
     "HasTools": ("HasTools",),
-    "HasResponses": ("HasResponses", "HasBlobs"),
+    "HasResponses": ("HasResponses", "HasBlobs", HAS_JOBS),
     HAS_JOBS: (HAS_JOBS, "HasBlobs"),
 }
 """What holds of conditions where a function is that is there on one of them."""

@@ -75,10 +75,11 @@ def check_content(value: object, path: str) -> None:
         raise fault(path, "a text, or a list of content parts", value)
     for part, part_path in items_at(cast("object", value), path):
         check_object(part, part_path)
-        _check_part(cast("JsonObject", part), part_path)
+        check_part(cast("JsonObject", part), part_path)
 
 
-def _check_part(part: JsonObject, path: str) -> None:
+def check_part(part: JsonObject, path: str) -> None:
+    """One content part."""
     kind: Any = part.get("type", MISSING)
     check_part_kind(kind, f"{path}.type")
     check_members(part, PARTS[kind], path)

@@ -9,7 +9,7 @@ import re
 from typing import Final, cast, get_args
 
 from core.apis.response_items import check_input, check_members
-from core.apis.responses import MOST_METADATA, Include, ResponseRequest
+from core.apis.responses import MOST_METADATA, Include, InputTokensRequest, ResponseRequest
 from core.apis.values import (
     MISSING,
     Rule,
@@ -57,11 +57,19 @@ def check_request(request: ResponseRequest) -> None:
     _check_context(request)
     check_input(request.input)
     _check_choice(request.tool_choice, request.tools or ())
-    if request.background:
+    if request.background is True and request.store is False:
         raise InvalidRequest(
-            "background: responses do not run in the background here. Leave it out; with `stream` you see the response as it is made.",
+            "background: a response in the background is got by its id when it is done, so that it has to be kept. Leave out `store: false`.",
             param="background",
         )
+
+
+def check_count(request: InputTokensRequest) -> None:
+    """As `check_request`, of what is not answered and only counted."""
+    for name in ("conversation", "tools"):
+        if (value := getattr(request, name)) is not None:
+            RULES[name](value, name)
+    check_input(request.input)
 
 
 def check_include(include: Sequence[str], path: str = "include") -> None:

@@ -28,12 +28,15 @@ class CompactionSettings:
 class ResponseSettings:
     """`response_seconds` after it was made a response is gone, with its turn; `conversation_seconds` after its last item a conversation. None is never.
 
-    `max_rounds` is how often a model is asked in one response whose request does not say.
+    `max_rounds` is how often a model is asked in one response whose request does not say. With `background` a stored response whose request does not
+    say goes on by a worker, as `auto` does, where the call's time is up, or after `foreground_seconds`.
     """
 
     response_seconds: int | None = MONTH
     conversation_seconds: int | None = None
     max_rounds: int = DEFAULT_ROUNDS
+    background: bool = False
+    foreground_seconds: int | None = None
     compaction: CompactionSettings = CompactionSettings()
 
 

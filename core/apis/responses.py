@@ -35,7 +35,11 @@ type Include = Literal[
 
 
 class ResponseRequest(GenerationRequest):
-    """What is not typed here is kept, and looked at in `check_body`."""
+    """What is not typed here is kept, and looked at in `check_body`.
+
+    In the `background` a response is made by a worker, and the request is answered at once; `auto` begins in the foreground, and goes on by a
+    worker where the call's time is up.
+    """
 
     model: Name
     input: str | list[dict[str, Any]] | None = None
@@ -58,7 +62,7 @@ class ResponseRequest(GenerationRequest):
     store: bool | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    background: bool | None = None
+    background: bool | Literal["auto"] | None = None
     include: list[str] | None = None
     metadata: dict[str, Any] | None = None
     guardrails: list[Any] | bool | None = None
@@ -120,13 +124,13 @@ class InputTokensRequest(Wire):
     instructions: str | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS)] | None = None
 
     @override
     def check_body(self) -> None:
-        from core.apis.response_items import check_input
+        from core.apis.response_rules import check_count
 
-        check_input(self.input)
+        check_count(self)
 
 
 class Responses(Protocol):
@@ -147,9 +151,15 @@ class Responses(Protocol):
 
     async def get(self, response_id: str, *, query: ResponseQuery) -> JsonObject: ...
 
+    async def replay(self, response_id: str, *, query: ResponseQuery) -> EventSource:
+        """The events of the stream of a stored response, as they were and as they come."""
+        ...
+
     async def delete(self, response_id: str) -> JsonObject: ...
 
-    async def cancel(self, response_id: str) -> JsonObject: ...
+    async def cancel(self, response_id: str) -> JsonObject:
+        """One that has not ended; what was whole of it is kept."""
+        ...
 
     async def input_items(self, response_id: str, *, query: InputItemsQuery) -> JsonObject: ...
 

@@ -3,7 +3,7 @@
 Sources: ToolGroups and ToolRuntime of Llama Stack 0.2.12 and 0.7.3, Connectors of OGX 1.5.0.
 """
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import from_json
@@ -62,10 +62,14 @@ class InvokeRequest(Wire):
     authorization: Secret = None
 
 
-class ToolsQuery(Query):
-    """Without `toolgroup_id`, the tools of all groups."""
+def _read_group(value: object) -> object:
+    return cast("JsonObject", value).get("name") if isinstance(value, dict) else value
 
-    toolgroup_id: str | None = None
+
+class ToolsQuery(Query):
+    """Without `toolgroup_id`, the tools of all groups; `group/tool` is one. 0.2.12's AsyncAgent sends `toolgroup_id[name]` of a group with args."""
+
+    toolgroup_id: Annotated[str | None, BeforeValidator(_read_group)] = None
 
 
 def _read_json(value: object) -> object:

@@ -97,11 +97,13 @@ class ToolAccess:
     """What a call brings for a tool beside its arguments, and for no other call.
 
     `authorization` is a bearer token for the tool's server, without `Bearer `; `headers` are further headers for it, none of which is Authorization.
+    `key` is the same when this call is tried again, after a crash, and no other call's: visible ASCII, "" for none. A provider tells it to a tool that it can tell.
     """
 
     authorization: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     on_progress: OnProgress | None = field(default=None, repr=False, compare=False)
+    key: str = field(default="", compare=False)
 
 
 NO_ACCESS = ToolAccess()
@@ -209,6 +211,13 @@ class Tools(Protocol):
         """The tools of a group, remembered for their time and for the caller's credentials; `fresh` asks again.
 
         Raises NotFound for a group that is not there, and what the provider raises.
+        """
+        ...
+
+    async def list_named(self, name: str) -> Sequence[GroupTool]:
+        """The tools of the group of this name, or the one that `group/name` names.
+
+        Raises NotFound for what is not there, and what the provider raises.
         """
         ...
 

@@ -36,6 +36,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Begin, show and delete conversations of a running stack.",
     ),
     "prompts": ("core.cli.prompts.command", "Keep prompts in versions in a running stack."),
+    "agents": ("core.cli.agents.command", "Make agents of a running stack, and talk with them."),
+    "sessions": ("core.cli.sessions.command", "Begin, list, show and delete sessions with agents."),
     "jobs": ("core.cli.jobs.command", "List, watch and stop the jobs of a running stack."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 import click
 
 from core.cli.options import Decorator, json_option
-from core.cli.terminal import clean
+from core.cli.terminal import clean, say
 
 if TYPE_CHECKING:
     from core.client.api import Client
+    from core.client.failures import ApiFailed
 
 URL: Final = "http://127.0.0.1:8321"
 NOT_FOUND: Final = 404
@@ -88,7 +89,26 @@ def open_client(
         yield client
     except ApiFailed as failure:
         kind = RequestRefused if failure.status in MISTAKES else click.ClickException
-        advice = f" `{listing}` lists what there is." if listing and failure.status == NOT_FOUND else ""
+        advice = f" `{listing}` lists what there is." if _is_about(failure, listing) else ""
         raise kind(clean(str(failure)) + advice) from failure
     except Unreachable as failure:
         raise click.ClickException(f"{clean(str(failure))} Name another with --url or LLAMBDA_URL.") from failure
+
+
+def _is_about(failure: "ApiFailed", listing: str) -> bool:
+    """Whether what is not there is one of what `llambda NOUN list` lists; a model or a tool that is not there is another matter."""
+    noun = listing.removeprefix("llambda ").partition(" ")[0].removesuffix("s").replace("-", " ")
+    return bool(noun) and failure.status == NOT_FOUND and f"no {noun}" in failure.message
+
+
+def first_model(client: "Client") -> str:
+    """The first one that answers texts, which is said.
+
+    Raises:
+        RequestRefused: there is none.
+    """
+    for model in client.inspect.models():
+        if model["model_type"] == "llm":
+            say(clean(f"note: the model is {model['identifier']}; --model names another"))
+            return model["identifier"]
+    raise RequestRefused("the stack has no model; name one with --model")

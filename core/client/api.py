@@ -10,6 +10,7 @@ Every call raises ApiFailed or Unreachable, both of `core.client.failures`.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, override
 
+from core.client.agents import Agents, Sessions
 from core.client.answers import (
     Configuration,
     ConfigurationPage,
@@ -55,6 +56,8 @@ class Client:
         self.responses = Responses(self._transport)
         self.conversations = Conversations(self._transport)
         self.prompts = Prompts(self._transport)
+        self.agents = Agents(self._transport)
+        self.sessions = Sessions(self._transport)
 
     @override
     def __repr__(self) -> str:

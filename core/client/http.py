@@ -111,9 +111,14 @@ class Transport:
         except (OSError, HTTPException, UnicodeError) as failure:
             raise self._unreachable(failure) from failure
 
-    def stream(self, path: str, body: object, *, timeout: float) -> "Iterator[dict[str, Any]]":
-        """The data of an answer's events, each a JSON object, as they come. Raises as `send` does, before the first event or among them."""
-        request = self._request("POST", path, body, {})
+    def stream(
+        self, path: str, body: object = None, query: Mapping[str, object] | None = None, *, timeout: float
+    ) -> "Iterator[dict[str, Any]]":
+        """The data of an answer's events, each a JSON object, as they come: of a POST, or of a GET where there is no body.
+
+        Raises as `send` does, before the first event or among them.
+        """
+        request = self._request("GET" if body is None else "POST", path, body, query or {})
         request.add_header("Accept", "text/event-stream")
         try:
             with self._opener.open(request, timeout=timeout) as answer:
@@ -121,6 +126,8 @@ class Transport:
                     heads = {name.lower(): value for name, value in answer.headers.items()}
                     raise failure_of(answer.status, heads, answer.read(MOST_BYTES))
                 for line in iter(partial(answer.readline, MOST_BYTES), b""):
+                    if not line.endswith(b"\n"):
+                        raise IncompleteRead(line)
                     if line.startswith(DATA) and (text := line.removeprefix(DATA).strip()) != DONE:
                         yield _event(answer.status, text)
         except (OSError, HTTPException, UnicodeError) as failure:

@@ -31,6 +31,11 @@ class Responses:
         """Its events, each with a `type`; a response that failed has one that says so. Raises as `Transport.stream` does."""
         return self._transport.stream("/v1/responses", {**body, "stream": True}, timeout=SECONDS)
 
+    def follow(self, response_id: str, *, starting_after: int | None = None) -> "Iterator[JsonObject]":
+        """The events of a stored response, as `stream` has them, behind the one with this `sequence_number`; those to come too, until it has ended."""
+        query = {"stream": "true", "starting_after": starting_after}
+        return self._transport.stream(path_of("responses", response_id), query=query, timeout=SECONDS)
+
     def list(self, *, after: str | None = None, limit: int | None = None, model: str | None = None) -> "ResponseList":
         """At most `limit` of the caller's (100 at the most), the newest first."""
         from core.apis.answers.responses import ResponseList
@@ -50,6 +55,12 @@ class Responses:
         query = {"after": after, "limit": limit, "order": "asc"}
         path = f"{path_of('responses', response_id)}/input_items"
         return check_shape(self._transport.send("GET", path, query=query), ItemList)
+
+    def cancel(self, response_id: str) -> "Response":
+        """Stop one that has not ended; what was whole by then is kept."""
+        from core.apis.answers.responses import Response
+
+        return check_shape(self._transport.send("POST", f"{path_of('responses', response_id)}/cancel"), Response)
 
     def delete(self, response_id: str) -> None:
         self._transport.send("DELETE", path_of("responses", response_id))

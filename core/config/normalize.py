@@ -8,7 +8,7 @@
 | `storage.stores.metadata` and the backend it names | `metadata_store`                   |
 | the other `storage.stores`, or nothing             | `state`                            |
 | `kvstore`, `persistence_store`, ... of a provider that names a backend | the store that it is |
-| `providers.agents` of the reference's own types     | `providers.responses`              |
+| `providers.agents`                                 | `providers.responses`              |
 | no `apis`, or an empty list                        | every API that has providers       |
 | the spellings of `server.auth`                     | `server.auth.providers`            |
 | `kvstore` of `server.quota` or `.idempotency` that names a backend | the store that it is |
@@ -26,7 +26,6 @@ from core.config.protection import normalise_protection
 from core.config.sections import (
     AUTOMATIC_APIS,
     OLDER_APIS,
-    READ_AS,
     REFUSED,
     RENAMED_APIS,
     ROUTED_APIS,
@@ -122,25 +121,16 @@ def _providers(draft: Draft) -> None:
 
 
 def _move(draft: Draft, routed: dict[str, Value], api: str) -> None:
-    """Those of `api` that belong to a later one: behind its own."""
-    kept: list[Value] = []
-    for index, entry in enumerate(cast("Sequence[Value]", routed[api])):
-        values, place = to_mapping(entry), f"providers.{api}[{index}]"
-        later = None if values.get("module") else READ_AS.get((api, str(values.get("provider_type"))))
-        before = kept if later is None else routed.get(later, [])
-        if not isinstance(before, list):
-            return
-        entries = cast("Sequence[Value]", before)
-        new_place = f"providers.{later or api}[{len(entries)}]"
-        if new_place != place:
-            draft.origins[new_place] = place
-        if later is None:
-            kept.append(entry)
-        else:
-            routed[later] = [*entries, entry]
-    routed[api] = kept
-    if not kept:
-        del routed[api]
+    """Those of `api` belong to a later one: behind its own."""
+    later = OLDER_APIS[api]
+    before = routed.get(later, [])
+    if not isinstance(before, list):
+        return
+    entries = [*cast("Sequence[Value]", before)]
+    for index, entry in enumerate(cast("Sequence[Value]", routed.pop(api))):
+        draft.origins[f"providers.{later}[{len(entries)}]"] = f"providers.{api}[{index}]"
+        entries.append(entry)
+    routed[later] = entries
 
 
 def _with_stores(draft: Draft, api: str, entries: Value) -> Value:

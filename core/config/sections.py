@@ -31,9 +31,8 @@ ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api if api not in A
 
 RENAMED_APIS: Final = {"memory": "vector_io"}  # the name before 0.1
 
-READ_AS: Final = {("agents", name): "responses" for name in ("inline::meta-reference", "inline::builtin")}
-"""Provider types that the reference had in another API: 0.2 served responses by what serves its agents."""
-OLDER_APIS: Final = {api: later for (api, _), later in READ_AS.items()}
+OLDER_APIS: Final = {"agents": "responses"}
+"""APIs of which another has the surfaces here: 0.2 served responses by what serves its agents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,14 +41,15 @@ class RoleLimits(Record):
     max_prompts: Count | None = None
     max_responses: Count | None = None
     max_conversations: Count | None = None
+    max_agents: Count | None = None
 
 
 class QuotaConfig(Record):
     """How much each client may do in a period (UTC). None as a number of tokens is no limit.
 
     `default_max_tokens` is reserved for a call that sets no bound itself, or the client's whole limit where that is
-    less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes`, `max_vector_stores`, `max_prompts`, `max_responses` and `max_conversations` are what a client may
-    keep, whatever the period. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
+    less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes`, `max_vector_stores`, `max_prompts`, `max_responses`, `max_conversations` and `max_agents` are what a
+    client may keep, whatever the period. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
     """
 
     kvstore: Database
@@ -64,6 +65,7 @@ class QuotaConfig(Record):
     max_prompts: Count | None = None
     max_responses: Count | None = None
     max_conversations: Count | None = None
+    max_agents: Count | None = None
     default_max_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1024
     period: Period = "day"
     roles: dict[Text, RoleLimits] = {}

@@ -67,7 +67,7 @@ class CallEnded(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class KeepLimits:
-    """How many files, bytes in them, vector stores, prompts, responses and conversations a caller may keep; None is no limit."""
+    """How many files, bytes in them, vector stores, prompts, responses, conversations and agents a caller may keep; None is no limit."""
 
     files: int | None = None
     bytes: int | None = None
@@ -75,6 +75,7 @@ class KeepLimits:
     prompts: int | None = None
     responses: int | None = None
     conversations: int | None = None
+    agents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,17 @@ class Call:
         A failure is charged what is known. Of an answer that nobody waited for, or for which there was no time, or that says
         nothing of its usage, the reservation stays at least: leaving early must not be a way to get tokens for nothing.
         """
+        self.ledger.closed = True
+        return self._charge(failed=failed)
+
+    def end_part(self, *, failed: bool = False) -> Charge:
+        """As `end`, of a call that goes on: what is used from now on is of its next part."""
+        charge, ledger = self._charge(failed=failed), self.ledger
+        ledger.own, ledger.further, ledger.unsaid, ledger.silent = None, 0, 0, False
+        return charge
+
+    def _charge(self, *, failed: bool) -> Charge:
         ledger = self.ledger
-        ledger.closed = True
         own = ledger.own or 0
         if ledger.silent or (ledger.own is None and not failed):
             return Charge(None, ledger.further, own + ledger.unsaid)

@@ -16,11 +16,12 @@ type JsonStream = AsyncGenerator[JsonObject]
 
 @dataclass(frozen=True, slots=True)
 class NamedEvent:
-    """A server-sent event with a name, and an id where a client may resume after it; `data` is JSON."""
+    """A server-sent event with a name, and an id where a client may resume after it; `data` is JSON. A `comment` is for who reads the stream as it is."""
 
     name: str
     data: Any
     id: str = ""
+    comment: str = ""
 
 
 type EventSource = AsyncGenerator[NamedEvent]

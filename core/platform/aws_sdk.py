@@ -1,10 +1,12 @@
 """Sessions, settings and clients of the AWS SDK; a process reads its descriptions of services, which are long, once."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from core.platform import environment
 from core.platform.aws_errors import EndpointInvalid
@@ -17,6 +19,24 @@ if TYPE_CHECKING:
 MODULES: Final = ("aiobotocore.config", "aiobotocore.session", "aiobotocore.httpsession")
 DESCRIPTIONS: Final = ("service-2", "endpoint-rule-set-1")
 SHARED: Final = ("endpoints", "partitions", "sdk-default-configuration")
+
+
+_warmed: "list[AioSession]" = []
+_sessions: "WeakKeyDictionary[asyncio.AbstractEventLoop, AioSession]" = WeakKeyDictionary()
+
+
+def shared_session() -> "AioSession":
+    """The stack's own session, one for each event loop: who changes nothing about it saves the making of another."""
+    loop = asyncio.get_running_loop()
+    if loop not in _sessions:
+        _sessions[loop] = _warmed.pop() if _warmed else session()
+    return _sessions[loop]
+
+
+def warm_session() -> None:
+    """Make the first loop's shared session now, so that the first call need not."""
+    if not _warmed and not _sessions:
+        _warmed.append(session())
 
 
 def session(profile: str | None = None) -> "AioSession":

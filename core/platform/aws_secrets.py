@@ -52,7 +52,7 @@ async def fetch(place: Place) -> str:
     try:
         async with (
             asyncio.timeout(PATIENCE),
-            sdk.open_client(sdk.session(), place.service, region_name=region, config=config) as client,
+            sdk.open_client(sdk.shared_session(), place.service, region_name=region, config=config) as client,
         ):
             text = await (_parameter(client, place) if place.service == "ssm" else _secret(client, place))
     except (BotoCoreError, ClientError, EndpointInvalid, TimeoutError) as failure:

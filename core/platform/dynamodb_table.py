@@ -86,6 +86,7 @@ class Table:
     def warm(self) -> None:
         """Import the SDK and read its description of DynamoDB, which the first call would wait for."""
         sdk.preload("dynamodb")
+        sdk.warm_session()
 
     async def close(self) -> None:
         """Close the client of this event loop; a later call connects another."""
@@ -98,7 +99,7 @@ class Table:
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
         return sdk.open_client(
-            sdk.session(), "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
+            sdk.shared_session(), "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
         )
 
 

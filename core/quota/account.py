@@ -37,10 +37,10 @@ class Account:
         """The bounds of so many requests more, which reserve `reserved` tokens, or make none.
 
         With several shards the reservation is not part of the bound, else one that no single shard has room for could
-        never be made: each shard may pass its share of the tokens by one reservation.
+        never be made: each shard may pass its share of the tokens by one reservation. What is no request is bound by tokens alone.
         """
         share = self.share(shard)
-        below = share.requests - requests + 1
+        below = share.requests - requests + 1 if requests else None
         if share.tokens is None or reserved is None:
             return Limit(below)
         return Limit(below, share.tokens if self.shards > 1 else share.tokens - reserved + 1)

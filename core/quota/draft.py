@@ -32,6 +32,10 @@ class Draft:
         self._room = 0
 
     @property
+    def is_whole(self) -> bool:
+        return bool(self._parts) and self.missing == 0
+
+    @property
     def remaining(self) -> Limits:
         """After it was taken as the last counter has it; of one that was not, what all counters together have."""
         tokens = None if self._last is None else self._last.tokens
@@ -42,7 +46,7 @@ class Draft:
     async def take(self, shard: int) -> None:
         """What is missing from this counter, or what it has."""
         key, most = self._account.key(shard), self._account.share(shard).requests
-        if self._full.seen(self._account.window.name, key) >= most:
+        if self._requests and self._full.seen(self._account.window.name, key) >= most:
             return
         part = min(self.missing, most)
         admission = await self._ask(shard, key, part)

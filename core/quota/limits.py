@@ -48,6 +48,7 @@ def keep_limits_of(config: QuotaConfig, principal: Principal) -> KeepLimits:
         prompts=most(lambda limits: limits.max_prompts),
         responses=most(lambda limits: limits.max_responses),
         conversations=most(lambda limits: limits.max_conversations),
+        agents=most(lambda limits: limits.max_agents),
     )
 
 

@@ -88,7 +88,7 @@ class Quota:
         """Count the call as so many requests, all or none, and reserve `tokens`; None is a call that makes none.
 
         A call without a bound, 0, reserves `default_max_tokens`, or the whole limit where that is less. Below 0 is a call
-        without a bound that may make as many: it reserves at least these.
+        without a bound that may make as many: it reserves at least these. What was counted before is 0 `requests`: tokens alone bound it.
 
         Raises:
             QuotaExceeded: the client has no call or not enough tokens left; nothing was counted.
@@ -155,7 +155,7 @@ class Quota:
         draft = Draft(account, self._store, self._full, reserved, requests)
         for shard in self._order(account.shards):
             await draft.take(shard)
-            if draft.missing == 0:
+            if draft.is_whole:
                 ticket = self._ticket(account, draft.keep(), draft.remaining, reserved)
                 if reserved is not None and draft.remaining.tokens is not None:
                     ticket.most = draft.remaining.tokens + reserved

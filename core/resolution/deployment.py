@@ -41,6 +41,9 @@ NOT_SHARED: Final = {
 }
 
 
+WITHOUT_JOBS: Final = (
+    "has no effect: no worker can go on with a response without `jobs` and `queue` in `storage.stores`"
+)
 OF_STACK: Final = "has no effect: `vector_stores` of the run config holds for responses too"
 WITHOUT_EFFECT: Final = {  # of a provider of responses, where it would change what is served
     "memory_config": "has no effect: there is no memory beside conversations",
@@ -136,6 +139,12 @@ def _stand_ins(loaded: Loaded, specs: Specs, target: DeployTarget) -> Iterator[P
                 value = entry.config.get(key)
                 if value and (key != "memory_config" or to_mapping(value).get("enabled")):
                     yield Problem(loaded.places.source_path(f"{path}.config.{key}"), message)
+            if entry.config.get("background") and not _has_jobs(loaded):
+                yield Problem(loaded.places.source_path(f"{path}.config.background"), WITHOUT_JOBS)
+
+
+def _has_jobs(loaded: Loaded) -> bool:
+    return loaded.config is None or all(STATE[kind].config_in(loaded.config) is not None for kind in ("jobs", "queue"))
 
 
 def _kept_together(loaded: Loaded) -> Iterator[Problem]:

@@ -54,7 +54,6 @@ SEARCH_ENGINES: Final = (
     "wolfram-alpha",
 )
 """The rows of `core.providers.web_search.rows`, which only a stack with one of them imports."""
-AS_RESPONSES: Final = "serves responses, conversations and prompts, as `inline::builtin` of `responses`; agents of 0.2 (/v1/agents) are not served yet"
 CLOSED: Final = "asks an API that Microsoft closed on 11 August 2025: searches fail; use `remote::brave-search` or another search engine"
 
 BUILT_IN: Final = (
@@ -68,9 +67,8 @@ BUILT_IN: Final = (
             "core.providers.responses.builtin",
             api_dependencies=("inference",),
             surfaces=("inference",),
-            notice=notice,
         )
-        for name, notice in (("builtin", ""), ("meta-reference", AS_RESPONSES))
+        for name in ("builtin", "meta-reference")
     ),
     ProviderSpec(
         "safety",

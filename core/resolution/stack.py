@@ -112,10 +112,13 @@ class Stack:
             self.registry = CachedRegistry(self.stores.get(REGISTRY), seconds=seconds)
         return self.registry
 
-    def warm(self) -> None:
-        """Do at init what the first request would wait for; opens no connection."""
+    def warm(self, apis: Iterable[str] = ()) -> None:
+        """Do at init what the first request would wait for; opens no connection. Of the `apis` that are served the surface is imported, where they have one of their name."""
         warm_apart(instance.known_provider for instance in self.instances)
         self.stores.warm()
+        for api in apis:
+            if api in self.surfaces:
+                self.surfaces[api](None)
 
     async def close(self) -> None:
         """End what is under way for no answer, then close every connection; a provider without `close` has none."""

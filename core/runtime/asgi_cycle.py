@@ -22,6 +22,7 @@ from core.runtime.invocations import Failure, ResponseStream, RuntimeApi
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 1.0  # for an app to end after its client has left, or once it is cancelled
+GO_ON: Final = "llambda.go_on"  # of a scope, as core/web/streamed.py has it, which comes with the app
 OUT_OF_TIME: Final = "There was no answer before the function's time was up."
 INCOMPLETE: Final = Failure("IncompleteAnswer", "The answer is incomplete. The function's log says why.")
 
@@ -35,7 +36,7 @@ class Stage(Enum):
 
 
 class Cycle:
-    """The ASGI side of an invocation; `client_gone` is done when nobody reads the answer any more."""
+    """The ASGI side of an invocation; `client_gone` is done when nobody reads the answer any more. An app that `goes_on` then has its time."""
 
     _response: ResponseStream  # from BEGUN on
 
@@ -43,6 +44,8 @@ class Cycle:
         """Begin nothing yet: the answer begins with the app's first message."""
         self.stage = Stage.NOT_BEGUN
         self.events = False
+        self.goes_on = False
+        request.scope[GO_ON] = self.go_on
         self.client_gone = asyncio.get_running_loop().create_future()
         self._request = request
         self._api = api
@@ -50,6 +53,10 @@ class Cycle:
         self._messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._no_body = False
         self._over = asyncio.Event()
+
+    def go_on(self) -> None:
+        """The app goes on to its end whoever has left."""
+        self.goes_on = True
 
     async def receive(self) -> Message:
         """The request at once, then nothing until the answer is over or the client has left."""
@@ -132,7 +139,7 @@ async def respond(app: ASGIApp, cycle: Cycle, request: HttpRequest, until: float
     )
     late = not running.done() and not cycle.client_gone.done()
     if cycle.client_gone.done():
-        await asyncio.wait((running,), timeout=GRACE_SECONDS)
+        await asyncio.wait((running,), timeout=max(0, until - loop.time()) if cycle.goes_on else GRACE_SECONDS)
     await cancel(running)
     await cycle.while_client_reads(_finish(cycle, _failure(running), late=late))
     await cycle.close()

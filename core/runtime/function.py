@@ -49,7 +49,7 @@ def function(api: str) -> tuple[Starlette, "Handler"]:
         stack = process_loop().run_until_complete(resolve(loaded, [api], version=VERSION))
         check_files(loaded, stack)
         if not manifest(api).overview:  # which only looks at its providers' health
-            stack.warm()
+            stack.warm([api])
     app = app_of_stack(stack, [api], log_lines.to_cloudwatch(name) if name else None)
     if snapshots:
         snapshot.keep_apart()

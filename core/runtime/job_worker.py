@@ -23,7 +23,7 @@ from core.runtime import snapshot
 from core.runtime.function import check_files, load_config
 from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
-from core.runtime.worker import Worker, handle_event
+from core.runtime.worker import GRACE_SECONDS, Worker, handle_event
 from core.services.jobs.messages import GiveBack, Outcome
 from core.services.jobs.timing import Turn
 from core.stores.connect import QUEUE
@@ -86,10 +86,10 @@ async def make_runner(loaded: Loaded) -> JobRunner:
 class JobTasks:
     """The worker as tasks of a process that does something else too, on its loop."""
 
-    def __init__(self, runner: JobRunner, *, at_once: int = 2) -> None:
-        """Nothing is taken before `start`; `at_once` is how many messages are worked on together."""
+    def __init__(self, runner: JobRunner, *, at_once: int = 2, grace: float = GRACE_SECONDS) -> None:
+        """Nothing is taken before `start`; `at_once` is how many messages are worked on together, `grace` is in seconds."""
         self._runner = runner
-        self._worker = Worker(runner.queue, runner.run, at_once=at_once)
+        self._worker = Worker(runner.queue, runner.run, at_once=at_once, grace=grace)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

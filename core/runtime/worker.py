@@ -26,6 +26,7 @@ EXTEND_SECONDS: Final = 60.0
 WAIT_SECONDS: Final = 2.0  # for a message: as long as a worker that is to end may wait for nothing
 GRACE_SECONDS: Final = 10.0  # of a worker that is to end, to leave its messages to others
 PAUSE_SECONDS: Final = 2.0  # after the queue could not be reached
+MOST_LIGHT: Final = 32  # messages beside those that take a place, which wait for others
 BROKEN_SECONDS: Final = 30  # until a message that a bug of ours gave back is delivered again
 
 type Run = Callable[[Delivery, Turn], Awaitable[Outcome]]
@@ -51,6 +52,7 @@ class Worker:
         self._places = asyncio.Semaphore(at_once)
         self._stopping = asyncio.Event()
         self._turns: dict[asyncio.Task[None], Turn] = {}
+        self._light = 0
 
     async def work(self) -> None:
         """Until `stop` was called and what was under way is done, or left to others."""
@@ -60,7 +62,7 @@ class Worker:
             if not deliveries:
                 self._places.release()
             for delivery in deliveries:
-                turn = Turn()
+                turn = Turn(relieve=self._relieve)
                 task = asyncio.create_task(self._handle(delivery, turn))
                 self._turns[task] = turn
                 task.add_done_callback(self._ended)
@@ -83,9 +85,19 @@ class Worker:
                     await self._stopping.wait()
             return ()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._turns[task]
+    def _relieve(self) -> bool:
+        """Whether a message gives its place to another, since it waits for others."""
+        if self._light >= MOST_LIGHT:
+            return False
+        self._light += 1
         self._places.release()
+        return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._turns.pop(task).is_light:
+            self._light -= 1
+        else:
+            self._places.release()
         if not task.cancelled() and (failure := task.exception()) is not None:
             log.error("a message was not settled", exc_info=failure)
 

@@ -15,7 +15,7 @@ from core.apis.index import has_providers, names, route_rows
 PREFIXES: Final = frozenset({"v1", "v1alpha", "v1beta", "api", "openai", "admin"})
 LONGEST: Final = 200  # characters of a path that is looked at
 OWN_NAME: Final = (
-    *("agents", "batches", "containers", "datasetio", "datasets", "eval"),
+    *("batches", "containers", "datasetio", "datasets", "eval"),
     *("file-processors", "files", "interactions", "messages", "post-training", "skills"),
     *("synthetic-data-generation", "telemetry"),
 )
@@ -24,7 +24,7 @@ FAMILY: Final = {  # the first segment of a path behind its version: the API as 
     **dict.fromkeys(("chat", "completions", "embeddings", "inference", "models", "rerank"), "inference"),
     **dict.fromkeys(("safety", "shields", "moderations"), "safety"),
     "uploads": "files",
-    **dict.fromkeys(("responses", "conversations", "prompts"), "responses"),
+    **dict.fromkeys(("agents", "responses", "conversations", "prompts"), "responses"),
     **dict.fromkeys(("vector-dbs", "vector-io", "vector_stores"), "vector_io"),
     **dict.fromkeys(("mcp", "toolgroups", "tools", "tool-runtime", "connectors"), "tool_runtime"),
     **dict.fromkeys(("scoring", "scoring-functions"), "scoring"),

@@ -88,6 +88,8 @@ class EventFrames:
         head = _name_field(element.name)
         if element.id:
             head += b"id: %b\n" % element.id.translate(LINE_BREAKS).encode()
+        if element.comment:  # within the event, as PING says
+            head += b": %b\n" % element.comment.translate(LINE_BREAKS).encode()
         return b"%bdata: %b\n\n" % (head, to_json(element.data, inf_nan_mode="null"))
 
     def failure(self, failure: ApiError) -> bytes:

@@ -1,4 +1,4 @@
-"""Fifteen functions that serve the APIs of Llama Stack 0.2 and OGX 1.5, to see what template.yaml becomes with all of them."""
+"""Fourteen functions that serve the APIs of Llama Stack 0.2 and OGX 1.5, to see what template.yaml becomes with all of them."""
 
 from typing import Final
 
@@ -42,12 +42,6 @@ NEW: Final[dict[str, tuple[str, ...]]] = {  # beside the functions of this check
         "/v1/admin/tools",
         "/v1alpha/admin/connectors",  # below a path that was admin's alone
         "/v1alpha/admin/connectors/{connector_id}/tools/{tool_name}",
-    ),
-    "agents": (
-        "/v1/agents",
-        "/v1/agents/{agent_id}",
-        "/v1/agents/{agent_id}/sessions",
-        "/v1/agents/{agent_id}/session/{session_id}/turn/{turn_id}/step/{step_id}",
     ),
     "responses": (
         *(f"{prefix}/responses{rest}" for prefix in OPENAI for rest in ("", "/{response_id}", "/{response_id}/cancel")),

@@ -48,6 +48,14 @@ def test_everything_of_jobs_is_made_on_request_alone() -> None:
     assert values(ON).value(variables["JOBS_QUEUE_URL"])
 
 
+def test_responses_bring_the_queue_and_the_worker_of_their_runs_and_nothing_is_there_without_them() -> None:
+    made_here = made({"Responses": "true"}) - made({})
+    assert made_here >= OF_JOBS
+    assert {name for name in made_here - OF_JOBS if not name.startswith("Responses")} == set()
+    assert "sqs:SendMessage" in granted("ResponsesRole", "sqs:")
+    assert functions()["worker"]["RecursiveLoop"] == "Allow"
+
+
 def test_the_queue_hides_a_message_at_least_as_long_as_its_worker_may_run_and_buries_what_kills_it() -> None:
     queue = properties("AWS::SQS::Queue")["JobsQueue"]
     assert queue["VisibilityTimeout"] >= functions()["worker"]["Timeout"] == 900

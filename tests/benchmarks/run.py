@@ -16,6 +16,7 @@ from tests.benchmarks.responses import responses
 from tests.benchmarks.runtimes import runtimes
 from tests.benchmarks.streams import streams
 from tests.benchmarks.table import Row, show
+from tests.benchmarks.turns import turns
 from tests.benchmarks.vectors import vectors
 from tests.benchmarks.warm import warm
 
@@ -30,6 +31,7 @@ PARTS = {
     "jobs": jobs,
     "mcp": mcp,
     "responses": responses,
+    "turns": turns,
     "vectors": vectors,
     "pgvector": pgvector,
     "chroma": chroma,

@@ -14,7 +14,7 @@ import pytest
 from infra.local import clients
 from infra.local.parts import in_ci, missing_tools
 from tests.clients.running import check, results
-from tests.clients.scripts.responses import state, texts, tools
+from tests.clients.scripts.responses import background, state, texts, tools
 from tests.parts.model_script import Round, write_script
 from tests.parts.response_stack import MODEL, ResponseWorld, served_responses
 from tests.parts.stack import ROOT
@@ -43,7 +43,7 @@ def outcomes() -> dict[tuple[str, str], dict[str, str | None]]:
     ("script", "scenario"),
     [
         pytest.param(script, each.__name__, id=each.__name__)
-        for script in (texts, tools, state)
+        for script in (texts, tools, state, background)
         for each in script.SCENARIOS
     ],
 )
@@ -89,20 +89,30 @@ def test_the_sdks_for_node_work(served: Served) -> None:
     assert not failures, "\n".join(failures)
 
 
-def test_who_leaves_a_stream_stops_the_model_and_lets_the_conversation_go(served: Served) -> None:
+@pytest.mark.parametrize("ends", ["cancelled", "not stored"])
+def test_who_leaves_a_stream_leaves_its_run_until_somebody_cancels_it(served: Served, ends: str) -> None:
     url, world = served
     with httpx.Client(base_url=f"{url}/v1", timeout=30) as client:
         conversation = client.post("/conversations", json={}).json()["id"]
-        asked = {"model": MODEL, "conversation": conversation, "stream": True}
-        script = write_script(Round("Hello there", ends="hang"))
-        with client.stream("POST", "/responses", json=asked | {"input": script}) as stream:
-            lines = stream.iter_lines()
-            assert any(line == "event: response.output_text.delta" for line in lines)
+        world.model.cancelled.clear()
+        asked = {"model": MODEL, "stream": True, "input": write_script(Round("Hello there", ends="hang"))}
+        asked |= {"store": False} if ends == "not stored" else {"conversation": conversation}
+        with client.stream("POST", "/responses", json=asked) as stream:
+            events = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+            made = next(events)["response"]["id"]
+            assert any(event["type"] == "response.output_text.delta" for event in events)
+        if ends == "cancelled":
+            time.sleep(0.5)
+            free = {"model": MODEL, "conversation": conversation, "input": "Hi"}
+            assert client.post("/responses", json=free).status_code == 409
+            assert not world.model.cancelled.is_set()
+            found = client.post(f"/responses/{made}/cancel").json()
+            assert (found["status"], found["output"][0]["status"]) == ("cancelled", "incomplete")
+            assert client.post("/responses", json=free).status_code == 200
+            items = client.get(f"/conversations/{conversation}/items").json()["data"]
+            assert [item["role"] for item in items] == ["assistant", "user"]
         wait_until(world.model.cancelled.is_set)
-        free = {"model": MODEL, "conversation": conversation, "input": "Hi"}
-        wait_until(lambda: client.post("/responses", json=free).status_code == 200)
-        items = client.get(f"/conversations/{conversation}/items").json()["data"]
-    assert [item["role"] for item in items] == ["assistant", "user"]
+        assert client.get(f"/responses/{made}").status_code == (404 if ends == "not stored" else 200)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

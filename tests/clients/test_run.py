@@ -23,6 +23,8 @@ from tests.parts.processes import interruptible
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90
+BRIEFLY = 'max_infer_iters=2, sampling_params={"strategy": {"type": "greedy"}, "max_tokens": 20}, instructions='
+"""Of an agent: a small model talks without end."""
 
 
 def start(state: Path, port: int, config: str = "starter") -> subprocess.Popen[str]:
@@ -139,6 +141,32 @@ def test_the_lines_of_the_readme_and_of_the_guide_ask_for_responses(tmp_path: Pa
         commands = (["bash", "-ec", lines], *([str(python_of("openai-3")), "-c", each] for each in (python, streamed)))
         for command in commands:
             command[-1] = command[-1].replace("http://127.0.0.1:3001", url).replace(":8321", f":{port}")
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+            assert done.stdout.strip()
+
+
+@pytest.mark.conformance
+def test_the_lines_of_the_readme_and_of_the_guide_talk_with_an_agent(tmp_path: Path) -> None:
+    port = free_port()
+    text = (ROOT / "README.md").read_text("utf-8")
+    store = re.findall(r"```\n(.*?)```", text.partition("\n## Search your files\n")[2], re.DOTALL)[0]
+    section = text.partition("\n## Talk with an agent\n")[2].partition("\n## ")[0]
+    [python] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    [shell] = re.findall(r"```\n(.*?)```", re.sub(r"```python\n.*?```\n", "", section, flags=re.DOTALL), re.DOTALL)
+    guide = (ROOT / "docs" / "agents.md").read_text("utf-8")
+    [guided] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    models = 'MODEL, EMBEDDER = "local/smollm2-135m-instruct", "all-smollm2"\n'
+    with running(tmp_path, port):
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        env = os.environ | {"PATH": path, "LLAMBDA_URL": f"http://127.0.0.1:{port}"}
+        client = str(python_of("llama-stack-client-0.2"))
+        for command in (
+            ["bash", "-ec", f"{store}\n{shell}"],
+            [client, "-c", python.replace("instructions=", BRIEFLY)],
+            [client, "-c", models + guided.replace("instructions=", BRIEFLY)],
+        ):
+            command[-1] = command[-1].replace(":8321", f":{port}")
             done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
             assert done.stdout.strip()

@@ -9,6 +9,7 @@ from core.stores.registry.port import RegistryStore
 from tests.contract.crew import Crew, hiring
 from tests.contract.dynamodb_script import Scripted
 from tests.contract.registries import Backend
+from tests.contract.thread_stores import ada, clock, documenting, thread_store  # noqa: F401 - fixtures
 from tests.parts.copy_stack import quick_queue  # noqa: F401 - a fixture
 from tests.parts.vector_places import places, world  # noqa: F401 - fixtures
 

@@ -125,6 +125,21 @@ async def test_a_compaction_is_its_owners_and_as_it_was(client: httpx.AsyncClien
             assert error["message"].startswith("input[1].encrypted_content: this compaction was not made here for you")
 
 
+async def test_a_conversation_takes_no_compaction_that_nobody_can_open(
+    world: FileWorld, client: httpx.AsyncClient
+) -> None:
+    item = (await post(client, f"{PATH}/compact", input=DIALOGUE))["output"][-1]
+    made = await client.post("/v1/conversations", json={"items": [item]}, headers=ADA)
+    conversation = made.json()["id"]
+    await post(client, input="And now?", conversation=conversation)
+    assert SUMMARY in told(world)[0]["content"]
+    forged = {**item, "encrypted_content": SUMMARY}
+    for path, who in (("", BOB), ("", ADA), (f"/{conversation}/items", ADA)):
+        sent = item if who is BOB else forged
+        answer = await client.post(f"/v1/conversations{path}", json={"items": [sent]}, headers=who)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "items[0].encrypted_content")
+
+
 async def test_a_context_beyond_its_bound_is_made_shorter_before_the_model_is_asked(
     world: FileWorld, client: httpx.AsyncClient
 ) -> None:

@@ -1,9 +1,7 @@
 """Conversations over both databases: items in whole turns, one run at a time, and nothing half-kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,35 +15,12 @@ from core.services.responses.state.keeping import DAY
 from core.services.responses.state.leases import LEASE_SECONDS, ConversationLease
 from core.services.responses.state.records import COLLECTIONS, GUEST, LEASE, Place
 from core.stores.documents.port import DocumentStore
-from tests.contract.documents import KINDS, LEAST, NOW, Clock, Documenting
+from tests.contract.documents import NOW, Clock
+from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.thread_state import MINE, Caller, CountedStore, Kept, policy_of, texts, user
 
 PLAIN = IncludeQuery()
 EVERYBODY = policy_of({"permit": {"actions": ["create", "read", "update", "delete"]}})
-
-OVER_BOTH = pytest.mark.parametrize("documenting", KINDS, indirect=True)  # others over DynamoDB are `exact`
-
-
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
-def documenting(request: pytest.FixtureRequest, tmp_path: Path) -> Documenting:
-    blobs = str(tmp_path / "blobs")
-    return Documenting.fresh(request, request.param, tmp_path, "state_table", blobs=blobs, least=LEAST)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(documenting: Documenting, clock: Clock) -> AsyncIterator[DocumentStore]:
-    async with documenting.opened(clock=clock) as store:
-        yield store
-
-
-@pytest.fixture
-def ada(store: DocumentStore, clock: Clock) -> Caller:
-    return Caller(Kept(store), clock=clock)
 
 
 async def said(caller: Caller, conversation: str, **query: Any) -> str:
@@ -198,18 +173,18 @@ async def test_a_chain_that_leaves_a_conversation_does_not_come_back_into_it(ada
     assert await said(ada, conversation) == "a b B c"
 
 
-async def test_a_lease_is_renewed_while_its_run_goes_on(store: DocumentStore, clock: Clock) -> None:
-    lease = await ConversationLease.take(store, "conv_1", clock, None, renew_seconds=0.02)
+async def test_a_lease_is_renewed_while_its_run_goes_on(thread_store: DocumentStore, clock: Clock) -> None:
+    lease = await ConversationLease.take(thread_store, "conv_1", clock, None, renew_seconds=0.02)
     for _ in range(3):
         clock.now += LEASE_SECONDS - 1
         expected = clock.now + LEASE_SECONDS
         async with asyncio.timeout(10):
-            while (await store.get(LEASE, "conv_1") or lease.document).expires != expected:  # noqa: ASYNC110 - a task makes it so
+            while (await thread_store.get(LEASE, "conv_1") or lease.document).expires != expected:  # noqa: ASYNC110 - a task makes it so
                 await asyncio.sleep(0.01)
     await lease.release()
-    assert await store.get(LEASE, "conv_1") is None
+    assert await thread_store.get(LEASE, "conv_1") is None
     loop = asyncio.get_running_loop()
-    short = await ConversationLease.take(store, "conv_1", clock, loop.time() + 10)
+    short = await ConversationLease.take(thread_store, "conv_1", clock, loop.time() + 10)
     assert short.document.expires == clock.now + 10 + leases.LATE_SECONDS
     await short.release()
 
@@ -243,8 +218,8 @@ async def test_who_adds_to_a_conversation_of_anothers_leaves_with_what_it_added(
     assert (await ada.kept.store.page(GUEST, ada.state.owner, limit=9)).documents == []
 
 
-async def test_a_page_costs_the_same_at_any_length(store: DocumentStore, clock: Clock) -> None:
-    ada = Caller(Kept(counted := CountedStore(store)), clock=clock)
+async def test_a_page_costs_the_same_at_any_length(thread_store: DocumentStore, clock: Clock) -> None:
+    ada = Caller(Kept(counted := CountedStore(thread_store)), clock=clock)
     conversation = await ada.converse("a")
     costs = list[dict[str, int]]()
     for length in (3, 30):

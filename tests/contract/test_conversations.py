@@ -11,8 +11,9 @@ from core.frame.callers import Principal
 from core.services.erasure import Estate
 from core.services.responses.state.erasing import erase as erase_of
 from core.stores.documents.port import DocumentStore
-from tests.contract.documents import KINDS, LEAST, Documenting
+from tests.contract.documents import Documenting
 from tests.contract.test_response_state import rows
+from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.live_stack import message
 from tests.parts.response_stack import response_world
 from tests.parts.thread_state import Caller, Kept, policy_of
@@ -21,8 +22,6 @@ from tests.parts.vector_stack import by
 ADA, BOB = by("ada"), by("bob")
 PATH = "/v1/conversations"
 EVERYBODY = policy_of({"permit": {"actions": ["create", "read", "update", "delete"]}})
-
-OVER_BOTH = pytest.mark.parametrize("documenting", KINDS, indirect=True)  # others over DynamoDB are `exact`
 
 
 @pytest.fixture
@@ -91,18 +90,6 @@ async def test_what_is_wrong_is_said_with_what_to_do(client: httpx.AsyncClient) 
         assert (answer.status_code, says in message(answer)) == (status, True), answer.text
 
 
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
-def documenting(request: pytest.FixtureRequest, tmp_path: Path) -> Documenting:
-    blobs = str(tmp_path / "blobs")
-    return Documenting.fresh(request, request.param, tmp_path, "state_table", blobs=blobs, least=LEAST)
-
-
-@pytest.fixture
-async def store(documenting: Documenting) -> AsyncIterator[DocumentStore]:
-    async with documenting.opened() as store:
-        yield store
-
-
 async def erase(caller: Caller) -> dict[str, int]:
     """All of what the caller keeps; how many of which name."""
     state = caller.state
@@ -117,9 +104,9 @@ async def erase(caller: Caller) -> dict[str, int]:
 
 @OVER_BOTH
 async def test_all_that_one_keeps_is_erased_also_from_conversations_of_others(
-    store: DocumentStore, documenting: Documenting
+    thread_store: DocumentStore, documenting: Documenting
 ) -> None:
-    ada = Caller(Kept(store, enforcement=EVERYBODY))
+    ada = Caller(Kept(thread_store, enforcement=EVERYBODY))
     bob = Caller(ada.kept, "bob")
     shared, own = await ada.converse("a"), await bob.converse("x")
     await bob.respond("b", conversation=shared)

@@ -10,7 +10,7 @@ import pytest
 
 from core.apis.responses import MOST_ITEMS
 from core.errors import Conflict, ConversationLocked
-from core.services.responses.contract import make_id
+from core.services.responses.output import make_id
 from core.services.responses.state.records import TURN, Place, Turn, tail_of
 from core.stores.documents.port import Document
 from tests.contract.crew import Crew, together

@@ -80,7 +80,11 @@ SERVED = {
 KEEPING = {
     "files": {"provider_id": "files", "provider_type": "inline::localfs", "config": {"ttl_secs": 31_536_000}},
     "vector_io": {"provider_id": "vectors", "provider_type": "inline::sqlite", "config": {}},
-    "responses": {"provider_id": "builtin", "provider_type": "inline::builtin", "config": {"max_infer_iters": 10}},
+    "responses": {
+        "provider_id": "builtin",
+        "provider_type": "inline::builtin",
+        "config": {"max_infer_iters": 10, "background": None, "foreground_seconds": None},
+    },
 }
 
 type Start = Callable[[str], Any]
@@ -197,6 +201,7 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         assert [*shown["providers"]] == ["files", "inference", "responses", "tool_runtime", "vector_io"]
         assert shown["providers"]["inference"][1]["config"]["timeout"] == 9
         shown["providers"]["files"][0]["config"]["ttl_secs"] = 7200
+        shown["providers"]["responses"][0]["config"]["background"] = "auto"
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(shown), "utf-8")
         await _llambda("configurations", "register", "--config", str(tmp_path / "mine.yaml"), "--url", url)
         model = {"model_id": "e", "provider_id": "ollama", "provider_model_id": "m", "model_type": "embedding"}
@@ -207,6 +212,18 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         store = (await client.post("/v1/vector_stores", json={"file_ids": [file["id"]], "embedding_model": "e"})).json()
         answer = (await client.post(f"/v1/vector_stores/{store['id']}/search", json={"query": "files"})).json()
         assert [row["content"][0]["text"] for row in answer["data"]] == ["Files expire."]
+        shown = yaml.safe_load(await _llambda("configurations", "inspect", "--url", url))
+        assert shown["providers"]["responses"][0]["config"]["background"] == "auto"
+        await ask_an_agent(client)
+
+
+async def ask_an_agent(client: httpx.AsyncClient) -> None:
+    config = {"model": "ollama/m", "instructions": "Be brief.", "toolgroups": ["builtin::rag/knowledge_search"]}
+    agent = (await client.post("/v1/agents", json={"agent_config": config})).json()["agent_id"]
+    session = (await client.post(f"/v1/agents/{agent}/session", json={"session_name": "s"})).json()["session_id"]
+    asked = {"messages": [{"role": "user", "content": "Hello."}], "stream": False}
+    turn = (await client.post(f"/v1/agents/{agent}/session/{session}/turn", json=asked)).json()
+    assert turn["output_message"]["stop_reason"] == "end_of_turn", turn
 
 
 async def test_the_federated_model_falls_back_to_bedrock_and_the_circuit_opens(world: World) -> None:

@@ -122,7 +122,7 @@ def test_it_is_checked_where_it_is_installed(
     arguments = [str(acme.python), "-m", "core.cli.main", "providers", "check", "--config", str(run_config)]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
-    assert words in done.stdout
+    assert words in done.stdout.replace("\n       ", " ")  # where a line ends, the length of its path decides
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])

@@ -53,6 +53,13 @@ async def test_the_event_is_the_arguments_and_the_context_is_as_agentcore_has_it
     assert len(double.invoked) == 2
 
 
+async def test_a_call_that_is_made_again_is_known_by_its_key() -> None:
+    async with lambda_tools({"orders": echo}) as (_, provider):
+        result = await provider.invoke_tool(ORDERS, "run", {}, ToolAccess(key="resp_1:call_0"))
+    assert result.structured is not None
+    assert result.structured["custom"]["bedrockAgentCoreMcpMessageId"] == "resp_1:call_0"
+
+
 @pytest.mark.parametrize("name", ["orders", "orders:live", f"{ARN}orders", f"{ARN}orders:$LATEST"])
 async def test_a_function_is_called_by_its_name_or_arn_with_an_alias_or_a_version(name: str) -> None:
     row = {"function": name, "tools": [tool("run")]}

@@ -60,6 +60,22 @@ async def test_a_stateless_server_is_asked_once_what_it_speaks_and_then_with_one
     assert "mcp-session-id" not in headers
 
 
+@pytest.mark.parametrize("make", [stateless, with_sessions])
+async def test_a_call_that_is_made_again_bears_its_key_and_has_the_same_bytes(make: Any) -> None:
+    double = make()
+    messages: list[Any] = []
+    for _ in range(2):
+        async with serving(double) as (made, group, _):
+            await call(made, group)
+            await call(made, group, key="resp_1:call_0")
+            headers, message = double.last("tools/call")
+            messages.append(message)
+            assert headers["idempotency-key"] == "resp_1:call_0"
+            assert message["params"]["_meta"]["idempotencyKey"] == "resp_1:call_0"
+            assert sum("idempotency-key" in headers for _, headers, _ in double.calls) == len(messages)
+    assert messages[0] == messages[1]
+
+
 async def test_a_session_is_its_callers_own_and_ends_with_the_provider() -> None:
     double = with_sessions()
     async with serving(double) as (made, group, _):

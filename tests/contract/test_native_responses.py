@@ -159,6 +159,15 @@ async def test_a_response_is_the_providers_with_ids_of_ours(stack: Stack, upstre
     }
 
 
+async def test_counts_that_no_answer_comes_to_are_not_charged(stack: Stack, upstream: FakeUpstream) -> None:
+    usage: Any = {"input_tokens": 10**40, "output_tokens": 5, "total_tokens": -1}
+    at(upstream, stream([*EVENTS[:-1], {"type": "response.completed", "response": {"usage": usage}}], done=False))
+    call = Call(ANONYMOUS)
+    response, _ = await answer(stack, call)
+    assert (response["usage"]["input_tokens"], response["usage"]["total_tokens"]) == (0, 5)
+    assert call.tokens == 5
+
+
 async def test_what_fails_before_the_first_event_is_tried_at_the_next_target(
     stack: Stack, upstream: FakeUpstream
 ) -> None:

@@ -116,6 +116,9 @@ async def test_what_is_wrong_is_said_with_what_to_do(client: httpx.AsyncClient) 
     assert said(undeclared) == (400, "variables: the text has `a`; add them to `variables`, or leave `variables` out.")
     missing = await client.get(f"{PATH}/{name}?version=9", headers=ADA)
     assert said(missing) == (404, f"Prompt `{name}` has no version 9; its newest is 2.")
+    for after in ("x", "-1", "9" * 5000):
+        found = await client.get(f"{PATH}/{name}/versions?after={after}", headers=ADA)
+        assert said(found) == (400, "after: it is the number of a version.")
     for path in (f"{PATH}/pmpt_1", f"{PATH}/{name[:-1]}g"):
         assert said(await client.get(path, headers=ADA))[0] == 404
 
@@ -178,6 +181,12 @@ async def test_a_response_begins_with_the_text_and_what_is_put_into_it(document:
         (InvalidRequest, {"version": 1}, "the prompt needs `who`, `place`"),
         (InvalidRequest, {"variables": {"photo": "", "x": ""}}, "the prompt has no `x`; it has `photo`"),
         (InvalidRequest, {"variables": {"photo": 1}}, r"prompt.variables.photo: it is a text, or an object"),
+        (
+            InvalidRequest,
+            {"variables": {"photo": {"type": "input_file", "file_id": 5, "file_url": "x"}}},
+            "file_id: must be",
+        ),
+        (InvalidRequest, {"variables": {"photo": {"type": "input_image"}}}, "photo: needs `image_url` or `file_id`"),
         (InvalidRequest, {"variables": [1]}, "prompt.variables: it is an object"),
         (InvalidRequest, {"version": "new"}, "prompt.version: it is a number"),
         (InvalidRequest, {"id": 1}, "prompt.id: give the id"),

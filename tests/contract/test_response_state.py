@@ -1,6 +1,5 @@
 """What is kept of responses, over both databases: chains and forks, what is deleted or has expired, and whose it is."""
 
-from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,34 +16,11 @@ from core.services.responses.state.keeping import DAY
 from core.services.responses.state.records import RESPONSE, TURN, Place
 from core.services.responses.state.threads import MOST_THREADS
 from core.stores.documents.port import DocumentStore
-from tests.contract.documents import KINDS, LEAST, NOW, Clock, Documenting, blob_keys
+from tests.contract.documents import LEAST, NOW, Clock, Documenting, blob_keys
+from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.thread_state import MINE, NEWEST, Caller, CountedStore, Kept, policy_of, texts
 
 GONE = "There is no response"
-
-OVER_BOTH = pytest.mark.parametrize("documenting", KINDS, indirect=True)  # others over DynamoDB are `exact`
-
-
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
-def documenting(request: pytest.FixtureRequest, tmp_path: Path) -> Documenting:
-    blobs = str(tmp_path / "blobs")
-    return Documenting.fresh(request, request.param, tmp_path, "state_table", blobs=blobs, least=LEAST)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(documenting: Documenting, clock: Clock) -> AsyncIterator[DocumentStore]:
-    async with documenting.opened(clock=clock) as store:
-        yield store
-
-
-@pytest.fixture
-def ada(store: DocumentStore, clock: Clock) -> Caller:
-    return Caller(Kept(store), clock=clock)
 
 
 def outputs(response: dict[str, Any]) -> list[str]:
@@ -110,8 +86,10 @@ async def test_each_fork_has_its_own_past_whatever_its_shape(ada: Caller) -> Non
     ]
 
 
-async def test_a_comb_of_forks_is_read_in_a_bounded_number_of_queries(store: DocumentStore, clock: Clock) -> None:
-    ada = Caller(Kept(counted := CountedStore(store)), clock=clock)
+async def test_a_comb_of_forks_is_read_in_a_bounded_number_of_queries(
+    thread_store: DocumentStore, clock: Clock
+) -> None:
+    ada = Caller(Kept(counted := CountedStore(thread_store)), clock=clock)
     spoken, last = list[str](), None
     for number in range(MOST_THREADS + 3):
         fork = await ada.open(previous_response_id=last)
@@ -125,8 +103,8 @@ async def test_a_comb_of_forks_is_read_in_a_bounded_number_of_queries(store: Doc
         assert counted.asked["get"] == 1
 
 
-async def test_a_chain_of_60_is_read_and_continued_as_one_of_1(store: DocumentStore, clock: Clock) -> None:
-    ada = Caller(Kept(counted := CountedStore(store)), clock=clock)
+async def test_a_chain_of_60_is_read_and_continued_as_one_of_1(thread_store: DocumentStore, clock: Clock) -> None:
+    ada = Caller(Kept(counted := CountedStore(thread_store)), clock=clock)
     last, costs = None, list[dict[str, int]]()
     for number in range(60):
         counted.asked.clear()
@@ -275,12 +253,12 @@ async def test_one_more_than_may_be_kept_is_refused_and_an_expiry_makes_room(ada
         await ada.responses.get(three)
 
 
-async def test_what_a_later_version_adds_is_no_mistake(ada: Caller, store: DocumentStore) -> None:
+async def test_what_a_later_version_adds_is_no_mistake(ada: Caller, thread_store: DocumentStore) -> None:
     (one,) = await chain(ada, "a")
     for collection, identifier in ((RESPONSE, one), (TURN, Place(one, 0).id)):
-        document = await store.get(collection, identifier)
+        document = await thread_store.get(collection, identifier)
         assert document is not None
-        await store.put(document, {**document.body, "rounds": 3})
+        await thread_store.put(document, {**document.body, "rounds": 3})
     assert outputs(await ada.responses.get(one)) == ["A"]
     assert await ada.context(previous_response_id=one) == "a A"
 

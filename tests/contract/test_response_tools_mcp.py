@@ -17,7 +17,7 @@ from core.services.responses.tools.resolving import resolve_tools
 from core.services.responses.tools.surfaces import ToolSurfaces
 from core.services.responses.tools.told import tell_item
 from tests.parts.mcp_double import McpDouble, error, forever, message_of, result, stateless, status
-from tests.parts.response_tools import called, names_of, prepared, request_of, tools_of
+from tests.parts.response_tools import called, names_of, prepared, request_of, steps_of, tools_of
 from tests.parts.secrets import plant
 from tests.parts.upstream import FakeUpstream, running
 
@@ -281,6 +281,12 @@ async def test_a_call_that_needs_approval_ends_the_run_and_is_made_once_it_is_ap
         _, steps = await prepared(world.surfaces, own, context=kept, input=[answer])
         assert steps == []
     assert world.double.count("tools/call") == 1
+    new, listed = resolve_tools(request_of(own, input=[answer]), world.surfaces), world.double.count("tools/list")
+    assert await steps_of(new.prepare([*context[1:], answer], [context[0]], "resp_1")) != []  # it was not done by then
+    assert world.double.last("tools/call")[0]["idempotency-key"] == "resp_1:mcpr_1"
+    new = resolve_tools(request_of(own, input=[answer]), world.surfaces)
+    assert await steps_of(new.prepare([*context[1:], answer], [context[0], call], "resp_1")) == []
+    assert (world.double.count("tools/call"), world.double.count("tools/list")) == (2, listed)
     _, steps = await prepared(world.surfaces, own, context=[*context, answer], input="what came of it?")
     assert steps == []  # it was acted on when it was new
 

@@ -1,4 +1,4 @@
-"""`llambda responses`, `conversations` and `prompts` against a stack that is served, with a model that does what it is told."""
+"""`llambda responses`, `conversations`, `prompts`, `agents` and `sessions` against a stack that is served, with a model that does what it is told."""
 
 import json
 from pathlib import Path
@@ -81,8 +81,68 @@ def remember(url: str, folder: Path) -> None:
     assert run(url, "prompts", "list").stdout == "no prompts\n"
 
 
+def consult(url: str, folder: Path) -> None:
+    """An agent with retrieval and a function of the caller's, from a file and options over it."""
+    (folder / "notes.txt").write_text("Ada wrote them.", "utf-8")
+    with httpx.Client(base_url=f"{url}/v1") as client:
+        rag = {"api": "tool_runtime", "provider_id": "rag", "provider_type": "inline::rag-runtime", "config": {}}
+        assert client.post("/providers", json=rag).status_code == 200
+        assert client.post("/toolgroups", json={"toolgroup_id": "builtin::rag", "provider_id": "rag"}).is_success
+    weather = {"name": "weather", "description": "The weather.", "parameters": []}
+    (folder / "agent.yaml").write_text(json.dumps({"instructions": "Answer briefly.", "client_tools": [weather]}))
+    options = ["--file", str(folder / "agent.yaml"), "--model", "local/m", "--name", "helper", "--max-rounds", "5"]
+    agent = run(url, "agents", "create", *options, "--store", make_store(url)).stdout.strip()
+    shown = run(url, "agents", "show", agent).stdout
+    assert re.search(r"name: +helper\n", shown), shown
+    assert re.search(r"tools: +builtin::rag/knowledge_search .*\n", shown)
+    rows = run(url, "agents", "list").stdout.splitlines()
+    assert (max(map(len, rows)) <= 80, rows[1].startswith(agent)) == (True, True)
+    first = run(url, "agents", "turn", agent, "Knowledge: when do files expire?")
+    assert (first.return_value, "Files expire when they are read." in first.stdout) == (0, True), (
+        first.stderr,
+        first.exception,
+    )
+    assert "knowledge_search(" in first.stderr
+    [session] = set(re.findall(r"conv_\w+", first.stderr))
+    with_document = run(
+        url, "agents", "turn", agent, "Hello.", "--session", session, "--document", str(folder / "notes.txt")
+    )
+    assert "Ada wrote them." in with_document.stdout
+    resume(url, agent, session)
+    shown = run(url, "sessions", "show", agent, session).stdout
+    assert "\nuser: Hello." in shown
+    assert run(url, "sessions", "create", agent, "--name", "other").stdout.startswith("conv_")
+    rows = run(url, "sessions", "list", agent).stdout.splitlines()[1:]
+    assert (len(rows), sum(row.endswith(" other") for row in rows)) == (2, 1)  # in any order, of one second
+    assert run(url, "sessions", "delete", agent, session).stdout == f"deleted {session}\n"
+    assert run(url, "agents", "delete", agent).stdout == f"deleted {agent}\n"
+
+
+def resume(url: str, agent: str, session: str) -> None:
+    """What a function of the caller's is asked, and what it answers; and a newcomer's mistakes."""
+    begun = run(url, "agents", "turn", agent, "weather", "--session", session, "--json")
+    turn = json.loads(begun.stdout)
+    [call] = turn["output_message"]["tool_calls"]
+    place = ["agents", "turn", agent, "--session", session, "--resume", turn["turn_id"]]
+    for words, code, said in (
+        ([*place, "--answer", "call_no=sunny"], 2, "awaits no call `call_no`"),
+        (place, 2, "an --answer for each call"),
+        (["agents", "turn", agent], 2, "Give the TEXT"),
+        (["agents", "turn", "agent_1", "Hello."], 1, "`llambda agents list` lists what there is."),
+        (["agents", "turn", agent, "Hello.", "--document", "none.txt"], 2, "none.txt cannot be read"),
+        (["agents", "create", "--tool", "a={b"], 2, "is no GROUP"),
+    ):
+        refused = run(url, *words)
+        assert refused.exception is not None, words
+        assert (getattr(refused.exception, "exit_code", 0), said in str(refused.exception)) == (code, True), words
+    done = run(url, *place, "--answer", f"{call['call_id']}=sunny")
+    assert (done.return_value, "sunny" in done.stdout) == (0, True), done.stderr
+    assert f"note: --session {session} goes on" in done.stderr
+
+
 def test_a_stack_is_asked_and_what_it_keeps_is_shown_and_deleted(tmp_path: Path) -> None:
     with served_responses() as (url, world):
         ask(url, world.mcp_url)
         talk(url)
         remember(url, tmp_path)
+        consult(url, tmp_path)

@@ -55,7 +55,7 @@ async def test_what_is_anothers_is_not_there(world: ResponseWorld) -> None:
 async def test_requests_that_nobody_could_answer_ask_nobody(world: ResponseWorld) -> None:
     client = await world.client()
     rows: list[tuple[dict[str, Any], str]] = [
-        ({"background": True}, "background"),
+        ({"background": True, "store": False}, "background"),
         ({"previous_response_id": MISSING, "conversation": "conv_" + "0" * 48}, "previous_response_id"),
         ({"max_tool_calls": 0}, "max_tool_calls"),
         ({"include": ["all"]}, "file_search_call.results"),

@@ -85,7 +85,7 @@ def without_ids(response: dict[str, Any]) -> str:
     return re.sub(r"[a-z]+_[0-9a-f]{16,48}", "ID", json.dumps(timeless, sort_keys=True))
 
 
-@settings(max_examples=12, suppress_health_check=SHARED)
+@settings(max_examples=8, suppress_health_check=SHARED)
 @given(script=SCRIPTS)
 async def test_every_stream_is_valid(world: ResponseWorld, client: httpx.AsyncClient, script: list[Round]) -> None:
     await run(world, client, script)

@@ -1,4 +1,4 @@
-"""A deployment with files and vector stores: a file goes through the API's functions and bucket, and is found in a store.
+"""A deployment with files, vector stores, responses and agents: a file goes through the API's functions and bucket, and is found in a store.
 
 The cloud is a stand-in (`tests/lambda_/ministack.py`), which has no S3 Vectors: a double of that answers in its place.
 """
@@ -40,8 +40,7 @@ ON: Final = {
     "Files": "true",
     "VectorStores": "true",
     "Tools": "true",
-    "Responses": "true",
-    "Jobs": "true",
+    "Responses": "true",  # with which there are jobs
     "EmbeddingModel": "e",
     "Streaming": "false",
 }
@@ -161,6 +160,41 @@ def test_a_response_is_kept_in_the_state_and_gone_on_from(api: httpx.Client) -> 
     assert took(api.delete(f"/v1/responses/{first['id']}"))["deleted"]
 
 
+def answer_in_the_background(api: httpx.Client) -> None:
+    """The function sends a message, and the worker makes the response, in its conversation; the stream is there afterwards."""
+    body = {"model": "vllm/m", "input": "Hello.", "background": True, "stream": True}
+    conversation = took(api.post("/v1/conversations", json={}))["id"]
+    begun = took(api.post("/v1/responses", json={**body, "conversation": conversation, "stream": False}))
+    assert begun["status"] == "queued", begun
+    path, until = f"/v1/responses/{begun['id']}", time.monotonic() + PATIENCE_SECONDS
+    while (made := took(api.get(path)))["status"] in {"queued", "in_progress"} and time.monotonic() < until:
+        time.sleep(0.5)
+    assert made["status"] == "completed", made
+    assert len(took(api.get(f"/v1/conversations/{conversation}/items"))["data"]) == 2
+    events = api.get(path, params={"stream": "true", "starting_after": 1}).text
+    assert events.startswith("event: response.in_progress\n"), events
+    assert "event: response.completed\n" in events
+    assert {job["status"] for job in took(api.get("/v1/jobs", params={"kind": "response"}))["data"]} == {"completed"}
+
+
+def test_a_response_in_the_background_is_the_workers(api: httpx.Client) -> None:
+    answer_in_the_background(api)
+
+
+def test_an_agent_has_turns_in_its_session(api: httpx.Client) -> None:
+    config = {"model": "vllm/m", "instructions": "Be brief.", "toolgroups": ["builtin::rag/knowledge_search"]}
+    agent = took(api.post("/v1/agents", json={"agent_config": config}))["agent_id"]
+    session = took(api.post(f"/v1/agents/{agent}/session", json={"session_name": "s"}))["session_id"]
+    message = {"role": "user", "content": "Hello."}
+    turns = f"/v1/agents/{agent}/session/{session}/turn"
+    turn = took(api.post(turns, json={"messages": [message], "stream": False}))
+    assert [step["step_type"] for step in turn["steps"]] == ["inference"], turn
+    assert took(api.get(f"{turns}/{turn['turn_id']}"))["output_message"] == turn["output_message"]
+    assert len(took(api.get(f"/v1/conversations/{session}/items"))["data"]) == 2
+    assert api.delete(f"/v1/agents/{agent}").status_code == 200
+    assert api.get(f"/v1/conversations/{session}").status_code == 404
+
+
 def test_a_batch_of_files_is_the_workers(api: httpx.Client) -> None:
     form = {"files": {"file": ("notes.md", TEXT.encode())}, "data": {"purpose": "assistants"}}
     ids = [took(api.post("/v1/files", **form))["id"] for _ in range(3)]  # type: ignore[arg-type]
@@ -212,3 +246,4 @@ def test_a_deployment_of_before_there_were_files_is_upgraded_and_keeps_what_it_h
         store = took(api.post("/v1/vector_stores", json={"file_ids": [file["id"]]}))
         assert store["file_counts"]["completed"] == 1, store
         took(api.get("/v1/models/adas"))
+        answer_in_the_background(api)

@@ -124,6 +124,25 @@ async def test_app_that_does_not_hear_that_its_client_left_is_cancelled(monkeypa
         await until(lambda: bool(double.heard))
 
 
+async def test_app_that_goes_on_without_its_client_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi_cycle, "GRACE_SECONDS", 0.05)
+    ended = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        scope[asgi_cycle.GO_ON]()
+        await begin(send)
+        await asyncio.sleep(0.3)
+        ended.set()
+
+    async with serving(app, RuntimeApiDouble(hang_up=0)) as double, asyncio.timeout(10):
+        await double.invoke(GET).whole()
+        await ended.wait()
+        double.hang_up = None
+        double.invoke(b"null")
+        await until(lambda: bool(double.heard))
+
+
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("status", [400, 403, 413])
 async def test_answer_that_is_refused_is_logged_and_the_runtime_lives_on(

@@ -30,6 +30,7 @@ print(json.dumps({"types": api.binary_media_types, "paths": {each.path: each.fun
 """
 POLICY_BYTES: Final = 18_000  # Lambda's limit for a function's resource policy is 20 KB
 ROLE_BYTES: Final = 10_240  # of a role's inline policies, without white space
+MANAGED_BYTES: Final = 6_144  # of a managed policy
 MODELS: Final = 20
 RESOURCES: Final = 400  # CloudFormation's limit for a stack is 500
 ARN: Final = "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:" + 64 * "x" + ":live"
@@ -100,6 +101,10 @@ def test_rights_of_every_role_fit_into_its_policy(every: list[Function], tmp_pat
             for policy in values.value(role["Properties"].get("Policies", []))
         )
         assert size + 60 * 20 < ROLE_BYTES, name  # whose tables and groups have longer names than here
+    for name, policy in document.document["Resources"].items():
+        if policy["Type"] == "AWS::IAM::ManagedPolicy":
+            size = len(re.sub(r"\s", "", json.dumps(values.value(policy["Properties"]["PolicyDocument"]))))
+            assert size + 40 * 20 < MANAGED_BYTES, name
 
 
 def test_sam_local_serves_every_path_by_the_function_that_the_api_calls() -> None:

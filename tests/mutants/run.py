@@ -93,8 +93,9 @@ def _test(module: str, index: int | None, tests: Sequence[str], folder: str) -> 
     import pytest
 
     slow = [hypothesis.HealthCheck.too_slow]
+    finding = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # what is found need not be small
     hypothesis.settings.register_profile(
-        "mutants", derandomize=True, database=None, deadline=None, suppress_health_check=slow
+        "mutants", derandomize=True, database=None, deadline=None, suppress_health_check=slow, phases=finding
     )
     sys.meta_path.insert(0, _Finder(module, index))
     code = pytest.main([*ARGUMENTS, f"--basetemp={folder}/tests", *tests])

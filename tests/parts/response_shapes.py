@@ -106,7 +106,7 @@ ITEMS: Final[Mapping[str, Shape]] = {
         "name": name,
         "arguments": text,
         "output": or_null(text),
-        "error": anything,
+        "error": or_null(text),
         "status": HOSTED_STATUS,
         "approval_request_id?": or_null(name),
     },

@@ -74,6 +74,8 @@ class ResponseWorld:
     server: McpDouble
     engines: SearchEngines
     opened: AsyncExitStack = field(default_factory=AsyncExitStack)
+    storage: dict[str, Any] | None = None
+    """Of the run config: else all state is in `folder`."""
 
     @property
     def mcp_url(self) -> str:
@@ -84,6 +86,8 @@ class ResponseWorld:
     ) -> dict[str, Any]:
         """`config` is that of the provider of responses; `quota` goes to the server's."""
         server: dict[str, Any] = {}
+        if self.storage is not None:
+            more.setdefault("storage", self.storage)
         if auth:
             server["auth"] = {"provider_type": "custom", "config": {"endpoint": f"{self.model.url}/auth"}}
             if policy is not None:

@@ -14,8 +14,10 @@ from core.routing.guard import Enforcement
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.services.conversations.router import ConversationsRouter
 from core.services.parts import Parts
-from core.services.responses.contract import Item, Session, make_id
+from core.services.responses.contract import Item
+from core.services.responses.history import Session
 from core.services.responses.items import read_input
+from core.services.responses.output import make_id
 from core.services.responses.printing.objects import begin_response
 from core.services.responses.printing.shown import show_item
 from core.services.responses.state.place import StatePlace
@@ -116,6 +118,10 @@ def texts(items: Sequence[Item]) -> list[str]:
     return [item["content"][0]["text"] for item in items]
 
 
+async def _no_compactions(items: Sequence[Item]) -> None:
+    raise AssertionError(items)
+
+
 @dataclass
 class Caller:
     """One caller of `kept`; `clock` is everybody's."""
@@ -135,7 +141,7 @@ class Caller:
 
     @property
     def conversations(self) -> ConversationsRouter:
-        return ConversationsRouter(self.state, show_item)
+        return ConversationsRouter(self.state, show_item, _no_compactions)
 
     async def open(self, **request: Any) -> Session:
         return await ThreadHistory(self.state).open(ResponseRequest.model_validate({"model": "m", **request}))

@@ -1,8 +1,9 @@
-"""Responses, the conversations that they are of, and the prompts that they begin with."""
+"""Responses, the conversations that they are of, the prompts that they begin with, and the agents that they are turns of."""
 
 from typing import Final
 
-from core.frame.api import Api, Deployment, Eraser, Surface
+from core.apis.agent_operations import AGENTS
+from core.frame.api import Api, Deployment, Eraser, JobRow, Surface
 from core.frame.operations import Operation, openai_paths
 
 TYPES: Final = "core.apis.responses"
@@ -51,7 +52,18 @@ RESPONSES: Final = (
         request=f"{TYPES}:InputTokensRequest",
         response=f"{ANSWERS}:InputTokens",
     ),
-    Operation("GET", ONE, "get", "Show a response.", query=f"{TYPES}:ResponseQuery", response=f"{ANSWERS}:Response"),
+    Operation(
+        "GET",
+        ONE,
+        "get",
+        "Show a response, or with `stream=true` the events of its stream.",
+        query=f"{TYPES}:ResponseQuery",
+        response=f"{ANSWERS}:Response",
+        stream="replay",
+        event=f"{ANSWERS}:ResponseEvent",
+        frames="events",
+        failure="core.services.responses.printing.events:failure_event",
+    ),
     Operation("DELETE", ONE, "delete", "Delete a response.", response=f"{ANSWERS}:ResponseDeleted"),
     Operation(
         "POST",
@@ -201,9 +213,14 @@ PROMPTS: Final = (
 )
 
 KEPT: Final = (
+    "agent",
+    "agent_session",
+    "agent_turn",
     "prompt",
     "prompt_version",
     "response",
+    "response_run",
+    "response_log",
     "thread_turn",
     "conversation",
     "conversation_lease",
@@ -220,13 +237,16 @@ API: Final = Api(
         Surface("responses", f"{TYPES}:Responses", RESPONSES),
         Surface("conversations", f"{CONVERSATION_TYPES}:Conversations", CONVERSATIONS),
         Surface("prompts", f"{PROMPT_TYPES}:Prompts", PROMPTS),
+        Surface("agents", "core.apis.agents:Agents", AGENTS),
     ),
     assemble="core.services.responses.assemble:assemble",
     provider=f"{TYPES}:ResponsesProvider",
     depends=("inference", "safety", "vector_io", "files", "tool_runtime"),
     stores=("documents", "blobs"),
+    optional_stores=("jobs", "queue"),
     collections=(*KEPT, *READ),
     eraser=Eraser("core.services.responses.erasing:erase", KEPT),
+    jobs=(JobRow("response", "core.services.responses.background.job:response_job"),),
     deployment=Deployment(
         rights=(
             "State",

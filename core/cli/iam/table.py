@@ -67,7 +67,8 @@ def _resources(*kinds: str) -> tuple[str, ...]:
 
 
 def _documents(*collections: str) -> tuple[str, ...]:
-    return in_any_namespace(*(f"{part}#{name}#*" for name in collections for part in ("doc", "docs")))
+    """Of `doc` and `docs` in one pattern, as a policy has room for few: ids have no `#`, so that a name between two is a collection's."""
+    return in_any_namespace(*(f"doc*#{name}#*" for name in collections))
 
 
 GET: Final = ("dynamodb:GetItem",)

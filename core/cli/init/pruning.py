@@ -78,13 +78,18 @@ class Pruning:
         for index, api in enumerate(to_list(entries)):
             path = f"apis[{index}]"
             name = RENAMED_APIS.get(api, api) if isinstance(api, str) else None
-            is_here = name in configurable_names() or (name in OLDER_APIS and path not in self.not_here)
+            is_here = name in configurable_names() or (name in OLDER_APIS and self._has_provider(str(name)))
             if name in ROUTED_APIS and not is_here:
                 self._leave_out(path, self.not_here.get(path, f"API `{api}` is not in this build"))
             else:
                 self.origins[f"apis[{len(apis)}]"] = path
                 apis.append(api)
         return apis if isinstance(entries, list) else entries
+
+    def _has_provider(self, api: str) -> bool:
+        """Whether one that this build has is left of those of this API."""
+        entries = to_list(to_mapping(self.raw.get("providers")).get(api))
+        return any(f"providers.{api}[{index}].provider_type" not in self.not_here for index in range(len(entries)))
 
     def _providers(self, providers: Value) -> Value:
         if not isinstance(providers, Mapping):

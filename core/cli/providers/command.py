@@ -48,12 +48,12 @@ def command() -> None:
 @json_option
 def list_types(api: str | None, config: str, env: Pairs, *, as_json: bool) -> None:
     """List the provider types, and where each comes from."""
-    from core.cli.providers.types import known_types, summary
+    from core.cli.providers.types import known_types, served_api, summary
 
     specs, problems = known_types(load_config(config, env)[1])
     for problem in problems:
         say(f"warning: {problem}")
-    rows = [summary(spec) for key, spec in sorted(specs.items()) if api in (None, key[0])]
+    rows = [summary(spec) for key, spec in sorted(specs.items()) if served_api(api) in (None, key[0])]
     if as_json:
         print_json(rows)
         return
@@ -73,12 +73,12 @@ def show(provider_type: str, api: str | None, config: str, env: Pairs, *, as_jso
 
     A user field may be changed while the stack runs.
     """
-    from core.cli.providers.types import details, known_types
+    from core.cli.providers.types import details, known_types, served_api
     from core.platform.suggestions import did_you_mean
     from core.resolution.external.boundary import Unusable
 
     specs, _ = known_types(load_config(config, env)[1])
-    exact = [spec for (of, name), spec in specs.items() if name == provider_type and api in (None, of)]
+    exact = [spec for (of, name), spec in specs.items() if name == provider_type and served_api(api) in (None, of)]
     if not exact:
         types = {name for _, name in specs}
         message = f"there is no provider type `{provider_type}`{did_you_mean(provider_type, types)}"

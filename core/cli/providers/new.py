@@ -15,6 +15,8 @@ APIS: Final = tuple(sorted({path.name.partition("_")[2] for path in TEMPLATES.gl
 """Those that there are templates for."""
 
 PLACE: Final = re.compile(r"@([A-Z]+)@")
+OWN_PROTOCOLS: Final = {"agents": "core.apis.agents:RunsAgents"}
+"""Of APIs whose providers are another's here, beside that one's."""
 FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
 REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
 
@@ -95,8 +97,10 @@ def next_commands(folder: Path) -> list[str]:
 
 def _words(package: NewPackage) -> dict[str, str]:
     from core.apis.index import manifest  # nothing that `--help` needs
+    from core.config.sections import OLDER_APIS
 
-    module, _, protocol = (manifest(package.api).provider or "").partition(":")
+    served = OLDER_APIS.get(package.api, package.api)
+    module, _, protocol = OWN_PROTOCOLS.get(package.api, manifest(served).provider or "").partition(":")
     return {
         "NAME": package.name,
         "ENV": package.name.replace("-", "_").upper(),
@@ -106,6 +110,7 @@ def _words(package: NewPackage) -> dict[str, str]:
         "TYPE": package.provider_type,
         "FLAVOUR": package.flavour,
         "API": package.api,
+        "SERVED": served,
         "ARTICLE": "an" if package.api[0] in "aeiou" else "a",
         "FACTORY": FACTORIES[package.flavour],
         "PROTOCOL": protocol,

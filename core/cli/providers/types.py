@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from core.config.load import Loaded
 from core.config.problems import Problem
+from core.config.sections import OLDER_APIS
 from core.config.user_fields import secret_fields, user_fields
 from core.frame.types import JsonObject
 from core.resolution.check import available, config_class
@@ -30,6 +31,11 @@ class Field:
     user_field: bool
     secret: bool
     description: str
+
+
+def served_api(api: str | None) -> str | None:
+    """Which one has the providers of this API."""
+    return None if api is None else OLDER_APIS.get(api, api)
 
 
 def known_types(loaded: Loaded) -> tuple[Specs, list[Problem]]:

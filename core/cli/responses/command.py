@@ -1,6 +1,7 @@
 """`llambda responses`: responses of a running stack, over HTTP."""
 
 from collections.abc import Iterator
+from io import StringIO
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, Required, Unpack
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Required, Unpack
 import click
 
 from core.cli.options import print_json
-from core.cli.remote import OwnKeys, RequestRefused, StackOptions, open_client, provider_data_option, stack_options
+from core.cli.remote import OwnKeys, StackOptions, first_model, open_client, provider_data_option, stack_options
 from core.cli.responses import output
+from core.cli.responses.following import say_how_to_go_on, show_all
 from core.cli.responses.printing import StreamPrinter
-from core.cli.terminal import clip_table, say
+from core.cli.terminal import clean, clip_table, say
 
 if TYPE_CHECKING:
     from core.apis.answers.responses import Response
@@ -20,15 +22,27 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 FAILED: Final = 1
+ANSWERED: Final = frozenset({"completed", "incomplete"})
+WAITING: Final = frozenset({"queued", "in_progress"})
 LISTING: Final = "llambda responses list"
 EXAMPLES: Final = """\
 \b
 Examples:
   llambda responses create "Why is the sky blue?"
   llambda responses create "When do files expire?" --store vs_4f1c
+  llambda responses create "Compare them all." --background
   llambda responses list
-  llambda responses show resp_4f1c
+  llambda responses show resp_4f1c --follow
+  llambda responses cancel resp_4f1c
   llambda responses delete resp_4f1c
+"""
+SHOW: Final = """\
+\b
+Examples:
+  llambda responses show resp_4f1c
+  llambda responses show resp_4f1c --json | jq .output
+  llambda responses show resp_4f1c --follow --starting-after 41
+  llambda responses show resp_4f1c --follow --json
 """
 CREATE: Final = """\
 \b
@@ -38,10 +52,12 @@ Examples:
   llambda responses create "When do files expire?" --store vs_4f1c
   llambda responses create "Add 2 and 3." --mcp sums=http://127.0.0.1:3001/mcp
   llambda responses create - --json < question.txt
+  ID=$(llambda responses create "Compare them all." --background)
 \b
 Exit codes:
-  0  it is answered, or wants an approval or the result of a function
-  1  it failed, or the stack cannot be asked
+  0  it is answered, or wants an approval or the result of a function; with
+     --background, it is queued
+  1  it failed or was cancelled, or the stack cannot be asked
   2  the stack says that the request is wrong
 """
 
@@ -79,11 +95,16 @@ class Asked(OwnKeys):
     approvals: tuple[str, ...]
     max_tokens: int | None
     no_store: bool
+    background: bool
+    stream: bool
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Ask for responses of a running stack, list, show and delete them."""
+    """Ask for responses of a running stack, list, show and delete them.
+
+    One that is kept goes on when its reader leaves; `cancel` stops it.
+    """
 
 
 @command.command(epilog=CREATE)
@@ -108,25 +129,27 @@ def command() -> None:
 @click.option("--approve", "approvals", metavar="ID", multiple=True, help="Approve a call that the last one wanted.")
 @click.option("--max-tokens", metavar="N", type=click.IntRange(16), help="At most N tokens.")
 @click.option("--no-store", is_flag=True, help="Keep nothing of it.")
+@click.option("--background", is_flag=True, help="Let it run without you: print its ID, and do not wait.")
+@click.option("--stream", is_flag=True, help="With --background: print it as it comes. Ctrl-C leaves it running.")
 @provider_data_option
 @stack_options
 def create(*, as_json: bool, **asked: Unpack[Asked]) -> int:
     """Ask for a response, and print it as it comes.
 
     The answer is on the standard output, and what its tools do on the standard
-    error, with the ID that the next one goes on from.
+    error, with the ID that the next one goes on from. Ctrl-C cancels it.
     """
+    if asked["stream"] and as_json:
+        raise click.UsageError(
+            "--json prints the whole response when it is there, --stream as it comes: leave one out."
+        )
     with open_client(asked["url"], asked.get("api_key"), asked["provider_data"]) as client:
-        body = _body(asked, asked["model"] or _first_model(client))
-        if as_json:
-            response: JsonObject = dict(client.responses.create(body))
-            print_json(response)
-        else:
-            printer = StreamPrinter(sys.stdout, sys.stderr)
-            for event in client.responses.stream(body):
-                printer.show(event)
-            response = printer.close()
-    return FAILED if response.get("status") in {None, "failed", "cancelled"} else 0
+        body = _body(asked, asked["model"] or first_model(client))
+        if not as_json and (asked["stream"] or not asked["background"]):
+            return _code(_show_stream(client, body, stops=not asked["background"]))
+        response: JsonObject = dict(client.responses.create(body))
+    print_json(response) if as_json else _print_id(response)
+    return 0 if response["status"] in WAITING else _code(response)
 
 
 @command.command(
@@ -149,20 +172,52 @@ def list_(model: str | None, limit: int, *, as_json: bool, **stack: Unpack[Stack
         print("\n".join(clip_table(output.LIST, map(output.list_row, responses))))
 
 
-@command.command(
-    epilog="\b\nExamples:\n  llambda responses show resp_4f1c\n  llambda responses show resp_4f1c --json | jq .output\n"
-)
+@command.command(epilog=SHOW)
 @click.argument("response", metavar="ID")
+@click.option("--follow", is_flag=True, help="Print it as it came, and what is to come, until it has ended.")
+@click.option(
+    "--starting-after",
+    metavar="N",
+    type=click.IntRange(0),
+    help="With --follow: only what came behind the event with this sequence_number.",
+)
 @stack_options
-def show(response: str, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
-    """Show a response: what was asked, and what was answered."""
+def show(
+    response: str, *, follow: bool, starting_after: int | None, as_json: bool, **stack: Unpack[StackOptions]
+) -> int:
+    """Show a response: what was asked, and what was answered.
+
+    With --follow the answer is on the standard output as it comes, as `create`
+    prints it, and the exit code is that of `create`. Ctrl-C leaves it running.
+    """
+    if starting_after is not None and not follow:
+        raise click.UsageError("--starting-after goes with --follow")
     with open_client(**stack, listing=LISTING) as client:
+        followed = _follow(client, response, starting_after, hidden=as_json) if follow else {}
+        if follow and not as_json:
+            return _code(followed)
         shown = client.responses.get(response)
         asked = [] if as_json else client.responses.input_items(response)["data"]
     if as_json:
         print_json(shown)
-        return
-    print("\n".join([*output.response_lines(shown), *output.item_lines([*asked, *shown["output"]])]))
+    else:
+        print("\n".join([*output.response_lines(shown), *output.item_lines([*asked, *shown["output"]])]))
+    return _code(followed) if follow else 0
+
+
+@command.command(epilog="\b\nExamples:\n  llambda responses cancel resp_4f1c resp_77ab\n")
+@click.argument("responses", metavar="ID...", nargs=-1, required=True)
+@stack_options
+def cancel(responses: tuple[str, ...], *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
+    """Stop responses that have not ended; what was whole is kept."""
+    with open_client(**stack, listing=LISTING) as client:
+        cancelled: list[Response] = []
+        for response in responses:
+            cancelled.append(client.responses.cancel(response))
+            if not as_json:
+                click.echo(output.cancel_line(dict(cancelled[-1])))
+    if as_json:
+        print_json(cancelled)
 
 
 @command.command(epilog="\b\nExamples:\n  llambda responses delete resp_4f1c resp_77ab\n")
@@ -179,6 +234,46 @@ def delete(responses: tuple[str, ...], *, as_json: bool, **stack: Unpack[StackOp
         print_json(list(responses))
 
 
+def _show_stream(client: "Client", body: "JsonObject", *, stops: bool) -> "JsonObject":
+    """`stops`: an interrupt is the response's end, and not only that of its reader."""
+    printer = StreamPrinter(sys.stdout, sys.stderr)
+    try:
+        return show_all(client, printer, client.responses.stream(body))
+    except KeyboardInterrupt:
+        printer.end_line()
+        _stop(client, printer.stored_id) if stops and printer.stored_id else say_how_to_go_on(printer)
+        raise
+
+
+def _stop(client: "Client", response: str) -> None:
+    from core.client.failures import ApiFailed, Unreachable
+
+    try:
+        say(output.cancel_line(dict(client.responses.cancel(response))))
+    except (ApiFailed, Unreachable) as failure:
+        say(clean(f"warning: {response} may go on: {failure}"))
+
+
+def _follow(client: "Client", response: str, starting_after: int | None, *, hidden: bool) -> "JsonObject":
+    """`hidden`: the answer is shown by somebody else."""
+    printer = StreamPrinter(StringIO() if hidden else sys.stdout, sys.stderr, response, starting_after)
+    try:
+        return show_all(client, printer, client.responses.follow(response, starting_after=starting_after))
+    except KeyboardInterrupt:
+        printer.end_line()
+        say_how_to_go_on(printer)
+        raise
+
+
+def _print_id(response: "JsonObject") -> None:
+    click.echo(clean(response["id"]))
+    say(clean(f"note: it is {response['status']}; `llambda responses show {response['id']} --follow` waits for it"))
+
+
+def _code(response: "JsonObject") -> int:
+    return 0 if response.get("status") in ANSWERED else FAILED
+
+
 def _pages(client: "Client", model: str | None, limit: int) -> "Iterator[Response]":
     after, room, more = None, limit, True
     while more and room:
@@ -186,15 +281,6 @@ def _pages(client: "Client", model: str | None, limit: int) -> "Iterator[Respons
         yield from page["data"]
         room -= len(page["data"])
         after, more = page["last_id"], page["has_more"] and bool(page["data"])
-
-
-def _first_model(client: "Client") -> str:
-    """The first one that answers texts."""
-    for model in client.inspect.models():
-        if model["model_type"] == "llm":
-            say(f"note: the model is {model['identifier']}; --model names another")
-            return model["identifier"]
-    raise RequestRefused("the stack has no model; name one with --model")
 
 
 def _body(asked: Asked, model: str) -> "JsonObject":
@@ -206,6 +292,7 @@ def _body(asked: Asked, model: str) -> "JsonObject":
     ]
     body: JsonObject = {"model": model, "input": [*approvals, *message], "store": not asked["no_store"]}
     given = {
+        "background": asked["background"],
         "instructions": asked["instructions"],
         "max_output_tokens": asked["max_tokens"],
         "previous_response_id": asked["after"],

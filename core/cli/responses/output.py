@@ -108,6 +108,12 @@ def end_line(response: "JsonObject") -> str:
     return clean(f"{response['id']}: {_status(response)}{f', {tokens}' if tokens else ''}")
 
 
+def cancel_line(response: "JsonObject") -> str:
+    """What became of one that was to stop: its status, or that it will."""
+    waits = response["status"] in {"queued", "in_progress"}
+    return clean(f"{response['id']}: {'is told to stop' if waits else _status(response)}")
+
+
 def _objects(value: object) -> "list[JsonObject]":
     return [part for part in value if is_object(part)] if is_list(value) else []
 

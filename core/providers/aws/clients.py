@@ -17,7 +17,14 @@ from core.platform import secrets
 from core.platform.bounded import AnswerTooLarge
 from core.platform.per_loop import PerLoop
 from core.platform.secrets import mentions_reference
-from core.providers.aws.credentials import bearer_token_of, keys_of, options_of, session_of, signing_of
+from core.providers.aws.credentials import (
+    bearer_token_of,
+    keys_of,
+    needs_own_session,
+    options_of,
+    session_of,
+    signing_of,
+)
 from core.providers.http.connections import MOST_CONNECTIONS
 from core.providers.http.remote import Patience
 
@@ -139,7 +146,10 @@ class AwsClients:
         """Import the SDK and read its descriptions of these services, so that the first call need not."""
         sdk.preload(*services)
         secrets.warm(bearer_token_of(self._config))
-        self._warmed = session_of(self._config)
+        if needs_own_session(self._config):
+            self._warmed = session_of(self._config)
+        else:
+            sdk.warm_session()
 
     async def client(self, service: str) -> Any:  # noqa: ANN401 - the SDK makes its clients' methods at run time
         """The client of a service, by the SDK's name for it.
@@ -188,6 +198,8 @@ class AwsClients:
         await self._sessions.close()
 
     def _new_session(self) -> "AioSession":
+        if not needs_own_session(self._config):
+            return sdk.shared_session()
         session, self._warmed = self._warmed or session_of(self._config), None
         return session
 

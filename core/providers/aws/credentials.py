@@ -40,6 +40,11 @@ def session_of(config: "AwsConfig") -> "AioSession":
     return session
 
 
+def needs_own_session(config: "AwsConfig") -> bool:
+    """Whether the SDK would find other credentials in the stack's shared session."""
+    return bool(config.profile_name or config.role or bearer_token_of(config))
+
+
 def bearer_token_of(config: "AwsConfig") -> str:
     """The token of the config, or the reference of it; else that of the environment, if the config says nothing of whose it is."""
     if config.bearer is not None:

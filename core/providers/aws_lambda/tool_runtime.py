@@ -59,13 +59,12 @@ class LambdaTools:
 
     async def invoke_tool(self, group: ToolGroup, tool: str, arguments: JsonObject, access: ToolAccess) -> ToolResult:
         """A function that was called goes on until it has ended, also where nobody waits for it any more."""
-        del access
         function = self._function(group)
         if all(tool != one.name for one in function.tools):
             raise NotFound(
                 f"Function `{function.target}` has no tool `{tool}`. List the group's tools again.", param="tool_name"
             )
-        call_id = str(uuid4())
+        call_id = access.key or str(uuid4())
         headers = wire.print_headers(function.target, tool, REQUEST_ID.get() or call_id, call_id)
         with translate_errors(self._provider_id, function.target):
             answer = await self._service.send(wire.print_path(function.function), to_json(arguments), headers)

@@ -45,7 +45,7 @@ def print_path(function: str) -> str:
 
 
 def print_headers(target: str, tool: str, request_id: str, call_id: str) -> dict[str, str]:
-    """`request_id` is that of the request that caused the call, `call_id` its own, by which a function can tell it from others."""
+    """`request_id` is that of the request that caused the call, `call_id` its own, by which a function can tell it from others and knows it again where it is made again."""
     context = {
         "custom": {
             "bedrockAgentCoreMessageVersion": MESSAGE_VERSION,

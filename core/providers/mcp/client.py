@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from core.apis.tools import OnProgress, ServerDescription, Tool, ToolListing, ToolResult
+from core.apis.tools import ServerDescription, Tool, ToolAccess, ToolListing, ToolResult
 from core.config.answer_limits import AnswerLimits
 from core.errors import shorten
 from core.frame.types import JsonObject
@@ -68,12 +68,10 @@ class McpClient:
         texts = {name: text for name in FACTS if isinstance(text := info.get(name), str)}
         return ServerDescription(**{name: shorten(text, MOST_FACT) for name, text in texts.items()})
 
-    async def call_tool(
-        self, server: Server, tool: str, arguments: JsonObject, on_progress: OnProgress | None
-    ) -> ToolResult:
+    async def call_tool(self, server: Server, tool: str, arguments: JsonObject, access: ToolAccess) -> ToolResult:
         """Raises NotFound; what the server says of the arguments is a failed result, which a model can learn from."""
         try:
-            result = read_result(await self._call(server, tool, arguments, on_progress))
+            result = read_result(await self._call(server, tool, arguments, access))
         except RpcError as error:
             if error.code not in {INVALID_PARAMS, METHOD_NOT_FOUND}:
                 raise
@@ -88,27 +86,26 @@ class McpClient:
     async def close(self) -> None:
         await self._eras.close()
 
-    async def _call(
-        self, server: Server, tool: str, arguments: JsonObject, on_progress: OnProgress | None
-    ) -> JsonObject:
+    async def _call(self, server: Server, tool: str, arguments: JsonObject, access: ToolAccess) -> JsonObject:
         """Where a server misses headers, its tools are listed, and it is asked once more: it has refused what came before."""
         mirrored = self._mirrored.peek(server.key)
         try:
-            return await self._eras.ask(server, _question(tool, arguments, mirrored, on_progress))
+            return await self._eras.ask(server, _question(tool, arguments, mirrored, access))
         except RpcError as error:
             if error.code != HEADER_MISMATCH or error.status < 400:  # noqa: PLR2004 - HTTP: refused
                 raise
         await self.list_tools(server)
-        return await self._eras.ask(server, _question(tool, arguments, self._mirrored.peek(server.key), on_progress))
+        return await self._eras.ask(server, _question(tool, arguments, self._mirrored.peek(server.key), access))
 
 
 def _question(
-    tool: str, arguments: JsonObject, mirrored: Mapping[str, Mirrored] | None, on_progress: OnProgress | None
+    tool: str, arguments: JsonObject, mirrored: Mapping[str, Mirrored] | None, access: ToolAccess
 ) -> Question:
     headers: dict[str, Any] = mirror(arguments, (mirrored or {}).get(tool, {}))
     return Question(
         "tools/call",
         {"name": tool, "arguments": arguments},
         headers={"mcp-name": print_header(tool), **headers},
-        on_progress=on_progress,
+        on_progress=access.on_progress,
+        key=access.key,
     )

@@ -5,16 +5,17 @@ Source: https://modelcontextprotocol.io/specification/2024-11-05/basic/transport
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.providers.mcp.hearing import hear
 from core.providers.mcp.sessions import INITIALIZE, PARTING_SECONDS, read_version, unheard
-from core.providers.mcp.transport import Answer, Server, Transport
+from core.providers.mcp.transport import NO_HEADERS, Answer, Server, Transport
 from core.providers.mcp.wire import (
     Question,
     Refusal,
@@ -26,6 +27,8 @@ from core.providers.mcp.wire import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from yarl import URL
 
 
@@ -35,7 +38,7 @@ class _Stream:
     transport: Transport
     events: AsyncGenerator[tuple[str, bytes]]
     place: "URL | None" = None
-    last: int = -1
+    ids: "Iterator[int]" = field(default_factory=count)
 
     async def find_place(self) -> None:
         """The first event says where to post. It must be within the origin: what is posted bears credentials."""
@@ -56,10 +59,9 @@ class _Stream:
         raise Unusable("ended its stream before it said where to post")
 
     async def ask(self, question: Question) -> JsonObject:
-        self.last += 1
-        request_id = self.last
+        request_id = question.number(self.ids)
         try:
-            await self.post(print_request(request_id, question))
+            await self.post(print_request(request_id, question), question.key_headers)
             result = await hear(self._messages(), request_id, question, self._reply)
         except asyncio.CancelledError:
             note = {"requestId": request_id, "reason": "The caller no longer waits."}
@@ -71,8 +73,8 @@ class _Stream:
             raise Unusable("ended its stream without a result")
         return result
 
-    async def post(self, message: JsonObject) -> None:
-        async with self.transport.post(self.server, message, url=self.place):
+    async def post(self, message: JsonObject, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        async with self.transport.post(self.server, message, headers, url=self.place):
             pass
 
     async def _reply(self, request: JsonObject) -> None:

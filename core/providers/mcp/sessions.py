@@ -133,10 +133,11 @@ class Sessions:
             return session
 
     async def _ask(self, session: Session, server: Server, question: Question) -> JsonObject:
-        request_id = next(session.ids)
+        request_id = question.number(session.ids)
         message = print_request(request_id, question)
         try:
-            async with self._transport.post(server, message, session.headers) as answer:
+            headers = {**session.headers, **question.key_headers}
+            async with self._transport.post(server, message, headers) as answer:
                 result = await self._hear(answer, session, request_id, question)
             if result is None and answer.events.last_id:
                 result = await self._resume(answer.events, session, request_id, question)

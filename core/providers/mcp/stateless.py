@@ -52,8 +52,13 @@ class Stateless:
         return is_list(versions) and STATELESS in versions
 
     async def ask(self, server: Server, question: Question) -> JsonObject:
-        request_id = next(self._ids)
-        headers = {"mcp-protocol-version": STATELESS, "mcp-method": question.method, **question.headers}
+        request_id = question.number(self._ids)
+        headers = {
+            "mcp-protocol-version": STATELESS,
+            "mcp-method": question.method,
+            **question.headers,
+            **question.key_headers,
+        }
         message = print_request(request_id, question, META)
         async with (
             self._transport.post(server, message, headers) as answer,

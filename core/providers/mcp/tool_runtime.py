@@ -71,7 +71,7 @@ class ModelContextProtocol:
             group,
             access,
             self._headers,
-            lambda client, server: client.call_tool(server, tool, arguments, access.on_progress),
+            lambda client, server: client.call_tool(server, tool, arguments, access),
         )
 
     async def describe_server(self, group: ToolGroup, access: ToolAccess) -> ServerDescription:

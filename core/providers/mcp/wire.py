@@ -4,8 +4,9 @@ Sources: https://modelcontextprotocol.io/specification/2026-07-28/basic, https:/
 https://www.jsonrpc.org/specification.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from math import isfinite
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ OFFERED: Final = "2025-11-25"
 WITH_SESSIONS: Final = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", OFFERED})
 CLIENT: Final = {"name": "llambda", "version": VERSION}
 PREFIX: Final = "io.modelcontextprotocol/"
+META_KEY: Final = "idempotencyKey"
+"""No revision has a word for it; this is that of https://github.com/modelcontextprotocol/modelcontextprotocol/pull/3182, without a prefix, as names of nobody are."""
+LEAST_KEYED: Final = 1 << 48  # numbers of requests that are counted end below
 
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -66,18 +70,34 @@ class Denied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request to make: `headers` are those that only the stateless revision has (`Mcp-Name`, `Mcp-Param-...`)."""
+    """A request to make: `headers` are those that only the stateless revision has (`Mcp-Name`, `Mcp-Param-...`).
+
+    `key` is the same when it is made again, "" for none: then its bytes are the same too, as servers want it of an `Idempotency-Key`.
+    """
 
     method: str
     params: JsonObject = field(default_factory=dict[str, Any], repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     on_progress: OnProgress | None = field(default=None, repr=False)
+    key: str = ""
+
+    @property
+    def key_headers(self) -> Mapping[str, str]:
+        """Of every revision."""
+        return {"idempotency-key": self.key} if self.key else {}
+
+    def number(self, ids: Iterator[int]) -> int:
+        """What the request is numbered by: the next of `ids`, or what its key says."""
+        if not self.key:
+            return next(ids)
+        return LEAST_KEYED + int.from_bytes(blake2b(self.key.encode(), digest_size=6).digest())
 
 
 def print_request(request_id: int, question: Question, meta: JsonObject | None = None) -> JsonObject:
     """Whoever listens for progress is told apart by the request's id, which is the token too."""
     params = question.params
     more = dict(meta or {}) | ({"progressToken": request_id} if question.on_progress is not None else {})
+    more |= {META_KEY: question.key} if question.key else {}
     if more:
         params = {**params, "_meta": {**to_object(params.get("_meta")), **more}}
     return {"jsonrpc": "2.0", "id": request_id, "method": question.method, "params": params}

@@ -4,7 +4,7 @@ Sources: the provider's config of OGX 1.5.0, and that of agents of Llama Stack 0
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -55,7 +55,7 @@ class Compaction(Record):
 
 
 class Config(Record):
-    """The reference's fields, of both generations, and `max_infer_iters`.
+    """The reference's fields, of both generations, `max_infer_iters`, and our own `background` and `foreground_seconds`.
 
     Where state is kept is said by `storage.stores`, for all APIs alike: `persistence`, `persistence_store` and `responses_store` have no
     effect, nor have `vector_stores_config`, `memory_config` and `moderation_*`: see `core.resolution.deployment`.
@@ -71,6 +71,8 @@ class Config(Record):
     compaction_config: Compaction = Compaction.model_construct()
     retention: Retention | None = None
     max_infer_iters: Annotated[Annotated[Whole, Field(ge=1, le=MOST_ROUNDS)], USER] = DEFAULT_ROUNDS
+    background: Annotated[Literal["auto"] | None, USER] = None
+    foreground_seconds: Annotated[Annotated[Whole, Field(ge=1)] | None, USER] = None
 
 
 class BuiltinResponses:
@@ -111,6 +113,8 @@ def _settings(config: Config) -> ResponseSettings:
         response_seconds=retention.retention_seconds if retention.enabled else None,
         conversation_seconds=retention.conversation_seconds,
         max_rounds=config.max_infer_iters,
+        background=config.background == "auto",
+        foreground_seconds=config.foreground_seconds,
         compaction=CompactionSettings(
             prompt=compaction.summarization_prompt or "",
             prefix=compaction.summary_prefix or "",

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from core.apis.index import has_providers
 from core.config.places import Places, Value
 from core.config.problems import Problem
-from core.config.sections import AUTOMATIC_APIS, ROUTED_APIS
+from core.config.sections import AUTOMATIC_APIS, OLDER_APIS, ROUTED_APIS
 from core.config.source import read
 from core.config.validation import check
 from core.platform.suggestions import did_you_mean
@@ -122,10 +122,10 @@ def external_specs(directory: str) -> tuple[Specs, list[Problem]]:
             spec, spec_faults = spec_from({"api": api, **raw}, flavour, name, file.stem)
             faults = [*faults, *(Problem("", text) for text in spec_faults)]
         problems += [Problem(PATH, f"{name}: {fault}") for fault in faults]
-        if spec is not None and spec.api != api:
+        if spec is not None and spec.api != OLDER_APIS.get(api, api):
             problems.append(Problem(PATH, f"{name}: api: is `{spec.api}`, but the file is in {flavour}/{api}; move it"))
         elif spec is not None:
-            by_type.setdefault((api, spec.provider_type), []).append(spec)
+            by_type.setdefault((spec.api, spec.provider_type), []).append(spec)
     problems += [Problem(PATH, fault) for specs in by_type.values() if (fault := _twice(specs)) is not None]
     return {key: specs[0] for key, specs in by_type.items()}, problems
 
@@ -153,7 +153,7 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[tuple[Path, str, str
                 continue
             elif api not in APIS_KNOWN:
                 problems.append(Problem(PATH, f"{name}: `{api}` is no API{did_you_mean(api, APIS_KNOWN)}"))
-            elif has_providers(api):
+            elif has_providers(OLDER_APIS.get(api, api)):
                 yield file, flavour, api
 
 
@@ -183,7 +183,7 @@ def spec_from(
     if fault is not None:
         return None, [fault]
     spec = ProviderSpec(
-        api=file.api,
+        api=OLDER_APIS.get(file.api, file.api),
         provider_type=name,
         module=code.module,
         api_dependencies=file.api_dependencies,

@@ -1,6 +1,6 @@
 """Conversations of one caller: made, shown, changed and deleted, with the items in them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -9,7 +9,8 @@ from core.apis.response_rules import check_include
 from core.apis.responses import InputItemsQuery
 from core.errors import Conflict, InvalidRequest, NotFound, StaleRevision
 from core.frame.types import JsonObject
-from core.services.responses.contract import Item, make_id
+from core.services.agents.records import SESSION_KIND
+from core.services.responses.contract import Item
 from core.services.responses.items import read_input
 from core.services.responses.state.conversations import ConversationPlace
 from core.services.responses.state.pages import MOST_PAGE, page_of, size_of
@@ -37,27 +38,28 @@ TRIES: Final = 10
 BUSY: Final = "The conversation is being changed by other requests. Try again."
 
 
+type Check = Callable[[Sequence[Item]], Awaitable[None]]
+"""Raises InvalidRequest for an item that could not be kept."""
+
+
 class ConversationsRouter:
     """Answers `core.apis.conversations.Conversations`."""
 
-    def __init__(self, state: StatePlace, show: Show) -> None:
+    def __init__(self, state: StatePlace, show: Show, check: Check) -> None:
+        """`check` looks at new items that have a compaction among them."""
         self._state = state
         self._place = ConversationPlace(state)
         self._show = show
+        self._check = check
 
     async def create(self, request: NewConversation) -> JsonObject:
-        state, identifier = self._state, make_id("conv_")
-        state.require_create(CONVERSATION)
-        end = self._place.end()
-        counted = state.keeper.tallies_of(CONVERSATION, end)
-        body = ConversationRecord(request.metadata or {}, counted=counted).body()
-        now = int(state.clock())
-        documents = [Document(CONVERSATION, identifier, body, state.owner, state.guard.owner, now, expires=end)]
-        if request.items:
-            documents.append(self._turn(identifier, 0, request.items))
-        document, *_ = await state.keeper.write(
-            CONVERSATION, counted, lambda tally: state.store.create_all(documents, tally=tally)
-        )
+        self._state.require_create(CONVERSATION)
+        await self._check_sealed(request.items or ())
+
+        def first_turn(conversation: Document) -> list[Document]:
+            return [self._turn(conversation.id, 0, request.items)] if request.items else []
+
+        document = await self._place.begin(request.metadata or {}, first_turn)
         return show_conversation(document)
 
     async def get(self, conversation_id: str) -> JsonObject:
@@ -78,6 +80,8 @@ class ConversationsRouter:
         """Also what nobody has gone on deleting; a response that is made of it meanwhile is not kept."""
         document = await self._state.conversations.get(conversation_id)
         self._state.guard.require("delete", self._state.item(CONVERSATION, document))
+        if ConversationRecord.read(document.body).agent:
+            self._state.guard.require("delete", self._state.item(SESSION_KIND, document))
         if not await remove_conversation(self._state, document):
             raise NotFound(f"There is no conversation `{conversation_id}`.", param="conversation_id")
         return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
@@ -85,6 +89,7 @@ class ConversationsRouter:
     async def add_items(self, request: NewItems, conversation_id: str, *, query: IncludeQuery) -> JsonObject:
         check_include(query.include or ())
         conversation = await self._state.conversation(conversation_id)
+        await self._check_sealed(request.items)
         lease = await self._place.lock(conversation)
         try:
             await self._place.require_there(conversation)
@@ -138,6 +143,11 @@ class ConversationsRouter:
                 continue
             return show_conversation(conversation)
         raise Conflict(BUSY)
+
+    async def _check_sealed(self, items: Sequence[JsonObject]) -> None:
+        """Raises InvalidRequest for a compaction that no response could go on from."""
+        if any(item.get("type") == "compaction" for item in items):
+            await self._check(items)
 
     def _turn(
         self, conversation_id: str, number: int, items: Sequence[JsonObject], owner: JsonObject | None = None

@@ -1,13 +1,15 @@
 """Assembles the services of files and of uploads."""
 
-from core.apis.files import Uploads
+from typing import TYPE_CHECKING
+
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
-from core.services.files.collection import FileCollection
-from core.services.files.router import FilesRouter
 from core.services.files.sweeping import Sweeper
 from core.services.parts import Parts
 from core.stores.connect import DOCUMENTS
+
+if TYPE_CHECKING:
+    from core.apis.files import Files, Uploads
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
@@ -15,9 +17,16 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     parts.stores.find(DOCUMENTS)  # connected here, it is warmed at init
     sweeper = Sweeper(parts)
 
-    def uploads(call: Call | None) -> Uploads:
-        from core.services.files.uploads import UploadsRouter  # late: few files come in parts
+    def files(call: Call | None) -> "Files":
+        from core.services.files.collection import FileCollection  # late, as below: not all who may read files do
+        from core.services.files.router import FilesRouter
+
+        return FilesRouter(FileCollection(parts, call), sweeper)
+
+    def uploads(call: Call | None) -> "Uploads":
+        from core.services.files.collection import FileCollection
+        from core.services.files.uploads import UploadsRouter
 
         return UploadsRouter(FileCollection(parts, call), sweeper)
 
-    return {"files": lambda call: FilesRouter(FileCollection(parts, call), sweeper), "uploads": uploads}
+    return {"files": files, "uploads": uploads}

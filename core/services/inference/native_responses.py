@@ -6,10 +6,12 @@ from typing import Any, Final
 from core.apis.inference import ChatRequest, InferenceProvider
 from core.apis.native_responses import LAST, METADATA, NATIVE, NativeBody
 from core.apis.responses import AnswersResponses
+from core.apis.shapes import MOST_TOKENS
 from core.apis.usage import Ending, Meter
 from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.callers import ANONYMOUS, ActingFor, Call
+from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
 from core.platform.json_values import to_object
 from core.routing.circuit_breaker import CircuitBreaker
@@ -41,9 +43,11 @@ class NativeRouter:
 
     async def takes(self, model: str) -> bool:
         try:
-            resource = await self._models.get(model)
+            return await self._takes(await self._models.get(model))
         except NotFound:
             return False  # which chat completions say better
+
+    async def _takes(self, resource: Resource) -> bool:
         if resource.attributes.get("metadata", {}).get(METADATA) != NATIVE:
             return False
         return not any(await self._policy.shields_of(self._call, resource, self._models))
@@ -51,7 +55,7 @@ class NativeRouter:
     async def stream(self, body: JsonObject) -> JsonStream:
         request = NativeBody.model_validate(body)
         resource = await self._models.get(request.model)
-        if not await self.takes(request.model):  # it is for those who have asked
+        if not await self._takes(resource):  # it is for those who have asked
             raise InvalidRequest(f"Model `{request.model}` is not answered by its provider's Responses.", param="model")
         self._call.observed.model = request.model
         if (refused := find_refused_url(request, "operator")) is not None:
@@ -101,4 +105,10 @@ def _feed(meter: Meter, event: JsonObject) -> None:
     elif event.get("type") in LAST:
         usage = to_object(to_object(event.get("response")).get("usage"))
         if usage:
-            meter.feed({"usage": {name: usage.get(theirs) for name, theirs in COUNTS.items()}})
+            counts = {name: usage.get(theirs) for name, theirs in COUNTS.items()}
+            meter.feed({"usage": {name: count for name, count in counts.items() if _is_count(count)}})
+
+
+def _is_count(value: object) -> bool:
+    """Of what a quota can be charged with, as the counts of chat completions are."""
+    return type(value) is int and 0 <= value <= MOST_TOKENS

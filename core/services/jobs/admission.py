@@ -16,8 +16,11 @@ class Ticket(Protocol):
 class Admission(Protocol):
     """The owner's quota, which a row takes from as a request does; see `core.quota.quota.Quota`."""
 
-    async def admit(self, call: Call, tokens: int | None) -> Ticket:
-        """Raises QuotaExceeded, after which the shard pauses until the window ends, or QuotaUnavailable."""
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> Ticket:
+        """Count so many `requests`, 0 for what was counted before.
+
+        Raises QuotaExceeded, after which the shard pauses until the window ends, or QuotaUnavailable.
+        """
         ...
 
 
@@ -28,6 +31,6 @@ class Unlimited:
         async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
             del tokens, further, least
 
-    async def admit(self, call: Call, tokens: int | None) -> Ticket:
-        del call, tokens
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> Ticket:
+        del call, tokens, requests
         return self._Ticket()

@@ -55,6 +55,11 @@ class JobService:
             InvalidRequest: the call has provider data, which would have to be kept, or the request is too large.
             StateUnavailable: there is no job, or there is one that will be done; the same key tells.
         """
+        job = self.draft(kind, call, request, prefix=prefix, seconds=seconds)
+        return await self.submit(job, key=key)
+
+    def draft(self, kind: str, call: Call, request: JsonObject, *, prefix: str = "job", seconds: float = DAY) -> Job:
+        """As `create`, a job that is nowhere yet, for who has to keep its id before anybody works on it: see `submit`."""
         if call.provider_data:
             names = " or ".join(PROVIDER_DATA_HEADERS)
             raise InvalidRequest(f"A job keeps no secrets: send it without {names}. The stack's providers serve it.")
@@ -69,6 +74,10 @@ class JobService:
             expires=int(now + seconds + KEPT),
         )
         Guard(self.enforcement, principal_of(call)).require("create", *_entity(job))
+        return job
+
+    async def submit(self, job: Job, *, key: str = "") -> Job:
+        """Have a draft done; raises as `create`."""
         # First the tick, which finds a job that was made just before a crash, and sends what was not sent.
         await self.queue.send([messages.tick(job, 0).to_message(job.owner)], delay=self.timing.first_tick)
         stored = await self.jobs.create(job, key=key)

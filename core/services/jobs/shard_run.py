@@ -91,6 +91,7 @@ class ShardRun:
         self._records: dict[int, _Record] = {}
         self._extra = Counts()
         self._written = 0
+        self._gets_on = False
         self._lock = asyncio.Lock()
 
     def record(self, position: int, line: bytes, *, ok: bool, tokens: Mapping[str, int]) -> None:
@@ -100,6 +101,14 @@ class ShardRun:
     def count(self, counts: Counts) -> None:
         """Add to the counts, of work that has no rows; the next checkpoint or `save` keeps it."""
         self._extra += counts
+
+    def lighten(self) -> None:
+        """As Turn.lighten."""
+        self._turn.lighten()
+
+    def get_on(self) -> None:
+        """Work that keeps its own state has got further: the next checkpoint forgets the workers that were lost over it."""
+        self._gets_on = True
 
     async def checkpoint(self) -> bool:
         """Keep what was recorded, and the lease; False, and all is forgotten, if the shard is another's by now.
@@ -213,6 +222,6 @@ class ShardRun:
             await self.blobs.put(key, part)
             parts = (key,) if content is not None else (*parts, key)
         # Takeovers count against work that does not get on: a long shard may lose many workers.
-        attempts = 0 if part else shard.attempts
+        attempts = 0 if part or self._gets_on else shard.attempts
         until = self.clock() + self._timing.lease
         return replace(shard, done=done, parts=parts, counts=counts, attempts=attempts, until=until)

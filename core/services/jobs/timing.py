@@ -1,6 +1,7 @@
 """The times of jobs, and the turn that a worker has for one message."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -31,10 +32,20 @@ class Timing:
 
 @dataclass(slots=True)
 class Turn:
-    """`deadline` (the clock's seconds) is when the worker is gone; `stopping` is set when it is asked to end before."""
+    """`deadline` (the clock's seconds) is when the worker is gone; `stopping` is set when it is asked to end before.
+
+    One that `is_light` takes no place among those that are worked on; `relieve` is the worker's, and says whether it may be.
+    """
 
     deadline: float = float("inf")
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    relieve: Callable[[], bool] | None = None
+    is_light: bool = False
+
+    def lighten(self) -> None:
+        """What follows does little but wait for others, for long."""
+        if not self.is_light and self.relieve is not None:
+            self.is_light = self.relieve()
 
     def end(self, deadline: float) -> None:
         """Ask whoever works in this turn to leave things so that others can go on, before `deadline`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import re
 from typing import Any, Final
 
+from core.apis.response_items import check_part
 from core.errors import InvalidRequest, NotFound
 from core.frame.callers import Call
 from core.frame.types import JsonObject
@@ -72,6 +73,7 @@ def _read_values(variables: object) -> tuple[dict[str, str], list[JsonObject]]:
             case {"type": "input_text", "text": str(text)}:
                 values[name] = text
             case {"type": "input_image" | "input_file" as kind}:
+                check_part(value, f"prompt.variables.{name[:100]}")
                 values[name] = f"[{NOUNS[kind]}: {name}]"
                 media.append(value)
             case _:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+import re
 from typing import Final
 
 from core.apis.answers.prompts import Prompt, PromptList
@@ -19,6 +20,7 @@ from core.services.prompts.collection import PAGE, PromptCollection
 from core.services.prompts.records import PROMPT, VERSION, PromptRecord, Version, show, show_default, version_id
 from core.services.prompts.template import check_variables
 
+NUMBER: Final = re.compile("[0-9]{1,6}")  # a longer one is none: versions have six digits in their ids
 MOST_ANSWER: Final = 2_000_000  # bytes of the texts of a list: an answer of Lambda has 6 MiB, as JSON
 
 
@@ -60,7 +62,7 @@ class PromptsRouter:
     async def versions(self, prompt_id: str, *, query: PromptsQuery) -> PromptList:
         _, record = await self._prompts.get(prompt_id)
         after = query.after or "0"
-        if not (after.isascii() and after.isdigit()):
+        if not NUMBER.fullmatch(after):
             raise InvalidRequest("after: it is the number of a version.", param="after")
         return await _first(self._versions(prompt_id, record, int(after)), query.limit)
 

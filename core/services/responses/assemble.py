@@ -1,5 +1,6 @@
-"""Assembles the services of responses, of conversations and of prompts; none is imported before it is asked."""
+"""Assembles the services of responses, of conversations, of prompts and of agents; none is imported before it is asked."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,15 @@ from core.stores.connect import DOCUMENTS
 
 if TYPE_CHECKING:
     from core.apis.sealing import DataKeys
+    from core.services.agents.router import AgentsRouter
     from core.services.conversations.router import ConversationsRouter
     from core.services.prompts.router import PromptsRouter
+    from core.services.responses.contract import Item
     from core.services.responses.router import ResponsesRouter
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"responses": ..., "conversations": ..., "prompts": ...}`."""
+    """`{"responses": ..., "conversations": ..., "prompts": ..., "agents": ...}`."""
     parts.stores.find(DOCUMENTS)  # connected here, it is warmed at init
 
     @cache
@@ -35,7 +38,13 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         from core.services.responses.printing.shown import show_item
         from core.services.responses.state.place import StatePlace
 
-        return ConversationsRouter(StatePlace.of(parts, call), show_item)
+        async def check(items: "Sequence[Item]") -> None:
+            from core.services.responses.compaction.context import check_compactions
+            from core.services.responses.sealing.sealer import Sealer
+
+            await check_compactions(Sealer(data_keys(), call), items, "items")
+
+        return ConversationsRouter(StatePlace.of(parts, call), show_item, check)
 
     def prompts(call: Call | None) -> "PromptsRouter":
         from core.services.prompts.collection import PromptCollection
@@ -43,4 +52,9 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
         return PromptsRouter(PromptCollection(parts, call))
 
-    return {"responses": responses, "conversations": conversations, "prompts": prompts}
+    def agents(call: Call | None) -> "AgentsRouter":
+        from core.services.agents.wiring import agents_of
+
+        return agents_of(parts, call, data_keys)
+
+    return {"responses": responses, "conversations": conversations, "prompts": prompts, "agents": agents}

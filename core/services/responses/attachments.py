@@ -27,6 +27,8 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Of all that is read for one response: it is in memory together."""
 MOST_TEXT: Final = 2_000_000  # characters of one file
 MOST_SECONDS: Final = 20.0  # for the text of one file
+HOLDERS: Final = {"message": "content", "function_call_output": "output", "custom_tool_call_output": "output"}
+"""The member that has content parts, by the type of the item."""
 PDF: Final = b"%PDF-"
 IMAGES: Final = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -122,15 +124,13 @@ class Attachments:
 
 
 def _places(items: Sequence[Item]) -> list[_Place]:
-    """Where something is named, or is there in a form that no model takes."""
+    """Where something is named, or is there in a form that no model takes; of other items no model is told, and nobody has looked at their parts."""
     places: list[_Place] = []
     for number, item in enumerate(items):
-        for holder in ("content", "output"):
-            parts = item.get(holder)
-            if is_list(parts):
-                places += [
-                    _Place(number, holder, at) for at, part in enumerate(parts) if is_object(part) and _names(part)
-                ]
+        holder = HOLDERS.get(item.get("type") or "message")
+        parts = None if holder is None else item.get(holder)
+        if holder is not None and is_list(parts):
+            places += [_Place(number, holder, at) for at, part in enumerate(parts) if is_object(part) and _names(part)]
     return places
 
 

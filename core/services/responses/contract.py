@@ -11,10 +11,9 @@ alone, so that a run can go on from what is recorded of its rounds.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from secrets import token_hex
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from core.apis.responses import ResponseRequest
+from core.apis.additions import Addition
 from core.apis.retrieval import Passage
 from core.frame.types import JsonObject
 
@@ -24,7 +23,7 @@ type Status = Literal["completed", "incomplete", "failed", "cancelled"]
 
 
 class Slot(NamedTuple):
-    """An item's place in the output, from 0, and its id: given by `Output` alone."""
+    """An item's place in the output, from 0, and its id: given by `core.services.responses.output` alone."""
 
     place: int
     id: str
@@ -121,12 +120,36 @@ class ItemDone:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerEnded:
+    """The model's answer of round `number` is whole, and its usage known: what follows, up to RoundEnded, is of the tools that it calls."""
+
+    number: int
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecorded:
+    """What the engine needs to go on from here after a crash: JSON of its own.
+
+    Who reads the events has it kept, with all that came before it, before asking for the next one: so that no tool is called by an answer of which
+    nobody knows, and nothing follows from what a tool answered before that is kept. Told where `Run.records` says so.
+    """
+
+    step: JsonObject = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RoundEnded:
-    """A step that can be recorded: the `items` that were done since the last one, and the usage of this round alone."""
+    """The `items` that were done since the last one, and the usage of this round alone."""
 
     number: int
     items: tuple[Item, ...]
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RunQueued:
+    """The run waits for a worker from here on: what follows, that tells. No engine says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +165,7 @@ class RunEnded:
 # fmt: off
 type Event = (
     ItemAdded | TextDelta | RefusalDelta | AnnotationAdded | ReasoningDelta | SummaryDelta | ArgumentsDelta | PhaseChanged | ItemDone
-    | RoundEnded | RunEnded
+    | AnswerEnded | StepRecorded | RoundEnded | RunQueued | RunEnded
 )
 # fmt: on
 type Events = AsyncGenerator[Event]
@@ -150,11 +173,12 @@ type Events = AsyncGenerator[Event]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a model wrote: `arguments` is text that should be a JSON object."""
+    """What a model wrote: `arguments` is text that should be a JSON object. `key` is the same whenever this call is tried again, and no other's; "" for none."""
 
     call_id: str
     name: str
     arguments: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +254,11 @@ class RunTools(Protocol):
         """Of every tool that the model is told, in the request's order; those of MCP servers are there after `prepare`."""
         ...
 
-    def prepare(self, context: Sequence[Item]) -> Steps:
+    def prepare(self, context: Sequence[Item], done: Sequence[Item] = (), run_id: str = "") -> Steps:
         """What comes before the first round: lists of tools of MCP servers that the context has not, calls that were approved.
 
         `context` is all that the model will be told, input included. Steps follow each other: StepAdded, phases, StepDone.
+        `done` is what came of it in whoever had the run before, which is not done again; `run_id` is what the keys of calls are made of.
         """
         ...
 
@@ -246,43 +271,6 @@ class RunTools(Protocol):
 
         Raises InvalidRequest for a tool that the request does not have.
         """
-        ...
-
-
-class Session(Protocol):
-    """What one response begins with. Of a conversation it holds the lock, until it is closed or its lease ends."""
-
-    @property
-    def context(self) -> Sequence[Item]:
-        """What was said before, the oldest first; at most MOST_ITEMS."""
-        ...
-
-    @property
-    def conversation_id(self) -> str | None: ...
-
-    @property
-    def tail(self) -> str:
-        """What the ids of the run's output end with, so that they are found in the conversation; "" where nothing is looked for by them."""
-        ...
-
-    async def finish(self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item]) -> None:
-        """Keep the `response` object (without `output`), with the `new_items` of its input and the output, in one transaction; nothing where `store` is false.
-
-        Items have ids; those of a conversation's `new_items` are replaced by its own. Nothing of a run that `failed`, or was `cancelled`, comes into
-        its conversation. Raises Conflict where the conversation was deleted, or another run took it over, StateUnavailable; then nothing was kept.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let the conversation go; called once, whatever became of the run."""
-        ...
-
-
-class History(Protocol):
-    """Where responses and conversations are kept, for one caller."""
-
-    async def open(self, request: ResponseRequest) -> Session:
-        """Raises NotFound for a response or a conversation that is not there or is another's, Conflict `conversation_locked`, InvalidRequest."""
         ...
 
 
@@ -304,6 +292,16 @@ class Run:
     kept_count: int = 0
     tail: str = ""
     """Of the ids of its output: `Session.tail`."""
+    id: str = ""
+    """Of its response."""
+    records: bool = False
+    """Whether StepRecorded are told."""
+    steps: Sequence[JsonObject] = field(default=(), repr=False)
+    """Those that were recorded by whoever had the run before: it goes on from the last of them."""
+    output: Sequence[Item] = field(default=(), repr=False)
+    """What was done by then, in the order of its places: items of a round that was lost are there too, broken off."""
+    additions: Sequence[Addition] = ()
+    """Those fields of `chat` that nobody asked for."""
 
 
 class Engine(Protocol):
@@ -315,34 +313,3 @@ class Engine(Protocol):
         Closing it closes the model's stream and cancels tools.
         """
         ...
-
-
-PREFIXES: Final = {
-    "message": "msg_", "function_call": "fc_", "custom_tool_call": "ctc_", "reasoning": "rs_",
-    "mcp_list_tools": "mcpl_", "mcp_call": "mcp_", "mcp_approval_request": "mcpr_", "file_search_call": "fs_",
-    "web_search_call": "ws_", "compaction": "cmp_",
-}  # fmt: skip
-"""Of ids, by the type of item; as OpenAI has them."""
-
-
-class Output:
-    """Gives the items of an output their places and ids: the one place that does."""
-
-    __slots__ = ("count", "tail")
-
-    def __init__(self, count: int = 0, tail: str = "") -> None:
-        """`count` items are there already; `tail` ends every id, where the place of the run in its conversation is to be found by it."""
-        self.count = count
-        self.tail = tail
-
-    def add(self, item: Item) -> Slot:
-        """The next place, and an id of 48 digits in hex; the item gets it."""
-        slot = Slot(self.count, make_id(PREFIXES.get(item["type"], "item_"), self.tail))
-        item["id"] = slot.id
-        self.count += 1
-        return slot
-
-
-def make_id(prefix: str, tail: str = "") -> str:
-    """`prefix` and 48 random digits in hex, of which `tail` replaces the last."""
-    return prefix + token_hex(24)[: 48 - len(tail)] + tail

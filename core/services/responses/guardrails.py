@@ -7,7 +7,7 @@ Source: guardrails of Llama Stack 0.7 and OGX 1.5.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from core.apis.response_rules import shield_of
 from core.apis.responses import ResponseRequest
@@ -15,13 +15,13 @@ from core.apis.safety import INPUT, OUTPUT, RunShieldRequest, Safety
 from core.errors import InvalidRequest, NotFound
 from core.frame.types import JsonObject
 from core.services.responses.contract import (
+    AnswerEnded,
     Engine,
     Event,
     Events,
     Item,
     ItemAdded,
     ItemDone,
-    Output,
     RefusalDelta,
     RoundEnded,
     Run,
@@ -30,6 +30,7 @@ from core.services.responses.contract import (
     Usage,
 )
 from core.services.responses.engine.messages import Dialogue
+from core.services.responses.output import Output
 
 REFUSAL: Final = "I can't answer that. Can I help with something else?"
 NO_SAFETY: Final = (
@@ -55,6 +56,8 @@ class UnderWay:
     """What a run has told, and what of it is held back: all that follows the beginning of a message, until it was judged."""
 
     usage: Usage = field(default_factory=Usage)
+    number: int = 1
+    items: list[Item] = field(default_factory=list[Item])
     opened: dict[Slot, Item] = field(default_factory=dict[Slot, Item])
     waiting: list[Event] = field(default_factory=list[Event])
     messages: set[Slot] = field(default_factory=set[Slot])
@@ -74,65 +77,52 @@ class UnderWay:
         return events
 
     def refuse(self, slot: Slot, refusal: str) -> Sequence[Event]:
-        """The end of a run that is stopped at the message with this slot: what had begun before it ends as it does, or is incomplete."""
+        """The last items of a run that is stopped at the message with this slot: what had begun before it ends as it does, or is incomplete."""
         first = next((event.slot for event in self.waiting if isinstance(event, ItemAdded)), slot)
         ends: list[Event] = [event for event in self.waiting if getattr(event, "slot", None) in self.opened]
         for event in ends:
             self._note(event)
-        incomplete = [ItemDone(slot, {**item, "status": "incomplete"}) for slot, item in self.opened.items()]
-        return [*ends, *incomplete, *refusal_events(first, refusal), RunEnded("completed", self.usage)]
+        incomplete: list[Event] = [
+            ItemDone(slot, {**item, "status": "incomplete"}) for slot, item in self.opened.items()
+        ]
+        refusing = refusal_events(first, refusal)
+        for ending in [*incomplete, *refusing]:
+            self._note(ending)
+        return [*ends, *incomplete, *refusing]
+
+    def end(self, usage: Usage) -> Sequence[Event]:
+        """Of a run that was stopped, whose last answer used so much."""
+        ends = AnswerEnded(self.number, usage), RoundEnded(self.number, tuple(self.items), usage)
+        return [*ends, RunEnded("completed", self.usage + usage)]
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ItemAdded):
             self.opened[event.slot] = event.item
         elif isinstance(event, ItemDone):
             self.opened.pop(event.slot, None)
+            self.items.append(event.item)
+        elif isinstance(event, AnswerEnded):
+            self.number, self.usage = event.number, self.usage + event.usage
         elif isinstance(event, RoundEnded):
-            self.usage += event.usage
+            self.items, self.number = [], event.number + 1
+
+
+class Judge(Protocol):
+    """Says what may not be said."""
+
+    async def judge(self, messages: Sequence[JsonObject], source: str) -> str | None:
+        """The text of the refusal, where it finds a violation; `source` is INPUT or OUTPUT."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class GuardedEngine:
-    """Runs what `engine` does, between the judgements of `shields`."""
+class Guardrails:
+    """The shields of a request, one after the other."""
 
-    engine: Engine
     safety: Safety
     shields: Sequence[str]
 
-    async def run(self, run: Run) -> Events:
-        dialogue = Dialogue(run.instructions)
-        dialogue.add_items(run.context, run.kept_count)
-        refusal = await self._judge(dialogue.messages, INPUT)
-        events = self._refuse(run, refusal) if refusal is not None else self._run(run, dialogue.messages)
-        async with aclosing(events):
-            async for event in events:
-                yield event
-
-    async def _run(self, run: Run, messages: Sequence[JsonObject]) -> AsyncGenerator[Event]:
-        under_way = UnderWay()
-        async with aclosing(self.engine.run(run)) as events:
-            async for event in events:
-                if isinstance(event, ItemDone) and event.item["type"] == "message":
-                    answer = {"role": "assistant", "content": text_of(event.item)}
-                    refusal = await self._judge([*messages, answer], OUTPUT)
-                    if refusal is not None:
-                        for ending in under_way.refuse(event.slot, refusal):
-                            yield ending
-                        return
-                for ready in under_way.take(event):
-                    yield ready
-
-    async def _refuse(self, run: Run, refusal: str) -> AsyncGenerator[Event]:
-        """The whole run, of which no model is asked."""
-        slot = Output(tail=run.tail).add({"type": "message"})
-        message = refusal_events(slot, refusal)
-        for event in message:
-            yield event
-        yield RoundEnded(1, tuple(event.item for event in message if isinstance(event, ItemDone)), Usage())
-        yield RunEnded("completed", Usage())
-
-    async def _judge(self, messages: Sequence[JsonObject], source: str) -> str | None:
-        """The text of the refusal, where a shield finds a violation."""
+    async def judge(self, messages: Sequence[JsonObject], source: str) -> str | None:
         for place, shield in enumerate(self.shields):
             try:
                 report = await self.safety.run_shield(
@@ -143,6 +133,62 @@ class GuardedEngine:
             if (violation := report["violation"]) is not None:
                 return violation["user_message"] or REFUSAL
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedEngine:
+    """Runs what `engine` does, between the judgements of `judge`."""
+
+    engine: Engine
+    judge: Judge
+
+    async def run(self, run: Run) -> Events:
+        """Where the run was begun before, its context was judged then."""
+        dialogue = Dialogue(run.instructions)
+        dialogue.add_items(run.context, run.kept_count)
+        refusal = None if run.steps else await self.judge.judge(dialogue.messages, INPUT)
+        events = self._refuse(run, refusal) if refusal is not None else self._run(run, dialogue.messages)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _run(self, run: Run, messages: Sequence[JsonObject]) -> AsyncGenerator[Event]:
+        under_way = UnderWay()
+        if run.steps:
+            from core.services.responses.engine.steps import round_of  # late: few runs are recorded
+
+            under_way.number, under_way.usage = round_of(run.steps)
+        async with aclosing(self.engine.run(run)) as events:
+            async for event in events:
+                if isinstance(event, ItemDone) and event.item["type"] == "message":
+                    answer = {"role": "assistant", "content": text_of(event.item)}
+                    refusal = await self.judge.judge([*messages, answer], OUTPUT)
+                    if refusal is not None:
+                        for ending in under_way.refuse(event.slot, refusal):
+                            yield ending
+                        for ending in under_way.end(await _read_answer(events)):
+                            yield ending
+                        return
+                for ready in under_way.take(event):
+                    yield ready
+
+    async def _refuse(self, run: Run, refusal: str) -> AsyncGenerator[Event]:
+        """The whole run, of which no model is asked."""
+        slot = Output(len(run.output), run.tail).add({"type": "message"})
+        message = refusal_events(slot, refusal)
+        for event in message:
+            yield event
+        yield AnswerEnded(1)
+        yield RoundEnded(1, tuple(event.item for event in message if isinstance(event, ItemDone)), Usage())
+        yield RunEnded("completed", Usage())
+
+
+async def _read_answer(events: Events) -> Usage:
+    """What the answer under way uses, of which nothing is told any more: it is read to its end, before which no tool is run."""
+    async for event in events:
+        if isinstance(event, AnswerEnded):
+            return event.usage
+    return Usage()
 
 
 def refusal_events(slot: Slot, refusal: str) -> tuple[ItemAdded, RefusalDelta, ItemDone]:

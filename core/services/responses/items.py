@@ -7,7 +7,8 @@ from typing import Any, Final
 from core.apis.response_items import REFERENCE, kind_of
 from core.errors import InvalidRequest, shorten
 from core.frame.types import JsonObject
-from core.services.responses.contract import PREFIXES, Item, make_id
+from core.services.responses.contract import Item
+from core.services.responses.output import PREFIXES, make_id
 
 OWN_ID: Final = re.compile(r"[a-z]{2,6}_[0-9a-f]{48}")
 HAS_STATUS: Final = frozenset({

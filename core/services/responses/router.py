@@ -1,20 +1,23 @@
 """Answers `core.apis.responses.Responses` for one caller: what a request says is made a run, and its events an answer."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from core.apis.response_rules import check_include
 from core.errors import InvalidRequest
+from core.frame.streams import OwningStream
 from core.frame.types import EventSource, JsonObject, NamedEvent
 from core.platform.concurrency import undoing
-from core.services.responses.answer import Answer, OwningStream, drain
+from core.services.responses.answer import Answer, drain
 from core.services.responses.attachments import Attachments
-from core.services.responses.contract import Engine, History, Item, Run, RunTools
+from core.services.responses.contract import Engine, Item, Run, RunTools
+from core.services.responses.history import History
 from core.services.responses.items import read_input
 from core.services.responses.printing.events import EventPrinter
 from core.services.responses.printing.objects import begin_response, show_response
+from core.services.responses.recording.codec import Beginning
 from core.services.responses.requests import Context, build_run
 
 if TYPE_CHECKING:
@@ -26,17 +29,29 @@ if TYPE_CHECKING:
         ResponseRequest,
         ResponsesQuery,
     )
+    from core.services.responses.background.creating import Background
+    from core.services.responses.background.handing import Handover
     from core.services.responses.compaction.compactor import Compactor
 
-NO_RESUME: Final = "stream: a response that did not run in the background is not streamed again. Get it without `stream`: it has all of the output."
-NO_CANCEL: Final = "Response `{id}` does not run in the background, and is not cancelled by this: close the connection that its answer comes by."
+NO_STREAM: Final = "starting_after: say `stream=true` too, or leave it out to get the whole response."
 
 
 class Records(Protocol):
-    """What was kept of responses, for one caller; each raises NotFound for what is not there or is another's."""
+    """What there is of stored responses, for one caller; each raises NotFound for what is not there or is another's."""
 
     async def get(self, response_id: str) -> JsonObject:
-        """The whole object, with its output."""
+        """The whole object, with its output: of one that has not ended, as it is now."""
+        ...
+
+    async def replay(self, response_id: str, include: Collection[str] | None, after: int) -> EventSource:
+        """The events of its stream whose numbers are above `after`, as they were, and as they come; None includes what the stream did.
+
+        Raises InvalidRequest where it ended before `after`.
+        """
+        ...
+
+    async def cancel(self, response_id: str) -> JsonObject:
+        """The whole object, once it has ended, or as it is after some seconds. Raises InvalidRequest for one that had ended otherwise."""
         ...
 
     async def index(self, query: "ResponsesQuery") -> JsonObject: ...
@@ -44,6 +59,14 @@ class Records(Protocol):
     async def delete(self, response_id: str) -> JsonObject: ...
 
     async def input_items(self, response_id: str, query: "InputItemsQuery") -> JsonObject: ...
+
+
+def _no_background() -> "Background":
+    raise InvalidRequest("background: is not served.", param="background")
+
+
+async def _never(_: object) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +85,9 @@ class Pieces:
     max_rounds: int
     compacts: bool = False
     """Whether the run config bounds every context."""
+    background: "Callable[[], Background]" = _no_background
+    handover: "Callable[[ResponseRequest], Awaitable[Handover | None]]" = _never
+    """How the run goes to a worker where its call has no more time; None where it does not."""
 
 
 class ResponsesRouter:
@@ -69,31 +95,40 @@ class ResponsesRouter:
         self._pieces = pieces
 
     async def create(self, request: "ResponseRequest") -> JsonObject:
+        if request.background is True:
+            return show_response(await self._pieces.background().create(request), ())
         answer = await self._open(request)
         await drain(answer.events())
         return show_response(answer.response, request.include or ())
 
     async def stream(self, request: "ResponseRequest") -> EventSource:
-        answer = await self._open(request)
-        printer = EventPrinter(answer.response, frozenset(request.include or ()))
-        return OwningStream(_print(answer, printer), answer.close)
+        if request.background is True:
+            response = await self._pieces.background().create(request)
+            return await self._pieces.records().replay(response["id"], None, -1)
+        answer = await self._open(request, streams=True)
+        answer.printer = printer = EventPrinter(answer.response, frozenset(request.include or ()))
+        return OwningStream(_print(answer, printer), answer.close, lasts=answer.is_recorded)
 
     async def index(self, *, query: "ResponsesQuery") -> JsonObject:
         return await self._pieces.records().index(query)
 
     async def get(self, response_id: str, *, query: "ResponseQuery") -> JsonObject:
         check_include(query.include or ())
-        response = await self._pieces.records().get(response_id)
-        if query.stream or query.starting_after is not None:
-            raise InvalidRequest(NO_RESUME, param="stream")
-        return show_response(response, query.include or ())
+        if query.starting_after is not None and not query.stream:
+            raise InvalidRequest(NO_STREAM, param="starting_after")
+        return show_response(await self._pieces.records().get(response_id), query.include or ())
+
+    async def replay(self, response_id: str, *, query: "ResponseQuery") -> EventSource:
+        check_include(query.include or ())
+        after = -1 if query.starting_after is None else query.starting_after
+        include = None if query.include is None else frozenset(query.include)
+        return await self._pieces.records().replay(response_id, include, after)
 
     async def delete(self, response_id: str) -> JsonObject:
         return await self._pieces.records().delete(response_id)
 
     async def cancel(self, response_id: str) -> JsonObject:
-        await self._pieces.records().get(response_id)
-        raise InvalidRequest(NO_CANCEL.format(id=response_id), param="response_id")
+        return show_response(await self._pieces.records().cancel(response_id), ())
 
     async def input_items(self, response_id: str, *, query: "InputItemsQuery") -> JsonObject:
         check_include(query.include or ())
@@ -110,7 +145,7 @@ class ResponsesRouter:
 
         return await count_input(self._pieces, self._pieces.compactor(), request)
 
-    async def _open(self, request: "ResponseRequest") -> Answer:
+    async def _open(self, request: "ResponseRequest", *, streams: bool = False) -> Answer:
         """The response with its first event there. Raises what keeps a model from being asked."""
         pieces = self._pieces
         tools = await pieces.tools(request)
@@ -120,22 +155,31 @@ class ResponsesRouter:
         async with undoing(session.close):
             new_items = read_input(request.input, session.context)
             context = Context([*session.context, *new_items], len(session.context), session.tail)
-            run = await self._run(request, prompt, context, tools)
             response = begin_response(request, session.conversation_id)
-        answer = Answer(response, session, new_items, engine.run(run))
+            run = await make_run(pieces, request, prompt, context, tools)
+            run.id = response["id"]
+            handover = await pieces.handover(request)
+            run.records = handover is not None
+            recorder = None
+            if streams or handover is not None:
+                beginning = Beginning({**response}, request.include or (), streams, run.records)
+                recorder = session.record_run(beginning, new_items, "" if handover is None else handover.request)
+        answer = Answer(response, session, new_items, engine.run(run), recorder, handover)
         await answer.begin()
         return answer
 
-    async def _run(self, request: "ResponseRequest", prompt: Sequence[Item], context: Context, tools: RunTools) -> Run:
-        """What the engine is to do: compactions are opened, and what items name is read. No compaction stands for the `prompt`."""
-        pieces = self._pieces
-        if pieces.compacts or _has_compaction(request, context):
-            from core.services.responses.compaction.opening import open_for_run
 
-            context, tools = await open_for_run(pieces.compactor(), request, context, tools)
-        kept_count = len(prompt) + context.kept_count
-        items = await pieces.attachments().read([*prompt, *context.items], kept_count)
-        return build_run(request, replace(context, items=items, kept_count=kept_count), tools, pieces.max_rounds)
+async def make_run(
+    pieces: Pieces, request: "ResponseRequest", prompt: Sequence[Item], context: Context, tools: RunTools
+) -> Run:
+    """What the engine is to do: compactions are opened, and what items name is read. No compaction stands for the `prompt`."""
+    if pieces.compacts or _has_compaction(request, context):
+        from core.services.responses.compaction.opening import open_for_run
+
+        context, tools = await open_for_run(pieces.compactor(), request, context, tools)
+    kept_count = len(prompt) + context.kept_count
+    items = await pieces.attachments().read([*prompt, *context.items], kept_count)
+    return build_run(request, replace(context, items=items, kept_count=kept_count), tools, pieces.max_rounds)
 
 
 def _has_compaction(request: "ResponseRequest", context: Context) -> bool:

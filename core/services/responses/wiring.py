@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.responses import ResponseRequest
 from core.errors import InvalidRequest
@@ -14,11 +14,13 @@ from core.services.responses.contract import Engine, Item, RunTools
 from core.services.responses.engine.rounds import RoundEngine
 from core.services.responses.native.finding import find_native
 from core.services.responses.printing.shown import ENCRYPTED, show_item
+from core.services.responses.recording.serving import StoredResponses
 from core.services.responses.router import Pieces, ResponsesRouter
 from core.services.responses.settings import settings_of
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.responses import KeptResponses
 from core.services.responses.state.sessions import ThreadHistory
+from core.services.responses.tools.no_tools import NoTools, needs_tools
 from core.services.responses.tools.told import teller_in
 
 NO_FETCHER: Final = (
@@ -29,32 +31,43 @@ NO_FETCHER: Final = (
 if TYPE_CHECKING:
     from core.apis.rag import Fetched
     from core.apis.sealing import DataKeys
+    from core.services.responses.background.creating import Background
+    from core.services.responses.background.handing import Handover
+    from core.services.responses.background.metering import Meter
     from core.services.responses.compaction.compactor import Compactor
     from core.services.responses.sealing.sealer import Sealer
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Of one call; `data_keys` are the stack's, of which one object remembers what it was given."""
+    """Of one call; `data_keys` are the stack's, of which one object remembers what it was given. A worker's call has a `meter`."""
 
     parts: Parts
     call: Call | None
     data_keys: "Callable[[], DataKeys]"
+    meter: "Meter | None" = None
 
     async def find_engine(self, request: ResponseRequest) -> Engine:
         """The stack's own, or that of a native model, between the shields that the request names."""
         engine: Engine | None = await find_native(self.parts, self.call, request)
         if engine is None:
-            inference, tell = surface_for(self.parts, "inference", self.call), teller_in(self.parts.vector_stores)
+            inference: Any = surface_for(self.parts, "inference", self.call)
+            tell = teller_in(self.parts.vector_stores)
+            if self.meter is not None:
+                from core.services.responses.background.metering import MeteredInference
+
+                inference = MeteredInference(inference, self.meter)
             engine = RoundEngine(inference, self.call, tell=tell)
             if ENCRYPTED in (request.include or ()):
-                from core.services.responses.sealing.reasoning import SealingEngine  # late, here and below: few have it
+                from core.services.responses.sealing.reasoning import PURPOSE, SealingEngine  # late, here and below
 
-                engine = SealingEngine(engine, self._sealer())
+                engine = SealingEngine(engine, self.sealer(PURPOSE))
         return self._guard(request, engine) if request.guardrails else engine
 
     async def find_tools(self, request: ResponseRequest) -> RunTools:
-        from core.services.responses.tools.resolving import resolve_tools  # late: much of what is asked is no run
+        if not needs_tools(request):
+            return NoTools()
+        from core.services.responses.tools.resolving import resolve_tools  # late: few requests have tools
         from core.services.responses.tools.surfaces import surfaces_of
 
         return resolve_tools(request, surfaces_of(self.parts, self.call))
@@ -77,43 +90,61 @@ class Wiring:
     def attachments(self) -> Attachments:
         return Attachments(lambda: surface_for(self.parts, "files", self.call), self.fetch)
 
+    def background(self) -> "Background":
+        from core.services.responses.background.creating import Background  # late: few responses are
+
+        return Background(self, pieces_of(self))
+
+    async def find_handover(self, request: ResponseRequest) -> "Handover | None":
+        """For a run that may go on by a worker, and whose call has an end."""
+        may = request.background == "auto" or (request.background is None and settings_of(self.parts).background)
+        if not may or request.store is False or (self.call is not None and self.call.provider_data):
+            return None
+        from core.services.responses.background.handing import find_handover
+
+        return await find_handover(self, request)
+
     def compactor(self) -> "Compactor":
         from core.services.responses.compaction.compactor import Compactor
 
         inference = surface_for(self.parts, "inference", self.call)
-        return Compactor(inference, self._sealer(), settings_of(self.parts).compaction)
+        return Compactor(inference, self.sealer(), settings_of(self.parts).compaction)
 
-    def _sealer(self) -> "Sealer":
+    def sealer(self, purpose: str = "") -> "Sealer":
         from core.services.responses.sealing.sealer import Sealer
 
-        return Sealer(self.data_keys(), self.call)
+        return Sealer(self.data_keys(), self.call, purpose)
 
     def _guard(self, request: ResponseRequest, engine: Engine) -> Engine:
-        from core.services.responses.guardrails import NO_SAFETY, GuardedEngine, shields_of
+        from core.services.responses.guardrails import NO_SAFETY, GuardedEngine, Guardrails, shields_of
 
         shields = shields_of(request, self.parts.safety.default_shield_id)
         safety = surface_for(self.parts, "safety", None if self.call is None else self.call.cause())
         if safety is None:
             raise InvalidRequest(NO_SAFETY, param="guardrails")
-        return GuardedEngine(engine, safety, shields)
+        return GuardedEngine(engine, Guardrails(safety, shields))
 
 
 def responses_of(parts: Parts, call: Call | None, data_keys: "Callable[[], DataKeys]") -> ResponsesRouter:
     """The surface `responses` of a call."""
-    wiring, settings = Wiring(parts, call, data_keys), settings_of(parts)
-    state = StatePlace.of(parts, call)
+    return ResponsesRouter(pieces_of(Wiring(parts, call, data_keys)))
+
+
+def pieces_of(wiring: Wiring) -> Pieces:
+    """What a response of this call is made with."""
+    settings, state = settings_of(wiring.parts), StatePlace.of(wiring.parts, wiring.call)
     history = ThreadHistory(state)
-    return ResponsesRouter(
-        Pieces(
-            engine=wiring.find_engine,
-            history=lambda: history,
-            tools=wiring.find_tools,
-            prompt=wiring.find_prompt,
-            attachments=wiring.attachments,
-            records=lambda: KeptResponses(state, show_item),
-            read_context=history.read,
-            compactor=wiring.compactor,
-            max_rounds=settings.max_rounds,
-            compacts=settings.compaction.threshold is not None,
-        )
+    return Pieces(
+        engine=wiring.find_engine,
+        history=lambda: history,
+        tools=wiring.find_tools,
+        prompt=wiring.find_prompt,
+        attachments=wiring.attachments,
+        records=lambda: StoredResponses(state, KeptResponses(state, show_item)),
+        read_context=history.read,
+        compactor=wiring.compactor,
+        max_rounds=settings.max_rounds,
+        compacts=settings.compaction.threshold is not None,
+        background=wiring.background,
+        handover=wiring.find_handover,
     )

@@ -49,7 +49,7 @@ class ToolRuntimeRouter:
         if query.toolgroup_id is None:
             tools = await self._tools.list_all()
         else:
-            tools = await self._tools.list_group(query.toolgroup_id)
+            tools = await self._tools.list_named(query.toolgroup_id)
         return _list([await self._show(tool) for tool in tools])
 
     async def get_tool(self, tool_name: str) -> JsonObject:

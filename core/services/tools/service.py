@@ -17,7 +17,15 @@ from core.apis.tools import (
     ToolGroup,
     ToolResult,
 )
-from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed, UpstreamTimeout
+from core.errors import (
+    ApiError,
+    InvalidRequest,
+    NotFound,
+    ProviderUnavailable,
+    UpstreamFailed,
+    UpstreamTimeout,
+    shorten,
+)
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.platform.suggestions import did_you_mean
@@ -27,6 +35,7 @@ from core.services.tools.listings import Listings, Source
 AT_ONCE: Final = 8  # groups that are asked at a time
 ALL_SECONDS: Final = 8.0  # after which no further one is: many that hang, which anybody may register, are as one
 MOST_NAMED: Final = 20  # groups in a message
+MOST_SHOWN: Final = 64  # bytes of a name in a message
 MOST_COMPARED: Final = 1_000_000  # signs of a missing name times those of the names that it is compared with
 WEB_SEARCH: Final = "web_search"  # what the tool is called at every search engine
 
@@ -57,6 +66,23 @@ class ToolService:
         resource = await self._groups.get(group)
         self._note(resource)
         return await self._list(self._source(resource, access), fresh=fresh)
+
+    async def list_named(self, name: str) -> Sequence[GroupTool]:
+        if (tool := await self._find_in(name, self._groups.declared_in(name))) is not None:
+            return [tool]  # without a read of what is registered
+        group, slash, bare = name.rpartition("/")
+        try:
+            return await self.list_group(name)
+        except NotFound:
+            if not slash:
+                raise
+        entries = await self.list_group(group)
+        tools = [entry for entry in entries if entry.tool.name == bare]
+        if not tools:
+            names = ", ".join(f"`{entry.tool.name}`" for entry in entries[:MOST_NAMED]) or "none"
+            message = f"Tool group `{group}` has no tool `{shorten(bare, MOST_SHOWN)}`. Its tools: {names}."
+            raise NotFound(message, param="toolgroup_id")
+        return tools
 
     async def list_all(self) -> Sequence[GroupTool]:
         first, rest = self._groups.in_turn(await self._groups.all())

@@ -6,53 +6,65 @@ from typing import TYPE_CHECKING
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
 from core.services.parts import Parts
-from core.services.vector_stores.router import VectorStoresRouter
-from core.services.vector_stores.stores import StoreCollection
 
 if TYPE_CHECKING:
     from core.apis.retrieval import Retrieval
-    from core.apis.vector_stores import NativeVectorIO, StoreCopies, StoreFiles, VectorDBs
+    from core.apis.vector_stores import NativeVectorIO, StoreCopies, StoreFiles, VectorDBs, VectorStores
+    from core.services.vector_stores.stores import StoreCollection
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"vector_io": ..., "store_files": ..., "store_copies": ..., "native_vector_io": ..., "vector_dbs": ..., "retrieval": ...}`; the rarer ones are imported late."""
+    """`{"vector_io": ..., "store_files": ..., "store_copies": ..., "native_vector_io": ..., "vector_dbs": ..., "retrieval": ...}`; each is imported when it is asked for: functions that only may search have them too."""
     parts.stores.find_collection("vector_stores")  # connected here, it is warmed at init
-    seen: set[str] = set()
-
-    def collection(call: Call | None) -> StoreCollection:
-        return StoreCollection(parts, call, seen, time.time)
-
-    def files(call: Call | None) -> "StoreFiles":
-        from core.services.vector_stores.files import StoreFilesRouter
-
-        return StoreFilesRouter(collection(call))
-
-    def copies(call: Call | None) -> "StoreCopies":
-        from core.services.vector_stores.copying.router import StoreCopiesRouter
-
-        return StoreCopiesRouter(collection(call))
-
-    def native(call: Call | None) -> "NativeVectorIO":
-        from core.services.vector_stores.native import NativeVectorIORouter
-
-        return NativeVectorIORouter(collection(call))
-
-    def databases(call: Call | None) -> "VectorDBs":
-        from core.services.vector_stores.databases import VectorDBsRouter
-
-        return VectorDBsRouter(collection(call))
-
+    surfaces = _Surfaces(parts)
     return {
-        "vector_io": lambda call: VectorStoresRouter(collection(call)),
-        "store_files": files,
-        "store_copies": copies,
-        "native_vector_io": native,
-        "vector_dbs": databases,
-        "retrieval": lambda call: _retrieval(collection(call)),
+        "vector_io": surfaces.stores,
+        "store_files": surfaces.files,
+        "store_copies": surfaces.copies,
+        "native_vector_io": surfaces.native,
+        "vector_dbs": surfaces.databases,
+        "retrieval": surfaces.retrieval,
     }
 
 
-def _retrieval(stores: StoreCollection) -> "Retrieval":
-    from core.services.retrieval.router import RetrievalRouter
+class _Surfaces:
+    """Of one stack, which remembers what its calls have seen of stores."""
 
-    return RetrievalRouter(stores)
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._seen: set[str] = set()
+
+    def stores(self, call: Call | None) -> "VectorStores":
+        from core.services.vector_stores.router import VectorStoresRouter
+
+        return VectorStoresRouter(self._collection(call))
+
+    def files(self, call: Call | None) -> "StoreFiles":
+        from core.services.vector_stores.files import StoreFilesRouter
+
+        return StoreFilesRouter(self._collection(call))
+
+    def copies(self, call: Call | None) -> "StoreCopies":
+        from core.services.vector_stores.copying.router import StoreCopiesRouter
+
+        return StoreCopiesRouter(self._collection(call))
+
+    def native(self, call: Call | None) -> "NativeVectorIO":
+        from core.services.vector_stores.native import NativeVectorIORouter
+
+        return NativeVectorIORouter(self._collection(call))
+
+    def databases(self, call: Call | None) -> "VectorDBs":
+        from core.services.vector_stores.databases import VectorDBsRouter
+
+        return VectorDBsRouter(self._collection(call))
+
+    def retrieval(self, call: Call | None) -> "Retrieval":
+        from core.services.retrieval.router import RetrievalRouter
+
+        return RetrievalRouter(self._collection(call))
+
+    def _collection(self, call: Call | None) -> "StoreCollection":
+        from core.services.vector_stores.stores import StoreCollection
+
+        return StoreCollection(self._parts, call, self._seen, time.time)

@@ -279,7 +279,7 @@ class S3Blobs:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return sdk.open_client(sdk.session(), "s3", config=config, **self._place)
+        return sdk.open_client(sdk.shared_session(), "s3", config=config, **self._place)
 
 
 async def _first_part(content: AsyncIterator[bytes]) -> list[bytes]:

@@ -176,7 +176,7 @@ class SqsQueue:
             max_pool_connections=CONNECTIONS,
         )
         return sdk.open_client(
-            sdk.session(), "sqs", region_name=self._region, endpoint_url=self._endpoint_url, config=config
+            sdk.shared_session(), "sqs", region_name=self._region, endpoint_url=self._endpoint_url, config=config
         )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from core.apis.response_rules import check_include
-from core.apis.responses import ResponseRequest
+from core.apis.responses import InputTokensRequest, ResponseRequest
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 
@@ -42,7 +42,7 @@ BAD: list[tuple[JsonObject, str]] = [
     ({"input": []}, "input"),
     ({"input": "hi", "previous_response_id": "resp_1", "conversation": "conv_1"}, "previous_response_id"),
     ({"input": "hi", "conversation": {}}, "conversation.id"),
-    ({"input": "hi", "background": True}, "background"),
+    ({"input": "hi", "background": True, "store": False}, "background"),
     ({"input": "hi", "prompt": {"version": "1"}}, "prompt.id"),
     ({"input": "hi", "max_tokens": 10}, "max_tokens"),
     ({"messages": [{"role": "user", "content": "hi"}]}, "messages"),
@@ -102,6 +102,24 @@ def test_what_is_wrong_is_named_by_its_path(body: JsonObject, path: str) -> None
         ResponseRequest.model_validate({"model": "m", **body}).check_body()
     assert refused.value.param == path
     assert refused.value.message.startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"tools": [{"type": 5}]}, "tools[0].type"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"conversation": {"id": 1}}, "conversation.id"),
+        (one({"type": "song"}), "input[0].type"),
+    ],
+)
+def test_what_is_only_counted_is_held_to_the_same(body: JsonObject, path: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        InputTokensRequest.model_validate(body).check_body()
+    assert refused.value.param == path
+    with pytest.raises(ValueError, match="at most 128 items"):
+        InputTokensRequest.model_validate({"tools": [FUNCTION] * 129})
+    InputTokensRequest.model_validate({"model": "m" * 600, "input": "hi", "tools": [FUNCTION]}).check_body()
 
 
 def test_what_may_be_included_is_named_where_something_else_is_asked_for() -> None:

@@ -107,7 +107,7 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("core.")
     }
-    of_manifests = ("vector_stores", "tool_runtime", "responses", "conversations", "prompts")
+    of_manifests = ("vector_stores", "tool_runtime", "responses", "conversations", "prompts", "agents")
     named -= {f"core.apis.{room}{name}" for name in of_manifests for room in ("", "answers.")}  # before names of types
     named -= {"core.services.vector_stores.ingest.pdf_reader"}  # a process of its own, which who starts it imports too
     exist = {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()}

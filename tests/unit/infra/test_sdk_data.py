@@ -22,8 +22,8 @@ DATA = Path(botocore.__file__).parent / "data"
 LOADER = botocore.loaders.create_loader()
 SERVICES = [name.partition("/")[0] for name in OPERATIONS]
 
-OWN_METHODS = {"rerank"}
-"""Methods of ours that are called like an operation: reranking is signed JSON (`core/providers/bedrock/reranking.py`)."""
+OWN_METHODS = {"rerank", "create_session", "delete_session"}
+"""Methods of ours that are called like an operation: reranking is signed JSON (`core/providers/bedrock/reranking.py`), sessions are those of agents."""
 
 every_service = pytest.mark.parametrize("service", OPERATIONS)
 

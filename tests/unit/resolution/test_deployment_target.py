@@ -54,6 +54,17 @@ def test_an_api_of_the_reference_that_is_not_here_is_a_note_with_its_providers_a
     assert said["apis[0]"].startswith("API `telemetry` is not in this build, which serves: ")
 
 
+def test_that_a_worker_goes_on_with_responses_has_a_note_where_there_is_none() -> None:
+    config = {"background": "auto", "foreground_seconds": 60}
+    builtin = {"responses": [{"provider_id": "b", "provider_type": "inline::builtin", "config": config}]}
+    stores = {kind: place for kind, place in SHARED["stores"].items() if kind != "queue"}
+    place = "providers.responses[0].config.background"
+    for storage, said in ((SHARED, False), ({**SHARED, "stores": stores}, True)):
+        found = loaded(builtin, storage=storage, metadata_store=DYNAMO)
+        assert found.problems + check(found, "lambda") == []
+        assert (place in texts(notices(found, "lambda"))) is said
+
+
 def test_what_a_provider_of_responses_says_without_effect_is_a_note_and_its_state_that_of_the_stack() -> None:
     store = {"type": "sqlite", "db_path": "/tmp/agents.db"}  # noqa: S108 - no file is made
     config = {

@@ -100,12 +100,21 @@ def _adapt_tools(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa:
     return ReferenceTools(provider_id, provider)
 
 
+def _adapt_agents(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.agents import METHODS, ReferenceAgents
+
+    if hasattr(provider, "stream_turn") or not all(own_method(provider, name) for name in METHODS):
+        return None
+    return ReferenceAgents(provider_id, provider)
+
+
 ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
     "inference": _adapt_inference,
     "safety": _adapt_safety,
     "vector_io": _adapt_vectors,
     "files": _adapt_files,
     "tool_runtime": _adapt_tools,
+    "responses": _adapt_agents,
 }
 """By API, what gives this stack's form of a provider; None for one that has it already."""
 

@@ -6,6 +6,8 @@ another row, of which its dictionaries become records, and those in a list of th
 
 from typing import Final
 
+from core.resolution.external.reference.agent_rows import AGENT_RECORDS
+
 ENUMS: Final = {
     name: values.split()
     for name, values in {
@@ -29,6 +31,9 @@ ENUMS: Final = {
         "Action": "CREATE=create READ=read UPDATE=update DELETE=delete",
         "ColumnType": "INTEGER STRING TEXT FLOAT BOOLEAN JSON DATETIME",
         "QuantizationType": "bf16 fp8_mixed int4_mixed",
+        "StepType": "inference tool_execution shield_call memory_retrieval",
+        "ToolCallParseStatus": "started in_progress failed succeeded",
+        "AgentTurnResponseEventType": "step_start step_complete step_progress turn_start turn_complete turn_awaiting_input",
         "AggregationFunctionType": "average weighted_average median categorical_count accuracy",
     }.items()
 }
@@ -119,6 +124,12 @@ UNIONS: Final = {
     "InterleavedContent": "str TextContentItem ImageContentItem",
     "SamplingStrategy": "GreedySamplingStrategy TopPSamplingStrategy TopKSamplingStrategy",
     "ResponseFormat": "JsonSchemaResponseFormat GrammarResponseFormat",
+    "Step": "InferenceStep ToolExecutionStep ShieldCallStep MemoryRetrievalStep",
+    "ContentDelta": "TextDelta ImageDelta ToolCallDelta",
+    "AgentToolGroup": "str AgentToolGroupWithArgs",
+    "AgentTurnResponseEventPayload": "AgentTurnResponseStepStartPayload AgentTurnResponseStepProgressPayload"
+    " AgentTurnResponseStepCompletePayload AgentTurnResponseTurnStartPayload AgentTurnResponseTurnCompletePayload"
+    " AgentTurnResponseTurnAwaitingInputPayload",
     "Filter": "ComparisonFilter CompoundFilter",
     "EvalCandidate": "ModelCandidate AgentCandidate",
     "OpenAIResponseFormatParam": "OpenAIResponseFormatText OpenAIResponseFormatJSONSchema"
@@ -274,6 +285,7 @@ RECORDS: Final = {
     "SqliteKVStoreConfig": "type db_path backend namespace",
     "ColumnDefinition": "type primary_key=false nullable=true default",
     **dict.fromkeys(ANNOTATIONS, ""),
+    **AGENT_RECORDS,
     "HealthInfo": "status",
     "NetworkConfig": "tls proxy timeout headers",
     "TLSConfig": "verify=true min_version ciphers client_cert client_key",

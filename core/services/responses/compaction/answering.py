@@ -7,9 +7,9 @@ from core.apis.response_items import check_input
 from core.apis.responses import CompactRequest, InputTokensRequest, ResponseRequest
 from core.frame.types import JsonObject
 from core.services.responses.compaction.compactor import Compactor
-from core.services.responses.contract import Output, make_id
 from core.services.responses.counting import estimate, tell
 from core.services.responses.items import read_input
+from core.services.responses.output import Output, make_id
 from core.services.responses.printing.objects import show_usage
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ async def count_input(pieces: "Pieces", compactor: Compactor, request: InputToke
     check_input(request.input)
     context = await pieces.read_context(request.previous_response_id, request.conversation)
     opened = await compactor.open([*context, *read_input(request.input, context)], kept_count=len(context))
-    tools = await pieces.tools(ResponseRequest(model=request.model or "any", input=request.input, tools=request.tools))
+    asked = ResponseRequest.model_construct(model="", input=request.input, tools=request.tools)  # it was checked
+    tools = await pieces.tools(asked)
     messages = tell(request.instructions, opened.items)
     return {"object": "response.input_tokens", "input_tokens": estimate(messages, tools.definitions)}

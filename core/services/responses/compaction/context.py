@@ -47,9 +47,12 @@ class Compacted:
 
     @classmethod
     def read(cls, content: bytes) -> "Compacted":
-        """What a later release adds is passed over."""
-        body: dict[str, Any] = from_json(content)
-        return cls(body["summary"], body["items"], body["replaces"], body["summary_first"])
+        """What a later release adds is passed over. Raises Broken for what is none: earlier ones sealed thoughts alike."""
+        try:
+            body: dict[str, Any] = from_json(content)
+            return cls(body["summary"], body["items"], body["replaces"], body["summary_first"])
+        except (ValueError, LookupError, TypeError):
+            raise Broken from None
 
     def tell(self, prefix: str) -> list[Item]:
         """As messages: the summary is its model's own words about what callers and tools said, so it is no system message."""
@@ -78,8 +81,11 @@ async def seal_compaction(sealer: Sealer, compacted: Compacted) -> Item | None:
 async def open_context(sealer: Sealer, items: Sequence[Item], *, kept_count: int = 0, prefix: str = "") -> OpenContext:
     """The context with messages in the place of its compactions. The first `kept_count` items are from the state, the others the caller's.
 
+    A compaction of the state that does not open is left out, as what has expired is: it may be of another who added to the same conversation, and
+    whoever goes on there could not take it away. What it replaced is told instead.
+
     Raises:
-        InvalidRequest: one of them is not of this stack, is another caller's, or was changed.
+        InvalidRequest: one of the caller's is not of this stack, is another caller's, or was changed.
     """
     if not any(item.get("type") == COMPACTION for item in items):
         return OpenContext(items, kept_count, items)
@@ -88,11 +94,12 @@ async def open_context(sealer: Sealer, items: Sequence[Item], *, kept_count: int
         item = items[place]
         if item.get("type") != COMPACTION:
             more, words, is_start = [item], list[Item]([item]), False
-        else:
-            compacted = await _open(
-                sealer, item, "" if place < kept_count else f"input[{place - kept_count}].encrypted_content"
-            )
+        elif (compacted := await _open(sealer, item)) is not None:
             more, words, is_start = compacted.tell(prefix), list(compacted.items), compacted.replaces
+        elif place < kept_count:
+            continue
+        else:
+            raise _refusal(f"input[{place - kept_count}]")
         opened += reversed(more)
         statements += reversed(words)
         new += len(more) * (place >= kept_count)
@@ -101,12 +108,22 @@ async def open_context(sealer: Sealer, items: Sequence[Item], *, kept_count: int
     return OpenContext(opened[::-1], len(opened) - new, statements[::-1])
 
 
-async def _open(sealer: Sealer, item: Item, path: str) -> Compacted:
-    """`path` is the caller's, "" for what comes from the state."""
+async def check_compactions(sealer: Sealer, items: Sequence[Item], path: str) -> None:
+    """Raises InvalidRequest for one of the items, which are the list `path` of a request, that is a compaction and does not open."""
+    for place, item in enumerate(items):
+        if item.get("type") == COMPACTION and await _open(sealer, item) is None:
+            raise _refusal(f"{path}[{place}]")
+
+
+async def _open(sealer: Sealer, item: Item) -> Compacted | None:
+    """None for what was not sealed here for this caller."""
     content: object = item.get("encrypted_content")
     try:
-        if isinstance(content, str):
-            return Compacted.read(await sealer.unseal(content))
+        return Compacted.read(await sealer.unseal(content)) if isinstance(content, str) else None
     except Broken:
-        pass
-    raise InvalidRequest(NOT_OURS.format(place=path or "The context"), param=path or "previous_response_id")
+        return None
+
+
+def _refusal(path: str) -> InvalidRequest:
+    path = f"{path}.encrypted_content"
+    return InvalidRequest(NOT_OURS.format(place=path), param=path)

@@ -24,9 +24,9 @@ class CompactedTools:
         whole = self._compaction
         return StepAdded({**whole, "encrypted_content": ""}), StepPhase("compacting"), StepDone(dict(whole))
 
-    def prepare(self, context: Sequence[Item]) -> Steps:
+    def prepare(self, context: Sequence[Item], done: Sequence[Item] = (), run_id: str = "") -> Steps:
         del context  # approvals are of what was said there, and is left out
-        return self._prepare()
+        return self._prepare(done, run_id)
 
     def find(self, name: str) -> RunTool | None:
         return self._tools.find(name)
@@ -34,12 +34,16 @@ class CompactedTools:
     def choose(self, tool_choice: object) -> object:
         return self._tools.choose(tool_choice)
 
-    async def _prepare(self) -> AsyncGenerator[Step]:
-        for step in self.compacting:
+    async def _prepare(self, done: Sequence[Item], run_id: str) -> AsyncGenerator[Step]:
+        for step in () if has_compaction(done) else self.compacting:
             yield step
-        steps = self._tools.prepare(self._context)
+        steps = self._tools.prepare(self._context, done, run_id)
         try:
             async for step in steps:
                 yield step
         finally:
             await steps.aclose()
+
+
+def has_compaction(items: Sequence[Item]) -> bool:
+    return any(item["type"] == "compaction" for item in items)

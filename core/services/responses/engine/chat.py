@@ -31,7 +31,7 @@ def ask(run: Run, messages: Sequence[JsonObject], *, tool_choice: object, most_t
         "stream": True,
         "stream_options": ASK_USAGE,
     }
-    additions: list[Addition] = []
+    additions: list[Addition] = [*run.additions]
     if definitions := run.tools.definitions:
         fields["tools"] = [*definitions]
         if tool_choice is not None:

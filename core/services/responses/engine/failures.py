@@ -1,7 +1,7 @@
 """What a failure is called that a response ends with, and calls that end in time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 from core.errors import ApiError, UpstreamTimeout
@@ -11,7 +11,7 @@ from core.frame.types import JsonObject
 MARGIN: Final = 2.0  # seconds before the answer must have left, in which the run is ended and kept
 CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 SERVER: Final = 500
-NO_TIME: Final = "The response was not whole when the time for this call was over. Ask for less at once, or go on from what is there."
+NO_TIME: Final = "The response was not whole when the time for this call was over. Ask for less at once, or send the output that is there as input."
 NO_FINISH: Final = "The model's answer broke off: its provider ended it without saying why."
 
 
@@ -54,10 +54,10 @@ class Deadline:
 
     def watch[T](self, values: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """The same values, under one timer for all; closing it closes `values`."""
-        return values if self._until is None else _watch(values, self._until)
+        return values if self._until is None else watch(values, Alarm(), _late, self._until)
 
 
-class _Alarm:
+class Alarm:
     """Cancels the task that waits when it rings, if one does."""
 
     __slots__ = ("rings", "waiting")
@@ -77,9 +77,11 @@ class _Alarm:
         return self.rings and task is not None and task.uncancel() == 0
 
 
-async def _watch[T](values: AsyncGenerator[T], until: float) -> AsyncGenerator[T]:
-    alarm = _Alarm()
-    timer = asyncio.get_running_loop().call_at(until, alarm.ring)
+async def watch[T](
+    values: AsyncGenerator[T], alarm: Alarm, failure: Callable[[], Exception], until: float | None = None
+) -> AsyncGenerator[T]:
+    """The same values; once the alarm rings, at `until` by itself, raises the failure. `values` is closed then too."""
+    timer = None if until is None else asyncio.get_running_loop().call_at(until, alarm.ring)
     try:
         while not alarm.rings:
             alarm.waiting = asyncio.current_task()
@@ -89,12 +91,17 @@ async def _watch[T](values: AsyncGenerator[T], until: float) -> AsyncGenerator[T
                 return
             except asyncio.CancelledError:
                 if alarm.stop():
-                    raise UpstreamTimeout(NO_TIME) from None
+                    raise failure() from None
                 raise
             finally:
                 alarm.waiting = None
             yield value
-        raise UpstreamTimeout(NO_TIME)
+        raise failure()
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         await values.aclose()
+
+
+def _late() -> Exception:
+    return UpstreamTimeout(NO_TIME)

@@ -1,30 +1,41 @@
 """Calls of tools that the stack runs: several at a time, each in its own place of the output."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
 from core.services.responses.contract import (
+    ArgumentsDelta,
     Event,
+    Events,
     Item,
     ItemAdded,
     ItemDone,
-    Output,
     Phase,
     PhaseChanged,
+    Run,
+    RunTool,
     Slot,
     Step,
     StepAdded,
     StepDone,
     StepPhase,
+    StepRecorded,
+    ToolCall,
 )
+from core.services.responses.engine.failures import Deadline
+from core.services.responses.engine.open_items import OpenItems
 from core.services.responses.engine.pieces import WrittenCall, broken_item
+from core.services.responses.engine.standing import HostedCall, Standing
+from core.services.responses.engine.standins import over_limit
+from core.services.responses.output import Output, make_key
 
 AT_ONCE: Final = 4
+MOST_CALLS: Final = 1000
+"""Of the stack's tools in one response, whatever its caller allows."""
 UNSAID: Final = {"output": None, "error": None, "results": None}
 """Members of an item of which nothing is known when it is begun."""
-NO_ANSWER: Final = "The tool gave no answer."
 
 
 class Steps:
@@ -50,9 +61,9 @@ class Steps:
                 self.done = step
                 return (*added, *self._end(item))
 
-    def break_off(self) -> Sequence[Event]:
-        """The end of an item that was added, and of which no more comes."""
-        return () if self.item is None else self._end(broken_item(self.item))
+    def break_off(self, arguments: str = "") -> Sequence[Event]:
+        """The end of an item that was added, and of which no more comes; `arguments` are what its model wrote."""
+        return () if self.item is None else self._end(broken_item(self.item, arguments))
 
     def _add(self, item: Item) -> Sequence[Event]:
         self.item = dict(item)
@@ -106,3 +117,54 @@ async def run_calls(calls: Sequence[WrittenCall]) -> AsyncGenerator[tuple[Writte
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+def admit(written: WrittenCall, run: Run, at: Standing) -> HostedCall:
+    """The call, with its key; one too many is told so in the place of being run."""
+    most = MOST_CALLS if run.max_tool_calls is None else run.max_tool_calls
+    at.ran += 1
+    at.counted += written.tool.counted
+    wrote = written.call
+    keyed = ToolCall(wrote.call_id, wrote.name, wrote.arguments, make_key(run.id, wrote.call_id))
+    call = HostedCall(keyed, written.tool.definition["function"]["name"])
+    call.tool, call.slot, call.item = written.tool, written.slot, written.item
+    if at.ran > MOST_CALLS or (written.tool.counted and at.counted > most):
+        at.is_last = True
+        call.most = min(most, MOST_CALLS)
+        call.tool = over_limit(wrote.name, call.most)
+    return call
+
+
+async def run_hosted(
+    calls: Sequence[HostedCall], items: OpenItems, deadline: Deadline, find: Callable[[str], RunTool]
+) -> Events:
+    """Run those that have not answered, all at once."""
+    runs: dict[WrittenCall, tuple[int, Steps]] = {}
+    for place, call in enumerate(calls):
+        if call.done is None:
+            for event in _begin_again(call, items, find) if call.tool is None else ():
+                yield event
+            tool = call.tool or find(call.call.name)
+            runs[WrittenCall(tool, call.call, call.slot, call.item)] = place, Steps(items.output, call.slot, call.item)
+    async with aclosing(deadline.watch(run_calls([*runs]))) as source:
+        async for model_call, step in source:
+            place, steps = runs[model_call]
+            for event in steps.take(step) if step is not None else steps.break_off(model_call.call.arguments):
+                yield items.note(event)
+            if calls[place].done is None and (step is None or steps.done is not None):
+                calls[place].done = done = steps.done or StepDone({})
+                if items.writer is not None:
+                    yield StepRecorded(items.writer.print_call(place, done))
+
+
+def _begin_again(call: HostedCall, items: OpenItems, find: Callable[[str], RunTool]) -> Iterator[Event]:
+    """A call of which nobody knows whether it was run: its item is added anew, with what the model wrote."""
+    tool = find(call.call.name)
+    call.tool = tool if call.most is None else over_limit(call.call.name, call.most)
+    call.item = tool.begin(call.call.call_id)
+    if call.item is not None:
+        call.slot = items.output.add(call.item)
+        yield items.note(ItemAdded(call.slot, dict(call.item)))
+        if tool.streams_arguments and call.call.arguments:
+            yield ArgumentsDelta(call.slot, call.call.arguments)
+        items.note_call(call.slot, call.call.arguments)

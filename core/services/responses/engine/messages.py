@@ -17,7 +17,6 @@ from core.platform.json_reader import read_json
 from core.platform.json_values import is_object
 from core.services.responses.contract import Item
 from core.services.responses.engine.parts import to_content, to_text, to_tool_content
-from core.services.responses.engine.thoughts import Thoughts
 
 CALLS: Final = frozenset({"function_call", "custom_tool_call"})
 OUTPUTS: Final = {"function_call_output": "function call", "custom_tool_call_output": "custom tool call"}
@@ -92,10 +91,10 @@ class Dialogue:
                 ToldCall(str(item.get("id") or "call"), name, arguments, recorded if output is None else output)
             )
 
-    def add_round(self, text: str, thoughts: Thoughts, calls: Sequence[ToldCall]) -> None:
-        """What the model said in a round of the run, and what became of its calls."""
+    def add_round(self, text: str, thoughts: JsonObject, calls: Sequence[ToldCall]) -> None:
+        """What the model said in a round of the run, with the fields that give it back its `thoughts`, and what became of its calls."""
         message = _assistant(_Turn(text, calls))
-        message.update(thoughts.fields())
+        message.update(thoughts)
         self.messages.append(message)
         self._answer(calls)
 

@@ -14,7 +14,6 @@ from core.services.responses.contract import (
     Item,
     ItemAdded,
     ItemDone,
-    Output,
     ReasoningDelta,
     RefusalDelta,
     RunTool,
@@ -24,6 +23,7 @@ from core.services.responses.contract import (
     ToolCall,
 )
 from core.services.responses.engine.citing import Citing
+from core.services.responses.output import Output
 
 
 def state_of(*, whole: bool) -> str:
@@ -154,9 +154,9 @@ class WrittenCall:
 
 
 class Call:
-    """A call while it is written."""
+    """A call while it is written; `read` is how many of its texts somebody has looked at as JSON."""
 
-    __slots__ = ("call_id", "item", "name", "slot", "texts", "tool")
+    __slots__ = ("call_id", "item", "name", "read", "slot", "texts", "tool")
 
     def __init__(self, tool: RunTool, call_id: str, name: str) -> None:
         self.tool = tool
@@ -165,6 +165,7 @@ class Call:
         self.slot: Slot | None = None
         self.item: Item | None = None
         self.texts: list[str] = []
+        self.read = 0
 
     def begin(self, output: Output) -> Iterator[Event]:
         self.item = self.tool.begin(self.call_id)

@@ -14,11 +14,12 @@ from typing import Any, Final
 from core.apis.deltas import Deltas
 from core.frame.types import JsonObject
 from core.platform.json_values import is_list, is_object, to_object
-from core.services.responses.contract import Event, ItemDone, Output, RunTool, TextDelta, Usage
+from core.services.responses.contract import Event, ItemDone, RunTool, TextDelta, Usage
 from core.services.responses.engine.citing import Citing
 from core.services.responses.engine.messages import is_json_object
 from core.services.responses.engine.pieces import Call, Message, Reasoning, WrittenCall, broken_item
 from core.services.responses.engine.thoughts import Thoughts
+from core.services.responses.output import Output
 
 THOUGHTS: Final = ("reasoning_content", "reasoning", "reasoning_text")
 FINAL: Final = frozenset({"stop", "tool_calls", "function_call"})
@@ -193,8 +194,11 @@ class Reader:
     def _begin_call(self, place: int, call_id: object, name: str) -> Iterator[Piece]:
         yield from self._close_reasoning(whole=True)
         yield from self._close_message(whole=True)
-        for earlier in [*self._calls]:
-            if is_whole("".join(self._calls[earlier].texts)):
+        for earlier, call in [*self._calls.items()]:
+            if call.read == len(call.texts):  # since the last call began nothing came of it: there may be thousands
+                continue
+            call.read = len(call.texts)
+            if is_whole("".join(call.texts)):
                 yield self._calls.pop(earlier).end()
         if not isinstance(call_id, str) or not call_id or call_id in self._call_ids:
             call_id = f"call_{token_hex(12)}"

@@ -2,12 +2,12 @@
 
     prepare -> ask -> read the answer -> run its calls -> ask -> ... -> RunEnded
 
-A round is a step that can be recorded: after it the messages of the next one follow from the items alone.
+Where a run stands is in one place (`standing.py`), so that it can be recorded, and gone on from by another process (`steps.py`).
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.apis.inference import ChatRequest, Inference
 from core.apis.responses import MOST_ROUNDS
@@ -16,33 +16,34 @@ from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
 from core.platform.json_values import is_object
 from core.services.responses.contract import (
+    AnswerEnded,
     Event,
     Events,
-    Item,
-    ItemAdded,
-    ItemDone,
-    Output,
     RoundEnded,
     Run,
     RunEnded,
     RunTool,
-    Slot,
+    StepRecorded,
     TextDelta,
     Usage,
 )
 from core.services.responses.engine.chat import ask
-from core.services.responses.engine.citing import Shown
 from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of, observe_failure
-from core.services.responses.engine.hosted import NO_ANSWER, Steps, run_calls
-from core.services.responses.engine.messages import Dialogue, Tell, ToldCall
-from core.services.responses.engine.pieces import WrittenCall, broken_item
+from core.services.responses.engine.hosted import Steps, admit, run_hosted
+from core.services.responses.engine.messages import Dialogue, Tell
+from core.services.responses.engine.open_items import OpenItems
+from core.services.responses.engine.pieces import WrittenCall
+from core.services.responses.engine.preparing import is_call, prepare
 from core.services.responses.engine.reading import Piece, Reader
-from core.services.responses.engine.standins import over_limit, unknown_tool
+from core.services.responses.engine.standing import Standing, WholeAnswer
+from core.services.responses.engine.standins import unknown_tool
+from core.services.responses.output import Output
+
+if TYPE_CHECKING:
+    from core.services.responses.engine.steps import StepWriter
 
 REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Of an incomplete response, by the model's reason."""
-MOST_CALLS: Final = 1000
-"""Of the stack's tools in one response, whatever its caller allows."""
 TOO_MANY_ROUNDS: Final = "max_iterations_exceeded"
 """The reference's word for a response whose model would go on, and may not."""
 SPENT: Final = ": what was left of your tokens is used up. There are more in {seconds} seconds"
@@ -76,80 +77,77 @@ class Rounds:
         self._call = call
         self._deadline = Deadline(call)
         self._run = run
-        self._output = Output(tail=run.tail)
-        self._dialogue = dialogue
+        self._at = Standing(dialogue)
+        self._at.call_ids = {str(item["call_id"]) for item in (*run.context, *run.output) if item.get("call_id")}
+        writer = self._read_steps() if run.records or run.steps else None
+        self._items = OpenItems(Output(len(run.output), run.tail), self._at, writer)
         self._chunks: JsonStream = _no_chunks()
-        self._tool_choice: object = None
-        self._number = 1
-        self._ran = 0  # calls of the stack's tools
-        self._counted = 0  # those of them that max_tool_calls is about
-        self._is_last = self._was_last = False  # the model is to answer without tools, and was asked to
-        self._call_ids = {str(item["call_id"]) for item in run.context if item.get("call_id")}
-        self._shown = Shown()
-        self._usage = Usage()
-        self._opened: dict[Slot, Item] = {}  # what was added and is not done
-        self._items: list[Item] = []  # what was done since the last round ended
+        self._is_asked = False  # whether the model is answering
+        self._calls: list[WrittenCall] = []  # of its answer
         self._reader = self._new_reader()
 
     async def events(self) -> Events:
-        prepared = await self._prepare()
-        if not (has_acted := any(map(_is_call, prepared))):
-            await self._ask()
+        preparation = prepare(self._run, self._items, self._deadline)
         try:
-            for event in prepared:
-                yield event
-            if has_acted:  # a failure that is a status is one that clients send again, and the call with it
-                await self._ask()
-            async with aclosing(self._rounds()) as events:
-                async for event in events:
+            first = () if self._run.steps else await self._begin(preparation)
+            try:
+                for event in first:
                     yield event
-        except ApiError as failure:
-            observe_failure(self._call, failure)
-            for event in self._break_off():
-                yield event
-            yield RunEnded("failed", self._usage, error=error_of(failure))
+                async for event in preparation:
+                    yield event
+                async with aclosing(self._rounds()) as events:
+                    async for event in events:
+                        yield event
+            except ApiError as failure:
+                observe_failure(self._call, failure)
+                for event in self._break_off():
+                    yield event
+                unfinished = self._reader.usage if self._is_asked else Usage()
+                yield RunEnded("failed", self._at.usage + unfinished, error=error_of(failure))
         finally:
+            await preparation.aclose()
             await self._chunks.aclose()
 
     async def _rounds(self) -> Events:
-        while True:
-            calls: list[WrittenCall] = []
-            async with aclosing(self._read(calls)) as events:
+        at = self._at
+        while at.end is None:
+            if at.answer is None:
+                if not self._is_asked:
+                    await self._ask()
+                async with aclosing(self._read()) as events:
+                    async for event in events:
+                        yield event
+            async with aclosing(self._end_round(at.answer or self._take_answer())) as events:
                 async for event in events:
                     yield event
-            async with aclosing(self._answer(calls)) as events:
-                async for event in events:
-                    yield event
-            yield self._end_round()
-            if (end := self._end(calls)) is not None:
-                yield end
-                return
-            self._number += 1
-            if self._call is not None and self._call.is_spent:  # tokens were reserved once, for all of the rounds
-                resets_in = self._call.ledger.resets_in
-                raise QuotaExceeded(retry_after=resets_in, reason=SPENT.format(seconds=resets_in))
-            await self._ask()
+        yield at.end
 
-    async def _prepare(self) -> list[Event]:
-        """What comes before the first round. The context is looked at before anything is run."""
-        run, events, steps = self._run, list[Event](), Steps(self._output)
-        self._dialogue.add_items(run.context, run.kept_count)
-        self._shown.add_context(run.context)
-        async with aclosing(self._deadline.watch(run.tools.prepare(run.context))) as source:
-            async for step in source:
-                events += map(self._note, steps.take(step))
-                if steps.done is not None:
-                    self._dialogue.add_call(steps.done.item, steps.done.output)
-                    self._shown.add(steps.done)
-                    steps = Steps(self._output)
-        self._tool_choice = run.tools.choose(run.tool_choice)
+    def _read_steps(self) -> "StepWriter | None":
+        """What says where the run stands, where that is asked for; what said so before is read."""
+        from core.services.responses.engine.steps import StepWriter, read_steps  # late: few runs are recorded
+
+        run = self._run
+        read_steps(run.steps, run.output, run.id, self._at)
+        return StepWriter(self._at, goes_on=bool(run.steps)) if run.records else None
+
+    async def _begin(self, preparation: Events) -> Sequence[Event]:
+        """What comes before the first round, as far as a failure is a status; the model is asked then.
+
+        After a call that was approved none is: clients send again what failed with a status, and the call with it.
+        """
+        events = list[Event]()
+        async for event in preparation:
+            events.append(event)
+            if is_call(event):
+                return events
+        await self._ask()
         return events
 
     async def _ask(self) -> None:
         """Where the model cannot be told so much, and the caller lets go of the oldest, less of it each time."""
-        if not self._dialogue.messages:  # an empty conversation, or items that are for OpenAI's own tools
+        if not self._at.dialogue.messages:  # an empty conversation, or items that are for OpenAI's own tools
             raise InvalidRequest(NOTHING_TOLD, param="input")
-        self._was_last = self._is_last
+        self._at.was_last = self._at.is_last
         self._reader = self._new_reader()
         while True:
             try:
@@ -160,34 +158,36 @@ class Rounds:
                         refusal.param = "input"  # what the caller wrote
                     raise
             else:
+                self._is_asked = True
                 return
 
     def _shorten(self) -> bool:
         from core.services.responses.engine.truncation import shorten  # late: nearly no conversation is too long
 
-        shorter = shorten(self._dialogue.messages)
-        self._dialogue.messages = shorter or self._dialogue.messages
+        shorter = shorten(self._at.dialogue.messages)
+        self._at.dialogue.messages = shorter or self._at.dialogue.messages
         return shorter is not None
 
     def _request(self) -> ChatRequest:
         run, most = self._run, self._run.max_output_tokens
         return ask(
             run,
-            self._dialogue.messages,
+            self._at.dialogue.messages,
             tool_choice=self._choice(),
-            most_tokens=None if most is None else max(1, most - self._usage.output_tokens),
+            most_tokens=None if most is None else max(1, most - self._at.usage.output_tokens),
         )
 
     def _choice(self) -> object:
         """What must be called is asked for once: else it would be called for ever."""
-        choice = self._tool_choice
-        if self._is_last:
+        choice = self._at.tool_choice
+        if self._at.is_last:
             return "none"
-        return None if self._number > 1 and (choice == "required" or is_object(choice)) else choice
+        return None if self._at.number > 1 and (choice == "required" or is_object(choice)) else choice
 
-    async def _read(self, calls: list[WrittenCall]) -> Events:
-        """The model's answer; its calls are put to `calls`, and those of the caller's tools are done."""
-        reader = self._reader
+    async def _read(self) -> Events:
+        """The model's answer; the calls of the caller's tools in it are done."""
+        reader, calls = self._reader, list[WrittenCall]()
+        self._calls = calls
         async with aclosing(self._deadline.watch(self._chunks)) as source:
             async for chunk in source:
                 for piece in reader.feed(chunk):
@@ -204,65 +204,85 @@ class Rounds:
 
     async def _take(self, piece: Piece, calls: list[WrittenCall]) -> Sequence[Event]:
         if not isinstance(piece, WrittenCall):
-            return (self._note(piece),)
+            return (self._items.note(piece),)
         calls.append(piece)
-        if piece.slot is not None and piece.slot in self._opened:
-            self._opened[piece.slot] = broken_item(self._opened[piece.slot], piece.call.arguments)
-        if piece.tool.hosted:
+        self._items.note_call(piece.slot, piece.call.arguments)
+        if (
+            piece.tool.hosted or self._items.writer is not None
+        ):  # one of an answer that may be lost is no caller's to run
             return ()
-        steps, events = Steps(self._output, piece.slot, piece.item), list[Event]()
-        async with aclosing(self._deadline.watch(piece.tool.run(piece.call, piece.item))) as source:
+        return [event async for event in self._end_call(piece)]
+
+    async def _end_call(self, written: WrittenCall) -> Events:
+        """Of one that is the caller's to run."""
+        steps = Steps(self._items.output, written.slot, written.item)
+        async with aclosing(self._deadline.watch(written.tool.run(written.call, written.item))) as source:
             async for step in source:
-                events += map(self._note, steps.take(step))
-        return [*events, *map(self._note, steps.break_off())]
+                for event in steps.take(step):
+                    yield self._items.note(event)
+        for event in steps.break_off(written.call.arguments):
+            yield self._items.note(event)
 
-    async def _answer(self, calls: Sequence[WrittenCall]) -> Events:
-        """Run the stack's tools, all of the round at once, and tell the model what came of them; not of an answer that is not whole."""
-        if self._reader.finish in REASONS:
-            for event in self._break_off():
-                yield event
-            return
-        hosted = [self._admit(call) for call in calls if call.tool.hosted]
-        runs = {call: Steps(self._output, call.slot, call.item) for call in hosted}
-        async with aclosing(self._deadline.watch(run_calls(hosted))) as source:
-            async for call, step in source:
-                for event in runs[call].take(step) if step is not None else runs[call].break_off():
-                    yield self._note(event)
-        self._dialogue.add_round(
-            "".join(self._reader.texts), self._reader.thoughts, [self._tell(call, runs[call]) for call in hosted]
-        )
+    def _take_answer(self) -> WholeAnswer:
+        """That which was read; of one that is not whole no call is run."""
+        at, reader, calls, self._is_asked = self._at, self._reader, self._calls, False
+        at.usage += reader.usage
+        hosted = [] if reader.finish in REASONS else [admit(call, self._run, at) for call in calls if call.tool.hosted]
+        answer = WholeAnswer("".join(reader.texts), reader.thoughts.fields(), hosted, reader.finish, reader.usage)
+        answer.goes_on = bool(hosted) and len(hosted) == len(calls) and not at.was_last
+        return answer
 
-    def _admit(self, call: WrittenCall) -> WrittenCall:
-        """The call, or one in its place that says that there were too many."""
-        most = MOST_CALLS if self._run.max_tool_calls is None else self._run.max_tool_calls
-        self._ran += 1
-        self._counted += call.tool.counted
-        if self._ran <= MOST_CALLS and (not call.tool.counted or self._counted <= most):
-            return call
-        self._is_last = True
-        return WrittenCall(over_limit(call.call.name, min(most, MOST_CALLS)), call.call, call.slot, call.item)
+    async def _end_round(self, answer: WholeAnswer) -> Events:
+        """What follows an answer: its calls are run, and the model is told of them."""
+        at, writer = self._at, self._items.writer
+        if at.answer is None:  # else it was recorded before
+            at.answer = answer
+            async with aclosing(self._end_answer(answer)) as events:
+                async for event in events:
+                    yield event
+        if answer.calls:
+            async with aclosing(run_hosted(answer.calls, self._items, self._deadline, self._find)) as events:
+                async for event in events:
+                    yield event
+        yield self._count_round(answer)
+        if writer is not None:
+            yield StepRecorded(writer.print_end())
+        if (
+            at.end is None and self._call is not None and self._call.is_spent
+        ):  # tokens were reserved once, for all rounds
+            resets_in = self._call.ledger.resets_in
+            raise QuotaExceeded(retry_after=resets_in, reason=SPENT.format(seconds=resets_in))
 
-    def _tell(self, call: WrittenCall, steps: Steps) -> ToldCall:
-        done = steps.done
-        output = NO_ANSWER if done is None or done.output is None else done.output
-        if done is not None:
-            self._shown.add(done)
-        return ToldCall(call.call.call_id, call.tool.definition["function"]["name"], call.call.arguments, output)
+    async def _end_answer(self, answer: WholeAnswer) -> Events:
+        writer = self._items.writer
+        for call in self._calls if writer is not None else ():
+            if not call.tool.hosted:
+                async for event in self._end_call(call):
+                    yield event
+        for event in self._break_off() if answer.finish in REASONS else ():
+            yield event
+        yield AnswerEnded(self._at.number, answer.usage)
+        if writer is not None and answer.calls:
+            yield StepRecorded(writer.print_answer(answer))
 
-    def _end_round(self) -> RoundEnded:
-        usage, items = self._reader.usage, tuple(self._items)
-        self._usage += usage
-        self._items = []
-        return RoundEnded(self._number, items, usage)
+    def _count_round(self, answer: WholeAnswer) -> RoundEnded:
+        at = self._at
+        if answer.goes_on:
+            answer.tell(at.dialogue, at.shown)
+        ended = RoundEnded(at.number, tuple(at.items), answer.usage)
+        at.end = self._end_after(answer)
+        at.number += at.end is None
+        at.items, at.answer = [], None
+        return ended
 
-    def _end(self, calls: Sequence[WrittenCall]) -> RunEnded | None:
+    def _end_after(self, answer: WholeAnswer) -> RunEnded | None:
         """None where the model is to be asked again."""
-        run, finish, usage = self._run, self._reader.finish, self._usage
-        if finish in REASONS:
-            return RunEnded("incomplete", usage, REASONS[finish])
-        if not calls or not all(call.tool.hosted for call in calls) or self._was_last:
+        run, usage = self._run, self._at.usage
+        if answer.finish in REASONS:
+            return RunEnded("incomplete", usage, REASONS[answer.finish])
+        if not answer.goes_on:
             return RunEnded("completed", usage)
-        if self._number >= min(run.max_rounds, MOST_ROUNDS):
+        if self._at.number >= min(run.max_rounds, MOST_ROUNDS):
             return RunEnded("incomplete", usage, TOO_MANY_ROUNDS)
         if run.max_output_tokens is not None and usage.output_tokens >= run.max_output_tokens:
             return RunEnded("incomplete", usage, REASONS["length"])
@@ -272,29 +292,15 @@ class Rounds:
         """The ends of what was begun."""
         for piece in self._reader.end():
             if not isinstance(piece, WrittenCall):
-                yield self._note(piece)
-        for slot, item in [*self._opened.items()]:
-            yield self._note(ItemDone(slot, broken_item(item)))
-
-    def _note[E: (Event)](self, event: E) -> E:
-        if isinstance(event, ItemAdded):
-            self._opened[event.slot] = event.item
-        elif isinstance(event, ItemDone):
-            self._opened.pop(event.slot, None)
-            self._items.append(event.item)
-        return event
+                yield self._items.note(piece)
+        yield from self._items.break_off()
 
     def _new_reader(self) -> Reader:
-        return Reader(self._output, self._find, self._shown.cite, self._call_ids)
+        return Reader(self._items.output, self._find, self._at.shown.cite, self._at.call_ids)
 
     def _find(self, name: str) -> RunTool:
         tools = self._run.tools
         return tools.find(name) or unknown_tool(name, tools.definitions)
-
-
-def _is_call(event: Event) -> bool:
-    """Whether a server did something: a call that was approved."""
-    return isinstance(event, ItemDone) and event.item["type"] == "mcp_call"
 
 
 async def _no_chunks() -> JsonStream:

@@ -7,18 +7,19 @@ from core.apis.responses import ResponseRequest
 from core.errors import ApiError, UpstreamFailed
 from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
-from core.services.responses.compaction.tools import CompactedTools
-from core.services.responses.contract import Event, Events, Output, Run, RunEnded, Usage
+from core.services.responses.compaction.tools import CompactedTools, has_compaction
+from core.services.responses.contract import Event, Events, Run, RunEnded, Usage
 from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of, observe_failure
 from core.services.responses.engine.hosted import Steps
 from core.services.responses.native.reading import NativeReader
 from core.services.responses.native.writing import write_body
+from core.services.responses.output import Output
 
 type Ask = Callable[[JsonObject], Awaitable[JsonStream]]
 
 
 class NativeEngine:
-    """One round, of which all is the provider's: for a request whose tools its caller runs."""
+    """One round, of which all is the provider's: for a request whose tools its caller runs. There is no step in it: a run that is gone on with begins anew."""
 
     def __init__(
         self, request: ResponseRequest, ask: Ask, call: Call | None = None, *, output: Output | None = None
@@ -30,7 +31,7 @@ class NativeEngine:
         self._output = output
 
     def run(self, run: Run) -> Events:
-        return self._events(run, self._output or Output(tail=run.tail))
+        return self._events(run, self._output or Output(len(run.output), run.tail))
 
     async def _events(self, run: Run, output: Output) -> Events:
         prepared = _prepare(run, output)
@@ -54,8 +55,9 @@ class NativeEngine:
 def _prepare(run: Run, output: Output) -> list[Event]:
     """What tells of a context that was made shorter; all tools are the provider's, or the caller's."""
     steps = Steps(output)
-    compacting = run.tools.compacting if isinstance(run.tools, CompactedTools) else ()
-    return [event for step in compacting for event in steps.take(step)]
+    if has_compaction(run.output) or not isinstance(run.tools, CompactedTools):
+        return []
+    return [event for step in run.tools.compacting for event in steps.take(step)]
 
 
 async def _read(events: JsonStream, reader: NativeReader) -> Events:

@@ -6,6 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/object.
 from typing import Any, Final
 
 from core.frame.types import JsonObject
+from core.platform.json_values import is_list
 from core.services.responses.contract import Item, Phase
 from core.services.responses.printing.forms import PHASES
 
@@ -41,15 +42,23 @@ def read_hosted(theirs: JsonObject, *, begun: bool = False) -> Item:
     if kind in HAVE_STATUS:
         item["status"] = "in_progress" if begun else _status_of(theirs)
     for name, (kinds, instead) in MEMBERS[kind].items():
-        value = theirs.get(name)
+        value = _clean(name, theirs.get(name))
         is_told = isinstance(value, kinds) and not (begun and name in {"output", "error", "results"})
         item[name] = value if is_told and value else instead
     return item
 
 
+def _clean(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+    """Of a list the elements that may be in it."""
+    if not is_list(value):
+        return value
+    kind = str if name == "queries" else dict
+    return [element for element in value if isinstance(element, kind)]
+
+
 def _status_of(theirs: JsonObject) -> str:
-    status = theirs.get("status")
-    return status if status in {"completed", "failed", "incomplete"} else "completed"
+    status: Any = theirs.get("status")
+    return status if status in ("completed", "failed", "incomplete") else "completed"
 
 
 def outcome_of(item: Item) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from core.apis.shapes import MOST_TOKENS
 from core.errors import shorten
 from core.frame.types import JsonObject
 from core.platform.json_values import is_list, to_object
@@ -35,8 +36,8 @@ def usage_of(response: JsonObject) -> Usage:
 
 
 def error_of(error: JsonObject) -> JsonObject:
-    code, message = error.get("code"), error.get("message")
-    text = shorten(message, MOST_MESSAGE) if isinstance(message, str) and message else FAILED
+    code, message = text_in(error, "code"), text_in(error, "message")
+    text = shorten(message, MOST_MESSAGE) if message else FAILED
     return {"code": code if code in CODES else "server_error", "message": text}
 
 
@@ -45,7 +46,8 @@ def place_of(event: JsonObject) -> int:
 
 
 def number_in(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """0 for what no answer counts to, too: a database could not add it."""
+    return value if type(value) is int and 0 < value <= MOST_TOKENS else 0
 
 
 def text_in(part: JsonObject, name: str) -> str:

@@ -6,18 +6,18 @@ provider ends it with more, that is given out too, and where it ends it with som
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.services.responses.contract import (
     AnnotationAdded,
+    AnswerEnded,
     ArgumentsDelta,
     Event,
     Item,
     ItemAdded,
     ItemDone,
-    Output,
     PhaseChanged,
     ReasoningDelta,
     RefusalDelta,
@@ -27,7 +27,6 @@ from core.services.responses.contract import (
     Status,
     SummaryDelta,
     TextDelta,
-    make_id,
 )
 from core.services.responses.engine.pieces import broken_item
 from core.services.responses.native import hosted
@@ -40,6 +39,7 @@ from core.services.responses.native.members import (
     text_in,
     usage_of,
 )
+from core.services.responses.output import Output, make_id
 
 TEXT, REFUSAL, THOUGHT, ARGUMENTS = "text", "refusal", "thought", "arguments"
 DELTAS: Final = {
@@ -67,6 +67,7 @@ ENDS: Final[dict[str, Status]] = {
     "response.failed": "failed",
 }
 REASONS: Final = frozenset({"max_output_tokens", "content_filter"})
+MESSAGE_PHASES: Final = frozenset({"commentary", "final_answer"})
 
 
 @dataclass(slots=True, eq=False)
@@ -117,11 +118,11 @@ class NativeReader:
 
     def feed(self, event: JsonObject) -> Iterator[Event]:
         """What it says, in order; nothing of an event that is not known, or is of an item that is not."""
-        kind: Any = event.get("type")
+        kind = text_in(event, "type")
         if (sort := DELTAS.get(kind)) is not None:
             return self._read_delta(event, sort)
         read = self._readers.get(kind)
-        return self._change_phase(event, str(kind)) if read is None else read(event)
+        return self._change_phase(event, kind) if read is None else read(event)
 
     def break_off(self) -> Iterator[Event]:
         """The ends of what was begun, where the stream failed."""
@@ -132,7 +133,7 @@ class NativeReader:
         yield from self._begin(place_of(event), to_object(event.get("item")))
 
     def _begin(self, place: int, theirs: JsonObject) -> Iterator[Event]:
-        kind = theirs.get("type")
+        kind = text_in(theirs, "type")
         if place in self._seen or kind not in TAKEN:
             return
         self._seen.add(place)
@@ -191,6 +192,8 @@ class NativeReader:
         open_item = self._open.pop(place, None)
         if open_item is None:
             return
+        if theirs.get("type") != open_item.item["type"]:  # the end of something else
+            theirs = {}
         for sort, text in _texts_of(theirs):
             before = open_item.text(sort)
             if text.startswith(before) and len(text) > len(before) and open_item.admits(sort):
@@ -215,8 +218,9 @@ class NativeReader:
                 yield from self._finish(place, item, whole=status == "completed")
         yield from self.break_off()
         usage = usage_of(response)
-        reason = to_object(response.get("incomplete_details")).get("reason")
+        reason = text_in(to_object(response.get("incomplete_details")), "reason")
         error = error_of(to_object(response.get("error"))) if status == "failed" else None
+        yield AnswerEnded(1, usage)
         yield RoundEnded(1, tuple(self._items), usage)
         known_reason = reason if reason in REASONS else "max_output_tokens"
         self.ended = RunEnded(status, usage, known_reason if status == "incomplete" else "", error)
@@ -246,13 +250,16 @@ def _empty(theirs: JsonObject) -> Item:
     match kind := theirs["type"]:
         case "message":
             item: Item = {"type": kind, "id": "", "status": "in_progress", "role": "assistant", "content": []}
-            return {**item, "phase": theirs["phase"]} if theirs.get("phase") else item
+            return {**item, "phase": phase} if (phase := text_in(theirs, "phase")) in MESSAGE_PHASES else item
         case "reasoning":
             return {"type": kind, "id": "", "status": "in_progress", "summary": [], "content": []}
         case _ if kind in hosted.MEMBERS:
             return hosted.read_hosted(theirs, begun=True)
         case _:
-            names = {"call_id": str(theirs.get("call_id") or make_id("call_")), "name": str(theirs.get("name") or "")}
+            names = {
+                "call_id": str(theirs.get("call_id") or make_id("call_")),
+                "name": text_in(theirs, "name") or "tool",
+            }
             return {"type": kind, "id": "", "status": "in_progress", **names, ARGUMENT_FIELDS[kind]: ""}
 
 

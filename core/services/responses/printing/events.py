@@ -16,6 +16,7 @@ from core.services.responses.contract import (
     ReasoningDelta,
     RefusalDelta,
     RunEnded,
+    RunQueued,
     Slot,
     SummaryDelta,
     TextDelta,
@@ -26,6 +27,7 @@ from core.services.responses.printing.objects import show_response
 from core.services.responses.printing.shown import LOGPROBS, show_item
 
 DELTA: Final = "response.output_text.delta"
+CONTINUE: Final = "continue with GET /v1/responses/{id}?stream=true&starting_after={number}"
 OF_RESPONSE: Final = frozenset(
     f"response.{thing}.{word}" for thing in ("output_item", "content_part") for word in ("added", "done")
 )
@@ -42,7 +44,7 @@ class PrintedEvent(NamedEvent):
 class EventPrinter:
     """Of one response, whose object `response` is as it is when an event about it is printed."""
 
-    __slots__ = ("_done", "_include", "_items", "_printed", "_response", "_sequence")
+    __slots__ = ("_done", "_include", "_items", "_printed", "_response", "_sequence", "failure")
 
     def __init__(self, response: JsonObject, include: Collection[str]) -> None:
         self._response = response
@@ -51,12 +53,20 @@ class EventPrinter:
         self._done: dict[int, JsonObject] = {}
         self._printed: list[NamedEvent] = []
         self._sequence = 0
+        self.failure: ApiError | None = None
+        """What the stream broke by."""
 
     def begin(self) -> Sequence[NamedEvent]:
-        """The first events, in which the response has no output yet."""
+        """The first events, in which the response has no output yet; of one that is queued the next is that of `start`."""
         self._printed = []
-        for name in ("response.created", "response.in_progress"):
-            self._put(name, {"response": {**self._response, "output": []}})
+        self._put_begun("created")
+        self._put_begun("queued" if self._response["status"] == "queued" else "in_progress")
+        return self._printed
+
+    def start(self) -> Sequence[NamedEvent]:
+        """What was queued is in progress now."""
+        self._printed = []
+        self._put_begun("in_progress")
         return self._printed
 
     def print(self, event: Event) -> Sequence[NamedEvent]:
@@ -67,8 +77,20 @@ class EventPrinter:
             handle(self, event)
         return self._printed
 
+    def pass_by(self, event: TextDelta) -> bool:
+        """Count it, and tell nothing; False where it begins a part: then it is to be printed."""
+        part = self._items[event.slot.place].part
+        if part is None or part.kind != "output_text":
+            return False
+        part.texts.append(event.text)
+        if event.logprobs and LOGPROBS in self._include:
+            part.logprobs += event.logprobs
+        self._sequence += 1
+        return True
+
     def fail(self, failure: ApiError) -> NamedEvent:
         """The last event of a stream that broke: the response that failed, with what was whole by then."""
+        self.failure = failure
         output = [self._done[place] for place in sorted(self._done)]
         response = {**self._response, "status": "failed", "error": error_of(failure), "output": output}
         self._put("response.failed", {"response": response})
@@ -125,16 +147,26 @@ class EventPrinter:
         view = self._done[slot.place] = show_item(event.item, self._include)
         self._put("response.output_item.done", {"output_index": slot.place, "item": view})
 
+    def queue(self, _: RunQueued) -> None:
+        """From here on it is in the background."""
+        self._response["status"], self._response["background"] = "queued", True
+        output = [self._done[place] for place in sorted(self._done)]
+        comment = CONTINUE.format(id=self._response["id"], number=self._sequence)
+        self._put("response.queued", {"response": {**self._response, "output": output}}, comment)
+
     def end(self, event: RunEnded) -> None:
         name = event.status if event.status in ("completed", "failed") else "incomplete"
         self._put(f"response.{name}", {"response": show_response(self._response, self._include)})
 
-    def _put(self, name: str, members: Mapping[str, Any]) -> None:
+    def _put_begun(self, word: str) -> None:
+        self._put(f"response.{word}", {"response": {**self._response, "output": []}})
+
+    def _put(self, name: str, members: Mapping[str, Any], comment: str = "") -> None:
         data = {"type": name, "sequence_number": self._sequence, **members}
         if name in OF_RESPONSE:
             data["response_id"] = self._response["id"]
         self._sequence += 1
-        self._printed.append(PrintedEvent(name, data, "", self))
+        self._printed.append(PrintedEvent(name, data, "", comment, self))
 
     def _say(self, name: str, slot: Slot, members: Mapping[str, Any]) -> None:
         self._put(name, {"item_id": slot.id, "output_index": slot.place, **members})
@@ -166,7 +198,7 @@ class EventPrinter:
             "logprobs": logprobs,
         }
         self._sequence += 1
-        self._printed.append(PrintedEvent(DELTA, data, "", self))
+        self._printed.append(PrintedEvent(DELTA, data, "", "", self))
 
     def _add(self, slot: Slot, item: PrintedItem, kind: str, text: str) -> None:
         """A piece of any other part."""
@@ -222,6 +254,7 @@ HANDLERS: Final[dict[type, Callable[[EventPrinter, Any], None]]] = {
     ReasoningDelta: EventPrinter.add_reasoning,
     RefusalDelta: EventPrinter.add_refusal,
     RunEnded: EventPrinter.end,
+    RunQueued: EventPrinter.queue,
     SummaryDelta: EventPrinter.add_summary,
     TextDelta: EventPrinter.add_text,
 }
@@ -232,4 +265,5 @@ def failure_event(failure: ApiError, last: NamedEvent | None) -> NamedEvent:
     if isinstance(last, PrintedEvent) and last.printer is not None:
         return last.printer.fail(failure)
     error = {"code": failure.code, "message": failure.message, "param": failure.param}
-    return NamedEvent("error", {"type": "error", "sequence_number": 0, **error})
+    number = 0 if last is None else last.data["sequence_number"] + 1  # of one that is followed, which goes on
+    return NamedEvent("error", {"type": "error", "sequence_number": number, **error})

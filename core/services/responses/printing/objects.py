@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from core.apis.responses import ResponseRequest
 from core.frame.types import JsonObject
 from core.platform.json_values import is_list, is_object
-from core.services.responses.contract import RunEnded, Usage, make_id
+from core.services.responses.contract import RunEnded, Usage
+from core.services.responses.output import make_id
 from core.services.responses.printing.shown import show_items
 
 PREFIX: Final = "resp_"
@@ -102,13 +103,15 @@ def _hide_path(url: str) -> str:
     return host if parts.path in ("", "/") and not parts.query else f"{host}/<redacted>"
 
 
-def end_response(response: JsonObject, end: RunEnded, output: Sequence[JsonObject]) -> None:
-    """Make `response` that of a run that has ended so."""
+def end_response(
+    response: JsonObject, end: RunEnded, output: Sequence[JsonObject], completed_at: int | None = None
+) -> None:
+    """Make `response` that of a run that has ended so; `completed_at` is in Unix seconds, None for now."""
     response["status"] = end.status
     response["output"] = list(output)
     response["error"] = end.error
     response["incomplete_details"] = {"reason": end.reason} if end.reason else None
-    response["completed_at"] = int(time.time()) if end.status == "completed" else None
+    response["completed_at"] = (completed_at or int(time.time())) if end.status == "completed" else None
     if end.usage != Usage() or end.error is None:
         response["usage"] = show_usage(end.usage)
 

@@ -63,9 +63,21 @@ def _show_reasoning(item: JsonObject, include: Collection[str]) -> JsonObject:
     return {name: value for name, value in item.items() if name != "encrypted_content"}
 
 
+def _show_call(item: JsonObject, include: Collection[str]) -> JsonObject:
+    """Its `error` as a text: clients of OGX read nothing else, and those of OpenAI read both."""
+    del include
+    error: object = item.get("error")
+    if error is None or isinstance(error, str):
+        return item
+    from core.services.responses.tools.results import tell_error  # late: most calls succeed
+
+    return {**item, "error": tell_error(error)}
+
+
 SHOWN: Final[dict[str, Show]] = {
     "message": _show_message,
     "file_search_call": _show_search,
     "web_search_call": _show_web_search,
     "reasoning": _show_reasoning,
+    "mcp_call": _show_call,
 }

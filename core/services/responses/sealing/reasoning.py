@@ -1,10 +1,14 @@
 """Thoughts that a caller keeps itself, as it asks for by `include`: sealed, since they are the model's."""
 
 from contextlib import aclosing
+from typing import Final
 
 from core.frame.types import JsonObject
 from core.services.responses.contract import Engine, Events, Item, ItemDone, Run
 from core.services.responses.sealing.sealer import Sealer
+
+PURPOSE: Final = "reasoning"
+"""Thoughts are no summary: sent back as a compaction they would be read as one."""
 
 
 class SealingEngine:

@@ -13,16 +13,17 @@ MOST_CONTENT: Final = MOST_SEALED // 2
 
 
 class Sealer:
-    """Of one caller; the `keys` are the stack's."""
+    """Of one caller; the `keys` are the stack's. What is sealed for a `purpose` opens for that alone."""
 
-    def __init__(self, keys: DataKeys, call: Call | None) -> None:
+    def __init__(self, keys: DataKeys, call: Call | None, purpose: str = "") -> None:
         principal = principal_of(call)
         self._keys = keys
         self._owner = "" if principal is None else principal.identity
+        self._reader = f"{self._owner}\0{purpose}" if purpose else self._owner
 
     async def seal(self, content: bytes) -> str:
         """Raises ApiError where no key can be had."""
-        return seal(content, await self._keys.make(self._owner), self._owner)
+        return seal(content, await self._keys.make(self._owner), self._reader)
 
     async def unseal(self, text: str) -> bytes:
         """Raises Broken, and ApiError where no key can be had."""
@@ -30,7 +31,7 @@ class Sealer:
         secret = await self._keys.open(envelope.name, self._owner)
         if secret is None:
             raise Broken
-        return envelope.open(secret, self._owner)
+        return envelope.open(secret, self._reader)
 
 
 class StateKeyBehind:

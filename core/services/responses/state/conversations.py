@@ -1,11 +1,13 @@
 """A conversation as those who add to it have it: its lock, how long it stays, and who else has added to it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, ConversationLocked, NotFound
 from core.frame.types import JsonObject
+from core.services.responses.output import make_id
 from core.services.responses.state.keeping import DAY, move
 from core.services.responses.state.leases import ConversationLease
 from core.services.responses.state.place import StatePlace
@@ -21,6 +23,31 @@ class ConversationPlace:
 
     state: StatePlace
 
+    async def begin(
+        self,
+        metadata: JsonObject,
+        beside: Callable[[Document], Sequence[Document]] = lambda _: (),
+        *,
+        agent: str = "",
+    ) -> Document:
+        """Make a conversation of the caller's, in one transaction with what is `beside` it; `agent` is whose session it is.
+
+        Raises:
+            PermissionDenied: the caller may make none.
+            LimitReached: it may keep no more.
+        """
+        state, end = self.state, self.end()
+        state.require_create(CONVERSATION)
+        counted = state.keeper.tallies_of(CONVERSATION, end)
+        body = ConversationRecord(metadata, counted=counted, agent=agent).body()
+        now = int(state.clock())
+        conversation = Document(CONVERSATION, make_id("conv_"), body, state.owner, state.guard.owner, now, expires=end)
+        documents = [conversation, *beside(conversation)]
+        conversation, *_ = await state.keeper.write(
+            CONVERSATION, counted, lambda tally: state.store.create_all(documents, tally=tally)
+        )
+        return conversation
+
     async def lock(self, conversation: Document) -> ConversationLease:
         """Keep others from adding to it.
 
@@ -33,6 +60,13 @@ class ConversationPlace:
         if self.guest_of(conversation) is not None:
             await self._note_guest(conversation)
         until = None if state.call is None else state.call.until
+        try:
+            return await ConversationLease.take(state.store, conversation.id, state.clock, until)
+        except ConversationLocked:
+            from core.services.responses.background.lapsing import free_conversation  # late: few are locked
+
+            if not await free_conversation(state, conversation.id):
+                raise
         return await ConversationLease.take(state.store, conversation.id, state.clock, until)
 
     async def require_there(self, conversation: Document) -> None:
@@ -59,6 +93,12 @@ class ConversationPlace:
             body = {**current.body, "counted": counted}
             await self.state.keeper.open_day(counted)
             tally = move(CONVERSATION, record.counted, counted)
+            if (
+                record.agent
+            ):  # before its conversation: whoever is killed between the two leaves no conversation without its session
+                from core.services.agents.session_documents import prolong_session  # late: few are sessions
+
+                await prolong_session(self.state.store, current.id, end)
             try:
                 await self.state.store.put(current, body, expires=end, tally=tally)
             except StaleDocument as stale:

@@ -3,9 +3,12 @@
 from contextlib import aclosing
 from functools import partial
 
+from core.services.agents.session_documents import remove_turns_of
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.files.records import owner_list
 from core.services.parts import Parts
+from core.services.responses.recording.records import RUN
+from core.services.responses.recording.removing import remove_log, remove_run
 from core.services.responses.state.keeping import DAYS, NAMES, owner_tally, removal
 from core.services.responses.state.place import STORE, StatePlace
 from core.services.responses.state.records import (
@@ -37,6 +40,8 @@ async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
         yield [Piece("", partial(_leave, state, estate, document)) for document in documents]
     async for documents in walk_pages(state.store, RESPONSE, owner):
         yield [Piece("responses", partial(_remove_response, state, document)) for document in documents]
+    async for documents in walk_pages(state.store, RUN, owner):
+        yield [Piece("responses", partial(_remove_run, state, document)) for document in documents]
     async for documents in walk_pages(state.store, DAYS, owner):
         yield [Piece("", partial(_remove_day, state, document)) for document in documents]
     yield [Piece("", partial(_forget_tallies, state, owner))]
@@ -54,7 +59,13 @@ async def _remove_response(state: StatePlace, document: Document) -> bool:
     turn = None if is_conversation(place.thread) else await state.store.get(TURN, place.id)
     if turn is not None:
         await state.store.delete(turn)
+    await remove_log(state.store, document.id)
     await state.store.delete(document, tally=removal(RESPONSE, record.counted))
+    return True
+
+
+async def _remove_run(state: StatePlace, document: Document) -> bool:
+    await remove_run(state.store, document, state.clock())
     return True
 
 
@@ -68,6 +79,12 @@ async def _leave(state: StatePlace, estate: Estate, guest: Document) -> bool:
                     await state.store.put(document, EMPTY)
                 except StaleDocument:
                     return False
+    await remove_turns_of(state.store, conversation_id, estate.has)
+    async with aclosing(walk_pages(state.store, RUN, conversation_id)) as pages:
+        async for runs in pages:
+            for run in runs:
+                if estate.has(run.owner):
+                    await remove_run(state.store, run, state.clock())
     await state.store.delete(guest)
     return True
 

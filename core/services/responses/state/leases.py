@@ -1,6 +1,7 @@
 """The lease of a conversation: one run at a time, and who has lost it cannot add to it any more.
 
 The lease is a document that only one can make, and that ends by itself; what is added to the conversation takes its place, in one transaction.
+One that is lent names its response: whichever worker goes on with that has it, and nobody renews it.
 """
 
 import asyncio
@@ -58,6 +59,28 @@ class ConversationLease:
         if until is None or seconds == LEASE_SECONDS:
             lease._renewal = asyncio.create_task(lease._renew(renew_seconds))
         return lease
+
+    @classmethod
+    async def adopt(
+        cls, store: DocumentStore, conversation_id: str, response_id: str, clock: Callable[[], float]
+    ) -> "ConversationLease | None":
+        """The one that was lent for this response; None where it is gone, or is another's."""
+        document = await store.get(LEASE, conversation_id)
+        if document is None or document.body.get("response") != response_id:
+            return None
+        lease = cls(store, document, clock)
+        lease._spent = True  # whoever stops in the middle leaves it to the next
+        return lease
+
+    async def lend(self, response_id: str, until: int) -> None:
+        """Leave it to whoever goes on with the response, until this time in Unix seconds.
+
+        Raises:
+            StaleDocument: it is lost.
+        """
+        await self.stop()
+        self.document = await self._store.put(self.document, {"response": response_id}, expires=until)
+        self._spent = True
 
     async def stop(self) -> None:
         """Renew it no more; a renewal under way has ended by then."""

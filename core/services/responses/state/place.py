@@ -15,7 +15,7 @@ from core.routing.policy import same_owner
 from core.services.files.records import owner_list
 from core.services.parts import Parts
 from core.services.responses.settings import settings_of
-from core.services.responses.state.keeping import Keeper
+from core.services.responses.state.keeping import DAY, Keeper, move
 from core.services.responses.state.records import (
     CONVERSATION,
     RESPONSE,
@@ -131,6 +131,7 @@ class StatePlace:
         """
         expires, place = self._end(least), path[-1]
         counted = self.keeper.tallies_of(RESPONSE, expires)
+        before = [name for document in replacing for name in document.body.get("counted", ())]
         record = ResponseRecord(response, path, counted)
         created: int = response["created_at"]
         document = Document(
@@ -138,16 +139,28 @@ class StatePlace:
         )
         end = self.item_end() if is_conversation(place.thread) else expires
         turn_document = Document(TURN, place.id, turn.body(), place.thread, expires=end)
+        documents = [document, turn_document, *beside]
+        if before:  # a run in the background, which has its place
+            await self.keeper.open_day(counted)
+            await self.store.create_all(documents, replacing=replacing, tally=move(RESPONSE, before, counted))
+            return
         await self.keeper.write(
-            RESPONSE,
-            counted,
-            lambda tally: self.store.create_all([document, turn_document, *beside], replacing=replacing, tally=tally),
+            RESPONSE, counted, lambda tally: self.store.create_all(documents, replacing=replacing, tally=tally)
         )
 
     def item_end(self) -> int | None:
         """When what is added now to a conversation is gone, in Unix seconds."""
         seconds = self.settings.conversation_seconds
         return None if seconds is None else int(self.clock()) + seconds
+
+    def response_end(self) -> int | None:
+        """When a response that is kept now is gone, in Unix seconds."""
+        return self._end(0)
+
+    def log_end(self) -> int | None:
+        """When what is written now of a run is gone: some time after its response would be."""
+        end = self.response_end()
+        return None if end is None else end + DAY
 
     def _end(self, least: int | None) -> int | None:
         seconds = self.settings.response_seconds

@@ -108,11 +108,12 @@ EMPTY: Final[JsonObject] = {"items": [], "inputs": 0, "response": ""}
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord(TolerantBody):
-    """A conversation; what is `deleting` is hidden: its turns are being removed, by whoever deletes it again."""
+    """A conversation; what is `deleting` is hidden: its turns are being removed, by whoever deletes it again. `agent` is whose session it is, "" for one that is none."""
 
     metadata: JsonObject
     deleting: bool = False
     counted: Sequence[str] = ()
+    agent: str = ""
 
 
 def show_conversation(document: Document) -> JsonObject:

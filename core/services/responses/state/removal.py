@@ -1,4 +1,4 @@
-"""A conversation goes: it is hidden first, then loses its lock, its turns and the responses that were made in it, and is gone at last.
+"""A conversation goes: it is hidden first, then loses its lock, its turns and the responses that were made in it, the session of an agent that it is, and is gone at last.
 
 A run that goes on has lost its lease by then, and keeps nothing; one that has kept its turn before is found among the turns. Whoever is killed on
 the way leaves a conversation that is hidden, to be deleted again.
@@ -9,6 +9,9 @@ from functools import partial
 from typing import Final
 
 from core.platform.concurrency import run_all
+from core.services.agents.session_documents import remove_session
+from core.services.responses.recording.records import RUN
+from core.services.responses.recording.removing import remove_log, remove_run
 from core.services.responses.state.keeping import removal
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import (
@@ -21,6 +24,7 @@ from core.services.responses.state.records import (
     Turn,
 )
 from core.stores.documents.port import Document, StaleDocument
+from core.stores.documents.walking import walk_pages
 
 AT_ONCE: Final = 8
 TRIES: Final = 10
@@ -33,11 +37,17 @@ async def remove_conversation(state: StatePlace, conversation: Document) -> bool
         return False
     if (lease := await state.store.get(LEASE, conversation.id)) is not None:
         await state.store.delete(lease)
+    async with aclosing(walk_pages(state.store, RUN, conversation.id)) as pages:
+        async for runs in pages:
+            for run in runs:
+                await remove_run(state.store, run, state.clock())
     more = True
     while more:
         more = await _remove_turns(state, conversation.id)
-    counted = ConversationRecord.read(marked.body).counted
-    return await state.store.delete(marked, tally=removal(CONVERSATION, counted))
+    record = ConversationRecord.read(marked.body)
+    if record.agent:
+        await remove_session(state, conversation.id)
+    return await state.store.delete(marked, tally=removal(CONVERSATION, record.counted))
 
 
 async def _mark(state: StatePlace, conversation: Document) -> Document | None:
@@ -72,5 +82,6 @@ async def _remove_turn(state: StatePlace, document: Document) -> None:
         own = record.places[-1].id
         if own != document.id and (turn := await state.store.get(TURN, own)) is not None:  # of a run that failed
             await state.store.delete(turn)
+        await remove_log(state.store, response_id)
         await state.store.delete(response, tally=removal(RESPONSE, record.counted))
     await state.store.delete(document)

@@ -9,6 +9,7 @@ from core.errors import InvalidRequest, NotFound
 from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
 from core.services.responses.contract import Item
+from core.services.responses.recording.removing import remove_log
 from core.services.responses.state.keeping import removal
 from core.services.responses.state.pages import MOST_PAGE, page_of, size_of
 from core.services.responses.state.place import StatePlace
@@ -29,9 +30,15 @@ class KeptResponses:
         self._state = state
         self._show = show
 
+    async def find(self, response_id: str) -> Document:
+        return await self._state.responses.get(response_id)
+
     async def get(self, response_id: str) -> JsonObject:
         """The whole object, its output as it was kept."""
-        document = await self._state.responses.get(response_id)
+        return await self.whole(await self.find(response_id))
+
+    async def whole(self, document: Document) -> JsonObject:
+        """The same, of its document."""
         return _whole(document, await self._turn(document))
 
     async def index(self, query: ResponsesQuery) -> JsonObject:
@@ -55,6 +62,7 @@ class KeptResponses:
         record = ResponseRecord.read(document.body)
         if not is_conversation(record.places[-1].thread):
             await self._empty(record.places[-1].id)
+        await remove_log(self._state.store, response_id)
         if not await documents.delete(document, tally=removal(RESPONSE, record.counted)):
             raise NotFound(f"There is no response `{response_id}`.", param="response_id")
         return {"id": response_id, "object": "response", "deleted": True}
@@ -66,7 +74,7 @@ class KeptResponses:
         items = await self._state.threads.read_context(record.places)
         turn = await self._turn(document)
         output = {item["id"] for item in turn.output} if turn is not None else set[str]()
-        return self._page([item for item in items if item["id"] not in output], query)
+        return self.page([item for item in items if item["id"] not in output], query)
 
     async def _show_list(self, documents: Sequence[Document]) -> list[JsonObject]:
         """The first of them, until they are a page in bytes: no more than a few turns are in memory beside it."""
@@ -79,7 +87,8 @@ class KeptResponses:
             size += sum(map(size_of, shown))
         return data
 
-    def _page(self, items: list[Item], query: InputItemsQuery) -> JsonObject:
+    def page(self, items: list[Item], query: InputItemsQuery) -> JsonObject:
+        """A page of the items of an input, the oldest of which is the first."""
         ordered = items if query.order == "asc" else items[::-1]
         places = {item["id"]: place for place, item in enumerate(ordered)}
         start, end = 0, len(ordered)

@@ -1,20 +1,27 @@
 """What a response begins with, and where it is kept when it ends: a chain of responses, or a conversation."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.apis.responses import ResponseRequest
 from core.errors import Conflict, InvalidRequest, NotFound, StaleRevision
 from core.frame.types import JsonObject
 from core.platform.concurrency import undoing
-from core.services.responses.contract import PREFIXES, Item, Session, make_id
+from core.services.responses.contract import Item
+from core.services.responses.history import Session
+from core.services.responses.output import PREFIXES, make_id
 from core.services.responses.state.conversations import ConversationPlace
 from core.services.responses.state.leases import ConversationLease
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import RESPONSE, TURN, Place, ResponseRecord, Turn, is_conversation, tail_of
 from core.services.responses.state.threads import MOST_THREADS, MOST_TURNS
 from core.stores.documents.port import Document
+
+if TYPE_CHECKING:
+    from core.services.responses.recording.codec import Beginning
+    from core.services.responses.recording.writing import LogEnd, Recorder
 
 CONTINUABLE: Final = ("completed", "incomplete")
 UNFINISHED: Final = "Response `{id}` has not ended yet. Get it until its status is `completed`, then continue from it."
@@ -57,6 +64,7 @@ class ThreadHistory:
         try:
             document = await self._state.responses.get(response_id)
         except NotFound as missing:
+            await self._refuse_unfinished(response_id)
             failure = NotFound(missing.message, param="previous_response_id")
             raise failure.quote(code="previous_response_not_found") from None
         status = ResponseRecord.read(document.body).response.get("status")
@@ -65,6 +73,16 @@ class ThreadHistory:
             says = "has failed" if status == "failed" else "was cancelled"
             raise InvalidRequest(text.format(id=response_id, status=says), param="previous_response_id")
         return document
+
+    async def _refuse_unfinished(self, response_id: str) -> None:
+        """Raise InvalidRequest for one that is still made."""
+        from core.services.responses.recording.running import (
+            RunningResponses,  # late: nearly all that are named are kept
+        )
+
+        with suppress(NotFound):
+            await RunningResponses(self._state).find(response_id)
+            raise InvalidRequest(UNFINISHED.format(id=response_id), param="previous_response_id")
 
 
 def conversation_of(value: str | JsonObject | None) -> str | None:
@@ -83,7 +101,13 @@ class ReadSession:
     conversation_id: str | None = None
     tail: str = ""
 
-    async def finish(self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item]) -> None: ...
+    def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> None: ...
+
+    async def finish(
+        self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item], log: "LogEnd | None" = None
+    ) -> None: ...
+
+    async def lend(self, response_id: str, until: int) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -99,21 +123,32 @@ class ChainSession:
     conversation_id: str | None = None
     tail: str = ""
 
-    async def finish(self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item]) -> None:
+    def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> "Recorder":
+        from core.services.responses.recording.opening import open_recorder  # late: what is not streamed has no log
+
+        return open_recorder(self.state, beginning, new_items, self.path, request)
+
+    async def finish(
+        self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item], log: "LogEnd | None" = None
+    ) -> None:
+        batches, runs = ([], []) if log is None else (log.batches, log.runs)
         turn = Turn([*new_items, *output], len(new_items), response["id"])
         if (behind := self._behind()) is not None:
             try:
-                await self.state.keep(response, [*self.path[:-1], behind], turn, least=self._least())
+                path = [*self.path[:-1], behind]
+                await self.state.keep(response, path, turn, replacing=runs, beside=batches, least=self._least())
             except Conflict:  # another response follows it there
                 pass
             else:
                 return
         branch = Place(response["id"], 0)
         if len(self.path) < MOST_THREADS:
-            await self.state.keep(response, [*self.path, branch], turn)
+            await self.state.keep(response, [*self.path, branch], turn, replacing=runs, beside=batches)
         else:
             copied = Turn(turn.items, turn.inputs, turn.response, self.context)
-            await self.state.keep(response, [branch], copied)
+            await self.state.keep(response, [branch], copied, replacing=runs, beside=batches)
+
+    async def lend(self, response_id: str, until: int) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -136,13 +171,15 @@ class ChainSession:
 
 @dataclass(slots=True)
 class ConversationSession:
-    """Of a response in a conversation, which `lease` keeps to it."""
+    """Of a response in a conversation, which `lease` keeps to it; `beside` is made with it, in the same transaction. `apart` is one that nothing of comes into the conversation."""
 
     place: ConversationPlace = field(repr=False)
     conversation: Document
     lease: ConversationLease
     context: Sequence[Item]
     number: int
+    beside: Sequence[Document] = ()
+    apart: bool = False
 
     @property
     def conversation_id(self) -> str:
@@ -152,11 +189,19 @@ class ConversationSession:
     def tail(self) -> str:
         return tail_of(self.number)
 
-    async def finish(self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item]) -> None:
+    def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> "Recorder":
+        from core.services.responses.recording.opening import open_recorder
+
+        return open_recorder(self.place.state, beginning, new_items, request=request)
+
+    async def finish(
+        self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item], log: "LogEnd | None" = None
+    ) -> None:
         await self.lease.stop()
+        batches, runs = ([], []) if log is None else (log.batches, log.runs)
         state, identifier = self.place.state, self.conversation.id
-        owner, beside = self.place.guest_of(self.conversation), list[Document]()
-        if response.get("status") in {"failed", "cancelled"}:
+        owner, beside = self.place.guest_of(self.conversation), [*batches, *self.beside]
+        if self.apart or response.get("status") in {"failed", "cancelled"}:
             path, items = [Place(response["id"], 0)], [*new_items, *output]
             beside.append(self._mark(Turn([], 0, response["id"], owner=owner)))
         else:
@@ -165,10 +210,16 @@ class ConversationSession:
             await self.place.prolong(self.conversation)
         turn = Turn(items, len(new_items), response["id"], owner=owner)
         try:
-            await state.keep(response, path, turn, replacing=[self.lease.document], beside=beside)
+            await state.keep(response, path, turn, replacing=[self.lease.document, *runs], beside=beside)
         except (StaleRevision, Conflict):
             raise lost(identifier) from None
         self.lease.spend()
+
+    async def lend(self, response_id: str, until: int) -> None:
+        try:
+            await self.lease.lend(response_id, until)
+        except StaleRevision:
+            raise lost(self.conversation.id) from None
 
     async def close(self) -> None:
         await self.lease.release()

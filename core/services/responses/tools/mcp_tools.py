@@ -41,7 +41,7 @@ class McpTool:
 
     async def run(self, call: ToolCall, item: Item | None) -> AsyncGenerator[Step]:
         began = item if item is not None else call_item(self.server.shape.label, self.tool.name)
-        async for step in run_call(self.server, {**began, "arguments": call.arguments}):
+        async for step in run_call(self.server, {**began, "arguments": call.arguments}, call.key):
             yield step
 
 
@@ -95,30 +95,30 @@ def call_item(label: str, name: str, approval_request_id: str | None = None) -> 
     }
 
 
-async def run_approved(server: ServerTools, request: Item) -> AsyncGenerator[Step]:
-    """The call of a request that was approved."""
+async def run_approved(server: ServerTools, request: Item, key: str = "") -> AsyncGenerator[Step]:
+    """The call of a request that was approved; `key` is that of a ToolCall."""
     item = call_item(server.shape.label, request["name"], request["id"])
     yield StepAdded(item)
-    async for step in run_call(server, {**item, "arguments": request["arguments"]}):
+    async for step in run_call(server, {**item, "arguments": request["arguments"]}, key):
         yield step
 
 
-async def run_call(server: ServerTools, item: Item) -> AsyncGenerator[Step]:
+async def run_call(server: ServerTools, item: Item, key: str) -> AsyncGenerator[Step]:
     """The call that `item` has whole but for what becomes of it."""
     yield StepPhase("in_progress")
-    done = {**item, **await _invoke(server, item["name"], item["arguments"])}
+    done = {**item, **await _invoke(server, item["name"], item["arguments"], key)}
     yield StepPhase("completed" if done["status"] == "completed" else "failed")
     translation = tell_item(done)
     yield StepDone(done, "" if translation is None else translation.output)
 
 
-async def _invoke(server: ServerTools, name: str, arguments: str) -> JsonObject:
+async def _invoke(server: ServerTools, name: str, arguments: str, key: str) -> JsonObject:
     """`{status, output, error}` of a call. Raises what no tool is to blame for."""
     secrets = server.shape.secrets
     try:
         if name not in {tool.name for tool in server.tools}:
             raise NotFound(f"The server has no tool `{shorten(name, 64)}` that the request allows.")
-        result = await server.source.call(name, read_arguments(arguments))
+        result = await server.source.call(name, read_arguments(arguments), key)
     except ENDS_RUN:
         raise
     except ApiError as failure:

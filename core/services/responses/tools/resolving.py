@@ -12,6 +12,7 @@ from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
 from core.platform.json_values import is_list, is_object
 from core.services.responses.contract import Item, RunTool, RunTools, Step, StepAdded, StepDone, StepPhase
+from core.services.responses.output import make_key
 from core.services.responses.tools.approvals import PATH, approved_calls
 from core.services.responses.tools.choices import Choice, NamedTool, read_choice
 from core.services.responses.tools.functions import name_in, read_custom, read_function
@@ -111,7 +112,10 @@ class RequestTools:
         self._choice = read_choice(tool_choice, self._tools, self._passed_over)
         return self._choice.mode
 
-    async def prepare(self, context: Sequence[Item]) -> AsyncGenerator[Step]:
+    async def prepare(
+        self, context: Sequence[Item], done: Sequence[Item] = (), run_id: str = ""
+    ) -> AsyncGenerator[Step]:
+        context = [*context, *done] if done else context
         approved = approved_calls(self.new_items, context)
         sought = [entry for entry in self._entries if not isinstance(entry, NamedTool)]
         results = await run_all([partial(entry.find, context) for entry in sought], at_once=AT_ONCE)
@@ -126,7 +130,7 @@ class RequestTools:
                 yield StepPhase("completed")
                 yield StepDone(server.item)
         for server, request in calls:
-            async for step in run_approved(server, request):
+            async for step in run_approved(server, request, make_key(run_id, request["id"])):
                 yield step
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.apis.retrieval import Passage, Retrieval, RetrievalQuery
-from core.apis.tools import GroupTool, ToolResult, Tools
+from core.apis.tools import GroupTool, ToolAccess, ToolResult, Tools
 from core.config.vector_stores import VectorStoresConfig
 from core.errors import ApiError, InvalidRequest, NotFound
 from core.frame.types import JsonObject
@@ -97,7 +97,7 @@ class WebSearchTool:
             query = read_queries(call.arguments)[0]
             done["action"] = {"type": "search", "query": query, "queries": [query]}
             yield StepPhase("searching")
-            result = await self.tools.call(self.tool, self._arguments(query))
+            result = await self.tools.call(self.tool, self._arguments(query), ToolAccess(key=call.key))
         except ENDS_RUN:
             raise
         except ApiError as failure:

@@ -5,7 +5,7 @@ brings for one goes to this one, and is in nothing that is shown or kept.
 """
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from pydantic_core import from_json, to_json
@@ -39,7 +39,9 @@ class ToolSource(Protocol):
 
     async def list(self) -> Sequence[GroupTool]: ...
 
-    async def call(self, tool: str, arguments: JsonObject) -> ToolResult: ...
+    async def call(self, tool: str, arguments: JsonObject, key: str) -> ToolResult:
+        """`key` is that of a ToolCall."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class PlaceSource:
     async def list(self) -> Sequence[GroupTool]:
         return await self.tools.list_unregistered(*self.place, self.access)
 
-    async def call(self, tool: str, arguments: JsonObject) -> ToolResult:
-        return await self.tools.call_unregistered(*self.place, tool, arguments, self.access)
+    async def call(self, tool: str, arguments: JsonObject, key: str) -> ToolResult:
+        return await self.tools.call_unregistered(*self.place, tool, arguments, replace(self.access, key=key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,11 @@ class GroupSource:
     async def list(self) -> Sequence[GroupTool]:
         return await self.tools.list_group(self.group, self.access)
 
-    async def call(self, tool: str, arguments: JsonObject) -> ToolResult:
+    async def call(self, tool: str, arguments: JsonObject, key: str) -> ToolResult:
         entry = next((entry for entry in await self.list() if entry.tool.name == tool), None)
         if entry is None:
             raise NotFound(f"`{self.group}` has no tool `{tool}`.", param="tool_name")
-        return await self.tools.call(entry, arguments, self.access)
+        return await self.tools.call(entry, arguments, replace(self.access, key=key))
 
 
 @dataclass(frozen=True, slots=True)

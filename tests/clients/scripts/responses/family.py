@@ -1,5 +1,7 @@
 """`llama-stack-client` 0.7 and `ogx-client` 1.5 over responses, conversations and prompts."""
 
+import os
+import time
 from typing import Any, Final
 
 from tests.clients.scripts.guarded import package
@@ -63,6 +65,38 @@ def streams(url: str) -> None:
     assert [event.sequence_number for event in events] == list(range(len(events)))
 
 
+def failures(url: str) -> None:
+    """A tool that failed is in answers and in lists of them."""
+    stack = client(url)
+    script = write_script(Round(calls=(Call("fail"),)), Round("done"))
+    box: dict[str, Any] = {
+        "type": "mcp",
+        "server_label": "box",
+        "server_url": os.environ["MCP_URL"],
+        "require_approval": "never",
+    }
+    made = stack.responses.create(model=MODEL, input=script, tools=[box])
+    [call] = [raw(item) for item in made.output if raw(item).type == "mcp_call"]
+    assert call.error == "it failed", call
+    assert made.id in [row.id for row in raw(stack.responses.list(limit=5)).data]
+    assert raw(stack.responses.retrieve(made.id).output[-1]).type == "message"
+
+
+def in_the_background(url: str) -> None:
+    """Cancelled by OGX's alone: the other has no such call."""
+    stack = client(url)
+    made = stack.responses.create(model=MODEL, input=write_script(Round("Hello there")), background=True)
+    assert raw(made).status == "queued"
+    until = time.monotonic() + 60
+    while (found := raw(stack.responses.retrieve(made.id))).status in {"queued", "in_progress"}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert (found.status, text_of(found)) == ("completed", "Hello there")
+    if hasattr(stack.responses, "cancel"):
+        made = stack.responses.create(model=MODEL, input=write_script(Round("Hello", ends="hang")), background=True)
+        assert raw(stack.responses.cancel(made.id)).status == "cancelled"
+
+
 def conversations(url: str) -> None:
     stack = client(url)
     made = stack.conversations.create(metadata={"k": "v"})
@@ -103,7 +137,7 @@ def prompts(url: str) -> None:
     gone(lambda: stack.prompts.retrieve(made.prompt_id))
 
 
-SCENARIOS = (responses, streams, conversations, prompts)
+SCENARIOS = (responses, streams, failures, in_the_background, conversations, prompts)
 
 if __name__ == "__main__":
     run(SCENARIOS)

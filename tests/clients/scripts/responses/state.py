@@ -79,6 +79,40 @@ def kept_responses(url: str) -> None:
     refusal(NotFoundError, lambda: client.responses.retrieve(unkept.id))
 
 
+def streams_that_are_taken_up_again(url: str) -> None:
+    from openai import BadRequestError
+
+    client = openai(url)
+    script = write_script(Round("Look. " * 30, pause=0.02), Round("done"))
+    with client.responses.create(model=MODEL, input=script, stream=True) as stream:
+        told = [next(stream) for _ in range(20)]
+    made, last = told[0].response.id, told[-1].sequence_number
+    assert client.responses.retrieve(made).status == "in_progress"
+    told += client.responses.retrieve(made, stream=True, starting_after=last)
+    check_events(told, client.responses.retrieve(made))
+    assert list(client.responses.retrieve(made, stream=True)) == told
+    with client.responses.stream(response_id=made) as whole:
+        assert [event.type for event in whole] == [event.type for event in told]
+        assert whole.get_final_response().output_text == "Look. " * 30
+    with client.responses.stream(response_id=made, starting_after=last) as rest:
+        assert [event.sequence_number for event in rest] == [*range(last + 1, len(told))]
+    refusal(BadRequestError, lambda: client.responses.retrieve(made, stream=True, starting_after=len(told)))
+    unstreamed = client.responses.create(model=MODEL, input="Hi")
+    again = list(client.responses.retrieve(unstreamed.id, stream=True))
+    check_events(again, unstreamed)
+
+
+def runs_that_are_cancelled(url: str) -> None:
+    client = openai(url)
+    script = write_script(Round("Hello there", ends="hang"))
+    with client.responses.create(model=MODEL, input=script, stream=True) as stream:
+        made = next(stream).response.id
+        assert client.responses.cancel(made).status == "cancelled"
+        *_, last = stream
+        assert (last.response.id, last.response.status) == (made, "cancelled")
+    assert client.responses.retrieve(made).status == client.responses.cancel(made).status == "cancelled"
+
+
 def conversations(url: str) -> None:
     from openai import NotFoundError
 
@@ -136,6 +170,8 @@ SCENARIOS = (
     unknown_things,
     a_chain_and_a_fork,
     kept_responses,
+    streams_that_are_taken_up_again,
+    runs_that_are_cancelled,
     conversations,
     compaction_and_counts,
     asynchronously,

@@ -1,6 +1,6 @@
 """Variables of prompts: what is one, what is put in and is not read again, and what is refused."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
@@ -12,6 +12,7 @@ PLAIN = st.text("ab {}\n", max_size=8).filter(lambda text: "{{" not in text and 
 PIECES = st.lists(st.one_of(PLAIN.map(lambda text: (text, "")), NAMES.map(lambda name: ("", name))), max_size=8)
 
 
+@settings(max_examples=40)
 @given(
     pieces=PIECES,
     values=st.dictionaries(NAMES, st.text("{} ab", max_size=12)),
@@ -60,3 +61,21 @@ def test_values_are_those_of_the_text_and_the_declaration() -> None:
         fill("{{ a }}", ["a"], {"a": "", "c": ""})
     with pytest.raises(InvalidRequest, match="the prompt has no `c`; it has none"):
         fill("", [], {"c": ""})
+
+
+def test_thousands_of_variables_are_looked_up_and_a_refusal_tells_of_the_first() -> None:
+    names = [f"v{number}" for number in range(14_000)]
+    text = "".join(f"{{{{{name}}}}}" for name in names)
+    assert check_variables(text, None) == names
+    assert fill(text, names, dict.fromkeys(names, "x")) == "x" * len(names)
+    with pytest.raises(
+        InvalidRequest, match=r"the prompt has no `w0`, .*`w9` and 199,990 more; it has `v0`"
+    ) as refused:
+        fill(text, names, {f"w{number}": "" for number in range(200_000)})
+    assert len(refused.value.message) < 1000
+
+
+def test_a_long_value_is_not_put_in_a_thousand_times() -> None:
+    with pytest.raises(InvalidRequest, match="has 100,000,100,000 characters, and may have 10,000,000") as refused:
+        fill("{{a}}" * 20_000, ["a"], {"a": "y" * 5_000_000})
+    assert refused.value.param == "prompt.variables"

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from core.frame.types import JsonObject
 from core.services.responses.contract import (
     AnnotationAdded,
+    AnswerEnded,
     ArgumentsDelta,
     Event,
     Events,
     Item,
     ItemAdded,
     ItemDone,
-    Output,
     PhaseChanged,
     ReasoningDelta,
     RefusalDelta,
@@ -26,6 +26,7 @@ from core.services.responses.contract import (
     TextDelta,
     Usage,
 )
+from core.services.responses.output import Output
 
 PIECES = st.lists(st.text(min_size=1, max_size=6), max_size=4)
 CALLS = {"function_call": "arguments", "custom_tool_call": "input", "mcp_call": "arguments"}
@@ -152,7 +153,7 @@ def runs(draw: st.DrawFn) -> list[Event]:
             events.append(track.pop(0))
             tracks = [track for track in tracks if track]
         items = tuple(event.item for event in events if isinstance(event, ItemDone))
-        events.append(RoundEnded(number, items, usage))
+        events += [AnswerEnded(number, usage), RoundEnded(number, items, usage)]
     return [*events, draw(ENDS)]
 
 

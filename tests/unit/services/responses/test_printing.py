@@ -7,8 +7,10 @@ import pytest
 from core.apis.responses import ResponseRequest
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject, NamedEvent
-from core.services.responses.contract import Event, ItemDone, Output, RunEnded, Usage
+from core.services.responses.contract import Event, ItemDone, RunEnded, Usage
+from core.services.responses.output import Output
 from core.services.responses.printing.events import EventPrinter, failure_event
+from core.services.responses.printing.forms import PrintedItem
 from core.services.responses.printing.objects import begin_response, end_response, show_response, show_tool
 from core.services.responses.printing.shown import show_item
 from tests.parts.response_schema import check_stream
@@ -33,7 +35,7 @@ def printed(events: list[Event], include: set[str], until: int | None = None) ->
     return stream, show_response(response, include)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(runs(), INCLUDES)
 def test_every_stream_is_valid_and_ends_with_the_whole_response(events: list[Event], include: set[str]) -> None:
     stream, whole = printed(events, include)
@@ -124,3 +126,24 @@ def test_an_image_is_shown_without_its_bytes_unless_they_were_asked_for() -> Non
     item = {"type": "message", "id": "msg_1", "role": "user", "content": [image]}
     assert show_item(item, ())["content"] == [{**image, "image_url": None}]
     assert show_item(item, ("message.input_image.image_url",)) == item
+
+
+def test_the_error_of_a_call_is_a_text_whatever_form_was_kept() -> None:
+    """OGX's client reads nothing else."""
+    rows = (
+        (None, None),
+        ("it hangs", "it hangs"),
+        ({"type": "http_error", "code": 502, "message": "down"}, "down"),
+        ({"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "a\nb"),
+    )
+    for kept, shown in rows:
+        item = {"type": "mcp_call", "id": "mcp_1", "error": kept}
+        assert show_item(item, ()) == {**item, "error": shown}
+        assert item["error"] == kept
+
+
+def test_of_a_whole_item_the_parts_are_told_that_have_events_in_their_own_list() -> None:
+    text, summary = {"type": "reasoning_text", "text": "a"}, {"type": "summary_text", "text": "b"}
+    item = {"content": [{"type": "song"}, {}, summary, text], "summary": [text, summary]}
+    assert [*PrintedItem("reasoning", is_called=True).rest_of(item)] == [summary, text]
+    assert [*PrintedItem("reasoning", is_called=True, counts={"content": 4}).rest_of(item)] == [summary]

@@ -12,9 +12,24 @@ from core.apis.responses import InputItemsQuery, ResponseQuery, ResponseRequest
 from core.errors import Conflict, InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import JsonObject
 from core.services.responses.attachments import Attachments
-from core.services.responses.contract import Event, Events, Item, ItemDone, Run, RunEnded, RunTools, Usage, make_id
-from core.services.responses.guardrails import GuardedEngine, shields_of
+from core.services.responses.contract import (
+    AnswerEnded,
+    Event,
+    Events,
+    Item,
+    ItemAdded,
+    ItemDone,
+    RoundEnded,
+    Run,
+    RunEnded,
+    RunTools,
+    Slot,
+    StepRecorded,
+    Usage,
+)
+from core.services.responses.guardrails import GuardedEngine, Guardrails, shields_of
 from core.services.responses.items import read_input
+from core.services.responses.output import make_id
 from core.services.responses.router import Pieces, ResponsesRouter
 from core.services.responses.tools.resolving import resolve_tools
 from core.services.responses.tools.surfaces import ToolSurfaces
@@ -45,7 +60,16 @@ class KeptSession:
         del request
         return self
 
-    async def finish(self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item]) -> None:
+    def record_run(self, beginning: Any, new_items: Sequence[Item], request: str = "") -> None:
+        """Nothing of it is written here."""
+
+    async def lend(self, response_id: str, until: int) -> None:
+        raise AssertionError(f"nobody goes on with {response_id} until {until}")
+
+    async def finish(
+        self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item], log: Any = None
+    ) -> None:
+        assert log is None
         if self.fails is not None:
             raise self.fails
         self.kept.append((response, new_items, output))
@@ -123,6 +147,7 @@ async def test_a_stream_ends_with_what_is_answered_without_one_and_both_are_kept
     assert (session.closed, engine.closed) == (2, 2)
     for response, new_items, output in session.kept:
         assert response["id"] in {whole["id"], streamed["id"]}
+        assert response["id"] in {run.id for run in engine.runs}
         assert "output" not in response
         assert [item["content"] for item in new_items] == [[{"type": "input_text", "text": "hi"}]]
         assert output == [event.item for event in sorted(done_of(events), key=lambda event: event.slot.place)]
@@ -180,7 +205,7 @@ async def test_guardrails_judge_before_the_model_is_asked_and_before_a_message_i
     events: list[Event], word: str
 ) -> None:
     safety, engine = WordShield(word or "hi"), PlayedEngine(events)
-    router = router_over(GuardedEngine(engine, safety, ["s"]))
+    router = router_over(GuardedEngine(engine, Guardrails(safety, ["s"])))
     ended = check_stream([event.data async for event in await router.stream(ask(guardrails=["s"]))])
     assert len(engine.runs) == (word != "")
     texts = [part.get("text", "") for item in ended["output"] for part in item.get("content") or ()]
@@ -193,24 +218,38 @@ async def test_guardrails_judge_before_the_model_is_asked_and_before_a_message_i
     assert engine.closed == len(engine.runs)
 
 
+async def test_what_a_refused_answer_used_is_in_the_usage_and_a_run_that_goes_on_is_judged_by_what_is_new() -> None:
+    asked, slots = Usage(7, 0, 3), [Slot(place, f"msg_{place}") for place in range(2)]
+    message: Item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "bad"}]}
+    told: list[Event] = [ItemAdded(slots[0], {**message, "content": []}), ItemDone(slots[0], message)]
+    rest: list[Event] = [
+        ItemAdded(slots[1], message),
+        ItemDone(slots[1], message),
+        AnswerEnded(2, asked),
+        StepRecorded({}),
+    ]
+    step = {"kind": "ended", "items": [], "at": {"number": 2, "usage": [10, 0, 5, 0]}}
+    engine, safety = PlayedEngine([*told, *rest]), WordShield("bad")
+    run = Run("m", [KEPT], resolve_tools(ask(), ToolSurfaces()), steps=[step])
+    events = [event async for event in GuardedEngine(engine, Guardrails(safety, ["s"])).run(run)]
+    assert safety.asked == ["OUTPUT"]
+    assert [type(event).__name__ for event in events[-3:]] == ["AnswerEnded", "RoundEnded", "RunEnded"]
+    assert events[-3:-1] == [AnswerEnded(2, asked), RoundEnded(2, (done_of(events)[-1].item,), asked)]
+    assert events[-1] == RunEnded("completed", Usage(17, 0, 8))
+    assert len(done_of(events)) == engine.closed == 1
+
+
 async def test_a_guardrail_that_is_not_there_is_named() -> None:
-    router = router_over(GuardedEngine(PlayedEngine([END]), WordShield("x"), ["s", "gone"]))
+    router = router_over(GuardedEngine(PlayedEngine([END]), Guardrails(WordShield("x"), ["s", "gone"])))
     with pytest.raises(NotFound) as missing:
         await router.create(ask(guardrails=["s", "gone"]))
     assert missing.value.param == "guardrails[1]"
 
 
-async def test_what_is_no_run_of_the_background_is_not_resumed_or_cancelled() -> None:
-    class Records:
-        async def get(self, response_id: str) -> JsonObject:
-            return {"id": response_id, "output": []}
-
-    router = router_over(PlayedEngine([END]), records=Records)
-    assert await router.get("resp_1", query=ResponseQuery()) == {"id": "resp_1", "output": []}
-    with pytest.raises(InvalidRequest, match="not streamed again"):
-        await router.get("resp_1", query=ResponseQuery(stream=True))
-    with pytest.raises(InvalidRequest, match="close the connection"):
-        await router.cancel("resp_1")
+async def test_a_place_to_go_on_behind_is_of_a_stream() -> None:
+    router = router_over(PlayedEngine([END]))
+    with pytest.raises(InvalidRequest, match="say `stream=true` too"):
+        await router.get("resp_1", query=ResponseQuery(starting_after=3))
 
 
 async def test_an_include_that_is_none_is_refused_before_input_items_are_read() -> None:
@@ -225,6 +264,20 @@ def test_of_two_items_of_one_id_the_second_gets_another() -> None:
     first, second = read_input([{"role": "user", "content": text, "id": own_id} for text in "ab"], ())
     assert first["id"] == own_id
     assert second["id"] not in {"", own_id}
+
+
+async def test_what_no_model_is_told_of_is_not_read_either() -> None:
+    """Nobody has looked at the parts of items of OpenAI's own tools."""
+    part = {"type": "input_file", "file_id": 5, "file_url": "http://169.254.169.254/x", "file_data": []}
+    items: list[JsonObject] = [
+        {"type": "computer_call_output", "call_id": "c", "output": [part]},
+        {"type": "code_interpreter_call", "content": [part], "output": [part]},
+        {"type": "reasoning", "summary": [], "content": [{**part, "text": "hm"}]},
+        {"role": "user", "content": "hi"},
+    ]
+    engine = PlayedEngine([END])
+    await router_over(engine).create(ask(input=items))
+    assert [item["type"] for item in engine.runs[0].context[1:]] == [*(item["type"] for item in items[:-1]), "message"]
 
 
 def test_shields_are_named_alone_or_in_objects() -> None:

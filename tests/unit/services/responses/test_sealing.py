@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.sealing import DataKey, DataKeys
+from core.errors import InvalidRequest
 from core.frame.callers import Call, Principal
+from core.services.responses.compaction.context import Compacted, check_compactions, open_context, seal_compaction
+from core.services.responses.contract import Item
 from core.services.responses.sealing.envelope import Broken, Envelope, seal
 from core.services.responses.sealing.sealer import Sealer
+from tests.parts.thread_state import texts, user
 
 KEY: Final = DataKey(b"name", bytes(32))
 OTHER: Final = DataKey(b"name", bytes([1]) * 32)
@@ -92,3 +96,40 @@ async def test_another_owner_or_another_key_opens_nothing() -> None:
             await sealer(who, keys).unseal(sealed)
     with pytest.raises(Broken):
         await Sealer(Keys(KEY), Call(Principal("ada", {}, "another issuer"))).unseal(sealed)
+
+
+async def test_what_is_sealed_for_one_purpose_does_not_open_for_another() -> None:
+    call = Call(Principal("ada", {}, "issuer"))
+    thoughts = Sealer(Keys(KEY), call, "reasoning")
+    sealed = await thoughts.seal(b"hm")
+    assert await thoughts.unseal(sealed) == b"hm"
+    with pytest.raises(Broken):
+        await Sealer(Keys(KEY), call).unseal(sealed)
+
+
+async def compacted(who: str, summary: str, *, replaces: bool = True) -> Item:
+    item = await seal_compaction(sealer(who, Keys(KEY)), Compacted(summary, replaces=replaces))
+    assert item is not None
+    return item
+
+
+async def test_of_what_was_kept_a_compaction_that_does_not_open_is_left_out_and_what_it_replaced_is_told() -> None:
+    said = [user("a"), await compacted("ada", "old"), user("b"), await compacted("bob", "of bob"), user("c")]
+    said.append({"type": "compaction", "encrypted_content": await sealer("ada", Keys(KEY)).seal(b"no JSON")})
+    opened = await open_context(sealer("ada", Keys(KEY)), [*said, user("new")], kept_count=len(said))
+    told = texts(opened.items)
+    assert (told[0].endswith("old"), told[1:], opened.kept_count) == (True, ["b", "c", "new"], 3)
+    opened = await open_context(sealer("eve", Keys(KEY)), [*said, user("new")], kept_count=len(said))
+    assert (texts(opened.items), opened.kept_count) == (["a", "b", "c", "new"], 3)
+    with pytest.raises(InvalidRequest, match=r"input\[3\].encrypted_content: this compaction was not made here"):
+        await open_context(sealer("ada", Keys(KEY)), said, kept_count=2)
+    with pytest.raises(InvalidRequest, match=r"input\[0\].encrypted_content"):
+        await open_context(sealer("ada", Keys(KEY)), said, kept_count=5)
+
+
+async def test_new_items_of_a_conversation_are_refused_where_a_compaction_does_not_open() -> None:
+    items = [user("a"), await compacted("ada", "old"), await compacted("bob", "of bob")]
+    await check_compactions(sealer("ada", Keys(KEY)), items[:2], "items")
+    with pytest.raises(InvalidRequest) as refused:
+        await check_compactions(sealer("ada", Keys(KEY)), items, "items")
+    assert refused.value.param == "items[2].encrypted_content"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.frame.callers import KeepLimits
-from core.services.responses.contract import PREFIXES, make_id
+from core.services.responses.output import PREFIXES, make_id
 from core.services.responses.state.keeping import DAY, Keeper, move
 from core.services.responses.state.records import (
     DELETED,

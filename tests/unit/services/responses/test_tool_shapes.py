@@ -12,6 +12,8 @@ from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.services.responses.contract import StepDone, ToolCall
 from core.services.responses.tools.approvals import approved_calls, requests_in
+from core.services.responses.tools.choices import NamedTool, read_choice
+from core.services.responses.tools.functions import read_function
 from core.services.responses.tools.naming import NAME, name_tools
 from core.services.responses.tools.resolving import resolve_tools
 from core.services.responses.tools.results import MOST_TOLD, cut, read_arguments, tell_error, text_of_result
@@ -70,6 +72,7 @@ def test_a_server_that_cannot_be_read_is_refused_by_its_field(tool: Any, field: 
         (read_web_search, {"search_context_size": 3}, "search_context_size"),
         (read_web_search, {"user_location": "US"}, "user_location"),
         (read_web_search, {"filters": {"allowed_domains": "a.example"}}, "filters.allowed_domains"),
+        (read_web_search, {"filters": {"allowed_domains": ["a.example", 1]}}, "filters.allowed_domains"),
     ],
 )
 def test_a_search_that_cannot_be_read_is_refused_by_its_field(read: Any, tool: Any, field: str) -> None:
@@ -127,6 +130,8 @@ async def test_functions_are_the_callers_and_their_definitions_go_on_as_they_are
     assert tool.begin("c") == begun
     [done] = await steps_of(tool.run(ToolCall("c", "add", '{"a": 1}'), begun))
     assert done == StepDone(begun | {"arguments": '{"a": 1}', "status": "completed"})
+    [bare] = resolve_tools(request_of({"type": "function", "name": "now"}), ToolSurfaces()).definitions
+    assert bare["function"] == {"name": "now", "parameters": {"type": "object", "properties": {}}}
     with pytest.raises(InvalidRequest) as refused:
         resolve_tools(request_of(FUNCTION, {"type": "function", "name": ""}), ToolSurfaces())
     assert refused.value.param == "tools[1].name"
@@ -209,6 +214,33 @@ def test_a_choice_of_what_the_request_has_not_is_refused(choice: Any) -> None:
     assert (without.choose("auto"), without.choose(None)) == (None, None)
     with pytest.raises(InvalidRequest):
         without.choose("required")
+
+
+def test_searches_and_tools_of_servers_are_chosen_by_what_a_request_calls_them() -> None:
+    rows = [("file_search", "file_search", ""), ("web_search", "web_search", ""), ("mcp", "a", "s"), ("mcp", "b", "s")]
+    tools = [NamedTool(kind, name, read_function({"name": f"{name}_"}, ""), label) for kind, name, label in rows]
+
+    def choose(**choice: Any) -> Any:
+        chosen = read_choice(choice, tools, ())
+        return chosen.mode if chosen.only is None else (chosen.mode, [tool.name for tool in chosen.only])
+
+    for kind, name in (
+        ("file_search", "file_search_"),
+        ("web_search", "web_search_"),
+        ("web_search_preview", "web_search_"),
+    ):
+        assert choose(type=kind) == {"type": "function", "function": {"name": name}}
+    assert choose(type="mcp", server_label="s") == ("required", ["a", "b"])
+    assert choose(type="mcp", server_label="s", name="b") == {"type": "function", "function": {"name": "b_"}}
+    everything = [{"type": "mcp", "server_label": "s", "name": "a"}, {"type": "mcp", "server_label": "s"}]
+    assert choose(type="allowed_tools", mode="auto", tools=everything) == ("auto", ["a", "b"])
+    for missing in (
+        {"type": "mcp", "server_label": "t"},
+        {"type": "mcp", "server_label": "s", "name": "c"},
+        {"type": "a"},
+    ):
+        with pytest.raises(InvalidRequest, match="is none of the request's `tools`"):
+            choose(**missing)
 
 
 def test_two_servers_of_one_label_are_refused() -> None:
@@ -340,7 +372,8 @@ def test_whatever_items_a_context_has_they_are_told_or_refused(pairs: list[tuple
     for item in items:
         told = tell_item(item, requests_in(items))
         assert told is None or all(isinstance(part, str) for part in told)
-        assert all(passage.index > 0 for passage in passages_of(item))
+        passages = passages_of(item)
+        assert [passage.index for passage in passages] == [*range(1, len(passages) + 1)]
 
 
 @settings(max_examples=15)

@@ -195,7 +195,10 @@ class Tools:
     def definitions(self) -> Sequence[JsonObject]:
         return [tool.definition for tool in self.tools]
 
-    async def prepare(self, context: Sequence[Item]) -> AsyncGenerator[Step]:
+    async def prepare(
+        self, context: Sequence[Item], done: Sequence[Item] = (), run_id: str = ""
+    ) -> AsyncGenerator[Step]:
+        del done, run_id
         self.seen = context
         for step in self.first:
             yield step
@@ -217,11 +220,11 @@ def a_run(
 
 
 async def play(run: Run, model: ScriptedModel, call: Call | None = None) -> list[Event]:
-    """The events, which keep the rules; nothing is left under way."""
+    """The events, which keep the rules, where a run begins; nothing is left under way."""
     async with aclosing(RoundEngine(model, call).run(run)) as source:
         events = [event async for event in source]
     assert not model.open
-    check_events(events)
+    check_events(events, begin=len(run.output))
     return events
 
 

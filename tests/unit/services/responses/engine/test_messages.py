@@ -172,13 +172,15 @@ def test_parts_are_those_of_chat() -> None:
     file = {"type": "input_file", "file_data": "data:application/pdf;base64,AA", "filename": "a.pdf"}
     lost = {"type": "input_image", "file_id": "file-1"}
     sound = {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}
-    content = [{"type": "input_text", "text": "see"}, image, file, lost, sound, {"type": "of_another_time"}]
+    gone = {"type": "input_file", "file_id": "file-2", "filename": "b.pdf"}
+    content = [{"type": "input_text", "text": "see"}, image, file, lost, gone, sound, {"type": "of_another_time"}]
     (message,) = told([{"role": "user", "content": content}])
     assert message["content"] == [
         {"type": "text", "text": "see"},
         {"type": "image_url", "image_url": {"url": "https://a.example/x.png", "detail": "low"}},
         {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA", "filename": "a.pdf"}},
         {"type": "text", "text": "[An image that is not there any more.]"},
+        {"type": "text", "text": "[A file that is not there any more.]"},
         sound,
     ]
 

@@ -1,7 +1,8 @@
 """Rounds of a model and its tools, whatever they do, are one valid sequence of events."""
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, override
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,21 +10,23 @@ import pytest
 
 from core.apis.retrieval import Passage
 from core.errors import InvalidRequest, ProviderUnavailable, UpstreamFailed, UpstreamThrottled
-from core.frame.callers import ANONYMOUS, Call
 from core.frame.types import JsonObject
 from core.services.responses.contract import (
     ArgumentsDelta,
+    Item,
+    ItemAdded,
     RoundEnded,
     StepAdded,
     StepDone,
     StepPhase,
+    StepRecorded,
+    Steps,
+    ToolCall,
     Usage,
 )
-from core.services.responses.engine.failures import MARGIN
 from core.services.responses.engine.rounds import RoundEngine
 from tests.unit.services.responses.engine.script import (
     ASKED,
-    SILENCE,
     FunctionTool,
     HostedTool,
     ScriptedModel,
@@ -49,6 +52,7 @@ def test_a_text_is_a_message() -> None:
         "TextDelta",
         "TextDelta",
         "ItemDone",
+        "AnswerEnded",
         "RoundEnded",
         "RunEnded",
     ]
@@ -126,8 +130,11 @@ def test_an_unknown_tool_is_told_to_the_model_and_never_the_callers() -> None:
     model = ScriptedModel(
         [calls(("no.thing", "{}"), prefix="chatcmpl-tool-0123456789abcdef0123456789abcdef"), says("Sorry.")]
     )
-    item, _ = items_of(run_all(model, FunctionTool("f")))
+    events = run_all(model, FunctionTool("f"))
+    item, _ = items_of(events)
     assert (item["type"], item["name"], item["status"]) == ("mcp_call", "no.thing", "failed")
+    begun = next(event.item for event in events if isinstance(event, ItemAdded))
+    assert begun == item | {"status": "in_progress", "error": None}
     _, assistant, tool = model.requests[1].messages
     assert tool["content"] == "There is no tool `no.thing`. Call one of: `f`."
     (call,) = assistant["tool_calls"]
@@ -150,6 +157,13 @@ def test_a_loop_without_end_ends_by_its_bound() -> None:
     assert len({item["id"] for item in items_of(events)}) == 3
     told = [message["tool_call_id"] for message in model.requests[2].messages if message["role"] == "tool"]
     assert len({*told}) == 2  # though the model gave both one id
+
+
+def test_a_call_of_what_is_no_tool_takes_none_of_the_most() -> None:
+    model = ScriptedModel([calls(("nothing", "{}"), ("t", "{}")), says("done")])
+    call, *_ = items_of(run_all(model, HostedTool("t"), max_tool_calls=1))
+    assert call["status"] == "completed"
+    assert "tool_choice" not in (model.requests[1].model_extra or {})
 
 
 def test_what_must_be_called_is_asked_for_once() -> None:
@@ -210,6 +224,32 @@ def test_a_tool_that_ends_the_run_leaves_no_item_open() -> None:
     model = ScriptedModel([calls(("t", '{"a": 1}'), ("u", "{}"))])
     events = run_all(model, HostedTool("t"), HostedTool("u", failure=ProviderUnavailable("gone")))
     assert ended(events).error == {"code": "server_error", "message": "gone"}
+
+
+@dataclass
+class SilentTool(HostedTool):
+    """Ends without a word, or is done without an output."""
+
+    is_done: bool = False
+
+    @override
+    async def run(self, call: ToolCall, item: Item | None) -> Steps:
+        for _ in range(self.is_done):
+            yield StepDone({**(item or {}), "arguments": call.arguments, "status": "completed"})
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize("records", [False, True])
+def test_a_tool_without_an_answer_is_told_as_that(is_done: bool, records: bool) -> None:  # noqa: FBT001 - parameters
+    model = ScriptedModel([calls(("t", '{"a": 1}'), ("u", "{}")), says("done")])
+    events = run_all(model, SilentTool("t", is_done=is_done), HostedTool("u"), records=records)
+    silent, other, _ = items_of(events)
+    assert (silent["status"], silent["arguments"]) == ("completed" if is_done else "incomplete", '{"a": 1}')
+    assert other["output"] == "u({})"
+    outputs = [message["content"] for message in model.requests[1].messages if message["role"] == "tool"]
+    assert outputs == ["The tool gave no answer.", "u({})"]
+    kinds = [event.step["kind"] for event in events if isinstance(event, StepRecorded)]
+    assert kinds == ["answered", "called", "called", "ended", "ended"] * records
 
 
 def test_the_first_failure_of_the_model_is_raised() -> None:
@@ -292,41 +332,3 @@ def test_a_link_to_a_page_that_was_shown_is_a_citation_however_it_comes(size: in
         ("https://a.example/x_(y)", "X", "[this](https://a.example/x_(y))"),
         ("https://b.example/", "B", '[B](https://b.example "t")'),
     ]
-
-
-def test_a_run_ends_before_the_time_of_its_call_is_over() -> None:
-    async def run() -> list[Any]:
-        call = Call(ANONYMOUS, until=asyncio.get_running_loop().time() + MARGIN + 0.02)
-        return await play(a_run(), ScriptedModel([[chunk({"content": "Hel"}), SILENCE]]), call)
-
-    events = asyncio.run(run())
-    assert (ended(events).error or {})["message"].startswith("The response was not whole when the time")
-    assert items_of(events)[0]["status"] == "incomplete"
-
-
-@pytest.mark.parametrize("seconds", [None, 60.0])
-def test_a_run_that_is_cancelled_leaves_nothing_under_way(seconds: float | None) -> None:
-    model = ScriptedModel([[chunk({"content": "Hel"}), SILENCE]])
-
-    async def cancel() -> bool:
-        until = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        task = asyncio.create_task(play(a_run(), model, Call(ANONYMOUS, until=until)))
-        await asyncio.wait([task], timeout=0.01)
-        assert model.open
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled() and asyncio.all_tasks() == {asyncio.current_task()}
-
-    assert asyncio.run(cancel())
-    assert not model.open
-
-
-def test_a_tool_that_is_waited_for_too_long_is_cancelled() -> None:
-    async def run() -> list[Any]:
-        call = Call(ANONYMOUS, until=asyncio.get_running_loop().time() + MARGIN + 0.02)
-        return await play(a_run(tool), ScriptedModel([calls(("t", "{}"))]), call)
-
-    tool = HostedTool("t", seconds=60)
-    events = asyncio.run(run())
-    assert (ended(events).error or {})["code"] == "server_error"
-    assert (items_of(events)[0]["status"], tool.running) == ("incomplete", 0)

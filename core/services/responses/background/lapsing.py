@@ -1,0 +1,103 @@
+"""A run whose log is silent: its job still has it, or has ended without a word, or it is given to a worker now."""
+
+from dataclasses import replace
+from typing import Final
+
+from core.errors import ApiError, Conflict
+from core.frame.callers import ANONYMOUS, Call
+from core.routing.policy import same_owner
+from core.services.jobs.service import job_service
+from core.services.responses.background.creating import LATE, has_jobs
+from core.services.responses.background.job import KIND, SECONDS
+from core.services.responses.contract import RunQueued
+from core.services.responses.recording.ending import settle
+from core.services.responses.recording.folding import RunState
+from core.services.responses.recording.log import RunLog, RunLost
+from core.services.responses.recording.records import RUN, RunRecord
+from core.services.responses.state.leases import ConversationLease
+from core.services.responses.state.place import StatePlace
+from core.services.responses.state.records import LEASE, tail_of
+from core.stores.documents.port import Document
+from core.stores.jobs.port import ENDED
+
+STOPPABLE: Final = frozenset({"queued", "running"})
+
+
+async def look_after(state: StatePlace, run: Document, now: RunState) -> bool:
+    """Whether a worker has the run, or gets it: of one that died in the foreground it is made a job's. Raises StateUnavailable."""
+    record = RunRecord.read(run.body)
+    if not has_jobs(state.parts):
+        return False
+    if not record.job:
+        return (
+            record.owner_list == state.owner
+            and same_owner(run.owner, state.guard.owner)
+            and await _give(state, run, now)
+        )
+    service = job_service(state.parts)
+    job = await service.jobs.get(record.job)
+    if job is None or job.status in ENDED:
+        return False
+    await service.counts(job)  # which begins its ticks again, where they have stopped
+    return True
+
+
+async def _give(state: StatePlace, run: Document, now: RunState) -> bool:
+    """False where it cannot go on: its conversation has gone on without it, or its owner may not make jobs."""
+    record, jobs = RunRecord.read(run.body), job_service(state.parts)
+    try:
+        job = jobs.draft(KIND, state.call or Call(ANONYMOUS), {"response": run.id}, seconds=SECONDS)
+        lease = await _lease(state, record, now)
+    except ApiError:
+        return False
+    log = RunLog(state.store, run.id, run.expires, clock=state.clock)
+    log.next = now.next
+    try:
+        await log.append([RunQueued()])
+        await state.store.put(run, replace(record, job=job.id, background=True).body())
+        if lease is not None:
+            await lease.lend(run.id, int(job.deadline) + LATE)
+        await jobs.submit(job)
+    except (RunLost, Conflict):  # another was quicker
+        if lease is not None:
+            await lease.release()
+    return True
+
+
+async def free_conversation(state: StatePlace, conversation_id: str) -> bool:
+    """Whether it is free now, which was lent to a run that nobody has any more."""
+    lease = await state.store.get(LEASE, conversation_id)
+    response_id = "" if lease is None else lease.body.get("response", "")
+    if lease is None or not response_id:
+        return lease is None
+    run = await state.store.get(RUN, response_id)
+    if run is not None and (await settle(state, run)).ending is None:
+        return False
+    if (
+        await state.store.get(RUN, response_id) is None
+    ):  # and what has taken its place has taken the lease along, but for one that was left over
+        await state.store.delete(lease, expect=lease.revision)
+    return True
+
+
+async def _lease(state: StatePlace, record: RunRecord, now: RunState) -> ConversationLease | None:
+    """Of its conversation, whose next turn is still the run's. Raises Conflict."""
+    if record.conversation is None:
+        return None
+    lease = await ConversationLease.take(state.store, record.conversation, state.clock, None)
+    tail = tail_of(await state.threads.find_next(record.conversation))
+    if any(not item["id"].endswith(tail) for item in now.output):
+        await lease.release()
+        raise Conflict("Its conversation has gone on without it.")
+    return lease
+
+
+async def stop_job(state: StatePlace, run: Document) -> None:
+    """Of a run that was ended by somebody else."""
+    job_id = RunRecord.read(run.body).job
+    if not job_id or not has_jobs(state.parts):
+        return
+    service = job_service(state.parts)
+    job = await service.jobs.get(job_id)
+    if job is not None and job.status in STOPPABLE:
+        await service.cancel(job)

@@ -1,0 +1,139 @@
+"""Responses by their ids, whether they have ended or not: what was kept, or the run that it comes of."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from core.apis.responses import InputItemsQuery, ResponsesQuery
+from core.errors import InvalidRequest, NotFound
+from core.frame.types import EventSource, JsonObject, NamedEvent
+from core.services.responses.recording.log import RunLog
+from core.services.responses.state.place import StatePlace
+from core.services.responses.state.responses import KeptResponses
+from core.stores.documents.port import Document
+
+if TYPE_CHECKING:
+    from core.services.responses.recording.running import RunningResponses
+
+FIRST_WRITE_SECONDS: Final = 1.0
+"""Until a run that has begun is found by others."""
+POLL_SECONDS: Final = 0.1
+HAS_ENDED: Final = "Response `{id}` is `{status}`: only one that has not ended is cancelled."
+
+
+class StoredResponses:
+    """Those that the caller of `state` may see; each method raises NotFound for any other."""
+
+    def __init__(self, state: StatePlace, kept: KeptResponses) -> None:
+        self._state = state
+        self._kept = kept
+
+    async def get(self, response_id: str) -> JsonObject:
+        """The whole object; of one that has not ended, as it is now."""
+        return await self._either(response_id, self._kept.get, lambda running, run: running.show(run))
+
+    async def index(self, query: ResponsesQuery) -> JsonObject:
+        return await self._kept.index(query)
+
+    async def delete(self, response_id: str) -> JsonObject:
+        async def stop(running: "RunningResponses", run: Document) -> JsonObject:
+            if not await running.delete(run):  # kept, by now
+                return await self._kept.delete(response_id)
+            return {"id": response_id, "object": "response", "deleted": True}
+
+        return await self._either(response_id, self._kept.delete, stop)
+
+    async def cancel(self, response_id: str) -> JsonObject:
+        """Raises InvalidRequest for one that has ended, but for one that was cancelled."""
+
+        async def refuse(response_id: str) -> JsonObject:
+            response = await self._kept.get(response_id)
+            if response.get("status") != "cancelled":
+                text = HAS_ENDED.format(id=response_id, status=response.get("status"))
+                raise InvalidRequest(text, param="response_id")
+            return response
+
+        return await self._soon(response_id, refuse, lambda running, run: running.cancel(run))
+
+    async def input_items(self, response_id: str, query: InputItemsQuery) -> JsonObject:
+        async def page(response_id: str) -> JsonObject:
+            return await self._kept.input_items(response_id, query)
+
+        async def page_of_run(running: "RunningResponses", run: Document) -> JsonObject:
+            return self._kept.page(await running.input(run), query)
+
+        return await self._either(response_id, page, page_of_run)
+
+    async def replay(self, response_id: str, include: Collection[str] | None, after: int) -> EventSource:
+        """The events of its stream whose numbers are above `after`: as they were, and as they come.
+
+        One that began just now is waited for. Raises InvalidRequest where the stream ended before `after`.
+        """
+
+        async def print_run(running: "RunningResponses", run: Document) -> EventSource:
+            return running.follow(run, include, after)
+
+        async def print_ended(response_id: str) -> EventSource:
+            return await self._print(response_id, include, after)
+
+        return await self._soon(response_id, print_ended, print_run)
+
+    async def _print(self, response_id: str, include: Collection[str] | None, after: int) -> EventSource:
+        from core.services.responses.recording.following import print_kept, print_log, read_entries
+
+        document = await self._kept.find(response_id)
+        log = RunLog(self._state.store, response_id, None)
+        entries = await read_entries(log)
+        if entries is None:
+            events = print_kept(await self._kept.whole(document), include or (), after)
+        else:
+            events = print_log(entries, include, after)
+        return await _begin(events)
+
+    async def _soon[T](
+        self,
+        response_id: str,
+        kept: Callable[[str], Awaitable[T]],
+        running: "Callable[[RunningResponses, Document], Awaitable[T]]",
+    ) -> T:
+        """As `_either`, also of one that has begun just now."""
+        for _ in range(int(FIRST_WRITE_SECONDS / POLL_SECONDS)):
+            try:
+                return await self._either(response_id, kept, running)
+            except NotFound:
+                await asyncio.sleep(POLL_SECONDS)
+        return await self._either(response_id, kept, running)
+
+    async def _either[T](
+        self,
+        response_id: str,
+        kept: Callable[[str], Awaitable[T]],
+        running: "Callable[[RunningResponses, Document], Awaitable[T]]",
+    ) -> T:
+        """What was kept is looked for first, and once more behind the run: that may have ended between the two."""
+        try:
+            return await kept(response_id)
+        except NotFound:
+            from core.services.responses.recording.running import RunningResponses  # late: few are asked for so early
+
+            runs = RunningResponses(self._state)
+            try:
+                run = await runs.find(response_id)
+            except NotFound:
+                return await kept(response_id)
+        return await running(runs, run)
+
+
+async def _begin(events: AsyncGenerator[NamedEvent]) -> EventSource:
+    """The events, of which the first is there. Raises what it raises."""
+    first = await anext(events, None)
+    return _chain(first, events)
+
+
+async def _chain(first: NamedEvent | None, events: AsyncGenerator[NamedEvent]) -> AsyncGenerator[NamedEvent]:
+    async with aclosing(events):
+        if first is not None:
+            yield first
+        async for event in events:
+            yield event

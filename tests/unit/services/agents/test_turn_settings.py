@@ -1,0 +1,67 @@
+"""What an agent's config and a turn say, in the words of chat completions; what a run failed with, in those of HTTP."""
+
+from typing import Any
+
+import pytest
+
+from core.apis.agents import AgentConfig, NewTurn
+from core.errors import InvalidRequest
+from core.services.agents.turns.settings import client_tools_of, groups_of, sampling_of, tool_settings_of
+from core.services.agents.turns.telling import failure_of
+from core.services.responses.contract import RunEnded, Usage
+
+TURN = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+def config_of(**more: Any) -> AgentConfig:
+    return AgentConfig.model_validate({"model": "m", "instructions": "", **more})
+
+
+def test_sampling_is_what_the_native_api_makes_of_it_and_greed_is_given_up_where_it_is_refused() -> None:
+    top_k = {"strategy": {"type": "top_k", "top_k": 3}, "repetition_penalty": 1.2, "max_tokens": 7}
+    assert sampling_of(config_of(sampling_params=top_k)).chat == {
+        "top_k": 3,
+        "repetition_penalty": 1.2,
+        "max_tokens": 7,
+    }
+    greedy = sampling_of(config_of())
+    assert (greedy.chat, [addition.field for addition in greedy.additions]) == ({"temperature": 0.0}, ["temperature"])
+    assert not sampling_of(config_of(sampling_params={"strategy": {"type": "greedy"}})).additions
+
+
+def test_what_a_turn_says_of_groups_and_of_choices_goes_before_what_its_agent_says() -> None:
+    config = config_of(toolgroups=["a", {"name": "b", "args": {"x": 1}}], tool_choice="none")
+    turn = NewTurn.model_validate({**TURN, "toolgroups": [{"name": "a", "args": {"y": 2}}, "b", "c"]})
+    uses = groups_of(config, turn.toolgroups)
+    assert [(use.name, use.args) for use in uses] == [("a", {"y": 2}), ("b", {"x": 1}), ("c", {})]
+    assert tool_settings_of(config, None).choice == "none"
+    turn = NewTurn.model_validate({**TURN, "tool_config": {"system_message_behavior": "replace"}})
+    settings = tool_settings_of(config, turn.tool_config)
+    assert (settings.choice, settings.replaces) == (None, True)
+
+
+def test_a_client_tool_with_a_type_that_is_none_is_named() -> None:
+    tool = {"name": "t", "parameters": [{"name": "p", "parameter_type": "colour", "description": ""}]}
+    with pytest.raises(InvalidRequest) as refused:
+        client_tools_of(config_of(client_tools=[tool]))
+    assert refused.value.param == "agent_config.client_tools[0].parameters.p.param_type"
+    assert refused.value.message.startswith("agent_config.client_tools[0].parameters.p.param_type: `colour`")
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "code"),
+    [
+        (RunEnded("cancelled", Usage()), 409, "conflict"),
+        (RunEnded("failed", Usage(), error={"code": "server_error", "message": "m"}), 502, "upstream_error"),
+        (
+            RunEnded("failed", Usage(), error={"code": "rate_limit_exceeded", "message": "m"}),
+            429,
+            "upstream_rate_limit_exceeded",
+        ),
+        (RunEnded("failed", Usage(), error={"code": "content_filter", "message": "m"}), 400, "content_filter"),
+        (None, 502, "upstream_error"),
+    ],
+)
+def test_what_a_run_failed_with_is_what_its_turn_fails_with(end: RunEnded | None, status: int, code: str) -> None:
+    failure = failure_of(end)
+    assert (failure.status, failure.code) == (status, code)
