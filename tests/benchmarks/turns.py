@@ -36,8 +36,8 @@ def turns() -> list[Row]:
         return [
             *over_chat(connection),
             *resumed(connection),
-            logging_work(logged, unlogged),
             *in_the_background(connection),
+            logging_work(logged, unlogged),  # the last, since the server closes what is idle for so long
         ]
 
 
