@@ -1,8 +1,6 @@
 """Agents over both databases: sessions that are conversations, turns in parts, and nothing left of what was deleted."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,30 +14,18 @@ from core.services.responses.erasing import erase as erase_of
 from core.services.responses.state.keeping import DAY
 from core.services.responses.state.records import CONVERSATION
 from core.stores.documents.port import Document, DocumentStore
-from tests.contract.documents import KINDS, LEAST, NOW, Clock, Documenting
+from tests.contract.documents import NOW, Clock, Documenting
 from tests.contract.test_response_state import rows
+from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.agent_state import CONFIG, AgentCaller
 from tests.parts.thread_state import Kept, policy_of
 
 EVERYBODY = policy_of({"permit": {"actions": ["create", "read", "update", "delete"]}})
-OVER_BOTH = pytest.mark.parametrize("documenting", KINDS, indirect=True)  # others over DynamoDB are `exact`
-
-
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
-def documenting(request: pytest.FixtureRequest, tmp_path: Path) -> Documenting:
-    blobs = str(tmp_path / "blobs")
-    return Documenting.fresh(request, request.param, tmp_path, "state_table", blobs=blobs, least=LEAST)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(documenting: Documenting, clock: Clock) -> AsyncIterator[DocumentStore]:
-    async with documenting.opened(clock=clock) as store:
-        yield store
+def store(thread_store: DocumentStore) -> DocumentStore:
+    return thread_store
 
 
 @pytest.fixture

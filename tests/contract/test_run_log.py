@@ -1,8 +1,6 @@
 """The log of a run over both databases: one who writes, streams that are taken up again, runs that are cancelled, deleted, or left by who died."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, override
 
 import pytest
@@ -14,7 +12,7 @@ from core.services.responses.recording.folding import read_state
 from core.services.responses.recording.log import LOG, RunCancelled, RunLog, RunOver, RunTaken
 from core.services.responses.recording.records import RUN
 from core.stores.documents.port import Document, DocumentStore
-from tests.contract.documents import LEAST, Clock, Documenting
+from tests.contract.documents import Clock
 from tests.parts.response_schema import check_stream
 from tests.parts.thread_state import Caller, CountedStore, Kept
 from tests.parts.told_runs import get, replay, router_of, streaming
@@ -24,21 +22,9 @@ PIECE = AnswerEnded(1)
 FLUSHED = 0.4  # seconds
 
 
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.exact)])
-def documenting(request: pytest.FixtureRequest, tmp_path: Path) -> Documenting:
-    blobs = str(tmp_path / "blobs")
-    return Documenting.fresh(request, request.param, tmp_path, "state_table", blobs=blobs, least=LEAST)
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(documenting: Documenting, clock: Clock) -> AsyncIterator[DocumentStore]:
-    async with documenting.opened(clock=clock) as store:
-        yield store
+def store(thread_store: DocumentStore) -> DocumentStore:
+    return thread_store
 
 
 @pytest.fixture
