@@ -244,6 +244,7 @@ class QuotaExceeded(ApiError):
     status = 429
     type = "rate_limit_error"
     code = "quota_exceeded"
+    final: bool = False  # no window has as much: asking again is in vain
 
     def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None, reason: str = "") -> None:
         """`retry_after` is in seconds, to the end of the window; `headers` are the RateLimit ones."""

@@ -49,6 +49,12 @@ def _may_refer_to_secrets(part: object, *, secret: bool = False) -> bool:
     )
 
 
+def _names_a_kms_key(document: Document) -> bool:
+    """For jobs, or for what a provider seals."""
+    keys = part_of(document, "jobs", "provider_data_key")
+    return bool(keys) or "'kms_key_id'" in str(document.get("providers"))
+
+
 def _asks_a_database(*, by_connection: bool) -> Callable[[Document], bool]:
     """Whether a provider of PostgreSQL is asked over a connection, or else over the RDS Data API; or a variable may make one."""
 
@@ -75,6 +81,8 @@ CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     **dict.fromkeys(LIVE, lambda document: "configurations" in document),
     "core.providers.pgvector.direct": _asks_a_database(by_connection=True),
     "core.providers.pgvector.data_api": _asks_a_database(by_connection=False),
+    "core.providers.aws.event_bus": lambda document: part_of(document, "jobs", "event_bus"),
+    "core.providers.aws.kms_keys": _names_a_kms_key,
     "core.providers.mcp.signing": lambda document: "'sigv4'" in str(part_of(document, "providers", "tool_runtime")),
     "core.providers.mcp.assertions": lambda document: (
         "'private_key'" in str(part_of(document, "providers", "tool_runtime"))

@@ -52,6 +52,8 @@ MANIFESTS: Final = "core.apis.manifests."
 MIXIN: Final = "core.resolution.external.reference.mixin"  # which brings an HTTP client with it
 UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
 PDFS: Final = ("core.services.vector_stores.ingest.pdf",)  # with the largest of all libraries, for whoever reads files
+ENGINES: Final = ("core.providers.bedrock.batches", "core.providers.openai.batches", "core.providers.http.transfers")
+"""Of batches at a provider's own side, which jobs alone have."""
 CALLED: Final = {
     "core.providers.mcp.tool_runtime": "core.providers.mcp.servers",
     "core.providers.web_search.tool_runtime": "core.providers.web_search.client",
@@ -102,6 +104,7 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     skipped = tuple(prefix for prefix, condition in CONDITIONS.items() if not condition(document))
     skipped += () if function != WORKER and manifest(function).takes_uploads else UPLOADS
     skipped += () if function == WORKER or _reads_documents(function, surfaced) else PDFS
+    skipped += _engines_apart(function)
     skipped += () if "vector_io" in surfaced else RAG
     skipped += tuple(CALLED.values()) if function != WORKER and manifest(function).overview else ()
     skipped += tuple(_service_room(name) for name in _manifests(function, loaded, specs) - surfaced)
@@ -127,7 +130,7 @@ def provider_types(function: str, run_config: str, libraries: frozenset[str]) ->
     apis = _provider_apis(function, loaded, built_in())
     types: list[str] = []
     for (api, name), spec in built_in().items():
-        modules = _follow_imports({spec.module}, tuple(CONDITIONS))
+        modules = _follow_imports({spec.module}, (*CONDITIONS, *_engines_apart(function)))
         imports = {imported for module in modules for imported in _imports(module)}
         outside = {imported.partition(".")[0] for imported in imports if not _is_ours(imported)}
         if api in apis and outside - sys.stdlib_module_names <= libraries:
@@ -220,6 +223,10 @@ def _reads_documents(function: str, surfaced: set[str]) -> bool:
     return "vector_io" in surfaced and any(surface.name in READERS for surface in manifest(function).surfaces)
 
 
+def _engines_apart(function: str) -> tuple[str, ...]:
+    return () if function == WORKER else ENGINES
+
+
 def _service_room(api: str) -> str:
     """Where its services are, which begin with what assembles them."""
     return manifest(api).assemble.partition(":")[0].rpartition(".")[0]
@@ -274,11 +281,14 @@ def _name_of(function: ast.expr) -> str:
 
 
 def _run_time_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _run_time_nodes(child)
+    waiting = [node]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if not (
+                isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
+            ):
+                yield child
+                waiting.append(child)
 
 
 @cache

@@ -40,9 +40,9 @@ class CompilationRecorder:
         return sre.compile(*self._arguments)
 
     def install(self) -> None:
-        """Record every regular expression, and the methods of every data class and every class of `attrs`.
+        """Record every regular expression, and the methods of every data class, named tuple and class of `attrs`.
 
-        None has a hook, but all look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`,
+        None has a hook, but all look a name up in their own globals: `re` finds `_sre` there, `dataclasses` `exec`, `namedtuple` `eval`,
         and `attrs`, as all else, `compile` and `hash`.
         """
         from core.runtime.coldstart import hash_name
@@ -59,6 +59,10 @@ class CompilationRecorder:
             self.methods[source] = compile(source, "<string>", "exec", dont_inherit=True)
             exec(self.methods[source], *names)  # noqa: S102 - as `dataclasses` would
 
+        def evaluate(source: str, *names: dict[str, Any]) -> object:
+            self.methods[source] = compile(source, "<string>", "eval", dont_inherit=True)
+            return eval(self.methods[source], *names)  # noqa: S307 - as `namedtuple` would
+
         def compile_script(source: Any, filename: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - as `compile`
             code = compile_source(source, filename, *more, **options)
             if isinstance(filename, str) and filename.startswith(ATTRS):
@@ -71,6 +75,7 @@ class CompilationRecorder:
         compile_source, hash_value = builtins.compile, builtins.hash
         compiler.compile = compile_
         import_module("dataclasses").__dict__["exec"] = run
+        import_module("collections").__dict__["eval"] = evaluate
         builtins.__dict__.update(compile=compile_script, hash=hash_)
 
 

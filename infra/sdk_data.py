@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 OPERATIONS: Final = {  # tests/unit/infra/test_sdk_data.py holds it to what core calls
-    "bedrock/2023-04-20": ("ListFoundationModels", "ListGuardrails", "ListInferenceProfiles"),
+    "bedrock/2023-04-20": (
+        "CreateModelInvocationJob",
+        "GetModelInvocationJob",
+        "ListFoundationModels",
+        "ListGuardrails",
+        "ListInferenceProfiles",
+        "ListModelInvocationJobs",
+        "StopModelInvocationJob",
+    ),
     "bedrock-agent-runtime/2023-07-26": ("Retrieve",),
     "bedrock-runtime/2023-09-30": ("ApplyGuardrail", "Converse", "ConverseStream", "InvokeModel"),
     "dynamodb/2012-08-10": (

@@ -16,6 +16,8 @@ IMPLIED: Final = {
     "HasVectorStores": ("HasVectorStores",),
     "HasTools": ("HasTools",),
     "HasResponses": ("HasResponses", "HasBlobs", HAS_JOBS),
+    "HasBatches": ("HasBatches", "HasFiles", "HasBlobs", HAS_JOBS),
+    "HasWebhooks": ("HasWebhooks",),
     HAS_JOBS: (HAS_JOBS, "HasBlobs"),
 }
 """What holds of conditions where a function is that is there on one of them."""
@@ -71,5 +73,7 @@ def _condition_of(right: Right) -> str:
         return f'{{ "ForAllValues:StringLike": {{ "{table.LEADING_KEYS}": {json.dumps(right.keys)} }} }}'
     if right.by_service:
         return f'{{ "Null": {{ "{table.SOURCE_FUNCTION}": "true" }} }}'
+    if right.to:
+        return f'{{ StringEquals: {{ "{table.PASSED_TO}": {right.to} }} }}'
     services = ", ".join(f'!Sub "{service}.*.${{AWS::URLSuffix}}"' for service in right.via)
     return f'{{ StringLike: {{ "{table.VIA}": [{services}] }} }}' if services else ""

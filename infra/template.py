@@ -105,16 +105,25 @@ def _rights(api: Api) -> tuple[Right, ...]:
 
 
 def _worker() -> Function:
-    """It acts for every API that has jobs, with the rights of all of them."""
-    rights = [right for api in all_manifests() for right in _rights(replace(api, kinds=()))]
-    own = [right for right in rights if right.condition not in IMPLIED[HAS_JOBS] and right not in OF_HTTP]
-    return Function(WORKER, _description(WORKER), (), rights=tuple(dict.fromkeys([*own, *table.OF_WORKER])))
+    """It acts for every API that has jobs, with the rights of all of them: those on documents in one, as a policy is short."""
+    apis = [replace(api, kinds=()) for api in all_manifests()]
+    rights = [right for api in apis for right in _rights(api)]
+    apart = {table.documents_of(api.name, api.collections) for api in apis if api.collections}
+    own = [right for right in rights if right.condition not in IMPLIED[HAS_JOBS] and right not in {*OF_HTTP, *apart}]
+    documents = table.documents_of(WORKER, tuple(dict.fromkeys(name for api in apis for name in api.collections)))
+    return Function(WORKER, _description(WORKER), (), rights=tuple(dict.fromkeys([*own, documents, *table.OF_WORKER])))
 
 
 def _functions(every: Sequence[Function]) -> str:
     anchors = Anchors()
     return "\n".join(
-        [*(_stanza(function, anchors) for function in every), _worker_stanza(_worker(), anchors), _vpc_policy()]
+        [
+            *(_stanza(function, anchors) for function in every),
+            _worker_stanza(_worker(), anchors),
+            # Of the worker and of all, in whose own there is no room: models' ARNs nearly reach the limit.
+            _policy("BatchPolicy", "What the worker needs to have Bedrock run batches.", table.OF_BATCHES),
+            _policy("VpcPolicy", "What Lambda itself needs to connect functions with a VPC.", [table.JOIN_VPC]),
+        ]
     )
 
 
@@ -148,19 +157,20 @@ def _stanza(function: Function, anchors: Anchors) -> str:
 {_log_group_and_role(function, anchors)}"""
 
 
-def _vpc_policy() -> str:
-    """Of all roles: the size of their own policies has a limit, which models' ARNs nearly reach."""
-    right = replace(table.JOIN_VPC, condition="")  # the resource's
+def _policy(name: str, description: str, rights: Sequence[Right]) -> str:
+    """A managed policy, which is there where the first of the rights holds."""
+    unconditional = [replace(right, condition="") for right in rights]  # the resource has it
+    statements = (statement(right, "", Anchors()).replace(f"&{right.sid} ", "") for right in unconditional)
     return f"""\
-  VpcPolicy:
-    Condition: {table.JOIN_VPC.condition}
+  {name}:
+    Condition: {rights[0].condition}
     Type: AWS::IAM::ManagedPolicy
     Properties:
-      Description: What Lambda itself needs to connect functions with a VPC.
+      Description: {description}
       PolicyDocument:
         Version: "2012-10-17"
         Statement:
-{statement(right, "", Anchors()).replace(f"&{right.sid} ", "")}"""
+{"".join(statements)}"""
 
 
 def _worker_stanza(function: Function, anchors: Anchors) -> str:
@@ -222,7 +232,8 @@ def _statements(function: Function, rights: Sequence[Right], anchors: Anchors) -
 def _managed_policies(function: Function, anchors: Anchors) -> str:
     if not function.rights_apart:
         return anchors("InVpc", IN_VPC)
-    return f"[!If [{table.JOIN_VPC.condition}, !Ref VpcPolicy, {NONE}], !Ref {function.name}Policy]"
+    batches = f", !If [{table.RUN_BATCH_JOBS.condition}, !Ref BatchPolicy, {NONE}]" if function.module == WORKER else ""
+    return f"[!If [{table.JOIN_VPC.condition}, !Ref VpcPolicy, {NONE}], !Ref {function.name}Policy{batches}]"
 
 
 def _policy_apart(function: Function, anchors: Anchors) -> str:

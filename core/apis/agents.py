@@ -226,7 +226,8 @@ class RunsAgents(Protocol):
     async def stream_turn(self, agent_id: str, session_id: str, request: JsonObject) -> JsonStream:
         """The events of a turn, `{"event": {"payload": ...}}`, the last of which has the whole `turn`.
 
-        `request` is the body of the route. Opening raises what fails before the first event.
+        `request` is the body of the route. Opening raises what fails before the first event. What its models used that are not the stack's, an event
+        says in `metrics` beside `event`, as answers of models do in 0.2: `[{"metric": "prompt_tokens" or "completion_tokens", "value": N}]`.
         """
         ...
 

@@ -3,13 +3,15 @@
 Source: https://platform.openai.com/docs/api-reference/conversations.
 """
 
-from typing import Annotated, Any, Final, Protocol, override
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, override
 
 from pydantic import Field
 
 from core.apis.conversation_rules import check_items, check_metadata
-from core.apis.responses import InputItemsQuery
 from core.frame.types import JsonObject, Query, Wire
+
+if TYPE_CHECKING:
+    from core.apis.response_queries import InputItemsQuery
 
 MOST_NEW_ITEMS: Final = 20
 """Items that one request adds."""
@@ -62,7 +64,7 @@ class Conversations(Protocol):
         """Raises Conflict `conversation_locked` while a response is made of it."""
         ...
 
-    async def list_items(self, conversation_id: str, *, query: InputItemsQuery) -> JsonObject: ...
+    async def list_items(self, conversation_id: str, *, query: "InputItemsQuery") -> JsonObject: ...
 
     async def get_item(self, conversation_id: str, item_id: str, *, query: IncludeQuery) -> JsonObject: ...
 

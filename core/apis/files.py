@@ -22,6 +22,8 @@ MOST_PARTS: Final = 10_000
 LONGEST_NAME: Final = 4096
 
 type Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+type AnyPurpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals", "batch_output"]
+"""With those of files that the stack makes."""
 type Filename = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
@@ -61,7 +63,7 @@ class ListFilesQuery(Query):
     after: str | None = None
     limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
     order: Literal["asc", "desc"] = "desc"
-    purpose: Purpose | None = None
+    purpose: AnyPurpose | None = None
 
 
 class NewUpload(FileForm):
@@ -89,6 +91,20 @@ class OpenFile:
     content: Bytes
 
 
+@dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A file that the stack makes for a caller. Its id, `file-` and hex digits, follows from what it is made of, so that it is made once.
+
+    Without `seconds` it stays as long as its provider says.
+    """
+
+    file_id: str
+    filename: str
+    purpose: str
+    media_type: str = "application/octet-stream"
+    seconds: int | None = None
+
+
 class Files(Protocol):
     """The caller's files. Of what it may not read, and of what has expired, nothing is said."""
 
@@ -112,6 +128,14 @@ class Files(Protocol):
         Raises:
             NotFound: there is none, or the caller may not read it.
             InvalidRequest: its bytes have not come yet.
+        """
+        ...
+
+    async def keep(self, made: MadeFile, content: AsyncIterator[bytes]) -> FileObject:
+        """The file, or the one that was made of the same before, whose bytes are the same. It has no route.
+
+        It counts among what the caller keeps, and is kept where that is more than it may: somebody has paid for it. The access policy
+        is not asked.
         """
         ...
 

@@ -1,5 +1,7 @@
 """Jobs: work that outlives the request that made it. Each API with jobs makes its own; here they are seen and stopped."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from pydantic import Field
@@ -14,6 +16,31 @@ class ListJobsQuery(Query):
     kind: str | None = None
     after: str | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """A job has come to a status; times are in Unix seconds. `reason` is the code alone, "" where it came to its end.
+
+    `event` is the same for all that tell of it.
+    """
+
+    event: str
+    job: str
+    kind: str
+    owner: str
+    status: str
+    at: float
+    reason: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class JobTeller(Protocol):
+    """Whoever the operator has told of every status of every job, at least once for each, mostly in their order."""
+
+    async def tell(self, change: JobChange) -> None:
+        """Raises nothing: where it cannot be told, it is logged."""
+        ...
 
 
 class Jobs(Protocol):

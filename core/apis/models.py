@@ -11,6 +11,8 @@ from core.frame.types import JsonObject, Wire
 
 SHIELDS: Final = ("input_shields", "output_shields")
 """The lists of a model's metadata that name what judges requests and replies."""
+BATCH: Final = ("queue", "native", "auto")
+"""Who runs a model's rows of batches: the stack's queue, its provider, or whichever takes a row."""
 RESPONSES: Final = ("engine", "native")
 """Who answers /v1/responses for a model: the stack's engine over its chat completions, or its provider."""
 
@@ -47,6 +49,12 @@ class RegisterModel(Wire):
     def _responses(self) -> Self:
         if (self.metadata or {}).get("responses", "engine") not in RESPONSES:
             raise ValueError(f"responses in the metadata must be one of {', '.join(RESPONSES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _batch(self) -> Self:
+        if (self.metadata or {}).get("batch", "queue") not in BATCH:
+            raise ValueError(f"batch in the metadata must be one of {', '.join(BATCH)}")
         return self
 
     @model_validator(mode="after")

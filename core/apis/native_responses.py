@@ -5,9 +5,8 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming.
 
 from typing import Any, Final, Protocol
 
-from core.apis.inference import Name
 from core.errors import UpstreamFailed
-from core.frame.types import JsonObject, JsonStream, Wire
+from core.frame.types import JsonObject, JsonStream
 
 NATIVE: Final = "native"
 METADATA: Final = "responses"
@@ -16,15 +15,12 @@ LAST: Final = frozenset({"response.completed", "response.incomplete", "response.
 """The types of the last event of a stream."""
 
 
-class NativeBody(Wire):
-    """What is sent; only what the stack looks at is typed."""
-
-    model: Name
-    input: list[dict[str, Any]]
-
-
 class NativeResponses(Protocol):
     """Responses of the caller's models by their own providers: a surface of the API `inference`, without routes."""
+
+    async def require(self, model: str) -> None:
+        """Raise NotFound for a model that the caller may not use, and InvalidRequest for one that does not chat."""
+        ...
 
     async def takes(self, model: str) -> bool:
         """Whether the model's provider answers for it; not where shields of the model have to judge: they know chat completions alone."""

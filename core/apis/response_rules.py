@@ -6,10 +6,10 @@ What `tools` must have beside a type, the tools say as they are resolved. Source
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 import re
-from typing import Final, cast, get_args
+from typing import TYPE_CHECKING, Final, cast, get_args
 
 from core.apis.response_items import check_input, check_members
-from core.apis.responses import MOST_METADATA, Include, InputTokensRequest, ResponseRequest
+from core.apis.responses import MOST_METADATA, Include, ResponseRequest
 from core.apis.values import (
     MISSING,
     Rule,
@@ -24,6 +24,9 @@ from core.apis.values import (
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 from core.platform.json_values import is_list
+
+if TYPE_CHECKING:
+    from core.apis.response_queries import InputTokensRequest
 
 INCLUDES: Final[tuple[str, ...]] = get_args(Include.__value__)
 CHOICES: Final = ("none", "auto", "required")
@@ -64,7 +67,7 @@ def check_request(request: ResponseRequest) -> None:
         )
 
 
-def check_count(request: InputTokensRequest) -> None:
+def check_count(request: "InputTokensRequest") -> None:
     """As `check_request`, of what is not answered and only counted."""
     for name in ("conversation", "tools"):
         if (value := getattr(request, name)) is not None:

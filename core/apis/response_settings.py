@@ -7,6 +7,8 @@ from core.apis.responses import DEFAULT_ROUNDS
 
 DAY: Final = 86_400
 MONTH: Final = 30 * DAY
+MOST_CONTEXT: Final = 64_000_000
+"""Bytes of a context as JSON: a function of 1 GB has room for what is made of it on the way to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class ResponseSettings:
     """`response_seconds` after it was made a response is gone, with its turn; `conversation_seconds` after its last item a conversation. None is never.
 
     `max_rounds` is how often a model is asked in one response whose request does not say. With `background` a stored response whose request does not
-    say goes on by a worker, as `auto` does, where the call's time is up, or after `foreground_seconds`.
+    say goes on by a worker, as `auto` does, where the call's time is up, or after `foreground_seconds`. Of what was said before at most
+    `most_context` bytes are read.
     """
 
     response_seconds: int | None = MONTH
@@ -37,6 +40,7 @@ class ResponseSettings:
     max_rounds: int = DEFAULT_ROUNDS
     background: bool = False
     foreground_seconds: int | None = None
+    most_context: int = MOST_CONTEXT
     compaction: CompactionSettings = CompactionSettings()
 
 

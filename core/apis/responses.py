@@ -4,12 +4,21 @@ Sources: https://platform.openai.com/docs/api-reference/responses, https://www.o
 Shapes of items are in OpenAI's reference; the stack reads them where it must, and keeps what it does not know.
 """
 
-from typing import Annotated, Any, Final, Literal, Protocol, override, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, override, runtime_checkable
 
 from pydantic import Field
 
 from core.apis.inference import GenerationRequest, Name
-from core.frame.types import EventSource, Health, JsonObject, JsonStream, Query, Wire
+from core.frame.types import EventSource, Health, JsonObject, JsonStream
+
+if TYPE_CHECKING:
+    from core.apis.response_queries import (
+        CompactRequest,
+        InputItemsQuery,
+        InputTokensRequest,
+        ResponseQuery,
+        ResponsesQuery,
+    )
 
 MOST_ITEMS: Final = 10_000
 """Input items of one request, and items of a conversation that a model is told."""
@@ -17,8 +26,6 @@ MOST_TOOLS: Final = 128
 DEFAULT_ROUNDS: Final = 10
 """Times that a model is asked in one response, where neither the request nor the run config says."""
 MOST_ROUNDS: Final = 100
-MOST_EVENTS: Final = 1_000_000_000
-"""Of a stream."""
 MOST_METADATA: Final = 16
 """Pairs: keys of at most 64 characters, values of at most 512."""
 
@@ -74,65 +81,6 @@ class ResponseRequest(GenerationRequest):
         check_request(self)
 
 
-class ResponseQuery(Query):
-    """`stream` with `starting_after` resumes the stream of a stored response behind that `sequence_number`."""
-
-    include: list[str] | None = None
-    stream: bool | None = None
-    starting_after: Annotated[int, Field(ge=0, le=MOST_EVENTS)] | None = None
-
-
-class ResponsesQuery(Query):
-    """A page of the caller's own responses."""
-
-    after: str | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
-    model: str | None = None
-    order: Literal["asc", "desc"] = "desc"
-
-
-class InputItemsQuery(Query):
-    """A page of the items of a response, or of a conversation."""
-
-    after: str | None = None
-    before: str | None = None
-    include: list[str] | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
-    order: Literal["asc", "desc"] = "desc"
-
-
-class CompactRequest(GenerationRequest):
-    """`input` is items, or a text; what comes of it takes their place."""
-
-    model: Name
-    input: str | list[dict[str, Any]] | None = None
-    instructions: str | None = None
-    previous_response_id: str | None = None
-
-    @override
-    def check_body(self) -> None:
-        from core.apis.response_items import check_input
-
-        check_input(self.input)
-
-
-class InputTokensRequest(Wire):
-    """What `ResponseRequest` has, of what is told to a model."""
-
-    model: str | None = None
-    input: str | list[dict[str, Any]] | None = None
-    instructions: str | None = None
-    previous_response_id: str | None = None
-    conversation: str | dict[str, Any] | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS)] | None = None
-
-    @override
-    def check_body(self) -> None:
-        from core.apis.response_rules import check_count
-
-        check_count(self)
-
-
 class Responses(Protocol):
     """The caller's responses: those of others are NotFound."""
 
@@ -147,11 +95,11 @@ class Responses(Protocol):
         """Answer with the events of the response. Opening raises what `create` raises."""
         ...
 
-    async def index(self, *, query: ResponsesQuery) -> JsonObject: ...
+    async def index(self, *, query: "ResponsesQuery") -> JsonObject: ...
 
-    async def get(self, response_id: str, *, query: ResponseQuery) -> JsonObject: ...
+    async def get(self, response_id: str, *, query: "ResponseQuery") -> JsonObject: ...
 
-    async def replay(self, response_id: str, *, query: ResponseQuery) -> EventSource:
+    async def replay(self, response_id: str, *, query: "ResponseQuery") -> EventSource:
         """The events of the stream of a stored response, as they were and as they come."""
         ...
 
@@ -161,13 +109,13 @@ class Responses(Protocol):
         """One that has not ended; what was whole of it is kept."""
         ...
 
-    async def input_items(self, response_id: str, *, query: InputItemsQuery) -> JsonObject: ...
+    async def input_items(self, response_id: str, *, query: "InputItemsQuery") -> JsonObject: ...
 
-    async def compact(self, request: CompactRequest) -> JsonObject:
+    async def compact(self, request: "CompactRequest") -> JsonObject:
         """The items that take the place of those of the request: its user's messages, and a `compaction` item."""
         ...
 
-    async def count_input(self, request: InputTokensRequest) -> JsonObject:
+    async def count_input(self, request: "InputTokensRequest") -> JsonObject:
         """`{"object": "response.input_tokens", "input_tokens": N}`, by the estimate that chunks are measured by."""
         ...
 

@@ -38,6 +38,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "prompts": ("core.cli.prompts.command", "Keep prompts in versions in a running stack."),
     "agents": ("core.cli.agents.command", "Make agents of a running stack, and talk with them."),
     "sessions": ("core.cli.sessions.command", "Begin, list, show and delete sessions with agents."),
+    "batch": ("core.cli.batch.command", "Have files of requests answered by a running stack."),
+    "webhooks": ("core.cli.webhooks.command", "Have URLs told when batches and responses have ended."),
     "jobs": ("core.cli.jobs.command", "List, watch and stop the jobs of a running stack."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),

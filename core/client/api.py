@@ -1,4 +1,4 @@
-"""A client of a running stack: of files, of vector stores, of tools, of responses, and of the routes that no OpenAI client has.
+"""A client of a running stack: of files, of batches, of vector stores, of tools, of responses, and of the routes that no OpenAI client has.
 
     client = Client("http://127.0.0.1:8321")
     config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
@@ -19,12 +19,14 @@ from core.client.answers import (
     Registered,
     RegisteredProvider,
 )
+from core.client.batches import Batches
 from core.client.files import Files
 from core.client.http import Transport
 from core.client.responses import Conversations, Prompts, Responses
 from core.client.shapes import check_shape, path_of
 from core.client.tools import Tools
 from core.client.vector_stores import VectorStores
+from core.client.webhooks import Webhooks
 from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
@@ -50,12 +52,14 @@ class Client:
         self.inspect = Inspection(self._transport)
         self.providers = Providers(self._transport)
         self.jobs = Jobs(self._transport)
+        self.batches = Batches(self._transport)
         self.files = Files(self._transport)
         self.vector_stores = VectorStores(self._transport)
         self.tools = Tools(self._transport)
         self.responses = Responses(self._transport)
         self.conversations = Conversations(self._transport)
         self.prompts = Prompts(self._transport)
+        self.webhooks = Webhooks(self._transport)
         self.agents = Agents(self._transport)
         self.sessions = Sessions(self._transport)
 

@@ -29,15 +29,21 @@ class Files:
         self._transport = transport
 
     def upload(
-        self, path: Path, *, purpose: str, seconds: int | None = None, progress: Progress = lambda _: None
+        self,
+        path: Path,
+        *,
+        purpose: str,
+        seconds: int | None = None,
+        name: str = "",
+        progress: Progress = lambda _: None,
     ) -> "FileObject":
-        """The file, once it is whole there; after `seconds` it is gone.
+        """The file, once it is whole there, by this `name` or that of the path; after `seconds` it is gone.
 
         Raises:
             OSError: it cannot be read.
         """
         size = path.stat().st_size
-        about: dict[str, Any] = {"filename": path.name, "purpose": purpose}
+        about: dict[str, Any] = {"filename": name or path.name, "purpose": purpose}
         if seconds is not None:
             about["expires_after"] = {"anchor": "created_at", "seconds": seconds}
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
 Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
-`server.idempotency`, `server.hosts`, `server.shutdown_seconds`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and
+`server.idempotency`, `server.hosts`, `jobs`, `server.shutdown_seconds`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and
 `logging.level` are llambda's own.
 """
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config.browsers import ANY, Cors, Hosts
+from core.config.jobs import JobsConfig
 from core.config.records import Database, Record, Seconds, Text, UserPath, Whole
 from core.config.safety import SafetyConfig
 from core.config.security import AuthConfig, IdempotencyConfig, QuotaConfig
@@ -136,6 +137,7 @@ class RunConfig(Record):
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     safety: SafetyConfig = SafetyConfig.model_construct()
     vector_stores: VectorStoresConfig = VectorStoresConfig.model_construct()
+    jobs: JobsConfig = JobsConfig.model_construct()
     configurations: ConfigurationsConfig | None = None
     external_providers_dir: UserPath | None = None
     logging: LoggingConfig = Field(default_factory=LoggingConfig)

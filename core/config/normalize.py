@@ -44,6 +44,7 @@ SAME: Final = (
     "registry",
     "routing",
     "safety",
+    "jobs",
     "configurations",
     "external_providers_dir",
     "logging",

@@ -42,6 +42,7 @@ class RoleLimits(Record):
     max_responses: Count | None = None
     max_conversations: Count | None = None
     max_agents: Count | None = None
+    max_batches: Count | None = None
 
 
 class QuotaConfig(Record):
@@ -49,7 +50,7 @@ class QuotaConfig(Record):
 
     `default_max_tokens` is reserved for a call that sets no bound itself, or the client's whole limit where that is
     less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes`, `max_vector_stores`, `max_prompts`, `max_responses`, `max_conversations` and `max_agents` are what a
-    client may keep, whatever the period. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
+    client may keep, whatever the period, and `max_batches` those that it has under way. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
     """
 
     kvstore: Database
@@ -66,6 +67,7 @@ class QuotaConfig(Record):
     max_responses: Count | None = None
     max_conversations: Count | None = None
     max_agents: Count | None = None
+    max_batches: Count | None = None
     default_max_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1024
     period: Period = "day"
     roles: dict[Text, RoleLimits] = {}

@@ -68,7 +68,7 @@ class Api:
     `assemble` names the function from a stack to its surface factories, `{name: SurfaceFactory}`; the registries of
     `kinds` are there by then. `provider` names the Protocol of its providers, and is None for an API that has none.
     `depends` are the APIs whose surfaces it looks up while it answers, where they have providers: two may depend on
-    each other. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`, the
+    each other. The providers of the `occasional` ones among them are made for the first call that asks for one. `stores` are the kinds of store that it keeps state in, by their names in `core.stores.connect`, the
     `optional_stores` those that it does more with, where the run config has a place for them; `collections`
     those of its documents, for which alone its function gets rights; `jobs` the kinds of job that it has. The `eraser` removes the documents of a principal; registered resources of `kinds` and
     jobs are removed for every API alike. An `overview` is made with every provider of the run config, and is always served.
@@ -82,6 +82,7 @@ class Api:
     kinds: tuple[Kind, ...] = ()
     provider: str | None = None
     depends: tuple[str, ...] = ()
+    occasional: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
     optional_stores: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()

@@ -187,6 +187,8 @@ def _responses(row: RouteRow, schemas: _Schemas) -> JsonObject:
     if operation is not None and operation.reply == "bytes":
         responses["206"] = {"description": DESCRIPTIONS[206], "content": content}
         responses |= {str(code): {"description": DESCRIPTIONS[code]} for code in (302, 304)}
+    if operation is not None and operation.tagged:
+        responses["304"] = {"description": DESCRIPTIONS[304]}
     failed = FAILED
     if operation is not None and operation.reply == "answer":  # in its own words, or in the stack's
         responses["202"] = {"description": DESCRIPTIONS[202]}

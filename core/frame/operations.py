@@ -65,7 +65,8 @@ class Operation:
     unless it only looks: one whose quota is used up may still GET JSON. `tokens` is there for what makes tokens: it names
     the function from such a request to the bound that it sets itself, 0 where it sets none, and below 0 what is to be
     reserved at least. `parts` names the one to how many requests it counts as, for what may hold several, or, with 0, only
-    looks. What is `idempotent` heeds an Idempotency-Key. A 401 names `metadata`, a path, where callers have tokens of an
+    looks. What is `idempotent` heeds an Idempotency-Key. JSON that is `tagged` has an ETag: who asks again and again, with an If-None-Match,
+    is told by a 304 that nothing has changed. A 401 names `metadata`, a path, where callers have tokens of an
     issuer: there it says which (RFC 9728).
     """
 
@@ -90,6 +91,7 @@ class Operation:
     tokens: str | None = None
     parts: str | None = None
     idempotent: bool = False
+    tagged: bool = False
     metadata: str = ""
 
     @property

@@ -51,7 +51,7 @@ class Query(Wire):
     """The parameters of a query that the stack knows; others are ignored.
 
     A list is given by repeating its name, with or without `[]`. A field `last_event_id` is read from the header
-    Last-Event-ID, with which clients resume a stream, or from the query where there is no such header.
+    Last-Event-ID, with which clients resume a stream, or from the query where there is no such header; one `idempotency_key` alike from Idempotency-Key.
     """
 
     model_config = ConfigDict(extra="ignore")

@@ -1,11 +1,17 @@
-"""One DynamoDB table: a client per event loop, connected at the first call; what the SDK raises is translated."""
+"""One DynamoDB table, and a client per event loop, connected at the first call; what the SDK raises is translated.
+
+Tables that are called alike share a client while any of them is open: making one takes the processor as long as ten calls, and its first call
+shakes hands anew.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from core.errors import ApiError, ProviderUnavailable
 from core.platform import aws_sdk as sdk
@@ -16,11 +22,27 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 CONNECT_SECONDS: Final = 2.0
-READ_SECONDS: Final = 5.0
+READ_SECONDS: Final = 2.0  # of one attempt: as documents have it, so that the registry has the same client
+CONNECTIONS: Final = 20  # of a client, which is that of several tables
 ATTEMPTS: Final = 3  # of one request, by the SDK
 REGION: Final = "`region` in metadata_store"
 
 log = logging.getLogger(__name__)
+
+
+type Calling = tuple[str | None, str | None, float]
+"""Of a client: region, URL of the endpoint, and `answer_seconds`."""
+
+
+class SharedClient:
+    """Of one event loop; it is closed with the last of its `users`."""
+
+    def __init__(self, connect: "Callable[[], AbstractAsyncContextManager[DynamoDBClient]]") -> None:
+        self.clients: PerLoop[DynamoDBClient] = PerLoop(lambda _: connect())
+        self.users = set[int]()
+
+
+_shared: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Calling, SharedClient]]" = WeakKeyDictionary()
 
 
 class Table:
@@ -40,10 +62,7 @@ class Table:
     ) -> None:
         self.name = name
         self._failure = failure
-        self._region = region
-        self._endpoint_url = endpoint_url
-        self._answer_seconds = answer_seconds
-        self._clients: PerLoop[DynamoDBClient] = PerLoop(self._connect)
+        self._calling: Calling = region, endpoint_url, answer_seconds
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator["DynamoDBClient"]:
@@ -51,7 +70,7 @@ class Table:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            yield await self._clients.get()
+            yield await self._join().clients.get()
         except (BotoCoreError, ClientError, EndpointInvalid) as failure:
             log.warning("DynamoDB table %s: %s", self.name, failure)
             raise self.unavailable(describe_failure(failure, region=REGION)) from failure
@@ -89,18 +108,35 @@ class Table:
         sdk.warm_session()
 
     async def close(self) -> None:
-        """Close the client of this event loop; a later call connects another."""
-        await self._clients.close()
+        """Close the client of this event loop, where no other table uses it; a later call connects another."""
+        of_loop = _shared.get(asyncio.get_running_loop(), {})
+        shared = of_loop.get(self._calling)
+        if shared is not None and id(self) in shared.users:
+            shared.users.discard(id(self))
+            if not shared.users:
+                del of_loop[self._calling]
+                await shared.clients.close()
 
-    def _connect(self, _: str) -> AbstractAsyncContextManager["DynamoDBClient"]:
-        config = sdk.config(
-            connect_timeout=min(CONNECT_SECONDS, self._answer_seconds),
-            read_timeout=self._answer_seconds,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        )
-        return sdk.open_client(
-            sdk.shared_session(), "dynamodb", region_name=self._region, endpoint_url=self._endpoint_url, config=config
-        )
+    def _join(self) -> SharedClient:
+        """The client of this event loop that is called as this table is, of which this is a user from here on."""
+        of_loop = _shared.setdefault(asyncio.get_running_loop(), {})
+        if self._calling not in of_loop:
+            of_loop[self._calling] = SharedClient(partial(_connect, self._calling))
+        of_loop[self._calling].users.add(id(self))
+        return of_loop[self._calling]
+
+
+def _connect(calling: Calling) -> AbstractAsyncContextManager["DynamoDBClient"]:
+    region, endpoint_url, seconds = calling
+    config = sdk.config(
+        connect_timeout=min(CONNECT_SECONDS, seconds),
+        read_timeout=seconds,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=CONNECTIONS,
+    )
+    return sdk.open_client(
+        sdk.shared_session(), "dynamodb", region_name=region, endpoint_url=endpoint_url, config=config
+    )
 
 
 def namespace_prefix(namespace: str) -> str:

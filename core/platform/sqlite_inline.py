@@ -5,6 +5,7 @@ the disk either: what a power cut may lose is the last writes, never the file (h
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 import sqlite3
 import threading
@@ -53,7 +54,7 @@ class InlineConnection:
                 return self._connection.execute(statement, values).fetchall()
             except sqlite3.Error:  # which it meets again below
                 pass
-        return await self._execute_patiently(statement, values)
+        return await self.run(lambda connection: connection.execute(statement, values).fetchall())
 
     def close(self) -> None:
         """Close the connection, on the event loop, so that no statement is under way; a later call opens another."""
@@ -62,9 +63,8 @@ class InlineConnection:
             if connection is not None:
                 connection.close()
 
-    async def _execute_patiently(
-        self, statement: str, values: tuple[str | int | bytes | None, ...]
-    ) -> list[tuple[Any, ...]]:
+    async def run[Outcome](self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
+        """What `work` makes of the connection, which is in autocommit; it is short, and done anew while another process writes."""
         pauses, until = BACKOFF.pauses(), 0.0
         while True:
             if pause := next(pauses):
@@ -74,7 +74,7 @@ class InlineConnection:
                 if connection is None:
                     connection = await asyncio.to_thread(self._open)
                 try:
-                    return connection.execute(statement, values).fetchall()
+                    return work(connection)
                 except sqlite3.OperationalError as failure:
                     now = time.monotonic()
                     until = until or now + self._patience

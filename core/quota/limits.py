@@ -49,6 +49,7 @@ def keep_limits_of(config: QuotaConfig, principal: Principal) -> KeepLimits:
         responses=most(lambda limits: limits.max_responses),
         conversations=most(lambda limits: limits.max_conversations),
         agents=most(lambda limits: limits.max_agents),
+        batches=most(lambda limits: limits.max_batches),
     )
 
 

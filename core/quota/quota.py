@@ -107,6 +107,17 @@ class Quota:
         call.ledger.most, call.ledger.resets_in = ticket.most, account.resets_in
         return ticket
 
+    async def charge(self, call: Call, tokens: int) -> None:
+        """Count tokens that were used by now, whatever the client has left; where the counters cannot be reached, nobody is charged."""
+        account = self._account(call)
+        if account.limits.tokens is None:
+            return
+        key = account.key(self._choose(account.shards))
+        try:
+            await self._store.take(key, tokens=_bounded(tokens), below=Limit(), expires=account.expires, requests=0)
+        except QuotaUnavailable as failure:
+            log.warning("quota: %d tokens of %s were used, and are not counted: %s", tokens, account.name, failure)
+
     async def remaining(self, call: Call) -> JsonObject:
         """What the client has left, as GET /v1/quota says it; raises QuotaUnavailable."""
         account = self._account(call)
@@ -148,10 +159,11 @@ class Quota:
 
     async def _take(self, account: Account, reserved: int | None, requests: int) -> Ticket:
         if account.limits.tokens is not None and (reserved or 0) > account.limits.tokens:
-            raise self._refusal(account)
+            raise self._refusal(account, final=True)
         if requests > account.limits.requests:
             shard = self._choose(account.shards)
-            raise self._refusal(account, account.remaining(shard, await self._store.read(account.key(shard))), requests)
+            remaining = account.remaining(shard, await self._store.read(account.key(shard)))
+            raise self._refusal(account, remaining, requests, final=True)
         draft = Draft(account, self._store, self._full, reserved, requests)
         for shard in self._order(account.shards):
             await draft.take(shard)
@@ -183,7 +195,9 @@ class Quota:
         store = None if account.limits.tokens is None else self._store
         return Ticket(account.headers(remaining), store, key, reserved or 0)
 
-    def _refusal(self, account: Account, remaining: Limits | None = None, requests: int = 1) -> QuotaExceeded:
+    def _refusal(
+        self, account: Account, remaining: Limits | None = None, requests: int = 1, *, final: bool = False
+    ) -> QuotaExceeded:
         """What remains is said of several requests alone: for one it is too little, whatever it is."""
         limits = remaining or Limits(0, None)
         available = limits.requests if requests > 1 else 0
@@ -193,7 +207,9 @@ class Quota:
             else ""
         )
         headers = account.headers(Limits(available, limits.tokens))
-        return QuotaExceeded(retry_after=account.resets_in, headers=headers, reason=reason)
+        refusal = QuotaExceeded(retry_after=account.resets_in, headers=headers, reason=reason)
+        refusal.final = final
+        return refusal
 
     def _log_shadow_refusal(self, account: Account) -> None:
         if not self._shadowed.seen(account.window.name, account.name):

@@ -145,6 +145,8 @@ def _entry_problems(loaded: Loaded, path: str, entry: ProviderEntry, api: str, s
         if problems:
             return problems
     try:
+        if spec.factory is None:
+            import_module(spec.module)
         return checked_config(loaded, path, entry, spec)[1]
     except ImportError as missing:
         return [Problem(place, f"`{entry.provider_type}` needs a package that is not installed: {missing}")]
@@ -230,10 +232,8 @@ def config_class(spec: ProviderSpec) -> type[BaseModel]:
         from core.resolution.external.code import config_class as external_class
 
         return external_class(spec)
-    if spec.row:
-        row_config: type[BaseModel] = vars(import_module(spec.module))["config_of"](spec.provider_type)
-        return row_config
-    own: type[BaseModel] = vars(import_module(spec.module))["Config"]
+    names = vars(import_module(spec.config_module or spec.module))
+    own: type[BaseModel] = names["config_of"](spec.provider_type) if spec.row else names["Config"]
     return own
 
 

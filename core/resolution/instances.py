@@ -1,6 +1,6 @@
 """A configured provider: from its entry and its type to the object that serves it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -21,6 +21,23 @@ from core.resolution.provider_types import ProviderSpec, Specs
 from core.routing.isolation import KnownProvider
 
 
+class LateProvider:
+    """The object that serves, made for the first who asks for it."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._made: list[object] = []
+
+    @property
+    def is_made(self) -> bool:
+        return bool(self._made)
+
+    def get(self) -> Any:  # noqa: ANN401 - keeps some Protocol
+        if not self._made:
+            self._made.append(self._make())
+        return self._made[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """A configured provider and the object that serves it; `part` is what callers have set of it.
@@ -31,9 +48,13 @@ class Instance:
     api: str
     entry: ProviderEntry
     config: BaseModel
-    provider: Any
+    late: LateProvider
     part: CallersPart | None = None
     external: bool = False
+
+    @property
+    def provider(self) -> Any:  # noqa: ANN401 - keeps its API's Protocol
+        return self.late.get()
 
     @property
     def known_provider(self) -> KnownProvider:
@@ -50,7 +71,9 @@ class Instance:
 async def connect(
     loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec, surfaces: Mapping[str, SurfaceFactory]
 ) -> Instance:
-    """The provider of an entry, made with those of the `surfaces` that it depends on.
+    """The provider of an entry, whose config is checked; it is made, with those of the `surfaces` that it depends on, when it is asked for.
+
+    An external one, whose code may be anything, is made at once.
 
     Raises:
         ConfigInvalid: its config has problems, or its code, if it is external, cannot be used.
@@ -59,19 +82,31 @@ async def connect(
     config, problems = checked_config(loaded, path, entry, spec)
     if config is None:
         raise ConfigInvalid("run config", problems)
-    deps = {
+    part, external = loaded.callers_parts.get((spec.api, entry.provider_id)), spec.factory is not None
+    made: object = None
+    if external:
+        place = loaded.places.source_path(f"{path}.provider_type")
+        with ActingFor(None):  # it serves every caller, also where one's registration of a configuration has it made
+            made = await _external(place, entry, spec, config, _dependencies_of(spec, surfaces))
+
+    def make() -> object:
+        with ActingFor(None):  # and where one's call is the first that asks
+            provider = made if external else _built_in(entry, spec, config, _dependencies_of(spec, surfaces))
+            return keep_keys_from(provider, part, external=external)
+
+    return Instance(spec.api, entry, config, LateProvider(make), part, external)
+
+
+def _built_in(entry: ProviderEntry, spec: ProviderSpec, config: BaseModel, deps: Mapping[str, Any]) -> object:
+    return vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
+
+
+def _dependencies_of(spec: ProviderSpec, surfaces: Mapping[str, SurfaceFactory]) -> dict[str, Any]:
+    return {
         name: bind(_late(surfaces, name), protocol, internal=spec.guards)
         for name, protocol in _dependencies(spec)
         if name in surfaces or name in spec.surfaces
     }
-    if spec.factory is not None:
-        place = loaded.places.source_path(f"{path}.provider_type")
-        with ActingFor(None):  # it serves every caller, also where one's registration of a configuration has it made
-            provider = await _external(place, entry, spec, config, deps)
-    else:
-        provider = vars(import_module(spec.module))["connect"](entry.provider_id, config, deps)
-    part, external = loaded.callers_parts.get((spec.api, entry.provider_id)), spec.factory is not None
-    return Instance(spec.api, entry, config, keep_keys_from(provider, part, external=external), part, external)
 
 
 async def _external(

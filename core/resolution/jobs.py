@@ -4,6 +4,7 @@ from collections.abc import Callable
 import time
 
 from core.apis.index import manifest, names
+from core.apis.jobs import JobTeller
 from core.config.document import RunConfig
 from core.frame.callers import Principal
 from core.frame.dotted import load
@@ -11,6 +12,7 @@ from core.resolution.protection import API_KEY
 from core.resolution.stack import Stack, routed_apis
 from core.services.jobs.admission import Unlimited
 from core.services.jobs.engine import Engine
+from core.services.jobs.secrets import JobSecrets
 from core.services.jobs.timing import Timing
 from core.stores.connect import BLOBS, JOBS, QUEUE
 from core.stores.registry.port import RegistryStore
@@ -25,15 +27,30 @@ def has_jobs(config: RunConfig) -> bool:
 def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:
     """The engine of all kinds of the stack's APIs; raises StateUnavailable where there is no place for jobs."""
     made = [name for name in names() if name in routed_apis(stack.config)]
+    keys, blobs = stack.job_keys, stack.stores.get(BLOBS)
     return Engine(
         jobs=stack.stores.get(JOBS),
         queue=stack.stores.get(QUEUE),
-        blobs=stack.stores.get(BLOBS),
+        blobs=blobs,
         kinds={row.name: load(row.kind)(stack) for name in made for row in manifest(name).jobs},
         owners=StackOwners(stack.registry_store),
         admission=Unlimited() if stack.quota is None else stack.quota,
         timing=timing or Timing(),
+        teller=_teller_of(stack),
+        secrets=None if keys is None else JobSecrets(blobs, keys),
     )
+
+
+def _teller_of(stack: Stack) -> JobTeller | None:
+    """None where the run config names no event bus."""
+    bus = stack.config.jobs.event_bus
+    if bus is None:
+        return None
+    from core.providers.aws.event_bus import EventBus
+
+    teller = EventBus(bus, stack.config.name)
+    stack.end_with(teller.close)
+    return teller
 
 
 class StackOwners:

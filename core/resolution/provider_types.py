@@ -13,7 +13,7 @@ class ProviderSpec:
     An external one has `config_class` (a dotted path) and `factory`, the async function of its
     module that makes it: `get_adapter_impl` (remote) or `get_provider_impl` (inline); `origin` says where it is from,
     a spec file or the `module` of an entry. Of a `row`, the module serves many types: its `config_of(provider_type)`
-    is in the place of `Config`. One that `guards` asks models to judge for a shield: as the stack itself, since a caller who
+    is in the place of `Config`. A `config_module` has them alone, for a start that makes no provider yet. One that `guards` asks models to judge for a shield: as the stack itself, since a caller who
     may use a model need not see what guards it. `notice` says what serves it, where its name says otherwise, and `on_lambda`
     what to use on Lambda, where it cannot be. `surfaces` are those that it gets of the APIs it depends on, beside the ones
     that have the APIs' names; one with such asks other APIs only when it is called, and not for its health.
@@ -25,6 +25,7 @@ class ProviderSpec:
     api_dependencies: tuple[str, ...] = ()
     optional_api_dependencies: tuple[str, ...] = ()
     surfaces: tuple[str, ...] = ()
+    config_module: str = ""
     config_class: str | None = None
     factory: str | None = None
     row: bool = False
@@ -57,6 +58,7 @@ SEARCH_ENGINES: Final = (
 CLOSED: Final = "asks an API that Microsoft closed on 11 August 2025: searches fail; use `remote::brave-search` or another search engine"
 
 BUILT_IN: Final = (
+    ProviderSpec("batches", "inline::reference", "core.providers.batches.reference"),
     ProviderSpec("files", "inline::localfs", "core.providers.files.localfs"),
     ProviderSpec("files", "remote::s3", "core.providers.files.s3"),
     ProviderSpec("inference", "remote::bedrock", "core.providers.bedrock.inference"),
@@ -77,10 +79,20 @@ BUILT_IN: Final = (
         api_dependencies=("inference",),
         guards=True,
     ),
-    ProviderSpec("safety", "remote::bedrock", "core.providers.bedrock.safety"),
+    ProviderSpec(
+        "safety",
+        "remote::bedrock",
+        "core.providers.bedrock.safety",
+        config_module="core.providers.bedrock.guardrail_config",
+    ),
     ProviderSpec("safety", "remote::nvidia", "core.providers.nvidia.safety"),
     ProviderSpec("safety", "remote::sambanova", "core.providers.sambanova.safety"),
-    ProviderSpec("tool_runtime", "remote::lambda", "core.providers.aws_lambda.tool_runtime"),
+    ProviderSpec(
+        "tool_runtime",
+        "remote::lambda",
+        "core.providers.aws_lambda.tool_runtime",
+        config_module="core.providers.aws_lambda.config",
+    ),
     *(
         ProviderSpec(
             "tool_runtime",
@@ -95,7 +107,12 @@ BUILT_IN: Final = (
             ("file-search", "core.providers.retrieval.file_search"),
         )
     ),
-    ProviderSpec("tool_runtime", "remote::model-context-protocol", "core.providers.mcp.tool_runtime"),
+    ProviderSpec(
+        "tool_runtime",
+        "remote::model-context-protocol",
+        "core.providers.mcp.tool_runtime",
+        config_module="core.providers.mcp.config",
+    ),
     *(
         ProviderSpec(
             "vector_io",
@@ -106,21 +123,37 @@ BUILT_IN: Final = (
         )
         for name in ("sqlite", "sqlite-vec", "sqlite_vec", "faiss", "meta-reference")
     ),
-    ProviderSpec("vector_io", "remote::pgvector", "core.providers.pgvector.vector_io"),
-    ProviderSpec("vector_io", "remote::s3-vectors", "core.providers.s3_vectors.vector_io"),
-    ProviderSpec("vector_io", "remote::chromadb", "core.providers.chroma.vector_io"),
-    ProviderSpec("vector_io", "remote::qdrant", "core.providers.qdrant.vector_io"),
+    ProviderSpec(
+        "vector_io",
+        "remote::pgvector",
+        "core.providers.pgvector.vector_io",
+        config_module="core.providers.pgvector.config",
+    ),
+    ProviderSpec(
+        "vector_io",
+        "remote::s3-vectors",
+        "core.providers.s3_vectors.vector_io",
+        config_module="core.providers.s3_vectors.config",
+    ),
+    ProviderSpec(
+        "vector_io", "remote::chromadb", "core.providers.chroma.vector_io", config_module="core.providers.chroma.config"
+    ),
+    ProviderSpec(
+        "vector_io", "remote::qdrant", "core.providers.qdrant.vector_io", config_module="core.providers.qdrant.config"
+    ),
     ProviderSpec("vector_io", "remote::bedrock-knowledge-base", "core.providers.knowledge_bases.vector_io"),
     *(
         ProviderSpec(
             "tool_runtime",
             f"remote::{name}",
             "core.providers.web_search.tool_runtime",
+            config_module="core.providers.web_search.config",
             row=True,
             notice=CLOSED if name == "bing-search" else "",
         )
         for name in SEARCH_ENGINES
     ),
+    ProviderSpec("webhooks", "inline::builtin", "core.providers.webhooks.builtin"),
 )
 
 OPENAI: Final = tuple(

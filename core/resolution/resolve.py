@@ -54,8 +54,11 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     order = dependency_order(roots, needs)
     is_idle = any(manifest(name).overview for name in apis)
     surfaced = _surfaced(apis, order, needs_of(loaded, specs, idle=True) if is_idle else needs)
+    late = _occasional(apis)
     for api in order:
         await _add_providers(stack, loaded, specs, api, reusable)
+        if api not in late:
+            stack.make_providers(api)
         api_manifest = manifest(api)
         stack.registries |= {kind.name: _registry(stack, kind) for kind in api_manifest.kinds}
         if api in surfaced:
@@ -78,6 +81,13 @@ def _surfaced(apis: set[str], order: Iterable[str], needs: Mapping[str, set[str]
     depended = {other for name in apis for other in manifest(name).depends}
     depended |= {other for name in order if not manifest(name).overview for other in needs.get(name, ())}
     return apis | depended
+
+
+def _occasional(apis: set[str]) -> set[str]:
+    """The APIs whose providers few calls ask for: they are made for the first that does. What is wrong with their config is found at start all the same."""
+    manifests = [manifest(name) for name in apis]
+    seldom = {other for api in manifests for other in api.occasional}
+    return seldom - apis - {other for api in manifests for other in {*api.depends} - {*api.occasional}}
 
 
 async def _add_providers(stack: Stack, loaded: Loaded, specs: Specs, api: str, reusable: list[Instance]) -> None:
@@ -135,14 +145,14 @@ def _enforcement(auth: AuthConfig | None) -> Enforcement:
 
 
 def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
-    providers, settings = stack.providers(kind.api), stack.config.registry
+    settings = stack.config.registry
     instances = {instance.entry.provider_id: instance for instance in stack.instances if instance.api == kind.api}
-    listings = {name: _listing(provider, kind.listing) for name, provider in providers.items()} if kind.listing else {}
+    listings = {name: _listing(instance, kind.listing) for name, instance in instances.items()} if kind.listing else {}
 
     async def check(resource: Resource) -> None:
         if kind.check is not None:
             subject = resource if kind.checked is None else load(kind.checked)(resource)
-            await _method(providers[resource.provider_id], kind.check)(subject)
+            await _method(instances[resource.provider_id], kind.check)(subject)
 
     catalog = Catalog(
         listings,
@@ -156,7 +166,7 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         kind,
         stack.registry_store(),
         catalog,
-        provider_ids=list(providers),
+        provider_ids=list(instances),
         declared=declared_resources(stack.config, kind),
         remember=settings.cache_seconds,
         check=check if kind.check else None,
@@ -172,15 +182,15 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
     return for_call
 
 
-def _listing(provider: object, name: str) -> Question:
+def _listing(instance: Instance, name: str) -> Question:
     """What the method lists, as the stack itself: it is remembered for every caller, whoever asked first."""
 
     async def listing() -> object:
         with ActingFor(None):
-            return await await_answer(_method(provider, name)())
+            return await await_answer(_method(instance, name)())
 
     return listing
 
 
-def _method(provider: object, name: str) -> Any:  # noqa: ANN401 - a row names a method of its API's Protocol
-    return getattr(provider, name)
+def _method(instance: Instance, name: str) -> Any:  # noqa: ANN401 - a row names a method of its API's Protocol
+    return getattr(instance.provider, name)

@@ -25,7 +25,9 @@ from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
 
 if TYPE_CHECKING:
+    from core.apis.sealing import DataKeys
     from core.auth.authenticator import Authenticator
+    from core.providers.aws.kms_keys import KmsKeys
     from core.quota.quota import Quota
     from core.quota.streams import StreamLimit
     from core.resolution.live.poller import ConfigurationPoller
@@ -61,6 +63,7 @@ class Stack:
     poller: "ConfigurationPoller | None" = None
     configuration_service: "Callable[[], ConfigurationService] | None" = None
     version: str = ""
+    keys: "KmsKeys | None" = None
 
     @property
     def safety(self) -> SafetyConfig:
@@ -84,6 +87,17 @@ class Stack:
         return tuple(dict.fromkeys(url for url in urls if url is not None))
 
     @property
+    def job_keys(self) -> "DataKeys | None":
+        """Of the KMS key that the run config names, made for the first that asks."""
+        key_id = self.config.jobs.provider_data_key
+        if key_id and self.keys is None:
+            from core.providers.aws.kms_keys import KeyUse, KmsKeys
+
+            self.keys = KmsKeys(key_id, use=KeyUse("jobs", "the provider data of jobs"))
+            self.end_with(self.keys.close)
+        return self.keys
+
+    @property
     def blobs(self) -> "BlobStore | None":
         """None where the run config names no store of them; connected for the first that asks."""
         return self.stores.find(BLOBS)
@@ -91,6 +105,10 @@ class Stack:
     def providers(self, api: str) -> Mapping[str, Any]:
         """The providers of an API, by provider id."""
         return {i.entry.provider_id: i.provider for i in self.instances if i.api == api}
+
+    def make_providers(self, api: str) -> None:
+        """Now, and not when one is first asked for."""
+        self.providers(api)
 
     def end_with(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call it before the providers are closed."""
@@ -114,7 +132,7 @@ class Stack:
 
     def warm(self, apis: Iterable[str] = ()) -> None:
         """Do at init what the first request would wait for; opens no connection. Of the `apis` that are served the surface is imported, where they have one of their name."""
-        warm_apart(instance.known_provider for instance in self.instances)
+        warm_apart(instance.known_provider for instance in self.instances if instance.late.is_made)
         self.stores.warm()
         for api in apis:
             if api in self.surfaces:
@@ -140,7 +158,7 @@ class Stack:
 
 async def close_all(instances: Iterable[Instance]) -> None:
     """Close the connections of each; a provider without `close` has none, and the failure of one is its own."""
-    await close_apart([instance.known_provider for instance in instances])
+    await close_apart([instance.known_provider for instance in instances if instance.late.is_made])
 
 
 def routed_apis(config: RunConfig) -> list[str]:

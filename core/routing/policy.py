@@ -5,6 +5,7 @@ Source: is_action_allowed and the conditions of Llama Stack 0.2.12; `resource is
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from core.config.policy import (
@@ -28,6 +29,7 @@ DEFAULT_POLICY: Final = (
 )
 
 ISSUER: Final = "vouched_by"
+LONGEST_LIST: Final = 500  # characters
 SAME_KIND: Final = ("vector_store", "vector_db")
 """The names that a kind has had over the reference's versions: a rule about one is about the other."""
 
@@ -58,6 +60,12 @@ def owner_of(principal: Principal | None) -> dict[str, Any] | None:
     shared = {name: list(principal.attributes[name]) for name in CATEGORIES if principal.attributes.get(name)}
     issuer = {ISSUER: principal.vouched_by} if principal.vouched_by else {}
     return {"principal": principal.id, "attributes": shared, **issuer}
+
+
+def owner_list(principal: Principal | None) -> str:
+    """The list that a caller's documents are in; the stack's own are with those of nobody."""
+    identity = "" if principal is None else principal.identity
+    return identity if len(identity) <= LONGEST_LIST else f"sha256:{sha256(identity.encode()).hexdigest()}"
 
 
 def is_owner(principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:

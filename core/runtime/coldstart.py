@@ -1,6 +1,6 @@
 """What shortens a cold start; imported before anything else by what Lambda starts.
 
-Python compiles two things anew in every process: the methods of data classes, which `dataclasses` writes as source, and
+Python compiles two things anew in every process: the methods of data classes and named tuples, which it writes as source, and
 regular expressions. infra/precompile.py put them into a file of the package. What is not in it, or was made by another
 Python, is compiled as always. And while a function is made, nothing of it is garbage. docs/adr/0021-cold-starts.md.
 """
@@ -9,15 +9,17 @@ from core.runtime import packed  # noqa: F401  # pyright: ignore[reportUnusedImp
 
 # isort: split
 
+import collections
 from collections.abc import Mapping
 import dataclasses
 import gc
 from importlib import import_module
+import inspect
 import marshal
 from pathlib import Path
 import sys
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 sre: Final[Any] = import_module("_sre")
 compiler: Final[Any] = import_module("re._compiler")
@@ -63,13 +65,34 @@ def hash_name(name: str) -> int:
     return int.from_bytes(name.encode()) % LARGEST_HASH
 
 
+class WithoutSignatures:
+    """`inspect`, for `dataclasses`: of a class without a docstring it would write the signature into one, which takes as long as all its methods."""
+
+    @staticmethod
+    def get_annotations(of: type) -> dict[str, Any]:
+        """The own ones of a class, as they are."""
+        return dict(vars(of).get("__annotations__") or {})
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(inspect, name)
+
+    @staticmethod
+    def signature(of: object) -> NoReturn:
+        """None is to be had, as of some classes of C."""
+        raise ValueError(of)
+
+
 def _use_methods() -> None:
-    """By their source, which `dataclasses` hands to the `exec` that it finds."""
+    """By their source, which `dataclasses` hands to the `exec` that it finds, and `namedtuple` to the `eval`."""
 
     def run(source: str, *names: dict[str, Any]) -> None:
         exec(compile_script(source, "<string>", "exec"), *names)  # noqa: S102 - what `dataclasses` wrote, as it would itself
 
-    dataclasses.__dict__["exec"] = run
+    def evaluate(source: str, *names: dict[str, Any]) -> object:
+        return eval(compile_script(source, "<string>", "eval"), *names)  # noqa: S307 - as above
+
+    dataclasses.__dict__.update(exec=run, inspect=WithoutSignatures())
+    collections.__dict__["eval"] = evaluate
 
 
 def _use_patterns(patterns: Mapping[Pattern, bytes]) -> None:

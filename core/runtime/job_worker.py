@@ -6,6 +6,7 @@ from core.runtime import coldstart  # first: it shortens what follows
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 import signal
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
 from core.runtime.worker import GRACE_SECONDS, Worker, handle_event
 from core.services.jobs.messages import GiveBack, Outcome
-from core.services.jobs.timing import Turn
+from core.services.jobs.timing import Timing, Turn
 from core.stores.connect import QUEUE
 from core.stores.queue.port import Delivery, WorkQueue
 
@@ -40,16 +41,17 @@ type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 class JobRunner:
     """Runs messages over the stack in force: a message goes to its end by what held when it began."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, timing: Timing | None = None) -> None:
         """`stack` is what the run config alone was resolved to."""
         self.queue: WorkQueue = stack.stores.get(QUEUE)
         self._stack = stack
-        self._engine = engine_of(stack)
+        make_engine = partial(engine_of, timing=timing)
+        self._engine = make_engine(stack)
         self._reloader: Any = None
         if stack.poller is not None:
             from core.resolution.live.reloader import StackReloader
 
-            self._reloader = StackReloader(routed_apis(stack.config), stack, stack.poller, engine_of)
+            self._reloader = StackReloader(routed_apis(stack.config), stack, stack.poller, make_engine)
 
     async def run(self, delivery: Delivery, turn: Turn) -> Outcome:
         """As Engine.run_message; the message is given back where nobody can tell which configuration is in force."""
@@ -69,7 +71,7 @@ class JobRunner:
         await (self._stack if self._reloader is None else self._reloader).close()
 
 
-async def make_runner(loaded: Loaded) -> JobRunner:
+async def make_runner(loaded: Loaded, timing: Timing | None = None) -> JobRunner:
     """For every API with jobs that the run config serves.
 
     Raises:
@@ -80,7 +82,7 @@ async def make_runner(loaded: Loaded) -> JobRunner:
     stack = await resolve(loaded, routed_apis(loaded.config), version=VERSION)
     check_files(loaded, stack)
     stack.warm()
-    return JobRunner(stack)
+    return JobRunner(stack, timing)
 
 
 class JobTasks:

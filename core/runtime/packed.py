@@ -5,7 +5,7 @@ before `pathlib`, `dataclasses` and what these import, so it does with less.
 """
 
 from collections.abc import Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourcelessFileLoader
+from importlib.machinery import BuiltinImporter, ModuleSpec, SourcelessFileLoader
 from importlib.util import find_spec, module_from_spec
 import marshal
 import os
@@ -86,13 +86,13 @@ def read_index(folder: str) -> tuple[int, Mapping[str, Place]]:
 def use(folder: str) -> None:
     """Import from the file in `folder` what is in it; without it, nothing changes.
 
-    Python's own finder is asked after it, and those before it that tracing tools have put there: they wrap what others find.
+    Python's own finders are asked after it, and those before it that tracing tools have put there: they wrap what others find.
     """
     try:
         modules = PackedModules(folder)
     except FileNotFoundError:
         return
-    sys.meta_path.insert(sys.meta_path.index(PathFinder), modules)
+    sys.meta_path.insert(sys.meta_path.index(BuiltinImporter), modules)
     put_off(PUT_OFF)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from core.apis.sealing import DataKeys
 from core.config.safety import SafetyConfig
 from core.config.vector_stores import VectorStoresConfig
 from core.frame.api import SurfaceFactory
@@ -48,6 +49,11 @@ class Parts(Protocol):
     @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
+        ...
+
+    @property
+    def job_keys(self) -> DataKeys | None:
+        """What jobs seal what callers bring with; None where the run config names no key for it, and they keep none."""
         ...
 
     @property

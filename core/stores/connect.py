@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +39,7 @@ class StoreKind[Port]:
 
     def connect(self, config: Record, **more: object) -> Port:
         """The store that `config` names, which is not opened yet; only its own libraries are imported."""
-        fields = config.model_dump(exclude={"type"})
+        fields = {name: value for name, value in config if name != "type"}  # flat: no serializer need be built
         kind: str = vars(config)["type"]
         store: Port = import_module(self.adapters[kind]).connect(**fields, **more)
         return store
@@ -87,7 +87,7 @@ KINDS: Final[tuple[StoreKind[Any], ...]] = (
 STATE: Final[Mapping[str, StoreKind[Any]]] = {kind.name: kind for kind in (DOCUMENTS, BLOBS, JOBS, QUEUE)}
 """Those that a manifest may name in its `stores`."""
 NEEDS: Final = {"documents": ("blobs",)}
-"""What a kind is connected with: documents put large bodies into blobs, where there are any."""
+"""What a kind is connected with, each as a function that gives it: documents put large bodies into blobs, where there are any."""
 
 
 def unset(name: str) -> str:
@@ -147,7 +147,7 @@ class Stores:
         return _state_of(self._config).collections
 
     def _connect(self, kind: StoreKind[Any], name: str, config: Record) -> None:
-        needs = {other: self._open(STATE[other]) for other in NEEDS.get(kind.name, ())}
+        needs = {other: partial(self._open, STATE[other]) for other in NEEDS.get(kind.name, ())}
         self._stores[name] = kind.connect(config, **needs)
 
     def warm(self) -> None:

@@ -1,22 +1,18 @@
-"""Request bodies, queries and forms: read up to a limit, then validated, with errors that name the field."""
+"""Request bodies, read up to a limit; queries and forms, validated with errors that name the field."""
 
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from core.errors import BodyTooLarge, InvalidRequest, shorten
+from core.apis.parsing import refusal_of
+from core.errors import BodyTooLarge
 from core.frame.types import Wire
 from core.web.headers import header_values
 
 LONGEST_LENGTH: Final = 18  # digits
-MOST_FAULTS: Final = 5  # that one refusal tells of
-MOST_TEXT: Final = 300  # characters of each
-FORM: Final = "does not have the form that is wanted here"  # not the pattern: who reads this writes no patterns
-MOST_KEY: Final = 64  # characters of a key, in the path of a fault
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -59,26 +55,10 @@ def declares_more(request: Request, limit: int) -> bool:
     return declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > limit)
 
 
-def parse[W: Wire](kind: type[W], body: bytes) -> W:
-    """`body` as `kind`.
-
-    Raises:
-        InvalidRequest: it is not JSON, or a field is missing, or not what it may be; `param` names it.
-    """
-    if not body.strip():
-        raise InvalidRequest("The request has no body; send a JSON object.")
-    try:
-        request = kind.model_validate_json(body)
-    except ValidationError as invalid:
-        raise _refusal(invalid) from None
-    request.check_body()
-    return request
-
-
 def parse_texts[W: Wire](kind: type[W], pairs: Iterable[tuple[str, str]]) -> W:
     """The names and texts of a query or a form as `kind`: `name[]` and what is repeated as lists, `name[key]` as objects.
 
-    Of a name that is no list's, the last text counts. Raises InvalidRequest, as `parse` does.
+    Of a name that is no list's, the last text counts. Raises InvalidRequest, as `core.apis.parsing.parse` does.
     """
     lists = _list_fields(kind)
     values: dict[str, Any] = {}
@@ -94,7 +74,7 @@ def parse_texts[W: Wire](kind: type[W], pairs: Iterable[tuple[str, str]]) -> W:
     try:
         return kind.model_validate(values, strict=False)  # "10" is a whole number here
     except ValidationError as invalid:
-        raise _refusal(invalid) from None
+        raise refusal_of(invalid) from None
 
 
 @cache
@@ -106,29 +86,3 @@ def _has_list(annotation: object) -> bool:
     return get_origin(annotation) in {list, tuple} or (
         get_origin(annotation) not in {dict, Literal} and any(map(_has_list, get_args(annotation)))
     )
-
-
-def _refusal(invalid: ValidationError) -> InvalidRequest:
-    errors = invalid.errors(include_url=False, include_input=False, include_context=False)
-    if errors[0]["type"] == "json_invalid":
-        return InvalidRequest(f"The body is not valid JSON: {errors[0]['msg'].removeprefix('Invalid JSON: ')}.")
-    faults = {_path(error["loc"]): _message(error) for error in errors[:MOST_FAULTS]}
-    texts = [f"{path}: {text}" if path else text for path, text in faults.items()]
-    further = [f"and {len(errors) - MOST_FAULTS} more"] if len(errors) > MOST_FAULTS else []
-    return InvalidRequest(
-        "; ".join([*(shorten(text, MOST_TEXT) for text in texts), *further]), param=next(iter(faults)) or None
-    )
-
-
-def _message(error: ErrorDetails) -> str:
-    if error["type"] == "model_type":  # of a form or a query alone: JSON is told that it is no object
-        return f"Input should be an object: send its fields as {_path(error['loc'])}[FIELD]"
-    return FORM if error["type"] == "string_pattern_mismatch" else error["msg"].removeprefix("Value error, ")
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    """With the names of a caller's own keys, which are cut."""
-    text = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{shorten(part, MOST_KEY)}" for part in loc if part != "str"
-    )
-    return text.removeprefix(".")

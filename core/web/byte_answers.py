@@ -50,7 +50,7 @@ async def respond(content: Bytes | Redirect, exchange: Exchange) -> Response:
         return Response(status_code=FOUND, headers=headers)
     request = exchange.request
     headers = _headers(content)
-    if content.etag and _names(request.headers.get("if-none-match", ""), content.etag):
+    if content.etag and names_tag(request.headers.get("if-none-match", ""), content.etag):
         return Response(status_code=NOT_MODIFIED, headers={"etag": headers["etag"]})
     span = _requested_span(request, content)
     headers["content-length"] = str(span.stop - span.start)
@@ -108,7 +108,8 @@ def _requested_span(request: Request, content: Bytes) -> Span:
     return span_of(request.headers.get("range", ""), content.size)
 
 
-def _names(header: str, etag: str) -> bool:
+def names_tag(header: str, etag: str) -> bool:
+    """Whether an If-None-Match names this tag."""
     return header.strip() == "*" or etag in TAG.findall(header)
 
 

@@ -6,12 +6,13 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from core.apis.parsing import parse
 from core.errors import ApiError
 from core.frame.callers import CURRENT_CALL, Call
 from core.frame.dotted import load
 from core.frame.operations import Operation
 from core.frame.types import Wire
-from core.web.body import parse, read
+from core.web.body import read
 from core.web.failures import Endpoint, attempt, deadline, error_response
 
 type Handler = Callable[[Exchange], Awaitable[Response]]

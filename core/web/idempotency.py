@@ -68,7 +68,7 @@ class IdempotencyMiddleware:
         if isinstance(response, EventStream):
             response.recorder = holder
         else:
-            await holder.end(_whole(response))
+            await holder.end(_whole(response, exchange))
         return response
 
     async def _claim(self, exchange: Exchange) -> Lease | Response | None:
@@ -171,7 +171,11 @@ def _lease_seconds(until: float | None) -> float:
     return min(max(remaining, 0) + SPARE_SECONDS, LONGEST_LEASE)
 
 
-def _whole(response: Response) -> Answer | None:
+def _whole(response: Response, exchange: Exchange) -> Answer | None:
+    operation = exchange.operation
+    if operation is not None and operation.reply == "answer" and exchange.call.observed.error_code:
+        # a protocol of its own may tell a failure with 200
+        return None
     if isinstance(response, StreamedResponse) or not 200 <= response.status_code < 300:  # noqa: PLR2004 - RFC 9110, 15.3
         return None
     return Answer(response.status_code, response.headers.get("content-type", ""), bytes(response.body))

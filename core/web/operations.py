@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -21,7 +22,8 @@ from core.web.sse import EventStream, frames_of
 if TYPE_CHECKING:
     from core.web.uploads import UploadReceiver
 
-RESUME: Final = "last_event_id"  # a field of a query, and with dashes the header that browsers send
+FROM_HEADERS: Final = ("last_event_id", "idempotency_key")  # fields of a query, and with dashes headers
+NOT_MODIFIED: Final = 304
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,22 @@ class OperationHandler:
             return respond_as(result, exchange)
         if operation.reply == "none":
             return Response(status_code=operation.success)
-        body = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
-        return Response(body, operation.success, clean_headers(exchange.call.answer_headers), media_type=JSON)
+        content = to_json(result, inf_nan_mode="null")  # a log probability may be -Infinity, which is no JSON
+        headers = clean_headers(exchange.call.answer_headers)
+        if operation.tagged:
+            return _tagged(content, headers, exchange)
+        return Response(content, operation.success, headers, media_type=JSON)
+
+
+def _tagged(content: bytes, headers: dict[str, str], exchange: Exchange) -> Response:
+    """With its ETag; without a body where the client has one of that tag."""
+    from core.web.byte_answers import names_tag
+
+    tag = hashlib.sha256(content).hexdigest()[:32]
+    headers["etag"] = f'"{tag}"'
+    if names_tag(exchange.request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=NOT_MODIFIED, headers=headers)
+    return Response(content, headers=headers, media_type=JSON)
 
 
 async def wants_stream(exchange: Exchange) -> bool:
@@ -91,6 +107,7 @@ def _wants_stream(exchange: Exchange, body: object, query: object) -> bool:
 def _parse_query(exchange: Exchange, kind: type[Query]) -> Query:
     request = exchange.request
     pairs = request.query_params.multi_items()
-    if RESUME in kind.model_fields and (last := request.headers.get(RESUME.replace("_", "-"))) is not None:
-        pairs.append((RESUME, last))
+    for name in FROM_HEADERS:
+        if name in kind.model_fields and (value := request.headers.get(name.replace("_", "-"))) is not None:
+            pairs.append((name, value))
     return parse_texts(kind, pairs)

@@ -15,11 +15,12 @@ from typing import Final
 
 from starlette.requests import Request
 
+from core.apis.parsing import parse
 from core.errors import BodyTooLarge, InvalidRequest, StateUnavailable, UnsupportedMediaType
 from core.frame.content import UploadedFile, UploadStore, clean_filename, clean_media_type
 from core.frame.operations import Upload
 from core.frame.types import Wire
-from core.web.body import content_coding, declares_more, parse, parse_texts, read
+from core.web.body import content_coding, declares_more, parse_texts, read
 from core.web.media_types import is_json
 from core.web.multipart import End, Part, boundary_of, parts
 

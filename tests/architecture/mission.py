@@ -1,4 +1,4 @@
-"""Fourteen functions that serve the APIs of Llama Stack 0.2 and OGX 1.5, to see what template.yaml becomes with all of them."""
+"""Fifteen functions that serve the APIs of Llama Stack 0.2 and OGX 1.5, to see what template.yaml becomes with all of them."""
 
 from typing import Final
 

@@ -21,9 +21,17 @@ PSEUDO: Final = {
 TEMPLATE: Final = read(ROOT / "template.yaml")
 ANY: Final = "x-amazon-apigateway-any-method"
 INTEGRATION: Final = "x-amazon-apigateway-integration"
-EVERYTHING: Final = {"Files": "true", "VectorStores": "true", "Tools": "true", "Responses": "true", "Jobs": "true"}
+EVERYTHING: Final = {
+    "Files": "true",
+    "VectorStores": "true",
+    "Tools": "true",
+    "Responses": "true",
+    "Batches": "true",
+    "Webhooks": "true",
+    "Jobs": "true",
+}
 """The parameters with which every function is there."""
-SWITCHES: Final = ("HasFiles", "HasVectorStores", "HasTools", "HasResponses")
+SWITCHES: Final = ("HasFiles", "HasVectorStores", "HasTools", "HasResponses", "HasBatches", "HasWebhooks")
 FUNCTION: Final = re.compile(r"/functions/\$\{(\w+)\.Arn\}:live/")
 
 

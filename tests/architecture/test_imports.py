@@ -104,6 +104,55 @@ def test_a_function_of_files_imports_nothing_of_uploads_in_parts_and_reads_forms
     assert len([name for name in modules if name.startswith("core.")]) <= 165
 
 
+RESPONSES = {
+    **VECTORS,
+    "apis": ["inference", "files", "vector_io", "tool_runtime", "responses"],
+    "providers": {
+        **VECTORS["providers"],
+        "tool_runtime": [{"provider_id": "mcp", "provider_type": "remote::model-context-protocol"}],
+        "responses": [{"provider_id": "r", "provider_type": "inline::builtin"}],
+    },
+    "storage": {
+        "backends": {
+            "state": {"type": "kv_dynamodb", "table": "state"},
+            "bucket": {"type": "blob_s3", "bucket": "blobs"},
+        },
+        "stores": {"documents": {"backend": "state"}, "blobs": {"backend": "bucket"}},
+    },
+}
+NOT_AT_INIT = (
+    "core.apis.agents",
+    "core.apis.conversations",
+    "core.apis.files",
+    "core.apis.native_bodies",
+    "core.apis.prompts",
+    "core.apis.response_queries",
+    "core.apis.retrieval",
+    "core.apis.tools",
+    "core.apis.vector_io",
+    "core.providers.mcp.tool_runtime",
+    "core.providers.s3_vectors.vector_io",
+    "core.services.agents",
+    "core.services.files.records",
+    "core.services.files.sweeping",
+    "core.services.responses.background",
+    "core.services.responses.compaction",
+    "core.services.responses.recording.serving",
+    "core.services.responses.sealing",
+    "core.services.responses.tools.told",
+    "core.services.vector_stores.stores",
+    "core.stores.blobs",
+    "core.stores.jobs",
+)
+
+
+def test_a_function_of_responses_imports_what_an_answer_without_tools_needs(tmp_path: Path) -> None:
+    modules = imported(tmp_path, "responses", RESPONSES)
+    assert not {name for name in NOT_AT_INIT if name in modules}
+    assert {"core.services.responses.engine.rounds", "core.stores.documents.dynamodb"} <= modules
+    assert len([name for name in modules if name.startswith("core.")]) <= 300
+
+
 def test_an_unset_config_is_said_at_once() -> None:
     env = {name: value for name, value in os.environ.items() if name != "LLAMBDA_CONFIG"}
     command = [sys.executable, "-c", "import functions.admin"]

@@ -274,7 +274,7 @@ async def test_documents_are_kept_under_the_right_to_their_collections_and_no_ot
         return Role(({"Effect": "Allow", "Action": actions, "Resource": "StateTable.Arn", "Condition": condition},))
 
     async with guarding(role("notes"), tables.endpoint, tables.names) as guarded:
-        store = connect_documents(tables.state, region=None, endpoint_url=guarded.url, namespace=namespace, blobs=None)
+        store = connect_documents(tables.state, region=None, endpoint_url=guarded.url, namespace=namespace)
         first = await store.create(Document("notes", "one", {"a": 1}, created=1))
         await store.put(first, {"b": 2}, expires=None)
         assert (await store.page("notes", first.parent, limit=5)).documents

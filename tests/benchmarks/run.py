@@ -2,6 +2,7 @@
 
 import sys
 
+from tests.benchmarks.batches import batches
 from tests.benchmarks.chroma import chroma
 from tests.benchmarks.cold import cold
 from tests.benchmarks.documents import documents
@@ -29,6 +30,7 @@ PARTS = {
     "registry": registry,
     "documents": documents,
     "jobs": jobs,
+    "batches": batches,
     "mcp": mcp,
     "responses": responses,
     "turns": turns,

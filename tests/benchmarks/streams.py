@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 import json
-import os
 from pathlib import Path
 import re
 import socket
@@ -39,9 +38,8 @@ class Server:
     pid: int
 
     def cpu(self) -> float:
-        """Seconds of CPU so far, the kernel's work for it included."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of CPU so far, the kernel's work for it included. Source: https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html."""
+        return time.clock_gettime(~self.pid << 3 | 2)
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")

@@ -156,7 +156,6 @@ def test_the_lines_of_the_readme_and_of_the_guide_talk_with_an_agent(tmp_path: P
     [shell] = re.findall(r"```\n(.*?)```", re.sub(r"```python\n.*?```\n", "", section, flags=re.DOTALL), re.DOTALL)
     guide = (ROOT / "docs" / "agents.md").read_text("utf-8")
     [guided] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    models = 'MODEL, EMBEDDER = "local/smollm2-135m-instruct", "all-smollm2"\n'
     with running(tmp_path, port):
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         env = os.environ | {"PATH": path, "LLAMBDA_URL": f"http://127.0.0.1:{port}"}
@@ -164,7 +163,7 @@ def test_the_lines_of_the_readme_and_of_the_guide_talk_with_an_agent(tmp_path: P
         for command in (
             ["bash", "-ec", f"{store}\n{shell}"],
             [client, "-c", python.replace("instructions=", BRIEFLY)],
-            [client, "-c", models + guided.replace("instructions=", BRIEFLY)],
+            [client, "-c", guided.replace("instructions=", BRIEFLY)],
         ):
             command[-1] = command[-1].replace(":8321", f":{port}")
             done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)

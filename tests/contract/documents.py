@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 import itertools
 import os
 from pathlib import Path
 import random
 from typing import Any, override
+
+from pydantic_core import to_json
 
 from core.platform.dynamodb_items import Items
 from core.platform.dynamodb_table import Table
@@ -30,6 +33,7 @@ from core.stores.documents.port import (
     TallyExceeded,
     Unchanged,
 )
+from core.stores.documents.port import Place as ListPlace
 from tests.contract.crew import together
 from tests.contract.places import Place
 
@@ -64,7 +68,7 @@ class Documenting(Place[DocumentStore]):
         if self.endpoint is None:
             return documents_sqlite.connect(self.place, namespace=namespace, patience=PATIENCE, clock=clock)
         items = Items(Table(self.place, region=None, endpoint_url=self.endpoint, answer_seconds=PATIENCE), BACKOFF)
-        bodies = LargeBodies(blobs_local.connect(self.blobs), least=self.least)
+        bodies = LargeBodies(partial(blobs_local.connect, self.blobs), least=self.least)
         return DynamoDocuments(items, bodies, namespace=namespace, patience=PATIENCE, clock=clock)
 
 
@@ -104,6 +108,9 @@ class MemoryDocuments:
             await self.delete(document)
         return [self._keep(replace(document, revision=1, tag=str(next(self._births)))) for document in documents]
 
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        return await self.create_all(documents)
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002
         document, gone = self._documents.get((collection, id), (None, None))
         return document if document and gone is None and self._has_time(document) else None
@@ -134,10 +141,17 @@ class MemoryDocuments:
         return True
 
     async def page(
-        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+        self,
+        collection: str,
+        parent: str = "",
+        *,
+        order: Order = "asc",
+        after: str | ListPlace | None = None,
+        limit: int,
+        most_bytes: int | None = None,
     ) -> DocumentPage:
-        start = None
-        if after is not None:
+        start = None if isinstance(after, str) else after
+        if isinstance(after, str):
             place, gone = self._documents.get((collection, after), (None, None))
             gone = gone if gone is not None or place is None else place.expires
             if place is None or place.parent != parent or (gone is not None and self._clock() >= gone + GRACE):
@@ -156,7 +170,12 @@ class MemoryDocuments:
                 for one in documents
                 if (one.created, one.id) != start and ((one.created, one.id) > start) == (order == "asc")
             ]
-        return DocumentPage(documents[:limit], has_more=len(documents) > limit)
+        sizes = [*itertools.accumulate(len(to_json(one.body)) for one in documents[:limit])]
+        fitting = [size for size in sizes if most_bytes is None or size <= most_bytes]
+        is_cut = len(fitting) < len(sizes)
+        return DocumentPage(
+            documents[: len(fitting)], len(documents) > len(fitting), fitting[-1] if fitting else 0, is_cut
+        )
 
     async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
         return dict(self._tallies.get((collection, id), {}))

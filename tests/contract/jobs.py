@@ -90,7 +90,7 @@ async def running(store: JobStore, count: int, one: Job | None = None) -> Job:
 
 @dataclass
 class Model:
-    """One job and its shards as the port has them, in the plainest words; nothing expires."""
+    """One job and its shards as the port has them, in the plainest words; nothing expires, and the store's clock says NOW."""
 
     job: Job
     shards: dict[int, Shard] = field(default_factory=dict[int, Shard])
@@ -127,6 +127,7 @@ class Model:
             left=count,
             rows=rows,
             started=now,
+            finishing=None if count else now,
             holder="",
             until=0.0,
             attempts=0,
@@ -136,8 +137,9 @@ class Model:
     def stop(self, outcome: Any, reason: str) -> Job:
         if self.job.status in ("queued", "running"):
             status: Any = "finishing" if self.job.status == "queued" else "stopping"
+            times: dict[str, Any] = {"stopped": NOW, "finishing": NOW if status == "finishing" else None}
             self.job = replace(
-                self.job, status=status, outcome=outcome, reason=reason, holder="", until=0.0, attempts=0
+                self.job, status=status, outcome=outcome, reason=reason, holder="", until=0.0, attempts=0, **times
             )
         return self.job
 
@@ -198,5 +200,7 @@ class Model:
 
     def _count_down(self) -> int:
         left = self.job.left - 1
-        self.job = replace(self.job, left=left, status=self.job.status if left else "finishing")
+        self.job = replace(self.job, left=left)
+        if not left:
+            self.job = replace(self.job, status="finishing", finishing=NOW)
         return left

@@ -32,9 +32,10 @@ class Parrot:
         said = {{"role": "assistant", "content": text, "stop_reason": "end_of_turn", "tool_calls": calls}}
         step = {{"turn_id": "t1", "step_id": "s", "step_type": "inference", "model_response": said}}
         yield {{"event": {{"payload": {{"event_type": "step_complete", "step_type": "inference", "step_id": "s", "step_details": step}}}}}}
+        metrics = [{{"metric": name, "value": value}} for name, value in (("prompt_tokens", 20), ("completion_tokens", 30), ("other", 1))]
         kind = "turn_awaiting_input" if calls else "turn_complete"
         turn = {{"turn_id": "t1", "session_id": "x", "input_messages": [], "steps": [step] * count, "output_message": said}}
-        yield {{"event": {{"payload": {{"event_type": kind, "turn": turn}}}}}}
+        yield {{"event": {{"payload": {{"event_type": kind, "turn": turn}}}}, "metrics": metrics}}
 
 async def get_adapter_impl(config, deps): return Parrot()
 """
@@ -147,6 +148,27 @@ async def test_a_package_runs_turns_of_sessions_that_are_the_stacks(parrot: http
     assert [line.startswith("data: ") for line in streamed.text.split("\n\n") if line] == [True] * 3
     assert (await parrot.delete(session)).json() is None
     assert (await parrot.get(session)).status_code == 404
+
+
+async def test_what_a_package_used_is_charged_to_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    put(tmp_path, PARROT, "agents")
+    quota = {
+        "kvstore": {"type": "sqlite", "db_path": str(tmp_path / "quota.db")},
+        "anonymous_max_tokens": 100,
+        "default_max_tokens": 10,
+    }
+    stack = loaded(tmp_path, {"server": {"quota": quota}}, inference=[LOCAL], agents=[entry()])
+    async with client_over(stack) as client:
+        session = await begin(client)
+        for left in (50, 0):
+            made = await turn_of(client, session, "hi")
+            assert made.status_code == 200, made.text
+            turn = made.json()
+            used = (await client.get(f"/v1/responses/{turn['turn_id']}")).json()["usage"]
+            assert (used["input_tokens"], used["output_tokens"], used["total_tokens"]) == (20, 30, 50)
+            assert (await client.get("/v1/quota")).json()["tokens"]["remaining"] == left
+        assert (await turn_of(client, session, "hi")).status_code == 429
 
 
 async def test_a_package_that_fails_tells_nothing_and_leaves_nothing(parrot: httpx.AsyncClient) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
+from core.apis.parsing import parse
 from core.errors import InvalidRequest
 from core.frame.types import Wire
-from core.web.body import parse
 from tests.parts.live_stack import client_of, run_config
 from tests.parts.upstream import FakeUpstream, running, status
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.apis.conversations import ChangedConversation, IncludeQuery, NewConversation
 from core.apis.response_settings import ResponseSettings
-from core.errors import Conflict, ConversationLocked, InvalidRequest, NotFound
+from core.errors import Conflict, ConversationLocked, InvalidRequest, LimitReached, NotFound
 from core.frame.callers import KeepLimits
 from core.services.responses.state import leases
 from core.services.responses.state.keeping import DAY
@@ -204,6 +204,33 @@ async def test_what_is_added_to_it_lets_it_stay(ada: Caller, clock: Clock) -> No
     with pytest.raises(NotFound):
         await ada.items(conversation)
     await ada.converse("another")
+
+
+async def test_it_does_not_go_while_a_run_is_under_way_in_it(ada: Caller, clock: Clock) -> None:
+    ada = replace(ada, settings=ResponseSettings(conversation_seconds=10 * DAY))
+    conversation = await ada.converse("a")
+    clock.now = NOW + 11 * DAY - 10
+    run = await ada.open(conversation=conversation)
+    clock.now += 50
+    await ada.end(run, "b", conversation=conversation)
+    await run.close()
+    assert await said(ada, conversation) == "b B"
+
+
+async def test_it_counts_for_its_owner_whoever_adds_to_it(ada: Caller, clock: Clock) -> None:
+    kept = replace(ada.kept, enforcement=EVERYBODY, limits=KeepLimits(conversations=1))
+    ada = replace(ada, settings=ResponseSettings(conversation_seconds=10 * DAY), kept=kept)
+    bob = replace(ada, name="bob")
+    conversation = await ada.converse("a")
+    clock.now = NOW + 8 * DAY
+    await bob.add(conversation, "b")
+    with pytest.raises(LimitReached):
+        await ada.converse("another")
+    await bob.converse("his own")
+    await ada.conversations.delete(conversation)
+    await ada.converse("another")
+    with pytest.raises(LimitReached):
+        await bob.converse("another")
 
 
 async def test_who_adds_to_a_conversation_of_anothers_leaves_with_what_it_added(ada: Caller) -> None:

@@ -11,6 +11,7 @@ from core.apis.discovery import Describes, Description
 from core.errors import ProviderUnavailable, UpstreamFailed
 from core.providers.bedrock import inference as models
 from core.providers.bedrock import safety as guardrails
+from core.providers.bedrock.guardrail_config import Config as GuardrailConfig
 from core.providers.nvidia import safety as nvidia
 from core.providers.openai.compatible import OpenAICompatible
 from core.providers.openai.config import config_of
@@ -125,7 +126,7 @@ async def bedrock(fake: FakeBedrock, **config: Any) -> AsyncGenerator[tuple[Desc
     async with running(fake):
         given = {"endpoint_url": fake.url, "region_name": REGION, "total_max_attempts": 1, **KEYS, **config}
         inference = models.Bedrock("b", models.Config.model_validate(given))
-        safety = guardrails.BedrockGuardrails("g", guardrails.Config.model_validate(given))
+        safety = guardrails.BedrockGuardrails("g", GuardrailConfig.model_validate(given))
         try:
             yield inference, safety
         finally:

@@ -198,10 +198,19 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         assert (made["active"], made["dropped"], made["withheld"]) == (True, [], [])
         assert (await chat(client, "ollama/m")).status_code == 200
         shown = yaml.safe_load(await _llambda("configurations", "inspect", "--url", url))
-        assert [*shown["providers"]] == ["files", "inference", "responses", "tool_runtime", "vector_io"]
+        assert [*shown["providers"]] == [
+            "batches",
+            "files",
+            "inference",
+            "responses",
+            "tool_runtime",
+            "vector_io",
+            "webhooks",
+        ]
         assert shown["providers"]["inference"][1]["config"]["timeout"] == 9
         shown["providers"]["files"][0]["config"]["ttl_secs"] = 7200
         shown["providers"]["responses"][0]["config"]["background"] = "auto"
+        shown["providers"]["batches"][0]["config"]["max_concurrent_requests_per_batch"] = 5
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(shown), "utf-8")
         await _llambda("configurations", "register", "--config", str(tmp_path / "mine.yaml"), "--url", url)
         model = {"model_id": "e", "provider_id": "ollama", "provider_model_id": "m", "model_type": "embedding"}
@@ -214,6 +223,7 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         assert [row["content"][0]["text"] for row in answer["data"]] == ["Files expire."]
         shown = yaml.safe_load(await _llambda("configurations", "inspect", "--url", url))
         assert shown["providers"]["responses"][0]["config"]["background"] == "auto"
+        assert shown["providers"]["batches"][0]["config"]["max_concurrent_requests_per_batch"] == 5
         await ask_an_agent(client)
 
 
@@ -248,7 +258,7 @@ async def test_the_shield_of_bedrock_judges_and_both_its_providers_are_well(worl
             violation = (await client.post("/v1/safety/run-shield", json=asked)).json()["violation"]
             assert (violation and violation["violation_level"]) == level
         providers = (await client.get("/v1/providers")).json()["data"]
-        apis = ("inference", "safety", "files", "vector_io", "tool_runtime", "responses")
+        apis = ("inference", "safety", "files", "vector_io", "tool_runtime", "responses", "batches", "webhooks")
         assert {each["api"]: each["health"]["status"] for each in providers} == dict.fromkeys(apis, "OK")
 
 

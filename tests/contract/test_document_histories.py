@@ -55,10 +55,10 @@ class History:
             document = note(identifier, parent=parent, created=NOW + number % 2, expires=self._time(number))
             self._remember(await self._each(lambda store, _: store.create(document)))
         elif name == "page":
-            after = identifier if number % 2 else None
-            order = ORDERS[number % 3 % 2]
+            after = [None, identifier, (NOW + 1, identifier)][number % 3]
+            order, limit, most = ORDERS[number % 4 // 2], 1 + number // 2, 25 if number > 3 else None  # bytes of 2 or 3
             await self._each(
-                lambda store, _: store.page("notes", parent, order=order, after=after, limit=1 + number // 2)
+                lambda store, _: store.page("notes", parent, order=order, after=after, limit=limit, most_bytes=most)
             )
         elif self.read:
             await self._change(name, number, self.read[(number * 7 + ord(identifier)) % len(self.read)])

@@ -11,10 +11,12 @@ import uuid
 from aiohttp.test_utils import unused_port
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_json
 import pytest
 
 from core.errors import Conflict, DocumentTooLarge, InvalidRequest, NotFound, StateUnavailable
 from core.stores.documents.port import GRACE, MOST_BODY, Document, DocumentStore, Order, StaleDocument
+from core.stores.documents.walking import MOST_BYTES, walk_pages
 from tests.contract.documents import (
     KINDS,
     LARGE,
@@ -236,6 +238,23 @@ async def test_more_documents_than_one_request_gives_are_one_page(store: Documen
     assert [document.id for document in page.documents] == [f"{number:03}" for number in range(229)]
     assert page.has_more
     assert all(document.body == {"id": document.id} for document in page.documents)
+
+
+async def test_a_page_ends_before_what_would_be_too_many_bytes_and_a_walk_does_not(store: DocumentStore) -> None:
+    for number, (identifier, size) in enumerate({"a": 40, "b": LARGE, "c": 40, "d": LARGE}.items()):
+        await store.create(Document("notes", identifier, body_of(number, size)))
+    await store.create(Document("notes", "e", {"text": "x" * MOST_BYTES}))
+    least = len(to_json(body_of(0, 40))) + len(to_json(body_of(1, LARGE)))
+    found = [await store.page("notes", limit=9, most_bytes=most) for most in (least - 1, least, least + LARGE // 4)]
+    assert [[document.id for document in page.documents] for page in found] == [["a"], ["a", "b"], ["a", "b", "c"]]
+    assert {(page.has_more, page.is_cut) for page in found} == {(True, True)}
+    assert found[1].size == least
+    full = await store.page("notes", limit=2, most_bytes=least)
+    assert (full.has_more, full.is_cut) == (True, False)
+    none = await store.page("notes", order="desc", after=(1, ""), limit=9, most_bytes=LARGE)
+    assert (none.documents, none.has_more, none.size) == ([], True, 0)
+    walked = [document async for page in walk_pages(store, "notes") for document in page]
+    assert [document.id for document in walked] == [*"abcde"]
 
 
 async def test_a_page_may_begin_after_what_was_deleted_or_has_expired_for_a_while(

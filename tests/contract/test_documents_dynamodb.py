@@ -51,7 +51,7 @@ def opened(
     url: str, folder: Path | None = None, *, patience: float = 60, answer_seconds: float = 60
 ) -> DynamoDocuments:
     table = Table("state", region=None, endpoint_url=url, answer_seconds=answer_seconds)
-    bodies = LargeBodies(None if folder is None else local.connect(str(folder)), least=MOST_ITEM)
+    bodies = LargeBodies(lambda: None if folder is None else local.connect(str(folder)), least=MOST_ITEM)
     return DynamoDocuments(Items(table, AT_ONCE), bodies, namespace="", patience=patience, clock=Clock())
 
 

@@ -1,14 +1,18 @@
 """Several documents in one write: all are made and all that they replace is gone, or nothing has changed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+import sqlite3
+from typing import Any, override
 
 import pytest
 
-from core.errors import Conflict, InvalidRequest
+from core.errors import Conflict, InvalidRequest, StateUnavailable
+from core.platform.sqlite_inline import InlineConnection
+from core.platform.sqlite_schema import Schema
+from core.platform.sqlite_shared import SharedTransactions
 from core.stores.documents.port import Document, DocumentStore, StaleDocument, TallyExceeded
 from tests.contract.documents import BEYOND, KINDS, LEAST, NOW, Documenting, blob_keys, body_of, worth
 from tests.contract.dynamodb_script import Answer, Scripted, cancelled
@@ -85,6 +89,53 @@ async def test_of_16_who_replace_one_lease_one_does(store: DocumentStore) -> Non
     assert sum(await asyncio.gather(*map(write, range(16)))) == 1
     assert len({document.body["number"] for document in (await store.page("counted", "list", limit=9)).documents}) == 1
     assert len(await names(store)) == 2
+
+
+async def test_of_those_that_are_made_soon_each_has_its_own_outcome(store: DocumentStore) -> None:
+    async def write(number: int) -> str:
+        pair = [replace(ONE, id=f"place-{number // 2}"), replace(LARGE if number == 2 else ONE, id=f"own-{number}")]
+        try:
+            made = await store.create_soon([replace(ONE, id="")] if number == 6 else pair)
+        except (Conflict, InvalidRequest):
+            return ""
+        assert made == pair
+        return made[1].id
+
+    outcomes = await asyncio.gather(*map(write, range(7)))
+    made = [name for name in outcomes if name]
+    assert [len([name for name in outcomes[at : at + 2] if name]) for at in (0, 2, 4)] == [1, 1, 1]
+    assert await names(store) == sorted([*made, "place-0", "place-1", "place-2"])
+
+
+class CountedConnection(InlineConnection):
+    count: int = 0
+
+    @override
+    async def run[Outcome](self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
+        self.count += 1
+        return await super().run(work)
+
+
+async def test_what_is_asked_for_at_once_of_a_file_is_one_transaction_and_its_failure_is_everybodys(
+    tmp_path: Path,
+) -> None:
+    schema = Schema("numbers", (("CREATE TABLE numbers (number INTEGER PRIMARY KEY)",),))
+    connection = CountedConnection(tmp_path / "numbers.db", schema, owner="The", unavailable=StateUnavailable)
+    shared, insert = SharedTransactions(connection), "INSERT INTO numbers VALUES (?) ON CONFLICT DO NOTHING RETURNING 1"
+
+    async def add(*numbers: int) -> int:
+        return await shared.write([(insert, (number,)) for number in numbers])
+
+    assert [*await asyncio.gather(add(1), add(2, 3), add(4, 1), add(1), add(5))] == [1, 2, 1, 0, 1]
+    assert connection.count == 1
+    broken = shared.write([("INSERT INTO nothing VALUES (?)", (1,))])
+    outcomes = await asyncio.gather(add(6), broken, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StateUnavailable, StateUnavailable]
+    assert await asyncio.gather(*(add(number) for number in range(40))) == [
+        int(n not in {1, 2, 3, 5}) for n in range(40)
+    ]
+    assert connection.count == 2 + 3
+    connection.close()
 
 
 @pytest.mark.usefixtures("aws_credentials")

@@ -11,7 +11,9 @@ import pytest
 
 from core.errors import (
     Conflict,
+    ConversationLocked,
     InvalidRequest,
+    LimitReached,
     PermissionDenied,
     ProviderUnavailable,
     QuotaExceeded,
@@ -22,6 +24,7 @@ from core.frame.callers import ANONYMOUS, CURRENT_CALL, Call, Principal
 from core.frame.types import JsonObject
 from core.services.jobs.kind import FinishRun, JobFailed, JobKind, PrepareRun, Result, Row, Slice
 from core.services.jobs.messages import DONE, Again, GiveBack, Task
+from core.services.jobs.service import Progress
 from core.services.jobs.shard_run import ShardRun
 from core.services.jobs.timing import Timing, Turn
 from core.stores.jobs.port import Counts
@@ -32,12 +35,13 @@ ADA = Principal("ada", {"roles": ("user",)}, "api_key")
 
 
 class Upstream:
-    """Asked by rows: `asked` counts each; rows in `hanging` wait until `release` is set."""
+    """Asked by rows: `asked` counts each; rows in `hanging` set `hung`, and wait until `release` is set."""
 
     def __init__(self, *hanging: int) -> None:
         self.asked: dict[int, int] = {}
         self.hanging = set(hanging)
         self.release = asyncio.Event()
+        self.hung = asyncio.Event()
         self.failures: dict[int, list[Exception]] = {}
 
     async def __call__(self, row: Row, call: Call) -> Result:
@@ -46,6 +50,7 @@ class Upstream:
         if self.failures.get(row.index):
             raise self.failures[row.index].pop(0)
         if row.index in self.hanging:
+            self.hung.set()
             await self.release.wait()
         return echo(row)
 
@@ -603,16 +608,22 @@ async def test_rows_run_as_their_owner(tmp_path: Path) -> None:
 
 
 class OneAtATime:
-    """Admits `left` calls, then refuses."""
+    """Admits `left` calls, then refuses; where so many are left, `never`, it says that no window would do."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, never: int = 0) -> None:
         self.left = left
+        self.never = never
         self.settled: list[int | None] = []
 
-    async def admit(self, call: Call, tokens: int | None) -> "OneAtATime":
-        assert (call.principal, tokens) == (ANONYMOUS, 0)
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> "OneAtATime":
+        assert (call.principal, tokens, requests) == (ANONYMOUS, 0, 1)
         if not self.left:
             raise QuotaExceeded(retry_after=3000)
+        if self.left == self.never:
+            self.left -= 1
+            refusal = QuotaExceeded(retry_after=3000)
+            refusal.final = True
+            raise refusal
         self.left -= 1
         return self
 
@@ -632,10 +643,61 @@ async def test_a_quota_that_is_used_up_pauses_the_shard_and_fails_nothing(tmp_pa
     [shard] = await bench.shards(job)
     assert (shard.state, shard.attempts, shard.counts) == ("waiting", 0, Counts(2, 0, {"m": 4}))
     assert quota.settled == [2, 2]
+    assert await bench.service.progress(await bench.job(job)) == Progress(shard.counts, bench.clock() + 3000)
     quota.left = 10
     await bench.until_idle()
     assert await bench.output(job) == rows_of(3)
     assert upstream.asked == {0: 1, 1: 1, 2: 1}
+
+
+async def test_a_row_that_no_window_of_the_quota_has_room_for_fails_alone(tmp_path: Path) -> None:
+    quota, upstream = OneAtATime(4, never=3), Upstream()
+    bench = Bench(tmp_path, row_kind(upstream, at_once=1), admission=quota)
+    job = await bench.create(3)
+    await bench.until_idle()
+    assert upstream.asked == {0: 1, 2: 1}
+    assert await bench.output(job) == [{"row": 0}, {"row": 1, "error": "quota_exceeded"}, {"row": 2}]
+
+
+async def test_a_failure_that_says_so_is_not_asked_again(tmp_path: Path) -> None:
+    upstream = Upstream()
+    upstream.failures[1] = [LimitReached("max_responses", "You may keep 10 responses.")] * 9
+    bench = Bench(tmp_path, row_kind(upstream))
+    job = await bench.create(2)
+    await bench.until_idle()
+    assert upstream.asked == {0: 1, 1: 1}
+    assert (await bench.job(job)).counts == Counts(1, 1, {"m": 2})
+
+
+async def test_a_row_that_is_in_the_way_of_another_is_asked_again_and_any_other_conflict_is_final(
+    tmp_path: Path,
+) -> None:
+    upstream = Upstream()
+    upstream.failures = {0: [ConversationLocked(retry_after=0)], 1: [Conflict("There is one.")]}
+    bench = Bench(tmp_path, row_kind(upstream))
+    job = await bench.create(2)
+    await bench.until_idle()
+    assert upstream.asked == {0: 2, 1: 1}
+    assert await bench.output(job) == [{"row": 0}, {"row": 1, "error": "conflict"}]
+
+
+async def test_a_row_that_kills_whoever_asks_it_fails_alone(tmp_path: Path) -> None:
+    upstream = Upstream(7)
+    bench = Bench(tmp_path, row_kind(upstream), Timing(checkpoint=30))
+    job = await bench.create(20)
+    await bench.deliver("prepare")
+    while (await bench.job(job)).left:
+        upstream.hung.clear()
+        working = asyncio.create_task(bench.run({"job": job.id, "do": "shard", "number": 0}, receives=2))
+        hanging = asyncio.create_task(upstream.hung.wait())
+        await asyncio.wait((working, hanging), return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, hanging):
+            task.cancel()
+        await asyncio.wait((working, hanging))
+        bench.clock.now += 61
+    await bench.until_idle()
+    assert await bench.output(job) == [{"row": 7, "error": "worker_lost"} if n == 7 else {"row": n} for n in range(20)]
+    assert upstream.asked[7] < 20
 
 
 class Register:
@@ -754,6 +816,15 @@ async def test_what_fails_for_a_while_is_tried_again_later_each_time(tmp_path: P
     assert (await bench.job(job)).status == "completed"
     assert (await bench.job(job)).attempts == 0
     assert await bench.output(job) == rows_of(3)
+
+
+@pytest.mark.parametrize("at", ["prepare", "finish"])
+async def test_what_a_kind_has_to_say_beside_its_failure_is_the_result(tmp_path: Path, at: str) -> None:
+    bench = Bench(tmp_path, failing(at, [JobFailed("invalid: two faults.", {"errors": [1, 2]})]))
+    job = await bench.create(3)
+    await bench.until_idle()
+    failed = await bench.job(job)
+    assert (failed.status, failed.reason, failed.result) == ("failed", "invalid: two faults.", {"errors": [1, 2]})
 
 
 @pytest.mark.parametrize("at", ["prepare", "work", "finish"])

@@ -305,7 +305,9 @@ async def test_a_queued_job_that_is_stopped_is_finishing_and_its_preparer_has_lo
     await leased(store)
     mine = await leased(store, "you", now=UNTIL + 1)
     one = await store.stop("job_1", "cancelled", "by its owner")
-    assert one == replace(job(), status="finishing", outcome="cancelled", reason="by its owner")
+    assert one == replace(
+        job(), status="finishing", outcome="cancelled", reason="by its owner", stopped=NOW, finishing=NOW
+    )
     assert not await store.renew(mine, until=UNTIL)
     assert not await store.start(mine, shards_of(mine, 1), now=NOW)
     assert await store.stop("job_1", "expired", "late") == one
@@ -314,13 +316,13 @@ async def test_a_queued_job_that_is_stopped_is_finishing_and_its_preparer_has_lo
 async def test_a_running_job_that_is_stopped_is_finishing_when_nothing_is_left(store: JobStore) -> None:
     one = await running(store, 2)
     stopped = await store.stop("job_1", "expired", "late")
-    assert stopped == replace(one, status="stopping", outcome="expired", reason="late")
+    assert stopped == replace(one, status="stopping", outcome="expired", reason="late", stopped=NOW)
     assert await store.stop("job_1", "cancelled") == stopped
     assert await store.lease("job_1", "me", now=NOW, until=UNTIL) == stopped
     assert await store.finish_shard(worked(await leased_shard(store, one, 1))) == 1
     assert (await there(store)).status == "stopping"
     assert await store.close_shard(shards_of(one, 1)[0], now=NOW) == 0
-    assert await there(store) == replace(stopped, status="finishing", left=0)
+    assert await there(store) == replace(stopped, status="finishing", left=0, finishing=NOW)
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "expired"])
@@ -425,7 +427,7 @@ async def test_the_last_shard_makes_the_job_finishing_and_a_repeated_end_counts_
     assert await store.finish_shard(held[1]) == 1
     assert (await there(store)).status == "running"
     assert [await store.finish_shard(held[2]) for _ in range(3)] == [0, 0, 0]
-    assert await there(store) == replace(one, status="finishing", left=0)
+    assert await there(store) == replace(one, status="finishing", left=0, finishing=NOW)
     assert await store.shards(one) == [replace(shard, state="done") for shard in held]
     assert await store.lease_shard(one, 0, "you", now=UNTIL + 99, until=UNTIL + 199) == replace(held[0], state="done")
 

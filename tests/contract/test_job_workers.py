@@ -1,15 +1,11 @@
 """A job under workers that are processes, and die: every row once in the result, in order, and the counts exact."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-import random
 import signal
-import sqlite3
-import subprocess
-import threading
 import time
 
 import pytest
@@ -21,37 +17,12 @@ from core.services.jobs.service import JobService
 from core.services.jobs.timing import Timing
 from core.stores.blobs.port import BlobStore
 from core.stores.jobs.port import ENDED, Counts, Job, JobStore
-from tests.parts.cutting_proxy import CuttingProxy, proxying
 from tests.parts.job_process import JobPlace, Settings
 from tests.parts.row_upstream import RowUpstream, serving
 from tests.parts.toy_jobs import output_of
+from tests.parts.worker_crew import Crew, interrupted
 
 SECONDS = 400  # a slow machine is no failure
-
-
-@dataclass
-class Crew:
-    """Workers of which any may be killed; each has settings of its own."""
-
-    settings: Sequence[Settings]
-    log: Path
-    processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
-    kills: int = 0
-
-    def start(self) -> None:
-        self.processes = [settings.start(self.log) for settings in self.settings]
-
-    def kill_one(self) -> None:
-        number = random.randrange(len(self.processes))  # noqa: S311 - no secret
-        self.processes[number].kill()
-        self.processes[number].wait()
-        self.processes[number] = self.settings[number].start(self.log)
-        self.kills += 1
-
-    def stop(self) -> list[int]:
-        for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-        return [process.wait(30) for process in self.processes]
 
 
 @dataclass
@@ -164,38 +135,13 @@ async def test_late_and_repeated_messages_and_wrong_clocks_change_nothing(place:
         await run_job(place, upstream, settings, 1500, kill_every=4)
 
 
-@contextmanager
-def interrupted(place: JobPlace) -> Generator[JobPlace]:
-    """The place, which nobody can write to for six seconds, three times; or of AWS, which nobody can reach."""
-    over = threading.Event()
-
-    def lock() -> None:
-        with closing(sqlite3.connect(Path(place.folder) / "jobs.db", isolation_level=None, timeout=60)) as connection:
-            while not over.wait(5):
-                connection.execute("BEGIN IMMEDIATE")
-                over.wait(7)
-                connection.execute("ROLLBACK")
-
-    def cut(proxy: CuttingProxy) -> None:
-        while not over.wait(5):
-            proxy.set_away(away=True)
-            over.wait(6)
-            proxy.set_away(away=False)
-
-    with ExitStack() as stack:
-        proxy = stack.enter_context(proxying(place.dynamodb)) if place.table else None
-        thread = threading.Thread(target=lock) if proxy is None else threading.Thread(target=cut, args=(proxy,))
-        thread.start()
-        try:
-            yield place if proxy is None else replace(place, dynamodb=proxy.url)
-        finally:
-            over.set()
-            thread.join()
+def _file_of(place: JobPlace) -> Path | None:
+    return None if place.table else Path(place.folder) / "jobs.db"
 
 
 @pytest.mark.exact
 async def test_a_store_that_goes_away_again_and_again_changes_nothing(place: JobPlace) -> None:
-    with serving(RowUpstream(0.1, 0.3)) as upstream, interrupted(place) as cut_off:
-        settings = [Settings(cut_off, upstream.url)] * 3
+    with serving(RowUpstream(0.1, 0.3)) as upstream, interrupted(place.dynamodb, _file_of(place)) as dynamodb:
+        settings = [Settings(replace(place, dynamodb=dynamodb), upstream.url)] * 3
         await run_job(place, upstream, settings, 1200, kill_every=None)
         assert upstream.again <= 0.2 * 1200

@@ -163,7 +163,7 @@ async def test_the_last_shard_makes_the_job_finishing_in_the_same_transaction(
     assert operations(script) == ["TransactWriteItems"] * 2
     _, one = updates(script.asked[1][1])
     assert one["ConditionExpression"] == "#expires > :clock AND #plan = :plan AND #left = :one"
-    assert one["UpdateExpression"] == "SET #left = :zero, #status = :finishing"
+    assert one["UpdateExpression"] == "SET #left = :zero, #status = :finishing, #finishing = :clock"
     assert {write["ClientRequestToken"] for _, write in script.asked} != {None}
 
 

@@ -7,8 +7,8 @@ import pytest
 from core.apis.sealing import HasDataKeys
 from core.errors import ApiError
 from core.providers.aws.clients import AwsClients, AwsConfig
+from core.providers.aws.kms_keys import MOST_USES, KmsKeys
 from core.providers.responses.builtin import Compaction, Config, connect
-from core.providers.responses.kms_keys import MOST_USES, KmsKeys
 from infra.local.dynamodb import CREDENTIALS
 from tests.parts.moto import aws_client
 

@@ -100,6 +100,25 @@ async def test_calls_are_counted_and_lists_are_not(world: ToolWorld) -> None:
     assert await names(client, "ada") == ["add"]
 
 
+async def test_a_call_that_is_made_again_under_its_key_is_made_once_unless_it_failed(world: ToolWorld) -> None:
+    client = await world.client(auth=False, idempotency=True)
+
+    async def add(key: str, a: int = 1) -> tuple[str, bool]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "add", "arguments": {"a": a}}}
+        answer = await rpc(client, body, {"idempotency-key": key})
+        assert answer.status_code in {200, 422}, answer.text
+        return answer.text, "idempotent-replayed" in answer.headers
+
+    (first, _), again = await add("k"), await add("k")
+    assert again == (first, True)
+    assert len(world.box.CALLED) == 1
+    assert "another request" in (await add("k", a=2))[0]
+    world.box.GONE.add("add")
+    assert "has no tool" in (await add("f"))[0]
+    world.box.GONE.clear()
+    assert await add("f") == (first, False)
+
+
 async def test_a_tool_that_is_too_large_or_gone_or_broken_is_a_sentence(world: ToolWorld) -> None:
     from core.apis.tools import ToolResult
 

@@ -1,5 +1,6 @@
 """Whatever one provider raises, gives or takes of time when the stack asks it by itself: the others are listed and served."""
 
+import asyncio
 import json
 from pathlib import Path
 import re
@@ -81,8 +82,8 @@ async def test_the_others_are_listed_and_served_and_the_bad_one_says_why(tmp_pat
         log, env = tmp_path / "log", {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
         with serving(config, log, env=env) as url:
             async with httpx.AsyncClient(base_url=f"{url}/v1", timeout=20) as client:
-                models = await client.get("/models")
-                providers = (await client.get("/providers")).json()["data"]
+                models, told = await asyncio.gather(client.get("/models"), client.get("/providers"))
+                providers = told.json()["data"]
                 body = {"model": "good/m", "messages": [{"role": "user", "content": "hi"}]}
                 assert (await client.post("/chat/completions", json=body)).status_code == 200
     ids = {model["id"] for model in models.json()["data"]}

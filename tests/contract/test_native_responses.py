@@ -14,6 +14,7 @@ from core.frame.types import JsonObject
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.services.responses.contract import Run, RunEnded
+from core.services.responses.engine.bounds import MOST_OUTPUT, TOO_LONG
 from core.services.responses.native.engine import NativeEngine
 from tests.parts.live_stack import client_over, run_config
 from tests.parts.response_schema import check_stream
@@ -103,6 +104,18 @@ def at(upstream: FakeUpstream, *replies: Reply) -> None:
     """What the targets answer."""
     for prefix, reply in zip(("", "/b"), replies, strict=False):
         upstream.replies |= {f"{prefix}{PATH}": reply, f"{prefix}/v1{PATH}": reply}
+
+
+async def test_what_a_provider_says_is_bounded(stack: Stack, upstream: FakeUpstream) -> None:
+    text = "x" * (MOST_OUTPUT // 4)
+    call = {**CALL, "arguments": text}
+    for events in (
+        [added(0, {"type": "message"}), *[delta(0, "output_text", text)] * 5],
+        [done(n, call) for n in range(3)],
+    ):
+        at(upstream, stream([*events, EVENTS[-1]]))
+        response, _ = await answer(stack, Call(ANONYMOUS))
+        assert (response["status"], response["error"]["message"]) == ("failed", TOO_LONG)
 
 
 class NoTools:

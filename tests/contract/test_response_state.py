@@ -10,13 +10,16 @@ import boto3
 import pytest
 
 from core.apis.response_settings import MONTH, ResponseSettings
+from core.apis.responses import ResponseRequest
 from core.errors import InvalidRequest, LimitReached, NotFound, PermissionDenied
 from core.frame.callers import KeepLimits
+from core.services.responses.printing.objects import begin_response
 from core.services.responses.state.keeping import DAY
 from core.services.responses.state.records import RESPONSE, TURN, Place
 from core.services.responses.state.threads import MOST_THREADS
+from core.stores.documents.items import blob_of
 from core.stores.documents.port import DocumentStore
-from tests.contract.documents import LEAST, NOW, Clock, Documenting, blob_keys
+from tests.contract.documents import BEYOND, LEAST, NOW, Clock, Documenting, blob_keys, body_of
 from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.thread_state import MINE, NEWEST, Caller, CountedStore, Kept, policy_of, texts
 
@@ -113,6 +116,46 @@ async def test_a_chain_of_60_is_read_and_continued_as_one_of_1(thread_store: Doc
     assert costs[0] == {"create_all": 1}
     assert set(map(str, costs[1:])) == {str({"get": 1, "page": 1, "create_all": 1})}
     assert len((await ada.context(previous_response_id=last)).split()) == 120
+
+
+@OVER_BOTH
+async def test_a_context_is_bounded_in_bytes_and_what_is_beyond_them_is_not_read(
+    ada: Caller, documenting: Documenting, tmp_path: Path
+) -> None:
+    words = [body_of(number, BEYOND)["text"] for number in range(4)]
+    ids = await chain(ada, *words[:3])
+    (fork,) = await chain(ada, words[3], after=ids[1])
+    conversation = await ada.converse(words[0])
+    await ada.add(conversation, words[1])
+    for place in (Place(ids[0], 0), Place(conversation, 0)) if documenting.endpoint is not None else ():
+        document = await ada.kept.store.get(TURN, place.id)
+        assert document is not None
+        (tmp_path / "blobs" / f"{blob_of(document)}~").unlink()  # who reads it waits until it is there, and fails
+    for most, how, told in (
+        (4, {"previous_response_id": fork}, [words[1], words[1].upper(), words[3], words[3].upper()]),
+        (3, {"previous_response_id": fork}, [words[3], words[3].upper()]),
+        (1, {"previous_response_id": fork}, []),
+        (1, {"conversation": conversation}, [words[1]]),
+    ):
+        small = replace(ada, settings=ResponseSettings(most_context=most * (BEYOND + 1000)))
+        with pytest.raises(InvalidRequest, match='`truncation: "auto"`') as raised:
+            await small.open(**how)
+        assert (raised.value.code, raised.value.param) == ("context_length_exceeded", next(iter(how)))
+        assert (await small.context(truncation="auto", **how)).split() == told
+    after = await small.respond("last", conversation=conversation, truncation="auto")
+    turn = await ada.kept.store.get(TURN, Place(conversation, 2).id)
+    assert turn is not None
+    assert turn.body["response"] == after["id"]
+
+
+async def test_a_summary_of_all_before_it_takes_the_place_of_what_is_too_long(ada: Caller) -> None:
+    (first,) = await chain(ada, "x" * BEYOND)
+    session = await ada.open(previous_response_id=first)
+    response = begin_response(ResponseRequest(model="m"), None) | {"status": "completed"}
+    summary = {"type": "compaction", "id": "cmp_1", "encrypted_content": ""}
+    await session.finish({**response, "output": None}, [], [summary])
+    small = replace(ada, settings=ResponseSettings(most_context=BEYOND))
+    assert [*(await small.open(previous_response_id=response["id"])).context] == [summary]
 
 
 async def test_what_others_made_is_as_if_it_were_not_there(ada: Caller) -> None:

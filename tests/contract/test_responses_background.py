@@ -1,6 +1,8 @@
 """Responses in the background: a worker makes them, whatever becomes of it; they are followed, cancelled, counted and hidden as others are."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from core.services.jobs.service import job_service
 from core.services.responses.recording.ending import settle
 from core.services.responses.recording.records import RUN
 from core.services.responses.state.conversations import ConversationPlace
+from tests.parts.asgi_stream import listening
 from tests.parts.background_runs import (
     dynamodb_storage,
     end_of,
@@ -23,9 +26,10 @@ from tests.parts.background_runs import (
     working,
 )
 from tests.parts.model_script import Call, Round, write_script
-from tests.parts.response_calls import ADA, CONVERSATIONS, answer, ask, box, kinds, refusal, text_of
+from tests.parts.response_calls import ADA, BOB, CONVERSATIONS, answer, ask, box, kinds, refusal, text_of
 from tests.parts.response_stack import MODEL, RESPONSES, ResponseWorld, response_world
 from tests.parts.secrets import plant
+from tests.parts.webhook_world import ENDPOINTS, receiving, webhooks_entry
 
 ADD = Round(calls=(Call("add", {"a": 2, "b": 3}),))
 
@@ -130,6 +134,24 @@ async def test_what_is_secret_of_its_request_is_nowhere_to_be_read(world: Respon
     assert not found()
     headers, _ = world.server.last("tools/call")
     assert (headers["authorization"], headers["x-key"]) == (f"Bearer {token}", header)
+    how: dict[str, Any] = {"background": True, "tools": [tool]}
+    cancelled = (await answer(client, ADD, **how))["id"]
+    assert (await client.post(f"{RESPONSES}/{cancelled}/cancel")).json()["status"] == "cancelled"
+    broken, held = [
+        await answer(client, ADD, last, **how) for last in (Round("Oh", ends="cut"), Round("Oh", held=True))
+    ]
+    async with working(world):  # which leaves the last of them in the middle
+        assert (await end_of(client, broken["id"]))["status"] == "failed"
+        await until(lambda: len(world.model.chats) == 6)
+    assert not found()
+    for response_id in (made["id"], cancelled, broken["id"], held["id"]):
+        shown = (
+            (await client.get(f"{RESPONSES}/{response_id}", params={"stream": "true"})).text
+            if response_id != held["id"]
+            else ""
+        )
+        shown += (await client.get(f"{RESPONSES}/{response_id}")).text
+        assert not [secret for secret in (token, header, path) if secret in shown]
 
 
 async def test_a_worker_that_leaves_in_the_middle_is_followed_by_another(world: ResponseWorld) -> None:
@@ -168,6 +190,50 @@ async def test_a_response_counts_from_when_it_is_queued(world: ResponseWorld) ->
     assert (await ask(client, Round("Hi"))).status_code == 200
 
 
+async def test_a_stream_counts_from_when_it_is_written_down_and_as_it_goes_to_a_worker(world: ResponseWorld) -> None:
+    how: dict[str, Any] = {
+        "auth": True,
+        "quota": {"max_responses": 1},
+        "config": {"background": "auto", "foreground_seconds": 1},
+    }
+    client = await world.client(**how)
+    slow = Round("Wait.", (Call("add", {"a": 2, "b": 3}),), pause=0.3)
+    both = await asyncio.gather(*(ask(client, slow, ADD, stream=True, tools=[box(world)]) for _ in range(2)))
+    refused, events = sorted((events_in(found.text) for found in both), key=lambda told: str(told[-1]["type"]))
+    assert [told[-1]["type"] for told in (refused, events)] == ["response.failed", "response.queued"]
+    assert "You may keep 1 responses" in refused[-1]["response"]["error"]["message"]
+    assert (await client.get(f"{RESPONSES}/{refused[0]['response']['id']}", headers=ADA)).status_code == 404
+    assert (await ask(client, Round("Hi"))).status_code == 429
+    assert (await client.delete(f"{RESPONSES}/{events[0]['response']['id']}", headers=ADA)).status_code == 200
+    assert (await ask(client, Round("Hi"))).status_code == 200
+    assert (await ask(client, Round("Hi"))).status_code == 429
+
+
+async def test_it_is_in_the_list_from_when_it_is_queued(world: ResponseWorld) -> None:
+    client = await world.client(auth=True)
+    ids = [(await answer(client, Round("Hi"), background=wait))["id"] for wait in (False, True, False, True)]
+    await answer(client, Round("Hi"), who=BOB, background=True)
+
+    async def listed(**query: Any) -> list[dict[str, Any]]:
+        rows, more = list[dict[str, Any]](), True
+        while more:
+            behind = {"after": rows[-1]["id"]} if rows else {}
+            found = await client.get(RESPONSES, params={**query, **behind}, headers=ADA)
+            assert found.status_code == 200, found.text
+            rows, more = [*rows, *found.json()["data"]], found.json()["has_more"]
+        return rows
+
+    whole = await listed()
+    assert {row["id"]: row["status"] for row in whole} == dict(zip(ids, ["completed", "queued"] * 2, strict=True))
+    assert all(row["input"] for row in whole)
+    for limit in (1, 2, 3):
+        assert await listed(limit=limit) == whole
+        assert await listed(limit=limit, order="asc") == whole[::-1]
+    assert [row["id"] for row in await listed(model="local/other")] == []
+    missing = await client.get(RESPONSES, params={"after": "resp_0"}, headers=ADA)
+    assert missing.status_code == 404
+
+
 async def test_what_cannot_be_done_in_the_background_is_told_at_once(world: ResponseWorld) -> None:
     client = await world.client()
     data = {"X-LlamaStack-Provider-Data": json.dumps({"vllm_api_token": "x"})}
@@ -189,6 +255,28 @@ async def test_what_cannot_be_done_in_the_background_is_told_at_once(world: Resp
     assert (status, "storage.stores" in words) == (400, True)
 
 
+async def test_what_is_not_there_is_refused_at_the_post_as_in_the_foreground(world: ResponseWorld) -> None:
+    client = await world.client()
+    server = {"type": "mcp", "server_label": "x", "connector_id": "nothing"}
+    file = {"type": "input_file", "file_id": "file-0"}
+    rows: list[dict[str, Any]] = [
+        {"model": "local/nothing"},
+        {"tools": [{"type": "file_search", "vector_store_ids": ["vs_0"]}]},
+        {"tools": [server]},
+        {"input": [{"role": "user", "content": [file]}]},
+        {"input": [{"type": "compaction", "encrypted_content": "eA"}]},
+        {"context_management": [{"type": "compaction", "compact_threshold": 0}]},
+    ]
+    for row in rows:
+        foreground = await ask(client, **{"input": "Hi"} | row)
+        background = await ask(client, **{"input": "Hi"} | row, background=True)
+        assert background.status_code in {400, 404}, (row, background.text)
+        errors = [found.json()["error"] for found in (foreground, background)]
+        assert [{**error, "request_id": ""} for error in errors] == [{**errors[0], "request_id": ""}] * 2
+    assert not (await client.get("/v1/jobs")).json()["data"]
+    assert not world.model.chats
+
+
 async def test_a_run_that_takes_too_long_for_its_call_goes_to_a_worker(world: ResponseWorld) -> None:
     how: dict[str, Any] = {"config": {"background": "auto", "foreground_seconds": 1}}
     client = await world.client(**how)
@@ -208,6 +296,22 @@ async def test_a_run_that_takes_too_long_for_its_call_goes_to_a_worker(world: Re
     assert text_of(ended) == "Wait.It is 5."
     assert world.server.count("tools/call") == 2
     assert await stream_of(client, response_id) == [*events, *rest]
+
+
+async def test_one_whose_client_leaves_goes_to_a_worker(world: ResponseWorld) -> None:
+    how: dict[str, Any] = {"config": {"background": "auto", "foreground_seconds": 60}}
+    client = await world.client(**how)
+    said = ADD, Round("It is {quote}.", held=True)
+    body = {"model": MODEL, "input": write_script(*said), "tools": [box(world)]}
+    async with listening(client, RESPONSES, body) as listener:
+        await until(lambda: len(world.model.chats) == 2)
+        listener.left.set()
+    [listed] = (await client.get(RESPONSES)).json()["data"]
+    assert (listed["status"], listed["background"]) == ("queued", True)
+    world.model.release.set()
+    async with working(world, **how):
+        assert text_of(await end_of(client, listed["id"])) == "It is 5."
+    assert world.server.count("tools/call") == 1
 
 
 async def test_a_job_that_is_stopped_ends_its_response(world: ResponseWorld) -> None:
@@ -255,3 +359,20 @@ async def test_a_run_that_nobody_has_is_given_to_a_worker_or_ends(world: Respons
         assert (found["status"], found["error"]["code"]) == ("failed", "server_error")
     async with working(world):
         assert (await end_of(client, left["id"]))["status"] == "completed"
+
+
+async def test_whoever_wants_to_know_is_told_how_it_ended(world: ResponseWorld) -> None:
+    async with receiving() as receiver, AsyncExitStack() as workers:
+        document = world.document()
+        providers = document["providers"] | {"webhooks": [webhooks_entry(receiver.url)]}
+        how = {"apis": [*document["apis"], "webhooks"], "providers": providers}
+        client = await world.client(**how)
+        body = {"name": "n", "url": receiver.url, "event_types": ["response.completed", "response.cancelled"]}
+        secret = (await client.post(ENDPOINTS, json=body)).json()["signing_secret"]
+        made = await answer(client, Round("Hello."), background=True)
+        cancelled = await answer(client, Round("Never."), background=True)
+        await client.post(f"{RESPONSES}/{cancelled['id']}/cancel")
+        await workers.enter_async_context(working(world, **how))
+        await until(lambda: len(receiver.received) == 2)
+    told = {got.event["type"]: got.event["data"]["id"] for got in receiver.received if got.is_signed_with(secret)}
+    assert told == {"response.completed": made["id"], "response.cancelled": cancelled["id"]}

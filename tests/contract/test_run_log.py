@@ -1,6 +1,7 @@
 """The log of a run over both databases: one who writes, streams that are taken up again, runs that are cancelled, deleted, or left by who died."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, override
 
 import pytest
@@ -11,6 +12,7 @@ from core.services.responses.recording.codec import Beginning, Ending
 from core.services.responses.recording.folding import read_state
 from core.services.responses.recording.log import LOG, RunCancelled, RunLog, RunOver, RunTaken
 from core.services.responses.recording.records import RUN
+from core.services.responses.recording.writing import MOST_PENDING
 from core.stores.documents.port import Document, DocumentStore
 from tests.contract.documents import Clock
 from tests.parts.response_schema import check_stream
@@ -43,8 +45,8 @@ class ForgetfulStore(CountedStore):
     forgets: bool = True
 
     @override
-    async def create(self, document: Document, **more: Any) -> Document:
-        made = await super().create(document, **more)
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        made = await super().create_soon(documents)
         if self.forgets:
             self.forgets = False
             raise StateUnavailable("no answer")
@@ -112,12 +114,12 @@ async def test_a_short_stream_is_kept_in_one_transaction_and_a_long_one_is_too(
     counted.asked.clear()
     async with streaming(ada, previous_response_id=told.id) as told:
         await asyncio.sleep(FLUSHED)
-        told.engine.say("c")
-        await asyncio.sleep(FLUSHED)
+        told.engine.say(*"c" * (MOST_PENDING + 1))
+        await told.until(MOST_PENDING)
         told.engine.end()
         live = await told.whole()
     writes = {name: count for name, count in counted.asked.items() if name not in {"get", "page"}}
-    assert writes == {"create_all": 2, "create": 1}
+    assert writes == {"create_all": 1, "create_soon": 2}
     assert await replay(ada, told.id) == live
     assert await counted.get(RUN, told.id) is None
 

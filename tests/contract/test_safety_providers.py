@@ -18,6 +18,7 @@ from core.errors import (
 )
 from core.frame.resources import Resource
 from core.providers.bedrock import safety as bedrock
+from core.providers.bedrock.guardrail_config import Config as GuardrailConfig
 from core.providers.llama_guard import safety as llama_guard
 from core.providers.nvidia import safety as nvidia
 from core.providers.openai.compatible import OpenAICompatible
@@ -51,7 +52,7 @@ def of_inline(url: str, seconds: float) -> Connected:
 
 def of_bedrock(url: str, seconds: float) -> Connected:
     more = {"endpoint_url": url, "region_name": REGION, "total_max_attempts": 1, "read_timeout": seconds}
-    provider = bedrock.BedrockGuardrails("p", bedrock.Config.model_validate({**KEYS, **more}))
+    provider = bedrock.BedrockGuardrails("p", GuardrailConfig.model_validate({**KEYS, **more}))
     return provider, provider.close
 
 

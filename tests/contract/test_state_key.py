@@ -9,7 +9,7 @@ import pytest
 from core.apis.sealing import DataKey
 from core.errors import StateUnavailable
 from core.services.responses.sealing.sealer import StateKeyBehind
-from core.services.responses.sealing.state_key import SEAL_KEY, StateKey
+from core.services.responses.sealing.state_key import OF_RESPONSES, StateKey
 from tests.contract.documents import KINDS, Documenting
 from tests.unit.services.responses.test_sealing import Keys
 
@@ -46,7 +46,7 @@ async def test_of_all_who_begin_at_once_one_makes_the_key(
         assert len(key.secret) == 32
         assert await later.open(key.name, "bob") == key.secret
         assert await later.open(b"0123456789abcdef", "bob") is None
-        [document] = (await store.page(SEAL_KEY, limit=9)).documents
+        [document] = (await store.page(OF_RESPONSES.collection, limit=9)).documents
         assert document.owner is None
 
 

@@ -17,7 +17,7 @@ import pytest
 from core.config.load import interpret
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
-from core.stores.connect import DOCUMENTS
+from core.stores.connect import DOCUMENTS, JOBS
 from core.stores.documents.port import Tally
 from tests.parts import upstream as upstreams
 from tests.parts.live_stack import client_over
@@ -177,3 +177,7 @@ async def test_what_it_kept_can_be_changed_and_counted(place: Place, upstream: F
         assert await documents.tallies("note", "owner:ada") == {"notes": 1}
         assert await documents.delete(new, tally=(replace(tally, changes={"notes": -1}),))
         assert [note.id for note in (await documents.page("note", "n", limit=9)).documents] == ["b", "c"]
+        stopped = await stack.stores.get(JOBS).stop("job_old", "cancelled")  # its record had no such times
+        assert stopped is not None
+        assert stopped.status == "finishing"
+        assert None not in {stopped.stopped, stopped.finishing}

@@ -92,6 +92,7 @@ def test_it_imports_what_the_checkout_does_and_no_more(packages: dict[str, Path]
     assert imported(packages[module], module).keys() <= json.loads(answer.stdout).keys() | IN_PYTHON | set(PUT_OFF)
 
 
+@pytest.mark.exact
 def test_a_function_that_reads_files_reads_pdfs(tmp_path: Path) -> None:
     build.build(build.BuildRequest("vector_io", tmp_path / "vector_io", architecture=needs(emulator.architecture)))
     command = [sys.executable, "-I", "-S", "-c", READING, str(tmp_path / "vector_io")]
@@ -209,6 +210,7 @@ def test_only_the_services_in_use_are_kept_of_all_that_aws_has(packages: dict[st
     assert sum((data / name).stat().st_size for name in found) < 200_000
 
 
+@pytest.mark.exact
 def test_code_is_for_the_architecture_that_is_asked_for(packages: dict[str, Path], tmp_path: Path) -> None:
     own = needs(emulator.architecture)
     [other] = build.PLATFORMS.keys() - {own}

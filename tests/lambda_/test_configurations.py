@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra import build
-from tests.lambda_ import emulator, keys
-from tests.lambda_.conftest import function, needs, written
+from tests.lambda_ import keys
+from tests.lambda_.conftest import function, written
 from tests.lambda_.emulator import Function
 from tests.lambda_.events import Call, event
 from tests.parts.live_stack import entry
@@ -43,24 +42,13 @@ def config(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def both(config: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each function's package for this run config: what its core can load, and nothing else."""
-    architecture = needs(emulator.architecture)
-    needs(emulator.uv)
-    folder = tmp_path_factory.mktemp("packages")
-    for module in ("inference", "admin"):
-        build.build(build.BuildRequest(module, folder / module, config, architecture))
-    return {module: folder / module for module in ("inference", "admin")}
+def inference(packages: dict[str, Path], config: Path) -> Generator[Function]:
+    yield from function("inference", packages, config)
 
 
 @pytest.fixture(scope="module")
-def inference(both: dict[str, Path], config: Path) -> Generator[Function]:
-    yield from function("inference", both, config)
-
-
-@pytest.fixture(scope="module")
-def admin(both: dict[str, Path], config: Path) -> Generator[Function]:
-    yield from function("admin", both, config)
+def admin(packages: dict[str, Path], config: Path) -> Generator[Function]:
+    yield from function("admin", packages, config)
 
 
 def asked(function: Function, key: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:

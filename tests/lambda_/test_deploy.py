@@ -34,7 +34,14 @@ KEPT = (
     "InferenceFunction",
     "InferenceLogGroup",
 )
-OFF = ("FilesFunction", "VectorIoFunction", "WorkerFunction")
+OFF = (
+    "BatchesFunction",
+    "FilesFunction",
+    "ResponsesFunction",
+    "ToolRuntimeFunction",
+    "VectorIoFunction",
+    "WorkerFunction",
+)
 """Those that these stacks are without, and that need no package: the exact tests deploy them."""
 WATCHED = {
     "AlarmTopicArn": f"arn:aws:sns:{ministack.REGION}:123456789012:pager",
@@ -166,6 +173,7 @@ def ask(model: str, **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16, **more}
 
 
+@pytest.mark.exact  # cfn-lint, which `make check` runs, as the SAM CLI has it
 def test_template_is_valid_for_sam() -> None:
     needs(emulator.uv)
     assert "valid SAM Template" in ministack.sam("validate", "--lint")
@@ -380,6 +388,7 @@ def old_template(checkout: Path) -> Path:
     return path
 
 
+@pytest.mark.exact
 @pytest.mark.usefixtures("deployed")  # whose packages these are
 def test_an_upgrade_in_place_keeps_keys_models_and_every_table(
     cloud: Cloud, checkout: Path, parameters: dict[str, str], secret: str

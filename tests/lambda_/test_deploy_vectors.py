@@ -1,4 +1,4 @@
-"""A deployment with files, vector stores, responses and agents: a file goes through the API's functions and bucket, and is found in a store.
+"""A deployment with files, vector stores, responses, agents and batches: a file goes through the API's functions and bucket, and is found in a store.
 
 The cloud is a stand-in (`tests/lambda_/ministack.py`), which has no S3 Vectors: a double of that answers in its place.
 """
@@ -22,6 +22,7 @@ from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
 from tests.lambda_.ministack import Cloud
 from tests.lambda_.test_deploy import sam_deploy
+from tests.parts.batch_stack import chat_line, jsonl
 from tests.parts.older_state import KEYS, fill_tables
 from tests.parts.processes import answering
 from tests.parts.secrets import plant
@@ -41,6 +42,7 @@ ON: Final = {
     "VectorStores": "true",
     "Tools": "true",
     "Responses": "true",  # with which there are jobs
+    "Batches": "true",
     "EmbeddingModel": "e",
     "Streaming": "false",
 }
@@ -247,3 +249,22 @@ def test_a_deployment_of_before_there_were_files_is_upgraded_and_keeps_what_it_h
         assert store["file_counts"]["completed"] == 1, store
         took(api.get("/v1/models/adas"))
         answer_in_the_background(api)
+
+
+def test_a_batch_is_answered_by_the_worker_and_its_answers_are_in_the_bucket(api: httpx.Client) -> None:
+    lines = [chat_line(f"c{number}") for number in range(30)]
+    for line in lines:
+        line["body"]["model"] = "vllm/m"
+    form: dict[str, Any] = {"files": {"file": ("rows.jsonl", jsonl(lines))}, "data": {"purpose": "batch"}}
+    file = took(api.post("/v1/files", **form))
+    wanted = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    batch = took(api.post("/v1/batches", json=wanted))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while batch["status"] not in {"completed", "failed", "cancelled", "expired"}:
+        assert time.monotonic() < until, batch
+        time.sleep(0.5)
+        batch = took(api.get(f"/v1/batches/{batch['id']}"))
+    assert (batch["status"], batch["request_counts"]["completed"]) == ("completed", len(lines)), batch
+    content = api.get(f"/v1/files/{batch['output_file_id']}/content").text
+    assert [json.loads(line)["custom_id"] for line in content.splitlines()] == [line["custom_id"] for line in lines]
+    assert [each["id"] for each in took(api.get("/v1/openai/v1/batches"))["data"]] == [batch["id"]]

@@ -53,15 +53,14 @@ def run_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "source" / "run.yaml"
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.exact)])
+@pytest.mark.exact
 def test_it_answers_from_the_package_alone_and_is_built_the_same_each_time(
-    run_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], times: int
+    run_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     architecture = needs(emulator.architecture)
     needs(emulator.uv)
     made = [
-        package(BuildRequest("inference", tmp_path / f"{n}" / "inference", run_config, architecture))
-        for n in range(times)
+        package(BuildRequest("inference", tmp_path / f"{n}" / "inference", run_config, architecture)) for n in range(2)
     ]
     assert "unlocked: llambda-provider-echo-it==0.1.0, taken as installed" in capfd.readouterr().err
     assert all(one.weight.sha256 == made[0].weight.sha256 for one in made)

@@ -272,6 +272,13 @@ TABLE: Final = (
     Row("core.services.vector_stores.search", ("tests/contract/test_vector_search.py",)),
     Row("core.services.vector_stores.rewriting", ("tests/contract/test_vector_search.py",)),
     Row("core.services.files.records", FILES),
+    *(
+        Row(f"core.services.batches.{name}", ("tests/contract/test_batches.py",))
+        for name in ("requests", "router", "shown", "slots")
+    ),
+    Row("core.services.batches.provided", ("tests/contract/test_batches_external.py",)),
+    Row("core.cli.batch.output", ("tests/unit/cli/test_batch.py",)),
+    Row("core.cli.batch.waiting", ("tests/unit/cli/test_batch.py",)),
     Row("core.stores.documents.tallies", ("tests/contract/test_document_tallies.py",)),
     Row("core.providers.files.localfs", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.providers.files.s3", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
@@ -415,5 +422,21 @@ TABLE: Final = (
     *(
         Row(f"core.services.prompts.{name}", ("tests/unit/services/prompts", "tests/contract/test_prompts.py"))
         for name in ("collection", "keeping", "records", "resolving", "router", "template")
+    ),
+    *(
+        Row(f"core.services.batches.job.{name}", ("tests/unit/services/batches",))
+        for name in ("faults", "lines", "planning", "usage", "validation")
+    ),
+    *(
+        Row(
+            f"core.services.batches.job.{name}",
+            (
+                "tests/unit/services/batches",
+                "tests/contract/test_batch_lines.py",
+                "tests/contract/test_batch_changes.py",
+                "tests/contract/test_batch_faults.py",
+            ),
+        )
+        for name in ("asking", "endpoints", "entries", "finishing", "kind", "output", "preparing")
     ),
 )

@@ -43,6 +43,10 @@ OPERATIONS: Final = (
     ("GET", r"/inference-profiles", "list-inference-profiles"),
     ("GET", r"/inference-profiles/.+", "get-inference-profile"),
     ("POST", r"/openai/v1/chat/completions", "openai-chat"),
+    ("POST", r"/model-invocation-job", "create-job"),
+    ("GET", r"/model-invocation-jobs", "list-jobs"),
+    ("POST", r"/model-invocation-job/.+/stop", "stop-job"),
+    ("GET", r"/model-invocation-job/.+", "get-job"),
     ("POST", r"/", "assume-role"),
 )
 

@@ -1,8 +1,10 @@
 """moto's stand-ins for AWS as one process for a run: S3 buckets and SQS queues, fresh for each test that asks for one."""
 
+import atexit
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 import json
 from pathlib import Path
 import sys
@@ -48,13 +50,19 @@ def moto_endpoint(parts: SharedParts) -> str:
 
 @contextmanager
 def aws_client(service: str, endpoint: str, region: str = REGION) -> Generator[Any]:
-    """The SDK's synchronous client, to look at what is there past our own code."""
+    """The SDK's synchronous client, to look at what is there past our own code; it takes long to make, and is kept."""
+    yield _kept_client(service, endpoint, region)
+
+
+@cache
+def _kept_client(service: str, endpoint: str, region: str) -> Any:
     session = Session()
     session.register_component("data_loader", LOADER)
     session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
     create: Any = session.create_client  # typed for the services alone whose stubs are installed
-    with closing(create(service, region_name=region, endpoint_url=endpoint)) as client:
-        yield client
+    client = create(service, region_name=region, endpoint_url=endpoint)
+    atexit.register(client.close)
+    return client
 
 
 @pytest.fixture

@@ -95,6 +95,8 @@ class ResponseWorld:
         if (quota := more.pop("quota", None)) is not None:
             store = {"type": "sqlite", "db_path": str(self.folder / "quota.db")}
             server["quota"] = {"kvstore": store, "authenticated_max_requests": 100_000, **quota}
+        if more.pop("idempotency", False):
+            server["idempotency"] = {"kvstore": {"type": "sqlite", "db_path": str(self.folder / "answers.db")}}
         return {
             "version": 2,
             "image_name": "responses",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 import random
@@ -20,6 +20,7 @@ class RowUpstream:
     fastest: float = 0.2
     slowest: float = 0.6
     share_throttled: float = 0.02
+    base: str = ""
     url: str = ""
     asked: Counter[int] = field(default_factory=Counter[int])
     throttled: int = 0
@@ -27,7 +28,31 @@ class RowUpstream:
     peak: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
+        """`{"row"}`, echoed."""
         row = (await request.json())["row"]
+        return await self._after_a_while(row, lambda: web.json_response({"row": row}))
+
+    async def chat(self, request: web.Request) -> web.Response:
+        """A chat completion of OpenAI's, whose last message is the row, and so is the answer; five tokens in, two out."""
+        body = await request.json()
+        text = body["messages"][-1]["content"]
+        usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+        message = {"role": "assistant", "content": text}
+        return await self._after_a_while(
+            int(text),
+            lambda: web.json_response(
+                {
+                    "id": f"chatcmpl-{text}",
+                    "object": "chat.completion",
+                    "created": 1,
+                    "model": body["model"],
+                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                    "usage": usage,
+                }
+            ),
+        )
+
+    async def _after_a_while(self, row: int, make: Callable[[], web.Response]) -> web.Response:
         if CHANCE.random() < self.share_throttled:
             self.throttled += 1
             return web.json_response({}, status=429)
@@ -38,7 +63,7 @@ class RowUpstream:
             await asyncio.sleep(CHANCE.uniform(self.fastest, self.slowest))
         finally:
             self.now -= 1
-        return web.json_response({"row": row})
+        return make()
 
     @property
     def again(self) -> int:
@@ -54,10 +79,12 @@ def serving(upstream: RowUpstream) -> Generator[RowUpstream]:
     async def serve() -> None:
         app = web.Application()
         app.router.add_post("/rows", upstream.answer)
+        app.router.add_post("/v1/chat/completions", upstream.chat)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-        upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}/rows"
+        upstream.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        upstream.url = f"{upstream.base}/rows"
         ready.set()
         await stopping.wait()
         await runner.cleanup()

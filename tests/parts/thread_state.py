@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from core.apis.conversations import IncludeQuery, NewConversation, NewItems
+from core.apis.response_queries import InputItemsQuery, ResponsesQuery
 from core.apis.response_settings import ResponseSettings
-from core.apis.responses import InputItemsQuery, ResponseRequest, ResponsesQuery
+from core.apis.responses import ResponseRequest
 from core.config.policy import AccessRule
 from core.frame.callers import Call, KeepLimits, Principal
 from core.frame.types import JsonObject
@@ -24,6 +25,7 @@ from core.services.responses.state.place import StatePlace
 from core.services.responses.state.responses import KeptResponses
 from core.services.responses.state.sessions import ThreadHistory
 from core.stores.documents.port import Document, DocumentPage, DocumentStore, Order, Tally
+from core.stores.documents.port import Place as ListPlace
 from tests.contract.documents import Clock
 
 NEWEST = InputItemsQuery.model_construct(after=None, before=None, include=None, limit=20, order="desc")
@@ -50,6 +52,10 @@ class CountedStore:
         self._note("create_all")
         return await self.store.create_all(documents, replacing=replacing, tally=tally)
 
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        self._note("create_soon")
+        return await self.store.create_soon(documents)
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - as the port has it
         self._note("get")
         return await self.store.get(collection, id)
@@ -63,10 +69,17 @@ class CountedStore:
         return await self.store.delete(document, expect=expect, tally=tally)
 
     async def page(
-        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+        self,
+        collection: str,
+        parent: str = "",
+        *,
+        order: Order = "asc",
+        after: str | ListPlace | None = None,
+        limit: int,
+        most_bytes: int | None = None,
     ) -> DocumentPage:
         self._note("page")
-        return await self.store.page(collection, parent, order=order, after=after, limit=limit)
+        return await self.store.page(collection, parent, order=order, after=after, limit=limit, most_bytes=most_bytes)
 
     async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
         return await self.store.tallies(collection, id)

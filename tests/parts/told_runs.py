@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.apis.responses import ResponseQuery, ResponseRequest
+from core.apis.response_queries import ResponseQuery
+from core.apis.responses import ResponseRequest
 from core.errors import ApiError
 from core.frame.types import JsonObject
 from core.services.responses.attachments import Attachments

@@ -87,7 +87,7 @@ class FakeUpstream:
 
 
 def _loaded(request: web.Request, body: bytes) -> Any:
-    if not body:
+    if not body or request.content_type == "multipart/form-data":
         return None
     return body.decode() if request.content_type == "application/x-www-form-urlencoded" else json.loads(body)
 

@@ -160,6 +160,7 @@ JOBS: Final = (
         "get",
         "Show a job, and how far it is.",
         response="core.apis.answers.jobs:JobView",
+        tagged=True,
     ),
     Operation(
         "POST",

@@ -7,6 +7,7 @@ from core.frame.api import Api, Deployment, Eraser, JobRow, Surface
 from core.frame.operations import Operation, openai_paths
 
 TYPES: Final = "core.apis.responses"
+QUERIES: Final = "core.apis.response_queries"
 ANSWERS: Final = "core.apis.answers.responses"
 NO_BOUND: Final = "core.apis.inference:no_bound"
 
@@ -31,7 +32,7 @@ RESPONSES: Final = (
         openai_paths("/responses"),
         "index",
         "List your responses.",
-        query=f"{TYPES}:ResponsesQuery",
+        query=f"{QUERIES}:ResponsesQuery",
         response=f"{ANSWERS}:ResponseList",
     ),
     Operation(
@@ -39,7 +40,7 @@ RESPONSES: Final = (
         openai_paths("/responses/compact"),
         "compact",
         "Make a context shorter: a summary takes the place of what was said.",
-        request=f"{TYPES}:CompactRequest",
+        request=f"{QUERIES}:CompactRequest",
         response=f"{ANSWERS}:CompactedResponse",
         tokens=NO_BOUND,
         idempotent=True,
@@ -49,7 +50,7 @@ RESPONSES: Final = (
         openai_paths("/responses/input_tokens"),
         "count_input",
         "Estimate the tokens of an input.",
-        request=f"{TYPES}:InputTokensRequest",
+        request=f"{QUERIES}:InputTokensRequest",
         response=f"{ANSWERS}:InputTokens",
     ),
     Operation(
@@ -57,7 +58,7 @@ RESPONSES: Final = (
         ONE,
         "get",
         "Show a response, or with `stream=true` the events of its stream.",
-        query=f"{TYPES}:ResponseQuery",
+        query=f"{QUERIES}:ResponseQuery",
         response=f"{ANSWERS}:Response",
         stream="replay",
         event=f"{ANSWERS}:ResponseEvent",
@@ -78,7 +79,7 @@ RESPONSES: Final = (
         openai_paths("/responses/{response_id}/input_items"),
         "input_items",
         "List the items of a response's input.",
-        query=f"{TYPES}:InputItemsQuery",
+        query=f"{QUERIES}:InputItemsQuery",
         response=f"{ANSWERS}:ItemList",
     ),
 )
@@ -129,7 +130,7 @@ CONVERSATIONS: Final = (
         ITEMS,
         "list_items",
         "List the items of a conversation.",
-        query="core.apis.responses:InputItemsQuery",
+        query=f"{QUERIES}:InputItemsQuery",
         response=f"{CONVERSATION_ANSWERS}:ConversationItemList",
     ),
     Operation(
@@ -242,6 +243,7 @@ API: Final = Api(
     assemble="core.services.responses.assemble:assemble",
     provider=f"{TYPES}:ResponsesProvider",
     depends=("inference", "safety", "vector_io", "files", "tool_runtime"),
+    occasional=("safety", "vector_io", "files", "tool_runtime"),  # which guardrails, tools and attachments ask
     stores=("documents", "blobs"),
     optional_stores=("jobs", "queue"),
     collections=(*KEPT, *READ),

@@ -135,6 +135,7 @@ MCP: Final = (
         reply="answer",
         tokens="core.apis.mcp:no_bound",
         parts="core.apis.mcp:count_requests",
+        idempotent=True,
         metadata=f"{METADATA}/mcp",
     ),
     Operation(

@@ -170,7 +170,7 @@ def _format(form: str, rights: Rights, regions: list[str]) -> str:
 
 
 def _notes(options: IamOptions, used: Usage, mine: list[Source]) -> list[str]:
-    if not used.sources and not used.seal_keys:
+    if not used.sources and not used.seal_keys and not used.event_buses:
         return ["this config uses nothing of Bedrock, S3, S3 Vectors, the RDS Data API or Lambda functions"]
     roles = roles_of(used) if options["role"] == SELF else []
     notes = [f"what is done in {role} needs a policy of that role: add --role {role}" for role in roles]

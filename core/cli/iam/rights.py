@@ -60,7 +60,7 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
     models = [use for use in used.models if use.source.role == principal]
     guardrails = [use for use in used.guardrails if use.source.role == principal]
     bases = [use for use in used.knowledge_bases if use.source.role == principal]
-    buckets = [bucket for bucket in used.buckets if bucket.source.role == principal]
+    buckets = _of(principal, used.buckets)
     clusters = [cluster for cluster in used.clusters if cluster.source.role == principal]
     derived.rights = Rights(
         apis=frozenset(source.api for source in used.sources if source.role == principal),
@@ -73,7 +73,10 @@ def derive(used: Usage, principal: str, places: Mapping[Source, Place], known: K
         functions=_arns("function", used.functions, principal, places, derived),
         gateways=_arns("gateway", used.gateways, principal, places, derived),
         file_buckets=tuple(_file_buckets(used.file_buckets if principal == SELF else (), places, derived)),
+        batch_buckets=tuple(_file_buckets(_of(principal, used.batch_buckets), places, derived)),
+        batch_roles=tuple(use.name for use in used.batch_roles if use.source.role == principal),
         seal_keys=used.seal_keys if principal == SELF else (),
+        event_buses=used.event_buses if principal == SELF else (),
         roles=tuple(role for role in roles if role in assumed) if principal == SELF else (),
     )
     return derived
@@ -146,6 +149,10 @@ def _file_buckets(buckets: Iterable[Bucket], places: Mapping[Source, Place], der
             continue
         yield (arn := place.bucket(bucket.name))
         yield f"{arn}/{bucket.prefix.strip('/')}{'/' if bucket.prefix else ''}*"
+
+
+def _of(principal: str, buckets: Iterable[Bucket]) -> list[Bucket]:
+    return [bucket for bucket in buckets if bucket.source.role == principal]
 
 
 def _vector_bucket(bucket: Bucket, place: Place) -> str:

@@ -22,6 +22,8 @@ NAME: Final = re.compile(
 EMBED: Final = replace(table.CALL_MODELS, sid="Embed", actions=table.INVOKE[:1])
 EMBED_BEHIND_PROFILES: Final = replace(table.CALL_BEHIND_PROFILES, sid="EmbedBehindProfiles", actions=EMBED.actions)
 
+PASSED_TO_BEDROCK: Final = {"StringEquals": {table.PASSED_TO: table.PASS_BATCH_ROLE.to}}
+
 type Statement = dict[str, Any]
 
 
@@ -88,7 +90,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What one principal needs: of the providers of `apis`, and of ARNs; of a vector bucket its own and its indexes', of a bucket of files its own and its objects'; `parameters` are those of Systems Manager."""
+    """What one principal needs: of the providers of `apis`, and of ARNs; of a vector bucket its own and its indexes', of a bucket of files or batches its own and its objects'; `parameters` are those of Systems Manager."""
 
     apis: frozenset[str] = frozenset()
     models: tuple[Model, ...] = ()
@@ -96,17 +98,20 @@ class Rights:
     knowledge_bases: tuple[str, ...] = ()
     vector_buckets: tuple[str, ...] = ()
     file_buckets: tuple[str, ...] = ()
+    batch_buckets: tuple[str, ...] = ()
+    batch_roles: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     seal_keys: tuple[str, ...] = ()
+    event_buses: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
 
 
 def statements(rights: Rights) -> list[Statement]:
-    """The statements of a policy document; only lists, and reranking, have `*` for their resource."""
+    """The statements of a policy document; only lists, reranking and jobs of batches have `*` for their resource."""
     lists = [action for api, actions in LISTS.items() if api in rights.apis for action in actions]
     chat = [model for model in rights.models if not model.embedding]
     embedding = [model for model in rights.models if model.embedding]
@@ -120,6 +125,9 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
         _allow(table.RERANK, ["*"] if reranks else []),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
+        _allow(table.RUN_BATCH_JOBS, ["*"] if rights.batch_roles else []),
+        _allow(table.PASS_BATCH_ROLE, rights.batch_roles, PASSED_TO_BEDROCK),
+        _allow(table.BATCH_BUCKETS, rights.batch_buckets),
         _allow(table.VECTORS, rights.vector_buckets),
         _allow(table.SEARCH_KNOWLEDGE_BASES, rights.knowledge_bases),
         _allow(table.FILE_BUCKETS, rights.file_buckets),
@@ -127,6 +135,7 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(table.INVOKE_TOOL_FUNCTIONS, rights.functions),
         _allow(table.INVOKE_MCP_GATEWAYS, rights.gateways),
         _allow(table.SEAL, rights.seal_keys),
+        _allow(table.TELL_EVENT_BUS, rights.event_buses),
         _allow(table.READ_SECRETS, rights.secrets),
         _allow(table.READ_PARAMETERS, rights.parameters),
     )
@@ -139,6 +148,8 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.CALL_MODELS: _invoked_arns(rights.models),
         table.CALL_BEHIND_PROFILES: _arns_behind(rights.models),
         table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
+        table.PASS_BATCH_ROLE: sorted(set(rights.batch_roles)),
+        table.BATCH_BUCKETS: sorted(set(rights.batch_buckets)),
         table.VECTORS: sorted(set(rights.vector_buckets)),
         table.SEARCH_KNOWLEDGE_BASES: sorted(set(rights.knowledge_bases)),
         table.FILE_BUCKETS: sorted(set(rights.file_buckets)),
@@ -146,6 +157,7 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.INVOKE_TOOL_FUNCTIONS: sorted(set(rights.functions)),
         table.INVOKE_MCP_GATEWAYS: sorted(set(rights.gateways)),
         table.ASSUME_ROLES: sorted(set(rights.roles)),
+        table.TELL_EVENT_BUS: sorted(set(rights.event_buses)),
         table.READ_SECRETS: sorted(set(rights.secrets)),
         table.READ_PARAMETERS: sorted(set(rights.parameters)),
     }

@@ -26,6 +26,7 @@ INVOKE: Final = (
 PROFILE: Final = "bedrock:InferenceProfileArn"  # IAM's key for the profile through which a model is called
 LEADING_KEYS: Final = "dynamodb:LeadingKeys"
 VIA: Final = "kms:ViaService"
+PASSED_TO: Final = "iam:PassedToService"
 SOURCE_FUNCTION: Final = (
     "lambda:SourceFunctionArn"  # there in what a function's code asks, not in what Lambda asks for it
 )
@@ -40,7 +41,7 @@ class Right:
     the parameter with the inference profiles by which alone the ARNs may be called. `keys` are patterns of the partition keys of
     a table's items, one of which every key of a call must match; () for all of them. `via` are the services
     for whose calls alone the role's KMS keys, any of them, may be used: what it may have decrypted is what it may call these for.
-    `by_service`: for Lambda itself, which acts as the role, and not for the function's code.
+    `by_service`: for Lambda itself, which acts as the role, and not for the function's code. A role is passed to the service `to` alone.
     """
 
     sid: str
@@ -53,6 +54,7 @@ class Right:
     keys: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
     by_service: bool = False
+    to: str = ""
 
 
 def in_any_namespace(*patterns: str) -> tuple[str, ...]:
@@ -127,6 +129,28 @@ RERANK: Final = Right(  # beside InvokeModel of the model: IAM knows no resource
 )
 APPLY_GUARDRAILS: Final = Right(
     "ApplyGuardrails", ("bedrock:ApplyGuardrail",), parameter="BedrockGuardrailArns", condition="AppliesGuardrails"
+)
+
+# Batches that Bedrock runs: its jobs, which have no names before they are made, the role as which it reads and writes their files, and
+# the bucket with these. https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-permissions.html
+RUN_BATCH_JOBS: Final = Right(
+    "RunBatchJobs",
+    (
+        "bedrock:CreateModelInvocationJob",
+        "bedrock:GetModelInvocationJob",
+        "bedrock:ListModelInvocationJobs",
+        "bedrock:StopModelInvocationJob",
+    ),
+    condition="RunsBatchJobs",
+)
+PASS_BATCH_ROLE: Final = Right(
+    "PassBatchRole", ("iam:PassRole",), parameter="BatchRoleArn", condition="RunsBatchJobs", to="bedrock.amazonaws.com"
+)
+BATCH_BUCKETS: Final = Right(
+    "BatchBuckets",
+    ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket"),
+    parameter="BatchBucketArns",
+    condition="RunsBatchJobs",
 )
 
 # The vector bucket of `remote::s3-vectors`, and its indexes. A query with a filter, with words or for what is kept beside a vector
@@ -286,9 +310,12 @@ WORK_ON_JOBS: Final = Right(  # the last is what Lambda itself asks, as the func
     ),
     "JobsQueue",
 )
+TELL_EVENT_BUS: Final = Right("TellEventBus", ("events:PutEvents",), parameter="EventBusArn", condition="HasEventBus")
 OF_WORKER: Final = (
+    TELL_EVENT_BUS,
     replace(JOBS, sid="WorkerJobs", condition=""),
     WORK_ON_JOBS,
     replace(BLOBS, sid="WorkerBlobs", condition=""),
     replace(LIST_BLOBS, sid="WorkerListsBlobs", condition=""),
 )
+OF_BATCHES: Final = (RUN_BATCH_JOBS, PASS_BATCH_ROLE, BATCH_BUCKETS)  # the worker's too

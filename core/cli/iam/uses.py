@@ -78,6 +78,9 @@ class Usage:
     functions: tuple[Used, ...] = ()
     gateways: tuple[Used, ...] = ()
     seal_keys: tuple[str, ...] = ()
+    batch_buckets: tuple[Bucket, ...] = ()
+    batch_roles: tuple[Used, ...] = ()
+    event_buses: tuple[str, ...] = ()
 
 
 def collect_usage(config: RunConfig) -> Usage:
@@ -116,7 +119,22 @@ def collect_usage(config: RunConfig) -> Usage:
         tuple(_functions(config)),
         tuple(gateways),
         tuple(_seal_keys(config)),
+        *_batches(config),
+        tuple(filter(None, (config.jobs.event_bus,))),
     )
+
+
+def _batches(config: RunConfig) -> tuple[tuple[Bucket, ...], tuple[Used, ...]]:
+    """The buckets of batches that Bedrock runs, and the roles that it runs them as."""
+    entries = [entry for entry in config.providers.get("inference", ()) if entry.config.get("batch_s3_uri")]
+    buckets, roles = list[Bucket](), list[Used]()
+    for entry in entries:
+        name, _, prefix = str(entry.config["batch_s3_uri"]).removeprefix("s3://").partition("/")
+        source = _source("inference", entry)
+        if not source.keys:
+            buckets.append(Bucket(name, source, prefix))
+            roles.append(Used(str(entry.config.get("batch_role_arn") or ""), source))
+    return tuple(buckets), tuple(roles)
 
 
 def _is_cluster(entry: ProviderEntry) -> bool:
@@ -174,11 +192,13 @@ def _file_buckets(config: RunConfig) -> Iterator[Bucket]:
 
 
 def _seal_keys(config: RunConfig) -> Iterator[str]:
-    """ARNs of the keys that compacted contexts are sealed with, which no role is assumed for."""
-    for entry in config.providers.get("responses", ()):
-        compaction: Mapping[str, Any] = entry.config.get("compaction_config") or {}
-        if key := compaction.get("kms_key_id"):
-            yield str(key)
+    """ARNs of the keys that compacted contexts, secrets of webhooks and what jobs keep are sealed with, which no role is assumed for; each once."""
+    of_responses: list[dict[str, Any]] = [
+        entry.config.get("compaction_config") or {} for entry in config.providers.get("responses", ())
+    ]
+    of_webhooks = [entry.config for entry in config.providers.get("webhooks", ())]
+    keys = [str(part.get("kms_key_id") or "") for part in (*of_responses, *of_webhooks)]
+    yield from dict.fromkeys(filter(None, [*keys, config.jobs.provider_data_key or ""]))
 
 
 def _source(api: str, entry: ProviderEntry) -> Source:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 import json
 import sys
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, TypedDict
 
 from core.cli.terminal import Columns, clean, shorten, width_of, wrap
 
 if TYPE_CHECKING:
-    from core.apis.answers.jobs import JobView
+    from core.apis.answers.jobs import JobProgress, JobView
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired"})
 LIST: Final[Columns] = (("JOB", 30), ("KIND", 9), ("STATUS", 9), ("ROWS", 11), ("CREATED", 11))
@@ -23,8 +23,8 @@ def list_row(job: "JobView") -> list[str]:
     return [job["id"], job["kind"], job["status"], _rows(job), created]
 
 
-def status_line(job: "JobView") -> str:
-    return clean(f"{job['id']}: {job['status']}, {_rows(job)} rows")
+def status_line(job: "JobView | Shown") -> str:
+    return clean(f"{job['id']}: {job['status']}, {_rows(job)} rows{job.get('note', '')}")
 
 
 def job_lines(job: "JobView") -> Iterator[str]:
@@ -50,6 +50,15 @@ def job_lines(job: "JobView") -> Iterator[str]:
             yield wrap(f"{name + ':':9} {shorten(clean(fact), 4 * WIDTH)}", width_of(sys.stdout), " " * 10)
 
 
+class Shown(TypedDict):
+    """What the progress line is of, a job or a batch; a `note` goes on from it."""
+
+    id: str
+    status: str
+    progress: "JobProgress"
+    note: str
+
+
 class Progress:
     """On a terminal one line that is written again and again; elsewhere a line per status."""
 
@@ -59,7 +68,7 @@ class Progress:
         self._status = ""
         self._open = False
 
-    def show(self, job: "JobView") -> None:
+    def show(self, job: "JobView | Shown") -> None:
         if self._drawn:
             self._stream.write(f"\r{bar(job):{WIDTH - 1}}")
             self._open = True
@@ -75,18 +84,19 @@ class Progress:
             self._stream.flush()
 
 
-def bar(job: "JobView") -> str:
+def bar(job: "JobView | Shown") -> str:
     """At most 79 characters: the status, a bar, rows, and failures where there are any."""
     progress = job["progress"]
     done, total = progress["completed"] + progress["failed"], progress["total"]
     share = min(1.0, done / total) if total else 0.0
     filled = int(share * BAR)
     failed = f", {progress['failed']} failed" if progress["failed"] else ""
-    line = f"{job['status']:9} [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%} {done}/{total}{failed}"
+    text = f"{share:4.0%} {done}/{total}{failed}{job.get('note', '')}"
+    line = f"{job['status']:11} [{'#' * filled}{'.' * (BAR - filled)}] {text}"
     return shorten(clean(line), WIDTH - 1)
 
 
-def _rows(job: "JobView") -> str:
+def _rows(job: "JobView | Shown") -> str:
     progress = job["progress"]
     return f"{progress['completed'] + progress['failed']}/{progress['total']}"
 

@@ -18,6 +18,7 @@ PLACE: Final = re.compile(r"@([A-Z]+)@")
 OWN_PROTOCOLS: Final = {"agents": "core.apis.agents:RunsAgents"}
 """Of APIs whose providers are another's here, beside that one's."""
 FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
+NEEDS: Final = {("inline", "safety"): '"inference"', ("inline", "batches"): '"files", "inference"'}
 REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
 
 
@@ -118,5 +119,5 @@ def _words(package: NewPackage) -> dict[str, str]:
         "KEY": f"{package.name.replace('-', '_')}_api_key",
         "REQUIRES": REQUIRES[package.flavour],
         "PIP": '"aiohttp"' if package.flavour == "remote" else "",
-        "NEEDS": '"inference"' if (package.flavour, package.api) == ("inline", "safety") else "",
+        "NEEDS": NEEDS.get((package.flavour, package.api), ""),
     }

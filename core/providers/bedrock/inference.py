@@ -9,19 +9,22 @@ from contextlib import closing
 from functools import partial
 from itertools import chain
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, override
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, override
 from uuid import uuid4
 
+from pydantic import PositiveInt, model_validator
 from pydantic_core import to_json
 
 from core.apis.discovery import Description
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest, InferenceProvider, ServedModel
 from core.config.fetch import FetchConfig
+from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.errors import InvalidRequest, NotFound, UpstreamFailed
+from core.frame.forms import of_form
 from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
-from core.providers.aws.clients import AwsClients, list_pages
+from core.providers.aws.clients import AwsClients, RoleArn, list_pages
 from core.providers.bedrock.config import BedrockConfig
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import (
@@ -41,6 +44,7 @@ from core.providers.http.replies import health_of, read_object
 
 if TYPE_CHECKING:
     from core.apis.rerank import RerankRequest
+    from core.providers.bedrock.batches import BedrockBatches
     from core.providers.bedrock.reranking import BedrockRerank
 
 RUNTIME: Final = "bedrock-runtime"
@@ -51,16 +55,37 @@ MOST_DIGITS: Final = 12  # of a number of tokens
 PIECE: Final = 64 * 1024  # bytes
 AT_ONCE: Final = 8  # invocations of one embeddings request
 TOKENS: Final = "x-amzn-bedrock-input-token-count"
+type BatchUri = Annotated[
+    str,
+    of_form(
+        r"^s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?$", "must be s3://BUCKET or s3://BUCKET/PREFIX"
+    ),
+]
 
 
 class Config(BedrockConfig):
     """`fetch` is how images are fetched that a caller names by their URL: Converse takes their bytes alone.
 
     With the `openai` endpoint chat goes, unchanged, to Bedrock's own OpenAI-compatible one, which serves fewer models.
+    Batches that Bedrock runs have their files below `batch_s3_uri`, where Bedrock reads and writes them as the role
+    `batch_role_arn`; `batch_s3_endpoint_url` is S3's where it is not AWS's own, `batch_least_rows` the account's quota of
+    records in a job.
     """
 
     fetch: FetchConfig = FetchConfig.model_construct()
     endpoint: Annotated[Literal["converse", "openai"], USER] = "converse"
+    batch_s3_uri: BatchUri | None = None
+    batch_role_arn: RoleArn = None
+    batch_s3_endpoint_url: UpstreamUrl | None = None
+    batch_least_rows: PositiveInt = 100
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if (self.batch_s3_uri is None) != (self.batch_role_arn is None):
+            raise ValueError("give `batch_s3_uri` and `batch_role_arn` together, or neither")
+        if self.batch_s3_uri and self.bearer is not None:
+            raise ValueError("`batch_s3_uri` needs AWS credentials: S3 takes no API key of Bedrock")
+        return self
 
 
 class Bedrock:
@@ -76,6 +101,7 @@ class Bedrock:
         self._embedding_models: dict[str, JsonObject] = {}  # what was listed of them, by id
         self._config = config
         self._rerank: BedrockRerank | None = None
+        self._batches: BedrockBatches | None = None
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         body = to_converse(await with_inlined_images(request, self._fetcher))
@@ -128,6 +154,14 @@ class Bedrock:
 
         return await describe(self._provider_id, self._clients, self._list_offers)
 
+    def batches(self) -> "BedrockBatches | None":
+        """None without a bucket for them."""
+        if self._batches is None and self._config.batch_s3_uri:
+            from core.providers.bedrock.batches import BedrockBatches  # late: few stacks have them, and in the worker
+
+            self._batches = BedrockBatches(self._provider_id, self._config, self._clients, self._fetcher)
+        return self._batches
+
     def warm(self) -> None:
         """Import the SDK now, at init, where Lambda gives a full CPU, rather than at the first call."""
         self._clients.warm(RUNTIME)
@@ -138,6 +172,8 @@ class Bedrock:
     async def close(self) -> None:
         if self._rerank is not None:
             await self._rerank.close()
+        if self._batches is not None:
+            await self._batches.close()
         await self._clients.close()
         await self._fetcher.close()
 

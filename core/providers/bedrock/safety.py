@@ -14,8 +14,8 @@ from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.providers.aws.clients import AwsClients, list_pages
-from core.providers.bedrock.config import BedrockConfig
 from core.providers.bedrock.errors import translate_errors
+from core.providers.bedrock.guardrail_config import Config
 from core.providers.bedrock.guardrail_content import to_content
 from core.providers.bedrock.guardrail_findings import CONTENT_FILTERS, categories_of, violation_of
 from core.providers.http.message_text import source_of
@@ -23,10 +23,6 @@ from core.providers.http.replies import health_of
 
 VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
 NO_VERSION: Final = "needs `guardrailVersion` in its params: a number, or DRAFT"
-
-
-class Config(BedrockConfig):
-    """What every provider of AWS takes; nothing more is a guardrail's own."""
 
 
 class BedrockGuardrails:

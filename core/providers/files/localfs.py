@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from core.apis.files import FilesProvider, FileStorage
 from core.config.records import Record, UserPath, Whole
 from core.config.user_fields import USER
 from core.frame.types import Health
-from core.stores.blobs.local import LocalBlobs
+
+if TYPE_CHECKING:
+    from core.apis.files import FilesProvider, FileStorage
 
 YEAR = 365 * 86_400
 
@@ -27,10 +28,14 @@ class LocalFiles:
     """`directory` is made at the first file; None is the blob store of the stack."""
 
     def __init__(self, directory: Path | None, ttl_seconds: int | None) -> None:
-        self._storage = None if directory is None else LocalBlobs(directory)
+        self._storage: FileStorage | None = None
+        if directory is not None:
+            from core.stores.blobs.local import LocalBlobs  # late: on Lambda there is no folder
+
+            self._storage = LocalBlobs(directory)
         self._ttl_seconds = ttl_seconds
 
-    def storage(self) -> FileStorage | None:
+    def storage(self) -> "FileStorage | None":
         return self._storage
 
     def ttl_seconds(self) -> int | None:
@@ -41,7 +46,7 @@ class LocalFiles:
         return Health(status="OK")
 
 
-def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> FilesProvider:
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> "FilesProvider":
     """A provider over one folder."""
     del provider_id, deps
     return LocalFiles(None if config.storage_dir is None else Path(config.storage_dir), config.ttl_secs)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, override
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
-from core.apis.files import FilesProvider, FileStorage
 from core.config.records import Record, Text, Whole
 from core.config.state import NO_PREFIX
 from core.config.user_fields import USER
@@ -22,6 +21,8 @@ from core.stores.blobs.s3 import NO_OBJECT, S3Blobs
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
+
+    from core.apis.files import FilesProvider, FileStorage
 
 YEAR: Final = 365 * 86_400
 FIRST_REGION: Final = "us-east-1"  # whose buckets have no location
@@ -112,7 +113,7 @@ class S3Files:
         self._bucket = Bucket(config)
         self._ttl_seconds = config.ttl_secs
 
-    def storage(self) -> FileStorage | None:
+    def storage(self) -> "FileStorage | None":
         return self._bucket
 
     def ttl_seconds(self) -> int | None:
@@ -130,7 +131,7 @@ class S3Files:
         await self._bucket.close()
 
 
-def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> FilesProvider:
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> "FilesProvider":
     """A provider over one bucket."""
     del provider_id, deps
     return S3Files(config)

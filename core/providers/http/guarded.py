@@ -34,10 +34,13 @@ class RedirectRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GuardedRequest:
+    """One that does not `follow` redirects has them for its answer."""
+
     method: str
     url: "URL"
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
+    follow: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class GuardedClient:
             async with session.request(
                 request.method, url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
-                if response.status not in OF_GET or "location" not in response.headers:
+                if not request.follow or response.status not in OF_GET or "location" not in response.headers:
                     yield response
                     return
                 url = _redirect_target(request.method, url, response)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -102,6 +102,11 @@ class UpstreamRequest:
         """`url` with the query behind its own."""
         key = {self.key_parameter: self.credentials.key} if self.key_parameter else {}
         return url.update_query({**self.query, **key}) if self.query else url
+
+    @property
+    def payload(self) -> Any:  # noqa: ANN401 - the client's own types of bodies
+        """What is sent as the body, as the HTTP client takes it."""
+        return self.body
 
     @property
     def content(self) -> JsonObject:

@@ -177,7 +177,7 @@ class UpstreamClient:
             async with session.request(
                 request.method,
                 url,
-                data=request.body,
+                data=request.payload,
                 headers={**headers, **TRACE.get().headers},
                 allow_redirects=False,
             ) as response:

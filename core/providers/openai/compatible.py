@@ -24,10 +24,11 @@ from core.providers.openai.config import Settings
 from core.providers.openai.refused import RefusedAdditions
 
 if TYPE_CHECKING:
-    from core.apis.native_responses import NativeBody
+    from core.apis.native_bodies import NativeBody
     from core.apis.rerank import RerankRequest
     from core.platform.addresses import Reach
     from core.providers.http.upstream import UpstreamClient
+    from core.providers.openai.batches import OpenAIBatches
 
 HEADER: Final = PROVIDER_DATA_HEADERS[0]
 MOST_MODELS: Final = 10_000  # that one listing has
@@ -56,6 +57,7 @@ class OpenAICompatible:
         self._upstream = upstream
         self._refused = refused or RefusedAdditions(settings.row.refuses)
         self._models = settings.callable_models()
+        self._batches: OpenAIBatches | None = None
 
     @property
     def _http(self) -> "UpstreamClient":
@@ -99,7 +101,8 @@ class OpenAICompatible:
 
     async def stream_response(self, request: JsonObject) -> JsonStream:
         """The remote's own, of a model that has `responses: native`; see `core.apis.responses.AnswersResponses`."""
-        from core.apis.native_responses import EventChecker, NativeBody
+        from core.apis.native_bodies import NativeBody
+        from core.apis.native_responses import EventChecker
         from core.providers.openai.responses import PATH, cap_tokens, raise_failures  # late: few models have it
 
         body = NativeBody.model_validate(request)
@@ -115,6 +118,16 @@ class OpenAICompatible:
         self._check_call(request)
         answer = await self._post(rerank.path, reranking.to_body(request, rerank), finite=True)
         return reranking.from_answer(answer, rerank)
+
+    def batches(self) -> "OpenAIBatches | None":
+        """Those of the remote itself, with the operator's key; None of a row that has none."""
+        if self._batches is None and self._row.batches is not None and self._has_key():
+            from core.providers.http.transfers import TransferClient  # late: few models have them, and in the worker
+            from core.providers.openai.batches import OpenAIBatches
+
+            client = TransferClient(self._settings.remote(self._provider_id))
+            self._batches = OpenAIBatches(client, self._provider_id, self._row, self._credentials, self._row_body)
+        return self._batches
 
     async def list_models(self) -> list[ServedModel]:
         """What the operator's key may see; without a key that is needed, nothing."""
@@ -143,6 +156,25 @@ class OpenAICompatible:
     async def close(self) -> None:
         if self._upstream is not None:
             await self._upstream.close()
+        if self._batches is not None:
+            await self._batches.close()
+
+    def _row_body(self, endpoint: str, model: str, body: JsonObject) -> bytes:
+        """A request as it is sent live; raises InvalidRequest."""
+        from pydantic import ValidationError
+
+        from core.providers.openai.batch_lines import REQUESTS
+
+        try:
+            request = REQUESTS[endpoint].model_validate({**body, "model": model})
+        except ValidationError as invalid:
+            raise InvalidRequest("It is no request as the API takes it.") from invalid
+        request.check_body()
+        self._check_call(request)
+        if isinstance(request, EmbeddingsRequest):
+            return _json(request)
+        request = self._cap_tokens(request)
+        return _json(request, tuple(each for each in self._additions(request) if each.field in self._row.refuses))
 
     async def _list_entries(self) -> list[tuple[ServedModel, JsonObject]]:
         """The models that may be called, each with its entry in the listing."""

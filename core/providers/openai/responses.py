@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming.
 from contextlib import aclosing
 from typing import Final
 
-from core.apis.native_responses import NativeBody
+from core.apis.native_bodies import NativeBody
 from core.errors import ApiError, InvalidRequest, UpstreamFailed, UpstreamThrottled
 from core.frame.types import JsonStream
 from core.platform.json_values import to_object

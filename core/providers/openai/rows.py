@@ -55,6 +55,21 @@ class Rerank:
 
 
 @dataclass(frozen=True, slots=True)
+class Batches:
+    """How a vendor runs batches: OpenAI's way, but for what is said here.
+
+    `endpoints` are those that a batch may be for; a file goes to the path `upload`, with these `fields`. `wraps` is the key under
+    which a new batch is told, "" for none; `least_rows` of one.
+    """
+
+    endpoints: frozenset[str] = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+    upload: str = "/files"
+    fields: Mapping[str, str] = field(default_factory=lambda: {"purpose": "batch"})
+    wraps: str = ""
+    least_rows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """`url` is the default, None where the config must give one; `root` is what is put behind a URL that lacks it.
 
@@ -64,8 +79,8 @@ class Row:
     `bound` is the request's field for `max_tokens`; `version` where the server says its own, behind the URL. `refuses`
     are fields that the stack would add to a request, or has another name for: with `stream_options` among them the usage
     comes unasked. `embeddings` are its words for the native options of an embedding. `quota_header`
-    bears the config's `project`, which goes with an `access_token`: a row with one has both fields. `rerank` is None where
-    it has none.
+    bears the config's `project`, which goes with an `access_token`: a row with one has both fields. `rerank` and `batches` are None
+    where it has none.
     """
 
     provider_type: str
@@ -86,6 +101,7 @@ class Row:
     embeddings: Vocabulary = field(default_factory=lambda: NO_WORDS)
     quota_header: str = ""
     rerank: Rerank | None = None
+    batches: Batches | None = None
 
 
 TOKEN: Final = ("api_token", "auth_credential")
@@ -105,6 +121,14 @@ ENDPOINTS: Final = Listing(
 COHERES: Final = Rerank()
 RANKING: Final = Rerank("/ranking", documents="passages", top_n="", wraps=True, results=("rankings",), score="logit")
 """NVIDIA's own: https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/reference.html."""
+OPENAIS: Final = Batches()
+CHATS: Final = Batches(endpoints=frozenset({"/v1/chat/completions"}))  # https://console.groq.com/docs/batch
+TOGETHER_BATCHES: Final = Batches(
+    endpoints=CHATS.endpoints,
+    upload="/files/upload",
+    fields={"purpose": "batch-api", "file_name": "batch.jsonl"},
+    wraps="job",
+)  # https://docs.together.ai/reference/batch-create and upload-file
 NIM: Final[Vocabulary] = {
     "text_truncation": ("truncate", {"none": "NONE", "start": "START", "end": "END"}),
     "task_type": ("input_type", {"query": "query", "document": "passage"}),
@@ -136,7 +160,13 @@ _ALL: Final = (
         key="optional",
         only="huggingface_repo",
     ),
-    Row("remote::openai", "https://api.openai.com/v1", data=("openai_api_key",), bound="max_completion_tokens"),
+    Row(
+        "remote::openai",
+        "https://api.openai.com/v1",
+        data=("openai_api_key",),
+        bound="max_completion_tokens",
+        batches=OPENAIS,
+    ),
     Row("remote::anthropic", "https://api.anthropic.com/v1", data=("anthropic_api_key",), listing=CLAUDES),
     Row(
         "remote::gemini",
@@ -148,8 +178,15 @@ _ALL: Final = (
         quota_header="x-goog-user-project",  # https://ai.google.dev/gemini-api/docs/oauth
     ),
     Row("remote::fireworks", FIREWORKS, "/inference/v1", data=("fireworks_api_key",), rerank=COHERES),
-    Row("remote::together", TOGETHER, data=("together_api_key",), listing=TOGETHERS, rerank=COHERES),
-    Row("remote::groq", GROQ, "/openai/v1", data=("groq_api_key",)),
+    Row(
+        "remote::together",
+        TOGETHER,
+        data=("together_api_key",),
+        listing=TOGETHERS,
+        rerank=COHERES,
+        batches=TOGETHER_BATCHES,
+    ),
+    Row("remote::groq", GROQ, "/openai/v1", data=("groq_api_key",), batches=CHATS),
     Row("remote::cerebras", CEREBRAS, data=("cerebras_api_key",)),
     Row("remote::sambanova", SAMBANOVA, data=("sambanova_api_key",)),
     Row(
@@ -197,12 +234,15 @@ _ALL: Final = (
         data=("together_api_key",),
         listing=TOGETHERS,
         rerank=COHERES,
+        batches=TOGETHER_BATCHES,
     ),
-    Row("remote::groq-openai-compat", GROQ, "/openai/v1", COMPAT, data=("groq_api_key",)),
+    Row("remote::groq-openai-compat", GROQ, "/openai/v1", COMPAT, data=("groq_api_key",), batches=CHATS),
     Row("remote::sambanova-openai-compat", SAMBANOVA, "/v1", COMPAT, data=("sambanova_api_key",)),
     Row("remote::cerebras-openai-compat", CEREBRAS, "/v1", COMPAT, data=("cerebras_api_key",)),
-    Row("remote::passthrough", data=("passthrough_api_key", "api_key"), key="optional", rerank=COHERES),
-    Row("remote::openai-compatible", key="optional", rerank=COHERES),
+    Row(
+        "remote::passthrough", data=("passthrough_api_key", "api_key"), key="optional", rerank=COHERES, batches=OPENAIS
+    ),
+    Row("remote::openai-compatible", key="optional", rerank=COHERES, batches=OPENAIS),
 )
 ROWS: Final = {row.provider_type: row for row in _ALL}
 

@@ -6,27 +6,25 @@ Sources: the provider's config of OGX 1.5.0, and that of agents of Llama Stack 0
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from core.apis.response_settings import MONTH, CompactionSettings, ResponseSettings
-from core.apis.responses import DEFAULT_ROUNDS, MOST_ROUNDS, ResponsesProvider
-from core.apis.sealing import DataKeys
+from core.apis.response_settings import MONTH, MOST_CONTEXT, CompactionSettings, ResponseSettings
+from core.apis.responses import DEFAULT_ROUNDS, MOST_ROUNDS
+from core.config.kms import KeyArn
 from core.config.records import Record, Text, Whole
 from core.config.user_fields import USER
-from core.frame.forms import of_form
 from core.frame.types import Health
 
 if TYPE_CHECKING:
-    from core.providers.responses.kms_keys import KmsKeys
+    from core.apis.responses import ResponsesProvider
+    from core.apis.sealing import DataKeys
+    from core.providers.aws.kms_keys import KmsKeys
 
-NO_KEY: Final = "must be the ARN of a key, as arn:aws:kms:us-east-1:123456789012:key/ID"
-OR_NONE: Final[Any] = BeforeValidator(lambda value: None if value == "" else value)  # a variable that is not set
-type KeyArn = Annotated[
-    Annotated[str, of_form(r"^arn:aws[-a-z0-9]*:kms:[-a-z0-9]*:[0-9]{12}:key/\S+$", NO_KEY)] | None, OR_NONE
-]
 type Kept = Annotated[Whole, Field(ge=3600)]
 SHORTEST: Final = 256
 """Tokens of a context that may be compacted."""
+LEAST_CONTEXT: Final = 1_000_000
+"""Bytes that any run config has to allow."""
 
 
 class Retention(Record):
@@ -55,7 +53,7 @@ class Compaction(Record):
 
 
 class Config(Record):
-    """The reference's fields, of both generations, `max_infer_iters`, and our own `background` and `foreground_seconds`.
+    """The reference's fields, of both generations, `max_infer_iters`, and our own `background`, `foreground_seconds` and `max_context_bytes`.
 
     Where state is kept is said by `storage.stores`, for all APIs alike: `persistence`, `persistence_store` and `responses_store` have no
     effect, nor have `vector_stores_config`, `memory_config` and `moderation_*`: see `core.resolution.deployment`.
@@ -73,6 +71,7 @@ class Config(Record):
     max_infer_iters: Annotated[Annotated[Whole, Field(ge=1, le=MOST_ROUNDS)], USER] = DEFAULT_ROUNDS
     background: Annotated[Literal["auto"] | None, USER] = None
     foreground_seconds: Annotated[Annotated[Whole, Field(ge=1)] | None, USER] = None
+    max_context_bytes: Annotated[Whole, Field(ge=LEAST_CONTEXT)] = MOST_CONTEXT
 
 
 class BuiltinResponses:
@@ -82,11 +81,11 @@ class BuiltinResponses:
         self.settings = settings
         self._keys: KmsKeys | None = None
 
-    def data_keys(self) -> DataKeys | None:
+    def data_keys(self) -> "DataKeys | None":
         """Those of the run config's KMS key."""
         key_id = self.settings.compaction.kms_key_id
         if key_id and self._keys is None:
-            from core.providers.responses.kms_keys import KmsKeys  # late: few responses are compacted
+            from core.providers.aws.kms_keys import KmsKeys  # late: few responses are compacted
 
             self._keys = KmsKeys(key_id)
         return self._keys
@@ -100,7 +99,7 @@ class BuiltinResponses:
             await self._keys.close()
 
 
-def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> ResponsesProvider:
+def connect(provider_id: str, config: Config, deps: Mapping[str, Any]) -> "ResponsesProvider":
     """The settings of the stack's engine."""
     del provider_id, deps
     return BuiltinResponses(_settings(config))
@@ -114,6 +113,7 @@ def _settings(config: Config) -> ResponseSettings:
         conversation_seconds=retention.conversation_seconds,
         max_rounds=config.max_infer_iters,
         background=config.background == "auto",
+        most_context=config.max_context_bytes,
         foreground_seconds=config.foreground_seconds,
         compaction=CompactionSettings(
             prompt=compaction.summarization_prompt or "",

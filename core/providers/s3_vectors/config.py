@@ -4,20 +4,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AliasChoices, Field
 
+from core.config.kms import KeyArn
 from core.config.user_fields import USER
 from core.frame.forms import of_form
-from core.providers.aws.clients import OR_NONE, AwsConfig, Region
+from core.providers.aws.clients import AwsConfig, Region
 
 BUCKET: Final = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 BUCKET_ARN: Final = r"arn:aws[-a-z0-9]*:s3vectors:([a-z0-9-]+):[0-9]{12}:bucket/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
 NO_BUCKET: Final = (
     "must be the name of a vector bucket, or its ARN, as arn:aws:s3vectors:us-east-1:123456789012:bucket/NAME"
 )
-NO_KEY: Final = "must be the ARN of a key, as arn:aws:kms:us-east-1:123456789012:key/ID"
 type VectorBucket = Annotated[str, of_form(f"{BUCKET}|^{BUCKET_ARN}$", NO_BUCKET)]
-type KeyArn = Annotated[
-    Annotated[str, of_form(r"^arn:aws[-a-z0-9]*:kms:[-a-z0-9]*:[0-9]{12}:key/\S+$", NO_KEY)] | None, OR_NONE
-]
 type Prefix = Annotated[
     str,
     of_form(r"^([a-z0-9][a-z0-9.-]{0,19})?$", "must be at most 20 of a-z, 0-9, `.` and `-`, a letter or a digit first"),

@@ -2,11 +2,11 @@
 
 from functools import partial
 
+from core.routing.policy import owner_list
 from core.services.agents.collection import tally_id
 from core.services.agents.records import AGENT
 from core.services.agents.removal import remove_agent
 from core.services.erasure import Erase, Estate, Piece, Pieces
-from core.services.files.records import owner_list
 from core.services.parts import Parts
 from core.services.responses.state.place import STORE, StatePlace
 from core.stores.documents.port import Document

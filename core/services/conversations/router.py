@@ -5,8 +5,8 @@ from contextlib import aclosing
 from typing import Final
 
 from core.apis.conversations import ChangedConversation, IncludeQuery, NewConversation, NewItems
+from core.apis.response_queries import InputItemsQuery
 from core.apis.response_rules import check_include
-from core.apis.responses import InputItemsQuery
 from core.errors import Conflict, InvalidRequest, NotFound, StaleRevision
 from core.frame.types import JsonObject
 from core.services.agents.records import SESSION_KIND

@@ -11,8 +11,9 @@ from core.errors import ApiError, NotFound, ProviderUnavailable, StaleRevision, 
 from core.frame.callers import Call, principal_of
 from core.routing.documents import GuardedDocuments
 from core.routing.guard import Guard
+from core.routing.policy import owner_list
 from core.services.files.keeping import addition, counts, refusal, removal
-from core.services.files.records import FILE, FileRecord, owner_list, show_file
+from core.services.files.records import FILE, FileRecord, show_file
 from core.services.files.storages import Storages
 from core.services.parts import Parts
 from core.stores.connect import DOCUMENTS

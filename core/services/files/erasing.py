@@ -2,11 +2,12 @@
 
 from functools import partial
 
+from core.routing.policy import owner_list
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.files.collection import FileCollection
 from core.services.files.keeping import removal, tally_id
 from core.services.files.parts import UploadParts
-from core.services.files.records import FILE, UPLOAD, FileRecord, UploadRecord, owner_list
+from core.services.files.records import FILE, UPLOAD, FileRecord, UploadRecord
 from core.services.files.sweeping import forget_owner
 from core.services.files.uses import take_out
 from core.services.parts import Parts

@@ -16,10 +16,12 @@ def counts(limits: KeepLimits) -> bool:
     return limits.files is not None or limits.bytes is not None
 
 
-def addition(owner: str, size: int, limits: KeepLimits) -> tuple[Tally, ...]:
-    """What one more file of so many bytes adds; nothing where nothing is limited."""
+def addition(owner: str, size: int, limits: KeepLimits, *, holds: bool = True) -> tuple[Tally, ...]:
+    """What one more file of so many bytes adds; nothing where nothing is limited. Without `holds` it is counted alone."""
     if not counts(limits):
         return ()
+    if not holds:
+        return (Tally(FILE, tally_id(owner), {FILES: 1, BYTES: size}),)
     most = {name: limit for name, limit in ((FILES, limits.files), (BYTES, limits.bytes)) if limit is not None}
     return (Tally(FILE, tally_id(owner), {FILES: 1, BYTES: size}, most),)
 

@@ -11,11 +11,9 @@ are `counted`; under (`upload`, UPLOAD) they are `bytes` and `parts`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final, Literal
 
 from core.apis.answers.files import FileObject, UploadObject
-from core.frame.callers import Principal
 from core.stores.documents.bodies import Body
 from core.stores.documents.port import Document
 
@@ -25,7 +23,6 @@ PART: Final = "upload_part"
 FILES: Final = "files"
 BYTES: Final = "bytes"
 PARTS: Final = "parts"
-LONGEST_OWNER: Final = 500  # characters
 OPEN_SECONDS: Final = 3600
 """How long an upload in parts, or the URL for an announced file, may be used."""
 LATE_SECONDS: Final = 600  # for a PUT that began in time
@@ -92,12 +89,6 @@ class PartRecord(Body):
     provider_id: str
     key: str
     bytes: int
-
-
-def owner_list(principal: Principal | None) -> str:
-    """The list that a caller's files are in; the stack's own are with those of nobody."""
-    identity = "" if principal is None else principal.identity
-    return identity if len(identity) <= LONGEST_OWNER else f"sha256:{sha256(identity.encode()).hexdigest()}"
 
 
 def file_id_of(upload_id: str) -> str:

@@ -1,13 +1,13 @@
 """Files of one caller: kept, listed, read and deleted."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from secrets import token_hex
 from typing import Final
 
 from core.apis.answers.files import FileDeleted, FileList, FileObject
-from core.apis.files import AnnouncedFile, FileForm, ListFilesQuery, OpenFile
+from core.apis.files import AnnouncedFile, FileForm, ListFilesQuery, MadeFile, OpenFile
 from core.errors import InvalidRequest, NotFound
 from core.frame.content import Bytes, Redirect, UploadedFile, clean_filename, clean_media_type
 from core.platform.concurrency import undoing
@@ -93,6 +93,12 @@ class FilesRouter:
         opening = open_for(self._files, file_id, store_id) if store_id else self._files.get(file_id)
         record = _require_content(await opening)
         return OpenFile(file_id, record.filename, record.purpose, self._bytes(record))
+
+    async def keep(self, made: MadeFile, content: AsyncIterator[bytes]) -> FileObject:
+        from core.services.files.made import keep_made  # late: few files are made
+
+        await self._sweeper.note(self._files)
+        return show_file(await keep_made(self._files, made, content))
 
     async def _announce(self, request: AnnouncedFile) -> FileObject:
         """A file whose bytes are sent to the storage, by a URL that takes exactly as many."""

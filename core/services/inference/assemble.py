@@ -11,13 +11,14 @@ from core.services.inference.shielded import ShieldedInference
 from core.services.parts import Parts, surface_for
 
 if TYPE_CHECKING:
+    from core.apis.batch_engine import NativeBatches
     from core.apis.native import NativeInference
     from core.apis.native_responses import NativeResponses
     from core.apis.rerank import Reranking
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
-    """`{"inference": ..., "native_inference": ..., "native_responses": ..., "rerank": ...}`."""
+    """`{"inference": ..., "native_inference": ..., "native_responses": ..., "native_batches": ..., "rerank": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
     policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
 
@@ -36,9 +37,15 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
         return Router(parts.registries["model"](call), providers, call, circuits, policy)
 
+    def native_batches(call: Call | None) -> "NativeBatches":
+        from core.services.inference.native_batches import NativeBatchRouter as Router  # late: jobs alone have them
+
+        return Router(parts.registries["model"](call), providers, call, policy)
+
     return {
         "inference": inference,
         "native_responses": native_responses,
+        "native_batches": native_batches,
         "native_inference": lambda call: _native(inference(call)),
         "rerank": lambda call: _reranking(inference(call)),
     }

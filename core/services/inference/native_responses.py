@@ -1,10 +1,10 @@
 """Responses by a model's own provider: routed, failed over and charged as its chat completions are."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest, InferenceProvider
-from core.apis.native_responses import LAST, METADATA, NATIVE, NativeBody
+from core.apis.native_responses import LAST, METADATA, NATIVE
 from core.apis.responses import AnswersResponses
 from core.apis.shapes import MOST_TOKENS
 from core.apis.usage import Ending, Meter
@@ -19,6 +19,10 @@ from core.routing.failover import Failover
 from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
 from core.routing.targets import targets_of
+from core.services.inference.router import find_model
+
+if TYPE_CHECKING:
+    from core.apis.native_bodies import NativeBody
 
 NO_RESPONSES: Final = "The model's metadata says `responses: native`, but its provider has no Responses of its own: take that out of the metadata."
 COUNTS: Final = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
@@ -41,6 +45,9 @@ class NativeRouter:
         self._attempts = Failover(providers, circuits, call)
         self._policy = policy
 
+    async def require(self, model: str) -> None:
+        await find_model(self._models, model, "llm", "chat completions")
+
     async def takes(self, model: str) -> bool:
         try:
             return await self._takes(await self._models.get(model))
@@ -53,6 +60,8 @@ class NativeRouter:
         return not any(await self._policy.shields_of(self._call, resource, self._models))
 
     async def stream(self, body: JsonObject) -> JsonStream:
+        from core.apis.native_bodies import NativeBody  # late: few models have it
+
         request = NativeBody.model_validate(body)
         resource = await self._models.get(request.model)
         if not await self._takes(resource):  # it is for those who have asked
@@ -92,7 +101,7 @@ def _responses_of(provider: InferenceProvider) -> AnswersResponses:
     return provider
 
 
-def _measure(request: NativeBody) -> Meter:
+def _measure(request: "NativeBody") -> Meter:
     """By the chat that would say the same: what counts are the texts in it."""
     tools: list[Any] = (request.model_extra or {}).get("tools") or []
     return Meter(ChatRequest.model_construct(model=request.model, messages=[*request.input, *tools]))

@@ -16,6 +16,7 @@ from core.apis.usage import Ending, Meter
 from core.config.media_urls import find_refused_url
 from core.errors import ApiError, InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, ActingFor, Call
+from core.frame.resources import Resource
 from core.frame.types import JsonObject, JsonStream
 from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.failover import Ask, Failover
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
 type ModelRequest = ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
 
 NOUNS: Final[dict[ModelType, str]] = {"llm": "an llm", "embedding": "an embedding model", "rerank": "a rerank model"}
+
+
+async def find_model(models: GuardedRegistry, model: str, model_type: ModelType, operation: str) -> Resource:
+    """Raises NotFound for one that the caller may not use, and InvalidRequest for one of another type."""
+    try:
+        resource = await models.get(model)
+    except NotFound as unknown:
+        raise NotFound(unknown.message, param="model") from None
+    kind: ModelType = resource.attributes["model_type"]
+    if kind != model_type:
+        raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
+    return resource
 
 
 class InferenceRouter:
@@ -76,15 +89,8 @@ class InferenceRouter:
         return await self._answer(request, targets, lambda at, name: rerank_at(at, _rename_model(request, name)))
 
     async def _route(self, request: ModelRequest, model_type: ModelType, operation: str) -> list[Target]:
-        model = request.model
-        try:
-            resource = await self._models.get(model)
-        except NotFound as unknown:
-            raise NotFound(unknown.message, param="model") from None
-        self._call.observed.model = model
-        kind: ModelType = resource.attributes["model_type"]
-        if kind != model_type:
-            raise InvalidRequest(f"Model `{model}` is {NOUNS[kind]} and does not support {operation}.", param="model")
+        resource = await find_model(self._models, request.model, model_type, operation)
+        self._call.observed.model = request.model
         if (refused := find_refused_url(request, "operator")) is not None:  # whoever serves it: some fetch it
             raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
         return targets_of(resource)

@@ -23,6 +23,10 @@ class Admission(Protocol):
         """
         ...
 
+    async def charge(self, call: Call, tokens: int) -> None:
+        """Count tokens that were used elsewhere, as in a batch at a provider's own side; see `core.quota.quota.Quota`."""
+        ...
+
 
 class Unlimited:
     """The admission of a stack without quota."""
@@ -34,3 +38,6 @@ class Unlimited:
     async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> Ticket:
         del call, tokens, requests
         return self._Ticket()
+
+    async def charge(self, call: Call, tokens: int) -> None:
+        del call, tokens

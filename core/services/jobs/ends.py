@@ -9,11 +9,13 @@ from typing import Final, override
 from uuid import uuid4
 
 from core.errors import ApiError, StateUnavailable
+from core.frame.types import JsonObject
 from core.services.jobs import messages
 from core.services.jobs.engine import Engine, new_holder, reason_of
 from core.services.jobs.kind import MOST_SHARDS, FinishRun, JobFailed, JobKind, PrepareRun
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
 from core.services.jobs.parts import parts_folder
+from core.services.jobs.telling import tell, tell_after
 from core.services.jobs.timing import Turn
 from core.stores.jobs.port import ENDED, Counts, Job, Shard
 
@@ -34,9 +36,7 @@ async def prepare(engine: Engine, task: Task, turn: Turn, *, redelivered: bool) 
     if job is not None and job.status == "running" and redelivered:
         # Whoever made the shards may have died before it sent them all; those that are sent twice do no harm.
         await _send_shards(engine, job, [s for s in await engine.jobs.shards(job) if s.state == "waiting"])
-    if job is None or job.status != "queued":
-        return DONE
-    return await _with_lease(engine, _Prepare(engine, task, turn), redelivered=redelivered)
+    return await _take_step(engine, _Prepare(engine, task, turn), job, redelivered=redelivered)
 
 
 async def finish(engine: Engine, task: Task, turn: Turn, *, redelivered: bool) -> Outcome:
@@ -45,9 +45,7 @@ async def finish(engine: Engine, task: Task, turn: Turn, *, redelivered: bool) -
         job is not None and job.status in ENDED and job.status != "failed"
     ):  # where finishing failed, they are all there is
         await engine.blobs.delete_below(parts_folder(job.id))
-    if job is None or job.status != "finishing":
-        return DONE
-    return await _with_lease(engine, _Finish(engine, task, turn), redelivered=redelivered)
+    return await _take_step(engine, _Finish(engine, task, turn), job, redelivered=redelivered)
 
 
 class _Step:
@@ -65,11 +63,11 @@ class _Step:
         """Do it and write it down; raises what the kind raises, or LeaseLost."""
         raise NotImplementedError
 
-    async def end(self, job: Job, reason: str) -> None:
+    async def end(self, job: Job, reason: str, result: JsonObject | None = None) -> None:
         """The job has failed here; what its shards came to is counted and kept."""
         shards = await self.engine.jobs.shards(job) if job.plan else []
         await self.engine.jobs.end(
-            job, "failed", reason=reason, counts=_total(shards), result={}, now=self.engine.clock()
+            job, "failed", reason=reason, counts=_total(shards), result=result or {}, now=self.engine.clock()
         )
 
 
@@ -108,6 +106,18 @@ class _Finish(_Step):
             raise LeaseLost
         log.info("job %s (%s): %s, %d rows, %d failed", job.id, job.kind, status, job.rows, counts.failed)
         await engine.blobs.delete_below(parts_folder(job.id))
+
+
+async def _take_step(engine: Engine, step: _Step, job: Job | None, *, redelivered: bool) -> Outcome:
+    """Take it where it is due, and tell of what has become of the job, also where whoever took it died before they could."""
+    if job is None:
+        return DONE
+    outcome: Outcome = DONE
+    if job.status == step.status:
+        await tell(engine, job)
+        outcome = await _with_lease(engine, step, redelivered=redelivered)
+    await tell_after(engine, job, again=redelivered)
+    return outcome
 
 
 async def _with_lease(engine: Engine, step: _Step, *, redelivered: bool) -> Outcome:
@@ -170,8 +180,11 @@ async def _outcome(engine: Engine, step: _Step, job: Job, failure: BaseException
     if isinstance(failure, StateUnavailable):
         await engine.jobs.release(job)
         raise failure
-    if isinstance(failure, JobFailed) or (isinstance(failure, ApiError) and _is_final(failure)):
-        await step.end(job, str(failure) if isinstance(failure, JobFailed) else reason_of(step.code, failure))
+    if isinstance(failure, JobFailed):
+        await step.end(job, str(failure), failure.result)
+        return DONE
+    if isinstance(failure, ApiError) and _is_final(failure):
+        await step.end(job, reason_of(step.code, failure))
         return DONE
     stopping = isinstance(failure, TimeoutError) and step.turn.stopping.is_set()
     if not stopping:

@@ -11,12 +11,15 @@ import time
 from typing import Final
 from uuid import uuid4
 
+from core.apis.jobs import JobTeller
 from core.errors import ApiError, StateUnavailable
 from core.frame.callers import Call, Principal
+from core.frame.types import JsonObject
 from core.services.jobs import messages
 from core.services.jobs.admission import Admission, Unlimited
 from core.services.jobs.kind import JobFiles, JobKind, Owners
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
+from core.services.jobs.secrets import JobSecrets, SecretLost
 from core.services.jobs.shard_run import RunParts
 from core.services.jobs.timing import Timing, Turn
 from core.stores.blobs.port import BlobStore
@@ -27,6 +30,9 @@ from core.stores.queue.port import MOST_DELAY, MOST_RECEIVES, Delivery, WorkQueu
 log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 10  # messages of one request
+DATA_LOST: Final = (
+    "provider_data_lost: the key that the provider data of this job was sealed with is no more. Send the request again."
+)
 OWNER_REVOKED: Final = "owner_revoked: whoever made this job may no longer call."
 FIRST_PAUSE: Final = 5  # seconds, while a store cannot be reached
 LONG_PAUSE: Final = 120
@@ -42,7 +48,7 @@ class SameOwner:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What all steps work with; `kinds` by name, `clock` gives Unix seconds."""
+    """What all steps work with; `kinds` by name, `clock` gives Unix seconds. Without `secrets` no job has provider data."""
 
     jobs: JobStore
     queue: WorkQueue
@@ -52,6 +58,8 @@ class Engine:
     admission: Admission = field(default_factory=Unlimited)
     timing: Timing = field(default_factory=Timing)
     clock: Callable[[], float] = time.time
+    teller: JobTeller | None = None
+    secrets: JobSecrets | None = None
 
     async def run_message(self, delivery: Delivery, turn: Turn | None = None) -> Outcome:
         """Do what a message says, as far as the turn goes.
@@ -116,12 +124,20 @@ class Engine:
                 return
 
     async def call_of(self, job: Job) -> Call | None:
-        """The owner as known now; None, and the job is stopped for that reason, where it may no longer call."""
+        """The owner as known now, with what it brought; None, and the job is stopped for that reason, where it may no longer call."""
         principal = await self.owners.current(job.principal)
-        if principal is not None:
-            return Call(principal, SOURCE)
-        await self.stop(job, "failed", OWNER_REVOKED)
-        return None
+        if principal is None:
+            await self.stop(job, "failed", OWNER_REVOKED)
+            return None
+        try:
+            return Call(principal, SOURCE, provider_data=await self.data_of(job))
+        except SecretLost:
+            await self.stop(job, "failed", DATA_LOST)
+            return None
+
+    async def data_of(self, job: Job) -> JsonObject:
+        """What its owner brought for providers; raises SecretLost, and ApiError where it cannot be had now."""
+        return {} if self.secrets is None else await self.secrets.open(job)
 
     async def stop(self, job: Job, outcome: JobOutcome, reason: str = "") -> Job | None:
         """Stop a job that has not ended, and send on what follows; the job as it is then."""

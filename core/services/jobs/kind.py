@@ -21,7 +21,11 @@ MOST_SHARDS: Final = 2000
 
 
 class JobFailed(Exception):
-    """The job cannot succeed, whoever tries; str() is the reason, for its owner."""
+    """The job cannot succeed, whoever tries; str() is the reason, for its owner, and `result` what there is to say beside it."""
+
+    def __init__(self, reason: str, result: JsonObject | None = None) -> None:
+        super().__init__(reason)
+        self.result: JsonObject = result or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,24 @@ class FinishRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Shards whose work goes on elsewhere while no worker has them, as at a provider.
+
+    `covers` says which; `wind_up` does one of them where its job is stopped: it has the other place stop, and records what is there.
+    """
+
+    covers: Callable[[Shard], bool]
+    wind_up: Callable[[ShardRun], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class JobKind:
     """`prepare` splits a job; `work` does a shard, from where the last one left it; `finish` gives the job's result.
 
     Any of them may run again after a worker died, and two may run at once where clocks or networks fail: of what they
     write, only what the engine names counts. `prepare` and `finish` raise JobFailed, or an ApiError that blames the
     request, for what no other try would mend. `abandon` gives every row left its error, after too many workers died
-    over the shard; it must not ask anybody.
+    over the shard; it must not ask anybody. `ended` is told of a job that has ended, however it did, at least once.
     """
 
     name: str
@@ -95,6 +110,12 @@ class JobKind:
     work: Callable[[ShardRun], Awaitable[None]]
     finish: Callable[[FinishRun], Awaitable[JsonObject]]
     abandon: Callable[[ShardRun, ApiError], Awaitable[None]] | None = None
+    ended: Callable[[Job], Awaitable[None]] | None = None
+    outside_work: Elsewhere | None = None
+
+    def winds_up(self, shard: Shard) -> bool:
+        """Whether a shard of a job that is stopped is not closed as it is."""
+        return self.outside_work is not None and self.outside_work.covers(shard)
 
 
 class Owners(Protocol):

@@ -15,7 +15,7 @@ VERBS: Final = frozenset(get_args(Do.__value__))
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`number` is the shard's or the tick's; `tries` counts what failed without killing its worker."""
+    """`number` is the shard's or the tick's, and of a `stop` that looks again 1; `tries` counts what failed without killing its worker."""
 
     job: str
     do: Do

@@ -74,7 +74,7 @@ def show_job(job: Job, counts: Counts) -> JobView:
         "expires_at": job.expires,
         "owner": job.principal.id or None,
         "progress": {"total": job.rows, "completed": counts.completed, "failed": counts.failed},
-        "usage": {"total_tokens": sum(counts.tokens.values()), "models": dict(counts.tokens)},
+        "usage": {"total_tokens": sum(counts.models.values()), "models": counts.models},
         "error": _error(job.reason),
         "retried_from": job.request.get(RETRIED_FROM),
         "result": job.result,

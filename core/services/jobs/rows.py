@@ -13,7 +13,7 @@ import logging
 from random import uniform
 from typing import Final
 
-from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable
+from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, StateUnavailable
 from core.frame.callers import CURRENT_CALL, Call
 from core.services.jobs.admission import Ticket
 from core.services.jobs.failures import RowFailed
@@ -29,8 +29,10 @@ FIRST_WAIT: Final = 0.5  # seconds, of full jitter
 LONGEST_WAIT: Final = 30.0
 MOST_RETRY_AFTER: Final = 120.0  # what an upstream may ask for
 MOST_DIGITS: Final = 9  # of it
+CAREFUL_FROM: Final = 2  # workers that were lost
 ROW_SECONDS: Final = 600.0  # for one try of a row
 QUOTA_DOWN_SECONDS: Final = 30
+CONFLICT: Final = 409
 THROTTLED: Final = 429
 SERVER_ERROR: Final = 500
 UNREACHABLE: Final = "Whatever serves this row could not be reached, or did not answer in time."
@@ -50,18 +52,24 @@ def no_bound(_: Row) -> int:
     return 0
 
 
+def one_request(_: Row) -> int:
+    """Most rows ask once."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class RowWork:
     """`read` gives the rows of a shard, each time the same in the same order; `ask` what one comes to.
 
-    `fail` spells the error line of a row, `bound` the tokens that it may make (see `core.quota.quota.Quota.admit`).
-    `at_once` is how many rows of a shard are under way at most.
+    `fail` spells the error line of a row; `bound` are the tokens that it may make, `requests` how many it counts as (see
+    `core.quota.quota.Quota.admit`). `at_once` is how many rows of a shard are under way at most.
     """
 
     read: Read
     ask: Ask
     fail: Fail = error_line
     bound: Callable[[Row], int | None] = no_bound
+    requests: Callable[[Row], int] = one_request
     at_once: int = AT_ONCE
 
     async def work(self, run: ShardRun) -> None:
@@ -97,17 +105,24 @@ class _Try:
 
 
 class _Rows:
-    """The rows of one run. Those that wait for another try take no place."""
+    """The rows of one run. Those that wait for another try take no place.
+
+    Where workers were lost and none got on, the next is careful: one row at a time, each kept before the next begins, and
+    from another row each time. So one that kills whoever asks it is alone in the end.
+    """
 
     def __init__(self, work: RowWork, run: ShardRun, rows: Sequence[Row]) -> None:
         self._work = work
         self._run = run
-        self._pace = Pace(work.at_once)
-        self._fresh = [
-            _Try(position, row, Call(run.call.principal, run.call.source))
-            for position, row in reversed(list(enumerate(rows)))
+        self._is_careful = run.shard.attempts >= CAREFUL_FROM
+        self._pace = Pace(1 if self._is_careful else work.at_once)
+        tries = [
+            _Try(position, row, Call(run.call.principal, run.call.source, provider_data=run.call.provider_data))
+            for position, row in enumerate(rows)
             if not run.shard.done >> position & 1
         ]
+        first = run.shard.attempts - CAREFUL_FROM if self._is_careful else 0
+        self._fresh = [*tries[first:], *tries[:first]][::-1]
         self._later: list[tuple[float, int, _Try]] = []
         self._running: set[asyncio.Task[None]] = set()
 
@@ -165,25 +180,27 @@ class _Rows:
             self._pace.succeeded()
             self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=outcome.tokens)
             await self._settle(attempt, failed=False)
+            if self._is_careful:
+                with suppress(StateUnavailable):  # the next checkpoint keeps it
+                    await self._run.checkpoint()
             return
-        if isinstance(outcome, QuotaExceeded | QuotaUnavailable) and attempt.ticket is None:
+        if isinstance(outcome, QuotaExceeded | QuotaUnavailable) and attempt.ticket is None and not _is_final(outcome):
             self._run.halt.set("quota", pause=_wait_of(outcome, QUOTA_DOWN_SECONDS))
             return
         await self._failed(attempt, outcome)
 
     async def _ask(self, attempt: _Try) -> Result:
         if attempt.ticket is None:
-            attempt.ticket = await self._run.admission.admit(attempt.call, self._work.bound(attempt.row))
+            bound, requests = self._work.bound(attempt.row), self._work.requests(attempt.row)
+            attempt.ticket = await self._run.admission.admit(attempt.call, bound, requests)
         async with asyncio.timeout(ROW_SECONDS):
             return await self._work.ask(attempt.row, attempt.call)
 
     async def _failed(self, attempt: _Try, failure: object) -> None:
         attempt.tries += 1
-        status = failure.status if isinstance(failure, ApiError) else 0
-        if status == THROTTLED:
+        if isinstance(failure, ApiError) and failure.status == THROTTLED:
             self._pace.throttled(attempt.epoch)
-        again = status == THROTTLED or status >= SERVER_ERROR or isinstance(failure, OSError)
-        if again and attempt.tries < TRIES:
+        if _may_pass(failure) and attempt.tries < TRIES:
             due = self._now() + _pause(attempt.tries, failure)
             heapq.heappush(self._later, (due, attempt.position, attempt))
             return
@@ -204,6 +221,22 @@ def _error_of(failure: object) -> ApiError:
     if isinstance(failure, ApiError):
         return failure
     return ProviderUnavailable(UNREACHABLE) if isinstance(failure, OSError) else RowFailed()
+
+
+def _may_pass(failure: object) -> bool:
+    """Whether the same row may be answered later. A conflict may where it says when, as with two responses of one conversation."""
+    if not isinstance(failure, ApiError):
+        return isinstance(failure, OSError)
+    passes = failure.status == THROTTLED or failure.status >= SERVER_ERROR
+    passes = passes or (failure.status == CONFLICT and "retry-after" in failure.headers)
+    return passes and not _is_final(failure)
+
+
+def _is_final(failure: object) -> bool:
+    """Whether it says itself that to ask again is in vain: more than any window of the quota has, or than may be kept."""
+    if isinstance(failure, QuotaExceeded):
+        return failure.final
+    return isinstance(failure, ApiError) and failure.headers.get("x-should-retry") == "false"
 
 
 def _pause(tries: int, failure: object) -> float:

@@ -17,13 +17,13 @@ from core.services.jobs.admission import Admission
 from core.services.jobs.parts import encode, part_key
 from core.services.jobs.timing import Timing, Turn
 from core.stores.blobs.port import BlobStore
-from core.stores.jobs.port import Counts, Job, JobStore, Shard
+from core.stores.jobs.port import Counts, Job, JobStore, Shard, Status
 
 log = logging.getLogger(__name__)
 
-type Reason = Literal["deadline", "quota", "stopping", "lost"]
+type Reason = Literal["deadline", "early", "later", "quota", "stopping", "lost"]
 
-WEIGHT: Final[dict[Reason, int]] = {"deadline": 1, "quota": 2, "stopping": 3, "lost": 4}
+WEIGHT: Final[dict[Reason, int]] = {"deadline": 1, "early": 2, "later": 2, "quota": 2, "stopping": 3, "lost": 4}
 EXPIRED: Final = "expired: it was not done by its deadline."
 RETRY_SECONDS: Final = 1.0  # after a checkpoint that could not be kept
 PATIENCE_SECONDS: Final = 300.0  # for the last checkpoint of a run
@@ -33,7 +33,8 @@ PATIENCE_SECONDS: Final = 300.0  # for the last checkpoint of a run
 class Halt:
     """Why no new row may begin: of several reasons the weightiest, None as long as it may.
 
-    `over` is set when what is in flight is to be cancelled; `pause` is how many seconds a quota asks to wait.
+    `over` is set when what is in flight is to be cancelled; `pause` is how many seconds a quota asks to wait, or whoever is to be
+    asked `later`. Of an `early` message there is another, which is due.
     `changed` wakes whoever waits for rows.
     """
 
@@ -75,8 +76,11 @@ class ShardRun:
     `holding` while checkpoints fail: what could not be kept had better not be asked.
     """
 
-    def __init__(self, parts: RunParts, job: Job, call: Call, shard: Shard, turn: Turn) -> None:
-        """`shard` is leased: its holder is this run."""
+    def __init__(
+        self, parts: RunParts, job: Job, call: Call, shard: Shard, turn: Turn, status: Status = "running"
+    ) -> None:
+        """`shard` is leased: its holder is this run, which goes on while the job's status is this."""
+        self._status = status
         self.job = job
         self.call = call
         self.shard = shard
@@ -86,7 +90,7 @@ class ShardRun:
         self.blobs = parts.blobs
         self.admission = parts.admission
         self._jobs = parts.jobs
-        self._timing = parts.timing
+        self.timing = parts.timing
         self._turn = turn
         self._records: dict[int, _Record] = {}
         self._extra = Counts()
@@ -118,9 +122,10 @@ class ShardRun:
         """
         return await self._keep(self._jobs.checkpoint)
 
-    async def release(self) -> bool:
-        """As `checkpoint`, tried for a while, and let the shard wait for whoever comes next."""
-        return await self._insist(self._jobs.release_shard)
+    async def release(self, pause: int = 0) -> bool:
+        """As `checkpoint`, tried for a while, and let the shard wait for whoever comes next: for a quota's window, `pause` seconds."""
+        until = self.clock() + pause if pause else 0.0
+        return await self._insist(lambda shard: self._jobs.release_shard(replace(shard, until=until)))
 
     async def finish(self) -> int | None:
         """As `release`, but make the shard done: how many are left of the job, None if the shard is another's."""
@@ -149,8 +154,8 @@ class ShardRun:
         while self.halt.reason != "lost":
             await self._pause()
             now = self.clock()
-            if self._turn.stopping.is_set() or now >= self._turn.deadline - self._timing.margin:
-                self.halt.set("deadline", in_flight=self._turn.deadline - self._timing.reserve - now)
+            if self._turn.stopping.is_set() or now >= self._turn.deadline - self.timing.margin:
+                self.halt.set("deadline", in_flight=self._turn.deadline - self.timing.reserve - now)
             try:
                 await self.checkpoint()
                 job = await self._jobs.get(self.job.id)
@@ -164,8 +169,8 @@ class ShardRun:
                 continue
             self.holding = False
             self.halt.changed.set()
-            if job is None or job.status != "running":
-                self.halt.set("stopping", in_flight=self._timing.grace)
+            if job is None or job.status != self._status:
+                self.halt.set("stopping", in_flight=self.timing.grace)
 
     async def _insist(self, commit: Callable[[Shard], Awaitable[bool]]) -> bool:
         """What was paid for is not given up because a store is down for a moment; raises StateUnavailable in the end."""
@@ -179,9 +184,9 @@ class ShardRun:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _pause(self) -> None:
-        seconds = RETRY_SECONDS if self.holding else self._timing.checkpoint
+        seconds = RETRY_SECONDS if self.holding else self.timing.checkpoint
         if self.halt.reason is None:
-            seconds = min(seconds, max(0.0, self._turn.deadline - self._timing.margin - self.clock()))
+            seconds = min(seconds, max(0.0, self._turn.deadline - self.timing.margin - self.clock()))
         if self._turn.stopping.is_set():
             await asyncio.sleep(seconds)
             return
@@ -223,5 +228,5 @@ class ShardRun:
             parts = (key,) if content is not None else (*parts, key)
         # Takeovers count against work that does not get on: a long shard may lose many workers.
         attempts = 0 if part or self._gets_on else shard.attempts
-        until = self.clock() + self._timing.lease
+        until = self.clock() + self.timing.lease
         return replace(shard, done=done, parts=parts, counts=counts, attempts=attempts, until=until)

@@ -2,14 +2,17 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 import logging
 
 from core.errors import ApiError, StateUnavailable
+from core.frame.callers import Call
 from core.services.jobs import messages
-from core.services.jobs.engine import Engine, new_holder, reason_of
+from core.services.jobs.engine import SOURCE, Engine, new_holder, reason_of
 from core.services.jobs.failures import WorkerLost
 from core.services.jobs.kind import JobFailed, JobKind
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
+from core.services.jobs.secrets import SecretLost
 from core.services.jobs.shard_run import EXPIRED, ShardRun
 from core.services.jobs.timing import Turn
 from core.stores.jobs.port import Counts, Job, Shard
@@ -23,7 +26,7 @@ async def work_on_shard(engine: Engine, task: Task, turn: Turn, *, redelivered: 
     if job is not None and job.status == "running" and engine.clock() >= job.deadline:
         job = await engine.stop(job, "expired", EXPIRED)
     if job is None or job.status != "running":
-        return await _close(engine, task, job)
+        return await _close(engine, task, job, turn)
     kind = engine.kind_of(job)
     try:
         call = await engine.call_of(job)
@@ -41,15 +44,31 @@ async def work_on_shard(engine: Engine, task: Task, turn: Turn, *, redelivered: 
     return await _work(engine, kind, task, ShardRun(engine.parts(), job, call, shard, turn))
 
 
-async def _close(engine: Engine, task: Task, job: Job | None) -> Outcome:
+async def _close(engine: Engine, task: Task, job: Job | None, turn: Turn) -> Outcome:
     """Of a job that is stopped: its `stop` may wait behind the messages of all its shards."""
     if job is not None and job.status == "stopping":
         shards = await engine.jobs.shards(job)
         free = [shard for shard in shards if shard.number == task.number and is_free(shard, engine.clock())]
+        kind = engine.kind_of(job) if free else None
+        if kind is not None and kind.outside_work is not None and kind.winds_up(free[0]):
+            return await _wind_up(engine, replace(kind, work=kind.outside_work.wind_up), task, job, turn)
         for shard in free:
             await engine.jobs.close_shard(shard, now=engine.clock())
         job = await engine.jobs.get(job.id) if free else job
     return await _send_on(engine, job)
+
+
+async def _wind_up(engine: Engine, kind: JobKind, task: Task, job: Job, turn: Turn) -> Outcome:
+    """Not as the owner, who may be nobody by now: nothing is asked for it any more."""
+    call = Call(job.principal, SOURCE)
+    now, holder = engine.clock(), new_holder()
+    shard = await engine.jobs.lease_shard(job, task.number, holder, now=now, until=now + engine.timing.lease)
+    if shard is None or shard.holder != holder or shard.state == "done":
+        return await _send_on(engine, await engine.jobs.get(job.id))
+    with suppress(SecretLost):
+        call = Call(job.principal, SOURCE, provider_data=await engine.data_of(job))
+    run = ShardRun(engine.parts(), job, call, shard, turn, "stopping")
+    return await _work(engine, kind, task, run)
 
 
 async def _send_on(engine: Engine, job: Job | None) -> Outcome:
@@ -78,20 +97,22 @@ async def _work(engine: Engine, kind: JobKind, task: Task, run: ShardRun) -> Out
     failure = None if work.cancelled() else work.exception()
     if failure is not None:
         return await _failed(engine, task, run, failure)
-    return await _leave(engine, task, run, whole=not work.cancelled() and run.halt.reason is None)
+    return await _leave(engine, kind, task, run, whole=not work.cancelled() and run.halt.reason is None)
 
 
-async def _leave(engine: Engine, task: Task, run: ShardRun, *, whole: bool) -> Outcome:
+async def _leave(engine: Engine, kind: JobKind, task: Task, run: ShardRun, *, whole: bool) -> Outcome:
     """Keep what was done: all of the shard, or as far as it is."""
-    if whole or run.halt.reason == "stopping":
+    reason, pause = run.halt.reason, run.halt.pause
+    stops = reason == "stopping" and not kind.winds_up(run.shard)
+    if whole or stops:
         left = await run.finish()
         if left is None or left == 0:
             return await _send_on(engine, await engine.jobs.get(run.job.id))
         return DONE
-    if not await run.release():
+    if not await run.release(pause if reason == "quota" else 0) or reason == "early":
         return DONE
-    pause = min(MOST_DELAY, run.halt.pause) if run.halt.reason == "quota" else 0
-    return Again(messages.work(run.job, task.number), run.job.owner, pause)
+    seconds = min(MOST_DELAY, pause) if reason in {"quota", "later"} else 0
+    return Again(messages.work(run.job, task.number), run.job.owner, seconds)
 
 
 async def _failed(engine: Engine, task: Task, run: ShardRun, failure: BaseException) -> Outcome:
@@ -105,6 +126,9 @@ async def _failed(engine: Engine, task: Task, run: ShardRun, failure: BaseExcept
     again = None if isinstance(failure, JobFailed) else engine.retry(task, run.job)
     if again is not None:
         return again
+    if run.job.status == "stopping":  # nothing else would end it
+        await engine.jobs.close_shard(run.shard, now=engine.clock())
+        return await _send_on(engine, await engine.jobs.get(run.job.id))
     reason = str(failure) if isinstance(failure, JobFailed) else reason_of("shard_failed", failure)
     await engine.stop(run.job, "failed", reason)
     return DONE

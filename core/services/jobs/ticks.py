@@ -1,11 +1,14 @@
 """What keeps jobs moving: a tick per live job, which sends what nobody works on again, and the messages that stop one."""
 
+from dataclasses import replace
+
 from core.services.jobs import messages
 from core.services.jobs.engine import Engine
 from core.services.jobs.messages import DONE, Again, Outcome, Task
 from core.services.jobs.shard_run import EXPIRED
 from core.services.jobs.shards import is_free
-from core.stores.jobs.port import ENDED, Job
+from core.services.jobs.telling import tell
+from core.stores.jobs.port import ENDED, Job, Shard
 from core.stores.queue.port import MOST_DELAY
 
 
@@ -53,14 +56,30 @@ async def close_shards(engine: Engine, task: Task) -> Outcome:
     job = await engine.jobs.get(task.job)
     if job is None or job.status not in {"stopping", "finishing"}:
         return DONE
+    winding = list[Shard]()
     if job.status == "stopping":
-        for shard in await engine.jobs.shards(job):
-            if not is_free(shard, engine.clock()):
-                continue
-            await engine.jobs.close_shard(shard, now=engine.clock())
+        if not task.number:
+            await tell(engine, job)
+        winding = await _close_free(engine, job)
         job = await engine.jobs.get(task.job)
-    if job is not None and job.status == "stopping":
-        return Again(task, job.owner, engine.timing.stop)
-    if job is not None:
+    if job is None:
+        return DONE
+    if job.status != "stopping":
         await engine.send_on(job)
-    return DONE
+        return DONE
+    if not winding:
+        return Again(replace(task, number=1), job.owner, engine.timing.stop)
+    if not task.tries:  # once: they come back by themselves
+        await engine.send(job, [messages.work(job, shard.number) for shard in winding])
+    return Again(replace(task.again(), number=1), job.owner, engine.timing.tick)
+
+
+async def _close_free(engine: Engine, job: Job) -> list[Shard]:
+    """Close what nobody has; but for those whose work goes on elsewhere, which are returned."""
+    kind = engine.kind_of(job)
+    free = [shard for shard in await engine.jobs.shards(job) if is_free(shard, engine.clock())]
+    winding = [shard for shard in free if kind is not None and kind.winds_up(shard)]
+    for shard in free:
+        if shard not in winding:
+            await engine.jobs.close_shard(shard, now=engine.clock())
+    return winding

@@ -13,7 +13,8 @@ class Timing:
     a worker begins no row, and keeps `reserve` of it for the last checkpoint; a job that is stopped lets what is in
     flight end for `grace`. A live job has a tick every `tick`, the first after `first_tick`; every `sweep` ticks it is
     looked for shards that nobody was told of. After `takeovers` leases that lapsed, and after `tries` failures, no
-    other is made.
+    other is made. Whoever works elsewhere is asked after `poll`, later each time, at most every `longest_poll`; of a job that is
+    stopped it has `winding` to end.
     """
 
     lease: float = 60.0
@@ -28,6 +29,9 @@ class Timing:
     takeovers: int = 5
     tries: int = 5
     retry: float = 2.0
+    poll: float = 10.0
+    longest_poll: float = 300.0
+    winding: float = 900.0
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from core.errors import Conflict, InvalidRequest, NotFound
 from core.frame.callers import Call, principal_of
 from core.routing.documents import GuardedDocuments
 from core.routing.guard import Guard, Item
-from core.services.files.records import owner_list
+from core.routing.policy import owner_list
 from core.services.parts import Parts
 from core.services.prompts.keeping import addition, refusal, removal
 from core.services.prompts.records import (

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Final
 
+from core.routing.policy import owner_list
 from core.services.erasure import Erase, Estate, Piece, Pieces
-from core.services.files.records import owner_list
 from core.services.parts import Parts
 from core.services.prompts.collection import COLLECTION, PromptCollection
 from core.services.prompts.keeping import tally_id

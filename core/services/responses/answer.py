@@ -55,6 +55,7 @@ class Answer:
         self._first: Event | None = None
         self._output: dict[int, Item] = {}
         self._has_ended = False
+        self._is_left = False
         self._is_closed = False
 
     @property
@@ -87,8 +88,9 @@ class Answer:
                     alarm.waiting = asyncio.current_task()
                     event = await anext(self._run, None)
                     alarm.waiting = None
-            except asyncio.CancelledError:
-                if alarm.waiting is None or not alarm.stop():
+            except (asyncio.CancelledError, GeneratorExit) as end:
+                if isinstance(end, GeneratorExit) or alarm.waiting is None or not alarm.stop():
+                    self._is_left = True
                     raise
             alarm.waiting = None
             for event in await self._stop():
@@ -108,8 +110,11 @@ class Answer:
         if self._handover is None or self._recorder is None or not self._handover.is_due or self._has_ended:
             return None
         await self._run.aclose()
+        return await self._carry_out(self._handover, self._recorder)
+
+    async def _carry_out(self, handover: "Handover", recorder: "Recorder") -> Event | None:
         try:
-            event = await self._handover.carry_out(self._recorder, self._session)
+            event = await handover.carry_out(recorder, self._session)
         except RunLost:  # or somebody has cancelled it
             return None
         output = [self._output[place] for place in sorted(self._output)]
@@ -120,7 +125,7 @@ class Answer:
     async def close(self) -> None:
         """Stop what is under way, and let the conversation go; called again it does nothing.
 
-        A run with a log that has not ended has failed: whoever follows it learns that.
+        A run with a log that has not ended goes to a worker where it may, and else has failed: whoever follows it learns that.
         """
         if self._is_closed:
             return
@@ -129,6 +134,9 @@ class Answer:
             self._handover.stop()
         try:
             await self._run.aclose()
+            if self._is_left and self._handover is not None and self._recorder is not None and not self._has_ended:
+                with suppress(ApiError):
+                    await self._carry_out(self._handover, self._recorder)
             if self._recorder is not None and self._recorder.has_noted and not self._has_ended:
                 failure = None if self.printer is None else self.printer.failure
                 error = STOPPED if failure is None else error_of(failure)
@@ -137,9 +145,19 @@ class Answer:
             await self._session.close()
 
     async def _break_off(self) -> Sequence[Event]:
-        """What is still told of a run that somebody cancelled. Raises Conflict for one that is another's."""
+        """What is still told of a run that somebody cancelled.
+
+        Raises:
+            Conflict: it is another's.
+            LimitReached: nothing of it can be kept.
+        """
         recorder = self._recorder
-        if recorder is None or recorder.loss is None or self._has_ended:
+        if recorder is None or self._has_ended:
+            return ()
+        if recorder.refusal is not None:
+            await self._run.aclose()
+            raise recorder.refusal
+        if recorder.loss is None:
             return ()
         await self._run.aclose()
         if not isinstance(recorder.loss, RunCancelled):

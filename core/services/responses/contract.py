@@ -11,11 +11,13 @@ alone, so that a run can go on from what is recorded of its rounds.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from core.apis.additions import Addition
-from core.apis.retrieval import Passage
 from core.frame.types import JsonObject
+
+if TYPE_CHECKING:
+    from core.apis.retrieval import Passage
 
 type Item = JsonObject
 type Phase = Literal["in_progress", "searching", "interpreting", "compacting", "completed", "failed"]
@@ -202,7 +204,7 @@ class StepDone:
 
     item: Item
     output: str | list[JsonObject] | None = None
-    passages: Sequence[Passage] = field(default=(), repr=False)
+    passages: "Sequence[Passage]" = field(default=(), repr=False)
     sources: Sequence[JsonObject] = field(default=(), repr=False)
 
 

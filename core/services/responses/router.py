@@ -21,14 +21,14 @@ from core.services.responses.recording.codec import Beginning
 from core.services.responses.requests import Context, build_run
 
 if TYPE_CHECKING:
-    from core.apis.responses import (
+    from core.apis.response_queries import (
         CompactRequest,
         InputItemsQuery,
         InputTokensRequest,
         ResponseQuery,
-        ResponseRequest,
         ResponsesQuery,
     )
+    from core.apis.responses import ResponseRequest
     from core.services.responses.background.creating import Background
     from core.services.responses.background.handing import Handover
     from core.services.responses.compaction.compactor import Compactor
@@ -173,7 +173,7 @@ async def make_run(
     pieces: Pieces, request: "ResponseRequest", prompt: Sequence[Item], context: Context, tools: RunTools
 ) -> Run:
     """What the engine is to do: compactions are opened, and what items name is read. No compaction stands for the `prompt`."""
-    if pieces.compacts or _has_compaction(request, context):
+    if pieces.compacts or asks_compactor(request, context):
         from core.services.responses.compaction.opening import open_for_run
 
         context, tools = await open_for_run(pieces.compactor(), request, context, tools)
@@ -182,7 +182,7 @@ async def make_run(
     return build_run(request, replace(context, items=items, kept_count=kept_count), tools, pieces.max_rounds)
 
 
-def _has_compaction(request: "ResponseRequest", context: Context) -> bool:
+def asks_compactor(request: "ResponseRequest", context: Context) -> bool:
     """Whether it asks for one, or has one."""
     asks = (request.model_extra or {}).get("context_management") is not None
     return asks or any(item.get("type") == "compaction" for item in context.items)

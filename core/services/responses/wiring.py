@@ -11,17 +11,15 @@ from core.frame.types import JsonObject
 from core.services.parts import Parts, surface_for
 from core.services.responses.attachments import Attachments
 from core.services.responses.contract import Engine, Item, RunTools
+from core.services.responses.engine.messages import teller_in
 from core.services.responses.engine.rounds import RoundEngine
-from core.services.responses.native.finding import find_native
-from core.services.responses.printing.shown import ENCRYPTED, show_item
-from core.services.responses.recording.serving import StoredResponses
+from core.services.responses.native.finding import answers_itself, find_native
+from core.services.responses.printing.shown import ENCRYPTED
 from core.services.responses.router import Pieces, ResponsesRouter
 from core.services.responses.settings import settings_of
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.responses import KeptResponses
 from core.services.responses.state.sessions import ThreadHistory
 from core.services.responses.tools.no_tools import NoTools, needs_tools
-from core.services.responses.tools.told import teller_in
 
 NO_FETCHER: Final = (
     "This stack fetches no files: add a provider of the type `inline::rag-runtime` to `tool_runtime` of the run config, or send the file "
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from core.services.responses.background.handing import Handover
     from core.services.responses.background.metering import Meter
     from core.services.responses.compaction.compactor import Compactor
+    from core.services.responses.recording.serving import StoredResponses
     from core.services.responses.sealing.sealer import Sealer
 
 
@@ -71,6 +70,19 @@ class Wiring:
         from core.services.responses.tools.surfaces import surfaces_of
 
         return resolve_tools(request, surfaces_of(self.parts, self.call))
+
+    async def check_tools(self, request: ResponseRequest) -> None:
+        """Raise what `find_tools`, and the preparation of what it finds, would for what this stack lacks."""
+        if needs_tools(request):
+            from core.services.responses.tools.resolving import resolve_tools
+            from core.services.responses.tools.surfaces import surfaces_of
+
+            await resolve_tools(request, surfaces_of(self.parts, self.call)).check()
+
+    async def check_model(self, model: str) -> None:
+        """Raise NotFound or InvalidRequest for one that cannot answer the caller, where it is the stack's models that answer."""
+        if not answers_itself(self.parts):
+            await surface_for(self.parts, "native_responses", self.call).require(model)
 
     async def find_prompt(self, prompt: JsonObject) -> Sequence[Item]:
         from core.services.prompts.resolving import resolve_prompt
@@ -140,7 +152,7 @@ def pieces_of(wiring: Wiring) -> Pieces:
         tools=wiring.find_tools,
         prompt=wiring.find_prompt,
         attachments=wiring.attachments,
-        records=lambda: StoredResponses(state, KeptResponses(state, show_item)),
+        records=lambda: _records_in(state),
         read_context=history.read,
         compactor=wiring.compactor,
         max_rounds=settings.max_rounds,
@@ -148,3 +160,11 @@ def pieces_of(wiring: Wiring) -> Pieces:
         background=wiring.background,
         handover=wiring.find_handover,
     )
+
+
+def _records_in(state: StatePlace) -> "StoredResponses":
+    from core.services.responses.printing.shown import show_item
+    from core.services.responses.recording.serving import StoredResponses  # late: what is new is not looked up
+    from core.services.responses.state.responses import KeptResponses
+
+    return StoredResponses(state, KeptResponses(state, show_item))

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from core.errors import StateUnavailable
+from core.errors import ApiError, StateUnavailable
 from core.frame.content import Blob, PresignedRequest
 from core.platform import aws_sdk as sdk
 from core.platform.aws_errors import REASONS, EndpointInvalid, Fault, code_of, describe_failure
@@ -34,6 +34,7 @@ from core.stores.blobs.port import CHUNK, BlobStore
 from core.stores.blobs.s3_upload import PART, Upload
 
 if TYPE_CHECKING:
+    from aiobotocore.session import AioSession
     from types_aiobotocore_s3 import S3Client
 
 CONNECT_SECONDS: Final = 2.0
@@ -81,7 +82,7 @@ class S3Blobs:
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._place = {"region_name": region, "endpoint_url": endpoint_url}
+        self._place: dict[str, str | None] = {"region_name": region, "endpoint_url": endpoint_url}
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         self._limits = limits
         self._clients: PerLoop[S3Client] = PerLoop(self._connect)
@@ -265,7 +266,7 @@ class S3Blobs:
             reason = CODES.get(code_of(failure)) or describe_failure(failure, region=REGION)
             raise self._unavailable(reason) from failure
 
-    def _unavailable(self, reason: str) -> StateUnavailable:
+    def _unavailable(self, reason: str) -> ApiError:
         return StateUnavailable(f"The S3 bucket `{self._bucket}` {reason}.")
 
     def _connect(self, _: str) -> AbstractAsyncContextManager["S3Client"]:
@@ -279,7 +280,10 @@ class S3Blobs:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return sdk.open_client(sdk.shared_session(), "s3", config=config, **self._place)
+        return sdk.open_client(self._session(), "s3", config=config, **self._place)
+
+    def _session(self) -> "AioSession":
+        return sdk.shared_session()
 
 
 async def _first_part(content: AsyncIterator[bytes]) -> list[bytes]:

@@ -19,24 +19,27 @@ MOST_ID: Final = 512  # characters
 MOST_CREATED: Final = 10**12 - 1  # seconds: the digits of DynamoDB's sort keys
 LARGE: Final = 64 * 1024  # bytes: what would hold up the event loop is worked on in a thread
 FASTEST: Final = 1  # of zlib's levels
-ID: Final = re.compile(rf"[ -~]{{1,{MOST_ID}}}")
-PARENT: Final = re.compile(rf"[ -~]{{0,{MOST_ID}}}")
 COLLECTION: Final = re.compile("[a-z_]{1,64}")
 
 
 def is_storable(identifier: str) -> bool:
     """Whether a document can have this id; no other is in a store."""
-    return ID.fullmatch(identifier) is not None
+    return identifier != "" and _is_name(identifier)
 
 
 def check_names(document: Document) -> None:
     """Raises InvalidRequest where no store could keep it."""
-    names = (document.collection, COLLECTION), (document.id, ID), (document.parent, PARENT)
-    if not all(pattern.fullmatch(name) for name, pattern in names) or not 0 <= document.created <= MOST_CREATED:
+    are_names = is_storable(document.id) and _is_name(document.parent) and COLLECTION.fullmatch(document.collection)
+    if not are_names or not 0 <= document.created <= MOST_CREATED:
         raise InvalidRequest(
             f"`{document.id[:MOST_ID]}` cannot be stored: ids have 1 to {MOST_ID} characters of printable ASCII, and the "
             "lists that they are in no others."
         )
+
+
+def _is_name(text: str) -> bool:
+    """Of at most MOST_ID characters from the space to the tilde."""
+    return len(text) <= MOST_ID and text.isascii() and text.isprintable()
 
 
 def conflict(document: Document) -> Conflict:
@@ -49,11 +52,11 @@ def not_in_list(identifier: str) -> NotFound:
     return NotFound(f"There is no `{identifier[:MOST_ID]}` in this list.", param="after")
 
 
-async def pack(body: JsonObject, *, deflate: int) -> bytes:
-    """The body as a store keeps it, deflated from so many bytes on.
+def write_down(body: JsonObject) -> bytes:
+    """The body as JSON.
 
     Raises:
-        DocumentTooLarge: it has more than MOST_BODY bytes as JSON.
+        DocumentTooLarge: it has more than MOST_BODY bytes.
         InvalidRequest: it is not JSON.
     """
     try:
@@ -62,23 +65,43 @@ async def pack(body: JsonObject, *, deflate: int) -> bytes:
         raise InvalidRequest(f"It cannot be stored as JSON: {failure}.") from failure
     if len(content) > MOST_BODY:
         raise DocumentTooLarge(MOST_BODY)
-    if len(content) < deflate:
-        return content
+    return content
+
+
+async def deflate(content: bytes) -> bytes:
+    """JSON as a store keeps it where it takes less room so."""
     deflated = zlib.compress(content, FASTEST) if len(content) < LARGE else await asyncio.to_thread(_deflate, content)
     return min(content, deflated, key=len)
 
 
+async def pack(body: JsonObject, *, least: int) -> bytes:
+    """The body as a store keeps it, deflated from `least` bytes on; raises as `write_down` does."""
+    content = write_down(body)
+    return content if len(content) < least else await deflate(content)
+
+
 async def unpack(content: bytes) -> JsonObject:
     """The body that `pack` made this of."""
-    if len(content) < LARGE:
-        return unpack_small(content)
-    return unpack_small(content if content.startswith(b"{") else await asyncio.to_thread(zlib.decompress, content))
+    return parse(await inflate(content))
 
 
 def unpack_small(content: bytes) -> JsonObject:
     """The same, at once."""
-    if not content.startswith(b"{"):
-        content = zlib.decompress(content)
+    return parse(inflate_now(content))
+
+
+async def inflate(content: bytes) -> bytes:
+    """The JSON that `pack` made this of."""
+    return inflate_now(content) if len(content) < LARGE else await asyncio.to_thread(inflate_now, content)
+
+
+def inflate_now(content: bytes) -> bytes:
+    """The same, at once."""
+    return content if content.startswith(b"{") else zlib.decompress(content)
+
+
+def parse(content: bytes) -> JsonObject:
+    """The body with this JSON."""
     try:
         body: JsonObject = from_json(content, allow_inf_nan=True)
     except ValueError:  # over 200 levels, which it writes but does not read

@@ -15,51 +15,51 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import chain
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import StateUnavailable
 from core.frame.types import JsonObject
-from core.platform.concurrency import run_all
-from core.platform.dynamodb_items import CONDITION_FAILED, MOST_KEYS, Item, Items, Key
+from core.platform.dynamodb_items import CONDITION_FAILED, Item, Items
 from core.platform.dynamodb_table import Table, number_value
-from core.stores.blobs.port import BlobStore
 from core.stores.documents import items as layout
-from core.stores.documents.codec import check_names, conflict, encode_owner, is_storable, not_in_list, pack, unpack
-from core.stores.documents.items import BODY, ENDS, Layout, Place, Writes, Writing
-from core.stores.documents.large_bodies import LargeBodies
+from core.stores.documents.codec import (
+    check_names,
+    conflict,
+    encode_owner,
+    is_storable,
+    pack,
+)
+from core.stores.documents.items import BODY, ENDS, Layout, Writes, Writing
+from core.stores.documents.large_bodies import FindBlobs, LargeBodies
 from core.stores.documents.port import (
     UNCHANGED,
     Document,
     DocumentPage,
     DocumentStore,
     Order,
+    Place,
     StaleDocument,
     Tally,
     Unchanged,
 )
+from core.stores.documents.reading import Reads
 from core.stores.documents.tallies import Addition, read_tallies
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
     from types_aiobotocore_dynamodb.type_defs import (
-        GetItemInputTypeDef,
         TransactWriteItemTypeDef,
         UpdateTypeDef,
     )
 
-VERSION: Final = 1
 PATIENCE: Final = 5.0  # seconds
 ANSWER_SECONDS: Final = 2.0  # of one attempt, so that `PATIENCE` has room for a second
 MOST_ITEM: Final = 350_000  # bytes of body and owner, of an item of at most 400 KB
 DEFLATE: Final = 512  # bytes: an item is billed by the kilobyte
-MOST_ENTRIES: Final = 1000  # of a query
-AT_ONCE: Final = 8  # of a page's documents, whose blobs are read
-PLACE_NAMES: Final = {f"#{name}": name for name in ("created", "parent", *ENDS)}
 
 
 class DynamoDocuments:
@@ -79,6 +79,7 @@ class DynamoDocuments:
         self._bodies = bodies
         self._layout = Layout(namespace)
         self._writes = Writes(self._table.name, self._layout)
+        self._reads = Reads(items, bodies, self._layout, self._client, self._now)
         self._patience = patience
         self._clock = clock
 
@@ -112,10 +113,15 @@ class DynamoDocuments:
             old = [document for document in current if document is not None]
         raise StateUnavailable(self._items.busy().message)
 
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        return await self.create_all(documents)
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
         if not is_storable(id):
             return None
-        return await self._decode(collection, id, await self._read(self._layout.document_key(collection, id)))
+        return await self._reads.decode(
+            collection, id, await self._reads.read(self._layout.document_key(collection, id))
+        )
 
     async def put(
         self,
@@ -137,7 +143,7 @@ class DynamoDocuments:
             current = _first(await self._transact(blobs, tally, {"Update": change}, entry))
         if current is not None and not writing.is_in(current):
             await self._bodies.remove(writing.blob)
-            raise StaleDocument(document, await self._decode(document.collection, document.id, current))
+            raise StaleDocument(document, await self._reads.decode(document.collection, document.id, current))
         await self._bodies.remove(layout.blob_of(document))
         return new
 
@@ -156,22 +162,23 @@ class DynamoDocuments:
             if item is None:
                 await self._bodies.remove(layout.blob_of(current))
                 return True
-            current = await self._decode(document.collection, document.id, item)
+            current = await self._reads.decode(document.collection, document.id, item)
         raise StateUnavailable(self._items.busy().message)
 
     async def page(
-        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+        self,
+        collection: str,
+        parent: str = "",
+        *,
+        order: Order = "asc",
+        after: str | Place | None = None,
+        limit: int,
+        most_bytes: int | None = None,
     ) -> DocumentPage:
-        start = None if after is None else await self._place(collection, parent, after)
-        documents: list[Document] = []
-        async with aclosing(self._entries(collection, parent, order, start, limit + 1)) as entries:
-            while len(documents) < limit and (places := await _take(entries, limit - len(documents))):
-                documents += await self._load(collection, parent, places)
-            more = await _take(entries, 1)
-        return DocumentPage(documents, has_more=bool(more))
+        return await self._reads.page(collection, parent, order=order, after=after, limit=limit, most_bytes=most_bytes)
 
     async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
-        return read_tallies(await self._read(self._layout.tally_key(collection, id)))
+        return read_tallies(await self._reads.read(self._layout.tally_key(collection, id)))
 
     async def drop_tallies(self, collection: str, id: str) -> None:  # noqa: A002
         async with self._client() as client:
@@ -186,83 +193,11 @@ class DynamoDocuments:
 
     async def _prepare(self, document: Document, body: JsonObject, until: int | None) -> Writing:
         """The body as its item will have it; a large one is in its blob by then."""
-        content = await pack(body, deflate=DEFLATE)
+        content = await pack(body, least=DEFLATE)
         if len(content) + len(encode_owner(document) or "") < self._bodies.least:
             return Writing.of(content)
         seconds = None if until is None else until - self._now()
         return Writing.of(await self._bodies.put(document.collection, content, seconds=seconds))
-
-    async def _decode(self, collection: str, identifier: str, item: Item | None) -> Document | None:
-        """The document of an item, if it is there and has not ended; where its blob is gone, of the one that is there now."""
-        for pause in self._items.backoff.pauses():
-            await asyncio.sleep(pause)
-            if not item or not layout.is_alive(item, self._now()):
-                return None
-            self._table.check_version(item, VERSION, "documents", StateUnavailable)
-            pointer = layout.pointer_of(item)
-            content = bytes(item["body"]["B"]) if pointer is None else await self._bodies.read(pointer)
-            if content is not None:
-                return layout.decode(collection, identifier, item, await unpack(content))
-            item = await self._read(self._layout.document_key(collection, identifier))
-        raise StateUnavailable(self._table.unavailable(f"has lost the body of `{identifier}`").message)
-
-    async def _place(self, collection: str, parent: str, after: str) -> Key:
-        """The key of the entry that this document has in the list, or had a moment ago."""
-        key = self._layout.document_key(collection, after)
-        item = await self._read(key, PLACE_NAMES) if is_storable(after) else None
-        if item is None or item["parent"]["S"] != parent or not layout.is_remembered(item, self._now()):
-            raise not_in_list(after)
-        return self._layout.entry_key(collection, parent, int(item["created"]["N"]), after)
-
-    async def _entries(
-        self, collection: str, parent: str, order: Order, start: Key | None, most: int
-    ) -> AsyncGenerator[Place]:
-        """Of the list, those that have not ended; the first request asks for `most`."""
-        partition = self._layout.entry_key(collection, parent, 0, "")["pk"]
-        entries: Sequence[Item] = ()
-        while not entries or start is not None:
-            async with self._client():
-                entries = await self._items.query(
-                    "pk = :pk", {":pk": partition}, limit=most, start=start, forward=order == "asc"
-                )
-            for entry in entries:
-                if layout.is_alive(entry, self._now()):
-                    yield layout.place_of(entry)
-            if len(entries) < most:
-                return
-            start = {name: entries[-1][name] for name in ("pk", "sk")}
-            most = MOST_ENTRIES
-
-    async def _load(self, collection: str, parent: str, places: Sequence[Place]) -> list[Document]:
-        """The documents at these places, in order, without those that have gone meanwhile."""
-        keys = [self._layout.document_key(collection, identifier) for _, identifier in places]
-        items: dict[str, Item] = {}
-        for start in range(0, len(keys), MOST_KEYS):
-            async with self._client():
-                batch = await self._items.get_all(keys[start : start + MOST_KEYS])
-            items |= {item["pk"]["S"]: item for item in batch}
-        documents = await run_all(
-            (
-                partial(self._decode, collection, identifier, items.get(key["pk"]["S"]))
-                for (_, identifier), key in zip(places, keys, strict=True)
-            ),
-            at_once=AT_ONCE,
-        )
-        return [
-            document
-            for (created, _), document in zip(places, documents, strict=True)
-            if document is not None and (document.parent, document.created) == (parent, created)
-        ]
-
-    async def _read(self, key: Key, names: Mapping[str, str] | None = None) -> Item | None:
-        """The item, or of it the attributes with these `names` by their aliases."""
-        request: GetItemInputTypeDef = {"TableName": self._table.name, "Key": key, "ConsistentRead": True}
-        if names is not None:
-            request["ProjectionExpression"] = ", ".join(names)
-            request["ExpressionAttributeNames"] = names
-        async with self._client() as client:
-            answer = await client.get_item(**request)
-        return answer.get("Item")
 
     async def _update(self, change: "UpdateTypeDef") -> Item | None:
         """Carry it out, or return what is there instead, {} for nothing."""
@@ -301,7 +236,7 @@ class DynamoDocuments:
         """The document as it is now, if `item` was found in its place; None where it is gone."""
         if item is None:
             return document
-        current = await self._decode(document.collection, document.id, item)
+        current = await self._reads.decode(document.collection, document.id, item)
         return current if current is not None and layout.birth_of(current) == layout.birth_of(document) else None
 
     async def _remove_blobs(self, keys: Iterable[str]) -> None:
@@ -325,21 +260,13 @@ def _first(found: Sequence[Item | None]) -> Item | None:
     return found[0] if found else None
 
 
-async def _take(places: AsyncGenerator[Place], count: int) -> list[Place]:
-    """The next ones, at most `count`."""
-    taken: list[Place] = []
-    while len(taken) < count and (place := await anext(places, None)) is not None:
-        taken.append(place)
-    return taken
-
-
 def connect(
     table: str,
     *,
     region: str | None,
     endpoint_url: str | None,
     namespace: str | None,
-    blobs: BlobStore | None = None,
+    blobs: FindBlobs = lambda: None,
 ) -> DocumentStore:
     """The documents in `table`, whose keys are the strings `pk` and `sk`; those too large for it are in `blobs`."""
     place = Table(table, region=region, endpoint_url=endpoint_url, answer_seconds=ANSWER_SECONDS)

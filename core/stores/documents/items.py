@@ -11,7 +11,7 @@ from core.platform.dynamodb_items import Item, Key
 from core.platform.dynamodb_table import namespace_prefix, number_value
 from core.stores.documents.codec import MOST_CREATED, decode_owner, encode_owner, renew
 from core.stores.documents.large_bodies import Pointer
-from core.stores.documents.port import GRACE, Document, Tally
+from core.stores.documents.port import GRACE, Document, Place, Tally
 from core.stores.documents.tallies import Addition
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ BODY: Final = ("body", "blob", "size", "digest")
 ENDS: Final = ("until", "expires")
 FREE: Final = "attribute_not_exists(pk) OR #until <= :now"
 AS_READ: Final = "birth = :birth AND revision = :read AND (attribute_not_exists(#until) OR #until > :now)"
-
-type Place = tuple[int, str]
-"""In a list: when a document was created, and its id."""
 
 
 class Layout:
@@ -143,6 +140,14 @@ def end_values(until: int | None) -> dict[str, Any]:
 
 def tombstone_values(now: int) -> dict[str, Any]:
     return {"until": number_value(0), "expires": number_value(now + GRACE)}
+
+
+def stored_size(item: Item | None) -> int:
+    """Bytes of its body as it is kept: as JSON it has no fewer."""
+    pointer = None if item is None else pointer_of(item)
+    if pointer is not None:
+        return pointer.size
+    return len(item["body"]["B"]) if item is not None and "body" in item else 0
 
 
 def is_alive(item: Item, now: int) -> bool:

@@ -6,18 +6,24 @@ goes by a lifecycle rule of the bucket for each. Nothing reads a blob that no it
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from core.errors import InvalidRequest, NotFound, StateUnavailable
-from core.stores.blobs.port import BlobStore
+
+if TYPE_CHECKING:
+    from core.stores.blobs.port import BlobStore
 
 LIVES: Final = (1, 7, 30, 365)  # days
 DAY: Final = 86400
 SETTING: Final = "set `storage.stores.blobs` in the run config"
+
+type FindBlobs = Callable[[], BlobStore | None]
+"""None where the run config names no place for blobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +36,10 @@ class Pointer:
 
 
 class LargeBodies:
-    """Those of `least` bytes and more, in `blobs`, which are closed by whoever opened them."""
+    """Those of `least` bytes and more, in the store that `find_blobs` gives: few documents need one. It is closed by whoever opened it."""
 
-    def __init__(self, blobs: BlobStore | None, *, least: int) -> None:
-        self._blobs = blobs
+    def __init__(self, find_blobs: "FindBlobs", *, least: int) -> None:
+        self._find_blobs = find_blobs
         self.least = least
 
     async def put(self, collection: str, content: bytes, *, seconds: int | None) -> Pointer:
@@ -42,31 +48,34 @@ class LargeBodies:
         Raises:
             InvalidRequest: there are no blobs.
         """
-        if self._blobs is None:
+        blobs = self._find_blobs()
+        if blobs is None:
             raise InvalidRequest(
                 f"It has {len(content)} bytes when deflated, more than a table keeps. For larger ones {SETTING}."
             )
         pointer = Pointer(
             f"documents/{_life(seconds)}/{collection}/{uuid4().hex}", len(content), await _digest(content)
         )
-        await self._blobs.put(pointer.key, content)
+        await blobs.put(pointer.key, content)
         return pointer
 
     async def read(self, pointer: Pointer) -> bytes | None:
         """The content; None where it is gone, or not whole."""
-        if self._blobs is None:
+        blobs = self._find_blobs()
+        if blobs is None:
             raise StateUnavailable(f"A document is kept as a blob, and there are none: {SETTING}.")
         try:
-            content = b"".join([chunk async for chunk in self._blobs.read(pointer.key)])
+            content = b"".join([chunk async for chunk in blobs.read(pointer.key)])
         except NotFound:
             return None
         return content if await _digest(content) == pointer.digest else None
 
     async def remove(self, key: str) -> None:
         """Remove a blob that nothing names any more, if that can be done; "" is none."""
-        if self._blobs is not None and key:
+        blobs = self._find_blobs() if key else None
+        if blobs is not None:
             with suppress(StateUnavailable):
-                await self._blobs.delete(key)
+                await blobs.delete(key)
 
 
 def _life(seconds: int | None) -> str:

@@ -18,6 +18,8 @@ GRACE: Final = 3600
 """Seconds for which the place in its list of what was deleted, or has expired, is remembered."""
 
 type Order = Literal["asc", "desc"]
+type Place = tuple[int, str]
+"""In a list: when a document was created, and its id."""
 
 
 class Unchanged(Enum):
@@ -62,8 +64,12 @@ class StaleDocument(StaleRevision):
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
+    """`size` is that of its bodies, in bytes as JSON; with `is_cut` the next one was larger than what was left of `most_bytes`."""
+
     documents: list[Document]
     has_more: bool
+    size: int = 0
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,13 @@ class DocumentStore(Protocol):
         """
         ...
 
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        """As `create_all`, for those of which many come, and which a power cut may lose.
+
+        Where the store is a file, what is asked for in one turn of the event loop is written together; each call has its own outcome.
+        """
+        ...
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
         """The document, read strongly consistent; None for what is not there or has expired."""
         ...
@@ -153,11 +166,20 @@ class DocumentStore(Protocol):
         ...
 
     async def page(
-        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+        self,
+        collection: str,
+        parent: str = "",
+        *,
+        order: Order = "asc",
+        after: str | Place | None = None,
+        limit: int,
+        most_bytes: int | None = None,
     ) -> DocumentPage:
-        """At most `limit` (1 to 1,000) documents of a list, by (created, id), after the one whose id is `after`.
+        """At most `limit` (1 to 1,000) documents of a list, by (created, id), after the one whose id is `after`, or behind this place.
 
-        That one may be gone: its place is remembered for GRACE seconds, for those who delete while they page.
+        That one may be gone: its place is remembered for GRACE seconds, for those who delete while they page. In a place there need be nothing.
+        With `most_bytes` the page ends before the body with which there would be more, as JSON: it may be empty, and `has_more` all the same. What is
+        too large by the size that it is kept in is not read.
 
         Raises:
             NotFound: there is no document `after` in the list, nor was one a moment ago.

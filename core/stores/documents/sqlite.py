@@ -1,17 +1,18 @@
 """Documents in one SQLite file, shared by the processes of one machine.
 
 A body of any size is in its row, deflated. Each write is one statement, several of them or one with tallies a
-transaction. Small bodies are read and written on the event loop, large
-ones and pages in a thread. `until` is when a document ends: NULL for one that stays, 0 for one that was deleted, whose row
+transaction. Small bodies and short pages of them are read and written on the event loop, large
+ones in a thread. `until` is when a document ends: NULL for one that stays, 0 for one that was deleted, whose row
 stays until `forget` to say where a page goes on. `birth` tells it from a later one of the same id.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 import sqlite3
+import sys
 import time
 from typing import Any, Final
 from uuid import uuid4
@@ -22,19 +23,23 @@ from core.platform.sqlite_connection import SqliteConnection
 from core.platform.sqlite_file import BUSY_SECONDS
 from core.platform.sqlite_inline import InlineConnection
 from core.platform.sqlite_schema import Schema
-from core.stores.blobs.port import BlobStore
+from core.platform.sqlite_shared import SharedTransactions, Statement, Value
 from core.stores.documents.codec import (
     LARGE,
     check_names,
     conflict,
     decode_owner,
+    deflate,
     encode_owner,
+    inflate_now,
     is_storable,
     not_in_list,
     pack,
+    parse,
     renew,
     unpack,
     unpack_small,
+    write_down,
 )
 from core.stores.documents.port import (
     GRACE,
@@ -43,6 +48,7 @@ from core.stores.documents.port import (
     DocumentPage,
     DocumentStore,
     Order,
+    Place,
     StaleDocument,
     Tally,
     TallyExceeded,
@@ -79,13 +85,23 @@ PUT: Final = f"""UPDATE documents SET body = ?9, revision = revision + 1, until 
 DELETE: Final = f"""UPDATE documents SET body = ?8, owner = NULL, until = 0, forget = ?7
     WHERE {THIS} AND {ALIVE} AND birth = ?5 AND (?6 IS NULL OR revision = ?6) RETURNING 1"""  # noqa: S608
 PLACE: Final = f"SELECT created FROM documents WHERE {THIS} AND parent = ?5 AND (forget IS NULL OR forget > ?4)"  # noqa: S608
-PAGE: Final = """SELECT {columns}, body FROM documents
+PAGE: Final = """SELECT {columns}, {content} FROM documents
     WHERE namespace = ?1 AND collection = ?2 AND parent = ?3 AND {alive} AND (created, id) {after} (?5, ?6)
     ORDER BY created {order}, id {order} LIMIT ?7"""
-PAGES: Final[dict[Order, str]] = {
-    "asc": PAGE.format(columns=COLUMNS, alive=ALIVE, after=">", order="ASC"),
-    "desc": PAGE.format(columns=COLUMNS, alive=ALIVE, after="<", order="DESC"),
+AFTER: Final[dict[Order, str]] = {"asc": ">", "desc": "<"}
+PAGES: Final = {
+    order: PAGE.format(columns=COLUMNS, content="rowid, length(body)", alive=ALIVE, after=after, order=order)
+    for order, after in AFTER.items()
 }
+SHORT: Final = 64  # documents: a page of so many that are SMALL is read on the event loop
+SMALL: Final = "length(body) < 4096 AND substr(body, 1, 1) = x'7B'"  # and not deflated
+SHORT_PAGES: Final = {
+    order: PAGE.format(
+        columns=COLUMNS, content=f"CASE WHEN {SMALL} THEN body END", alive=ALIVE, after=after, order=order
+    )
+    for order, after in AFTER.items()
+}
+BODY: Final = "SELECT body FROM documents WHERE rowid = ?"
 ENDS: Final[dict[Order, tuple[int, str]]] = {"asc": (-1, ""), "desc": (2**63 - 1, "")}
 ADD: Final = """INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT DO UPDATE SET value = value + ?5 RETURNING value"""
@@ -93,9 +109,6 @@ TALLIES: Final = "SELECT name, value FROM tallies WHERE namespace = ? AND collec
 DROP_TALLIES: Final = "DELETE FROM tallies WHERE namespace = ? AND collection = ? AND id = ?"
 UNTIDY: Final = "SELECT 1 FROM documents WHERE forget <= ? LIMIT 1"
 TIDY: Final = "DELETE FROM documents WHERE rowid IN (SELECT rowid FROM documents WHERE forget <= ? LIMIT 20)"
-
-type Value = str | int | bytes | None
-type Statement = tuple[str, tuple[Value, ...]]
 
 
 class SqliteDocuments:
@@ -111,6 +124,7 @@ class SqliteDocuments:
     ) -> None:
         self._small = small
         self._large = large
+        self._shared = SharedTransactions(small)
         self._namespace = namespace
         self._clock = clock
         self._writes = 0
@@ -133,15 +147,32 @@ class SqliteDocuments:
             raise conflict(documents[done - len(replacing)])
         return [made for _, made in creations]
 
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        creations = [await self._creation(document) for document in documents]
+        statements = [creation for creation, _ in creations]
+        if any(is_large(values) for _, values in statements):
+            done = await self._write(statements)
+        else:
+            done = await self._shared.write(statements)
+            self._writes += 1
+            if self._writes % TIDY_WRITES == 0:
+                await self._tidy()
+        if done < len(documents):
+            raise conflict(documents[done])
+        return [made for _, made in creations]
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - what the record calls it
         if not is_storable(id):
             return None
-        key = self._namespace, collection, id, self._now()
+        key = self._namespace, collection, id, int(self._clock())
         rows = await self._small.execute(GET, *key)
-        if rows and rows[0][-1] is None:
-            rows = await self._large.execute(GET_LARGE, *key)
-            return _document(collection, rows[0], await unpack(rows[0][-1])) if rows else None
-        return _document(collection, rows[0], unpack_small(rows[0][-1])) if rows else None
+        if not rows:
+            return None
+        body = rows[0][-1]
+        if body is not None:
+            return _document(collection, rows[0], unpack_small(body))
+        rows = await self._large.execute(GET_LARGE, *key)
+        return _document(collection, rows[0], await unpack(rows[0][-1])) if rows else None
 
     async def put(
         self,
@@ -151,10 +182,12 @@ class SqliteDocuments:
         expires: int | Unchanged | None = UNCHANGED,
         tally: Sequence[Tally] = (),
     ) -> Document:
-        until = document.expires if isinstance(expires, Unchanged) else expires
-        content = await pack(body, deflate=DEFLATE)
-        values = document.tag, document.revision, until, _forget(until), content
-        if not await self._write([self._statement(PUT, document, *values)], tally):
+        until = document.expires if expires is UNCHANGED else expires
+        content = write_down(body)
+        if len(content) >= DEFLATE:
+            content = await deflate(content)
+        statement = self._statement(PUT, document, document.tag, document.revision, until, _forget(until), content)
+        if not await self._write([statement], tally):
             raise StaleDocument(document, await self.get(document.collection, document.id))
         return renew(document, body, until, document.tag)
 
@@ -167,19 +200,26 @@ class SqliteDocuments:
         raise StaleDocument(document, current)
 
     async def page(
-        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+        self,
+        collection: str,
+        parent: str = "",
+        *,
+        order: Order = "asc",
+        after: str | Place | None = None,
+        limit: int,
+        most_bytes: int | None = None,
     ) -> DocumentPage:
-        start = ENDS[order]
-        if after is not None:
-            key = self._namespace, collection, after, self._now(), parent
-            places = await self._small.execute(PLACE, *key) if is_storable(after) else []
-            if not places:
-                raise not_in_list(after)
-            start = places[0][0], after
+        start = ENDS[order] if after is None else await self._place(collection, parent, after)
         values = self._namespace, collection, parent, self._now(), *start, limit + 1
-        rows = await self._large.execute(PAGES[order], *values)
-        documents = [_document(collection, row, await unpack(row[-1])) for row in rows[:limit]]
-        return DocumentPage(documents, has_more=len(rows) > limit)
+        most = sys.maxsize if most_bytes is None else most_bytes
+        if limit <= SHORT:
+            rows = await self._small.execute(SHORT_PAGES[order], *values)
+            contents = [row[-1] for row in rows[:limit] if row[-1] is not None]
+            size = sum(map(len, contents))
+            if len(contents) == min(len(rows), limit) and size <= most:
+                documents = [_document(collection, row, parse(row[-1])) for row in rows[:limit]]
+                return DocumentPage(documents, has_more=len(rows) > limit, size=size)
+        return await self._large.run(partial(_read_page, collection, PAGES[order], values, limit, most))
 
     async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
         return dict(await self._small.execute(TALLIES, self._namespace, collection, id))
@@ -194,10 +234,19 @@ class SqliteDocuments:
         self._small.close()
         await self._large.close()
 
+    async def _place(self, collection: str, parent: str, after: str | Place) -> Place:
+        if not isinstance(after, str):
+            return after
+        key = self._namespace, collection, after, self._now(), parent
+        places = await self._small.execute(PLACE, *key) if is_storable(after) else []
+        if not places:
+            raise not_in_list(after)
+        return places[0][0], after
+
     async def _creation(self, document: Document) -> tuple[Statement, Document]:
         """The statement that makes it, and the document that it makes."""
         check_names(document)
-        body, birth = await pack(document.body, deflate=DEFLATE), uuid4().hex
+        body, birth = await pack(document.body, least=DEFLATE), uuid4().hex
         place = document.parent, document.created, birth
         values = *place, document.expires, _forget(document.expires), encode_owner(document)
         return self._statement(CREATE, document, *values, body), replace(document, revision=1, tag=birth)
@@ -214,9 +263,7 @@ class SqliteDocuments:
             done = await self._large.run(partial(self._write_together, statements, tally))
         else:
             text, values = statements[0]
-            body = values[-1]
-            small = not isinstance(body, bytes) or len(body) < LARGE
-            done = len(await (self._small if small else self._large).execute(text, *values))
+            done = len(await (self._large if is_large(values) else self._small).execute(text, *values))
         self._writes += 1
         if self._writes % TIDY_WRITES == 0:
             await self._tidy()
@@ -251,20 +298,46 @@ class SqliteDocuments:
         return int(self._clock())
 
 
+def is_large(values: Sequence[Value]) -> bool:
+    """Whether the body, which is the last, would hold up the event loop."""
+    body = values[-1]
+    return isinstance(body, bytes) and len(body) >= LARGE
+
+
 def _forget(until: int | None) -> int | None:
     return None if until is None else until + GRACE
 
 
 def _document(collection: str, row: tuple[Any, ...], body: JsonObject) -> Document:
-    id_, parent, created, revision, birth, until, owner, _ = row
-    return Document(collection, id_, body, parent, decode_owner(owner), created, revision, until, birth)
+    id_, parent, created, revision, birth, until, owner, *_ = row
+    owner = None if owner is None else decode_owner(owner)
+    return Document(collection, id_, body, parent, owner, created, revision, until, birth)
+
+
+def _read_page(
+    collection: str, statement: str, values: tuple[Value, ...], limit: int, most: int, connection: sqlite3.Connection
+) -> DocumentPage:
+    """Bodies are read one at a time, while the statement that finds them is open: it keeps them as they were when it began."""
+    documents, size = list[Document](), 0
+    with closing(connection.execute(statement, values)) as rows:
+        for row in rows:
+            if len(documents) == limit:
+                return DocumentPage(documents, has_more=True, size=size)
+            if size + row[-1] > most:
+                return DocumentPage(documents, has_more=True, size=size, is_cut=True)
+            content = inflate_now(connection.execute(BODY, (row[-2],)).fetchall()[0][0])
+            if size + len(content) > most:
+                return DocumentPage(documents, has_more=True, size=size, is_cut=True)
+            size += len(content)
+            documents.append(_document(collection, row, parse(content)))
+    return DocumentPage(documents, has_more=False, size=size)
 
 
 def connect(
     db_path: str,
     *,
     namespace: str | None = None,
-    blobs: BlobStore | None = None,
+    blobs: object = None,
     patience: float = BUSY_SECONDS,
     clock: Callable[[], float] = time.time,
 ) -> DocumentStore:

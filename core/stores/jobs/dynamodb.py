@@ -41,14 +41,16 @@ LEASE: Final = Change(
 )
 RENEW: Final = Change("SET #until = :until", HELD)
 RELEASE: Final = Change("SET #holder = :nobody, #until = :zero REMOVE #held", HELD)
-START: Final = Change(
-    f"SET #status = :status, #plan = :plan, #shards = :shards, #left = :shards, #rows = :rows, #started = :now, {FREED}",
-    f"{HELD} AND #status = :queued",
+STARTED: Final = (
+    "SET #status = :status, #plan = :plan, #shards = :shards, #left = :shards, #rows = :rows, #started = :now"
 )
-STOP: Final = Change(
-    f"SET #status = :next, #outcome = :outcome, #reason = :reason, {FREED}", f"{THERE} AND #status = :status"
-)
-STOPPED: Final = {"queued": "finishing", "running": "stopping"}
+START: Final = Change(f"{STARTED}, {FREED}", f"{HELD} AND #status = :queued")
+START_EMPTY: Final = Change(f"{STARTED}, #finishing = :now, {FREED}", START.condition)
+HALT: Final = "SET #status = :next, #outcome = :outcome, #reason = :reason, #stopped = :clock"
+STOPS: Final = {  # by the status before: the one after, and the change
+    "queued": ("finishing", Change(f"{HALT}, #finishing = :clock, {FREED}", f"{THERE} AND #status = :status")),
+    "running": ("stopping", Change(f"{HALT}, {FREED}", f"{THERE} AND #status = :status")),
+}
 END: Final = Change(
     "SET #status = :status, #outcome = :status, #reason = :reason, #counts = :counts, #ended = :now", HELD
 )
@@ -63,7 +65,9 @@ FINISH_SHARD: Final = Change(f"{WORK}, #state = :done_state REMOVE #held", OURS)
 CLOSE_SHARD: Final = Change("SET #state = :done_state, #holder = :nobody REMOVE #held", FREE)
 # `left` is the number of shards that are not done: while ours is not, it is at least 1, and only if it is 1 are we last.
 COUNT_DOWN: Final = Change("SET #left = #left - :one", f"{THERE} AND #plan = :plan AND #left > :one")
-COUNT_LAST: Final = Change("SET #left = :zero, #status = :finishing", f"{THERE} AND #plan = :plan AND #left = :one")
+COUNT_LAST: Final = Change(
+    "SET #left = :zero, #status = :finishing, #finishing = :clock", f"{THERE} AND #plan = :plan AND #left = :one"
+)
 CONSTANTS: Final = {name: name for name in ("queued", "running", "stopping", "finishing", "waiting", "leased")} | {
     "done_state": "done",
     "nobody": "",
@@ -148,7 +152,7 @@ class DynamoJobs:
             await self._items.transact(writes)  # those of an earlier try, which may be under way by now, stay
         started, item = await self._change_job(
             job.id,
-            START,
+            START if shards else START_EMPTY,
             holder=job.holder,
             status="running" if shards else "finishing",
             plan=shards[0].plan if shards else "",
@@ -161,8 +165,9 @@ class DynamoJobs:
 
     async def stop(self, job_id: str, outcome: Outcome, reason: str = "") -> Job | None:
         values = {"outcome": outcome, "reason": codec.clean_reason(reason)}
-        while (job := await self.get(job_id)) and job.status in STOPPED:
-            await self._change_job(job_id, STOP, status=job.status, next=STOPPED[job.status], **values)
+        while (job := await self.get(job_id)) and job.status in STOPS:
+            status, change = STOPS[job.status]
+            await self._change_job(job_id, change, status=job.status, next=status, **values)
         return job
 
     async def end(

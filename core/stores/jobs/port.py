@@ -20,13 +20,22 @@ type ShardState = Literal["waiting", "leased", "done"]
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired"})
 
 
+PARTS_OF_USAGE: Final = "usage:"
+"""Names among tokens that begin with it are of no model: they say of which sort the tokens of all models are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows by how they ended, and the tokens that they used, by model."""
+    """Rows by how they ended, and the tokens that they used, by model, with PARTS_OF_USAGE beside."""
 
     completed: int = 0
     failed: int = 0
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def models(self) -> dict[str, int]:
+        """Tokens by model alone."""
+        return {name: count for name, count in self.tokens.items() if not name.startswith(PARTS_OF_USAGE)}
 
     def __add__(self, other: "Counts") -> "Counts":
         names = {*self.tokens, *other.tokens}
@@ -42,7 +51,7 @@ class Job:
     `outcome` and `reason` say how it ends, once that is known; `plan` names the shards in force, of which `left` are not
     done. `holder` has the lease of preparing or finishing it until `until`; `attempts` counts those that lapsed.
     `rows` are those of all shards, `counts` are there once it has ended, as is `result`. `tick` is the number of the next
-    tick.
+    tick. `stopped` and `finishing` are when it became so, by the store's clock, None where it did not, or did in an older deployment.
     """
 
     id: str
@@ -67,6 +76,8 @@ class Job:
     ended: float | None = None
     counts: Counts | None = None
     result: JsonObject | None = None
+    stopped: float | None = None
+    finishing: float | None = None
 
     @property
     def owner(self) -> str:
@@ -80,7 +91,7 @@ class Shard:
 
     `source` says where its rows are (the kind's own), `done` has a bit per row that has ended, `parts` are the keys of the
     blobs with what they came to, in the order in which they were written. `attempts` counts the leases that lapsed, since a
-    checkpoint set it back.
+    checkpoint set it back. `until` is when its lease ends, or of one that waits for its owner's quota when that has more.
     """
 
     job: str

@@ -39,7 +39,8 @@ VERSION_1: Final = (
         parts TEXT NOT NULL, counts TEXT NOT NULL, PRIMARY KEY (namespace, job, plan, number))""",
     "CREATE INDEX IF NOT EXISTS job_shards_by_expiry ON job_shards (expires)",
 )
-SCHEMA: Final = Schema("jobs", (VERSION_1,))
+VERSION_2: Final = ("ALTER TABLE jobs ADD COLUMN stopped REAL", "ALTER TABLE jobs ADD COLUMN finishing REAL")
+SCHEMA: Final = Schema("jobs", (VERSION_1, VERSION_2))
 JOB_FIELDS: Final = tuple(field.name for field in fields(Job))
 SHARD_FIELDS: Final = tuple(field.name for field in fields(Shard))
 JOB: Final = ", ".join(JOB_FIELDS).replace("left", "remaining")  # which is a word of SQL
@@ -47,7 +48,7 @@ SHARD: Final = ", ".join(SHARD_FIELDS)
 THERE: Final = "namespace = :namespace AND id = :id AND expires > :clock"
 HELD: Final = THERE + " AND holder = :holder AND holder != '' AND status IN ('queued', 'finishing')"
 
-CREATE: Final = f"INSERT OR IGNORE INTO jobs VALUES ({', '.join('?' * 25)})"  # noqa: S608 - no values
+CREATE: Final = f"INSERT OR IGNORE INTO jobs VALUES ({', '.join('?' * 27)})"  # noqa: S608 - no values
 REMOVE_EXPIRED: Final = """DELETE FROM jobs WHERE namespace = :namespace AND expires <= :clock
     AND (id = :id OR (owner = :owner AND key = :key))"""
 GET: Final = f"SELECT {JOB} FROM jobs WHERE {THERE}"  # noqa: S608
@@ -60,16 +61,17 @@ LEASE: Final = f"""UPDATE jobs SET attempts = attempts + (holder != ''), holder 
 RENEW: Final = f"UPDATE jobs SET until = :until WHERE {HELD}"  # noqa: S608
 RELEASE: Final = f"UPDATE jobs SET holder = '', until = 0 WHERE {HELD}"  # noqa: S608
 START: Final = f"""UPDATE jobs SET status = iif(:shards, 'running', 'finishing'), plan = :plan, shards = :shards,
-    remaining = :shards, rows = :rows, started = :now, holder = '', until = 0, attempts = 0
+    remaining = :shards, rows = :rows, started = :now, finishing = iif(:shards, NULL, :now), holder = '', until = 0, attempts = 0
     WHERE {HELD} AND status = 'queued'"""  # noqa: S608
 STOP: Final = f"""UPDATE jobs SET status = iif(status = 'queued', 'finishing', 'stopping'), outcome = :outcome,
-    reason = :reason, holder = '', until = 0, attempts = 0 WHERE {THERE} AND status IN ('queued', 'running')"""  # noqa: S608
+    reason = :reason, stopped = :clock, finishing = iif(status = 'queued', :clock, NULL), holder = '', until = 0, attempts = 0
+    WHERE {THERE} AND status IN ('queued', 'running')"""  # noqa: S608
 END: Final = f"""UPDATE jobs SET status = :status, outcome = :status, reason = :reason, counts = :counts, result = :result,
     ended = :now WHERE {HELD}"""  # noqa: S608
 ADVANCE: Final = f"""UPDATE jobs SET tick = tick + 1 WHERE {THERE} AND tick = :tick
     AND status IN ('queued', 'running', 'stopping', 'finishing')"""  # noqa: S608
-COUNT_DOWN: Final = f"""UPDATE jobs SET remaining = remaining - 1, status = iif(remaining = 1, 'finishing', status)
-    WHERE {THERE} AND plan = :plan RETURNING remaining"""  # noqa: S608
+COUNT_DOWN: Final = f"""UPDATE jobs SET remaining = remaining - 1, status = iif(remaining = 1, 'finishing', status),
+    finishing = iif(remaining = 1, :clock, finishing) WHERE {THERE} AND plan = :plan RETURNING remaining"""  # noqa: S608
 
 NUMBER: Final = """namespace = :namespace AND job = :id AND plan = :plan AND number = :number AND expires > :clock"""
 FREE: Final = "(state = 'waiting' OR (state = 'leased' AND until < :now))"

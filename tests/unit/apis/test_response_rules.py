@@ -2,8 +2,9 @@
 
 import pytest
 
+from core.apis.response_queries import InputTokensRequest
 from core.apis.response_rules import check_include
-from core.apis.responses import InputTokensRequest, ResponseRequest
+from core.apis.responses import ResponseRequest
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
 

@@ -70,6 +70,17 @@ def test_the_key_that_contexts_are_sealed_with_may_be_used_and_is_no_parameter()
     assert parameters(derive(used, SELF, {}, {}).rights) == {}
 
 
+def test_what_webhooks_and_jobs_are_sealed_with_and_the_bus_that_is_told_are_allowed() -> None:
+    keys = [f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{name}" for name in ("1a", "2b")]
+    bus = f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/jobs"
+    entry = ProviderEntry(provider_id="b", provider_type="inline::builtin", config={"kms_key_id": keys[0]})
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    jobs = {"event_bus": bus, "provider_data_key": keys[1]}
+    used = collect_usage(RunConfig(name="t", metadata_store=store, providers={"webhooks": (entry,)}, jobs=jobs))
+    assert resources(used) == {"SealContexts": keys, "TellEventBus": [bus]}
+    assert parameters(derive(used, SELF, {}, {}).rights) == {"EventBusArn": [bus]}
+
+
 def test_an_arn_says_the_region_and_a_name_needs_the_account() -> None:
     used = usage(f"{ARN}orders", region_name=None)
     assert [source.region for source in used.sources] == ["eu-west-1"]

@@ -121,6 +121,32 @@ def test_a_bucket_whose_partition_is_not_known_is_a_problem() -> None:
     assert (problem.path, "region is not known" in problem.message) == ("bucket_name `my-files`", True)
 
 
+def batches(**values: str) -> Usage:
+    given = {"batch_s3_uri": "s3://mine/batches", "batch_role_arn": "arn:aws:iam::123456789012:role/batches"}
+    entry = ProviderEntry(provider_id="b", provider_type="remote::bedrock", config=given | values)
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    return collect_usage(RunConfig(name="t", metadata_store=store, providers={"inference": (entry,)}))
+
+
+def test_batches_of_bedrock_need_its_jobs_their_role_for_it_alone_and_their_folder() -> None:
+    used = batches(region_name="us-east-1")
+    rights = derive(used, SELF, {source: Place("aws", "us-east-1", ACCOUNT) for source in used.sources}, {}).rights
+    by_sid = {statement["Sid"]: statement for statement in statements(rights)}
+    assert (by_sid["RunBatchJobs"]["Resource"], "bedrock:CreateModelInvocationJob") == (
+        ["*"],
+        by_sid["RunBatchJobs"]["Action"][0],
+    )
+    assert by_sid["PassBatchRole"]["Condition"] == {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}}
+    role, arns = "arn:aws:iam::123456789012:role/batches", ["arn:aws:s3:::mine", "arn:aws:s3:::mine/batches/*"]
+    assert parameters(rights) == {"BatchRoleArn": [role], "BatchBucketArns": arns}
+    assert "PassBatchRole" not in resources(batches(aws_access_key_id="k", aws_secret_access_key="s"))
+    other = "arn:aws:iam::123456789012:role/other"
+    assumed = batches(region_name="us-east-1", role_arn=other)
+    places = {source: Place("aws", "us-east-1", ACCOUNT) for source in assumed.sources}
+    assert derive(assumed, SELF, places, {}).rights.batch_roles == ()
+    assert derive(assumed, other, places, {}).rights.batch_roles == (role,)
+
+
 def of_knowledge_bases(name: str, **config: str) -> Usage:
     entry = ProviderEntry(
         provider_id="kb", provider_type="remote::bedrock-knowledge-base", config={"region_name": "eu-west-1"} | config

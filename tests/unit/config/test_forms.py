@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 import pytest
 
+from core.apis.parsing import parse
 from core.config.load import interpret
 from core.config.places import Places
 from core.config.validation import check as validate
@@ -14,7 +15,6 @@ from core.errors import InvalidRequest
 from core.frame.forms import MESSAGES, OTHER
 from core.frame.types import Wire
 from core.resolution.check import check
-from core.web.body import parse
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = {

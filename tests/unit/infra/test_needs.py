@@ -98,6 +98,7 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
     tables = [
         dict(TYPES),
         {each.module: each.module for each in built_in().values()},
+        {each.config_module: each.config_module for each in built_in().values() if each.config_module},  # of the former
     ]
     known = {module for table in tables for module in table.values()}
     named = {
@@ -107,7 +108,16 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("core.")
     }
-    of_manifests = ("vector_stores", "tool_runtime", "responses", "conversations", "prompts", "agents")
+    of_manifests = (
+        "vector_stores",
+        "response_queries",
+        "tool_runtime",
+        "responses",
+        "conversations",
+        "prompts",
+        "agents",
+        "webhooks",
+    )
     named -= {f"core.apis.{room}{name}" for name in of_manifests for room in ("", "answers.")}  # before names of types
     named -= {"core.services.vector_stores.ingest.pdf_reader"}  # a process of its own, which who starts it imports too
     exist = {name for name in named if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()}

@@ -145,6 +145,7 @@ def test_a_cut_loader_knows_the_services_in_use_and_no_other(tmp_path: Path) -> 
     assert loader.load_service_model("bedrock", "paginators-1")["pagination"].keys() == {
         "ListGuardrails",
         "ListInferenceProfiles",
+        "ListModelInvocationJobs",
     }
     assert loader.load_data("partitions")["partitions"]
     assert not list(data.rglob("*.gz"))

@@ -9,7 +9,7 @@ import pytest
 from core.config.user_fields import machine_defaults, user_fields, view
 from core.platform.machine import machine
 from core.providers.bedrock import inference as bedrock
-from core.providers.bedrock import safety as guardrails
+from core.providers.bedrock.guardrail_config import Config as GuardrailConfig
 from core.providers.http.connections import MOST_CONNECTIONS, most_connections
 from core.providers.nvidia import safety as nvidia
 from core.providers.openai.config import config_of
@@ -18,7 +18,7 @@ from core.providers.sambanova import safety as sambanova
 CONFIGS: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (config_of("remote::vllm"), {"url": "http://gpu"}),
     (bedrock.Config, {}),
-    (guardrails.Config, {}),
+    (GuardrailConfig, {}),
     (nvidia.Config, {}),
     (sambanova.Config, {"api_key": "none-of-your-business"}),
 ]

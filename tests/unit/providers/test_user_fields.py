@@ -5,7 +5,7 @@ import pytest
 
 from core.config.user_fields import secret_fields, user_fields
 from core.providers.bedrock import inference as bedrock
-from core.providers.bedrock import safety as guardrails
+from core.providers.bedrock.guardrail_config import Config as GuardrailConfig
 from core.providers.llama_guard import safety as llama_guard
 from core.providers.nvidia import safety as nvidia
 from core.providers.openai.config import config_of
@@ -45,7 +45,7 @@ def test_of_a_remote_its_urls_keys_and_limits_are_a_users_and_its_tls_is_not(row
     ("config", "fields"),
     [
         (bedrock.Config, AWS | {"endpoint"}),
-        (guardrails.Config, AWS),
+        (GuardrailConfig, AWS),
         (nvidia.Config, {"timeout", "max_connections"}),
         (sambanova.Config, TUNED),
         (llama_guard.Config, set[str]()),

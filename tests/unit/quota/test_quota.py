@@ -30,6 +30,16 @@ async def test_the_limit_is_admitted_and_not_one_more() -> None:
     assert b.counters.rows == {ADA: Counts(2, 0)}
 
 
+async def test_what_was_used_elsewhere_is_charged_whatever_is_left() -> None:
+    b = bench(authenticated_max_requests=2, max_tokens=100)
+    await b.quota.charge(user(), 150)
+    assert b.counters.rows == {ADA: Counts(0, 150)}
+    await refused(b, 1)
+    unlimited = bench(authenticated_max_requests=2)
+    await unlimited.quota.charge(user(), 150)
+    assert unlimited.counters.rows == {}
+
+
 async def test_each_client_has_its_own() -> None:
     b = bench(authenticated_max_requests=1, anonymous_max_requests=1)
     others = (user(), user("bob"), user(vouched_by="other"), anonymous(), anonymous("2001:db8::1"))

@@ -98,7 +98,7 @@ async def resolved(
 async def test_instances_of_one_type_stand_side_by_side(folder: Path) -> None:
     stack = await resolved(folder, vllm("a"), vllm("b"), models=[{"model_id": "m", "provider_id": "b"}])
     assert [instance.entry.provider_id for instance in stack.instances] == ["a", "b"]
-    assert set(stack.surfaces) == {"inference", "native_inference", "native_responses", "rerank"}
+    assert set(stack.surfaces) == {"inference", "native_batches", "native_inference", "native_responses", "rerank"}
     assert (await stack.registries["model"](None).get("m")).provider_id == "b"
     await stack.close()
 
@@ -274,3 +274,31 @@ def test_a_needed_api_without_providers_and_a_circle_are_problems(folder: Path) 
     )
     file.write_text(file.read_text().replace("[safety]", "[inference]", 1))
     assert "inference -> inference" in messages(folder, entry, **more)["providers"]
+
+
+OCCASIONAL = """
+version: 2
+image_name: t
+apis: [inference, vector_io, responses]
+providers:
+  inference: [{provider_id: a, provider_type: "remote::vllm", config: {url: "http://u"}}]
+  vector_io: [{provider_id: v, provider_type: "remote::s3-vectors", config: {vector_bucket: BUCKET}}]
+  responses: [{provider_id: r, provider_type: "inline::builtin"}]
+"""
+
+
+async def test_what_few_responses_ask_is_made_for_the_first_that_does_and_checked_at_start(folder: Path) -> None:
+    path = folder / "run.yaml"
+    path.write_text(OCCASIONAL.replace("BUCKET", "vectors"))
+    stack = await resolve(load(path, {}), ["responses"], version="0")
+    made = {instance.api: instance.late.is_made for instance in stack.instances}
+    assert made == {"inference": True, "vector_io": False, "responses": True}
+    [provider] = stack.providers("vector_io").values()
+    assert stack.providers("vector_io")["v"] is provider
+    await stack.close()
+    both = await resolve(load(path, {}), ["responses", "vector_io"], version="0")
+    assert all(instance.late.is_made for instance in both.instances)
+    await both.close()
+    path.write_text(OCCASIONAL.replace("BUCKET", "X"))
+    with pytest.raises(ConfigInvalid, match="vector_bucket"):
+        await resolve(load(path, {}), ["responses"], version="0")

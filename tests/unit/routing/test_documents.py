@@ -22,6 +22,7 @@ from core.stores.documents.port import (
     DocumentPage,
     DocumentStore,
     Order,
+    Place,
     StaleDocument,
     Tally,
     Unchanged,
@@ -55,6 +56,9 @@ class MemoryDocuments:
             await self.delete(document)
         return [await self.create(document, tally=tally) for document in documents]
 
+    async def create_soon(self, documents: Sequence[Document]) -> list[Document]:
+        return await self.create_all(documents)
+
     async def get(self, collection: str, id: str) -> Document | None:  # noqa: A002 - as the port has it
         return self.rows.get((collection, id))
 
@@ -85,15 +89,23 @@ class MemoryDocuments:
             raise StaleDocument(document, newest)
 
     async def page(
-        self, collection: str, parent: str = "", *, order: Order = "asc", after: str | None = None, limit: int
+        self,
+        collection: str,
+        parent: str = "",
+        *,
+        order: Order = "asc",
+        after: str | Place | None = None,
+        limit: int,
+        most_bytes: int | None = None,
     ) -> DocumentPage:
-        assert 1 <= limit <= 1000
+        assert (1 <= limit <= 1000, most_bytes) == (True, None)
         self.pages += 1
         rows = [row for row in self.rows.values() if (row.collection, row.parent) == (collection, parent)]
         rows.sort(key=lambda row: (row.created, row.id), reverse=order == "desc")
         ids = [row.id for row in rows]
         if after is not None and after not in ids:
             raise NotFound(f"no document {after} in the list")
+        assert after is None or isinstance(after, str)
         rest = rows if after is None else rows[ids.index(after) + 1 :]
         return DocumentPage(rest[:limit], len(rest) > limit)
 

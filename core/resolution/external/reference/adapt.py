@@ -108,6 +108,14 @@ def _adapt_agents(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa
     return ReferenceAgents(provider_id, provider)
 
 
+def _adapt_batches(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.batches import METHODS, ReferenceBatches
+
+    if not all(own_method(provider, name) for name in METHODS):
+        return None
+    return ReferenceBatches(provider_id, provider)
+
+
 ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
     "inference": _adapt_inference,
     "safety": _adapt_safety,
@@ -115,6 +123,7 @@ ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
     "files": _adapt_files,
     "tool_runtime": _adapt_tools,
     "responses": _adapt_agents,
+    "batches": _adapt_batches,
 }
 """By API, what gives this stack's form of a provider; None for one that has it already."""
 

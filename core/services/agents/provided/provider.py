@@ -8,6 +8,7 @@ from core.errors import ProviderUnavailable, UpstreamFailed
 from core.frame.callers import ActingFor, Call
 from core.frame.types import JsonObject, JsonStream
 from core.services.parts import Parts
+from core.services.responses.native.charging import acting
 
 API: Final = "responses"
 LONGEST_ID: Final = 1000  # characters
@@ -47,13 +48,13 @@ class ProvidedAgents:
         return self._read_id(await self._ask(lambda: self._provider.create_session(agent_id, name)))
 
     async def stream_turn(self, agent_id: str, session_id: str, request: JsonObject) -> JsonStream:
-        return self._acting(await self._ask(lambda: self._provider.stream_turn(agent_id, session_id, request)))
+        return acting(await self._ask(lambda: self._provider.stream_turn(agent_id, session_id, request)), self._call)
 
     async def stream_resumed_turn(
         self, agent_id: str, session_id: str, turn_id: str, answers: list[JsonObject]
     ) -> JsonStream:
         events = await self._ask(lambda: self._provider.stream_resumed_turn(agent_id, session_id, turn_id, answers))
-        return self._acting(events)
+        return acting(events, self._call)
 
     async def delete_session(self, agent_id: str, session_id: str) -> None:
         await self._ask(lambda: self._provider.delete_session(agent_id, session_id))
@@ -64,20 +65,6 @@ class ProvidedAgents:
     async def _ask[T](self, ask: Callable[[], Awaitable[T]]) -> T:
         with ActingFor(self._call):
             return await ask()
-
-    async def _acting(self, events: JsonStream) -> JsonStream:
-        """Each step of the provider's code runs for the call."""
-        acting = ActingFor(self._call)
-        try:
-            while True:
-                with acting:
-                    event = await anext(events, None)
-                if event is None:
-                    return
-                yield event
-        finally:
-            with acting:
-                await events.aclose()
 
     def _read_id(self, identifier: object) -> str:
         if not isinstance(identifier, str) or not 0 < len(identifier) <= LONGEST_ID:

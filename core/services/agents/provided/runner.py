@@ -14,12 +14,13 @@ from core.platform.concurrency import undoing
 from core.platform.json_values import is_object
 from core.services.agents.contract import SessionPlace, TurnEvents
 from core.services.agents.provided.provider import ProvidedAgents
-from core.services.agents.provided.turns import check_turn, input_of, output_of, translate
+from core.services.agents.provided.turns import check_turn, input_of, output_of, translate, usage_in
 from core.services.agents.records import AgentRecord, SessionRecord, TurnRecord, TurnStatus, iso
 from core.services.agents.turn_documents import KeptTurn, first_part, next_part
 from core.services.agents.turns.resuming import check_context, read_answers
 from core.services.responses.contract import RunEnded, Usage
 from core.services.responses.items import read_input
+from core.services.responses.native.charging import PackageMeter
 from core.services.responses.output import Output
 from core.services.responses.printing.objects import begin_response, end_response
 from core.services.responses.state.place import StatePlace
@@ -35,11 +36,25 @@ class TurnRun:
     response: JsonObject
     messages: Sequence[JsonObject]
     started_at: str
+    meter: PackageMeter
     before: KeptTurn | None = None
+    reported: Usage | None = None
+    charged: Usage | None = None
 
     @property
     def turn_id(self) -> str:
         return self.response["id"] if self.before is None else self.before.document.id
+
+    def note(self, usage: Usage | None) -> None:
+        """What one of the events says of its tokens."""
+        if usage is not None:
+            self.reported = usage if self.reported is None else self.reported + usage
+
+    def charge(self) -> Usage:
+        """What was used; the caller is charged once."""
+        if self.charged is None:
+            self.charged = self.meter.charge(self.reported)
+        return self.charged
 
     def whole(self, turn: JsonObject) -> JsonObject:
         """The turn, which begins as it was kept."""
@@ -81,7 +96,8 @@ class ProvidedRunner:
         request = ResponseRequest.model_validate(fields)
         session = cast("ConversationSession", await ThreadHistory(self._state).open(request))
         response = begin_response(request, session.conversation_id)
-        return TurnRun(session, response, messages, iso(self._state.clock()), before)
+        meter = PackageMeter.begin(self._state.call)
+        return TurnRun(session, response, messages, iso(self._state.clock()), meter, before)
 
     def _provided(self, place: SessionPlace) -> tuple[ProvidedAgents, tuple[str, str]]:
         """The provider of the agent, and its own ids of agent and session."""
@@ -95,6 +111,7 @@ class ProvidedRunner:
         try:
             async with aclosing(events):
                 async for event in events:
+                    run.note(usage_in(event))
                     own = translate(event, ids, provider_id)
                     if is_object(turn := own["event"]["payload"].get("turn")):
                         whole = run.whole(check_turn(turn | ids, provider_id))
@@ -102,6 +119,7 @@ class ProvidedRunner:
                         own["event"]["payload"]["turn"], is_kept = whole, True
                     yield own
         finally:
+            run.charge()
             await run.session.close()
         if not is_kept:
             raise UpstreamFailed(f"Provider `{provider_id}` ended without a turn.")
@@ -111,7 +129,7 @@ class ProvidedRunner:
         for item in output_of(turn):
             places.add(item)
             output.append(item)
-        end_response(run.response, RunEnded("completed", Usage()), output)
+        end_response(run.response, RunEnded("completed", run.charge()), output)
         record = {name: value for name, value in run.response.items() if name != "output"}
         run.session.beside = [self._part(run, turn, provided_id)]
         await run.session.finish(record, read_input(input_of(run.messages), run.session.context), output)

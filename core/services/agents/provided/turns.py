@@ -8,9 +8,12 @@ from pydantic_core import to_json
 from core.errors import UpstreamFailed
 from core.frame.types import JsonObject
 from core.platform.json_values import is_list, is_object, to_object
+from core.services.responses.contract import Usage
+from core.services.responses.native.members import number_in
 
 IDS: Final = ("turn_id", "session_id")
 MESSAGES: Final = ("output_message", "model_response")
+METRICS: Final = ("prompt_tokens", "completion_tokens")
 PLACES: Final = ("turn", "step_details")
 """Where a payload has objects with ids."""
 
@@ -23,6 +26,16 @@ def translate(chunk: object, ids: JsonObject, provider_id: str) -> JsonObject:
     own = _with_ids(payload, ids)
     own |= {name: _with_ids(payload[name], ids) for name in PLACES if is_object(payload.get(name))}
     return {"event": {"payload": own}}
+
+
+def usage_in(chunk: JsonObject) -> Usage | None:
+    """What its `metrics` say, which answers of models have in 0.2: `prompt_tokens` and `completion_tokens`. None where they say nothing."""
+    rows = [to_object(row) for row in metrics] if is_list(metrics := chunk.get("metrics")) else []
+    counts = {name: [number_in(row.get("value")) for row in rows if row.get("metric") == name] for name in METRICS}
+    if not any(counts.values()):
+        return None
+    prompt, completion = (sum(counts[name]) for name in METRICS)
+    return Usage(input_tokens=prompt, output_tokens=completion)
 
 
 def _with_ids(value: JsonObject, ids: JsonObject) -> JsonObject:

@@ -21,6 +21,7 @@ from core.services.agents.turns.shields import NO_SAFETY, TurnShields
 from core.services.agents.turns.tools import TurnTools, find_tools
 from core.services.parts import Parts, surface_for
 from core.services.responses.contract import Engine, Item, Run, RunTools
+from core.services.responses.engine.messages import teller_in
 from core.services.responses.engine.rounds import RoundEngine
 from core.services.responses.guardrails import GuardedEngine
 from core.services.responses.requests import Context
@@ -28,7 +29,6 @@ from core.services.responses.settings import settings_of
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.sessions import ConversationSession, ThreadHistory
 from core.services.responses.tools.surfaces import surfaces_of
-from core.services.responses.tools.told import teller_in
 from core.services.responses.wiring import Wiring
 
 if TYPE_CHECKING:

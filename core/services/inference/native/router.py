@@ -26,7 +26,7 @@ from core.services.inference.native.request import (
     to_openai_embeddings,
 )
 
-BATCH_AT_ONCE: Final = 4  # calls of one batch under way together: one caller must not take a whole provider
+BATCH_AT_ONCE: Final = 32  # calls of one batch under way together: its caller waits, for as long as a request may take
 
 
 class NativeRouter:
@@ -59,18 +59,31 @@ class NativeRouter:
 
     async def native_batch_chat_completion(self, request: NativeChatBatchRequest) -> JsonObject:
         with _native_names():
-            replies = await _run_batch(self._inference.chat_completion, to_openai_chats(request))
+            replies = await _run_batch("messages_batch", self._inference.chat_completion, to_openai_chats(request))
             return {"batch": [from_openai_chat(reply) for reply in replies]}
 
     async def native_batch_completion(self, request: NativeCompletionBatchRequest) -> JsonObject:
         with _native_names():
-            replies = await _run_batch(self._inference.completion, to_openai_completions(request))
+            replies = await _run_batch("content_batch", self._inference.completion, to_openai_completions(request))
             return {"batch": [from_openai_completion(reply) for reply in replies]}
 
 
-async def _run_batch[R](ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests: Sequence[R]) -> list[JsonObject]:
-    """The answers in the requests' order; the first failure cancels what is under way, and is raised."""
-    return await run_all([partial(ask, request) for request in requests], at_once=BATCH_AT_ONCE)
+async def _run_batch[R](
+    field: str, ask: Callable[[R], Coroutine[Any, Any, JsonObject]], requests: Sequence[R]
+) -> list[JsonObject]:
+    """The answers in the requests' order; the first failure cancels what is under way, and is raised with its item's name."""
+
+    async def ask_item(number: int, request: R) -> JsonObject:
+        try:
+            return await ask(request)
+        except ApiError as failure:
+            if failure.param != "model":  # which is that of all of them
+                name = f"{field}[{number}]"
+                failure.message, failure.param = f"{name}: {failure.message}", name
+            raise
+
+    items = [partial(ask_item, number, request) for number, request in enumerate(requests)]
+    return await run_all(items, at_once=BATCH_AT_ONCE)
 
 
 async def _translate_stream(chunks: JsonStream, events: Events) -> JsonStream:

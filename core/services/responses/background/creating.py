@@ -4,6 +4,7 @@ First the record and the log, of which all know what is there; then the lease of
 Whoever dies between leaves a run that nobody does, which whoever looks at it ends.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,10 +21,12 @@ from core.services.responses.contract import Item
 from core.services.responses.history import Session
 from core.services.responses.items import read_input
 from core.services.responses.printing.objects import begin_response
-from core.services.responses.recording.codec import Beginning
+from core.services.responses.recording.codec import Beginning, encode
 from core.services.responses.recording.log import RunLog
-from core.services.responses.recording.opening import run_document
+from core.services.responses.recording.opening import begin_run
 from core.services.responses.recording.records import RunRecord
+from core.services.responses.requests import Context
+from core.services.responses.router import asks_compactor
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import RESPONSE
 from core.services.responses.state.sessions import ChainSession
@@ -65,14 +68,14 @@ class Background:
         session = await self._pieces.history().open(request)
         async with undoing(session.close):
             new_items = read_input(request.input, session.context)
-            approved_calls(request.input, [*session.context, *new_items])
+            await self._check_input(request, session.context, new_items)
             response: JsonObject = begin_response(request, session.conversation_id)
             response |= {"status": "queued", "background": True}
             job = replace(draft, request={"response": response["id"]})
             document = await self._keep(request, response, new_items, session, job)
             try:
                 await session.lend(response["id"], int(job.deadline) + LATE)
-                await jobs.submit(job)
+                await jobs.submit(job, data=None if self._wiring.call is None else self._wiring.call.provider_data)
             except ApiError:
                 await end_run(self._state, document, "failed", "Its job could not be made. Send the request again.")
                 raise
@@ -86,19 +89,31 @@ class Background:
         return job_service(self._wiring.parts)
 
     async def _check(self, request: "ResponseRequest") -> None:
-        """What can be known of it before a model is asked, as in the foreground."""
+        """What can be known of it before a model or a server is asked, as in the foreground."""
         pieces = self._pieces
-        await pieces.tools(request)
+        await self._wiring.check_tools(request)
         if request.prompt is not None:
             await pieces.prompt(request.prompt)
+        await self._wiring.check_model(request.model)
         await pieces.engine(request)
+
+    async def _check_input(
+        self, request: "ResponseRequest", context: Sequence[Item], new_items: Sequence[Item]
+    ) -> None:
+        """That what it names is there: read now as it is by the worker later."""
+        items = [*context, *new_items]
+        approved_calls(request.input, items)
+        if asks_compactor(request, Context(items)):
+            from core.services.responses.compaction.opening import check_for_run  # late: few requests have one
+
+            await check_for_run(self._pieces.compactor(), request, Context(items, len(context)))
+        await self._pieces.attachments().read(new_items, 0)
 
     async def _keep(
         self, request: "ResponseRequest", response: JsonObject, new_items: list[Item], session: Session, job: Job
     ) -> Document:
         """The record and the beginning of the log. From here on it counts as a response that its owner keeps."""
         state = self._state
-        counted = state.keeper.tallies_of(RESPONSE, state.log_end())
         record = RunRecord(
             response,
             state.owner,
@@ -109,12 +124,8 @@ class Background:
             durable=True,
             job=job.id,
             request=await seal_request(request, self._wiring.sealer()),
-            counted=counted,
+            counted=state.keeper.tallies_of(RESPONSE, state.log_end()),
         )
         beginning = Beginning(response, request.include or (), streams=record.streams, durable=True)
-        document = run_document(state, record)
-        first = RunLog(state.store, response["id"], state.log_end(), clock=state.clock).make([beginning])
-        documents = await state.keeper.write(
-            RESPONSE, counted, lambda tally: state.store.create_all([document, first], tally=tally)
-        )
-        return documents[0]
+        log = RunLog(state.store, response["id"], state.log_end(), clock=state.clock)
+        return await begin_run(state, record, log.make(encode([beginning])))

@@ -73,11 +73,12 @@ class Handover:
         jobs = job_service(self._wiring.parts)
         document = recorder.document
         request = {"response": document.id}
-        job = jobs.draft(KIND, self._wiring.call or Call(ANONYMOUS), request, seconds=SECONDS)
+        call = self._wiring.call or Call(ANONYMOUS)
+        job = jobs.draft(KIND, call, request, seconds=SECONDS)
         record = replace(RunRecord.read(document.body), job=job.id, background=True)
         await recorder.log.store.put(document, record.body())
         await session.lend(document.id, int(job.deadline) + LATE)
-        await jobs.submit(job)
+        await jobs.submit(job, data=call.provider_data)
         return event
 
 

@@ -12,11 +12,13 @@ from core.services.jobs.engine import SOURCE
 from core.services.jobs.kind import FinishRun, JobKind, PrepareRun, Slice
 from core.services.jobs.shard_run import ShardRun
 from core.services.parts import Parts
+from core.stores.jobs.port import Job
 
 if TYPE_CHECKING:
     from core.apis.sealing import DataKeys
 
 KIND: Final = "response"
+TOLD: Final = frozenset({"completed", "failed", "cancelled", "incomplete"})
 SECONDS: Final = 24 * 3600.0
 """That a run may take, with all that it waits for a worker, or for its quota's next window."""
 
@@ -49,4 +51,13 @@ def response_job(parts: Parts) -> JobKind:
         status = await end_job(parts, Call(run.job.principal, SOURCE), run.job, reason)
         return {"response": run.job.request["response"], "status": status}
 
-    return JobKind(KIND, prepare, work, finish, abandon)
+    async def ended(job: Job) -> None:
+        from core.services.responses.background.ending import end_job
+        from core.services.webhooks.announcing import announce
+
+        response_id = job.request["response"]
+        status = (job.result or {}).get("status") or await end_job(parts, Call(job.principal, SOURCE), job, job.reason)
+        if status in TOLD:
+            await announce(parts, job, f"response.{status}", response_id)
+
+    return JobKind(KIND, prepare, work, finish, abandon, ended)

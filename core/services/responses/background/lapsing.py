@@ -7,6 +7,7 @@ from core.errors import ApiError, Conflict
 from core.frame.callers import ANONYMOUS, Call
 from core.routing.policy import same_owner
 from core.services.jobs.service import job_service
+from core.services.jobs.shards import is_free
 from core.services.responses.background.creating import LATE, has_jobs
 from core.services.responses.background.job import KIND, SECONDS
 from core.services.responses.contract import RunQueued
@@ -90,6 +91,15 @@ async def _lease(state: StatePlace, record: RunRecord, now: RunState) -> Convers
         await lease.release()
         raise Conflict("Its conversation has gone on without it.")
     return lease
+
+
+async def has_no_worker(state: StatePlace, run: Document) -> bool:
+    """Whether its job waits: for a worker, or for its owner's quota."""
+    service = job_service(state.parts)
+    job = await service.jobs.get(RunRecord.read(run.body).job)
+    if job is None or job.status != "running":
+        return job is None or not job.holder
+    return all(is_free(shard, state.clock()) for shard in await service.jobs.shards(job))
 
 
 async def stop_job(state: StatePlace, run: Document) -> None:

@@ -47,7 +47,7 @@ class RunHold:
         progress = await read_state(run_log)
         if progress.beginning is None:  # it is being removed
             raise RunOver
-        recorder = Recorder(run_log, progress.beginning, lambda: document, document)
+        recorder = Recorder(run_log, progress.beginning, None, document)
         return cls(state, document, RunRecord.read(document.body), progress, recorder)
 
     def note(self, event: Event) -> None:

@@ -40,6 +40,13 @@ NO_KEY: Final = {
     "code": "server_error",
     "message": "The key that the request was sealed with is no more. Send the request again.",
 }
+MOST_TAKES: Final = 5
+"""Of a run by workers that had to leave it, or died, without another step: each asks the model for the same again."""
+STUCK: Final = {
+    "code": "server_error",
+    "message": f"{MOST_TAKES} workers in a row came to the end of their time, or died, before a step of it was done. Ask for less in one answer, as by "
+    "`max_output_tokens`, or of a tool in one call.",
+}
 
 
 class Worker:
@@ -112,6 +119,8 @@ class Worker:
             return RunEnded("cancelled", hold.progress.usage)
         if request is None:
             return RunEnded("failed", hold.progress.usage, error=NO_KEY)
+        if hold.progress.takes > MOST_TAKES:
+            return RunEnded("failed", hold.progress.usage, error=STUCK)
         hold.recorder.start()
         hold.break_off()
         try:

@@ -4,7 +4,8 @@ import time
 from typing import TYPE_CHECKING
 
 from core.apis.response_items import check_input
-from core.apis.responses import CompactRequest, InputTokensRequest, ResponseRequest
+from core.apis.response_queries import CompactRequest, InputTokensRequest
+from core.apis.responses import ResponseRequest
 from core.frame.types import JsonObject
 from core.services.responses.compaction.compactor import Compactor
 from core.services.responses.counting import estimate, tell

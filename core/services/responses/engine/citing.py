@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from core.apis.retrieval import Passage
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.services.responses.contract import Item, StepDone
 
 if TYPE_CHECKING:
+    from core.apis.retrieval import Passage
     from core.services.responses.engine.links import LinkReader
     from core.services.retrieval.citations import CitationReader
 
@@ -39,7 +39,7 @@ class Shown:
         self._add_passages(step.passages)
         self._add_pages(step.sources)
 
-    def _add_passages(self, passages: Sequence[Passage]) -> None:
+    def _add_passages(self, passages: "Sequence[Passage]") -> None:
         if passages:
             from core.services.retrieval.citations import name_documents
 
@@ -61,7 +61,7 @@ class Citing:
 
     __slots__ = ("_count", "_links", "_marks")
 
-    def __init__(self, documents: Mapping[str, Passage], pages: Mapping[str, str]) -> None:
+    def __init__(self, documents: "Mapping[str, Passage]", pages: Mapping[str, str]) -> None:
         self._marks = _read_marks(documents) if documents else None
         self._links = _read_links(pages) if pages else None
         self._count = 0
@@ -84,7 +84,7 @@ class Citing:
             yield from self._links.read(text)
 
 
-def _read_marks(documents: Mapping[str, Passage]) -> "CitationReader":
+def _read_marks(documents: "Mapping[str, Passage]") -> "CitationReader":
     from core.services.retrieval.citations import CitationReader
 
     return CitationReader(documents)

@@ -9,7 +9,7 @@ before is given back: DeepSeek refuses calls without it, and whose templates hav
 
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from core.errors import InvalidRequest
 from core.frame.types import JsonObject
@@ -17,6 +17,9 @@ from core.platform.json_reader import read_json
 from core.platform.json_values import is_object
 from core.services.responses.contract import Item
 from core.services.responses.engine.parts import to_content, to_text, to_tool_content
+
+if TYPE_CHECKING:
+    from core.config.vector_stores import VectorStoresConfig
 
 CALLS: Final = frozenset({"function_call", "custom_tool_call"})
 OUTPUTS: Final = {"function_call_output": "function call", "custom_tool_call_output": "custom tool call"}
@@ -63,7 +66,7 @@ class Dialogue:
     def __init__(self, instructions: str | None, tell: Tell | None = None) -> None:
         self.messages: list[JsonObject] = []
         self._asked: dict[str, Item] = {}  # requests for approval
-        self._tell = tell or _tell_item
+        self._tell = tell or teller_in(None)
         self._turn: _Turn | None = None
         self._thought = ""  # before the next turn
         self._call_ids: set[str] = set()
@@ -226,10 +229,15 @@ def is_question(message: JsonObject) -> bool:
             return bool(message["role"] == "user")
 
 
-def _tell_item(item: Item, asked: Mapping[str, Item]) -> tuple[str, str, str] | None:
-    from core.services.responses.tools.told import tell_item  # late: most contexts have no such item
+def teller_in(config: "VectorStoresConfig | None") -> Tell:
+    """What the tools say of their items, in the words of this run config, or without one in the usual ones."""
 
-    return tell_item(item, asked)
+    def tell(item: Item, asked: Mapping[str, Item]) -> tuple[str, str, str] | None:
+        from core.services.responses.tools.told import tell_item  # late: most contexts have no such item
+
+        return tell_item(item, asked) if config is None else tell_item(item, asked, config)
+
+    return tell
 
 
 def short_id(call_id: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from core.services.responses.contract import Event, Item, ItemAdded, ItemDone, Slot
+from core.services.responses.engine.bounds import OutputBound
 from core.services.responses.engine.pieces import broken_item
 from core.services.responses.engine.standing import Standing
 from core.services.responses.output import Output
@@ -13,17 +14,19 @@ if TYPE_CHECKING:
 
 
 class OpenItems:
-    """Of one run: it is shown every event but a text's. What is done goes to `standing`, and to `writer` where the run is recorded."""
+    """Of one run: it is shown every event but a text's, which `bound` is. What is done goes to `standing`, and to `writer` where the run is recorded."""
 
-    __slots__ = ("_items", "output", "standing", "writer")
+    __slots__ = ("_items", "bound", "output", "standing", "writer")
 
     def __init__(self, output: Output, standing: Standing, writer: "StepWriter | None") -> None:
         self.output = output
         self.standing = standing
         self.writer = writer
+        self.bound = OutputBound()
         self._items: dict[Slot, Item] = {}
 
     def note[E: (Event)](self, event: E) -> E:
+        self.bound.take(event)
         if isinstance(event, ItemAdded):
             self._items[event.slot] = event.item
         elif isinstance(event, ItemDone):

@@ -147,6 +147,7 @@ class Rounds:
         """Where the model cannot be told so much, and the caller lets go of the oldest, less of it each time."""
         if not self._at.dialogue.messages:  # an empty conversation, or items that are for OpenAI's own tools
             raise InvalidRequest(NOTHING_TOLD, param="input")
+        self._items.bound.check()
         self._at.was_last = self._at.is_last
         self._reader = self._new_reader()
         while True:
@@ -186,12 +187,14 @@ class Rounds:
 
     async def _read(self) -> Events:
         """The model's answer; the calls of the caller's tools in it are done."""
-        reader, calls = self._reader, list[WrittenCall]()
+        reader, calls, bound = self._reader, list[WrittenCall](), self._items.bound
         self._calls = calls
         async with aclosing(self._deadline.watch(self._chunks)) as source:
             async for chunk in source:
+                bound.check()
                 for piece in reader.feed(chunk):
                     if isinstance(piece, TextDelta):  # as nearly all are
+                        bound.take(piece)
                         yield piece
                         continue
                     for event in await self._take(piece, calls):

@@ -9,6 +9,7 @@ from core.frame.callers import Call
 from core.frame.types import JsonObject, JsonStream
 from core.services.responses.compaction.tools import CompactedTools, has_compaction
 from core.services.responses.contract import Event, Events, Run, RunEnded, Usage
+from core.services.responses.engine.bounds import OutputBound
 from core.services.responses.engine.failures import NO_FINISH, Deadline, error_of, observe_failure
 from core.services.responses.engine.hosted import Steps
 from core.services.responses.native.reading import NativeReader
@@ -61,10 +62,13 @@ def _prepare(run: Run, output: Output) -> list[Event]:
 
 
 async def _read(events: JsonStream, reader: NativeReader) -> Events:
-    """Up to the last; raises UpstreamFailed where there is none."""
+    """Up to the last; raises UpstreamFailed where there is none, or it is too much."""
+    bound = OutputBound()
     async with aclosing(events):
         async for theirs in events:
+            bound.check()
             for event in reader.feed(theirs):
+                bound.take(event)
                 yield event
             if reader.ended is not None:
                 return

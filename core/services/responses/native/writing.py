@@ -13,8 +13,6 @@ from core.services.responses.engine.messages import CALLS, NO_OUTPUT, OUTPUTS, p
 from core.services.responses.engine.parts import to_text
 from core.services.responses.tools.told import tell_item
 
-OWN_TOOLS: Final = frozenset({"function", "custom"})
-"""Types of tools that callers run: a response with any other is the stack's own engine's."""
 FIELDS: Final = (
     "tool_choice",
     "text",
@@ -32,11 +30,6 @@ FIELDS: Final = (
 INCLUDED: Final = frozenset({"message.output_text.logprobs", "reasoning.encrypted_content"})
 SEALED_HERE: Final = "TDE"
 """How what this stack has sealed begins (see `sealing.envelope`): it says nothing to a provider."""
-
-
-def has_own_tools_alone(request: ResponseRequest) -> bool:
-    """Whether a provider may be requests for all of it."""
-    return all(tool.get("type") in OWN_TOOLS for tool in request.tools or ())
 
 
 def write_body(request: ResponseRequest, run: Run) -> JsonObject:

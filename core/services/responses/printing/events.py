@@ -77,15 +77,13 @@ class EventPrinter:
             handle(self, event)
         return self._printed
 
-    def pass_by(self, event: TextDelta) -> bool:
-        """Count it, and tell nothing; False where it begins a part: then it is to be printed."""
-        part = self._items[event.slot.place].part
+    def pass_by(self, place: int, texts: Sequence[str]) -> bool:
+        """Count these pieces of the text of an item, and tell nothing; False where they begin a part: that is to be told."""
+        part = self._items[place].part
         if part is None or part.kind != "output_text":
             return False
-        part.texts.append(event.text)
-        if event.logprobs and LOGPROBS in self._include:
-            part.logprobs += event.logprobs
-        self._sequence += 1
+        part.texts += texts
+        self._sequence += len(texts)
         return True
 
     def fail(self, failure: ApiError) -> NamedEvent:

@@ -76,26 +76,67 @@ END: Final = "end"
 TEXT: Final = "t"
 
 
-def encode(entries: Iterable[Entry]) -> list[Value]:
-    values = list[Value]()
-    text_place = -1
-    for entry in entries:
-        if isinstance(entry, TextDelta) and not entry.logprobs:
-            place, text = entry.slot.place, entry.text
-            if place == text_place:
-                values[-1].append(text)
-            else:
-                values.append([TEXT, place, text])
-                text_place = place
+class EntryBuffer:
+    """Entries on their way into a batch: written down as they come, since what is kept of a piece of text is the text."""
+
+    __slots__ = ("_place", "_texts", "count", "values")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.values = list[Value]()
+        self._place = -1
+        self._texts: Value = []
+
+    def add(self, entry: Any) -> None:  # noqa: ANN401 - an Entry; a union costs a narrowing for each token
+        self.count += 1
+        if entry.__class__ is TextDelta and not entry.logprobs:
+            place = entry.slot[0]
+            if place == self._place:
+                self._texts.append(entry.text)
+                return
+            self._place, self._texts = place, [TEXT, place, entry.text]
+            self.values.append(self._texts)
         else:
-            values.append(WRITERS[entry.__class__](entry))
-            text_place = -1
-    return values
+            self._place = -1
+            self.values.append(WRITERS[entry.__class__](entry))
+
+    def drop(self, count: int) -> None:
+        """The first `count` entries."""
+        self.values = rest_of(self.values, count)
+        self.count = count_entries(self.values)
+        self._place = -1
+
+    def put_back(self, values: Sequence[Value]) -> None:
+        """Before all that is there."""
+        self.values = [*values, *self.values]
+        self.count += count_entries(values)
+
+
+def encode(entries: Iterable[Entry]) -> list[Value]:
+    buffer = EntryBuffer()
+    for entry in entries:
+        buffer.add(entry)
+    return buffer.values
 
 
 def count_entries(values: Iterable[Value]) -> int:
     """How many entries these are."""
-    return sum(len(value) - 2 if value[0] == TEXT else 1 for value in values)
+    return sum(map(_count, values))
+
+
+def _count(value: Value) -> int:
+    return len(value) - 2 if value[0] == TEXT else 1
+
+
+def rest_of(values: Sequence[Value], count: int) -> list[Value]:
+    """What is behind the first `count` entries."""
+    for number, value in enumerate(values):
+        size = _count(value)
+        if count < size:
+            first = value if count == 0 else [*value[:2], *value[2 + count :]]
+            return [first, *values[number + 1 :]]
+        count -= size
+    return []
 
 
 class Decoder:

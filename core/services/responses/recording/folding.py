@@ -25,7 +25,7 @@ from core.services.responses.contract import (
 )
 from core.services.responses.engine.pieces import broken_item
 from core.services.responses.printing.objects import end_response
-from core.services.responses.recording.codec import Beginning, Cancellation, Decoder, Ending, Entry, Takeover
+from core.services.responses.recording.codec import Beginning, Cancellation, Decoder, Ending, Entry, Takeover, Value
 from core.services.responses.recording.log import SILENT_SECONDS, Batch, RunLog
 
 KINDS: Final[dict[type, str]] = {TextDelta: "output_text", RefusalDelta: "refusal", ReasoningDelta: "reasoning_text"}
@@ -34,6 +34,8 @@ KINDS: Final[dict[type, str]] = {TextDelta: "output_text", RefusalDelta: "refusa
 @dataclass(slots=True)
 class RunState:
     """`at` is when the last batch was written, in Unix milliseconds, `next` the number of the next one; `holder` is "" until somebody takes the run.
+
+    `takes` counts who has had it since the last step.
 
     One that `is_queued` waits for a worker, one that `is_background` is, or was, a worker's.
 
@@ -48,6 +50,7 @@ class RunState:
     """What was told of the items that are not done, by their places."""
     usage: Usage = Usage()  # noqa: RUF009 - frozen
     holder: str = ""
+    takes: int = 0
     is_queued: bool = False
     is_background: bool = False
     is_cancelled: bool = False
@@ -59,7 +62,11 @@ class RunState:
     def add(self, batch: Batch) -> list[Entry]:
         """The entries of the next batch, which are in the state now."""
         self.at, self.next = batch.at, batch.number + 1
-        entries = self._decoder.decode(batch.values)
+        return self.add_values(batch.values)
+
+    def add_values(self, values: Sequence[Value]) -> list[Entry]:
+        """The entries that these are, written or not, which are in the state now."""
+        entries = self._decoder.decode(values)
         for entry in entries:
             self.note(entry)
         return entries
@@ -72,6 +79,7 @@ class RunState:
                 self.is_queued = self.is_background = response["status"] == "queued"
             case Takeover(holder):
                 self.holder = holder
+                self.takes += 1
                 self.is_queued = False
             case Cancellation():
                 self.is_cancelled = True
@@ -92,6 +100,7 @@ class RunState:
                 self.usage += event.usage
             case StepRecorded(step):
                 self.steps.append(step)
+                self.takes = 0
             case RunQueued():
                 self.is_queued = self.is_background = True
             case RoundEnded() | RunEnded():

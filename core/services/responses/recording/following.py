@@ -1,7 +1,7 @@
 """A log read to its end, as it is written, and printed: the very events of the stream that it was written beside."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 import time
 from typing import Any, Final, cast
@@ -19,39 +19,52 @@ from core.services.responses.contract import (
     PhaseChanged,
     RunEnded,
     Slot,
-    TextDelta,
     Usage,
 )
 from core.services.responses.engine.hosted import begun_item
 from core.services.responses.printing.events import EventPrinter
 from core.services.responses.printing.forms import ARGUMENTS
 from core.services.responses.printing.objects import end_response
-from core.services.responses.recording.codec import Beginning, Cancellation, Decoder, Ending, Entry, Takeover
+from core.services.responses.recording.codec import (
+    BEGIN,
+    END,
+    TEXT,
+    Beginning,
+    Cancellation,
+    Decoder,
+    Ending,
+    Entry,
+    Takeover,
+    Value,
+    encode,
+)
 from core.services.responses.recording.log import SILENT_SECONDS, Batch, RunLog
 
 SHORTEST_POLL: Final = 0.1  # seconds
 LONGEST_POLL: Final = 1.0
 GROWTH: Final = 1.2
 LIST_POLLS: Final = 5
+MOST_BEFORE: Final = 4
+"""Events that a piece of text may have: the end of the part before it, the beginning of its own."""
 BEYOND: Final = (
     "starting_after: the stream of this response ended with the event {last}. Take it up again behind an earlier one."
 )
 
-type Entries = AsyncGenerator[Sequence[Entry]]
+type Batches = AsyncGenerator[Sequence[Value]]
+"""The values of each batch."""
 type Lapse = Callable[[], Awaitable[None]]
 """What ends the log of a run that is nobody's any more."""
 
 
-async def follow(log: RunLog, lapse: Lapse, clock: Callable[[], float] = time.time) -> Entries:
-    """The entries of each batch, up to the one with the end; where nothing comes for SILENT_SECONDS, `lapse` is to end it. `clock` gives Unix seconds."""
-    decoder, number, heard_at, polls = Decoder(), 0, clock(), 0
+async def follow(log: RunLog, lapse: Lapse, clock: Callable[[], float] = time.time) -> Batches:
+    """Up to the one with the end; where nothing comes for SILENT_SECONDS, `lapse` is to end it. `clock` gives Unix seconds."""
+    number, heard_at, polls = 0, clock(), 0
     batches = await log.read()
     while True:
         for batch in batches:
-            entries = decoder.decode(batch.values)
             number, heard_at, polls = batch.number + 1, batch.at / 1000, 0
-            yield entries
-            if any(isinstance(entry, Ending) for entry in entries):
+            yield batch.values
+            if batch.has(END):
                 return
         if not batches:
             if clock() - heard_at >= SILENT_SECONDS:
@@ -62,28 +75,18 @@ async def follow(log: RunLog, lapse: Lapse, clock: Callable[[], float] = time.ti
         batches = await _read_next(log, number, polls)
 
 
-async def read_entries(log: RunLog) -> Entries | None:
+async def read_batches(log: RunLog) -> Batches | None:
     """Those of a log that has ended; None where there is none."""
-    batch, decoder = await log.get(0), Decoder()
-    first = () if batch is None else decoder.decode(batch.values)
-    match first:
-        case [Beginning(), *_]:
-            return _read_on(log, first, decoder)
-        case _:
-            return None
+    first = await log.get(0)
+    return None if first is None or not first.has(BEGIN) else _read_on(log, first)
 
 
-async def _read_on(log: RunLog, entries: Sequence[Entry], decoder: Decoder) -> Entries:
-    yield entries
-    number = 0
-    while not isinstance(entries[-1] if entries else None, Ending):
-        batches = await log.read(number)
+async def _read_on(log: RunLog, first: Batch) -> Batches:
+    batches = [first]
+    while batches:
         for batch in batches:
-            entries = decoder.decode(batch.values)
-            yield entries
-        if not batches:
-            return
-        number = batches[-1].number
+            yield batch.values
+        batches = [] if batches[-1].has(END) else await log.read(batches[-1].number)
 
 
 async def _read_next(log: RunLog, number: int, polls: int) -> list[Batch]:
@@ -94,39 +97,54 @@ async def _read_next(log: RunLog, number: int, polls: int) -> list[Batch]:
     return [] if batch is None else [batch]
 
 
-async def print_log(entries: Entries, include: Collection[str] | None, after: int = -1) -> AsyncGenerator[NamedEvent]:
+async def print_log(batches: Batches, include: Collection[str] | None, after: int = -1) -> AsyncGenerator[NamedEvent]:
     """The events of its stream whose number is above `after`; None includes what the stream did.
 
     Raises:
         InvalidRequest: it ended before `after`.
     """
-    printer, last = LogPrinter(include), -1
-    async with aclosing(entries):
-        async for batch in entries:
-            for entry in batch:
-                if last < after and entry.__class__ is TextDelta and printer.pass_by(entry):
-                    last += 1
-                    continue
-                for event in printer.print(entry):
-                    last = event.data["sequence_number"]
-                    if last > after:
-                        yield NamedEvent(event.name, event.data)
-    if last < after:
-        raise InvalidRequest(BEYOND.format(last=last), param="starting_after")
+    printer = LogPrinter(include)
+    async with aclosing(batches):
+        async for values in batches:
+            for value in values:
+                for event in printer.read(value, after):
+                    yield event
+    if printer.last < after:
+        raise InvalidRequest(BEYOND.format(last=printer.last), param="starting_after")
 
 
 class LogPrinter:
-    """Prints the entries of one log, from its beginning on."""
+    """Prints the entries of one log, from its beginning on; `last` is the number of the last event of which it has told, or might have."""
 
     def __init__(self, include: Collection[str] | None) -> None:
+        self.last = -1
         self._include = include
+        self._decoder = Decoder()
         self._done: dict[int, Item] = {}
         self._response: JsonObject = {}
         self._printer = EventPrinter(self._response, ())
 
-    def pass_by(self, event: Any) -> bool:  # noqa: ANN401 - of the class that it is asked for
-        """Count a TextDelta without telling of it; False where it is to be printed: more than it is told then."""
-        return self._printer.pass_by(event)
+    def read(self, value: Value, after: int) -> Iterator[NamedEvent]:
+        """The events of the log's next value whose numbers are above `after`."""
+        if value[0] == TEXT and self.last + MOST_BEFORE < after:
+            value = self._pass_by(value, after)
+        for entry in self._decoder.decode([value]):
+            for event in self.print(entry):
+                self.last = event.data["sequence_number"]
+                if self.last > after:
+                    yield NamedEvent(event.name, event.data)
+
+    def _pass_by(self, value: Value, after: int) -> Value:
+        """What is left of a text behind the pieces of which nothing is to be told: to print those would take longer than to read them."""
+        start, place = 2, value[1]
+        if not self._printer.pass_by(place, ()):
+            first, *_ = self._decoder.decode([value[:3]])
+            self.last = self.print(first)[-1].data["sequence_number"]
+            start = 3
+        texts = value[start : start + after - self.last]
+        self._printer.pass_by(place, texts)
+        self.last += len(texts)
+        return [TEXT, place, *value[start + len(texts) :]]
 
     def print(self, entry: Entry) -> Sequence[NamedEvent]:
         handle = PRINTERS.get(entry.__class__)
@@ -166,13 +184,13 @@ PRINTERS: Final[dict[type, Callable[[LogPrinter, Any], Sequence[NamedEvent]]]] =
 
 async def print_kept(response: JsonObject, include: Collection[str], after: int = -1) -> AsyncGenerator[NamedEvent]:
     """The events of a response without a log, each item in one piece. Raises as `print_log` does."""
-    async with aclosing(print_log(_entries_of(response), include, after)) as events:
+    async with aclosing(print_log(_batches_of(response), include, after)) as events:
         async for event in events:
             yield event
 
 
-async def _entries_of(response: JsonObject) -> Entries:
-    """Those that a run would have written that came to this `response`."""
+async def _batches_of(response: JsonObject) -> Batches:
+    """What a run would have written that came to this `response`."""
     nothing: JsonObject = {
         "status": "in_progress",
         "output": [],
@@ -180,12 +198,12 @@ async def _entries_of(response: JsonObject) -> Entries:
         "error": None,
         "incomplete_details": None,
     }
-    yield [Beginning({**response, **nothing, "completed_at": None})]
+    yield encode([Beginning({**response, **nothing, "completed_at": None})])
     for place, item in enumerate(response["output"]):
-        yield _entries_of_item(Slot(place, item["id"]), item)
+        yield encode(_entries_of_item(Slot(place, item["id"]), item))
     error, details = response.get("error"), to_object(response.get("incomplete_details"))
     end = RunEnded(response["status"], _usage_of(response), details.get("reason", ""), error)
-    yield [Ending(end, response.get("completed_at"))]
+    yield encode([Ending(end, response.get("completed_at"))])
 
 
 def _entries_of_item(slot: Slot, item: Item) -> Sequence[Entry]:

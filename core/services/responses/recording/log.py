@@ -23,6 +23,7 @@ from core.services.responses.recording.codec import (
     Value,
     count_entries,
     encode,
+    rest_of,
 )
 from core.stores.documents.port import Document, DocumentStore
 
@@ -88,31 +89,34 @@ class RunLog:
         self.next = 0
         self._clock = clock
 
-    def make(self, entries: Sequence[Entry]) -> Document:
+    def make(self, values: Sequence[Value]) -> Document:
         """The next batch, for a transaction: once that was carried out, call `advance`. Where it raises Conflict, `look` tells why."""
-        body = {"at": int(self._clock() * 1000), "by": self.holder, "entries": encode(entries)}
+        body = {"at": int(self._clock() * 1000), "by": self.holder, "entries": values}
         return Document(LOG, batch_id(self.response_id, self.next), body, self.response_id, expires=self.expires)
 
     def advance(self) -> None:
         self.next += 1
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Write the next batch.
+        """Write the next batch; raises as `write` does."""
+        await self.write(encode(entries))
+
+    async def write(self, values: list[Value]) -> None:
+        """Write the next batch. What turns out to have been written before is taken out of `values`.
 
         Raises:
             RunCancelled: nothing was written; calling again goes on behind it.
             RunTaken, RunOver: nothing was written, nor can be.
-            StateUnavailable: it may have been written: call again with the same entries, and more of them if there are.
+            StateUnavailable: it may have been written: call again with the same values, and more of them if there are.
             InvalidRequest, DocumentTooLarge: they cannot be written down.
         """
-        rest = [*entries]
         while True:
             try:
-                await self.store.create(self.make(rest))
+                await self.store.create_soon([self.make(values)])
             except Conflict:
                 count = await self.look()
-                rest = rest[count or 0 :]
-                if count is not None and not rest:
+                values[:] = rest_of(values, count or 0)
+                if count is not None and not values:
                     return
             else:
                 self.advance()
@@ -171,7 +175,7 @@ class RunLog:
                     return False
                 batches = await self.read(self.next - 1)
             try:
-                await self.store.create(self.make([entry]))
+                await self.store.create(self.make(encode([entry])))
             except Conflict:
                 continue
             self.advance()

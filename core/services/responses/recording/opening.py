@@ -8,8 +8,8 @@ from core.services.responses.recording.log import RunLog
 from core.services.responses.recording.records import RUN, RunRecord
 from core.services.responses.recording.writing import Recorder
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.records import Place
-from core.stores.documents.port import Document
+from core.services.responses.state.records import RESPONSE, Place
+from core.stores.documents.port import Document, Tally
 
 
 def open_recorder(
@@ -17,11 +17,37 @@ def open_recorder(
 ) -> Recorder:
     """Of a run of the caller's, which follows the response at the end of `path`, or is in a conversation; `request` is sealed."""
     streams, durable = beginning.streams, beginning.durable
+    counted = state.keeper.tallies_of(RESPONSE, state.log_end())
     record = RunRecord(
-        beginning.response, state.owner, new_items, path, streams=streams, durable=durable, request=request
+        beginning.response,
+        state.owner,
+        new_items,
+        path,
+        streams=streams,
+        durable=durable,
+        request=request,
+        counted=counted,
     )
     run_log = RunLog(state.store, beginning.response["id"], state.log_end(), clock=state.clock)
-    return Recorder(run_log, beginning, lambda: run_document(state, record))
+    return Recorder(run_log, beginning, lambda batch: begin_run(state, record, batch))
+
+
+async def begin_run(state: StatePlace, record: RunRecord, batch: Document) -> Document:
+    """Make the record with the first batch of the log. From here on it counts as a response that its owner keeps.
+
+    Raises:
+        Conflict: it is there.
+        LimitReached: its owner may keep no more.
+    """
+    documents = [run_document(state, record), batch]
+
+    async def write(tally: Sequence[Tally]) -> list[Document]:
+        if tally or record.background:  # of which its caller is told that it will be carried out
+            return await state.store.create_all(documents, tally=tally)
+        return await state.store.create_soon(documents)
+
+    document, *_ = await state.keeper.write(RESPONSE, record.counted, write)
+    return document
 
 
 def run_document(state: StatePlace, record: RunRecord) -> Document:

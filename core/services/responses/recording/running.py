@@ -39,6 +39,9 @@ class RunningResponses:
         )
         return await documents.get(response_id)
 
+    def is_readable(self, run: Document) -> bool:
+        return self._state.guard.allows("read", self._state.item(RESPONSE, run))
+
     async def show(self, run: Document) -> JsonObject:
         """The whole object as it is now."""
         return _show(run, await settle(self._state, run))
@@ -81,6 +84,7 @@ class RunningResponses:
         log, loop = log_of(self._state, run.id), asyncio.get_running_loop()
         before = await read_state(log)
         is_left = before.is_queued or self._state.clock() - before.at / 1000 >= IDLE_SECONDS
+        is_left = is_left or await self._waits(run)
         with suppress(RunOver):
             await log.cancel()
         until = loop.time() + WAIT_SECONDS
@@ -88,11 +92,21 @@ class RunningResponses:
             now = await settle(self._state, run)
             if now.ending is None and is_left:  # nobody else ends it: it waits for a worker, or for its quota
                 now = await end_log(log, now)
-                await keep_ended(self._state, run, now)
+                if now.ending is not None:
+                    await keep_ended(self._state, run, now)
                 await self._stop_job(run)
+            if not now.next:  # it was deleted meanwhile
+                raise _missing(run)
             if now.ending is not None or loop.time() >= until:
                 return now
             await _wait_for_more(log, now)
+
+    async def _waits(self, run: Document) -> bool:
+        if not RunRecord.read(run.body).job:
+            return False
+        from core.services.responses.background.lapsing import has_no_worker
+
+        return await has_no_worker(self._state, run)
 
     async def _stop_job(self, run: Document) -> None:
         if RunRecord.read(run.body).job:

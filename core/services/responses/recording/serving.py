@@ -5,20 +5,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from core.apis.responses import InputItemsQuery, ResponsesQuery
 from core.errors import InvalidRequest, NotFound
 from core.frame.types import EventSource, JsonObject, NamedEvent
 from core.services.responses.recording.log import RunLog
+from core.services.responses.recording.records import RUN
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.responses import KeptResponses
 from core.stores.documents.port import Document
 
 if TYPE_CHECKING:
+    from core.apis.response_queries import InputItemsQuery, ResponsesQuery
     from core.services.responses.recording.running import RunningResponses
 
 FIRST_WRITE_SECONDS: Final = 1.0
 """Until a run that has begun is found by others."""
 POLL_SECONDS: Final = 0.1
+MOST_RUNS: Final = 1000  # that a list has
 HAS_ENDED: Final = "Response `{id}` is `{status}`: only one that has not ended is cancelled."
 
 
@@ -33,8 +35,17 @@ class StoredResponses:
         """The whole object; of one that has not ended, as it is now."""
         return await self._either(response_id, self._kept.get, lambda running, run: running.show(run))
 
-    async def index(self, query: ResponsesQuery) -> JsonObject:
-        return await self._kept.index(query)
+    async def index(self, query: "ResponsesQuery") -> JsonObject:
+        """With those that are still made, but for those in conversations, which come as they have ended."""
+        runs = (await self._state.store.page(RUN, self._state.owner, limit=MOST_RUNS)).documents
+        if not runs:
+            return await self._kept.index(query)
+        from core.services.responses.recording.listing import list_with_runs  # late, as below
+        from core.services.responses.recording.running import RunningResponses
+
+        running = RunningResponses(self._state)
+        readable = [run for run in runs if running.is_readable(run)]
+        return await list_with_runs(self._kept, running, readable, query)
 
     async def delete(self, response_id: str) -> JsonObject:
         async def stop(running: "RunningResponses", run: Document) -> JsonObject:
@@ -56,7 +67,7 @@ class StoredResponses:
 
         return await self._soon(response_id, refuse, lambda running, run: running.cancel(run))
 
-    async def input_items(self, response_id: str, query: InputItemsQuery) -> JsonObject:
+    async def input_items(self, response_id: str, query: "InputItemsQuery") -> JsonObject:
         async def page(response_id: str) -> JsonObject:
             return await self._kept.input_items(response_id, query)
 
@@ -80,15 +91,15 @@ class StoredResponses:
         return await self._soon(response_id, print_ended, print_run)
 
     async def _print(self, response_id: str, include: Collection[str] | None, after: int) -> EventSource:
-        from core.services.responses.recording.following import print_kept, print_log, read_entries
+        from core.services.responses.recording.following import print_kept, print_log, read_batches
 
         document = await self._kept.find(response_id)
         log = RunLog(self._state.store, response_id, None)
-        entries = await read_entries(log)
-        if entries is None:
+        batches = await read_batches(log)
+        if batches is None:
             events = print_kept(await self._kept.whole(document), include or (), after)
         else:
-            events = print_log(entries, include, after)
+            events = print_log(batches, include, after)
         return await _begin(events)
 
     async def _soon[T](

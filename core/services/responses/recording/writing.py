@@ -1,16 +1,18 @@
 """Writes the log of a run while its events go on their way: beside the stream, never in its way.
 
-A batch is written a quarter of a second after its first entry, later in a long stream, or once it has MOST_PENDING entries. While nothing is told, the log is
-looked at for what others wrote there, and a sign of life is written now and then. What has ended before its first batch leaves all of it for the transaction that keeps the response.
+The first batch of a stream comes a quarter of a second after its first entry, or some more, each other one as the clock of this process has a whole second: so that
+all that are due then are written together. One that others read as it is written, since nobody else has it, is in more of them. MOST_PENDING entries are
+written at once. While nothing is told, the log is looked at for what others wrote there, and a sign of life is written now and then. What has ended before its
+first batch leaves all of it for the transaction that keeps the response.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
 import logging
 from typing import Final, NamedTuple
 
-from core.errors import ApiError, Conflict
+from core.errors import ApiError, Conflict, LimitReached
 from core.services.responses.contract import (
     ArgumentsDelta,
     Event,
@@ -21,18 +23,18 @@ from core.services.responses.contract import (
     TextDelta,
 )
 from core.services.responses.engine.failures import Alarm
-from core.services.responses.recording.codec import Beginning, Ending, Entry
+from core.services.responses.recording.codec import Beginning, Ending, EntryBuffer, Value, encode, rest_of
 from core.services.responses.recording.folding import RunState, read_state
 from core.services.responses.recording.log import RunLog, RunLost, RunOver
+from core.services.responses.recording.pauses import Bell, next_time
+from core.services.responses.recording.records import RUN
 from core.stores.documents.port import Document
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS: Final = 0.25
-LONGEST_PAUSE: Final = 1.0  # seconds
-GROWTH: Final = 1 / 40  # of the pause, by the second
+RETRY_SECONDS: Final = 1.0
 MOST_PENDING: Final = 512  # entries: of text some 8 KB
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 1.5  # at least: so that one a second has it every 2
 BEAT_SECONDS: Final = 10.0
 DELTAS: Final = frozenset({TextDelta, RefusalDelta, ReasoningDelta, SummaryDelta, ArgumentsDelta})
 
@@ -45,30 +47,32 @@ class LogEnd(NamedTuple):
 
 
 class Recorder:
-    """Of one run; `record` makes its document in the transaction of the first batch, unless it is there already. `run_log` is this writer's own."""
+    """Of one run; `begin` writes the first batch, and the record of the run with it, which it gives. `run_log` is this writer's own."""
 
     def __init__(
         self,
         run_log: RunLog,
         beginning: Beginning | None,
-        record: Callable[[], Document],
+        begin: Callable[[Document], Awaitable[Document]] | None,
         begun: Document | None = None,
     ) -> None:
-        """`begun` is the record of a run that was taken over, whose log has its `beginning`."""
+        """`begun` is the record of a run that was taken over, whose log has its `beginning`: there is nothing to `begin`."""
         self.log = run_log
         self._beginning = beginning
-        self._make_record = record
+        self._make_record = begin
         self._record = begun
-        self._pending = list[Event]()
-        self._noted = asyncio.Event()
-        self._full = asyncio.Event()
+        self._pending = EntryBuffer()
+        self._bell = Bell()
         self._writing = asyncio.Lock()
         self.alarm = Alarm()
         """Rings where the log is another's."""
         self.loss: RunLost | None = None
         """Why."""
+        self.refusal: LimitReached | None = None
+        """Why nothing of the run can be kept."""
         self._task: asyncio.Task[None] | None = None
-        self._started_at = self._written_at = asyncio.get_running_loop().time()
+        self._started_at = self._written_at = self._looked_at = asyncio.get_running_loop().time()
+        self._is_followed = begun is not None
         self._drops = DELTAS if beginning is not None and not beginning.streams else frozenset[type]()
 
     @property
@@ -92,13 +96,11 @@ class Recorder:
         """Have it written soon."""
         if event.__class__ in self._drops:
             return
-        pending = self._pending
-        if not pending:
-            self._noted.set()
+        self._pending.add(event)
+        if self._task is None:
             self.start()
-        pending.append(event)
-        if len(pending) == MOST_PENDING:
-            self._full.set()
+        elif self._pending.count >= MOST_PENDING:
+            self._bell.ring()
 
     async def keep(self, step: StepRecorded) -> None:
         """Return when it was written, with all that was noted before it; raises RunLost, StateUnavailable."""
@@ -109,7 +111,7 @@ class Recorder:
         """Write what was noted; raises RunLost, StateUnavailable."""
         try:
             async with self._writing:
-                if self._pending:
+                if self._pending.count:
                     await self._append()
         except RunLost as loss:
             self._lose(loss)
@@ -128,8 +130,8 @@ class Recorder:
 
     def end(self, ending: Ending) -> LogEnd:
         """For the transaction that keeps the response. Where it raises Conflict, `look` tells why."""
-        first: list[Entry] = [] if self._beginning is None or self.has_begun else [self._beginning]
-        return LogEnd([self.log.make([*first, *self._pending, ending])], [] if self._record is None else [self._record])
+        values = [*self._first(), *self._pending.values, *encode([ending])]
+        return LogEnd([self.log.make(values)], [] if self._record is None else [self._record])
 
     async def find_loss(self) -> RunLost | None:
         """What is in the place of the last batch, once writing was stopped; None where nothing of another's is."""
@@ -143,19 +145,22 @@ class Recorder:
         """Say in a log that has begun how it ended, where the response could not be kept with it: whoever looks at it keeps it then."""
         if self.has_begun:
             with suppress(ApiError, RunLost):  # then it lapses
-                await self.log.append([*self._pending, ending])
+                await self.log.write([*self._pending.values, *encode([ending])])
 
     @property
     def has_noted(self) -> bool:
         """Whether there is anything to keep."""
-        return self.has_begun or bool(self._pending)
+        return self.has_begun or self._pending.count > 0
 
     async def state(self) -> RunState:
         """What was told so far."""
         state = await read_state(self.log)
-        for event in self._pending:
-            state.note(event)
+        state.add_values(self._pending.values)
         return state
+
+    def _first(self) -> list[Value]:
+        """What a log that has not begun begins with."""
+        return [] if self._beginning is None or self.has_begun else encode([self._beginning])
 
     def _lose(self, loss: RunLost) -> None:
         self.loss = loss
@@ -163,75 +168,74 @@ class Recorder:
 
     async def _write(self) -> None:
         while True:
-            is_noted = await _within(self._noted, LOOK_SECONDS)
-            if is_noted:
-                await _within(self._full, self._pause())
+            if self._pending.count < MOST_PENDING:
+                await self._bell.wait(self._next_time())
             try:
                 async with self._writing:
                     await self._step()
             except RunLost as loss:
                 self._lose(loss)
                 return
+            except LimitReached as refusal:
+                self.refusal = refusal
+                self.alarm.ring()
+                return
             except ApiError as failure:  # the next time, or with the end
                 log.warning("the log of %s was not written: %s", self.log.response_id, failure.message)
-                await asyncio.sleep(LONGEST_PAUSE)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _next_time(self) -> float:
+        elapsed = self._now() - self._started_at
+        return next_time(self._now(), elapsed, is_first=not self.has_begun, is_followed=self._is_followed)
 
     async def _step(self) -> None:
-        if self._pending:
+        now = self._now()
+        if self._pending.count:
             await self._append()
-        elif self.has_begun and self._now() - self._written_at >= BEAT_SECONDS:
+        elif self.has_begun and now - self._written_at >= BEAT_SECONDS:
             await self.log.append(())
             self._written_at = self._now()
-        elif self.has_begun:
+        elif self.has_begun and now - max(self._written_at, self._looked_at) >= LOOK_SECONDS:
+            self._looked_at = now
             await self._look()
 
     async def _look(self) -> None:
         if count := await self.log.look():
-            del self._pending[:count]
+            self._pending.drop(count)
 
     async def _append(self) -> None:
-        """Write all that is pending."""
-        entries = self._pending[:]
-        if self.has_begun:
-            await self.log.append(entries)
-        else:
-            await self._begin(entries)
-        del self._pending[: len(entries)]
-        self._full.clear()
-        if not self._pending:
-            self._noted.clear()
+        """Write all that is pending; what was not written is pending still."""
+        values, self._pending = self._pending.values, EntryBuffer()
+        with ExitStack() as undo:
+            undo.callback(lambda: self._pending.put_back(values))
+            if self.has_begun:
+                await self.log.write(values)
+            else:
+                await self._begin(values)
+            undo.pop_all()
         self._written_at = self._now()
 
-    async def _begin(self, events: Sequence[Event]) -> None:
-        entries: list[Entry] = [*events] if self._beginning is None else [self._beginning, *events]
-        record = self._make_record()
+    async def _begin(self, values: list[Value]) -> None:
+        first = self._first()
+        if self._make_record is None:
+            raise RunOver
         try:
-            self._record, _ = await self.log.store.create_all([record, self.log.make(entries)])
+            self._record = await self._make_record(self.log.make([*first, *values]))
         except Conflict:  # of an earlier try, perhaps, of which no answer came
-            await self._adopt(entries)
+            values[:] = rest_of(values, await self._adopt() - len(first))
+            if values:
+                await self.log.write(values)
         else:
             self.log.advance()
 
-    async def _adopt(self, entries: Sequence[Entry]) -> None:
+    async def _adopt(self) -> int:
+        """How many entries of one's own the first batch has. Raises RunLost."""
         count = await self.log.look()
-        record = self._make_record()
-        self._record = await self.log.store.get(record.collection, record.id)
+        self._record = await self.log.store.get(RUN, self.log.response_id)
         if count is None or self._record is None:
             raise RunOver
-        if len(entries) > count:
-            await self.log.append(entries[count:])
-
-    def _pause(self) -> float:
-        return min(LONGEST_PAUSE, PAUSE_SECONDS + (self._now() - self._started_at) * GROWTH)
+        return count
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    """Whether it is set by then."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    return event.is_set()

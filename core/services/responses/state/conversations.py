@@ -1,7 +1,7 @@
 """A conversation as those who add to it have it: its lock, how long it stays, and who else has added to it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -78,20 +78,21 @@ class ConversationPlace:
         """The caller as the owner of what it adds, where the conversation is somebody else's."""
         return None if self.state.is_own(conversation) else self.state.guard.owner
 
-    async def prolong(self, conversation: Document) -> None:
-        """Let it stay as long as what is added to it now; written once a day at most.
+    async def prolong(self, conversation: Document, *, least: int = 0) -> None:
+        """Let it stay as long as what is added to it now, and at least until `least`, in Unix seconds; written once a day at most.
 
         Where it is changed or deleted meanwhile, whoever adds to it learns that by the lease.
         """
         end = self.end()
         current: Document | None = conversation
         for _ in range(TRIES):
-            if current is None or end is None or (current.expires or 0) >= end - DAY:
+            if current is None or end is None or (current.expires or 0) >= max(end - DAY, least):
                 return
             record = ConversationRecord.read(current.body)
-            counted = self.state.keeper.tallies_of(CONVERSATION, end) if record.counted else []
+            keeper = replace(self.state.keeper, owner=current.parent)  # whoever adds to it
+            counted = keeper.names_until(end) if record.counted else []
             body = {**current.body, "counted": counted}
-            await self.state.keeper.open_day(counted)
+            await keeper.open_day(counted)
             tally = move(CONVERSATION, record.counted, counted)
             if (
                 record.agent
@@ -105,6 +106,10 @@ class ConversationPlace:
                 current = stale.document
             else:
                 return
+
+    async def keep_for_run(self, conversation: Document) -> None:
+        """Let it be there when a run that begins now has ended."""
+        await self.prolong(conversation, least=int(self.state.clock()) + DAY)
 
     def end(self) -> int | None:
         """When a conversation to which something is added now is gone: a day after that, so that not each addition is a write."""

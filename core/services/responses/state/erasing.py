@@ -3,9 +3,9 @@
 from contextlib import aclosing
 from functools import partial
 
+from core.routing.policy import owner_list
 from core.services.agents.session_documents import remove_turns_of
 from core.services.erasure import Erase, Estate, Piece, Pieces
-from core.services.files.records import owner_list
 from core.services.parts import Parts
 from core.services.responses.recording.records import RUN
 from core.services.responses.recording.removing import remove_log, remove_run
@@ -38,10 +38,10 @@ async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
         yield [Piece("conversations", partial(_remove_conversation, state, document)) for document in documents]
     async for documents in walk_pages(state.store, GUEST, owner):
         yield [Piece("", partial(_leave, state, estate, document)) for document in documents]
+    async for documents in walk_pages(state.store, RUN, owner):  # before what they would become
+        yield [Piece("responses", partial(_remove_run, state, document)) for document in documents]
     async for documents in walk_pages(state.store, RESPONSE, owner):
         yield [Piece("responses", partial(_remove_response, state, document)) for document in documents]
-    async for documents in walk_pages(state.store, RUN, owner):
-        yield [Piece("responses", partial(_remove_run, state, document)) for document in documents]
     async for documents in walk_pages(state.store, DAYS, owner):
         yield [Piece("", partial(_remove_day, state, document)) for document in documents]
     yield [Piece("", partial(_forget_tallies, state, owner))]

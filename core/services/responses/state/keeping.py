@@ -39,8 +39,10 @@ class Keeper:
 
     def tallies_of(self, kind: Kind, expires: int | None) -> list[str]:
         """The tallies that one more is in."""
-        if self.most(kind) is None:
-            return []
+        return [] if self.most(kind) is None else self.names_until(expires)
+
+    def names_until(self, expires: int | None) -> list[str]:
+        """The tallies of what the owner keeps until then, limited or not."""
         whole = owner_tally(self.owner)
         return [whole] if expires is None else [whole, day_tally(self.owner, expires // DAY)]
 

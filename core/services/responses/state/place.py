@@ -11,8 +11,7 @@ from core.frame.callers import Call, principal_of
 from core.frame.types import JsonObject
 from core.routing.documents import GuardedDocuments
 from core.routing.guard import Guard, Item
-from core.routing.policy import same_owner
-from core.services.files.records import owner_list
+from core.routing.policy import owner_list, same_owner
 from core.services.parts import Parts
 from core.services.responses.settings import settings_of
 from core.services.responses.state.keeping import DAY, Keeper, move
@@ -64,7 +63,7 @@ class StatePlace:
 
     @property
     def threads(self) -> Threads:
-        return Threads(self.store)
+        return Threads(self.store, self.settings.most_context)
 
     @property
     def keeper(self) -> Keeper:

@@ -1,10 +1,9 @@
 """Responses as they were kept: got, listed and deleted, with the items that they were made of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from core.apis.responses import InputItemsQuery, ResponsesQuery
 from core.errors import InvalidRequest, NotFound
 from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
@@ -16,9 +15,13 @@ from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import EMPTY, RESPONSE, TURN, ResponseRecord, Turn, is_conversation
 from core.stores.documents.port import Document, StaleDocument
 
+if TYPE_CHECKING:
+    from core.apis.response_queries import InputItemsQuery, ResponsesQuery
+
 AT_ONCE: Final = 8  # turns that a list reads
 TRIES: Final = 10
 
+type ShowRows = Callable[[Sequence[Document]], Awaitable[list[JsonObject]]]
 type Show = Callable[[Item, Sequence[str]], JsonObject]
 """An item as a caller sees it, who asked for this by `include`."""
 
@@ -41,18 +44,43 @@ class KeptResponses:
         """The same, of its document."""
         return _whole(document, await self._turn(document))
 
-    async def index(self, query: ResponsesQuery) -> JsonObject:
+    async def index(self, query: "ResponsesQuery") -> JsonObject:
         """A page of the caller's own, each with its `output`, and its own items as `input`."""
-        rows, after, more = list[Document](), query.after, True
+        rows = await self.rows(query, query.after, lambda _: True)
+        return await self.show_page(rows, query, self.show_rows)
+
+    async def rows(
+        self, query: "ResponsesQuery", after: str | None, counts: Callable[[Document], bool]
+    ) -> list[Document]:
+        """The caller's own behind `after` that count, one more than a page has if there are so many. Raises NotFound."""
+        rows, more = list[Document](), True
         while more and len(rows) <= query.limit:
             page = await self._state.responses.page(
                 self._state.owner, order=query.order, after=after, limit=query.limit + 1
             )
-            rows += [document for document in page.documents if _is_of(document, query.model)]
+            rows += [document for document in page.documents if counts(document) and is_of(document, query.model)]
             after = page.documents[-1].id if page.documents else after
             more = page.has_more
-        data = await self._show_list(rows[: query.limit])
+        return rows
+
+    @staticmethod
+    async def show_page(rows: Sequence[Document], query: "ResponsesQuery", show: ShowRows) -> JsonObject:
+        """The first of them, until they are a page in bytes: no more than a few turns are in memory beside it."""
+        data, size, shown = list[JsonObject](), 0, rows[: query.limit]
+        while len(data) < len(shown) and size <= MOST_PAGE:
+            some = await show(shown[len(data) : len(data) + AT_ONCE])
+            data += some
+            size += sum(map(size_of, some))
         return page_of(data, has_more=len(rows) > len(data))
+
+    async def show_rows(self, documents: Sequence[Document]) -> list[JsonObject]:
+        """As a list has them."""
+        turns = await run_all([partial(self._turn, document) for document in documents], at_once=AT_ONCE)
+        wholes = [_whole(document, turn) for document, turn in zip(documents, turns, strict=True)]
+        return [
+            self.show_in_list(whole, [] if turn is None else turn.input)
+            for whole, turn in zip(wholes, turns, strict=True)
+        ]
 
     async def delete(self, response_id: str) -> JsonObject:
         """What follows it goes on without it; what is in a conversation stays there."""
@@ -67,7 +95,7 @@ class KeptResponses:
             raise NotFound(f"There is no response `{response_id}`.", param="response_id")
         return {"id": response_id, "object": "response", "deleted": True}
 
-    async def input_items(self, response_id: str, query: InputItemsQuery) -> JsonObject:
+    async def input_items(self, response_id: str, query: "InputItemsQuery") -> JsonObject:
         """A page of what the response was made of: what was said before it, and its own input."""
         document = await self._state.responses.get(response_id)
         record = ResponseRecord.read(document.body)
@@ -76,18 +104,7 @@ class KeptResponses:
         output = {item["id"] for item in turn.output} if turn is not None else set[str]()
         return self.page([item for item in items if item["id"] not in output], query)
 
-    async def _show_list(self, documents: Sequence[Document]) -> list[JsonObject]:
-        """The first of them, until they are a page in bytes: no more than a few turns are in memory beside it."""
-        data, size = list[JsonObject](), 0
-        while len(data) < len(documents) and size <= MOST_PAGE:
-            part = documents[len(data) : len(data) + AT_ONCE]
-            turns = await run_all([partial(self._turn, document) for document in part], at_once=AT_ONCE)
-            shown = [self._show_in_list(document, turn) for document, turn in zip(part, turns, strict=True)]
-            data += shown
-            size += sum(map(size_of, shown))
-        return data
-
-    def page(self, items: list[Item], query: InputItemsQuery) -> JsonObject:
+    def page(self, items: list[Item], query: "InputItemsQuery") -> JsonObject:
         """A page of the items of an input, the oldest of which is the first."""
         ordered = items if query.order == "asc" else items[::-1]
         places = {item["id"]: place for place, item in enumerate(ordered)}
@@ -103,11 +120,9 @@ class KeptResponses:
         data = [self._show(item, query.include or ()) for item in page]
         return page_of(data, has_more=has_more, backward=query.before is not None and query.after is None)
 
-    def _show_in_list(self, document: Document, turn: Turn | None) -> JsonObject:
-        whole = _whole(document, turn)
+    def show_in_list(self, whole: JsonObject, own_input: Sequence[Item]) -> JsonObject:
         output: list[JsonObject] = [self._show(item, ()) for item in whole["output"]]
-        own = [] if turn is None else [self._show(item, ()) for item in turn.input]
-        return {**whole, "output": output, "input": own}
+        return {**whole, "output": output, "input": [self._show(item, ()) for item in own_input]}
 
     async def _turn(self, document: Document) -> Turn | None:
         """None where it is gone, as with a conversation that was deleted."""
@@ -131,8 +146,9 @@ def _whole(document: Document, turn: Turn | None) -> JsonObject:
     return {**ResponseRecord.read(document.body).response, "output": [] if turn is None else turn.output}
 
 
-def _is_of(document: Document, model: str | None) -> bool:
-    return model is None or ResponseRecord.read(document.body).response.get("model") == model
+def is_of(document: Document, model: str | None) -> bool:
+    """Whether the response, or the run, is of this model; None is of any."""
+    return model is None or document.body["response"].get("model") == model
 
 
 def _place(places: dict[str, int], item_id: str, param: str) -> int:

@@ -36,7 +36,7 @@ class ThreadHistory:
         self._state = state
 
     async def open(self, request: ResponseRequest) -> Session:
-        stores = request.store is not False
+        stores, cuts = request.store is not False, request.truncation == "auto"
         conversation_id = conversation_of(request.conversation)
         if request.previous_response_id is not None and conversation_id is not None:
             raise InvalidRequest(BOTH, param="previous_response_id")
@@ -44,12 +44,13 @@ class ThreadHistory:
             self._state.require_create(RESPONSE)
             await self._state.keeper.require_room(RESPONSE)
         if conversation_id is not None:
-            return await open_conversation(ConversationPlace(self._state), conversation_id, stores=stores)
+            place = ConversationPlace(self._state)
+            return await open_conversation(place, conversation_id, stores=stores, cuts=cuts)
         previous = None
         if request.previous_response_id is not None:
             previous = await self._find(request.previous_response_id)
         path = [] if previous is None else ResponseRecord.read(previous.body).places
-        context = await self._state.threads.read_context(path)
+        context = await self._state.threads.read_context(path, cuts=cuts)
         return ChainSession(self._state, context, path, previous) if stores else ReadSession(context)
 
     async def read(self, previous_response_id: str | None, conversation: str | JsonObject | None) -> Sequence[Item]:
@@ -230,20 +231,23 @@ class ConversationSession:
         return Document(TURN, place.id, turn.body(), place.thread, expires=self.place.state.item_end())
 
 
-async def open_conversation(place: ConversationPlace, conversation_id: str, *, stores: bool) -> Session:
-    """Raises NotFound, ConversationLocked, PermissionDenied."""
+async def open_conversation(
+    place: ConversationPlace, conversation_id: str, *, stores: bool, cuts: bool = True
+) -> Session:
+    """Raises NotFound, ConversationLocked, PermissionDenied; without `cuts` InvalidRequest for what is too long."""
     threads = place.state.threads
     try:
         conversation = await place.state.conversation(conversation_id)
     except NotFound as missing:
         raise NotFound(missing.message, param="conversation") from None
     if not stores:
-        context, _ = await threads.read_newest(conversation_id)
+        context, _ = await threads.read_newest(conversation_id, cuts=cuts)
         return ReadSession(context, conversation_id)
     lease = await place.lock(conversation)
     async with undoing(lease.release):
         await place.require_there(conversation)  # whoever deletes it from now on takes the lease away
-        context, number = await threads.read_newest(conversation_id)
+        await place.keep_for_run(conversation)
+        context, number = await threads.read_newest(conversation_id, cuts=cuts)
     return ConversationSession(place, conversation, lease, context, number)
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Final
 
+from core.apis.response_settings import MOST_CONTEXT
 from core.apis.responses import MOST_ITEMS
-from core.platform.concurrency import run_all
+from core.errors import CONTEXT_LENGTH, InvalidRequest
 from core.services.responses.contract import Item
-from core.services.responses.state.records import TURN, Place, Turn, number_of
+from core.services.responses.state.records import TURN, Place, Turn, number_of, tail_of
 from core.stores.documents.port import Document, DocumentStore, Order
+from core.stores.documents.port import Place as ListPlace
 from core.stores.documents.walking import walk_pages
 
 MOST_TURNS: Final = 500
@@ -18,22 +19,31 @@ MOST_THREADS: Final = 8
 """Of a context; where one more would be begun, what was said before is copied."""
 PAGE: Final = 250
 """Turns that are read at once."""
+TOO_LONG: Final = (
+    "What was said before this takes more than {most} MB with its images and files, which is as much as is told here. Ask "
+    'for a response with `truncation: "auto"`, which leaves out the oldest of it, or begin anew, with what still matters in `input`.'
+)
 
 
 class Threads:
-    def __init__(self, store: DocumentStore) -> None:
+    """`most_bytes` bounds a context, as JSON."""
+
+    def __init__(self, store: DocumentStore, most_bytes: int = MOST_CONTEXT) -> None:
         self._store = store
+        self._most_bytes = most_bytes
 
-    async def read_context(self, path: Sequence[Place]) -> list[Item]:
-        """What was said up to the end of the path: the newest MOST_ITEMS items of it, the oldest first. What has expired is not in it."""
-        threads = await run_all([partial(self._read_until, place) for place in path], at_once=MOST_THREADS)
-        return [item for turns in threads for turn in turns for item in turn.context_items][-MOST_ITEMS:]
+    async def read_context(self, path: Sequence[Place], *, cuts: bool = True) -> list[Item]:
+        """What was said up to the end of the path: the newest MOST_ITEMS items of it, the oldest first. What has expired is not in it.
 
-    async def read_newest(self, thread: str) -> tuple[list[Item], int]:
-        """The newest MOST_ITEMS items of all, the oldest first, and the place of the next turn."""
-        documents = await self._read_back(thread)
-        items = [item for document in documents for item in Turn.read(document.body).context_items]
-        return items[-MOST_ITEMS:], number_of(documents[-1]) + 1 if documents else 0
+        Of more than the bound the oldest turns are left out if `cuts`, and not read; without it, unless a summary takes their place, raises InvalidRequest.
+        """
+        return _items_of(await self._read_back(path, "" if cuts else "previous_response_id"))
+
+    async def read_newest(self, thread: str, *, cuts: bool = True) -> tuple[list[Item], int]:
+        """The same of all that was said in a thread, and the place of its next turn."""
+        documents = await self._read_back([(thread, None)], "" if cuts else "conversation")
+        number = number_of(documents[-1]) + 1 if documents else await self.find_next(thread)
+        return _items_of(documents), number
 
     async def find_next(self, thread: str) -> int:
         """The place of its next turn."""
@@ -55,22 +65,38 @@ class Threads:
                 for document in documents:
                     yield document
 
-    async def _read_until(self, place: Place) -> list[Turn]:
-        """Up to this place; of what comes after it in a chain nothing is read, unless turns before it have expired."""
-        if place.number < MOST_TURNS:
-            documents = (await self._store.page(TURN, place.thread, limit=place.number + 1)).documents
-        else:
-            documents = await self._read_back(place.thread, place.number)
-        return [Turn.read(document.body) for document in documents if number_of(document) <= place.number]
+    async def _read_back(self, path: Sequence[tuple[str, int | None]], param: str) -> list[Document]:
+        """The turns up to the last place, the oldest first; from the newest back to the one with which there are MOST_ITEMS items.
 
-    async def _read_back(self, thread: str, last: int | None = None) -> list[Document]:
-        """The turns up to this place, the oldest first; from the newest back to the one with which there are MOST_ITEMS items."""
-        documents, items = list[Document](), 0
-        async with aclosing(self.walk(thread, order="desc")) as turns:
-            async for document in turns:
-                if last is None or number_of(document) <= last:
-                    documents.append(document)
-                    items += len(document.body["items"])
-                if items >= MOST_ITEMS:
-                    break
+        Raises InvalidRequest about `param` where there are more bytes, unless that is "".
+        """
+        documents, room, items = list[Document](), self._most_bytes, 0
+        for thread, last in reversed(path):
+            after: ListPlace | None = None if last is None else (0, f"{thread}.{tail_of(last + 1)}")
+            limit, more = PAGE if last is None else min(PAGE, last + 1), True
+            while more and items < MOST_ITEMS:
+                page = await self._store.page(TURN, thread, order="desc", after=after, limit=limit, most_bytes=room)
+                documents += page.documents
+                if page.is_cut:
+                    if param and not any(map(_has_summary, documents)):
+                        raise too_long(self._most_bytes, param)
+                    return documents[::-1]
+                room -= page.size
+                items += sum(len(document.body["items"]) for document in page.documents)
+                more = page.has_more
+                after = (0, page.documents[-1].id) if page.documents else after
         return documents[::-1]
+
+
+def too_long(most_bytes: int, param: str) -> InvalidRequest:
+    """The failure to raise for a context that has more bytes."""
+    return InvalidRequest(TOO_LONG.format(most=most_bytes // 1_000_000), param=param).quote(code=CONTEXT_LENGTH)
+
+
+def _items_of(documents: Sequence[Document]) -> list[Item]:
+    return [item for document in documents for item in Turn.read(document.body).context_items][-MOST_ITEMS:]
+
+
+def _has_summary(document: Document) -> bool:
+    """Whether a run has made one of all that was before: of those that callers send, nobody knows yet what they stand for."""
+    return any(item.get("type") == "compaction" for item in Turn.read(document.body).output)

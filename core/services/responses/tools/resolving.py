@@ -11,7 +11,7 @@ from core.errors import InvalidRequest, shorten
 from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
 from core.platform.json_values import is_list, is_object
-from core.services.responses.contract import Item, RunTool, RunTools, Step, StepAdded, StepDone, StepPhase
+from core.services.responses.contract import Item, RunTool, Step, StepAdded, StepDone, StepPhase
 from core.services.responses.output import make_key
 from core.services.responses.tools.approvals import PATH, approved_calls
 from core.services.responses.tools.choices import Choice, NamedTool, read_choice
@@ -25,7 +25,14 @@ from core.services.responses.tools.searches import (
     find_file_search,
     find_web_search,
 )
-from core.services.responses.tools.servers import MOST_SERVED, ServerTools, find_server, read_listing, too_many
+from core.services.responses.tools.servers import (
+    MOST_SERVED,
+    ServerTools,
+    find_server,
+    find_source,
+    read_listing,
+    too_many,
+)
 from core.services.responses.tools.shapes import (
     WEB_SEARCHES,
     FileSearchShape,
@@ -50,13 +57,17 @@ type Found = Search | ServerTools
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What is asked for before the first round, with the context; `outline` is what is known of its definitions without that."""
+    """What is asked for before the first round, with the context; `outline` is what is known of its definitions without that.
+
+    `check` raises what `find` does, without asking a server.
+    """
 
     find: Callable[[Sequence[Item]], Awaitable[Found]]
+    check: Callable[[], Awaitable[object]]
     outline: Sequence[JsonObject]
 
 
-def resolve_tools(request: ResponseRequest, surfaces: ToolSurfaces) -> RunTools:
+def resolve_tools(request: ResponseRequest, surfaces: ToolSurfaces) -> "RequestTools":
     """Nothing is asked before `prepare`. Raises InvalidRequest for a tool that is none, or that this stack has nothing for."""
     tools = RequestTools(request.input, request.tool_choice, surfaces)
     for place, tool in enumerate(request.tools or ()):
@@ -112,6 +123,10 @@ class RequestTools:
         self._choice = read_choice(tool_choice, self._tools, self._passed_over)
         return self._choice.mode
 
+    async def check(self) -> None:
+        """Raise what `prepare` would for what the stack itself lacks: a vector store, a connector, a tool group. No server is asked."""
+        await run_all([entry.check for entry in self._entries if isinstance(entry, Sought)], at_once=AT_ONCE)
+
     async def prepare(
         self, context: Sequence[Item], done: Sequence[Item] = (), run_id: str = ""
     ) -> AsyncGenerator[Step]:
@@ -145,11 +160,13 @@ class RequestTools:
         retrieval = self.surfaces.retrieval
         if retrieval is None:
             raise _lacking(shape.path, f"this stack has no vector stores: {NO_STORES}")
-        return Sought(lambda _: find_file_search(retrieval, shape, self.surfaces.vector_stores), [define_file_search()])
+        find = partial(find_file_search, retrieval, shape, self.surfaces.vector_stores)
+        return Sought(lambda _: find(), find, [define_file_search()])
 
     def _seek_web(self, shape: WebSearchShape) -> Sought:
         tools = self._runtime(shape.path)
-        return Sought(lambda _: find_web_search(tools, shape), [define_web_search()])
+        find = partial(find_web_search, tools, shape)
+        return Sought(lambda _: find(), find, [define_web_search()])
 
     def _seek_server(self, shape: McpShape) -> Sought:
         if shape.label in self._labels:
@@ -158,7 +175,7 @@ class RequestTools:
         tools = self._runtime(shape.path)
         items = [item for item in self.new_items if is_object(item)] if is_list(self.new_items) else []
         outline = [define_tool(plain_name(tool.name), shape, tool) for tool in read_listing(shape, items) or ()]
-        return Sought(lambda context: find_server(tools, shape, context), outline)
+        return Sought(partial(find_server, tools, shape), partial(find_source, tools, shape), outline)
 
     def _runtime(self, path: str) -> Tools:
         if self.surfaces.tools is None:

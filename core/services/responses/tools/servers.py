@@ -99,7 +99,7 @@ async def find_server(tools: Tools, shape: McpShape, context: Sequence[Item]) ->
         NotFound: there is no such connector or tool group.
         ToolServerFailed: it did not list its tools.
     """
-    source = await _in_words_of_the_request(shape, _find_source(tools, shape))
+    source = await find_source(tools, shape)
     remembered = read_listing(shape, context)
     if remembered is not None:
         return ServerTools(shape, source, remembered, is_new=False)
@@ -107,6 +107,11 @@ async def find_server(tools: Tools, shape: McpShape, context: Sequence[Item]) ->
     return ServerTools(
         shape, source, _bound([entry.tool for entry in entries if shape.allowed.holds(entry.tool)], shape)
     )
+
+
+async def find_source(tools: Tools, shape: McpShape) -> ToolSource:
+    """Where its tools come from; nobody is asked for them. Raises NotFound, InvalidRequest."""
+    return await _in_words_of_the_request(shape, _find_source(tools, shape))
 
 
 def read_listing(shape: McpShape, context: Sequence[Item]) -> list[Tool] | None:

@@ -12,6 +12,7 @@ from core.apis.native import (
     NativeCompletionRequest,
     NativeEmbeddingsRequest,
 )
+from core.apis.parsing import parse
 from core.errors import InvalidRequest
 from core.frame.types import Wire
 from core.services.inference.native.request import (
@@ -21,7 +22,6 @@ from core.services.inference.native.request import (
     to_openai_completions,
     to_openai_embeddings,
 )
-from core.web.body import parse
 
 HI = {"role": "user", "content": "Hi"}
 BARE: dict[str, Any] = {"model": "m", "messages": [HI], "temperature": 0.0}

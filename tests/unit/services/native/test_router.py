@@ -156,9 +156,11 @@ async def test_a_failure_names_the_models_field_as_it_is_called_here(
         router.native_chat_completion(CHAT),
         router.native_completion(COMPLETION),
         router.native_embeddings(NativeEmbeddingsRequest(model_id="m", contents=["a"])),
-        router.native_batch_chat_completion(chats("a")),
     ]
+    if param == "model":  # the one of all items
+        calls.append(router.native_batch_chat_completion(chats("a")))
     for call in calls:
+        inference.failure = InvalidRequest("no", param=param)
         with pytest.raises(InvalidRequest) as refusal:
             await call
         assert refusal.value.param == shown
@@ -188,6 +190,7 @@ async def test_one_failure_fails_the_batch_and_cancels_the_others(
     with pytest.raises(UpstreamThrottled) as refusal:
         await router.native_batch_chat_completion(chats("slow", "bad", *["waits"] * 50))
     assert refusal.value.headers == {"retry-after": "7"}
+    assert (refusal.value.message, refusal.value.param) == ("messages_batch[1]: later", "messages_batch[1]")
     assert set(inference.cancelled) == {"slow", "waits"}
     assert len(inference.asked) <= BATCH_AT_ONCE + 1
 

@@ -28,7 +28,7 @@ from core.services.responses.contract import (
 )
 from core.services.responses.output import Output
 
-PIECES = st.lists(st.text(min_size=1, max_size=6), max_size=4)
+PIECES = st.lists(st.text(min_size=1, max_size=6), max_size=9)
 CALLS = {"function_call": "arguments", "custom_tool_call": "input", "mcp_call": "arguments"}
 
 

@@ -10,9 +10,10 @@ import pytest
 from core.apis.responses import ResponseRequest
 from core.frame.types import JsonObject
 from core.services.responses.contract import Event, ItemAdded, Run, RunEnded, Usage
+from core.services.responses.native.finding import has_own_tools_alone
 from core.services.responses.native.members import read_annotation
 from core.services.responses.native.reading import NativeReader
-from core.services.responses.native.writing import has_own_tools_alone, write_body, write_items
+from core.services.responses.native.writing import write_body, write_items
 from core.services.responses.output import Output
 from tests.parts.response_schema import check_stream
 from tests.unit.services.responses.runs import runs

@@ -29,13 +29,15 @@ from core.services.responses.recording.codec import (
     Decoder,
     Ending,
     Entry,
+    EntryBuffer,
     Takeover,
     count_entries,
     encode,
 )
 from core.services.responses.recording.folding import RunState
-from core.services.responses.recording.following import Entries, print_kept, print_log
+from core.services.responses.recording.following import Batches, print_kept, print_log
 from core.services.responses.recording.log import Batch
+from core.services.responses.recording.pauses import GRID, LONGEST_PAUSE, PAUSE_SECONDS, next_time
 from tests.parts.response_schema import check_stream
 from tests.unit.services.responses.runs import runs
 from tests.unit.services.responses.test_router import ask
@@ -63,10 +65,9 @@ def batches_of(entries: Sequence[Entry], cuts: Sequence[int]) -> list[Batch]:
     return [Batch(number, 0, "w", value) for number, value in enumerate(values)]
 
 
-async def read(batches: Sequence[Batch]) -> Entries:
-    decoder = Decoder()
+async def read(batches: Sequence[Batch]) -> Batches:
     for batch in batches:
-        yield decoder.decode(batch.values)
+        yield batch.values
 
 
 def print_live(entries: Sequence[Entry]) -> list[Any]:
@@ -112,6 +113,52 @@ def test_a_log_is_read_as_it_was_written(events: list[Event], cuts: list[int]) -
     batches = batches_of(entries, cuts)
     assert plain([entry for batch in batches for entry in decoder.decode(batch.values)]) == plain(entries)
     assert sum(count_entries(batch.values) for batch in batches) == len(entries)
+
+
+@settings(max_examples=20, deadline=None)
+@given(runs(), st.data())
+def test_what_is_left_of_a_batch_that_was_partly_written_is_the_rest(events: list[Event], data: st.DataObject) -> None:
+    entries = entries_of(events)
+    size = len(entries)
+    begun, cut, count = data.draw(st.tuples(*[st.integers(0, size)] * 3).map(sorted))
+    buffer, lost = EntryBuffer(), encode(entries[begun:cut])
+    for entry in entries[cut:]:
+        buffer.add(entry)
+    buffer.put_back(lost)
+    buffer.drop(count - begun)
+    assert buffer.count == count_entries(buffer.values) == size - count
+    for entry in entries[:2]:
+        buffer.add(entry)
+    decoder = Decoder()
+    decoder.decode(encode(entries[:count]))
+    assert plain(decoder.decode(buffer.values)) == plain([*entries[count:], *entries[:2]])
+
+
+async def test_a_log_of_the_first_version_is_read() -> None:
+    """As it was written before its batches came with the seconds: what it has is never to change."""
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    part = {"type": "output_text", "text": "abcde", "annotations": [], "logprobs": []}
+    batches: list[list[list[Any]]] = [
+        [["begin", beginning().response, [], True, False], ["add", 0, "msg_1", item], ["t", 0, "a"]],
+        [],
+        [["t", 0, "b", "c"], ["tl", 0, "d", []], ["t", 0, "e"]],
+        [["done", 0, {**item, "status": "completed", "content": [part]}], ["answer", 1, [1, 0, 1, 0]]],
+        [["round", 1, ["msg_1"], [1, 0, 1, 0]], ["end", "completed", [1, 0, 1, 0], "", None, 1_800_000_000]],
+    ]
+    read_again = [Batch(number, 0, "w", values) for number, values in enumerate(batches)]
+    told = await gather(print_log(read(read_again), None))
+    assert check_stream(told)["output"] == [{**item, "status": "completed", "content": [part]}]
+    assert [event["delta"] for event in told if "delta" in event] == [*"abcde"]
+    for after in range(len(told)):
+        assert await gather(print_log(read(read_again), None, after)) == told[after + 1 :]
+
+
+@given(st.floats(0, 1e7), st.floats(0, 1e4))
+def test_a_batch_comes_within_a_second_and_not_at_once(now: float, elapsed: float) -> None:
+    for is_first, is_followed in ((True, False), (False, False), (False, True)):
+        pause = next_time(now, elapsed, is_first=is_first, is_followed=is_followed) - now
+        assert PAUSE_SECONDS - 1e-6 <= pause <= LONGEST_PAUSE + 1e-6
+    assert next_time(now, 0, is_first=True, is_followed=False) <= now + PAUSE_SECONDS + GRID + 1e-6
 
 
 def plain(entries: Sequence[Entry]) -> list[str]:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 
-from core.apis.responses import InputItemsQuery, ResponseQuery, ResponseRequest
+from core.apis.response_queries import InputItemsQuery, ResponseQuery
+from core.apis.responses import ResponseRequest
 from core.errors import Conflict, InvalidRequest, NotFound, UpstreamFailed
 from core.frame.types import JsonObject
 from core.services.responses.attachments import Attachments

@@ -12,18 +12,24 @@ from core.apis.retrieval import Passage
 from core.errors import InvalidRequest, ProviderUnavailable, UpstreamFailed, UpstreamThrottled
 from core.frame.types import JsonObject
 from core.services.responses.contract import (
+    AnnotationAdded,
     ArgumentsDelta,
+    Event,
     Item,
     ItemAdded,
+    ItemDone,
     RoundEnded,
+    Slot,
     StepAdded,
     StepDone,
     StepPhase,
     StepRecorded,
     Steps,
+    TextDelta,
     ToolCall,
     Usage,
 )
+from core.services.responses.engine.bounds import LEAST, MOST_OUTPUT, TOO_LONG, OutputBound
 from core.services.responses.engine.rounds import RoundEngine
 from tests.unit.services.responses.engine.script import (
     ASKED,
@@ -218,6 +224,45 @@ def test_a_failure_in_the_middle_ends_the_run_as_failed(failure: Any, code: str)
         events = run_all(ScriptedModel(script), HostedTool("t"))
         assert ended(events).error == {"code": code, "message": failure.message}
         assert ended(events).status == "failed"
+
+
+@dataclass
+class SayingTool(HostedTool):
+    output: str = ""
+
+    @override
+    async def run(self, call: ToolCall, item: Item | None) -> Steps:
+        yield StepDone({**(item or {}), "arguments": call.arguments, "output": self.output, "status": "completed"}, "")
+
+
+def test_what_is_too_long_ends_the_run_with_what_was_said() -> None:
+    half = "x" * (MOST_OUTPUT // 2)
+    begin = {"index": 0, "id": "c", "type": "function", "function": {"name": "own", "arguments": half}}
+    more = chunk({"tool_calls": [{"index": 0, "function": {"arguments": half}}]})
+    for answer in ([*says(half, half, "y")], [chunk({"tool_calls": [begin]}), more, chunk({}, "tool_calls")]):
+        events = run_all(ScriptedModel([answer]), FunctionTool("own"))
+        assert (ended(events).status, ended(events).error) == ("failed", {"code": "server_error", "message": TOO_LONG})
+        assert half in str(items_of(events))
+    again = [calls(("t", "{}"), prefix=str(n)) for n in range(3)]
+    events = run_all(ScriptedModel([*again, says("x")]), SayingTool("t", output=half))
+    assert (ended(events).status, ended(events).error) == ("failed", {"code": "server_error", "message": TOO_LONG})
+    assert ended(run_all(ScriptedModel([says(half, half[:-9999])]))).status == "completed"
+
+
+def test_what_says_little_has_a_weight_too() -> None:
+    bound, slot = OutputBound(), Slot(0, "x")
+    events: list[Event] = [
+        TextDelta(slot, "", [{"top_logprobs": [{}]}] * 1000),
+        AnnotationAdded(slot, {"title": "x" * 80_000}),
+        ItemDone(slot, {"type": "mcp_call", "output": "x" * 80_000}),
+        *[ItemAdded(slot, {})] * 1000,
+    ]
+    for event in events:
+        before = bound.left
+        bound.take(event)
+        assert before - bound.left >= LEAST
+    assert MOST_OUTPUT - bound.left > 350_000
+    bound.take(ItemDone(slot, {"type": "message", "content": [{"text": "x" * MOST_OUTPUT}]}))  # its deltas were counted
 
 
 def test_a_tool_that_ends_the_run_leaves_no_item_open() -> None:

@@ -44,6 +44,17 @@ BY_CODE: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What keys are for: `context` is in the encryption context of each, so that those of one use open for no other; `sealed_things` are what they seal, in the plural."""
+
+    context: str
+    sealed_things: str
+
+
+COMPACTION: Final = KeyUse("compaction", "compacted contexts")
+
+
 @dataclass(slots=True)
 class _Made:
     key: DataKey
@@ -53,10 +64,18 @@ class _Made:
 class KmsKeys:
     """Answers `core.apis.sealing.DataKeys`; `key_id` is a key's id, ARN or alias."""
 
-    def __init__(self, key_id: str, clients: AwsClients | None = None, *, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        key_id: str,
+        clients: AwsClients | None = None,
+        *,
+        endpoint_url: str | None = None,
+        use: KeyUse = COMPACTION,
+    ) -> None:
         """Nothing is imported or opened before the first call; without `clients` the SDK's default chain says who calls."""
         self._key_id = key_id
         self._endpoint = endpoint_url
+        self._use = use
         self._clients = clients or AwsClients(AwsConfig())
         self._signed: SignedJson | None = None
         self._made: TtlCache[str, _Made] = TtlCache(SECONDS, most=MOST_KEYS)
@@ -83,13 +102,13 @@ class KmsKeys:
         await self._clients.close()
 
     async def _generate(self, owner: str) -> _Made:
-        answer = await self._post("GenerateDataKey", {"KeySpec": "AES_256", "EncryptionContext": _context(owner)})
+        answer = await self._post("GenerateDataKey", {"KeySpec": "AES_256", "EncryptionContext": self._context(owner)})
         key = DataKey(b64decode(answer["CiphertextBlob"]), b64decode(answer["Plaintext"]))
         self._opened.put((key.name, owner), key.secret)
         return _Made(key)
 
     async def _decrypt(self, name: bytes, owner: str) -> bytes:
-        body = {"CiphertextBlob": b64encode(name).decode(), "EncryptionContext": _context(owner)}
+        body = {"CiphertextBlob": b64encode(name).decode(), "EncryptionContext": self._context(owner)}
         return b64decode((await self._post("Decrypt", body))["Plaintext"])
 
     async def _post(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -133,20 +152,19 @@ class KmsKeys:
             raise translated from failure
 
     def _translate(self, failure: Exception) -> ApiError:
-        name = "The KMS key that compacted contexts are sealed with"
+        name = f"The KMS key that {self._use.sealed_things} are sealed with"
         if (reason := BY_CODE.get(code_of(failure))) is not None:
             return UpstreamFailed(f"{name} {reason}.")
         fault = fault_of(failure)
         if fault is Fault.UNUSABLE:
             return ProviderUnavailable(f"{name} {describe_setup(failure, region='the ARN of the key')}.")
         kind, reason = FAILURES.get(fault, (UpstreamFailed, "cannot be used"))
-        return kind(f"KMS, for compacted contexts, {reason}.")
+        return kind(f"KMS, for {self._use.sealed_things}, {reason}.")
+
+    def _context(self, owner: str) -> dict[str, str]:
+        """CloudTrail shows it: a digest tells nobody's name."""
+        return {"llambda": self._use.context, "owner": sha256(owner.encode()).hexdigest()}
 
 
 class _ForeignKey(Exception):
     pass
-
-
-def _context(owner: str) -> dict[str, str]:
-    """CloudTrail shows it: a digest tells nobody's name."""
-    return {"llambda": "compaction", "owner": sha256(owner.encode()).hexdigest()}

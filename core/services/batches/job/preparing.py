@@ -1,0 +1,158 @@
+"""A batch is prepared: its input file is read once, from its first line to its last, and all that is wrong with it is told together."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+import hashlib
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+from core.apis.answers.batches import BatchFault
+from core.apis.batches import INPUT_PURPOSE, MOST_BYTES, MOST_LINE, MOST_LINES
+from core.apis.files import OpenFile
+from core.errors import InvalidRequest, NotFound
+from core.services.batches.job import faults
+from core.services.batches.job.endpoints import Endpoint
+from core.services.batches.job.faults import Faults
+from core.services.batches.job.lines import Line, read_lines
+from core.services.batches.job.planning import QUEUE, Lane, Planner
+from core.services.batches.job.spans import keep_spans
+from core.services.batches.job.validation import Request, check_line
+from core.services.jobs.kind import JobFailed, PrepareRun, Slice
+from core.services.parts import Parts, surface_for
+
+if TYPE_CHECKING:
+    from core.services.batches.native.choosing import NativeLanes
+
+DIGEST: Final = 16  # bytes of a custom_id's: 50,000 of them are in memory
+
+
+class Models(Protocol):
+    """The models that the owner of a batch may use."""
+
+    async def get(self, identifier: str) -> object:
+        """Raises NotFound."""
+        ...
+
+
+async def prepare(parts: Parts, run: PrepareRun, endpoint: Endpoint) -> Sequence[Slice]:
+    """The shards.
+
+    Raises:
+        JobFailed: the file is no input of a batch; its result has the faults.
+    """
+    if endpoint.surface not in parts.surfaces:
+        raise failure_of([faults.not_served(endpoint.path)])
+    file = await _open(parts, run)
+    name = (
+        f"parts/ids-{uuid4().hex}"  # whoever prepares at the same time has another; with the parts it goes in the end
+    )
+    models = parts.registries["model"](run.call) if endpoint.names_model else None
+    reading = InputReading(endpoint, models, name, _lanes(parts, run, endpoint))
+    await run.files.put(name, reading.read(file.content.read(0, file.content.size)))
+    slices = reading.planner.slices
+    sources = [await keep_spans(run.files, part.source, f"{name}-spans-{at}") for at, part in enumerate(slices)]
+    return [replace(part, source=source) for part, source in zip(slices, sources, strict=True)]
+
+
+def _lanes(parts: Parts, run: PrepareRun, endpoint: Endpoint) -> "NativeLanes | None":
+    """None where no line can run at a provider."""
+    natives = surface_for(parts, "native_batches", run.call) if endpoint.names_model else None
+    if natives is None:
+        return None
+    from core.services.batches.native.choosing import NativeLanes
+
+    return NativeLanes(natives, endpoint.path)
+
+
+class InputReading:
+    """Of one file; `planner` has the shards once it was read."""
+
+    def __init__(self, endpoint: Endpoint, models: Models | None, ids: str, lanes: "NativeLanes | None" = None) -> None:
+        """`models` is None where a line names none of the registry; see Planner for `ids`."""
+        self.planner = Planner(ids)
+        self._lanes = lanes
+        self._endpoint = endpoint
+        self._models = models
+        self._faults = Faults()
+        self._seen: set[bytes] = set()
+        self._known: dict[str, bool] = {}
+        self._count = 0
+
+    async def read(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The list of the lines' ids; raises JobFailed at its end, or where it makes no sense to read on."""
+        async for line in read_lines(chunks, MOST_LINE):
+            entry = await self._take(line)
+            if self._faults.is_full or self._count > MOST_LINES:
+                break
+            if not self._faults:
+                yield entry
+        if not self._count:
+            self._faults.add(faults.empty_file())
+        if self._lanes is not None and not self._faults:
+            self._faults.add(*self._lanes.shortages())
+        if self._faults:
+            raise failure_of(self._faults.listed)
+        self.planner.end()
+
+    async def _take(self, line: Line) -> bytes:
+        self._count += 1
+        if self._count > MOST_LINES:
+            self._faults.add(faults.too_many_lines(line.number, MOST_LINES))
+            return b""
+        request = check_line(line, self._endpoint)
+        self._faults.add(*request.faults)
+        if not self._is_new(request.custom_id):
+            self._faults.add(faults.duplicate(line.number, request.custom_id))
+        if not await self._is_known(request.model):
+            self._faults.add(faults.no_model(line.number, request.model))
+        lane = await self._lane_of(line, request)
+        return b"" if self._faults else self.planner.add(line, request, lane)
+
+    async def _lane_of(self, line: Line, request: Request) -> Lane:
+        if self._lanes is None or not request.model or request.faults:
+            return QUEUE
+        lane = await self._lanes.lane_of(line, request.model)
+        if isinstance(lane, Lane):
+            return lane
+        self._faults.add(lane)
+        return QUEUE
+
+    def _is_new(self, custom_id: str) -> bool:
+        """Whether no line before has it; of those that have none each is."""
+        digest = hashlib.blake2b(custom_id.encode(), digest_size=DIGEST).digest()
+        is_new = not custom_id or digest not in self._seen
+        self._seen.add(digest)
+        return is_new
+
+    async def _is_known(self, model: str) -> bool:
+        """Each is looked up once: of those that are unknown there are never more than faults."""
+        if self._models is None or not model:
+            return True
+        if model not in self._known:
+            try:
+                await self._models.get(model)
+                self._known[model] = True
+            except NotFound:
+                self._known[model] = False
+        return self._known[model]
+
+
+def failure_of(found: Sequence[BatchFault]) -> JobFailed:
+    """What ends the job."""
+    more = "" if len(found) == 1 else f" There are {len(found)} faults."
+    return JobFailed(f"invalid_input: {found[0]['message']}{more}", {"errors": list(found)})
+
+
+async def _open(parts: Parts, run: PrepareRun) -> OpenFile:
+    file_id: str = run.job.request["input_file_id"]
+    try:
+        file: OpenFile = await surface_for(parts, "files", run.call).open(file_id)
+    except NotFound:
+        raise failure_of([faults.no_file(file_id)]) from None
+    except InvalidRequest as refusal:  # its bytes have not come
+        raise failure_of([faults.unusable_file(refusal.message)]) from None
+    if file.purpose != INPUT_PURPOSE:
+        raise failure_of([faults.wrong_purpose(file_id, file.purpose)])
+    if file.content.size > MOST_BYTES:
+        raise failure_of([faults.file_too_large(file.content.size, MOST_BYTES)])
+    return file

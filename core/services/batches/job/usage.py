@@ -1,0 +1,51 @@
+"""What a line used, in the tokens of its job: by its model, and beside it the parts of OpenAI's usage under names of their own."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from core.apis.answers.batches import BatchUsage
+from core.frame.types import JsonObject
+from core.platform.json_values import to_object
+from core.stores.jobs.port import PARTS_OF_USAGE
+
+INPUT: Final = f"{PARTS_OF_USAGE}input"
+OUTPUT: Final = f"{PARTS_OF_USAGE}output"
+CACHED: Final = f"{PARTS_OF_USAGE}cached"
+REASONING: Final = f"{PARTS_OF_USAGE}reasoning"
+
+
+def tokens_of(answer: JsonObject, model: str, charged: int | None) -> dict[str, int]:
+    """For a Result: `charged` is what the line's call used, with what judged it; None where it was not told."""
+    usage = to_object(answer.get("usage"))
+    parts = {
+        INPUT: _count(usage, "prompt_tokens", "input_tokens"),
+        OUTPUT: _count(usage, "completion_tokens", "output_tokens"),
+        CACHED: _count(_details(usage, "prompt_tokens_details", "input_tokens_details"), "cached_tokens"),
+        REASONING: _count(_details(usage, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens"),
+    }
+    total = parts[INPUT] + parts[OUTPUT] if charged is None else charged
+    return {name: count for name, count in {model: total, **parts}.items() if count}
+
+
+def usage_of(tokens: Mapping[str, int]) -> BatchUsage | None:
+    """The usage of a batch, from the tokens of its job; None where nothing was told."""
+    if not any(name.startswith(PARTS_OF_USAGE) for name in tokens):
+        return None
+    inputs, outputs = tokens.get(INPUT, 0), tokens.get(OUTPUT, 0)
+    return {
+        "input_tokens": inputs,
+        "input_tokens_details": {"cached_tokens": tokens.get(CACHED, 0)},
+        "output_tokens": outputs,
+        "output_tokens_details": {"reasoning_tokens": tokens.get(REASONING, 0)},
+        "total_tokens": inputs + outputs,
+    }
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int:
+    """Of the first that is a count."""
+    values = (usage.get(name) for name in names)
+    return next((n for n in values if isinstance(n, int) and not isinstance(n, bool) and n > 0), 0)
+
+
+def _details(usage: Mapping[str, Any], *names: str) -> JsonObject:
+    return to_object(next((usage[name] for name in names if usage.get(name)), None))

@@ -1,0 +1,5 @@
+"""Webhooks."""
+
+from core.runtime.function import function
+
+app, handler = function("webhooks")

@@ -1,0 +1,78 @@
+"""A line takes of its owner's quota what a live request takes, and is told in the usage of its batch."""
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from core.services.batches.job.asking import LineAsker
+from core.services.batches.job.endpoints import ENDPOINTS
+from core.services.batches.job.entries import Entry
+from core.services.batches.job.usage import tokens_of, usage_of
+from core.services.jobs.kind import Row
+from core.stores.jobs.port import Counts
+
+CHAT, TEXT, VECTORS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "tokens", "requests"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "a"}]}, 0, 1),
+        (CHAT, {"messages": [{"role": "user", "content": "a"}], "max_tokens": 7, "n": 2}, 14, 1),
+        (CHAT, {"messages": 3}, None, 1),
+        (TEXT, {"prompt": ["a", "b", "c"], "max_tokens": 5}, 15, 3),
+        (VECTORS, {"input": ["a", "b"]}, 0, 2),
+    ],
+)
+def test_what_a_line_may_use(path: str, body: dict[str, Any], tokens: int | None, requests: int) -> None:
+    endpoint = ENDPOINTS[path]
+    row = Row(0, Entry("batch_req_0", endpoint, json.dumps({"body": {"model": "m", **body}}).encode()))
+    asker = LineAsker(cast("Any", None), endpoint)
+    assert (asker.bound(row), asker.requests(row)) == (tokens, requests)
+
+
+CHAT_USAGE = {
+    "prompt_tokens": 10,
+    "completion_tokens": 5,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 3},
+}
+RESPONSE_USAGE = {
+    "input_tokens": 10,
+    "output_tokens": 5,
+    "input_tokens_details": {"cached_tokens": 4},
+    "output_tokens_details": {"reasoning_tokens": 3},
+}
+
+
+@pytest.mark.parametrize("usage", [CHAT_USAGE, RESPONSE_USAGE])
+def test_usage_of_either_shape_is_summed_beside_the_tokens_of_models(usage: dict[str, Any]) -> None:
+    one = Counts(1, 0, tokens_of({"usage": usage}, "m", 20))  # with those of a shield
+    assert (one + one).models == {"m": 40}
+    assert usage_of((one + one).tokens) == {
+        "input_tokens": 20,
+        "input_tokens_details": {"cached_tokens": 8},
+        "output_tokens": 10,
+        "output_tokens_details": {"reasoning_tokens": 6},
+        "total_tokens": 30,
+    }
+
+
+def test_what_an_answer_does_not_tell_of_its_usage_is_none() -> None:
+    tokens = tokens_of({"usage": {"prompt_tokens": 7, "total_tokens": 7}}, "m", None)
+    assert tokens == {"m": 7, "usage:input": 7}
+    assert usage_of(tokens) == {
+        "input_tokens": 7,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 0,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 7,
+    }
+    assert tokens_of({"usage": CHAT_USAGE}, "m", None)["m"] == 15
+
+
+@pytest.mark.parametrize("usage", [None, [], {"prompt_tokens": "many", "completion_tokens": True}])
+def test_an_answer_that_tells_no_usage_has_none(usage: Any) -> None:
+    tokens = tokens_of({"usage": usage}, "m", None)
+    assert (tokens, usage_of(tokens)) == ({}, None)

@@ -1,0 +1,310 @@
+"""One run of a native shard after another: what is submitted, when it is looked at again, what is recorded, charged and left to the queue."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+import json
+from typing import Any
+
+import pytest
+
+from core.apis.batch_engine import BatchLimits, BatchProgress, NativeBatch, NativeResult, NativeRow
+from core.errors import InvalidRequest, NotFound, QuotaExceeded, UpstreamFailed, UpstreamThrottled
+from core.frame.callers import ANONYMOUS, Call
+from core.frame.types import JsonObject
+from core.services.batches.job.endpoints import ENDPOINTS
+from core.services.batches.job.output import InputGone
+from core.services.batches.native.shard import LOST_SECONDS, NativeShard
+from core.services.batches.native.state import NativeState
+from core.services.jobs.shard_run import RunParts, ShardRun
+from core.services.jobs.timing import Timing, Turn
+from core.stores.jobs.port import Job, Shard
+from tests.parts.memory_blobs import MemoryBlobs
+
+ROWS = 6
+ANSWER = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}, "model": "theirs"}
+
+
+@dataclass
+class Engine:
+    """`fails` is raised by the next call of what it names; `progress` and `given` are what it says of a batch."""
+
+    progress: BatchProgress = field(default_factory=lambda: BatchProgress(ended=False))
+    given: list[NativeResult] = field(default_factory=list[NativeResult])
+    fails: dict[str, Exception] = field(default_factory=dict[str, Exception])
+    calls: list[str] = field(default_factory=list[str])
+    rows: list[NativeRow] = field(default_factory=list[NativeRow])
+    tokens: set[str] = field(default_factory=set[str])
+    limits: BatchLimits = field(default_factory=BatchLimits)
+
+    def refusal(self, endpoint: str, model: str, body: JsonObject) -> str | None:
+        del endpoint, model, body
+        return None
+
+    async def submit(self, batch: NativeBatch, rows: AsyncIterator[NativeRow]) -> JsonObject:
+        self.rows = [row async for row in rows]
+        self._note("submit")
+        self.tokens.add(batch.token)
+        return {"name": batch.token}
+
+    async def poll(self, handle: JsonObject) -> BatchProgress:
+        assert handle["name"] in self.tokens
+        self._note("poll")
+        return self.progress
+
+    async def results(self, handle: JsonObject) -> AsyncIterator[NativeResult]:
+        del handle
+        self._note("results")
+        for result in self.given:
+            yield result
+
+    async def stop(self, handle: JsonObject) -> None:
+        del handle
+        self._note("stop")
+
+    async def discard(self, handle: JsonObject) -> None:
+        del handle
+        self._note("discard")
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if call in self.fails:
+            raise self.fails.pop(call)
+
+
+class Admission:
+    """Of a quota with `left` requests."""
+
+    def __init__(self) -> None:
+        self.left = 1000
+        self.charged: list[int] = []
+
+    async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> "Admission":
+        del call, tokens
+        if requests > self.left:
+            raise QuotaExceeded(retry_after=40)
+        self.left -= requests
+        return self
+
+    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
+        assert (tokens, further, least) == (0, 0, 0)
+
+    async def charge(self, call: Call, tokens: int) -> None:
+        del call
+        self.charged.append(tokens)
+
+
+class World:
+    """The parts of a stack as far as a native shard asks for them, and its shard, run after run; `now` is the clock."""
+
+    def __init__(self) -> None:
+        lines = [json.dumps({"custom_id": f"c{n}", "body": {"model": "mine", "messages": [n]}}) for n in range(ROWS)]
+        self.input: bytes | None = "".join(f"{line}\n" for line in lines).encode()
+        self.engine: Engine | None = Engine()
+        self.surfaces = {"native_batches": lambda _: self, "files": lambda _: self}
+        self.blobs, self.admission = MemoryBlobs(), Admission()
+        self.now = 1000.0
+        self.asked: list[int] = []
+        ids = "".join(f'"c{n}"\n' for n in range(ROWS)).encode()
+        self.blobs.contents["jobs/batch_1/ids"] = ids
+        source = {
+            "start": 0,
+            "stop": len(self.input),
+            "first": 0,
+            "ids": {"name": "ids", "start": 0, "stop": len(ids)},
+            "model": "mine",
+            "engine": {"provider_id": "p", "model": "theirs", "public": "mine"},
+        }
+        self.shard = Shard("batch_1", "plan", 0, source, ROWS, holder="h")
+
+    def at(self, provider_id: str) -> Engine | None:
+        assert provider_id == "p"
+        return self.engine
+
+    async def open(self, file_id: str) -> Any:
+        assert file_id == "file-1"
+        if self.input is None:
+            raise NotFound("gone")
+        blobs = MemoryBlobs({"f": self.input})
+        return type(
+            "Open", (), {"content": type("C", (), {"read": lambda _, a, b: blobs.read("f", start=a, stop=b)})()}
+        )()
+
+    async def checkpoint(self, shard: Shard) -> bool:
+        self.shard = shard
+        return True
+
+    async def run(self, *, wind_up: bool = False) -> ShardRun:
+        """One run; what it asked row by row is in `asked`."""
+        job = Job("batch_1", "batch", ANONYMOUS, {"input_file_id": "file-1"}, 0.0, 9e9, 9)
+        jobs: Any = self
+        parts = RunParts(jobs, self.blobs, self.admission, Timing(), lambda: self.now)
+        run = ShardRun(parts, job, Call(ANONYMOUS), self.shard, Turn())
+        stack: Any = self
+        native = NativeShard(stack, ENDPOINTS["/v1/chat/completions"], run, await NativeState.load(run))
+
+        async def ask_rows(run: ShardRun) -> None:
+            self.asked = [row for row in range(ROWS) if not run.shard.done >> row & 1]
+
+        await (native.wind_up() if wind_up else native.work(ask_rows))
+        return run
+
+    async def submitted(self) -> Engine:
+        await self.run()
+        assert self.engine is not None
+        self.now += 1000
+        return self.engine
+
+    async def lines(self) -> dict[int, JsonObject]:
+        found: dict[int, JsonObject] = {}
+        for key in self.shard.parts:
+            for line in self.blobs.contents[key].splitlines():
+                position, _, content = line.partition(b"\t")
+                found[int(position)] = json.loads(content[1:])
+        return found
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_shard_is_submitted_and_looked_at_later_each_time(world: World) -> None:
+    run = await world.run()
+    assert (run.halt.reason, run.halt.pause) == ("later", 10)
+    engine = world.engine
+    assert engine is not None
+    assert [(row.row, row.body["messages"]) for row in engine.rows] == [(n, [n]) for n in range(ROWS)]
+    assert engine.tokens == {"batch-1-plan-0"}
+    pauses = []
+    for _ in range(4):
+        world.now += 900
+        pauses.append((await world.run()).halt.pause)
+    assert pauses == [90, 180, 270, 300]
+    assert engine.calls == ["submit", *["poll"] * 4]
+    assert world.admission.left == 1000 - ROWS
+
+
+async def test_a_message_that_comes_before_its_time_goes_and_asks_nobody(world: World) -> None:
+    engine = await world.submitted()
+    await world.run()
+    assert (await world.run()).halt.reason == "early"
+    assert engine.calls == ["submit", "poll"]
+
+
+async def test_results_are_recorded_charged_and_removed_and_the_rest_is_asked(world: World) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    refusal, throttled = InvalidRequest("no"), UpstreamThrottled("later")
+    engine.given = [
+        NativeResult(3, dict(ANSWER), request_id="r"),
+        NativeResult(0, dict(ANSWER)),
+        NativeResult(1, failure=refusal),
+        NativeResult(2, failure=throttled),
+        NativeResult(77, dict(ANSWER)),
+    ]
+    run = await world.run()
+    assert (run.halt.reason, world.asked) == (None, [2, 4, 5])
+    lines = await world.lines()
+    assert {row: line["custom_id"] for row, line in lines.items()} == {0: "c0", 1: "c1", 3: "c3"}
+    assert lines[3]["response"] == {"status_code": 200, "request_id": "r", "body": {**ANSWER, "model": "mine"}}
+    assert (lines[1]["response"]["status_code"], lines[1]["error"]["message"]) == (400, "no")
+    counts = world.shard.counts
+    assert (counts.completed, counts.failed, counts.tokens["mine"], world.admission.charged) == (2, 1, 10, [10])
+    assert engine.calls == ["submit", "poll", "results", "discard"]
+    await world.run()  # as after a crash: nothing is recorded or charged again
+    assert (world.asked, world.admission.charged, engine.calls[-1]) == ([2, 4, 5], [10], "discard")
+
+
+async def test_results_that_break_off_are_read_again_and_counted_once(world: World) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(0, dict(ANSWER))]
+    engine.fails["results"] = UpstreamFailed("broke off")
+    assert (await world.run()).halt.reason == "later"
+    world.now += 1000
+    await world.run()
+    assert (world.shard.counts.completed, world.admission.charged) == (1, [5])
+
+
+async def test_a_quota_is_taken_in_pieces_and_nothing_is_submitted_before_all_of_it(world: World) -> None:
+    world.admission.left = 4
+    run = await world.run()
+    assert (run.halt.reason, run.halt.pause) == ("quota", 40)
+    engine = world.engine
+    assert engine is not None
+    assert (engine.calls, world.admission.left) == ([], 0)
+    world.admission.left = 4
+    assert (await world.run()).halt.reason == "later"
+    assert (engine.calls, world.admission.left) == (["submit"], 2)
+
+
+@pytest.mark.parametrize(("failure", "tries"), [(InvalidRequest("no"), 1), (UpstreamFailed("down"), 5)])
+async def test_what_cannot_be_submitted_is_asked_row_by_row(world: World, failure: Exception, tries: int) -> None:
+    engine = world.engine
+    assert engine is not None
+    for count in range(1, tries + 1):
+        engine.fails["submit"] = failure
+        run = await world.run()
+        assert run.halt.reason == (None if count == tries else "later")
+        assert world.asked == (list(range(ROWS)) if count == tries else [])
+    assert world.admission.left == 1000 - ROWS  # once
+
+
+async def test_a_batch_that_is_lost_is_asked_row_by_row_and_one_whose_provider_is_down_is_waited_for(
+    world: World,
+) -> None:
+    engine = await world.submitted()
+    engine.fails["poll"] = UpstreamFailed("down")
+    assert ((await world.run()).halt.reason, world.asked) == ("later", [])
+    world.now += LOST_SECONDS + 1
+    engine.fails["poll"] = UpstreamFailed("down")
+    assert ((await world.run()).halt.reason, world.asked) == (None, list(range(ROWS)))
+
+
+async def test_a_batch_that_its_provider_does_not_know_or_whose_provider_is_gone_is_asked_row_by_row(
+    world: World,
+) -> None:
+    engine = await world.submitted()
+    before = world.shard
+    engine.fails["poll"] = NotFound("no such job")
+    await world.run()
+    assert world.asked == list(range(ROWS))
+    other = World()
+    await other.submitted()
+    other.engine = None
+    await other.run()
+    assert (other.asked, before.done) == (list(range(ROWS)), 0)
+
+
+async def test_a_batch_that_is_stopped_records_what_there_is_once_it_has_ended(world: World) -> None:
+    engine = await world.submitted()
+    run = await world.run(wind_up=True)
+    assert (run.halt.reason, engine.calls[-3:]) == ("later", ["poll", "stop", "poll"])
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(0, dict(ANSWER)), NativeResult(1, failure=UpstreamThrottled("later"))]
+    run = await world.run(wind_up=True)
+    assert (run.halt.reason, world.asked, sorted(await world.lines())) == (None, [], [0])
+    assert engine.calls[-1] == "discard"
+
+
+async def test_a_provider_that_does_not_stop_is_waited_for_for_a_time(world: World) -> None:
+    engine = await world.submitted()
+    engine.fails["poll"] = UpstreamFailed("down")
+    assert (await world.run(wind_up=True)).halt.reason == "later"
+    world.now += Timing().winding + 1
+    engine.fails["stop"] = UpstreamFailed("down")
+    assert (await world.run(wind_up=True)).halt.reason is None
+
+
+async def test_a_shard_that_is_stopped_before_it_is_submitted_asks_nobody(world: World) -> None:
+    assert (await world.run(wind_up=True)).halt.reason is None
+    assert world.engine is not None
+    assert (world.engine.calls, world.admission.left) == ([], 1000)
+
+
+async def test_an_input_that_is_gone_is_not_submitted(world: World) -> None:
+    world.input = None
+    with pytest.raises(InputGone):
+        await world.run()
+    assert world.engine is not None
+    assert world.engine.calls == []
