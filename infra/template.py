@@ -159,8 +159,9 @@ def _stanza(function: Function, anchors: Anchors) -> str:
 
 def _policy(name: str, description: str, rights: Sequence[Right]) -> str:
     """A managed policy, which is there where the first of the rights holds."""
-    unconditional = [replace(right, condition="") for right in rights]  # the resource has it
-    statements = (statement(right, "", Anchors()).replace(f"&{right.sid} ", "") for right in unconditional)
+    shared = rights[0].condition  # the resource has it
+    apart = (replace(right, condition="") if right.condition == shared else right for right in rights)
+    statements = (statement(right, "", Anchors()).replace(f"&{right.sid} ", "") for right in apart)
     return f"""\
   {name}:
     Condition: {rights[0].condition}

@@ -150,7 +150,7 @@ BATCH_BUCKETS: Final = Right(
     "BatchBuckets",
     ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket"),
     parameter="BatchBucketArns",
-    condition="RunsBatchJobs",
+    condition="HasBatchBuckets",
 )
 
 # The vector bucket of `remote::s3-vectors`, and its indexes. A query with a filter, with words or for what is kept beside a vector
