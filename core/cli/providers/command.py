@@ -28,8 +28,10 @@ Examples:
 """
 
 
-OF_API: Final = click.Choice(APIS)
-NAMES: Final = f"{', '.join(APIS[:-1])} or {APIS[-1]}"
+PROVIDED: Final = (*APIS, "webhooks")  # whose providers are the stack's own, so that none is written
+OF_API: Final = click.Choice(PROVIDED)
+NAMES: Final = f"{', '.join(PROVIDED[:-1])} or {PROVIDED[-1]}"
+NEW_NAMES: Final = f"{', '.join(APIS[:-1])} or {APIS[-1]}"
 
 
 @click.group(epilog=EXAMPLES)
@@ -154,7 +156,9 @@ def check(config: str, env: Pairs, *, as_json: bool) -> None:
 
 @command.command(epilog=EXAMPLES)
 @click.argument("name", help="Such as acme: the type is then remote::acme, the folder acme.")
-@click.option("--api", type=OF_API, metavar="API", required=True, help=f"The API that it provides: {NAMES}.")
+@click.option(
+    "--api", type=click.Choice(APIS), metavar="API", required=True, help=f"The API that it provides: {NEW_NAMES}."
+)
 @click.option("--inline", is_flag=True, help="It runs in the stack itself, and calls no remote.")
 @click.option(
     "--dir", "parent", type=click.Path(path_type=Path), default=Path(), help="Where to put it (default: here)."
