@@ -242,5 +242,5 @@ def test_a_package_for_an_api_that_is_not_served_is_a_note(folder: Path) -> None
     loaded = interpret(document(folder, ("eval", entry)), {})
     assert check(loaded) == []
     assert [note.message for note in notices(loaded)] == [
-        "API `eval` is not in this build, which serves: files, inference, responses, safety, tool_runtime, vector_io"
+        "API `eval` is not in this build, which serves: batches, files, inference, responses, safety, tool_runtime, vector_io, webhooks"
     ]

@@ -7,14 +7,14 @@ stays until `forget` to say where a page goes on. `birth` tells it from a later 
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 import sqlite3
 import sys
 import time
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from core.errors import StateUnavailable
@@ -28,10 +28,8 @@ from core.stores.documents.codec import (
     LARGE,
     check_names,
     conflict,
-    decode_owner,
     deflate,
     encode_owner,
-    inflate_now,
     is_storable,
     not_in_list,
     pack,
@@ -54,6 +52,7 @@ from core.stores.documents.port import (
     TallyExceeded,
     Unchanged,
 )
+from core.stores.documents.sqlite_pages import document_of, read_page
 
 OWNER: Final = "The documents'"
 DEFLATE: Final = 8192  # bytes: below, it takes longer than the statement, and saves a page
@@ -101,7 +100,6 @@ SHORT_PAGES: Final = {
     )
     for order, after in AFTER.items()
 }
-BODY: Final = "SELECT body FROM documents WHERE rowid = ?"
 ENDS: Final[dict[Order, tuple[int, str]]] = {"asc": (-1, ""), "desc": (2**63 - 1, "")}
 ADD: Final = """INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT DO UPDATE SET value = value + ?5 RETURNING value"""
@@ -170,9 +168,9 @@ class SqliteDocuments:
             return None
         body = rows[0][-1]
         if body is not None:
-            return _document(collection, rows[0], unpack_small(body))
+            return document_of(collection, rows[0], unpack_small(body))
         rows = await self._large.execute(GET_LARGE, *key)
-        return _document(collection, rows[0], await unpack(rows[0][-1])) if rows else None
+        return document_of(collection, rows[0], await unpack(rows[0][-1])) if rows else None
 
     async def put(
         self,
@@ -217,9 +215,9 @@ class SqliteDocuments:
             contents = [row[-1] for row in rows[:limit] if row[-1] is not None]
             size = sum(map(len, contents))
             if len(contents) == min(len(rows), limit) and size <= most:
-                documents = [_document(collection, row, parse(row[-1])) for row in rows[:limit]]
+                documents = [document_of(collection, row, parse(row[-1])) for row in rows[:limit]]
                 return DocumentPage(documents, has_more=len(rows) > limit, size=size)
-        return await self._large.run(partial(_read_page, collection, PAGES[order], values, limit, most))
+        return await self._large.run(partial(read_page, collection, PAGES[order], values, limit, most))
 
     async def tallies(self, collection: str, id: str) -> dict[str, int]:  # noqa: A002
         return dict(await self._small.execute(TALLIES, self._namespace, collection, id))
@@ -306,31 +304,6 @@ def is_large(values: Sequence[Value]) -> bool:
 
 def _forget(until: int | None) -> int | None:
     return None if until is None else until + GRACE
-
-
-def _document(collection: str, row: tuple[Any, ...], body: JsonObject) -> Document:
-    id_, parent, created, revision, birth, until, owner, *_ = row
-    owner = None if owner is None else decode_owner(owner)
-    return Document(collection, id_, body, parent, owner, created, revision, until, birth)
-
-
-def _read_page(
-    collection: str, statement: str, values: tuple[Value, ...], limit: int, most: int, connection: sqlite3.Connection
-) -> DocumentPage:
-    """Bodies are read one at a time, while the statement that finds them is open: it keeps them as they were when it began."""
-    documents, size = list[Document](), 0
-    with closing(connection.execute(statement, values)) as rows:
-        for row in rows:
-            if len(documents) == limit:
-                return DocumentPage(documents, has_more=True, size=size)
-            if size + row[-1] > most:
-                return DocumentPage(documents, has_more=True, size=size, is_cut=True)
-            content = inflate_now(connection.execute(BODY, (row[-2],)).fetchall()[0][0])
-            if size + len(content) > most:
-                return DocumentPage(documents, has_more=True, size=size, is_cut=True)
-            size += len(content)
-            documents.append(_document(collection, row, parse(content)))
-    return DocumentPage(documents, has_more=False, size=size)
 
 
 def connect(

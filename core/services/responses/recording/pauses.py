@@ -25,7 +25,7 @@ def next_time(now: float, elapsed: float, *, is_first: bool, is_followed: bool) 
     if is_first:
         return ceil((now + PAUSE_SECONDS) / GRID) * GRID
     own = phase()
-    due = floor(now - own + EARLY) + own + LONGEST_PAUSE
+    due = min(floor(now - own + EARLY) + own, now) + LONGEST_PAUSE
     return due if due - now >= PAUSE_SECONDS else due + LONGEST_PAUSE / 2
 
 
