@@ -25,13 +25,26 @@ UNUSED: Final = (  # what is larger than it is worth
     "aiohttp/web*.py",
     "aiohttp/worker.py",
     "anyio/_backends/_trio.py",
+    "anyio/functools.py",
+    "anyio/itertools.py",
     "anyio/pytest_plugin.py",
     "boto3/data",  # what resources are made of, and no client
     "boto3/examples",
+    # What writes documentation: what asks for it at run time is in infra/rewrite.py.
+    *(f"boto3/docs/{name}.py" for name in ("action", "attr", "base", "client", "collection", "method", "resource")),
+    *(f"boto3/docs/{name}.py" for name in ("service", "subresource", "utils", "waiter")),
+    "botocore/docs/bcdoc",
+    *(f"botocore/docs/{name}.py" for name in ("client", "example", "method", "paginator", "params", "service")),
+    *(f"botocore/docs/{name}.py" for name in ("shape", "sharedexample", "translator", "waiter")),
     "cffi",  # cryptography was made with it, and needs its _cffi_backend alone
+    "cryptography/hazmat/primitives/twofactor",
     "dateutil/rrule.py",
     "dateutil/zoneinfo",
+    "idna/cli.py",
     "multidict/_multidict_py.py",  # what stands in where nothing was compiled; both processors' wheels are
+    "pydantic/color.py",
+    "pydantic/experimental/arguments_schema.py",
+    "pydantic/experimental/pipeline.py",
     "pydantic/mypy.py",
     "pydantic/v1",
     "starlette/config.py",

@@ -49,7 +49,7 @@ from core.services.vector_stores.ingest.extract import extract_text
 print("".join(extract_text(io.BytesIO(sys.stdin.buffer.read()), "a.pdf")).strip())
 """
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}  # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
-ZIPPED_MB = {"inference": 25, "admin": 10.2}
+ZIPPED_MB = {"inference": 25, "admin": 10}
 IN_PYTHON = {"aiohttp._websocket.reader_py"}  # where it is not in C
 UNCHECKED = 0b01  # https://peps.python.org/pep-0552/
 
