@@ -1,15 +1,17 @@
 """The parts of a stack that a service is assembled from."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core.apis.sealing import DataKeys
 from core.config.safety import SafetyConfig
 from core.config.vector_stores import VectorStoresConfig
 from core.frame.api import SurfaceFactory
-from core.frame.callers import Call, KeepLimits, Principal
+from core.frame.callers import Call, KeepLimits, Principal, principal_of
 from core.routing.circuit_breaker import CircuitBreaker
-from core.routing.guard import Enforcement, RegistryFactory
+from core.routing.guard import Enforcement, Guard, RegistryFactory
+from core.routing.policy import owner_list
 from core.stores.connect import Stores
 
 
@@ -78,3 +80,20 @@ def surface_for(parts: Parts, name: str, call: Call | None) -> Any:  # noqa: ANN
     """Another API's surface for this call, None where the stack has not made it."""
     factory = parts.surfaces.get(name)
     return None if factory is None else factory(call)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerState:
+    """What is kept for one caller; a `call` of None is the stack itself, which may do everything."""
+
+    parts: Parts
+    call: Call | None
+
+    @property
+    def guard(self) -> Guard:
+        return Guard(self.parts.enforcement, principal_of(self.call))
+
+    @property
+    def owner(self) -> str:
+        """The list that the caller's own are in."""
+        return owner_list(principal_of(self.call))

@@ -4,7 +4,6 @@ Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvent
 """
 
 import logging
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -21,8 +20,6 @@ TYPE: Final = "application/x-amz-json-1.1"
 TARGET: Final = "AWSEvents.PutEvents"
 SOURCE: Final = "llambda"
 DETAIL_TYPE: Final = "Job Status Change"
-ARN: Final = re.compile(r"arn:[\w-]+:events:([a-z0-9-]+):\d{12}:event-bus/\S+")
-TRIES: Final = 3
 CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
 
 log = logging.getLogger(__name__)
@@ -83,17 +80,14 @@ class EventBus:
     @property
     def _service(self) -> "SignedJson":
         if self._signed is None:
-            from core.platform.signed_json import CallOptions, SignedJson
+            from core.providers.aws.signed import open_signed
 
-            arn = ARN.fullmatch(self._bus)
-            options = CallOptions(
-                arn[1] if arn else None,
-                self._endpoint,
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                total_timeout=CONNECT_SECONDS + READ_SECONDS,
-                tries=TRIES,
-                dual_stack=False,
+            self._signed = open_signed(
+                SERVICE,
+                self._bus,
+                self._clients,
+                endpoint_url=self._endpoint,
+                connect_seconds=CONNECT_SECONDS,
+                read_seconds=READ_SECONDS,
             )
-            self._signed = SignedJson(SERVICE, self._clients, options)
         return self._signed

@@ -9,7 +9,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -27,11 +26,9 @@ if TYPE_CHECKING:
 SERVICE: Final = "kms"
 TYPE: Final = "application/x-amz-json-1.1"
 TARGET: Final = "TrentService."
-ARN: Final = re.compile(r"arn:[\w-]+:kms:([a-z0-9-]+):\d{12}:(?:key|alias)/\S+")
 SECONDS: Final = 300.0  # that a key is remembered
 MOST_KEYS: Final = 256
 MOST_USES: Final = 10_000
-TRIES: Final = 3
 CONNECT_SECONDS, READ_SECONDS = 3.0, 5.0
 FOREIGN: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 """What KMS says of a key's name that it did not make, or not with this key and context."""
@@ -122,19 +119,16 @@ class KmsKeys:
     @property
     def _service(self) -> "SignedJson":
         if self._signed is None:
-            from core.platform.signed_json import CallOptions, SignedJson
+            from core.providers.aws.signed import open_signed
 
-            arn = ARN.fullmatch(self._key_id)
-            options = CallOptions(
-                arn[1] if arn else None,
-                self._endpoint,
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                total_timeout=CONNECT_SECONDS + READ_SECONDS,
-                tries=TRIES,
-                dual_stack=False,
+            self._signed = open_signed(
+                SERVICE,
+                self._key_id,
+                self._clients,
+                endpoint_url=self._endpoint,
+                connect_seconds=CONNECT_SECONDS,
+                read_seconds=READ_SECONDS,
             )
-            self._signed = SignedJson(SERVICE, self._clients, options)
         return self._signed
 
     @contextmanager

@@ -8,14 +8,12 @@ import time
 from typing import Any, Final
 
 from core.errors import ApiError, NotFound, ProviderUnavailable, StaleRevision, StateUnavailable
-from core.frame.callers import Call, principal_of
+from core.frame.callers import principal_of
 from core.routing.documents import GuardedDocuments
-from core.routing.guard import Guard
-from core.routing.policy import owner_list
 from core.services.files.keeping import addition, counts, refusal, removal
 from core.services.files.records import FILE, FileRecord, show_file
 from core.services.files.storages import Storages
-from core.services.parts import Parts
+from core.services.parts import CallerState
 from core.stores.connect import DOCUMENTS
 from core.stores.documents.port import Document, DocumentStore, Tally, TallyExceeded
 
@@ -26,10 +24,7 @@ type Tallies = tuple[Tally, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FileCollection:
-    parts: Parts
-    call: Call | None
-
+class FileCollection(CallerState):
     @staticmethod
     def clock() -> float:
         """Unix seconds."""
@@ -43,15 +38,6 @@ class FileCollection:
     @property
     def storages(self) -> Storages:
         return Storages(self.parts)
-
-    @property
-    def guard(self) -> Guard:
-        return Guard(self.parts.enforcement, principal_of(self.call))
-
-    @property
-    def owner(self) -> str:
-        """The list that the caller's own are in."""
-        return owner_list(principal_of(self.call))
 
     @property
     def documents(self) -> GuardedDocuments:

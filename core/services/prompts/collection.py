@@ -7,11 +7,10 @@ from secrets import token_hex
 from typing import Final
 
 from core.errors import Conflict, InvalidRequest, NotFound
-from core.frame.callers import Call, principal_of
+from core.frame.callers import principal_of
 from core.routing.documents import GuardedDocuments
-from core.routing.guard import Guard, Item
-from core.routing.policy import owner_list
-from core.services.parts import Parts
+from core.routing.guard import Item
+from core.services.parts import CallerState
 from core.services.prompts.keeping import addition, refusal, removal
 from core.services.prompts.records import (
     ID,
@@ -33,23 +32,11 @@ type Change = Callable[[PromptRecord], PromptRecord]
 
 
 @dataclass(frozen=True, slots=True)
-class PromptCollection:
-    parts: Parts
-    call: Call | None
-
+class PromptCollection(CallerState):
     @property
     def store(self) -> DocumentStore:
         """Raises StateUnavailable where the run config names none."""
         return self.parts.stores.collection(COLLECTION)
-
-    @property
-    def guard(self) -> Guard:
-        return Guard(self.parts.enforcement, principal_of(self.call))
-
-    @property
-    def owner(self) -> str:
-        """The list that the caller's own are in."""
-        return owner_list(principal_of(self.call))
 
     @property
     def documents(self) -> GuardedDocuments:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from core.apis.vector_io import VectorIndex, VectorIOProvider
 from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable, StaleRevision
-from core.frame.callers import ANONYMOUS, ActingFor, Call, principal_of
+from core.frame.callers import ANONYMOUS, ActingFor, Call
 from core.frame.types import JsonObject
 from core.routing.documents import GuardedDocuments
-from core.routing.guard import Guard, Item
-from core.services.parts import Parts
+from core.routing.guard import Item
+from core.services.parts import CallerState
 from core.services.vector_stores.records import STORES, StoreRecord
 from core.stores.documents.port import Document, DocumentStore, Order
 
@@ -55,11 +55,9 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreCollection:
+class StoreCollection(CallerState):
     """`clock` gives Unix seconds; `seen` are the declared stores that this process knows to be there."""
 
-    parts: Parts
-    call: Call | None
     seen: set[str] = field(default_factory=set[str])
     clock: Callable[[], float] = time.time
 
@@ -67,10 +65,6 @@ class StoreCollection:
     def store(self) -> DocumentStore:
         """Where the documents are; raises StateUnavailable where the run config names no place."""
         return self.parts.stores.collection("vector_stores")
-
-    @property
-    def guard(self) -> Guard:
-        return Guard(self.parts.enforcement, principal_of(self.call))
 
     @property
     def models(self) -> "EmbeddingModels":

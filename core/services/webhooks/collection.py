@@ -7,11 +7,8 @@ import time
 from typing import Final
 
 from core.errors import LimitReached, NotFound
-from core.frame.callers import Call, principal_of
 from core.routing.documents import GuardedDocuments
-from core.routing.guard import Guard
-from core.routing.policy import owner_list
-from core.services.parts import Parts
+from core.services.parts import CallerState
 from core.services.webhooks.records import ENDPOINT, ENDPOINTS, ID, PREFIX, EndpointRecord, show
 from core.stores.connect import DOCUMENTS
 from core.stores.documents.port import Document, DocumentPage, DocumentStore, StaleDocument, Tally, TallyExceeded
@@ -23,26 +20,15 @@ type Change = Callable[[EndpointRecord], EndpointRecord]
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointCollection:
+class EndpointCollection(CallerState):
     """`clock` gives Unix seconds."""
 
-    parts: Parts
-    call: Call | None
     clock: Callable[[], float] = time.time
 
     @property
     def store(self) -> DocumentStore:
         """Raises StateUnavailable where the run config names none."""
         return self.parts.stores.get(DOCUMENTS)
-
-    @property
-    def guard(self) -> Guard:
-        return Guard(self.parts.enforcement, principal_of(self.call))
-
-    @property
-    def owner(self) -> str:
-        """The list that the caller's own are in."""
-        return owner_list(principal_of(self.call))
 
     @property
     def documents(self) -> GuardedDocuments:

@@ -10,9 +10,9 @@ from core.errors import NotFound
 from core.frame.callers import Call, principal_of
 from core.frame.types import JsonObject
 from core.routing.documents import GuardedDocuments
-from core.routing.guard import Guard, Item
-from core.routing.policy import owner_list, same_owner
-from core.services.parts import Parts
+from core.routing.guard import Item
+from core.routing.policy import same_owner
+from core.services.parts import CallerState, Parts
 from core.services.responses.settings import settings_of
 from core.services.responses.state.keeping import DAY, Keeper, move
 from core.services.responses.state.records import (
@@ -34,11 +34,9 @@ STORE: Final = "responses"
 
 
 @dataclass(frozen=True, slots=True)
-class StatePlace:
+class StatePlace(CallerState):
     """`clock` gives Unix seconds."""
 
-    parts: Parts
-    call: Call | None
     settings: ResponseSettings
     clock: Callable[[], float] = time.time
 
@@ -51,15 +49,6 @@ class StatePlace:
     def store(self) -> DocumentStore:
         """Raises StateUnavailable where the run config names none."""
         return self.parts.stores.collection(STORE)
-
-    @property
-    def guard(self) -> Guard:
-        return Guard(self.parts.enforcement, principal_of(self.call))
-
-    @property
-    def owner(self) -> str:
-        """The list that the caller's own are in."""
-        return owner_list(principal_of(self.call))
 
     @property
     def threads(self) -> Threads:
