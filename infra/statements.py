@@ -50,6 +50,9 @@ def statement(right: Right, name: str, anchors: Anchors) -> str:
     if right.resource:
         arns = [_arn(right.resource.format(name), rest) for rest in right.below]
         resource = arns[0] if len(arns) == 1 else f"[{', '.join(arns)}]"
+    if right.arns:
+        here = {"partition": "${AWS::Partition}", "account": "${AWS::AccountId}"}
+        resource = f"[{', '.join(f'!Sub "{arn.format_map(here)}"' for arn in right.arns)}]"
     grant = f"Sid: {right.sid}, Effect: Allow, Resource: {resource}"
     clauses = [f"Action: {json.dumps(right.actions)}"]
     if condition := _condition_of(right):

@@ -6,7 +6,7 @@ event of an Application Load Balancer, which cannot stream, is Mangum's to read,
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, override
+from typing import Any, ClassVar, Final, override
 
 from mangum import Mangum
 from mangum.handlers import ALB, HTTPGateway
@@ -19,6 +19,10 @@ from core.frame.tracing import REQUEST_ID
 from core.runtime.http_events import forwarded_client, read_event
 from core.runtime.loop import process_loop
 from core.web.observed import request_id
+
+ANY_TYPE: Final = [""]
+"""What is UTF-8 goes as text, whatever its type: a REST API decodes base64 only for who accepts one of its binary media types.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html"""
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, Any], dict[str, Any]]
@@ -78,7 +82,13 @@ def buffered_handler(app: Starlette, *, base_path: str = "", forwarded_for: str 
     process_loop()
     balancer = BalancerEvent if forwarded_for == "append" else UnvouchedEvent
     handlers: list[type[LambdaHandler]] = [GatewayEvent, balancer]
-    adapt = partial(Mangum, lifespan="off", api_gateway_base_path=base_path, custom_handlers=handlers)
+    adapt = partial(
+        Mangum,
+        lifespan="off",
+        api_gateway_base_path=base_path,
+        custom_handlers=handlers,
+        text_mime_types=ANY_TYPE,
+    )
     serve = adapt(app)
 
     def handle(event: Event, context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own

@@ -39,17 +39,14 @@ print(json.dumps([[method, route.path] for route in app.routes for method in rou
 """
 STREAMING: Final = ("inference", "files", "responses")
 APIS: Final = [module for module in MODULES if module != WORKER]
-ON_ALL: Final = {  # IAM knows no resources of these; of jobs, which the last are of, none before they are made
+ON_ALL: Final = {  # IAM knows no resources of these
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
     "bedrock:ListFoundationModels",
     "bedrock:ListInferenceProfiles",
     "bedrock:ListGuardrails",
     "bedrock:Rerank",
-    "bedrock:CreateModelInvocationJob",
-    "bedrock:GetModelInvocationJob",
     "bedrock:ListModelInvocationJobs",
-    "bedrock:StopModelInvocationJob",
 }
 VARIABLE: Final = re.compile(r'"\$context\.[A-Za-z.]+"|\$context\.[A-Za-z.]+')
 

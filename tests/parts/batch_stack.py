@@ -92,7 +92,12 @@ async def end_of(client: httpx.AsyncClient, batch_id: str, **headers: str) -> di
 
 
 async def lines_of(client: httpx.AsyncClient, file_id: str, **headers: str) -> list[dict[str, Any]]:
-    content = (await client.get(f"/v1/files/{file_id}/content", headers=headers)).text
+    answer = await client.get(f"/v1/files/{file_id}/content", headers=headers)
+    if answer.status_code == 302:  # what is large and in a bucket
+        async with httpx.AsyncClient() as anybody:
+            answer = await anybody.get(answer.headers["location"])
+    assert answer.status_code == 200, answer.text
+    content = answer.text
     return [json.loads(line) for line in content.splitlines()]
 
 

@@ -111,7 +111,7 @@ class Rights:
 
 
 def statements(rights: Rights) -> list[Statement]:
-    """The statements of a policy document; only lists, reranking and jobs of batches have `*` for their resource."""
+    """The statements of a policy document; only lists and reranking have `*` for their resource."""
     lists = [action for api, actions in LISTS.items() if api in rights.apis for action in actions]
     chat = [model for model in rights.models if not model.embedding]
     embedding = [model for model in rights.models if model.embedding]
@@ -125,7 +125,8 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
         _allow(table.RERANK, ["*"] if reranks else []),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
-        _allow(table.RUN_BATCH_JOBS, ["*"] if rights.batch_roles else []),
+        _allow(table.RUN_BATCH_JOBS, _batch_arns(rights.batch_roles)),
+        _allow(table.LIST_BATCH_JOBS, ["*"] if rights.batch_roles else []),
         _allow(table.PASS_BATCH_ROLE, rights.batch_roles, PASSED_TO_BEDROCK),
         _allow(table.BATCH_BUCKETS, rights.batch_buckets),
         _allow(table.VECTORS, rights.vector_buckets),
@@ -162,6 +163,12 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.READ_PARAMETERS: sorted(set(rights.parameters)),
     }
     return {right.parameter: values for right, values in arns.items() if values}
+
+
+def _batch_arns(roles: Iterable[str]) -> list[str]:
+    """Jobs and models in the accounts of these roles, whose own jobs they are."""
+    places = {(partition, account) for _, partition, _, _, account, *_ in (role.split(":") for role in roles)}
+    return [arn.format(partition=p, account=a) for p, a in sorted(places) for arn in table.RUN_BATCH_JOBS.arns]
 
 
 def _allow(right: Right, arns: Iterable[str], condition: Statement | None = None) -> Statement:

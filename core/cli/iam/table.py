@@ -34,7 +34,7 @@ SOURCE_FUNCTION: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """Actions on a resource of template.yaml, or on the ARNs in a parameter of it, or else on `*`.
+    """Actions on a resource of template.yaml, on the ARNs in a parameter of it, on `arns` with {partition} and {account}, or else on `*`.
 
     `{}` in `resource` is the function; where the resource's ARN is not its attribute `Arn`, it is named behind a dot. `below` are
     what follows the ARN: `/*` is on what is in a bucket, and not on itself. `condition` is the template's: without it the statement is left out. `through` is
@@ -55,6 +55,7 @@ class Right:
     via: tuple[str, ...] = ()
     by_service: bool = False
     to: str = ""
+    arns: tuple[str, ...] = ()
 
 
 def in_any_namespace(*patterns: str) -> tuple[str, ...]:
@@ -135,14 +136,16 @@ APPLY_GUARDRAILS: Final = Right(
 # the bucket with these. https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-permissions.html
 RUN_BATCH_JOBS: Final = Right(
     "RunBatchJobs",
-    (
-        "bedrock:CreateModelInvocationJob",
-        "bedrock:GetModelInvocationJob",
-        "bedrock:ListModelInvocationJobs",
-        "bedrock:StopModelInvocationJob",
-    ),
+    ("bedrock:CreateModelInvocationJob", "bedrock:GetModelInvocationJob", "bedrock:StopModelInvocationJob"),
     condition="RunsBatchJobs",
+    arns=(
+        "arn:{partition}:bedrock:*:{account}:model-invocation-job/*",
+        "arn:{partition}:bedrock:*::foundation-model/*",
+        "arn:{partition}:bedrock:*:{account}:custom-model/*",
+        "arn:{partition}:bedrock:*:{account}:inference-profile/*",
+    ),
 )
+LIST_BATCH_JOBS: Final = Right("ListBatchJobs", ("bedrock:ListModelInvocationJobs",), condition="RunsBatchJobs")
 PASS_BATCH_ROLE: Final = Right(
     "PassBatchRole", ("iam:PassRole",), parameter="BatchRoleArn", condition="RunsBatchJobs", to="bedrock.amazonaws.com"
 )
@@ -318,4 +321,4 @@ OF_WORKER: Final = (
     replace(BLOBS, sid="WorkerBlobs", condition=""),
     replace(LIST_BLOBS, sid="WorkerListsBlobs", condition=""),
 )
-OF_BATCHES: Final = (RUN_BATCH_JOBS, PASS_BATCH_ROLE, BATCH_BUCKETS)  # the worker's too
+OF_BATCHES: Final = (RUN_BATCH_JOBS, LIST_BATCH_JOBS, PASS_BATCH_ROLE, BATCH_BUCKETS)  # the worker's too

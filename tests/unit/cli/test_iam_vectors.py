@@ -132,10 +132,14 @@ def test_batches_of_bedrock_need_its_jobs_their_role_for_it_alone_and_their_fold
     used = batches(region_name="us-east-1")
     rights = derive(used, SELF, {source: Place("aws", "us-east-1", ACCOUNT) for source in used.sources}, {}).rights
     by_sid = {statement["Sid"]: statement for statement in statements(rights)}
-    assert (by_sid["RunBatchJobs"]["Resource"], "bedrock:CreateModelInvocationJob") == (
-        ["*"],
-        by_sid["RunBatchJobs"]["Action"][0],
-    )
+    assert by_sid["RunBatchJobs"]["Action"][0] == "bedrock:CreateModelInvocationJob"
+    assert set(by_sid["RunBatchJobs"]["Resource"]) == {
+        "arn:aws:bedrock:*:123456789012:model-invocation-job/*",
+        "arn:aws:bedrock:*::foundation-model/*",
+        "arn:aws:bedrock:*:123456789012:custom-model/*",
+        "arn:aws:bedrock:*:123456789012:inference-profile/*",
+    }
+    assert by_sid["ListBatchJobs"]["Resource"] == ["*"]
     assert by_sid["PassBatchRole"]["Condition"] == {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}}
     role, arns = "arn:aws:iam::123456789012:role/batches", ["arn:aws:s3:::mine", "arn:aws:s3:::mine/batches/*"]
     assert parameters(rights) == {"BatchRoleArn": [role], "BatchBucketArns": arns}
