@@ -48,6 +48,12 @@ ON_ALL: Final = {  # IAM knows no resources of these
     "bedrock:Rerank",
     "bedrock:ListModelInvocationJobs",
 }
+OF_BATCH_JOBS: Final = (
+    "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:model-invocation-job/*",
+    "arn:${AWS::Partition}:bedrock:*::foundation-model/*",
+    "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:custom-model/*",
+    "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:inference-profile/*",
+)
 VARIABLE: Final = re.compile(r'"\$context\.[A-Za-z.]+"|\$context\.[A-Za-z.]+')
 
 
@@ -208,6 +214,8 @@ def test_rights_name_their_resources_and_actions() -> None:
             assert actions <= ON_ALL, role
         elif statement["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:kms:*:*:key/*"}:  # of what only it may read
             assert (actions, list(statement["Condition"]["StringLike"])) == ({"kms:Decrypt"}, ["kms:ViaService"]), role
+        elif "bedrock:CreateModelInvocationJob" in actions:  # jobs, which have no names before they are made
+            assert statement["Resource"] == [{"Fn::Sub": arn} for arn in OF_BATCH_JOBS], role
         else:
             for resource in (
                 [*statement["Resource"]] if isinstance(statement["Resource"], list) else [statement["Resource"]]
