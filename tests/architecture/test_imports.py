@@ -140,6 +140,7 @@ NOT_AT_INIT = (
     "core.services.responses.recording.serving",
     "core.services.responses.sealing",
     "core.services.responses.tools.told",
+    "core.services.sealing",
     "core.services.vector_stores.stores",
     "core.stores.blobs",
     "core.stores.jobs",

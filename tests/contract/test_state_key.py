@@ -8,8 +8,8 @@ import pytest
 
 from core.apis.sealing import DataKey
 from core.errors import StateUnavailable
-from core.services.responses.sealing.sealer import StateKeyBehind
-from core.services.responses.sealing.state_key import OF_RESPONSES, StateKey
+from core.services.sealing.sealer import StateKeyBehind
+from core.services.sealing.state_key import OF_RESPONSES, StateKey
 from tests.contract.documents import KINDS, Documenting
 from tests.unit.services.responses.test_sealing import Keys
 

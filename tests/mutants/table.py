@@ -403,10 +403,8 @@ TABLE: Final = (
             "told",
         )
     ),
-    *(
-        Row(f"core.services.responses.sealing.{name}", SEALED)
-        for name in ("envelope", "reasoning", "sealer", "state_key")
-    ),
+    Row("core.services.responses.sealing.reasoning", SEALED),
+    *(Row(f"core.services.sealing.{name}", SEALED) for name in ("envelope", "sealer", "state_key")),
     *(
         Row(f"core.services.responses.compaction.{name}", SEALED)
         for name in ("answering", "compactor", "context", "opening", "summary", "tools")

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.sealing import DataKeys
 from core.errors import NotFound
+from core.frame.callers import Call
 from core.services.jobs.parts import folder
 from core.stores.jobs.port import Job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from core.services.sealing.sealer import Sealer
     from core.stores.blobs.port import BlobStore
 
 NAME: Final = "provider_data"
@@ -29,26 +31,19 @@ class JobSecrets:
     keys: DataKeys
 
     async def keep(self, job: Job, data: "Mapping[str, Any]") -> None:
-        from core.services.responses.sealing.envelope import seal
-
-        content = json.dumps(dict(data), separators=(",", ":")).encode()
-        sealed = seal(content, await self.keys.make(job.owner), _reader(job))
+        sealed = await self._sealer(job).seal(json.dumps(dict(data), separators=(",", ":")).encode())
         await self.blobs.put(_key(job), sealed.encode())
 
     async def open(self, job: Job) -> dict[str, Any]:
         """Nothing of a job that keeps none. Raises SecretLost."""
-        from core.services.responses.sealing.envelope import Broken, Envelope
+        from core.services.sealing.envelope import Broken
 
         try:
             sealed = b"".join([chunk async for chunk in self.blobs.read(_key(job))])
         except NotFound:
             return {}
         try:
-            envelope = Envelope.read(sealed.decode())
-            key = await self.keys.open(envelope.name, job.owner)
-            if key is None:
-                raise SecretLost
-            data: dict[str, Any] = json.loads(envelope.open(key, _reader(job)))
+            data: dict[str, Any] = json.loads(await self._sealer(job).unseal(sealed.decode()))
         except (Broken, UnicodeDecodeError):
             raise SecretLost from None
         return data
@@ -57,10 +52,11 @@ class JobSecrets:
         """One that is not there does not matter."""
         await self.blobs.delete(_key(job))
 
+    def _sealer(self, job: Job) -> "Sealer":
+        from core.services.sealing.sealer import Sealer
+
+        return Sealer(self.keys, Call(job.principal), f"job:{job.id}")
+
 
 def _key(job: Job) -> str:
     return folder(job.id) + NAME
-
-
-def _reader(job: Job) -> str:
-    return f"{job.owner}\0job:{job.id}"

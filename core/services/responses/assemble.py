@@ -24,9 +24,9 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
     @cache
     def data_keys() -> "DataKeys":
-        from core.services.responses.sealing.sealer import keys_of
+        from core.services.sealing.sealer import keys_of
 
-        return keys_of(parts)
+        return keys_of(parts, "responses")
 
     def responses(call: Call | None) -> "ResponsesRouter":
         from core.services.responses.wiring import responses_of
@@ -40,7 +40,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
 
         async def check(items: "Sequence[Item]") -> None:
             from core.services.responses.compaction.context import check_compactions
-            from core.services.responses.sealing.sealer import Sealer
+            from core.services.sealing.sealer import Sealer
 
             await check_compactions(Sealer(data_keys(), call), items, "items")
 

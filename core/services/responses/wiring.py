@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from core.services.responses.background.metering import Meter
     from core.services.responses.compaction.compactor import Compactor
     from core.services.responses.recording.serving import StoredResponses
-    from core.services.responses.sealing.sealer import Sealer
+    from core.services.sealing.sealer import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Wiring:
         return Compactor(inference, self.sealer(), settings_of(self.parts).compaction)
 
     def sealer(self, purpose: str = "") -> "Sealer":
-        from core.services.responses.sealing.sealer import Sealer
+        from core.services.sealing.sealer import Sealer
 
         return Sealer(self.data_keys(), self.call, purpose)
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from core.apis.sealing import DataKeys
 from core.services.parts import Parts
-from core.services.responses.sealing.envelope import Broken, Envelope, seal
-from core.services.responses.sealing.sealer import StateKeyBehind
-from core.services.responses.sealing.state_key import KeyPlace, StateKey
+from core.services.sealing.envelope import Broken, Envelope, seal
+from core.services.sealing.sealer import StateKeyBehind
+from core.services.sealing.state_key import KeyPlace, StateKey
 from core.services.webhooks.records import EndpointRecord, SealedSecret
 from core.services.webhooks.sending import provider_of
 

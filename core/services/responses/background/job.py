@@ -28,9 +28,9 @@ def response_job(parts: Parts) -> JobKind:
 
     @cache
     def data_keys() -> "DataKeys":
-        from core.services.responses.sealing.sealer import keys_of
+        from core.services.sealing.sealer import keys_of
 
-        return keys_of(parts)
+        return keys_of(parts, "responses")
 
     async def prepare(run: PrepareRun) -> Sequence[Slice]:
         return [Slice({"response": run.job.request["response"]}, 1)]

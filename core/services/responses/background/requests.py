@@ -9,7 +9,7 @@ import json
 from core.apis.responses import ResponseRequest
 from core.frame.types import JsonObject
 from core.services.responses.contract import Item
-from core.services.responses.sealing.sealer import Sealer
+from core.services.sealing.sealer import Sealer
 
 
 async def seal_request(request: ResponseRequest, sealer: Sealer) -> str:

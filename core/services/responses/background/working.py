@@ -26,10 +26,10 @@ from core.services.responses.recording.records import RUN, RunRecord
 from core.services.responses.recording.removing import remove_run
 from core.services.responses.requests import Context, build_run
 from core.services.responses.router import make_run
-from core.services.responses.sealing.envelope import Broken
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import RESPONSE
 from core.services.responses.wiring import Wiring, pieces_of
+from core.services.sealing.envelope import Broken
 from core.stores.documents.port import Document
 from core.stores.jobs.port import Counts
 

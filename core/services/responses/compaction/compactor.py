@@ -21,8 +21,8 @@ from core.services.responses.compaction.context import (
 from core.services.responses.compaction.summary import summarize
 from core.services.responses.contract import Item, Usage
 from core.services.responses.counting import estimate, tell
-from core.services.responses.sealing.envelope import MOST_SEALED
-from core.services.responses.sealing.sealer import Sealer
+from core.services.sealing.envelope import MOST_SEALED
+from core.services.sealing.sealer import Sealer
 
 if TYPE_CHECKING:
     from core.apis.inference import Inference

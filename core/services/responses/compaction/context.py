@@ -12,8 +12,8 @@ from pydantic_core import from_json, to_json
 
 from core.errors import InvalidRequest
 from core.services.responses.contract import Item
-from core.services.responses.sealing.envelope import Broken
-from core.services.responses.sealing.sealer import MOST_CONTENT, Sealer
+from core.services.sealing.envelope import Broken
+from core.services.sealing.sealer import MOST_CONTENT, Sealer
 
 COMPACTION: Final = "compaction"
 PREFIX: Final = (

@@ -5,7 +5,7 @@ from typing import Final
 
 from core.frame.types import JsonObject
 from core.services.responses.contract import Engine, Events, Item, ItemDone, Run
-from core.services.responses.sealing.sealer import Sealer
+from core.services.sealing.sealer import Sealer
 
 PURPOSE: Final = "reasoning"
 """Thoughts are no summary: sent back as a compaction they would be read as one."""

@@ -12,8 +12,8 @@ from core.errors import InvalidRequest
 from core.frame.callers import Call, Principal
 from core.services.responses.compaction.context import Compacted, check_compactions, open_context, seal_compaction
 from core.services.responses.contract import Item
-from core.services.responses.sealing.envelope import Broken, Envelope, seal
-from core.services.responses.sealing.sealer import Sealer
+from core.services.sealing.envelope import Broken, Envelope, seal
+from core.services.sealing.sealer import Sealer
 from tests.parts.thread_state import texts, user
 
 KEY: Final = DataKey(b"name", bytes(32))

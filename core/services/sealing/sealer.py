@@ -5,8 +5,8 @@ from typing import Final
 from core.apis.sealing import DataKey, DataKeys, HasDataKeys
 from core.frame.callers import Call, principal_of
 from core.services.parts import Parts
-from core.services.responses.sealing.envelope import MOST_SEALED, Broken, Envelope, seal
-from core.services.responses.sealing.state_key import NAME_BYTES, StateKey
+from core.services.sealing.envelope import MOST_SEALED, Broken, Envelope, seal
+from core.services.sealing.state_key import NAME_BYTES, StateKey
 
 MOST_CONTENT: Final = MOST_SEALED // 2
 """Bytes that are sealed at most."""
@@ -49,10 +49,10 @@ class StateKeyBehind:
         return await (self._state_key if is_of_state else self._keys).open(name, owner)
 
 
-def keys_of(parts: Parts) -> DataKeys:
-    """Those of the first provider of `responses` that has some, or else the one in the stack's state; made once for a stack."""
+def keys_of(parts: Parts, api: str) -> DataKeys:
+    """Those of the API's first provider that has some, or else the one in the stack's state; made once for a stack."""
     state_key = StateKey(parts)
-    for provider in parts.providers("responses").values():
+    for provider in parts.providers(api).values():
         if isinstance(provider, HasDataKeys) and (keys := provider.data_keys()) is not None:
             return StateKeyBehind(keys, state_key)
     return state_key
