@@ -1,14 +1,13 @@
 """When a log is written, and how one waits for that."""
 
 import asyncio
-from math import ceil, floor
+from math import floor
 import os
 from typing import Final
 
 PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE: Final = 1.0  # seconds
 GROWTH: Final = 1 / 40  # of the pause of what is followed, by the second
-GRID: Final = 0.125  # seconds
 EARLY: Final = 0.01  # seconds: a timer may ring before its time
 PHASES: Final = 8
 
@@ -22,8 +21,8 @@ def next_time(now: float, elapsed: float, *, is_first: bool, is_followed: bool) 
     """By the loop's clock, of a log that began `elapsed` seconds ago; at most LONGEST_PAUSE after `now`."""
     if is_followed:
         return now + min(LONGEST_PAUSE, PAUSE_SECONDS + elapsed * GROWTH)
-    if is_first:
-        return ceil((now + PAUSE_SECONDS) / GRID) * GRID
+    if is_first:  # before it nobody else finds the run
+        return now + PAUSE_SECONDS
     own = phase()
     due = min(floor(now - own + EARLY) + own, now) + LONGEST_PAUSE
     return due if due - now >= PAUSE_SECONDS else due + LONGEST_PAUSE / 2

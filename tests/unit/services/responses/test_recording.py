@@ -37,7 +37,7 @@ from core.services.responses.recording.codec import (
 from core.services.responses.recording.folding import RunState
 from core.services.responses.recording.following import Batches, print_kept, print_log
 from core.services.responses.recording.log import Batch
-from core.services.responses.recording.pauses import GRID, LONGEST_PAUSE, PAUSE_SECONDS, next_time
+from core.services.responses.recording.pauses import LONGEST_PAUSE, PAUSE_SECONDS, next_time
 from tests.parts.response_schema import check_stream
 from tests.unit.services.responses.runs import runs
 from tests.unit.services.responses.test_router import ask
@@ -158,7 +158,7 @@ def test_a_batch_comes_within_a_second_and_not_at_once(now: float, elapsed: floa
     for is_first, is_followed in ((True, False), (False, False), (False, True)):
         pause = next_time(now, elapsed, is_first=is_first, is_followed=is_followed) - now
         assert PAUSE_SECONDS - 1e-6 <= pause <= LONGEST_PAUSE + 1e-6
-    assert next_time(now, 0, is_first=True, is_followed=False) <= now + PAUSE_SECONDS + GRID + 1e-6
+    assert next_time(now, elapsed, is_first=True, is_followed=False) <= now + PAUSE_SECONDS + 1e-6
 
 
 def plain(entries: Sequence[Entry]) -> list[str]:
