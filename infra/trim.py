@@ -28,6 +28,10 @@ UNUSED: Final = (  # what is larger than it is worth
     "anyio/functools.py",
     "anyio/itertools.py",
     "anyio/pytest_plugin.py",
+    "anyio/streams/file.py",
+    "anyio/streams/text.py",
+    "anyio/to_interpreter.py",
+    "anyio/to_process.py",
     "boto3/data",  # what resources are made of, and no client
     "boto3/examples",
     # What writes documentation: what asks for it at run time is in infra/rewrite.py.

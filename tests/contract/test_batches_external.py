@@ -79,12 +79,12 @@ async def test_a_package_with_records_is_asked_and_each_caller_sees_its_own(fold
 async def test_a_new_package_answers_lines_by_the_models_of_the_stack(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(folder / "echo", files(NewPackage("echo", "batches", "inline")))
-    monkeypatch.syspath_prepend(str(folder / "echo"))
-    monkeypatch.chdir(folder / "echo")
+    write(folder / "rows", files(NewPackage("rows", "batches", "inline")))
+    monkeypatch.syspath_prepend(str(folder / "rows"))
+    monkeypatch.chdir(folder / "rows")
     importlib.invalidate_caches()
     async with running(FakeUpstream()) as upstream:
-        stack = load(folder / "echo" / "run.yaml", {"VLLM_URL": f"{upstream.url}/v1"})
+        stack = load(folder / "rows" / "run.yaml", {"VLLM_URL": f"{upstream.url}/v1"})
         async with client_over(stack) as client:
             del client.headers["content-type"]
             file_id = await upload(
