@@ -55,7 +55,7 @@ def run_quietly(load: "Callable[[], Callable[[], int]]") -> int:
 
 def _unraisable(failure: "sys.UnraisableHookArgs") -> None:
     """Of what cannot raise, as `__del__`, an interrupt is not told of either."""
-    if failure.exc_type is KeyboardInterrupt:
+    if issubclass(failure.exc_type, KeyboardInterrupt):
         leave()
     sys.__unraisablehook__(failure)
 

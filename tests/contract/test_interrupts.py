@@ -108,6 +108,23 @@ def test_an_interrupt_of_what_is_under_way(words: list[str], sign: str, twice: b
     assert "Traceback" not in said
 
 
+def test_an_interrupt_in_a_callback_that_cannot_raise_ends_the_command(tmp_path: Path) -> None:
+    """As the callback of the import system's locks, which each import runs: what is raised there is only reported."""
+    script = (
+        "import os, sys, weakref\n"
+        "from core.cli.entry import run_quietly\n"
+        "def work():\n"
+        "    lock = set()\n"
+        "    watch = weakref.ref(lock, lambda _: os.kill(os.getpid(), 2))\n"
+        "    del lock\n"
+        "    return 0\n"
+        "sys.exit(run_quietly(lambda: work))\n"
+    )
+    code, said = ended(start([sys.executable, "-c", script], tmp_path))
+    assert code == 130
+    assert "Traceback" not in said
+
+
 def test_a_second_interrupt_ends_a_server_that_still_answers(tmp_path: Path) -> None:
     port = free_port()
     process = start([str(Path(sys.executable).with_name("llambda")), "serve", "starter", "--port", str(port)], tmp_path)
