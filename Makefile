@@ -100,9 +100,9 @@ bench: setup ## speed and size, as ratios in one run
 
 .PHONY: lock
 lock: | .venv/bin/python ## refresh locks/*.txt from pyproject.toml and locks/*.in
-	$(COMPILE) pyproject.toml --extra postgres -o locks/run.txt
-	$(COMPILE) pyproject.toml locks/model.in --extra local --extra postgres -c locks/run.txt -o locks/local.txt
-	$(COMPILE) pyproject.toml locks/dev.in --extra local --extra postgres -c locks/local.txt -o locks/dev.txt
+	$(COMPILE) pyproject.toml --extra bfcl --extra braintrust --extra postgres -o locks/run.txt
+	$(COMPILE) pyproject.toml locks/model.in --extra bfcl --extra braintrust --extra local --extra postgres -c locks/run.txt -o locks/local.txt
+	$(COMPILE) pyproject.toml locks/dev.in --extra bfcl --extra braintrust --extra ifeval --extra local --extra postgres -c locks/local.txt -o locks/dev.txt
 	$(COMPILE) locks/ministack.in -o locks/ministack.txt
 	for lock in locks/{clients,frameworks,servers}/*.in; do $(COMPILE) $$lock -o $${lock%.in}.txt; done
 	cd locks/frameworks/node && npm update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts \

@@ -26,7 +26,7 @@ from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
 from infra.external import ExternalPackages, copy, copy_specs, drop_metadata, find_external_packages, resolve_directory
 from infra.modules import pack
-from infra.needs import Needs, needs, only_called
+from infra.needs import ENGINES, PARQUET, Needs, needs, only_called
 from infra.rewrite import rewrite
 from infra.sdk_data import ONLY_WITH, trim_sdk_data
 from infra.trim import remove, trim
@@ -169,7 +169,8 @@ def _copy_sources(request: BuildRequest, needed: Needs) -> None:
         name = ".".join(file.relative_to(request.out).with_suffix("").parts)
         if file.stem != "__init__" and name not in needed.modules and not needed.everything:
             remove(file)
-    for name in only_called() if is_overview else ():
+    apart = (*(only_called() if is_overview else ()), *(() if request.module == WORKER else (*ENGINES, *PARQUET)))
+    for name in apart:
         remove(request.out / f"{name.replace('.', '/')}.py")
     functions = request.out / "functions"
     functions.mkdir()

@@ -55,6 +55,15 @@ def _names_a_kms_key(document: Document) -> bool:
     return bool(keys) or "'kms_key_id'" in str(document.get("providers"))
 
 
+def _reads_a_bucket(document: Document) -> bool:
+    """Whether rows may come from a bucket, at once or by what a variable names."""
+    entries = part_of(document, "providers", "datasetio")
+    return any(
+        part_of(entry, "config", "buckets") or part_of(entry, "config", "bucket_name")
+        for entry in (entries if isinstance(entries, list) else ())
+    )
+
+
 def _asks_a_database(*, by_connection: bool) -> Callable[[Document], bool]:
     """Whether a provider of PostgreSQL is asked over a connection, or else over the RDS Data API; or a variable may make one."""
 
@@ -83,6 +92,7 @@ CONDITIONS: Final[dict[str, Callable[[Document], object]]] = {
     "core.providers.pgvector.data_api": _asks_a_database(by_connection=False),
     "core.providers.aws.event_bus": lambda document: part_of(document, "jobs", "event_bus"),
     "core.providers.aws.kms_keys": _names_a_kms_key,
+    "core.providers.datasets.buckets": _reads_a_bucket,
     "core.providers.mcp.signing": lambda document: "'sigv4'" in str(part_of(document, "providers", "tool_runtime")),
     "core.providers.mcp.assertions": lambda document: (
         "'private_key'" in str(part_of(document, "providers", "tool_runtime"))

@@ -100,11 +100,14 @@ def _select(
     optional: frozenset[str],
 ) -> set[str]:
     """The names of the needed ones, with all that these require."""
-    owners = {module: name for name, dependency in dependencies.items() for module in dependency.modules}
+    owners: dict[str, list[str]] = {}  # several share a name that is no module by itself, as arro3
+    for name, dependency in dependencies.items():
+        for module in dependency.modules:
+            owners.setdefault(module, []).append(name)
     if unknown := sorted(libraries - set(owners)):
         raise ValueError(f"nothing in {LOCK.relative_to(ROOT)} is imported as {', '.join(unknown)}")
     needed: set[str] = set()
-    waiting = [owners[library] for library in libraries | (optional & set(owners))]
+    waiting = [name for library in libraries | (optional & set(owners)) for name in owners[library]]
     waiting += external & set(dependencies)
     while waiting:
         name = waiting.pop()

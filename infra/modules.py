@@ -19,6 +19,7 @@ AS_FILES: Final = (
     "core/apis/manifests/*",  # core/apis/index.py reads the folder
     # what a process of its own imports, which reads no such file (core/services/vector_stores/ingest/pdf.py)
     "core/services/vector_stores/ingest/pdf_reader.pyc",
+    "core/platform/parquet_reader.pyc",  # likewise (core/platform/parquet.py)
     "pypdfium2/**/*",
     "pypdfium2_*/**/*",
     # what a handler without core needs, if someone puts one beside it, as `make bench` does

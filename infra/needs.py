@@ -8,6 +8,7 @@ import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 import json
 from pathlib import Path
 import re
@@ -42,8 +43,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = ("core", "functions")
 ALWAYS: Final = ("core.runtime.stream",)  # which Lambda starts, and not the function
 NOT_PACKAGED: Final = frozenset(
-    {"yaml", "snapshot_restore_py"}
-)  # the run config is JSON by then, and Lambda has the other
+    {"yaml", "snapshot_restore_py", "langdetect"}
+)  # the run config is JSON by then, Lambda has the second, and the third has no wheel
 DOTTED: Final = re.compile(r"(core(?:\.\w+)+):\w+")
 MODULE: Final = re.compile(r"(core(?:\.\w+)+)(?::\w+)?")
 """As a manifest has it once for many types, which it names `{TYPES}:NAME`."""
@@ -54,11 +55,34 @@ UPLOADS: Final = ("core.web.uploads", "core.web.multipart")
 PDFS: Final = ("core.services.vector_stores.ingest.pdf",)  # with the largest of all libraries, for whoever reads files
 ENGINES: Final = ("core.providers.bedrock.batches", "core.providers.openai.batches", "core.providers.http.transfers")
 """Of batches at a provider's own side, which jobs alone have."""
+PARQUET: Final = (
+    "core.platform.parquet",
+    "core.platform.parquet_reader",
+    "core.services.datasets.formats.parquet",
+)
+"""With 12 MB of a library, for imports, which are jobs."""
 CALLED: Final = {
-    "core.providers.mcp.tool_runtime": "core.providers.mcp.servers",
-    "core.providers.web_search.tool_runtime": "core.providers.web_search.client",
+    "core.providers.braintrust.scoring": ("core.providers.braintrust.evaluation",),
+    "core.providers.datasets.localfs": ("core.providers.datasets.inlined", "core.providers.http.sources"),
+    "core.providers.llm_judge.scoring": ("core.providers.llm_judge.judge",),
+    "core.providers.mcp.tool_runtime": ("core.providers.mcp.servers",),
+    "core.providers.scoring_basic.basic": (
+        "core.providers.scoring_basic.bfcl",
+        "core.providers.scoring_basic.choices",
+        "core.providers.scoring_basic.docvqa",
+        "core.providers.scoring_basic.ifeval",
+        "core.providers.scoring_basic.matches",
+        "core.providers.scoring_basic.math_answers",
+    ),
+    "core.providers.web_search.tool_runtime": ("core.providers.web_search.client",),
+    "core.services.inference.assemble": (
+        "core.services.inference.native",
+        "core.services.inference.native_batches",
+        "core.services.inference.native_responses",
+        "core.services.inference.reranking",
+    ),
 }
-"""Providers, and what each imports when it is called and not when it is looked at, as an overview looks."""
+"""Providers and services, and what each imports when it is called and not when it is looked at, as an overview looks."""
 READERS: Final = frozenset({"store_files", "rag_tool"})
 """Surfaces that take documents in: a search alone, as of a response, reads none."""
 RAG: Final = ("core.services.retrieval.rag_tool",)  # over vector stores, where the function has them
@@ -106,7 +130,7 @@ def needs(function: str, run_config: str, also: Collection[str] = ()) -> Needs:
     skipped += () if function == WORKER or _reads_documents(function, surfaced) else PDFS
     skipped += _engines_apart(function)
     skipped += () if "vector_io" in surfaced else RAG
-    skipped += tuple(CALLED.values()) if function != WORKER and manifest(function).overview else ()
+    skipped += tuple(chain.from_iterable(CALLED.values())) if function != WORKER and manifest(function).overview else ()
     skipped += tuple(_service_room(name) for name in _manifests(function, loaded, specs) - surfaced)
     skipped += ERASURE
     skipped += () if any(name.endswith(".OpenAIMixin") for name in also) else (MIXIN,)
@@ -224,7 +248,7 @@ def _reads_documents(function: str, surfaced: set[str]) -> bool:
 
 
 def _engines_apart(function: str) -> tuple[str, ...]:
-    return () if function == WORKER else ENGINES
+    return () if function == WORKER else (*ENGINES, *PARQUET)
 
 
 def _service_room(api: str) -> str:
@@ -235,7 +259,7 @@ def _service_room(api: str) -> str:
 def only_called() -> frozenset[str]:
     """The modules of CALLED's providers that nothing but a call imports."""
     rooms = {name.rpartition(".")[0] for name in CALLED}
-    reached = _follow_imports(CALLED, ()) - _follow_imports(CALLED, tuple(CALLED.values()))
+    reached = _follow_imports(CALLED, ()) - _follow_imports(CALLED, tuple(chain.from_iterable(CALLED.values())))
     return frozenset(name for name in reached if name.rpartition(".")[0] in rooms)
 
 

@@ -61,6 +61,7 @@ from core.runtime.coldstart import compile_script as compile, hash_name as hash
 NO_FORMS: Final = "FormParser = MultiPartException = MultiPartParser = None\n"
 PARTS: Final = {
     "attr/_make.py": ("import linecache\n", COMPILED_BEFORE),
+    "botocore/compat.py": ("from botocore.vendored import six\n", "import six\n"),  # which dateutil brings
     "pydantic_core/core_schema.py": ("    from typing import TypedDict\n", PLAIN_DICTS),
     "starlette/requests.py": (
         "from starlette.formparsers import FormParser, MultiPartException, MultiPartParser\n",

@@ -18,6 +18,7 @@ IMPLIED: Final = {
     "HasResponses": ("HasResponses", "HasBlobs", HAS_JOBS),
     "HasBatches": ("HasBatches", "HasFiles", "HasBlobs", HAS_JOBS),
     "HasWebhooks": ("HasWebhooks",),
+    "HasEvaluation": ("HasEvaluation", "HasBlobs", HAS_JOBS),
     HAS_JOBS: (HAS_JOBS, "HasBlobs"),
 }
 """What holds of conditions where a function is that is there on one of them."""

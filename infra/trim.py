@@ -19,6 +19,7 @@ FILES: Final = (
     "aiohttp/.hash",
 )
 UNUSED: Final = (  # what is larger than it is worth
+    "aiobotocore/stub.py",
     "aiohttp/_websocket/*.so",  # the same in Python is beside it
     "aiohttp/pytest_plugin.py",
     "aiohttp/test_utils.py",
@@ -37,12 +38,21 @@ UNUSED: Final = (  # what is larger than it is worth
     # What writes documentation: what asks for it at run time is in infra/rewrite.py.
     *(f"boto3/docs/{name}.py" for name in ("action", "attr", "base", "client", "collection", "method", "resource")),
     *(f"boto3/docs/{name}.py" for name in ("service", "subresource", "utils", "waiter")),
+    "botocore/crt/auth.py",  # of a library that no package has
     "botocore/docs/bcdoc",
     *(f"botocore/docs/{name}.py" for name in ("client", "example", "method", "paginator", "params", "service")),
     *(f"botocore/docs/{name}.py" for name in ("shape", "sharedexample", "translator", "waiter")),
+    "botocore/stub.py",
+    "botocore/vendored/six.py",  # infra/rewrite.py
     "cffi",  # cryptography was made with it, and needs its _cffi_backend alone
+    "cryptography/hazmat/asn1",
+    "cryptography/hazmat/primitives/serialization/pkcs*.py",
     "cryptography/hazmat/primitives/twofactor",
+    "cryptography/x509/ocsp.py",
+    "dateutil/easter.py",
     "dateutil/rrule.py",
+    "dateutil/tz/win.py",
+    "dateutil/tzwin.py",
     "dateutil/zoneinfo",
     "idna/cli.py",
     "multidict/_multidict_py.py",  # what stands in where nothing was compiled; both processors' wheels are
@@ -63,9 +73,11 @@ UNUSED: Final = (  # what is larger than it is worth
     "starlette/staticfiles.py",
     "starlette/templating.py",
     "starlette/testclient.py",
+    *(f"pydantic/deprecated/{name}.py" for name in ("decorator", "tools")),
     "urllib3/contrib/emscripten",
     "urllib3/contrib/pyopenssl.py",
     "urllib3/contrib/socks.py",
+    "urllib3/http2/connection.py",
     "yarl/_quoting_py.py",  # likewise
 )
 

@@ -45,10 +45,20 @@ class OutputExpiry(Wire):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
-class NewBatch(Wire):
-    """`idempotency_key` is in the reference's body; the header Idempotency-Key does the same."""
+type Name = Annotated[str, Field(min_length=1, max_length=512)]
 
-    input_file_id: Annotated[str, Field(min_length=1, max_length=512)]
+
+class NewBatch(Wire):
+    """`idempotency_key` is in the reference's body; the header Idempotency-Key does the same.
+
+    The lines are those of a file, or, which is our own, rows of the dataset `input_dataset_id`: each fills the `template` of a line,
+    whose `{{column}}` in strings are the row's. What comes of the rows is a dataset too, where `output_dataset_id` names it.
+    """
+
+    input_file_id: Name | None = None
+    input_dataset_id: Name | None = None
+    template: JsonObject | None = Field(default=None, repr=False)
+    output_dataset_id: Name | None = None
     endpoint: str
     completion_window: str
     metadata: dict[str, str] | None = None

@@ -6,11 +6,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import InvalidRequest, shorten
+from core.frame.forms import MESSAGES, OTHER
 from core.frame.types import Wire
 
 MOST_FAULTS: Final = 5  # that one refusal tells of
 MOST_TEXT: Final = 300  # characters of each
-FORM: Final = "does not have the form that is wanted here"  # not the pattern: who reads this writes no patterns
 MOST_KEY: Final = 64  # characters of a key, in the path of a fault
 
 
@@ -31,7 +31,7 @@ def parse[W: Wire](kind: type[W], body: bytes) -> W:
 
 
 def refusal_of(invalid: ValidationError) -> InvalidRequest:
-    errors = invalid.errors(include_url=False, include_input=False, include_context=False)
+    errors = invalid.errors(include_url=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {errors[0]['msg'].removeprefix('Invalid JSON: ')}.")
     faults = {_path(error["loc"]): _message(error) for error in errors[:MOST_FAULTS]}
@@ -45,7 +45,9 @@ def refusal_of(invalid: ValidationError) -> InvalidRequest:
 def _message(error: ErrorDetails) -> str:
     if error["type"] == "model_type":  # of a form or a query alone: JSON is told that it is no object
         return f"Input should be an object: send its fields as {_path(error['loc'])}[FIELD]"
-    return FORM if error["type"] == "string_pattern_mismatch" else error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":  # not the pattern: who reads this writes no patterns
+        return MESSAGES.get(error.get("ctx", {}).get("pattern", ""), OTHER)
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -218,7 +218,7 @@ def _check_usage(answer: JsonObject) -> JsonObject:
         raise _failure("usage")
     for name in COUNTS:
         count = cast("JsonObject", usage).get(name)
-        if isinstance(count, int) and not 0 <= count <= MOST_TOKENS:
+        if isinstance(count, int | float) and not 0 <= count <= MOST_TOKENS:  # some send 7.0
             raise _failure("usage")
     return answer
 

@@ -267,3 +267,7 @@ class Tools(Protocol):
     ) -> Sequence[GroupTool]:
         """The tools of such a server."""
         ...
+
+    async def check_unregistered(self, provider_id: str, group: ToolGroup) -> None:
+        """Raise InvalidRequest for such a server that is where none may be, as `list_unregistered` does; nothing is connected to."""
+        ...

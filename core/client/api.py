@@ -1,4 +1,4 @@
-"""A client of a running stack: of files, of batches, of vector stores, of tools, of responses, and of the routes that no OpenAI client has.
+"""A client of a running stack: of what OpenAI's clients have too, of datasets and evaluations, and of the routes that no OpenAI client has.
 
     client = Client("http://127.0.0.1:8321")
     config = {"inference": [{"provider_id": "vllm", "config": {"url": "http://gpu:8000"}}]}
@@ -20,6 +20,8 @@ from core.client.answers import (
     RegisteredProvider,
 )
 from core.client.batches import Batches
+from core.client.datasets import Datasets
+from core.client.evals import Benchmarks, Evals, ScoringFunctions
 from core.client.files import Files
 from core.client.http import Transport
 from core.client.responses import Conversations, Prompts, Responses
@@ -54,6 +56,10 @@ class Client:
         self.jobs = Jobs(self._transport)
         self.batches = Batches(self._transport)
         self.files = Files(self._transport)
+        self.datasets = Datasets(self._transport)
+        self.scoring_functions = ScoringFunctions(self._transport)
+        self.benchmarks = Benchmarks(self._transport)
+        self.evals = Evals(self._transport)
         self.vector_stores = VectorStores(self._transport)
         self.tools = Tools(self._transport)
         self.responses = Responses(self._transport)

@@ -111,6 +111,15 @@ class Transport:
         except (OSError, HTTPException, UnicodeError) as failure:
             raise self._unreachable(failure) from failure
 
+    def fetch(self, path: str) -> object:
+        """The JSON of an answer that may be elsewhere, as `download` has it; raises as `send` does."""
+        content = b"".join(self.download(path))
+        try:
+            answer: object = json.loads(content)
+        except (ValueError, RecursionError) as broken:
+            raise not_json(SUCCESS.start, content) from broken
+        return answer
+
     def stream(
         self, path: str, body: object = None, query: Mapping[str, object] | None = None, *, timeout: float
     ) -> "Iterator[dict[str, Any]]":

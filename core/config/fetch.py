@@ -8,6 +8,7 @@ from core.config.records import Record, Seconds, Whole
 from core.frame.forms import of_form
 
 MIB: Final = 1024 * 1024
+GIB: Final = 1024 * MIB
 
 
 def _lower(text: str) -> str:
@@ -41,3 +42,11 @@ class FetchConfig(Record):
     max_bytes: Annotated[Whole, Field(gt=0)] = 5 * MIB
     timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
+
+
+class SourceFetchConfig(FetchConfig):
+    """Of files that are read as they come: `timeout` bounds the answer's beginning and each wait for more, `max_seconds` all of it."""
+
+    max_bytes: Annotated[Whole, Field(gt=0)] = GIB
+    timeout: Annotated[Seconds, Field(gt=0)] = 30.0
+    max_seconds: Annotated[Seconds, Field(gt=0)] = 800.0

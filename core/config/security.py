@@ -43,13 +43,15 @@ class RoleLimits(Record):
     max_conversations: Count | None = None
     max_agents: Count | None = None
     max_batches: Count | None = None
+    max_datasets: Count | None = None
+    max_dataset_bytes: Count | None = None
 
 
 class QuotaConfig(Record):
     """How much each client may do in a period (UTC). None as a number of tokens is no limit.
 
     `default_max_tokens` is reserved for a call that sets no bound itself, or the client's whole limit where that is
-    less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes`, `max_vector_stores`, `max_prompts`, `max_responses`, `max_conversations` and `max_agents` are what a
+    less. `max_streams` are those that a client has open at a time. `max_files`, `max_bytes`, `max_vector_stores`, `max_prompts`, `max_responses`, `max_conversations`, `max_agents`, `max_datasets` and `max_dataset_bytes` are what a
     client may keep, whatever the period, and `max_batches` those that it has under way. `shards` spreads each client's counter: DynamoDB takes 1,000 writes per second to one key.
     """
 
@@ -68,6 +70,8 @@ class QuotaConfig(Record):
     max_conversations: Count | None = None
     max_agents: Count | None = None
     max_batches: Count | None = None
+    max_datasets: Count | None = None
+    max_dataset_bytes: Count | None = None
     default_max_tokens: Annotated[Whole, Field(ge=1, le=10_000_000)] = 1024
     period: Period = "day"
     roles: dict[Text, RoleLimits] = {}

@@ -164,8 +164,9 @@ def _kind_rows(api: str, kind: Kind) -> Iterator[RouteRow]:
     if not kind.path:
         return
     one = f"/{{{kind.id_field}:path}}"
-    for prefix in (kind.path, *kind.aliases):
+    for prefix in (kind.path, *kind.aliases, *kind.further_paths):
         yield RouteRow(api, "GET", prefix, f"List the registered {kind.section}.", kind=kind)
         yield RouteRow(api, "GET", prefix + one, f"Show one {kind.name}.", kind=kind)
-    yield RouteRow(api, "POST", kind.path, f"Register a {kind.name}.", kind=kind)
-    yield RouteRow(api, "DELETE", kind.path + one, f"Unregister a {kind.name}.", kind=kind)
+    for prefix in (kind.path, *kind.further_paths):
+        yield RouteRow(api, "POST", prefix, f"Register a {kind.name}.", kind=kind)
+        yield RouteRow(api, "DELETE", prefix + one, f"Unregister a {kind.name}.", kind=kind)

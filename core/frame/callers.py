@@ -67,7 +67,7 @@ class CallEnded(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class KeepLimits:
-    """How many files, bytes in them, vector stores, prompts, responses, conversations and agents a caller may keep, and batches it may have under way; None is no limit."""
+    """How many files, bytes in them, vector stores, prompts, responses, conversations, agents, datasets and bytes of their rows a caller may keep, and batches it may have under way; None is no limit."""
 
     files: int | None = None
     bytes: int | None = None
@@ -77,6 +77,8 @@ class KeepLimits:
     conversations: int | None = None
     agents: int | None = None
     batches: int | None = None
+    datasets: int | None = None
+    dataset_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

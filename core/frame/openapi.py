@@ -35,6 +35,7 @@ ERROR: Final[JsonObject] = {
 }
 TEXT: Final[JsonObject] = {"type": "string"}
 BYTES: Final[JsonObject] = {"type": "string", "format": "binary"}
+ANY_BYTES: Final[JsonObject] = {"*/*": {"schema": BYTES}}
 PARAMETER: Final = re.compile(r"\{(\w+)(?::path)?\}")
 REFERENCE: Final = "#/components/schemas/{model}"
 FAILED: Final[JsonObject] = {"$ref": "#/components/responses/Error"}
@@ -185,7 +186,7 @@ def _responses(row: RouteRow, schemas: _Schemas) -> JsonObject:
         success["content"] = content
     responses: JsonObject = {str(status): success}
     if operation is not None and operation.reply == "bytes":
-        responses["206"] = {"description": DESCRIPTIONS[206], "content": content}
+        responses["206"] = {"description": DESCRIPTIONS[206], "content": ANY_BYTES}
         responses |= {str(code): {"description": DESCRIPTIONS[code]} for code in (302, 304)}
     if operation is not None and operation.tagged:
         responses["304"] = {"description": DESCRIPTIONS[304]}
@@ -218,8 +219,8 @@ def _content(row: RouteRow, schemas: _Schemas) -> JsonObject:
         return _json(_kind_schema(row, schemas))
     if operation.reply == "none":
         return {}
-    if operation.reply == "bytes":
-        return {"*/*": {"schema": BYTES}}
+    if operation.reply == "bytes" and operation.response is None:
+        return ANY_BYTES
     schema = {} if operation.response is None else schemas.of(load(operation.response), ANSWER)
     content = _json(schema)
     if operation.stream is not None:

@@ -51,7 +51,7 @@ class Operation:
     path parameters, `query`, where that names a type of `core.frame.types.Query`, and `upload`: what was uploaded.
 
     A method of `reply` "json" returns what `response` names the type of; of "bytes", a `core.frame.content.Bytes` or
-    `Redirect`; of "none", nothing; of "answer", a `core.frame.content.Answer`, with a status and an error body of its own
+    `Redirect`, of JSON too large to be in memory where `response` names its type; of "none", nothing; of "answer", a `core.frame.content.Answer`, with a status and an error body of its own
     protocol. `status` is the answer's, if it is not 200, or 204 of an empty one.
 
     `read` names the function from a `core.frame.content.Message` to the body, for a protocol that has its own words for

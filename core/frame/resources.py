@@ -41,6 +41,13 @@ class Offer(TypedDict):
     created: NotRequired[int]
 
 
+class BuiltIn(TypedDict):
+    """What a provider has under the identifier `id`, whatever the provider is called; a kind's own fields come beside these."""
+
+    id: str
+    provider_resource_id: str
+
+
 class ListQuery(Query):
     """Which page of a kind's resources; both names of the last one before it are OpenAI's and Llama Stack's."""
 
@@ -93,10 +100,11 @@ class Kind:
     parameters: that is served unregistered, and nothing else can be registered; `check` the one that refuses a resource
     that it cannot serve, and `checked` the function from the resource to what that method takes, where it is something else. `present` names the function from a resource to its shape on the wire, `response` that
     shape's type; `aliases` are more
-    paths of list and get. `alternates` names the function from a resource to what it would be at each of the other
+    paths of list and get, `further_paths` of all four. `alternates` names the function from a resource to what it would be at each of the other
     places that serve it: whoever uses it must be allowed each of these, and their attributes `alike` must be the same.
     `beside` names the function from a resource, and one that is registered for the same name within a provider, to why it
-    cannot be, or None.
+    cannot be, or None. `built_in` names the provider's method that gives at once, without parameters, what it has under
+    identifiers of its own: a sequence of BuiltIn. They mean what a declaration of the run config would, and one there goes first.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys
@@ -116,6 +124,8 @@ class Kind:
     alternates: str | None = None
     alike: tuple[str, ...] = ()
     beside: str | None = None
+    further_paths: tuple[str, ...] = ()
+    built_in: str | None = None
 
     def body_type(self) -> type[Wire]:
         """The type of the register request, imported now."""

@@ -1,4 +1,4 @@
-"""Signed POSTs of JSON to a service of AWS: for what the SDK that is locked cannot say yet (docs/adr/0065).
+"""Signed calls of JSON to a service of AWS: for what the SDK that is locked cannot say yet (docs/adr/0065).
 
 Credentials, regions and endpoints are those that the SDK finds, failures those that it raises, so that `aws_errors` sorts both.
 Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html,
@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html, htt
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -86,13 +86,6 @@ class SignedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    operation: str
-    body: bytes
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Place:
     http: "ClientSession"
     url: str
@@ -125,8 +118,11 @@ class SignedJson:
         Raises:
             ValueError: it is none; and what `send` raises.
         """
-        content = (await self.send(operation, body)).content
-        return read_object(content) if content else {}
+        return _read(await self.send(operation, body))
+
+    async def get(self, operation: str) -> dict[str, Any]:
+        """As `post`, of what is only asked for."""
+        return _read(await self._call(UnsignedRequest(operation, b"", "GET")))
 
     async def send(self, operation: str, body: bytes, headers: Mapping[str, str] | None = None) -> SignedAnswer:
         """The answer to a request with these headers beside those of the signature, which is over them too.
@@ -139,9 +135,12 @@ class SignedJson:
             EndpointInvalid: the endpoint is not a URL.
             AnswerTooLarge: the answer is too large.
         """
+        return await self._call(UnsignedRequest(operation, body, headers=headers or {}))
+
+    async def _call(self, request: "UnsignedRequest") -> SignedAnswer:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        place, request = await self._places.get(), _Request(operation, body, headers or {})
+        place = await self._places.get()
         failure: Exception | None = None
         for pause in Backoff(FIRST, LONGEST, self._options.tries).pauses():
             await asyncio.sleep(pause)
@@ -158,7 +157,7 @@ class SignedJson:
         """Close this event loop's connections; a later call opens others."""
         await self._places.close()
 
-    async def _send_timely(self, place: _Place, request: _Request) -> SignedAnswer:
+    async def _send_timely(self, place: _Place, request: "UnsignedRequest") -> SignedAnswer:
         """Where this machine's clock is wrong, once more with the service's time: it has refused the first."""
         from botocore.exceptions import ClientError
 
@@ -172,21 +171,22 @@ class SignedJson:
             self._skew = skew + correction
             return await self._send(place, request, self._skew)
 
-    async def _send(self, place: _Place, request: _Request, skew: timedelta) -> SignedAnswer:
+    async def _send(self, place: _Place, request: "UnsignedRequest", skew: timedelta) -> SignedAnswer:
         from yarl import URL
 
-        url = f"{place.url}/{request.operation}"
+        url = f"{place.url}/{request.url}"
         credentials = await self._identity.credentials()
         at = datetime.now(UTC) + skew
         scope = place.region, self._options.signed_as or self._service
-        unsigned = UnsignedRequest(url, request.body, headers=request.headers)
-        headers = sign(unsigned, credentials, scope=scope, at=at)
+        headers = sign(replace(request, url=url), credentials, scope=scope, at=at)
         with _translate_errors(place.url):
-            async with place.http.post(
-                URL(url, encoded=True), data=BytesIO(request.body), headers=headers, allow_redirects=False
-            ) as response:
+            body = BytesIO(request.body) if request.body else None
+            sending = place.http.request(
+                request.method, URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
+            )
+            async with sending as response:
                 if response.status >= 300:  # noqa: PLR2004 - RFC 9110: no success
-                    raise await _refusal_of(response, request.operation)
+                    raise await _refusal_of(response, request.url)
                 content = await read_up_to(response, self._options.most_bytes)
                 return SignedAnswer({name.lower(): value for name, value in response.headers.items()}, content)
 
@@ -213,6 +213,10 @@ class SignedJson:
         ) as http:
             own = sdk.own_endpoint(session, self._service, region, dual_stack=options.dual_stack)
             yield _Place(http, url.rstrip("/") or own, region)
+
+
+def _read(answer: SignedAnswer) -> dict[str, Any]:
+    return read_object(answer.content) if answer.content else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ def keep_limits_of(config: QuotaConfig, principal: Principal) -> KeepLimits:
         conversations=most(lambda limits: limits.max_conversations),
         agents=most(lambda limits: limits.max_agents),
         batches=most(lambda limits: limits.max_batches),
+        datasets=most(lambda limits: limits.max_datasets),
+        dataset_bytes=most(lambda limits: limits.max_dataset_bytes),
     )
 
 

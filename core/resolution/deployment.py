@@ -45,10 +45,15 @@ WITHOUT_JOBS: Final = (
     "has no effect: no worker can go on with a response without `jobs` and `queue` in `storage.stores`"
 )
 OF_STACK: Final = "has no effect: `vector_stores` of the run config holds for responses too"
-WITHOUT_EFFECT: Final = {  # of a provider of responses, where it would change what is served
-    "memory_config": "has no effect: there is no memory beside conversations",
-    "moderation_endpoint": "has no effect: shields judge, those of a model or of `safety`, and those that a request names as `guardrails`",
-    "vector_stores_config": OF_STACK,
+WITHOUT_EFFECT: Final = {  # of a provider of an API, where it would change what is served
+    "responses": {
+        "memory_config": "has no effect: there is no memory beside conversations",
+        "moderation_endpoint": "has no effect: shields judge, those of a model or of `safety`, and those that a request names as `guardrails`",
+        "vector_stores_config": OF_STACK,
+    },
+    "batches": {
+        "max_concurrent_batches": "has no effect: as many batches run at once as there is room for in the workers; `server.quota.max_batches` is how many a caller may have under way"
+    },
 }
 
 WITH_RESPONSES: Final = (
@@ -134,12 +139,12 @@ def _stand_ins(loaded: Loaded, specs: Specs, target: DeployTarget) -> Iterator[P
         if entry.module is None and spec is not None and spec.notice and not (spec.on_lambda and target == "lambda"):
             place = loaded.places.source_path(f"{path}.provider_type")
             yield Problem(place, f"`{entry.provider_type}` {spec.notice}")
-        if api == "responses" and entry.module is None and spec is not None and spec.factory is None:
-            for key, message in WITHOUT_EFFECT.items():
+        if entry.module is None and spec is not None and spec.factory is None:
+            for key, message in WITHOUT_EFFECT.get(api, {}).items():
                 value = entry.config.get(key)
                 if value and (key != "memory_config" or to_mapping(value).get("enabled")):
                     yield Problem(loaded.places.source_path(f"{path}.config.{key}"), message)
-            if entry.config.get("background") and not _has_jobs(loaded):
+            if api == "responses" and entry.config.get("background") and not _has_jobs(loaded):
                 yield Problem(loaded.places.source_path(f"{path}.config.background"), WITHOUT_JOBS)
 
 

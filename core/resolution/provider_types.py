@@ -59,6 +59,29 @@ CLOSED: Final = "asks an API that Microsoft closed on 11 August 2025: searches f
 
 BUILT_IN: Final = (
     ProviderSpec("batches", "inline::reference", "core.providers.batches.reference"),
+    ProviderSpec("datasetio", "inline::localfs", "core.providers.datasets.localfs"),
+    ProviderSpec("datasetio", "remote::huggingface", "core.providers.huggingface.datasets"),
+    ProviderSpec("datasetio", "remote::nvidia", "core.providers.nvidia.datasets"),
+    ProviderSpec("datasetio", "remote::s3", "core.providers.datasets.s3"),
+    *(
+        ProviderSpec(
+            "eval",
+            f"inline::{name}",
+            "core.providers.evals.builtin",
+            api_dependencies=("datasetio", "scoring"),
+            surfaces=("dataset_rows", "row_scoring"),
+        )
+        for name in ("meta-reference", "builtin")
+    ),
+    ProviderSpec(
+        "eval",
+        "remote::bedrock",
+        "core.providers.bedrock.evaluations",
+        optional_api_dependencies=("datasetio",),
+        surfaces=("dataset_rows",),
+        config_module="core.providers.bedrock.evaluation_config",
+    ),
+    ProviderSpec("eval", "remote::nvidia", "core.providers.nvidia.evaluator"),
     ProviderSpec("files", "inline::localfs", "core.providers.files.localfs"),
     ProviderSpec("files", "remote::s3", "core.providers.files.s3"),
     ProviderSpec("inference", "remote::bedrock", "core.providers.bedrock.inference"),
@@ -87,6 +110,14 @@ BUILT_IN: Final = (
     ),
     ProviderSpec("safety", "remote::nvidia", "core.providers.nvidia.safety"),
     ProviderSpec("safety", "remote::sambanova", "core.providers.sambanova.safety"),
+    ProviderSpec("scoring", "inline::basic", "core.providers.scoring_basic.basic"),
+    *(
+        ProviderSpec("scoring", f"inline::{name}", module, api_dependencies=("inference",), surfaces=("inference",))
+        for name, module in (
+            ("llm-as-judge", "core.providers.llm_judge.scoring"),
+            ("braintrust", "core.providers.braintrust.scoring"),
+        )
+    ),
     ProviderSpec(
         "tool_runtime",
         "remote::lambda",

@@ -30,6 +30,7 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
 from core.routing.isolation import Question, await_answer
 from core.routing.policy import DEFAULT_POLICY, Policy
+from core.routing.registration import built_in_resources
 from core.routing.registry import Registry
 from core.stores.connect import Stores
 
@@ -60,7 +61,9 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
         if api not in late:
             stack.make_providers(api)
         api_manifest = manifest(api)
-        stack.registries |= {kind.name: _registry(stack, kind) for kind in api_manifest.kinds}
+        stack.registries |= {
+            kind.name: _registry(stack, kind, is_served=api in surfaced) for kind in api_manifest.kinds
+        }
         if api in surfaced:
             stack.surfaces |= load(api_manifest.assemble)(stack)
     return stack
@@ -144,7 +147,8 @@ def _enforcement(auth: AuthConfig | None) -> Enforcement:
     return Enforcement(Policy(rules, heir_of(auth)), NOT_FOUND_FLOOR_SECONDS)
 
 
-def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
+def _registry(stack: Stack, kind: Kind, *, is_served: bool) -> RegistryFactory:
+    """What providers have under ids of their own is theirs to tell where they are served: an overview has not all of their code."""
     settings = stack.config.registry
     instances = {instance.entry.provider_id: instance for instance in stack.instances if instance.api == kind.api}
     listings = {name: _listing(instance, kind.listing) for name, instance in instances.items()} if kind.listing else {}
@@ -167,7 +171,7 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         stack.registry_store(),
         catalog,
         provider_ids=list(instances),
-        declared=declared_resources(stack.config, kind),
+        declared=_declared(stack, kind, instances if is_served else {}),
         remember=settings.cache_seconds,
         check=check if kind.check else None,
     )
@@ -180,6 +184,18 @@ def _registry(stack: Stack, kind: Kind) -> RegistryFactory:
         return GuardedRegistry(registry, stack.enforcement, principal_of(call), fixed=fixed)
 
     return for_call
+
+
+def _declared(stack: Stack, kind: Kind, instances: Mapping[str, Instance]) -> list[Resource]:
+    """Those of the run config, then what providers have under ids of their own; of one id the first."""
+    rows = declared_resources(stack.config, kind)
+    if kind.built_in is not None:
+        for instance in instances.values():
+            rows += built_in_resources(kind, instance.entry.provider_id, _method(instance, kind.built_in)())
+    by_identifier = dict[str, Resource]()
+    for row in rows:
+        by_identifier.setdefault(row.identifier, row)
+    return list(by_identifier.values())
 
 
 def _listing(instance: Instance, name: str) -> Question:

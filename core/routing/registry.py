@@ -76,6 +76,7 @@ class Registry:
         self._stored = StoredResources(kind, store, remember=remember, clock=clock)
         self._catalog = catalog
         self.declarations = {resource.identifier: resource for resource in declared}
+        self._declarer = "the run config" if kind.built_in is None else "the run config or its provider"
         self._places = {identifier: place for place, identifier in enumerate(self.declarations)}
         self._declared_at = {place_of(row): row for row in reversed(declared)}
         self._served_at: dict[Place, list[Resource]] = {}
@@ -209,7 +210,7 @@ class Registry:
         declared = self.declarations.get(resource.identifier)
         if declared is not None:
             if declared.content() != resource.content():
-                raise Conflict(f"`{resource.identifier}` is declared in the run config with other content.")
+                raise Conflict(f"`{resource.identifier}` is declared in {self._declarer} with other content.")
             return declared
         self._check_identifier(resource)
         await self._check_offer(resource, may_see)
@@ -315,7 +316,7 @@ class Registry:
         if declared is not None:
             if check is not None:
                 check(declared)
-            raise Conflict(f"`{identifier}` is declared in the run config; remove it there.")
+            raise Conflict(f"`{identifier}` is declared in {self._declarer}; remove it there.")
         if not await self._stored.delete(identifier, check):
             raise self.missing_error(identifier, "registered")
 

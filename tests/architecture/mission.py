@@ -49,7 +49,7 @@ NEW: Final[dict[str, tuple[str, ...]]] = {  # beside the functions of this check
         *(f"/v1/prompts{rest}" for rest in ("", "/{prompt_id}", "/{prompt_id}/versions")),
     ),
     "batches": tuple(f"{prefix}/batches{rest}" for prefix in OPENAI for rest in ("", "/{id}", "/{id}/cancel")),
-    "datasets": (
+    "datasetio": (
         "/v1/datasets",
         "/v1/datasets/{dataset_id:path}",
         "/v1/datasetio/iterrows/{dataset_id:path}",

@@ -28,10 +28,19 @@ EVERYTHING: Final = {
     "Responses": "true",
     "Batches": "true",
     "Webhooks": "true",
+    "Evaluation": "true",
     "Jobs": "true",
 }
 """The parameters with which every function is there."""
-SWITCHES: Final = ("HasFiles", "HasVectorStores", "HasTools", "HasResponses", "HasBatches", "HasWebhooks")
+SWITCHES: Final = (
+    "HasFiles",
+    "HasVectorStores",
+    "HasTools",
+    "HasResponses",
+    "HasBatches",
+    "HasWebhooks",
+    "HasEvaluation",
+)
 FUNCTION: Final = re.compile(r"/functions/\$\{(\w+)\.Arn\}:live/")
 
 

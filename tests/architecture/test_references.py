@@ -7,8 +7,8 @@ import pytest
 
 from core.auth.types import TYPES
 from core.config.user_fields import secret_fields
+from core.providers.aws.bucket_config import BucketConfig
 from core.providers.aws.clients import AwsConfig
-from core.providers.files.s3 import Config as FilesConfig
 from core.providers.http.keyed import KeyedConfig
 from core.providers.openai.config import Settings
 from core.resolution.check import config_class
@@ -17,7 +17,7 @@ from core.resolution.provider_types import built_in
 HANDLED = (
     Settings,
     AwsConfig,
-    FilesConfig,
+    BucketConfig,
     KeyedConfig,
 )  # the first and the last read references (`core.providers.http.operators_key`), the second refuses them, the third reads them
 CONFIGS = {str(key): config_class(spec) for key, spec in built_in().items()}

@@ -37,7 +37,7 @@ import importlib, json, sys
 app = importlib.import_module(sys.argv[1]).app
 print(json.dumps([[method, route.path] for route in app.routes for method in route.methods if method != "HEAD"]))
 """
-STREAMING: Final = ("inference", "files", "responses")
+STREAMING: Final = ("inference", "files", "responses", "eval")
 APIS: Final = [module for module in MODULES if module != WORKER]
 ON_ALL: Final = {  # IAM knows no resources of these
     "xray:PutTraceSegments",
@@ -175,7 +175,7 @@ def test_a_function_that_streams_has_the_runtime_and_the_paths_for_it(name: str)
     variables = function["Environment"]["Variables"]
     assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {"Fn::If": ["Streams", "/var/task/stream", {"Ref": "AWS::NoValue"}]}
     assert function["Timeout"] == {"Fn::If": ["Streams", 900, 29]}
-    streams = "Streams" if name == "inference" else f"Streams{template_name(name)}"
+    streams = {"inference": "Streams", "eval": "StreamsEvaluation"}.get(name, f"Streams{template_name(name)}")
     for each in integrations(name):
         assert each["responseTransferMode"] == {"Fn::If": [streams, "STREAM", "BUFFERED"]}
         assert each["timeoutInMillis"] == {"Fn::If": [streams, 900_000, 29_000]}

@@ -5,6 +5,7 @@ import sys
 from tests.benchmarks.batches import batches
 from tests.benchmarks.chroma import chroma
 from tests.benchmarks.cold import cold
+from tests.benchmarks.datasets import datasets
 from tests.benchmarks.documents import documents
 from tests.benchmarks.files import files
 from tests.benchmarks.ingest import ingest
@@ -28,6 +29,7 @@ PARTS = {
     "cold": cold,
     "runtimes": runtimes,
     "registry": registry,
+    "datasets": datasets,
     "documents": documents,
     "jobs": jobs,
     "batches": batches,

@@ -178,6 +178,40 @@ def guide_lines(name: str, until: str) -> str:
     return "".join(f"{block}\necho\n" for block in re.findall(r"```\n(.*?)```", bare, re.DOTALL))
 
 
+def blocks(page: str, begin: str, end: str) -> str:
+    """What is to be pasted between two headings, without what is printed."""
+    text = (ROOT / page).read_text("utf-8").partition(f"\n{begin}\n")[2].partition(f"\n{end}\n")[0]
+    bare = re.sub(r"```\w+\n.*?```\n", "", text, flags=re.DOTALL)
+    return "\n".join(re.findall(r"```\n(.*?)```", bare, re.DOTALL))
+
+
+@pytest.mark.conformance
+def test_the_lines_of_the_readme_and_of_the_guide_evaluate_and_decide(tmp_path: Path) -> None:
+    port = free_port()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "LLAMBDA_URL": f"http://127.0.0.1:{port}"}
+    readme = blocks("README.md", "## See whether a model is good enough", "## Talk with an agent")
+    guide = blocks("docs/evaluation-guide.md", "## 1. Questions", "## Further")
+    rows = blocks("docs/batches.md", "## Rows of a dataset", "## What comes of it")
+    again = "llambda benchmarks delete shop && llambda datasets delete shop"
+    with running(tmp_path, port):
+        for lines in (f"{readme}\n{again}", f"{guide}\n{again}", rows):
+            command = ["bash", "-ec", lines.replace("--max-tokens 60", "--max-tokens 12")]
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            if lines.startswith(readme):
+                assert re.search(
+                    r"smollm2-135m-instruct +basic::subset_of +accuracy [0-9.]+ \([0-9]+/50\)", done.stdout
+                )
+            elif lines.startswith(guide):
+                assert re.search(r"brief.yaml +basic::subset_of +accuracy [0-9.]+ \([0-9]/5\)", done.stdout), (
+                    done.stdout
+                )
+                assert re.search(r"1ST BETTER +2ND BETTER +SAME +BY CHANCE\nbasic::subset_of", done.stdout), done.stdout
+            else:
+                assert "generated_answer: " in done.stdout, done.stdout
+
+
 def test_the_lines_of_the_guides_of_vector_stores_and_of_tools_work(tmp_path: Path) -> None:
     port = free_port()
     lines = guide_lines("vector-stores.md", "Which embedding model") + guide_lines("tools.md", "Groups")

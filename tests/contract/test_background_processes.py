@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 import json
 from pathlib import Path
 import random
@@ -53,10 +54,13 @@ class Workers:
     log: Path
     processes: "list[subprocess.Popen[bytes]]" = field(default_factory=list["subprocess.Popen[bytes]"])
     killed: list[float] = field(default_factory=list[float])
+    clocks: Iterator[int] = field(default_factory=lambda: cycle((-2, 3, 0)))
+    """By how many seconds each one's is ahead."""
 
     def start(self) -> None:
         with self.log.open("ab") as output:
-            command = [sys.executable, "-m", "core.cli.main", "worker", str(self.config), "--at-once", "5"]
+            seconds = str(next(self.clocks))
+            command = [sys.executable, "-m", "tests.parts.ahead", seconds, "worker", str(self.config), "--at-once", "5"]
             self.processes.append(subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output))
 
     def kill_one(self) -> None:

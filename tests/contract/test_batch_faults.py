@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from core.errors import InvalidRequest
 from core.frame.content import Bytes
 from core.resolution.jobs import engine_of
 from core.services.jobs.engine import Engine
-from tests.parts.batch_stack import BATCHES, CHAT, chat_line, jsonl, new_batch, upload
+from tests.parts.batch_stack import BATCHES, CHAT, chat_line, end_of, jsonl, new_batch, upload
 from tests.parts.line_stack import (
     LineWorld,
     begin,
@@ -108,6 +109,68 @@ async def test_faults_of_lines_fail_the_batch_with_all_of_them(world: LineWorld)
     assert world.model.chats == []
 
 
+FORM = '{"custom_id": "..", "method": "POST", "url": "..", "body": {..}}'
+LINES: list[tuple[Any, list[tuple[str, str | None, str]]]] = [
+    ([], [("invalid_request", None, f"The line is no JSON object: it must be {FORM}.")]),
+    ("a", [("invalid_request", None, f"The line is no JSON object: it must be {FORM}.")]),
+    (
+        {"custom_id": "a"},
+        [
+            ("missing_required_parameter", name, f"Missing required parameter: `{name}`. A line is {FORM}.")
+            for name in ("method", "url", "body")
+        ],
+    ),
+    (
+        {"custom_id": 1, "method": 2, "url": 3, "body": 4},
+        [
+            ("invalid_request", "custom_id", "`custom_id` must be a string."),
+            ("invalid_request", "method", "`method` must be a string."),
+            ("invalid_request", "url", "`url` must be a string."),
+            ("invalid_request", "body", "`body` must be a JSON object."),
+        ],
+    ),
+    (
+        {**chat_line("b"), "method": "GET", "body": {"messages": "x"}},
+        [
+            ("invalid_request", "method", "`method` is `GET`, and must be `POST`."),
+            ("invalid_request", "body.model", "`body.model` is missing: /v1/chat/completions needs it."),
+            ("invalid_request", "body.messages", "`body.messages` must be an array."),
+        ],
+    ),
+]
+
+
+async def test_each_field_that_is_missing_or_wrong_is_told(world: LineWorld) -> None:
+    client, engine = await world.client(), await engine_for(world)
+    batch = await made_of(client, b"\n".join(json.dumps(text).encode() for text, _ in LINES))
+    await step(engine, batch, "prepare")
+    shown = (await client.get(f"{BATCHES}/{batch}")).json()
+    assert [(f["line"], f["code"], f["param"], f["message"]) for f in shown["errors"]["data"]] == [
+        (number, *fault) for number, (_, expected) in enumerate(LINES, 1) for fault in expected
+    ]
+
+
+async def test_a_file_of_blanks_or_of_too_many_lines_is_no_batch(world: LineWorld) -> None:
+    client, engine = await world.client(), await engine_for(world)
+    body = json.dumps({"model": MODEL, "messages": []})
+    lines = (f'{{"custom_id":"{n}","method":"POST","url":"{CHAT}","body":{body}}}\n' for n in range(50_001))
+    for content, fault in (
+        (b" \n\r\n\t", ("empty_file", None, "The input file has no request. Write one in each line.")),
+        (
+            "".join(lines).encode(),
+            (
+                "too_many_requests",
+                50_001,
+                "The input file has more than 50000 requests, the most of one batch. Split it.",
+            ),
+        ),
+    ):
+        batch = await made_of(client, content)
+        await step(engine, batch, "prepare")
+        shown = (await client.get(f"{BATCHES}/{batch}")).json()
+        assert [(f["code"], f["line"], f["message"]) for f in shown["errors"]["data"]] == [fault]
+
+
 async def test_an_endpoint_that_is_not_served_and_a_file_that_is_too_large_or_not_there_yet(world: LineWorld) -> None:
     client, stack = await world.client(), await stack_for(world)
     engine, files = engine_of(stack), stack.surfaces["files"]
@@ -127,6 +190,54 @@ async def test_an_endpoint_that_is_not_served_and_a_file_that_is_too_large_or_no
     stack.surfaces["files"] = lambda _: Files(InvalidRequest("The content of `f` has not come yet."))
     assert await fault_of(client, engine, early) == ("input_file_id", "The content of `f` has not come yet.")
     stack.surfaces["files"] = files
+
+
+async def test_a_batch_that_is_made_once_more_takes_a_place_of_its_owner(world: LineWorld) -> None:
+    how = {"auth": True, "quota": {"max_batches": 1}}
+    client, engine = await world.client(**how), await engine_for(world, **how)
+    batch = await begin(client, many(1), who="ada")
+    for do in ("prepare", "shard", "finish"):
+        await step(engine, batch, do)
+
+    async def retry() -> str:
+        made = await client.post(f"/v1/jobs/{batch}/retry", headers=by("ada"))
+        assert made.status_code == 200, made.text
+        await step(engine, made.json()["id"], "prepare")
+        return str(made.json()["id"])
+
+    async def post() -> httpx.Response:
+        return await client.post(BATCHES, json=new_batch("file-0"), headers=by("ada"))
+
+    assert (await end_of(client, batch, **by("ada")))["status"] == "completed"
+    again, refused = await retry(), await post()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "max_batches_reached")
+    second = await retry()
+    shown = (await client.get(f"{BATCHES}/{second}", headers=by("ada"))).json()
+    [fault] = shown["errors"]["data"]
+    assert (shown["status"], fault["code"]) == ("failed", "max_batches_reached")
+    assert fault["message"] == "You may have 1 batches under way, and have as many. Wait for one, or cancel it."
+    job = (await client.get(f"/v1/jobs/{second}", headers=by("ada"))).json()
+    assert job["error"] == {"code": "max_batches_reached", "message": fault["message"]}
+    for do in ("shard", "finish"):
+        await step(engine, again, do)
+    assert (await end_of(client, again, **by("ada")))["status"] == "completed"
+    assert (await post()).status_code == 200
+
+
+async def test_lists_of_batches_with_many_faults_are_short_enough_for_lambda(world: LineWorld) -> None:
+    client, engine = await world.client(), await engine_for(world)
+    faulty = [chat_line("\u20ac" * 70, model="\u20ac" * 70)] * 1000
+    file_id = await upload(client, jsonl(faulty))
+    made = [(await client.post(BATCHES, json=new_batch(file_id))).json()["id"] for _ in range(30)]
+    for batch in made:
+        await step(engine, batch, "prepare")
+    for path, query in ((BATCHES, ""), ("/v1/jobs", "kind=batch&")):
+        pages = [await client.get(f"{path}?{query}limit=100")]
+        while pages[-1].json()["has_more"]:
+            pages.append(await client.get(f"{path}?{query}limit=100&after={pages[-1].json()['last_id']}"))
+        assert [each["id"] for page in pages for each in page.json()["data"]] == made[::-1]
+        assert len(pages) > 1
+        assert all(len(json.dumps(page.text)) < 6_000_000 for page in pages)  # as Lambda's runtime sends them
 
 
 async def fault_of(client: httpx.AsyncClient, engine: Engine, batch: str) -> tuple[str, str]:

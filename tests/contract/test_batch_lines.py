@@ -18,6 +18,7 @@ from tests.parts.line_stack import (
     engine_for,
     line,
     line_world,
+    made_of,
     results,
     step,
 )
@@ -124,6 +125,36 @@ async def test_each_endpoint_answers_its_lines(world: LineWorld) -> None:
     assert [one["turn_id"] for one in kept.json()["turns"]] == [turned["turn_id"]]
     assert [batch["model"] for batch in batches] == [MODEL, "words", "guard", MODEL, None]
     assert [bool(batch["usage"]) for batch in batches] == [False, True, False, True, False]
+
+
+async def test_lines_end_as_any_system_ends_them_and_are_called_whatever_their_caller_likes(world: LineWorld) -> None:
+    names = ["a", "\u00e9", "e\u0301", "\0", "\u2028", "\u2029", "\x85", "\U0001f600" * 300, "x" * 5000]
+    lines = [json.dumps(chat_line(name, f"line {at}")).encode() for at, name in enumerate(names)]
+    content = b"\xef\xbb\xbf\r\n \n" + b"\r\n\n".join(lines)
+    async with batch_worker(world):
+        client = await world.client()
+        batch = await end_of(client, await made_of(client, content))
+        output, errors = await results(client, batch)
+    assert (batch["request_counts"], errors) == ({"total": 9, "completed": 9, "failed": 0}, [])
+    assert [each["custom_id"] for each in output] == names
+    assert [content_of(each) for each in output] == [f"user: line {at}" for at in range(9)]
+
+
+async def test_what_a_turn_writes_as_its_model_is_no_name_among_the_tokens(world: LineWorld) -> None:
+    async with batch_worker(world):
+        client = await world.client()
+        agent = (await client.post("/v1/agents", json={"agent_config": {"model": MODEL, "instructions": ""}})).json()
+        hello = [{"role": "user", "content": "Hi"}]
+        url = f"/v1/agents/{agent['agent_id']}/turn"
+        lines = [
+            line("a", url, messages=hello, model="usage:input"),
+            line("b", url, messages=hello, model="x" * 400_000),
+        ]
+        batches = [await end_of(client, await begin(client, [one], "/v1/agents/{agent_id}/turn")) for one in lines]
+        jobs = [(await client.get(f"/v1/jobs/{batch['id']}")).json() for batch in batches]
+    assert [batch["status"] for batch in batches] == ["completed"] * 2
+    assert [set(job["usage"]["models"]) for job in jobs] == [{MODEL}] * 2
+    assert [batch["usage"] for batch in batches] == [None] * 2
 
 
 async def test_an_agent_that_is_not_there_and_a_turn_that_fails_leave_no_session(world: LineWorld) -> None:

@@ -163,7 +163,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": None}, "endpoint"),
     ({"output_expires_after": {"anchor": "created_at", "seconds": 3599}}, "output_expires_after.seconds"),
     ({"output_expires_after": {"anchor": "last_active_at", "seconds": 3600}}, "output_expires_after.anchor"),
-    ({"idempotency_key": "two words"}, "idempotency_key"),
+    ({"idempotency_key": "two words"}, "idempotency_key: must be 1 to 255 visible ASCII characters"),
 ]
 
 
@@ -216,6 +216,18 @@ async def test_as_many_batches_are_under_way_as_a_caller_may_have(world: BatchWo
         await end_of(client, answers[made[0]].json()["id"], **ADA)
     assert (await post(9)).status_code == 200
     await check_erasure(world, answers[made[0]].json()["id"])
+
+
+async def test_calls_with_one_key_at_once_take_one_slot(world: BatchWorld) -> None:
+    client = await world.client(auth=True, quota={"max_batches": 2})
+
+    async def post(key: str) -> httpx.Response:
+        return await client.post(BATCHES, json=new_batch("file-1", idempotency_key=key), headers=ADA)
+
+    at_once = await asyncio.gather(*(post("a") for _ in range(16)))
+    assert {answer.status_code for answer in at_once} == {200}
+    assert len({answer.json()["id"] for answer in at_once}) == 1
+    assert [(await post(key)).status_code for key in "bc"] == [200, 429]
 
 
 async def check_erasure(world: BatchWorld, batch_id: str) -> None:

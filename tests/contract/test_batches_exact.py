@@ -49,6 +49,29 @@ def input_of(rows: int) -> bytes:
     )
 
 
+async def dataset_request(client: httpx.AsyncClient, rows: int) -> dict[str, Any]:
+    """A batch of a dataset that is made for it."""
+    source = {"type": "rows", "rows": [{"question": str(row), "answer": str(row)} for row in range(rows)]}
+    body = {"purpose": "eval/question-answer", "source": source, "dataset_id": "rows"}
+    answer = await client.post("/v1/datasets", json=body)
+    assert answer.status_code == 200, answer.text
+    line = {"body": {"model": MODEL, "messages": [{"role": "user", "content": "{{question}}"}]}}
+    names = {"input_dataset_id": "rows", "output_dataset_id": "answers"}
+    return {**names, "template": line, "endpoint": CHAT, "completion_window": "24h"}
+
+
+async def check_answers(client: httpx.AsyncClient, rows: int) -> None:
+    """Every row is once in the dataset of the answers, in its place."""
+    answers: list[dict[str, Any]] = []
+    while len(answers) < rows:
+        page = (await client.get("/v1/datasetio/iterrows/answers", params={"start_index": len(answers)})).json()
+        answers += page["data"]
+        if not page["has_more"]:
+            break
+    texts = [(row["question"], row["generated_answer"]) for row in answers]
+    assert texts == [(str(row), str(row)) for row in range(rows)]
+
+
 async def wait(client: httpx.AsyncClient, batch_id: str, crew: Crew, kill_every: float | None) -> dict[str, Any]:
     """The batch once it has ended; meanwhile workers die, and its counts only grow."""
     started = killed = time.monotonic()
@@ -77,23 +100,26 @@ async def run_batch(
     rows: int,
     *,
     kill_every: float | None,
+    of_dataset: bool = False,
 ) -> Crew:
-    """What a batch of so many rows came to is exact."""
+    """What a batch of so many rows came to is exact; `of_dataset` its rows are those of one, and so are its answers."""
     crew = Crew(settings, place.folder / "workers.log")
     async with client_of(place.document(upstream.base)) as client:
         del client.headers["content-type"]
-        file_id = await upload(client, input_of(rows))
+        request = await dataset_request(client, rows) if of_dataset else new_batch(await upload(client, input_of(rows)))
         crew.start()
         started = time.monotonic()
         try:
-            made = (await client.post(BATCHES, json=new_batch(file_id))).json()
+            made = (await client.post(BATCHES, json=request)).json()
             batch = await wait(client, made["id"], crew, kill_every)
         finally:
             codes = crew.stop()
         seconds = time.monotonic() - started
         lines = await lines_of(client, batch["output_file_id"])
+        if of_dataset:
+            await check_answers(client, rows)
     ids = [line["custom_id"] for line in lines]
-    in_order = ids == [f"row-{row}" for row in range(rows)]
+    in_order = ids == [str(row) if of_dataset else f"row-{row}" for row in range(rows)]
     print(
         f"\n{rows} rows in {seconds:.0f} s, {crew.kills} kills: {len(ids)} lines, {len({*ids})} distinct, in order: {in_order};"
         f" {batch['status']}, counts {batch['request_counts']}; asked {upstream.asked.total()} ({upstream.again} again,"
@@ -118,6 +144,22 @@ def settings_of(place: BatchPlace, upstream: RowUpstream, **how: Any) -> Setting
 async def test_a_batch_survives_the_death_of_its_workers(place: BatchPlace) -> None:
     with serving(RowUpstream(0.05, 0.15)) as upstream:
         crew = await run_batch(place, upstream, [settings_of(place, upstream)] * 2, 300, kill_every=3)
+        assert upstream.again <= PER_KILL * crew.kills
+
+
+async def test_a_batch_of_a_dataset_survives_the_death_of_its_workers(place: BatchPlace) -> None:
+    with serving(RowUpstream(0.05, 0.15)) as upstream:
+        settings = [settings_of(place, upstream)] * 2
+        crew = await run_batch(place, upstream, settings, 150, kill_every=3, of_dataset=True)
+        assert upstream.again <= PER_KILL * crew.kills
+
+
+@pytest.mark.exact
+async def test_two_thousand_rows_of_a_dataset_are_exact_however_often_workers_die(place: BatchPlace) -> None:
+    with serving(RowUpstream()) as upstream:
+        settings = [settings_of(place, upstream)] * 3
+        crew = await run_batch(place, upstream, settings, 2000, kill_every=3, of_dataset=True)
+        assert crew.kills >= 5
         assert upstream.again <= PER_KILL * crew.kills
 
 

@@ -202,9 +202,27 @@ async def test_a_question_that_is_too_long_alone_is_asked_as_it_is(world: FileWo
     "management", [[{"type": "other"}], "compaction", [{"type": "compaction", "compact_threshold": 0}], [1]]
 )
 async def test_what_is_no_bound_is_said(client: httpx.AsyncClient, management: Any) -> None:
-    answer = await client.post(PATH, json={"model": "m", "input": "x", "context_management": management}, headers=ADA)
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["error"]["param"] == "context_management"
+    for background in (False, True):
+        body = {"model": "m", "input": "x", "context_management": management, "background": background}
+        answer = await client.post(PATH, json=body, headers=ADA)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"]["param"] == "context_management"
+
+
+async def test_a_compaction_is_opened_before_a_response_is_queued(world: FileWorld, client: httpx.AsyncClient) -> None:
+    item = (await post(client, f"{PATH}/compact", input=DIALOGUE))["output"][-1]
+    first = await post(client, input=[item, say("user", "And now?")])
+    asked = sum(seen.path.endswith("/chat/completions") for seen in world.upstream.seen)
+    alone = await post(client, input=[item], background=True)  # it is all that the model is told
+    bounds = [{"type": "compaction", "compact_threshold": 100_000}]
+    bounded = await post(client, input="Hi", background=True, context_management=bounds)
+    assert (alone["status"], bounded["status"]) == ("queued", "queued")
+    forged = [say("user", "Go on."), {**item, "encrypted_content": SUMMARY}]
+    for more in ({}, {"previous_response_id": first["id"]}):
+        body = {"model": "m", "input": forged, "background": True, **more}
+        answer = await client.post(PATH, json=body, headers=ADA)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input[1].encrypted_content")
+    assert sum(seen.path.endswith("/chat/completions") for seen in world.upstream.seen) == asked
 
 
 async def test_the_run_config_says_how(world: FileWorld) -> None:

@@ -15,7 +15,7 @@ from core.services.responses.state.keeping import DAY
 from core.services.responses.state.leases import LEASE_SECONDS, ConversationLease
 from core.services.responses.state.records import COLLECTIONS, GUEST, LEASE, Place
 from core.stores.documents.port import DocumentStore
-from tests.contract.documents import NOW, Clock
+from tests.contract.documents import NOW, Clock, Documenting
 from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.thread_state import MINE, Caller, CountedStore, Kept, policy_of, texts, user
 
@@ -187,6 +187,20 @@ async def test_a_lease_is_renewed_while_its_run_goes_on(thread_store: DocumentSt
     short = await ConversationLease.take(thread_store, "conv_1", clock, loop.time() + 10)
     assert short.document.expires == clock.now + 10 + leases.LATE_SECONDS
     await short.release()
+
+
+@OVER_BOTH
+async def test_it_is_one_runs_to_the_end_of_its_call_also_where_a_clock_is_ahead(documenting: Documenting) -> None:
+    behind, ahead = Clock(NOW + 0.9), Clock(NOW + 0.9 + leases.APART_SECONDS)
+    async with documenting.opened(clock=behind) as one, documenting.opened(clock=ahead) as other:
+        lease = await ConversationLease.take(one, "conv_1", behind, asyncio.get_running_loop().time() + 29)
+        for seconds in (0, 28.9):
+            ahead.now += seconds
+            with pytest.raises(ConversationLocked):
+                await ConversationLease.take(other, "conv_1", ahead, None)
+        ahead.now += 2 * leases.LATE_SECONDS
+        await (await ConversationLease.take(other, "conv_1", ahead, None)).release()
+        await lease.release()
 
 
 async def test_what_is_added_to_it_lets_it_stay(ada: Caller, clock: Clock) -> None:

@@ -200,9 +200,12 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         shown = yaml.safe_load(await _llambda("configurations", "inspect", "--url", url))
         assert [*shown["providers"]] == [
             "batches",
+            "datasetio",
+            "eval",
             "files",
             "inference",
             "responses",
+            "scoring",
             "tool_runtime",
             "vector_io",
             "webhooks",

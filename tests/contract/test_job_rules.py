@@ -42,7 +42,7 @@ class Upstream:
         self.hanging = set(hanging)
         self.release = asyncio.Event()
         self.hung = asyncio.Event()
-        self.failures: dict[int, list[Exception]] = {}
+        self.failures: dict[int, list[BaseException]] = {}
 
     async def __call__(self, row: Row, call: Call) -> Result:
         self.asked[row.index] = self.asked.get(row.index, 0) + 1
@@ -526,6 +526,26 @@ async def test_cancelling_before_it_is_prepared_ends_it(tmp_path: Path) -> None:
     assert not bench.queue.waiting
 
 
+async def test_a_job_that_is_cancelled_as_it_is_leased_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, row_kind())
+    job = await bench.create(9)
+    lease = bench.store.lease
+
+    async def lease_late(*place: Any, **times: Any) -> Any:
+        monkeypatch.setattr(bench.store, "lease", lease)
+        await bench.service.cancel(job)
+        there = await lease(*place, **times)
+        assert await bench.deliver("finish") == 1  # it finds a lease, and goes
+        return there
+
+    monkeypatch.setattr(bench.store, "lease", lease_late)
+    await bench.deliver("prepare")
+    await bench.deliver("finish")
+    assert (await bench.job(job)).status == "cancelled"
+
+
 async def test_stopping_closes_the_shards_of_workers_that_died(tmp_path: Path) -> None:
     bench = Bench(tmp_path, row_kind())
     job = await bench.create(9)
@@ -548,6 +568,8 @@ async def test_stopping_closes_the_shards_of_workers_that_died(tmp_path: Path) -
         (InvalidRequest("bad"), 1, "invalid_request"),
         (ValueError("poison"), 1, "row_failed"),
         (RecursionError(), 1, "row_failed"),
+        (asyncio.CancelledError(), 1, "row_failed"),
+        (SystemExit(3), 1, "row_failed"),
         (UpstreamThrottled("slow"), 8, "upstream_rate_limit_exceeded"),
         (ProviderUnavailable("down"), 8, "provider_unavailable"),
         (ConnectionResetError(), 8, "provider_unavailable"),
@@ -555,7 +577,7 @@ async def test_stopping_closes_the_shards_of_workers_that_died(tmp_path: Path) -
     ],
 )
 async def test_a_row_that_fails_fails_alone(
-    tmp_path: Path, failure: Exception, asked: int, code: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, failure: BaseException, asked: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.services.jobs.rows.FIRST_WAIT", 0.0001)
     upstream = Upstream()

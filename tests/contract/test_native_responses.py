@@ -272,7 +272,9 @@ async def test_over_http_the_state_is_the_stacks_and_a_hosted_tool_the_engines(
     document["apis"] = ["responses", "inference"]
     document["providers"]["responses"] = [{"provider_id": "b", "provider_type": "inline::builtin", "config": {}}]
     metadata = {"responses": "native"}
-    document["models"] = [{"model_id": "own", "provider_id": "local", "provider_model_id": "m", "metadata": metadata}]
+    place = {"provider_id": "local", "provider_model_id": "m"}
+    document["models"] = [{"model_id": "own", **place, "metadata": metadata}]
+    document["models"].append({"model_id": "plain", **place, "provider_model_id": "p"})
     at(upstream, stream([*EVENTS[:9], EVENTS[-1]], done=False))
     async with client_over(interpret(document, {})) as client:
 
@@ -295,4 +297,6 @@ async def test_over_http_the_state_is_the_stacks_and_a_hosted_tool_the_engines(
         assert (await client.get(f"/v1/responses/{second['id']}")).json()["output"] == second["output"]
         shell = {"type": "local_shell"}
         assert (await post(input="x", tools=[shell]))["output"][0]["content"][0]["text"] == "Hello"
+        assert upstream.seen[-1].path.endswith("/chat/completions")
+        assert (await post(input="x", model="plain"))["output"][0]["content"][0]["text"] == "Hello"
         assert upstream.seen[-1].path.endswith("/chat/completions")

@@ -16,6 +16,7 @@ from core.services.responses.recording.records import RUN
 from core.services.responses.state.conversations import ConversationPlace
 from tests.parts.asgi_stream import listening
 from tests.parts.background_runs import (
+    SECONDS,
     dynamodb_storage,
     end_of,
     events_in,
@@ -32,6 +33,8 @@ from tests.parts.secrets import plant
 from tests.parts.webhook_world import ENDPOINTS, receiving, webhooks_entry
 
 ADD = Round(calls=(Call("add", {"a": 2, "b": 3}),))
+METADATA = "169.254.169.254/latest"
+SEALED = "reasoning.encrypted_content"
 
 
 pytestmark = pytest.mark.usefixtures("quick_queue")
@@ -176,6 +179,24 @@ async def test_runs_that_wait_for_their_models_keep_no_other_from_a_worker(world
         assert {(await end_of(client, response_id))["status"] for response_id in ids} == {"completed"}
 
 
+async def test_a_registered_configuration_changes_a_running_stack_and_its_worker(world: ResponseWorld) -> None:
+    how: dict[str, Any] = {"configurations": {"refresh_seconds": 0.1, "allow_private_urls": True}}
+    client = await world.client(**how)
+    endless = {"input": write_script(ADD), "model": MODEL, "tools": [box(world)]}
+    async with working(world, **how):
+        first = await answer(client, **endless, background=True)
+        assert kinds(await end_of(client, first["id"])).count("mcp_call") == 10
+        config = {"providers": {"responses": [{"provider_id": "builtin", "config": {"max_infer_iters": 2}}]}}
+        made = await client.post("/v1/configurations", json={"config": config})
+        assert made.status_code == 200, made.text
+        assert kinds(await answer(client, **endless)).count("mcp_call") == 2
+        async with asyncio.timeout(SECONDS):
+            calls = 10
+            while calls > 2:
+                later = await answer(client, **endless, background=True)
+                calls = kinds(await end_of(client, later["id"])).count("mcp_call")
+
+
 async def test_a_response_counts_from_when_it_is_queued(world: ResponseWorld) -> None:
     how: dict[str, Any] = {"auth": True, "quota": {"max_responses": 1}}
     client = await world.client(**how)
@@ -234,6 +255,36 @@ async def test_it_is_in_the_list_from_when_it_is_queued(world: ResponseWorld) ->
     assert missing.status_code == 404
 
 
+async def test_it_is_in_the_list_while_it_runs_in_a_conversation(world: ResponseWorld) -> None:
+    client = await world.client(auth=True)
+    conversations = [(await client.post(CONVERSATIONS, json={}, headers=ADA)).json()["id"] for _ in range(3)]
+
+    async def listed(who: dict[str, str] = ADA) -> dict[str, str]:
+        rows = (await client.get(RESPONSES, headers=who)).json()["data"]
+        return {row["id"]: row["status"] for row in rows}
+
+    queued = (await answer(client, Round("Hi"), background=True, conversation=conversations[0]))["id"]
+    other = (await answer(client, Round("Hi"), background=True))["id"]
+    said, tools = (ADD, Round("It is {quote}.", held=True)), [box(world)]
+    streaming = asyncio.create_task(ask(client, *said, stream=True, conversation=conversations[1], tools=tools))
+    async with asyncio.timeout(SECONDS):
+        while len(await listed()) < 3:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.05)
+    [running] = set(await listed()) - {queued, other}
+    assert await listed() == {queued: "queued", other: "queued", running: "in_progress"}
+    assert await listed(BOB) == {}
+    [first, *_] = (await client.get(RESPONSES, params={"limit": 1}, headers=ADA)).json()["data"]
+    assert first["input"]
+    world.model.release.set()
+    await streaming
+    async with working(world, auth=True):
+        assert (await end_of(client, queued, **ADA))["status"] == "completed"
+    assert {name: (await listed())[name] for name in (queued, running)} == {queued: "completed", running: "completed"}
+    made = await answer(client, Round("Hi"), background=True, conversation=conversations[2])
+    assert (await client.delete(f"{CONVERSATIONS}/{conversations[2]}", headers=ADA)).status_code == 200
+    assert made["id"] not in await listed()
+
+
 async def test_what_cannot_be_done_in_the_background_is_told_at_once(world: ResponseWorld) -> None:
     client = await world.client()
     data = {"X-LlamaStack-Provider-Data": json.dumps({"vllm_api_token": "x"})}
@@ -255,17 +306,43 @@ async def test_what_cannot_be_done_in_the_background_is_told_at_once(world: Resp
     assert (status, "storage.stores" in words) == (400, True)
 
 
-async def test_what_is_not_there_is_refused_at_the_post_as_in_the_foreground(world: ResponseWorld) -> None:
-    client = await world.client()
+async def test_what_is_wrong_is_refused_at_the_post_as_in_the_foreground(world: ResponseWorld) -> None:
+    document = world.document()
+    safety = [{"provider_id": "guard", "provider_type": "inline::llama-guard", "config": {}}]
+    apis, providers = [*document["apis"], "safety"], document["providers"] | {"safety": safety}
+    shields = [{"shield_id": "guard", "provider_id": "guard", "provider_shield_id": MODEL}]
+    native = {"model_id": "own", "provider_id": "local", "provider_model_id": "n", "metadata": {"responses": "native"}}
+    models = [*document["models"], native]
+    client = await world.client(apis=apis, providers=providers, shields=shields, models=models)
+    strange = [{"type": "function_call_output", "call_id": "c", "output": "x"}]
     server = {"type": "mcp", "server_label": "x", "connector_id": "nothing"}
-    file = {"type": "input_file", "file_id": "file-0"}
+    file, picture = (
+        {"type": "input_file", "file_id": "file-0"},
+        {"type": "input_image", "image_url": f"http://{METADATA}"},
+    )
+    allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "y"}]}
     rows: list[dict[str, Any]] = [
         {"model": "local/nothing"},
         {"tools": [{"type": "file_search", "vector_store_ids": ["vs_0"]}]},
         {"tools": [server]},
+        {"tools": [box(world, server_url=f"http://{METADATA}")]},
+        {"tools": [box(world, server_url="http://[::1")]},
+        {"tool_choice": "required"},
+        {"tool_choice": {"type": "file_search"}},
+        {"tool_choice": {"type": "mcp", "server_label": "y"}, "tools": [box(world)]},
+        {"tool_choice": allowed, "tools": [box(world)]},
         {"input": [{"role": "user", "content": [file]}]},
+        {"input": [{"role": "user", "content": [picture]}]},
         {"input": [{"type": "compaction", "encrypted_content": "eA"}]},
+        {"input": [{"type": "computer_call"}]},
+        {"input": strange},
+        {"input": strange, "include": [SEALED]},
+        {"input": strange, "model": "own"},
+        {"input": strange, "guardrails": ["guard"]},
         {"context_management": [{"type": "compaction", "compact_threshold": 0}]},
+        {"guardrails": ["nothing"]},
+        {"guardrails": [{"type": "nothing"}]},
+        {"guardrails": True},
     ]
     for row in rows:
         foreground = await ask(client, **{"input": "Hi"} | row)
@@ -275,6 +352,28 @@ async def test_what_is_not_there_is_refused_at_the_post_as_in_the_foreground(wor
         assert [{**error, "request_id": ""} for error in errors] == [{**errors[0], "request_id": ""}] * 2
     assert not (await client.get("/v1/jobs")).json()["data"]
     assert not world.model.chats
+    assert (await answer(client, input="Hi", model="own", tool_choice="required", background=True))[
+        "status"
+    ] == "queued"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "required",
+        {"type": "mcp", "server_label": "box"},
+        {"type": "mcp", "server_label": "box", "name": "add"},
+        {"type": "allowed_tools", "mode": "required", "tools": [{"type": "mcp", "server_label": "box", "name": "add"}]},
+    ],
+)
+async def test_a_choice_among_the_tools_of_a_server_is_left_to_the_worker(world: ResponseWorld, choice: Any) -> None:
+    client = await world.client()
+    made = await answer(
+        client, ADD, Round("It is {quote}."), background=True, tools=[box(world)], tool_choice=choice, include=[SEALED]
+    )
+    assert not world.server.calls
+    async with working(world):
+        assert text_of(await end_of(client, made["id"])) == "It is 5."
 
 
 async def test_a_run_that_takes_too_long_for_its_call_goes_to_a_worker(world: ResponseWorld) -> None:

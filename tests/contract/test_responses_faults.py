@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from core.services.responses.state.records import CONVERSATION, RESPONSE
+from tests.parts.expiring import expire
 from tests.parts.model_script import Call, Round
 from tests.parts.response_calls import ADA, BOB, CONVERSATIONS, MISSING, answer, ask, box, kinds, refusal, text_of
 from tests.parts.response_stack import RESPONSES, ResponseWorld, response_world
@@ -50,6 +52,27 @@ async def test_what_is_anothers_is_not_there(world: ResponseWorld) -> None:
         assert refusal(await ask(client, input="Hi", who=BOB, **more))[0] == 404
     assert len(world.model.chats) == 1
     assert (await client.get(f"{RESPONSES}/{made['id']}", headers=ADA)).status_code == 200
+
+
+async def test_what_has_expired_is_not_there(world: ResponseWorld) -> None:
+    client = await world.client(auth=True)
+    made = await answer(client, input="Hi")
+    conversation = (await client.post(CONVERSATIONS, json={}, headers=ADA)).json()["id"]
+    await expire(world.document(auth=True), (RESPONSE, made["id"]), (CONVERSATION, conversation))
+    for more in ({"previous_response_id": made["id"]}, {"conversation": conversation}):
+        for background in (False, True):
+            assert refusal(await ask(client, input="Hi", background=background, **more))[0] == 404
+    paths = (RESPONSES, made["id"]), (CONVERSATIONS, conversation)
+    for method, path in (
+        *((method, f"{place}/{name}") for place, name in paths for method in ("GET", "DELETE")),
+        ("GET", f"{RESPONSES}/{made['id']}?stream=true"),
+        ("GET", f"{RESPONSES}/{made['id']}/input_items"),
+        ("POST", f"{RESPONSES}/{made['id']}/cancel"),
+        ("GET", f"{CONVERSATIONS}/{conversation}/items"),
+    ):
+        assert (await client.request(method, path, headers=ADA)).status_code == 404, (method, path)
+    assert (await client.get(RESPONSES, headers=ADA)).json()["data"] == []
+    assert len(world.model.chats) == 1
 
 
 async def test_requests_that_nobody_could_answer_ask_nobody(world: ResponseWorld) -> None:

@@ -9,6 +9,7 @@ import pytest
 from core.errors import InvalidRequest, NotFound, StateUnavailable
 from core.services.responses.contract import AnswerEnded, RunEnded, Usage
 from core.services.responses.recording.codec import Beginning, Ending
+from core.services.responses.recording.ending import end_log, keep_ended, log_of
 from core.services.responses.recording.folding import read_state
 from core.services.responses.recording.log import LOG, RunCancelled, RunLog, RunOver, RunTaken
 from core.services.responses.recording.records import RUN
@@ -99,6 +100,22 @@ async def test_a_write_of_which_no_answer_came_is_not_doubled(store: DocumentSto
     await log.append([Beginning({"id": "resp_1"}), Ending(RunEnded("failed", Usage()))])
     batches = await log.read()
     assert [[value[0] for value in batch.values] for batch in batches] == [["begin"], ["end"]]
+
+
+async def test_a_first_batch_of_which_no_answer_came_is_not_doubled(store: DocumentStore, clock: Clock) -> None:
+    forgetful = ForgetfulStore(store)
+    ada = Caller(Kept(forgetful), clock=clock)
+    async with streaming(ada) as told:
+        told.engine.say(*"abc")
+        async with asyncio.timeout(20):
+            while forgetful.forgets:  # noqa: ASYNC110 - it tells nobody, nor does the log
+                await asyncio.sleep(0.02)
+            told.engine.say(*"def")
+            while len((await store.page(LOG, told.id, limit=9)).documents) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        told.engine.end()
+        whole = await told.whole()
+    assert await replay(ada, told.id) == whole
 
 
 async def test_a_short_stream_is_kept_in_one_transaction_and_a_long_one_is_too(
@@ -233,6 +250,23 @@ async def test_a_run_whose_server_died_has_failed_for_whoever_looks(
         await ada.conversations.delete(conversation)
         with pytest.raises(NotFound):
             await get(ada, told.id)
+
+
+async def test_who_ends_a_run_that_is_gone_by_then_leaves_its_conversation_free(
+    ada: Caller, clock: Clock, store: DocumentStore
+) -> None:
+    conversation = await ada.converse("a")
+    async with streaming(ada, conversation=conversation) as told:
+        told.engine.say("half")
+        await asyncio.sleep(FLUSHED)
+        run = await store.get(RUN, told.id)
+        assert run is not None
+        clock.now += 61
+        now = await end_log(log_of(ada.state, told.id), await read_state(log_of(ada.state, told.id)))
+        await store.delete(run)
+        await keep_ended(ada.state, run, now)
+        await ada.add(conversation, "b")
+        assert await ada.context(conversation=conversation) == "a b"
 
 
 async def test_nothing_is_written_of_what_is_not_to_be_stored(ada: Caller, counted: CountedStore) -> None:

@@ -8,7 +8,10 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from core.services.agents.records import SESSION
+from core.services.responses.state.records import CONVERSATION
 from tests.parts.agent_world import AGENTS, METADATA, MODEL, TurnWorld, turn_world
+from tests.parts.expiring import expire
 from tests.parts.model_script import Call, Round, write_script
 from tests.parts.response_calls import ADA, BOB, refusal
 
@@ -104,6 +107,31 @@ async def test_what_a_client_tool_answers_is_bounded(world: TurnWorld) -> None:
     for content in ({"type": "text", "text": "seen"}, [{"type": "text", "text": "seen"}], ""):
         other = await turn_of(client, session, Round("", (Call("look"),)), Round("I see."))
         assert (await resume(client, session, other, answers_to(other, content))).status_code == 200
+
+
+async def test_a_session_that_has_expired_is_not_there(world: TurnWorld) -> None:
+    client = await world.client(auth=True)
+    session = await begin(client)
+    turn = await turn_of(client, session, Round("", (Call("look"),)), Round("{quote}"))
+    agent, _, identifier = session.rpartition("/session/")
+    await expire(world.document(auth=True), (CONVERSATION, identifier), (SESSION, identifier))
+    say = {"messages": [{"role": "user", "content": "Hi"}]}
+    asked = len(world.model.chats)
+    for method, path, body in (
+        ("GET", session, None),
+        ("DELETE", session, None),
+        ("GET", f"{session}/turn/{turn['turn_id']}", None),
+        ("POST", f"{session}/turn", {**say, "stream": True}),
+        ("POST", f"{session}/turn", {**say, "stream": False}),
+        ("POST", f"{session}/turn/{turn['turn_id']}/resume", {"tool_responses": answers_to(turn), "stream": True}),
+        ("GET", f"/v1/conversations/{identifier}", None),
+    ):
+        found = await client.request(method, path, json=body, headers=ADA)
+        absent = await client.request(method, path.replace(identifier, f"conv_{'0' * 48}"), json=body, headers=ADA)
+        assert found.status_code == absent.status_code == 404, (method, path, found.text)
+        assert refusal(found)[1].replace(identifier, f"conv_{'0' * 48}") == refusal(absent)[1]
+    assert len(world.model.chats) == asked
+    assert (await client.get(f"{agent}/sessions", headers=ADA)).json()["data"] == []
 
 
 async def test_one_turn_runs_in_a_session(world: TurnWorld) -> None:

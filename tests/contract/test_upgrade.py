@@ -53,7 +53,7 @@ class Place:
         return {
             "version": 2,
             "image_name": "t",
-            "apis": ["inference", "files", "vector_io"],
+            "apis": ["inference", "files", "vector_io", "responses"],
             "providers": {
                 "inference": [
                     {"provider_id": "vllm", "provider_type": "remote::vllm", "config": {"url": upstream.url}}
@@ -66,6 +66,7 @@ class Place:
                         "config": {"db_path": str(self.folder / "vectors.db")},
                     }
                 ],
+                "responses": [{"provider_id": "builtin", "provider_type": "inline::builtin", "config": {}}],
             },
             "metadata_store": resources,
             "storage": {"backends": backends, "stores": {name: {"backend": back} for name, back in stores.items()}},
@@ -130,6 +131,38 @@ async def test_what_it_kept_is_there_and_files_and_vector_stores_are_beside_it(
     async with upgraded(place, upstream) as (client, _):
         shown = await took(await client.get(f"/v1/vector_stores/{store}"))
         assert shown["file_counts"]["completed"] == 1
+
+
+async def test_responses_conversations_prompts_and_agents_are_beside_it(place: Place, upstream: FakeUpstream) -> None:
+    async with upgraded(place, upstream) as (client, stack):
+        paths = await use_responses(client)
+        await check_old_state(client, stack, place, upstream)
+        before = [await took(await client.get(path)) for path in paths]
+    async with upgraded(place, upstream) as (client, _):
+        assert [await took(await client.get(path)) for path in paths] == before
+
+
+async def use_responses(client: httpx.AsyncClient) -> list[str]:
+    """The paths of what was made."""
+    prompt = await took(await client.post("/v1/prompts", json={"prompt": "Answer {{ name }}.", "variables": ["name"]}))
+    conversation = (await took(await client.post("/v1/conversations", json={})))["id"]
+    body = {"model": "adas", "input": "Hello", "prompt": {"id": prompt["prompt_id"], "variables": {"name": "Ada"}}}
+    made = await took(await client.post("/v1/responses", json={**body, "conversation": conversation}))
+    assert made["status"] == "completed", made
+    waits = await took(await client.post("/v1/responses", json={**body, "background": True}))
+    assert (await took(await client.post(f"/v1/responses/{waits['id']}/cancel")))["status"] == "cancelled"
+    config = {"agent_config": {"model": "adas", "instructions": "Be brief."}}
+    agent = f"/v1/agents/{(await took(await client.post('/v1/agents', json=config)))['agent_id']}"
+    session = (await took(await client.post(f"{agent}/session", json={"session_name": "s"})))["session_id"]
+    turn = {"messages": [{"role": "user", "content": "Hello"}], "stream": False}
+    turn_id = (await took(await client.post(f"{agent}/session/{session}/turn", json=turn)))["turn_id"]
+    return [
+        *(f"/v1/responses/{one['id']}" for one in (made, waits)),
+        f"/v1/prompts/{prompt['prompt_id']}",
+        f"/v1/conversations/{conversation}/items",
+        agent,
+        f"{agent}/session/{session}/turn/{turn_id}",
+    ]
 
 
 async def check_old_state(client: httpx.AsyncClient, stack: Stack, place: Place, upstream: FakeUpstream) -> None:

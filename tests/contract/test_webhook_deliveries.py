@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from core.services.webhooks.router import DAY
+from core.services.webhooks.records import ENDPOINT
+from core.stores.connect import DOCUMENTS
 from tests.parts.file_stack import by
 from tests.parts.job_bench import begun, eventually
 from tests.parts.upstream import hang, status
@@ -182,10 +183,43 @@ async def test_a_secret_that_was_rotated_signs_for_a_day_where_it_is_kept(
     rotated = (await client.post(f"{ENDPOINTS}/{made['id']}/rotate_secret", json=body, headers=ADA)).json()
     ada = await deliveries.owner_of(made["id"])
     await deliveries.run(ada)
-    deliveries.bench.clock.now += DAY + 60  # the secret was rotated after that clock began
-    jobs = await deliveries.tell(ada, job_id="batch_2")
-    await deliveries.begin(jobs)
-    await deliveries.bench.until_idle()
+    for number, hours in enumerate((23, 1)):
+        deliveries.bench.clock.now += hours * 3600 + 60  # the secret was rotated after that clock began
+        jobs = await deliveries.tell(ada, job_id=f"batch_{number + 2}")
+        await deliveries.begin(jobs)
+        await deliveries.bench.until_idle()
     secrets = rotated["signing_secret"], made["signing_secret"]
     signed = [[got.is_signed_with(secret) for secret in secrets] for got in world.receiver.received]
-    assert signed == [[True, keeps], [True, False]]
+    assert signed == [[True, keeps], [True, keeps], [True, False]]
+
+
+async def test_a_wait_of_more_than_a_message_may_wait_is_several(
+    client: httpx.AsyncClient, world: WebhookWorld, deliveries: Deliveries
+) -> None:
+    world.receiver.answers(*[status(500)] * 5, status(200))
+    made = await register(client, world.receiver.url)
+    job = await deliveries.run(await deliveries.owner_of(made["id"]))
+    assert job.result is not None
+    assert (job.result["delivered"], job.result["failed"]) == (1, 0)
+    tries = [int(got.headers["webhook-timestamp"]) for got in world.receiver.received]
+    assert len(tries) == 6
+    assert 1800 <= tries[5] - tries[4] <= 1800 * 1.2 + 60
+
+
+async def test_a_secret_that_cannot_be_opened_signs_nothing_and_its_owner_is_told(
+    client: httpx.AsyncClient, world: WebhookWorld, deliveries: Deliveries
+) -> None:
+    made, other = await register(client, world.receiver.url), await register(client, world.receiver.url, who="bob")
+    documents = deliveries.stack.stores.get(DOCUMENTS)
+    mine, its = await documents.get(ENDPOINT, made["id"]), await documents.get(ENDPOINT, other["id"])
+    assert mine is not None
+    assert its is not None
+    await documents.put(mine, {**mine.body, "secrets": its.body["secrets"]})
+    path = f"{ENDPOINTS}/{made['id']}"
+    tested = await client.post(f"{path}/test", json={"event_type": TYPE}, headers=ADA)
+    assert (tested.status_code, "Rotate the secret" in tested.json()["error"]["message"]) == (409, True)
+    job = await deliveries.run(await deliveries.owner_of(made["id"]))
+    assert job.result is not None
+    assert (job.result["delivered"], job.result["failed"], world.receiver.received) == (0, 1, [])
+    await client.post(f"{path}/rotate_secret", json={}, headers=ADA)
+    assert (await client.post(f"{path}/test", json={"event_type": TYPE}, headers=ADA)).status_code == 200

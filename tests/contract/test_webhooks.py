@@ -131,6 +131,8 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"url": "https://user:word@example.com/hook"}, "url"),
     ({"url": "ftp://example.com/hook"}, "url"),
     ({"url": "hook"}, "url"),
+    ({"url": "https://192.0.2.1/hook\r\nX: y"}, "url"),
+    ({"url": "https://192.0.2.1/a hook"}, "url"),
     ({"url": f"https://example.com/{'a' * 3000}"}, "url"),
     ({"event_types": []}, "event_types"),
     ({"event_types": ["batch.finished"]}, "event_types[0]"),
@@ -144,6 +146,22 @@ async def test_what_may_not_be_registered_is_refused(world: WebhookWorld) -> Non
         body = {"name": "n", "url": "https://192.0.2.1/", "event_types": [TYPE]} | change
         refused = await client.post(ENDPOINTS, json=body, headers=ADA)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, param), refused.text
+
+
+async def test_an_endpoint_is_not_moved_to_where_none_may_be_registered(
+    client: httpx.AsyncClient, world: WebhookWorld
+) -> None:
+    path = f"{ENDPOINTS}/{(await register(client, world.receiver.url))['id']}"
+    strict = await world.client(allow_private_addresses=False, allowed_ports=[443])
+    for url in (
+        "https://127.0.0.1/hook",
+        "https://[::ffff:10.0.0.1]/hook",
+        "http://192.0.2.1:443/",
+        "https://192.0.2.1:22/",
+    ):
+        refused = await strict.post(path, json={"url": url}, headers=ADA)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "url")
+    assert (await strict.get(path, headers=ADA)).json()["url"] == world.receiver.url
 
 
 async def test_a_name_that_turns_to_a_private_address_is_not_called(world: WebhookWorld) -> None:

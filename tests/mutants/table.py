@@ -17,6 +17,7 @@ class Row:
         return (*self.tests, "-k", self.only) if self.only else self.tests
 
 
+WEBHOOKS: Final = ("tests/contract/test_webhook_deliveries.py", "tests/contract/test_webhooks.py")
 PROVIDERS: Final = "tests/contract/test_vector_providers.py"
 VECTORS: Final = ("tests/contract/test_vectors_sqlite.py", PROVIDERS)
 CHROMA: Final = ("tests/contract/test_chroma.py", PROVIDERS)
@@ -86,6 +87,24 @@ SEALED: Final = (
     "tests/unit/services/responses/test_sealing.py",
     "tests/contract/test_compaction.py",
     "tests/contract/test_state_key.py",
+)
+LOGS: Final = (
+    "tests/unit/services/responses/test_recording.py",
+    "tests/contract/test_run_log.py",
+    "tests/contract/test_runs_deleted.py",
+    "tests/contract/test_runs_refused.py",
+)
+WORKERS: Final = (
+    "tests/contract/test_background_clocks.py",
+    "tests/contract/test_responses_lost_jobs.py",
+    "tests/contract/test_responses_background.py",
+)
+AGENTS: Final = (
+    "tests/unit/services/agents",
+    "tests/contract/test_agent_state.py",
+    "tests/contract/test_agents.py",
+    "tests/contract/test_agent_turns.py",
+    "tests/contract/test_turns_refused.py",
 )
 EXTRACT: Final = (
     "tests/unit/services/vector_stores/test_extract.py",
@@ -412,9 +431,56 @@ TABLE: Final = (
     *(
         Row(
             f"core.services.responses.native.{name}",
-            ("tests/unit/services/responses/test_native.py", "tests/contract/test_native_responses.py"),
+            (
+                "tests/unit/services/responses/test_native.py",
+                "tests/contract/test_native_responses.py",
+                "tests/contract/test_responses_external.py",
+            ),
         )
         for name in ("engine", "finding", "hosted", "members", "reading", "writing")
+    ),
+    Row("core.services.responses.native.charging", ("tests/unit/services/responses/test_package_usage.py",)),
+    Row("core.services.responses.engine.bounds", ("tests/unit/services/responses/engine",)),
+    *(
+        Row(f"core.services.responses.recording.{name}", LOGS)
+        for name in ("codec", "ending", "folding", "following", "log", "opening", "pauses", "removing", "writing")
+    ),
+    *(
+        Row(f"core.services.responses.recording.{name}", (*LOGS, "tests/contract/test_responses_background.py"))
+        for name in ("listing", "running", "serving")
+    ),
+    Row("core.services.responses.background.metering", ("tests/unit/services/responses/test_metering.py",)),
+    *(
+        Row(f"core.services.responses.{name}", WORKERS, only)
+        for name, only in {
+            "background.creating": "at_the_post or left_to or queued or counts or at_once",
+            "background.ending": "stopped or given_up or has_failed",
+            "background.handing": "too_long or leaves_goes or as_it_goes",
+            "background.lapsing": "died or another_has or gone_on or nobody_has or quota",
+            "background.taking": "two_workers or in_the_middle or gets_on or cancelled",
+            "background.working": "two_workers or in_the_middle or gets_on or quota or secret",
+            "engine.checking": "at_the_post",
+        }.items()
+    ),
+    *(
+        Row(f"core.services.agents.{name}", AGENTS)
+        for name in (
+            "collection",
+            "removal",
+            "router",
+            "session_documents",
+            "turn_documents",
+            "turns.messages",
+            "turns.printing",
+            "turns.resuming",
+            "turns.sessions",
+            "turns.settings",
+            "turns.shielding",
+            "turns.shields",
+            "turns.steps",
+            "turns.telling",
+            "turns.tools",
+        )
     ),
     Row("core.services.conversations.router", THREADS),
     *(
@@ -435,6 +501,31 @@ TABLE: Final = (
                 "tests/contract/test_batch_faults.py",
             ),
         )
-        for name in ("asking", "endpoints", "entries", "finishing", "kind", "output", "preparing")
+        for name in ("asking", "endpoints", "entries", "finishing", "kind", "output", "preparing", "spans")
+    ),
+    *(
+        Row(
+            f"core.services.batches.native.{name}",
+            ("tests/unit/services/batches", "tests/contract/test_batch_native.py"),
+        )
+        for name in ("choosing", "results", "shard", "state")
+    ),
+    *(
+        Row(f"core.services.webhooks.{name}", WEBHOOKS)
+        for name in ("announcing", "collection", "events", "job", "records", "router", "secrets", "sending", "signing")
+    ),
+    Row("core.providers.webhooks.builtin", ("tests/contract/test_webhooks.py",)),
+    Row("core.services.jobs.paging", ("tests/contract/test_batch_faults.py",)),
+    Row("core.services.scoring.aggregation", ("tests/unit/services/test_score_aggregation.py",)),
+    Row("core.platform.linear_regex", ("tests/unit/platform/test_linear_regex.py",)),
+    *(
+        Row(f"core.providers.scoring_basic.{name}", (f"tests/unit/scoring_basic/test_{tests}.py",))
+        for tests, names in (
+            ("basic_functions", ("basic", "choices", "columns", "docvqa", "functions", "matches")),
+            ("math_answers", ("latex_values", "math_answers")),
+            ("ifeval", ("ifeval", "ifeval_arguments", "ifeval_checks", "ifeval_language", "text_counts")),
+            ("bfcl", ("bfcl", "bfcl_checks", "bfcl_python", "bfcl_source", "bfcl_types")),
+        )
+        for name in names
     ),
 )

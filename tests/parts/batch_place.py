@@ -26,6 +26,7 @@ class BatchPlace:
             "inference": ("remote::vllm", {"url": f"{upstream}/v1"}),
             "files": self._files(),
             "batches": ("inline::reference", batches),
+            "datasetio": ("inline::localfs", {}),
         }
         return {
             "version": 2,

@@ -39,7 +39,19 @@ async def client_over(
     """A client, at `address`, of the stack that a run config makes; each function has its own, as in `llambda serve`."""
     assert not loaded.problems + check(loaded)
     assert loaded.config is not None
-    served = ("batches", "files", "inference", "responses", "safety", "tool_runtime", "vector_io", "webhooks")
+    served = (
+        "batches",
+        "datasetio",
+        "eval",
+        "files",
+        "inference",
+        "responses",
+        "safety",
+        "scoring",
+        "tool_runtime",
+        "vector_io",
+        "webhooks",
+    )
     apis = [api for api in served if loaded.config.providers.get(api)]
     app = union([app_of_stack(await resolve(loaded, [api], version="1"), [api]) for api in (*apis, "admin")], sink)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))

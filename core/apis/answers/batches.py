@@ -1,6 +1,6 @@
 """Batches as a client gets them."""
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 type BatchStatus = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
@@ -49,18 +49,23 @@ Waiting = TypedDict("Waiting", {"for": Literal["quota"], "until": int})
 
 
 class Batch(TypedDict):
-    """A batch as its owner sees it; times are Unix seconds, null for what has not been. `waiting` is our own."""
+    """A batch as its owner sees it; times are Unix seconds, null for what has not been. `waiting` is our own.
+
+    So are the datasets, of a batch of one alone: its `input_file_id` is null, and `output_dataset_id` is there once the dataset is.
+    """
 
     id: str
     object: Literal["batch"]
     endpoint: str
     model: str | None
     errors: BatchFaults | None
-    input_file_id: str
+    input_file_id: str | None
+    input_dataset_id: NotRequired[str]
     completion_window: str
     status: BatchStatus
     output_file_id: str | None
     error_file_id: str | None
+    output_dataset_id: NotRequired[str]
     created_at: int
     in_progress_at: int | None
     expires_at: int | None

@@ -44,15 +44,15 @@ BATCHES: Final = (
 )
 
 KEPT: Final = ("batch", "batch_slot")
-READ: Final = ("file",)
-"""Of who asks for a batch of a file."""
+READ: Final = ("file", "dataset", "dataset_owner")
+"""Of who asks for a batch of a file, or of a dataset."""
 
 API: Final = Api(
     "batches",
     surfaces=(Surface("batches", "core.apis.batches:Batches", BATCHES),),
     assemble="core.services.batches.assemble:assemble",
     provider="core.apis.batches:BatchesProvider",
-    depends=("inference", "safety", "files", "responses", "vector_io", "tool_runtime"),
+    depends=("inference", "safety", "files", "responses", "vector_io", "tool_runtime", "datasetio"),
     stores=("documents", "blobs", "jobs", "queue"),
     collections=(*KEPT, *READ),
     eraser=Eraser("core.services.batches.erasing:erase", KEPT),

@@ -1,13 +1,13 @@
 """`llambda batch`: files of requests that a running stack answers line by line, over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 import click
 
 from core.cli.batch import output
-from core.cli.batch.submitting import Submission, submit_file
+from core.cli.batch.submitting import DatasetSubmission, Submission, submit_dataset, submit_file
 from core.cli.batch.waiting import fetch_files, wait_for
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
@@ -39,12 +39,14 @@ Examples:
   llambda batch submit rows.jsonl
   llambda batch submit rows.jsonl --wait --out answers
   llambda batch submit rows.jsonl --new --metadata run=2 --json | jq -r .id
+  llambda batch submit --dataset questions --template line.json --wait
 {ENDED}"""
 WATCH: Final = f"""\
 \b
 Examples:
   llambda batch watch batch_4f1c --out answers
 {ENDED}"""
+FILE: Final = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 out_option = click.option(
     "--out",
     metavar="DIR",
@@ -60,6 +62,10 @@ def _example(line: str) -> str:
 class SubmitOptions(StackOptions):
     """Which batch, and what to do about it."""
 
+    dataset: str | None
+    template: Path | None
+    output_dataset: str | None
+    endpoint: str | None
     new: bool
     wait: bool
     out: Path | None
@@ -74,32 +80,53 @@ def command() -> None:
 
 
 @command.command(epilog=SUBMIT)
-@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.argument("file", metavar="[FILE]", required=False, type=FILE)
+@click.option("--dataset", metavar="ID", help="In the place of FILE: a dataset, each of whose rows makes a line.")
+@click.option(
+    "--template", metavar="FILE", type=FILE, help="The line, as JSON; `{{column}}` in its strings is the row's column."
+)
+@click.option("--output-dataset", metavar="ID", help="Make a dataset of the rows with their answers, too.")
 @click.option("--endpoint", metavar="PATH", help="What the lines ask (default: the `url` of the first line).")
 @click.option("--metadata", metavar="KEY=VALUE", multiple=True, help="What to keep with it; may be repeated.")
-@click.option("--new", is_flag=True, help="Another batch, although this file was submitted before.")
+@click.option("--new", is_flag=True, help="Another batch, although this one was submitted before.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended.")
 @out_option
 @stack_options
-def submit(
-    file: Path,
-    endpoint: str | None,
-    metadata: tuple[str, ...],
-    *,
-    as_json: bool,
-    **options: Unpack[SubmitOptions],
-) -> int:
-    """Submit a file of requests.
+def submit(file: Path | None, metadata: tuple[str, ...], *, as_json: bool, **options: Unpack[SubmitOptions]) -> int:
+    """Submit a file of requests, or a dataset with a template of them.
 
-    The same file again goes on with the batch of before, so that a command that was interrupted can be given again.
+    The same again goes on with the batch of before, so that a command that was interrupted can be given again.
     """
-    submission = Submission(file, endpoint or output.endpoint_of(file), output.pairs_of(metadata))
+    submission = _submission(file, output.pairs_of(metadata), options)
     with open_client(options["url"], options.get("api_key")) as client:
-        batch = submit_file(client, submission, new=options["new"])
+        if isinstance(submission, Submission):
+            batch = submit_file(client, submission, new=options["new"])
+        else:
+            batch = submit_dataset(client, submission, new=options["new"])
         if options["wait"] or options["out"] is not None:
             return _watch(client, batch, options["out"], as_json=as_json)
     print_json(batch) if as_json else click.echo(output.status_line(batch))
     return 0
+
+
+def _submission(
+    file: Path | None, metadata: Mapping[str, str], options: SubmitOptions
+) -> Submission | DatasetSubmission:
+    """Raises click.UsageError for what does not go together."""
+    dataset, template, endpoint = options["dataset"], options["template"], options["endpoint"]
+    match file, dataset, template:
+        case Path(), None, None if options["output_dataset"] is None:
+            return Submission(file, endpoint or output.endpoint_of(file), metadata)
+        case None, str(), Path():
+            from core.client.batches import DatasetInput
+
+            line = output.template_of(template)
+            source = DatasetInput(dataset, line, options["output_dataset"])
+            return DatasetSubmission(source, endpoint or output.endpoint_for(line, template), metadata)
+        case _:
+            raise click.UsageError(
+                "Name a file of lines, or --dataset with --template, and --output-dataset with them."
+            )
 
 
 @command.command("list", epilog=_example("list --limit 50"))

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import json
 from pathlib import Path
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from core.cli.terminal import Columns, clean, shorten, width_of, wrap
-from core.platform.json_values import to_object
+from core.platform.json_values import is_object, to_object
 
 if TYPE_CHECKING:
     from core.apis.answers.batches import Batch, BatchFault
@@ -21,6 +21,10 @@ LIST: Final[Columns] = (("BATCH", 30), ("STATUS", 11), ("LINES", 13), ("CREATED"
 WIDTH: Final = 80
 LONGEST_LINE: Final = 2 * 1024 * 1024
 MOST_FAULTS: Final = 10  # that are shown
+TEMPLATE: Final = """{"body": {"model": "..", "messages": [{"role": "user", "content": "{{question}}"}]}}"""
+ENDPOINTS: Final = {"messages": "/v1/chat/completions", "prompt": "/v1/completions"}
+"""By a field of the body; with others it has to be named."""
+TURN: Final = "/v1/agents/{agent_id}/turn"
 
 
 def endpoint_of(path: Path) -> str:
@@ -34,6 +38,28 @@ def endpoint_of(path: Path) -> str:
     if not isinstance(url, str):
         raise click.UsageError(f"The first line of {path} names no `url`: give the endpoint with --endpoint.")
     return url
+
+
+def template_of(path: Path) -> dict[str, Any]:
+    """The template of a line that the file has as JSON; raises click.UsageError for one that has none."""
+    try:
+        template = to_object(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError):
+        template = {}
+    if not is_object(template.get("body")):
+        raise click.UsageError(f"{path} is no template of a line, as {TEMPLATE}")
+    return template
+
+
+def endpoint_for(template: dict[str, Any], path: Path) -> str:
+    """The `url` of the template, or what its body is one of; raises click.UsageError where neither says it."""
+    if isinstance(template.get("url"), str):
+        url: str = template["url"]
+        return TURN if url.startswith("/v1/agents/") else url
+    for name, endpoint in ENDPOINTS.items():
+        if name in template["body"]:
+            return endpoint
+    raise click.UsageError(f"{path} names no `url`: give the endpoint with --endpoint.")
 
 
 def pairs_of(texts: Sequence[str]) -> dict[str, str]:
@@ -75,8 +101,9 @@ def batch_lines(batch: "Batch") -> Iterator[str]:
         "model": batch["model"],
         "lines": f"{counts['completed']} completed, {counts['failed']} failed, {counts['total']} in all",
         "tokens": None if usage is None else f"{usage['input_tokens']} in, {usage['output_tokens']} out",
-        "input": batch["input_file_id"],
+        "input": batch["input_file_id"] or batch.get("input_dataset_id"),
         "output": batch["output_file_id"],
+        "dataset": batch.get("output_dataset_id"),
         "errors": batch["error_file_id"],
         "metadata": None if not batch["metadata"] else json.dumps(batch["metadata"], ensure_ascii=False),
         "created": _time(batch["created_at"]),

@@ -1,4 +1,4 @@
-"""How a file is submitted once: what it is of is in its key, and in the name that it is uploaded by."""
+"""How a file, or a dataset, is submitted once: what it is of is in its key, and in the name that a file is uploaded by."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from core.cli.files.output import Progress
 if TYPE_CHECKING:
     from core.apis.answers.batches import Batch
     from core.client.api import Client
+    from core.client.batches import DatasetInput
 
 PURPOSE: Final = "batch"
 LOOKED_AT: Final = 1000  # files of the caller's, newest first
@@ -28,6 +29,24 @@ class Submission:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetSubmission:
+    """Each row of the dataset fills the template of a line."""
+
+    source: "DatasetInput"
+    endpoint: str
+    metadata: Mapping[str, str]
+
+
+def submit_dataset(client: "Client", submission: DatasetSubmission, *, new: bool = False) -> "Batch":
+    """The batch of this dataset, template, endpoint and metadata: that of before, unless it is to be a `new` one."""
+    source = submission.source
+    about = [source.dataset_id, source.template, source.output_id, submission.endpoint, submission.metadata]
+    return client.batches.create_of_dataset(
+        source, submission.endpoint, metadata=submission.metadata, key=_key_of(about, new=new)
+    )
+
+
 def submit_file(client: "Client", submission: Submission, *, new: bool = False) -> "Batch":
     """The batch of this content, endpoint and metadata: that of before, unless it is to be a `new` one.
 
@@ -35,11 +54,15 @@ def submit_file(client: "Client", submission: Submission, *, new: bool = False) 
     """
     content = _digest_of(submission.file)
     file_id = _upload(client, submission.file, f"{submission.file.stem[:100]}-{content[:DIGITS]}.jsonl")
-    about = json.dumps([file_id, content, submission.endpoint, submission.metadata], sort_keys=True)
-    key = token_hex(16) if new else hashlib.sha256(about.encode()).hexdigest()[:DIGITS]
+    about = [file_id, content, submission.endpoint, submission.metadata]
     return client.batches.create(
-        file_id, submission.endpoint, metadata=submission.metadata, key=f"llambda-batch-submit-{key}"
+        file_id, submission.endpoint, metadata=submission.metadata, key=_key_of(about, new=new)
     )
+
+
+def _key_of(about: object, *, new: bool) -> str:
+    text = json.dumps(about, sort_keys=True)
+    return f"llambda-batch-submit-{token_hex(16) if new else hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
 
 
 def _upload(client: "Client", path: Path, name: str) -> str:

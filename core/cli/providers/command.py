@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, override
 
 import click
 
@@ -32,6 +32,23 @@ PROVIDED: Final = (*APIS, "webhooks")  # whose providers are the stack's own, so
 OF_API: Final = click.Choice(PROVIDED)
 NAMES: Final = f"{', '.join(PROVIDED[:-1])} or {PROVIDED[-1]}"
 NEW_NAMES: Final = f"{', '.join(APIS[:-1])} or {APIS[-1]}"
+NO_TEMPLATE: Final = (
+    "webhooks are sent by the stack itself, and there is no template of a package that sends them: register an endpoint that hands on what it is sent "
+    "(`llambda webhooks create URL`), or name a bus of EventBridge at `jobs.event_bus` of the run config"
+)
+
+
+class NewApi(click.Choice[str]):
+    """One that there is a template for."""
+
+    def __init__(self) -> None:
+        super().__init__(APIS)
+
+    @override
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "webhooks":
+            self.fail(NO_TEMPLATE, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.group(epilog=EXAMPLES)
@@ -156,9 +173,7 @@ def check(config: str, env: Pairs, *, as_json: bool) -> None:
 
 @command.command(epilog=EXAMPLES)
 @click.argument("name", help="Such as acme: the type is then remote::acme, the folder acme.")
-@click.option(
-    "--api", type=click.Choice(APIS), metavar="API", required=True, help=f"The API that it provides: {NEW_NAMES}."
-)
+@click.option("--api", type=NewApi(), metavar="API", required=True, help=f"The API that it provides: {NEW_NAMES}.")
 @click.option("--inline", is_flag=True, help="It runs in the stack itself, and calls no remote.")
 @click.option(
     "--dir", "parent", type=click.Path(path_type=Path), default=Path(), help="Where to put it (default: here)."

@@ -18,7 +18,11 @@ PLACE: Final = re.compile(r"@([A-Z]+)@")
 OWN_PROTOCOLS: Final = {"agents": "core.apis.agents:RunsAgents"}
 """Of APIs whose providers are another's here, beside that one's."""
 FACTORIES: Final = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
-NEEDS: Final = {("inline", "safety"): '"inference"', ("inline", "batches"): '"files", "inference"'}
+NEEDS: Final = {
+    ("inline", "safety"): '"inference"',
+    ("inline", "batches"): '"files", "inference"',
+    ("inline", "eval"): '"datasetio", "inference"',
+}
 REQUIRES: Final = {"remote": '"aiohttp>=3.14,<4", "pydantic>=2.13,<3"', "inline": '"pydantic>=2.13,<3"'}
 
 

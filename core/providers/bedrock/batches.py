@@ -51,7 +51,7 @@ class BedrockBatches:
         self._config = config
         self._clients = clients
         self._fetcher = fetcher
-        self._bucket = BatchBucket(provider_id, config)
+        self._bucket = BatchBucket(provider_id, config, str(config.batch_s3_uri), config.batch_s3_endpoint_url)
         self._seconds = config.read_timeout or 60.0
 
     @property

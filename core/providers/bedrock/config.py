@@ -1,12 +1,21 @@
 """How providers of Bedrock are configured: as those of AWS are, and with an API key in the place of a signature."""
 
-from typing import ClassVar, Self, override
+from typing import Annotated, ClassVar, Self, override
 
 from pydantic import SecretStr, model_validator
 
+from core.frame.forms import of_form
 from core.platform import secrets
 from core.providers.aws.clients import AwsConfig
 from core.providers.http.remote import HEADER_KEY
+
+type JobsUri = Annotated[
+    str,
+    of_form(
+        r"^s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?$", "must be s3://BUCKET or s3://BUCKET/PREFIX"
+    ),
+]
+"""Below which the files of Bedrock's jobs are."""
 
 
 class BedrockConfig(AwsConfig):

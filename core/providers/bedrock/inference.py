@@ -21,11 +21,10 @@ from core.config.fetch import FetchConfig
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.errors import InvalidRequest, NotFound, UpstreamFailed
-from core.frame.forms import of_form
 from core.frame.types import Health, JsonObject, JsonStream
 from core.platform.concurrency import run_all
 from core.providers.aws.clients import AwsClients, RoleArn, list_pages
-from core.providers.bedrock.config import BedrockConfig
+from core.providers.bedrock.config import BedrockConfig, JobsUri
 from core.providers.bedrock.converse.reply import from_converse
 from core.providers.bedrock.converse.request import (
     streams_tools,
@@ -55,12 +54,6 @@ MOST_DIGITS: Final = 12  # of a number of tokens
 PIECE: Final = 64 * 1024  # bytes
 AT_ONCE: Final = 8  # invocations of one embeddings request
 TOKENS: Final = "x-amzn-bedrock-input-token-count"
-type BatchUri = Annotated[
-    str,
-    of_form(
-        r"^s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*/?$", "must be s3://BUCKET or s3://BUCKET/PREFIX"
-    ),
-]
 
 
 class Config(BedrockConfig):
@@ -74,7 +67,7 @@ class Config(BedrockConfig):
 
     fetch: FetchConfig = FetchConfig.model_construct()
     endpoint: Annotated[Literal["converse", "openai"], USER] = "converse"
-    batch_s3_uri: BatchUri | None = None
+    batch_s3_uri: JobsUri | None = None
     batch_role_arn: RoleArn = None
     batch_s3_endpoint_url: UpstreamUrl | None = None
     batch_least_rows: PositiveInt = 100

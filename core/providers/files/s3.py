@@ -5,17 +5,18 @@ Sources: S3FilesImplConfig of OGX 1.5.0, https://docs.aws.amazon.com/AmazonS3/la
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, override
+from typing import TYPE_CHECKING, Annotated, Any, Final, override
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from core.config.records import Record, Text, Whole
+from core.config.records import Text, Whole
 from core.config.state import NO_PREFIX
 from core.config.user_fields import USER
 from core.frame.forms import of_form
 from core.frame.types import Health
 from core.platform import secrets
 from core.platform.aws_errors import code_of
+from core.providers.aws.bucket_config import BucketConfig
 from core.providers.http.replies import health_of
 from core.stores.blobs.s3 import NO_OBJECT, S3Blobs
 
@@ -29,17 +30,12 @@ FIRST_REGION: Final = "us-east-1"  # whose buckets have no location
 THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "OperationAborted"})
 
 
-class Config(Record):
-    """The reference's fields; region, endpoint and keys are the SDK's own unless given.
+class Config(BucketConfig):
+    """The reference's fields.
 
     `metadata_store` has no effect: records of files are documents of the stack. `ttl_secs` and `kms_key_id` are llambda's own.
     """
 
-    bucket_name: Annotated[str, StringConstraints(min_length=3, max_length=1024)]
-    region: Text | None = None
-    endpoint_url: Text | None = None
-    aws_access_key_id: SecretStr | None = None
-    aws_secret_access_key: SecretStr | None = None
     auto_create_bucket: bool = False
     key_prefix: Annotated[
         str, of_form(r"^([A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*/?)?$", NO_PREFIX), StringConstraints(max_length=60)
@@ -47,18 +43,6 @@ class Config(Record):
     kms_key_id: Text | None = None
     metadata_store: dict[str, Any] | None = None
     ttl_secs: Annotated[Annotated[Whole, Field(ge=3600)] | None, USER] = YEAR
-
-    @model_validator(mode="after")
-    def _whole_keys(self) -> Self:
-        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
-            raise ValueError("give `aws_access_key_id` and `aws_secret_access_key` together, or neither")
-        return self
-
-    def keys(self) -> dict[str, str]:
-        """By the SDK's names for them; each may be a reference to a secret."""
-        names = ("aws_access_key_id", "aws_secret_access_key")
-        keys: dict[str, SecretStr | None] = {name: vars(self)[name] for name in names}
-        return {name: key.get_secret_value() for name, key in keys.items() if key is not None}
 
 
 class Bucket(S3Blobs):

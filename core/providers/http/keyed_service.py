@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class KeyedService:
-    """`header` has the key. `judge` says what an error means, and `unreadable` makes the failure of an answer of another shape."""
+    """`header` has the key, in the place of `{key}` in `form`. `judge` says what an error means, and `unreadable` makes the failure of an answer of another shape."""
 
     def __init__(
         self,
@@ -24,6 +24,7 @@ class KeyedService:
         config: KeyedConfig,
         *,
         header: str,
+        form: str = "{key}",
         judge: Callable[[str, int, bytes], ApiError | None],
         unreadable: Callable[[str], ApiError],
     ) -> None:
@@ -31,7 +32,7 @@ class KeyedService:
         self._provider_id = provider_id
         self._credentials = config.credentials()
         self._remote = config.remote(provider_id)
-        self._forms = {header: "{key}"}
+        self._forms = {header: form}
         self._judge = partial(judge, provider_id)
         self._unreadable = unreadable
         self._client: ResourceClient | None = None

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PARAM: Final = "url"
 NOT_HTTPS: Final = "must be an https:// URL."
+NOT_PLAIN: Final = "must have no blanks, line breaks or control characters."
 UNREACHABLE: Final = "cannot be reached, or calling it is not allowed."
 UNANSWERED: Final = "The endpoint did not answer in time, cannot be reached, or calling it is not allowed."
 LOOKUP_SECONDS: Final = 3.0
@@ -70,6 +71,8 @@ class BuiltinWebhooks:
 
     async def check(self, url: str) -> None:
         """A name that leads nowhere is refused as one that leads to where nothing is sent."""
+        if not url.isprintable() or " " in url:  # which is sent otherwise than it is shown
+            raise invalid_field(PARAM, NOT_PLAIN)
         parsed = check_url(url, self._places, PARAM)
         if parsed.scheme != "https" and not self._config.allow_private_addresses:
             raise invalid_field(PARAM, NOT_HTTPS)

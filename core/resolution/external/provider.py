@@ -1,7 +1,7 @@
 """An external provider: made by its factory, held to its Protocol, and let go of when the stack closes."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from inspect import isawaitable, isclass, signature
 from typing import Any, override
 
@@ -113,6 +113,8 @@ async def make(
         result = f"the class {provider.__name__}" if isclass(provider) else "nothing"
         raise Unusable(f"{name} returned {result}; return an instance of the provider")
     provider = adapt.adapt(provider_id, spec, provider, config)
+    if (begin := adapt.beginning(provider)) is not None:
+        await _wait_for(f"what is asked first of `{spec.module}`", config, begin())
     takes_data = hasattr(provider, "with_provider_data")
     if code.validator is not None and not takes_data:
         raise Unusable(
@@ -136,6 +138,11 @@ async def _call_factory(name: str, code: ProviderCode, config: BaseModel, deps: 
         coming = code.factory(config, deps, *_policy(code.factory))
         if not isawaitable(coming):
             raise Unusable(f"{name} is no coroutine function; write `async def`")
+    return await _wait_for(name, config, coming)
+
+
+async def _wait_for(name: str, config: BaseModel, coming: Awaitable[Any]) -> Any:  # noqa: ANN401 - somebody else's answer
+    with Foreign(name, secrets_of(config)):
         seconds = provider_seconds()
         limit = asyncio.timeout(seconds)
         try:

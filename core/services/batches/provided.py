@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from core.apis.answers.batches import Batch, BatchList
 from core.apis.batches import ListBatchesQuery, NewBatch, NewBatchQuery, RunsBatches
-from core.errors import Conflict, NotFound, ProviderUnavailable, UpstreamFailed
+from core.errors import Conflict, InvalidRequest, NotFound, ProviderUnavailable, UpstreamFailed
 from core.frame.callers import ActingFor, Call, principal_of
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
@@ -17,6 +17,7 @@ from core.routing.documents import GuardedDocuments
 from core.routing.guard import Guard, Item
 from core.routing.policy import owner_list
 from core.services.batches.requests import FIELDS, key_of, request_of
+from core.services.jobs.paging import show_page
 from core.services.parts import Parts, surface_for
 from core.stores.connect import DOCUMENTS
 from core.stores.documents.port import Document
@@ -24,7 +25,7 @@ from core.stores.documents.port import Document
 BATCH: Final = "batch"
 KEPT_SECONDS: Final = 31 * 86_400
 LONGEST_ID: Final = 500
-ABSENT: Final = dict.fromkeys(Batch.__annotations__)
+ABSENT: Final = dict.fromkeys(Batch.__required_keys__)
 
 
 class ProvidedBatches:
@@ -43,6 +44,9 @@ class ProvidedBatches:
 
     async def create(self, request: NewBatch, *, query: NewBatchQuery) -> Batch:
         fields, key = request_of(request), key_of(request, query)
+        if request.input_file_id is None:
+            reason = f"Provider `{self._provider_id}` runs batches itself, and takes files alone: send `input_file_id`."
+            raise InvalidRequest(reason, param="input_dataset_id")
         files = surface_for(self._parts, "files", self._call)
         if files is not None:
             await files.get(request.input_file_id)  # the provider may see more than its caller
@@ -55,9 +59,9 @@ class ProvidedBatches:
 
     async def index(self, *, query: ListBatchesQuery) -> BatchList:
         page = await self._documents.page(self._owner, order="desc", after=query.after, limit=query.limit)
-        data = [await self._retrieve(document.id) for document in page.documents]
+        data, is_cut = await show_page((document.id for document in page.documents), self._retrieve)
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-        return {"object": "list", "data": data, "has_more": page.has_more, "first_id": first, "last_id": last}
+        return {"object": "list", "data": data, "has_more": is_cut or page.has_more, "first_id": first, "last_id": last}
 
     async def get(self, batch_id: str) -> Batch:
         return await self._retrieve((await self._find(batch_id)).id)

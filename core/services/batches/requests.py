@@ -7,6 +7,7 @@ from core.errors import Conflict
 from core.frame.types import JsonObject
 
 FIELDS: Final = ("input_file_id", "endpoint", "completion_window", "metadata")
+OF_A_DATASET: Final = ("input_dataset_id", "template", "output_dataset_id")
 
 
 def key_of(request: NewBatch, query: NewBatchQuery) -> str:
@@ -22,7 +23,8 @@ def key_of(request: NewBatch, query: NewBatchQuery) -> str:
 
 def request_of(request: NewBatch) -> JsonObject:
     """What is kept; what is null is as if it were not there."""
-    fields: JsonObject = {name: getattr(request, name) for name in FIELDS if getattr(request, name) is not None}
+    names = (*FIELDS, *OF_A_DATASET)
+    fields: JsonObject = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
     if request.output_expires_after is not None:
         fields["output_expires_after"] = {"anchor": "created_at", "seconds": request.output_expires_after.seconds}
     return fields

@@ -8,12 +8,11 @@ from core.apis.answers.batches import Batch, BatchList
 from core.apis.batches import WINDOW_SECONDS, ListBatchesQuery, NewBatch, NewBatchQuery
 from core.errors import Conflict, NotFound
 from core.frame.callers import ANONYMOUS, Call, principal_of
-from core.routing.policy import owner_list
 from core.services.batches.requests import key_of, request_of
 from core.services.batches.shown import show_batch, status_of
+from core.services.jobs.paging import show_page
 from core.services.jobs.service import JobService, job_service
 from core.services.parts import Parts
-from core.stores.connect import DOCUMENTS
 from core.stores.jobs.port import Job
 
 KIND: Final = "batch"
@@ -41,20 +40,21 @@ class BatchesRouter:
 
     async def _claim(self, job: Job) -> None:
         """Where the caller may not have any number under way; what was made under this key before has its slot."""
-        most = self._parts.keep_limits(self._principal).batches
-        if most is not None and await self._service.jobs.get(job.id) is None:
-            from core.services.batches.slots import Slots  # late: few have a limit
+        if (
+            self._parts.keep_limits(self._principal).batches is not None
+            and await self._service.jobs.get(job.id) is None
+        ):
+            from core.services.batches.slots import claim_slot  # late: few have a limit
 
-            owner = owner_list(self._principal)
-            await Slots(self._parts.stores.get(DOCUMENTS), self._service.jobs, owner).claim(job.id, most)
+            await claim_slot(self._parts, job)
 
     async def index(self, *, query: ListBatchesQuery) -> BatchList:
         if query.after is not None:
             await self._find(query.after)
         page = await self._service.page(KIND, self._principal, after=query.after, limit=query.limit)
-        data = [await self._show(job) for job in page.jobs]
+        data, is_cut = await show_page(page.jobs, self._show)
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-        return {"object": "list", "data": data, "has_more": page.has_more, "first_id": first, "last_id": last}
+        return {"object": "list", "data": data, "has_more": is_cut or page.has_more, "first_id": first, "last_id": last}
 
     async def get(self, batch_id: str) -> Batch:
         return await self._show(await self._find(batch_id))

@@ -24,13 +24,13 @@ def show_batch(job: Job, progress: Progress) -> Batch:
     status, result, request = status_of(job), job.result or {}, job.request
     faults = cast("list[BatchFault]", result.get("errors") or [])
     ended = _seconds(job.ended)
-    return {
+    batch: Batch = {
         "id": job.id,
         "object": "batch",
         "endpoint": request["endpoint"],
         "model": result.get("model"),
         "errors": {"object": "list", "data": faults} if faults else None,
-        "input_file_id": request["input_file_id"],
+        "input_file_id": request.get("input_file_id"),
         "completion_window": request["completion_window"],
         "status": status,
         "output_file_id": result.get("output_file_id"),
@@ -49,6 +49,11 @@ def show_batch(job: Job, progress: Progress) -> Batch:
         "metadata": request.get("metadata"),
         "waiting": None if paused is None else {"for": "quota", "until": ceil(paused)},
     }
+    if "input_dataset_id" in request:
+        batch["input_dataset_id"] = request["input_dataset_id"]
+    if "output_dataset_id" in result:
+        batch["output_dataset_id"] = result["output_dataset_id"]
+    return batch
 
 
 def _seconds(time: float | None) -> int | None:

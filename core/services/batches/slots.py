@@ -10,13 +10,28 @@ from typing import Final
 
 from core.errors import Conflict, LimitReached, StaleRevision
 from core.frame.types import JsonObject
+from core.routing.policy import owner_list
+from core.services.parts import Parts
+from core.stores.connect import DOCUMENTS, JOBS
 from core.stores.documents.port import Document, DocumentStore
-from core.stores.jobs.port import ENDED, JobStore
+from core.stores.jobs.port import ENDED, Job, JobStore
 
 SLOT: Final = "batch_slot"
 PAGE: Final = 1000
 TAKEN_SECONDS: Final = 60
 """For which a slot is taken by a job that is not there: it is about to be made, or never was."""
+
+
+async def claim_slot(parts: Parts, job: Job) -> None:
+    """A slot for a job that is about to be made, or that has one already; where its owner may have any number under way it is none.
+
+    Raises:
+        LimitReached: as many of the owner's are under way.
+    """
+    most = parts.keep_limits(job.principal).batches
+    if most is not None:
+        slots = Slots(parts.stores.get(DOCUMENTS), parts.stores.get(JOBS), owner_list(job.principal))
+        await slots.claim(job.id, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,9 @@ class Slots:
 
     async def _try(self, job_id: str, most: int) -> bool:
         slots = await self._slots()
-        live = {slot.id for slot in slots if await self._is_taken(slot)}
+        live = {slot.id: slot.body["job"] for slot in slots if await self._is_taken(slot)}
+        if job_id in live.values():  # by a call with the same key, a moment ago
+            return True
         if len(live) >= most:
             raise LimitReached(
                 "max_batches", f"You may have {most} batches under way, and have as many. Wait for one, or cancel it."

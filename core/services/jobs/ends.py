@@ -123,7 +123,14 @@ async def _take_step(engine: Engine, step: _Step, job: Job | None, *, redelivere
 async def _with_lease(engine: Engine, step: _Step, *, redelivered: bool) -> Outcome:
     task, now, holder = step.task, engine.clock(), new_holder()
     job = await engine.jobs.lease(task.job, holder, now=now, until=now + engine.timing.lease)
-    if job is None or job.status != step.status:
+    if job is None:
+        return DONE
+    if job.status != step.status:
+        if (
+            job.holder == holder
+        ):  # stopped between the look at it and the lease, which would keep whoever finishes it waiting
+            await engine.jobs.release(job)
+            await engine.send_on(job)
         return DONE
     if job.holder != holder:
         return engine.busy(task, job, job.until, redelivered=redelivered)

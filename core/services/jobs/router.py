@@ -7,6 +7,7 @@ from core.apis.answers.jobs import JobError, JobList, JobView
 from core.apis.jobs import ListJobsQuery
 from core.errors import InvalidRequest, NotFound
 from core.frame.callers import ANONYMOUS, Call, principal_of
+from core.services.jobs.paging import show_page
 from core.services.jobs.service import RETRIED_FROM, JobService
 from core.stores.jobs.port import Counts, Job
 
@@ -40,8 +41,8 @@ class JobsRouter:
         kinds = self._kinds if kind is None else (kind,)
         pages = [await self._service.page(name, self._principal, after=after, limit=most) for name in kinds]
         jobs = sorted((job for page in pages for job in page.jobs), key=lambda job: (job.created, job.id), reverse=True)
-        data = [await self._show(job) for job in jobs[:most]]
-        more = len(jobs) > most or any(page.has_more for page in pages)
+        data, is_cut = await show_page(jobs[:most], self._show)
+        more = is_cut or len(jobs) > most or any(page.has_more for page in pages)
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
         return {"object": "list", "data": data, "has_more": more, "first_id": first, "last_id": last}
 

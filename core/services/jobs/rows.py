@@ -15,7 +15,8 @@ from typing import Final
 
 from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, StateUnavailable
 from core.frame.callers import CURRENT_CALL, Call
-from core.services.jobs.admission import Ticket
+from core.platform.outcome import Outcome
+from core.services.jobs.admission import Ticket, Unlimited
 from core.services.jobs.failures import RowFailed
 from core.services.jobs.kind import Result, Row
 from core.services.jobs.pace import Pace
@@ -174,8 +175,7 @@ class _Rows:
 
     async def _try(self, attempt: _Try) -> None:
         CURRENT_CALL.set(attempt.call)
-        # Gathered, so that whatever a row raises is a value; a cancellation of this task still cancels it.
-        outcome = (await asyncio.gather(self._ask(attempt), return_exceptions=True))[0]
+        outcome = await self._outcome_of(attempt)
         if isinstance(outcome, Result) and b"\n" not in outcome.line:
             self._pace.succeeded()
             self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=outcome.tokens)
@@ -189,9 +189,21 @@ class _Rows:
             return
         await self._failed(attempt, outcome)
 
+    async def _outcome_of(self, attempt: _Try) -> object:
+        """Whatever a row raises is a value, but a cancellation of this very task."""
+        outcome = Outcome()
+        with outcome:
+            return await self._ask(attempt)
+        task = asyncio.current_task()
+        if isinstance(outcome.error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise outcome.error
+        return outcome.error
+
     async def _ask(self, attempt: _Try) -> Result:
         if attempt.ticket is None:
-            bound, requests = self._work.bound(attempt.row), self._work.requests(attempt.row)
+            bound, requests = None, 1
+            if not isinstance(self._run.admission, Unlimited):
+                bound, requests = self._work.bound(attempt.row), self._work.requests(attempt.row)
             attempt.ticket = await self._run.admission.admit(attempt.call, bound, requests)
         async with asyncio.timeout(ROW_SECONDS):
             return await self._work.ask(attempt.row, attempt.call)

@@ -4,8 +4,8 @@ A violation is answered by a message that has a refusal. A message is let out on
 Source: guardrails of Llama Stack 0.7 and OGX 1.5.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -49,6 +49,15 @@ def shields_of(request: ResponseRequest, default: str | None) -> list[str]:
             raise InvalidRequest(NO_DEFAULT, param="guardrails")
         return [default]
     return [shield for entry in guardrails or () if (shield := shield_of(entry)) is not None]
+
+
+@contextmanager
+def naming_shield(place: int) -> Generator[None]:
+    """A shield that is not there is the one at this place of the request's."""
+    try:
+        yield
+    except NotFound as unknown:
+        raise NotFound(unknown.message, param=f"guardrails[{place}]") from None
 
 
 @dataclass(slots=True)
@@ -124,12 +133,10 @@ class Guardrails:
 
     async def judge(self, messages: Sequence[JsonObject], source: str) -> str | None:
         for place, shield in enumerate(self.shields):
-            try:
+            with naming_shield(place):
                 report = await self.safety.run_shield(
                     RunShieldRequest(shield_id=shield, messages=[*messages], params={"source": source})
                 )
-            except NotFound as unknown:
-                raise NotFound(unknown.message, param=f"guardrails[{place}]") from None
             if (violation := report["violation"]) is not None:
                 return violation["user_message"] or REFUSAL
         return None

@@ -10,8 +10,8 @@ from core.frame.callers import Call
 from core.frame.types import JsonObject
 from core.services.parts import Parts, surface_for
 from core.services.responses.attachments import Attachments
-from core.services.responses.contract import Engine, Item, RunTools
-from core.services.responses.engine.messages import teller_in
+from core.services.responses.contract import Engine, Item, Run, RunTools
+from core.services.responses.engine.messages import pair_outputs, teller_in
 from core.services.responses.engine.rounds import RoundEngine
 from core.services.responses.native.finding import answers_itself, find_native
 from core.services.responses.printing.shown import ENCRYPTED
@@ -77,12 +77,34 @@ class Wiring:
             from core.services.responses.tools.resolving import resolve_tools
             from core.services.responses.tools.surfaces import surfaces_of
 
-            await resolve_tools(request, surfaces_of(self.parts, self.call)).check()
+            tools = resolve_tools(request, surfaces_of(self.parts, self.call))
+            if await find_native(self.parts, self.call, request) is None:  # else they are its provider's affair
+                await tools.check()
 
     async def check_model(self, model: str) -> None:
         """Raise NotFound or InvalidRequest for one that cannot answer the caller, where it is the stack's models that answer."""
         if not answers_itself(self.parts):
             await surface_for(self.parts, "native_responses", self.call).require(model)
+
+    async def check_shields(self, request: ResponseRequest) -> None:
+        """Raise NotFound for a shield that the request names and the caller may not use; none is asked."""
+        if not request.guardrails:
+            return
+        from core.services.responses.guardrails import naming_shield
+
+        safety, shields = self._shields(request)
+        for place, shield in enumerate(shields):
+            with naming_shield(place):
+                await safety.require(shield)
+
+    async def check_run(self, request: ResponseRequest, run: Run) -> None:
+        """Raise InvalidRequest for a context that no model can be told."""
+        from core.services.responses.engine.checking import check_told  # late: runs in the background alone are checked
+
+        if await find_native(self.parts, self.call, request) is None:
+            check_told(run, teller_in(self.parts.vector_stores))
+        else:  # the rest its provider says
+            pair_outputs(run.context, run.kept_count)
 
     async def find_prompt(self, prompt: JsonObject) -> Sequence[Item]:
         from core.services.prompts.resolving import resolve_prompt
@@ -128,13 +150,19 @@ class Wiring:
         return Sealer(self.data_keys(), self.call, purpose)
 
     def _guard(self, request: ResponseRequest, engine: Engine) -> Engine:
-        from core.services.responses.guardrails import NO_SAFETY, GuardedEngine, Guardrails, shields_of
+        from core.services.responses.guardrails import GuardedEngine, Guardrails
+
+        return GuardedEngine(engine, Guardrails(*self._shields(request)))
+
+    def _shields(self, request: ResponseRequest) -> tuple[Any, Sequence[str]]:
+        """The surface `safety`, and the ids of the shields that the request names. Raises InvalidRequest where there is no such thing here."""
+        from core.services.responses.guardrails import NO_SAFETY, shields_of
 
         shields = shields_of(request, self.parts.safety.default_shield_id)
         safety = surface_for(self.parts, "safety", None if self.call is None else self.call.cause())
         if safety is None:
             raise InvalidRequest(NO_SAFETY, param="guardrails")
-        return GuardedEngine(engine, Guardrails(safety, shields))
+        return safety, shields
 
 
 def responses_of(parts: Parts, call: Call | None, data_keys: "Callable[[], DataKeys]") -> ResponsesRouter:

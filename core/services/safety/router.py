@@ -60,6 +60,10 @@ class SafetyRouter:
         ((violation, _),) = await self._judge(shield, [request.messages], request.params or {}, _run)
         return {"violation": violation}
 
+    async def require(self, shield_id: str) -> None:
+        """Raise NotFound for one that the caller may not use."""
+        await self._shield(shield_id, "shield_id")
+
     async def moderate(self, request: ModerationRequest) -> JsonObject:
         shield = await (self._default_shield() if request.model is None else self._moderator(request.model))
         entries = [request.input] if isinstance(request.input, str) else request.input

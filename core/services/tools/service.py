@@ -154,6 +154,9 @@ class ToolService:
     ) -> Sequence[GroupTool]:
         return await self._list(self._source_at(provider_id, group, access))
 
+    async def check_unregistered(self, provider_id: str, group: ToolGroup) -> None:
+        await self._ask(self._source_at(provider_id, group, NO_ACCESS).provider.check_tool_group(group))
+
     def _source(self, resource: Resource, access: ToolAccess) -> Source:
         return self._source_at(resource.provider_id, self._groups.describe(resource), access)
 

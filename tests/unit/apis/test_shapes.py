@@ -101,3 +101,9 @@ def test_whatever_stands_for_calls_is_refused_or_a_list_of_objects(value: Any) -
     calls = message.get("tool_calls", [{}])
     assert calls
     assert all(isinstance(call, dict) for call in calls)
+
+
+@pytest.mark.parametrize("count", [-1, -1.0, 1e308, 10**40, float("inf"), float("nan")])
+def test_more_tokens_than_anybody_can_count_are_no_usage(count: float) -> None:
+    with pytest.raises(UpstreamFailed, match="usage"):
+        check_chat({**chat(content="Hi"), "usage": {"prompt_tokens": 1, "completion_tokens": count}})

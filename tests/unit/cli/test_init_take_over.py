@@ -56,13 +56,12 @@ def test_a_run_config_that_is_served_whole_stays_as_it_is(tmp_path: Path) -> Non
     assert (yaml.safe_load(taken.text), taken.notes) == (document, [])
 
 
-def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(tmp_path: Path) -> None:
+def test_apis_that_are_not_here_are_left_out_with_their_providers(tmp_path: Path) -> None:
     telemetry = [{"provider_id": "meta-reference", "provider_type": "inline::meta-reference", "config": {"a": 1}}]
-    scoring = [{"provider_id": "basic", "provider_type": "inline::basic", "config": {}}]
+    training = [{"provider_id": "torchtune", "provider_type": "inline::torchtune-cpu", "config": {}}]
     document = old(
-        apis=["telemetry", "inference", "memory", "scoring", "models"],
-        providers={"telemetry": telemetry, "scoring": scoring, "memory": []},
-        scoring_fns=[{"scoring_fn_id": "basic::equality", "provider_id": "basic"}],
+        apis=["telemetry", "inference", "memory", "post_training", "models"],
+        providers={"telemetry": telemetry, "post_training": training, "memory": []},
         vector_dbs=[],
         inference_store={"type": "sqlite", "db_path": "./inference.db"},
         server={"port": 9000, "workers": 4},
@@ -73,10 +72,9 @@ def test_apis_that_are_not_here_are_left_out_with_their_providers_and_resources(
     assert found.server.port == 9000
     starts = [
         "apis[0]: API `telemetry` is not in this build, which serves: ",
-        "apis[3]: API `scoring` is not in this build, which serves: ",
+        "apis[3]: API `post_training` is not in this build, which serves: ",
         "providers.telemetry: API `telemetry` is not in this build (meta-reference)",
-        "providers.scoring: API `scoring` is not in this build (basic)",
-        "scoring_fns: API `scoring` is not in this build (basic::equality)",
+        "providers.post_training: API `post_training` is not in this build (torchtune)",
         "inference_store: ",
         "server.workers: ",
         "apis[2]: no provider serves API `vector_io`: ",

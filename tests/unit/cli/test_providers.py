@@ -58,7 +58,7 @@ def test_a_type_is_shown_with_the_fields_of_its_config() -> None:
     assert "api_token: string or null, secret, optional" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     both = json.loads(run("show", "remote::bedrock", "--json").stdout)
-    assert [each["api"] for each in both] == ["inference", "safety"]
+    assert [each["api"] for each in both] == ["eval", "inference", "safety"]
     [only] = json.loads(run("show", "remote::bedrock", "--api", "safety", "--json").stdout)
     fields = {field["name"]: field for field in only["fields"]}
     assert fields["aws_secret_access_key"]["secret"]
@@ -166,6 +166,13 @@ def test_a_name_is_held_to_what_packages_are_called(tmp_path: Path, name: str, w
     done = run("new", name, "--api", "inference", "--dir", str(tmp_path))
     assert done.exit_code == 2
     assert words in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_for_webhooks_no_package_is_written_and_what_to_do_is_said(tmp_path: Path) -> None:
+    done = run("new", "acme", "--api", "webhooks", "--dir", str(tmp_path))
+    assert done.exit_code == 2
+    assert "`llambda webhooks create URL`" in " ".join(done.stderr.split())
     assert not list(tmp_path.iterdir())
 
 

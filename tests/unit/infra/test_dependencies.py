@@ -76,6 +76,13 @@ def test_aioboto3_brings_boto3_of_which_its_session_alone_has_no_need(
     assert [each.name for each in prune(tmp_path, frozenset({library}), everything=False)] == needed
 
 
+def test_all_that_share_a_name_are_needed_with_it(tmp_path: Path) -> None:
+    for name in ("arro3-core", "arro3-io", "six"):
+        install(tmp_path, name, module=name.replace("-", "/"))
+    assert [each.name for each in prune(tmp_path, frozenset({"arro3"}), everything=False)] == ["arro3-core", "arro3-io"]
+    assert left(tmp_path) == {"arro3"}
+
+
 def test_where_it_cannot_be_known_everything_stays(out: Path) -> None:
     assert len(prune(out, frozenset(), everything=True)) == 7
     assert "sphinx" in left(out)

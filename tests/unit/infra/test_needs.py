@@ -114,9 +114,12 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         "tool_runtime",
         "responses",
         "conversations",
+        "datasets",
         "prompts",
         "agents",
         "webhooks",
+        "scoring",
+        "evals",
     )
     named -= {f"core.apis.{room}{name}" for name in of_manifests for room in ("", "answers.")}  # before names of types
     named -= {"core.services.vector_stores.ingest.pdf_reader"}  # a process of its own, which who starts it imports too
@@ -269,3 +272,18 @@ def test_a_driver_is_packaged_where_the_run_config_names_a_connection(
 ) -> None:
     entry = {"provider_id": "v", "provider_type": provider_type, "config": config}
     assert libraries("vector_io", providers={"vector_io": [entry], "inference": [VLLM]}) & {"asyncpg"} == drivers
+
+
+HUB = {"provider_id": "huggingface", "provider_type": "remote::huggingface", "config": {}}
+LOCAL = {"provider_id": "localfs", "provider_type": "inline::localfs", "config": {}}
+
+
+def test_parquet_is_read_by_the_worker_alone() -> None:
+    document = {
+        "apis": ["datasetio", "files", "batches"],
+        "providers": {"datasetio": [LOCAL, HUB], "files": [LOCAL], "inference": [VLLM]},
+    }
+    assert "arro3" in libraries("worker", **document)
+    others = {name: libraries(name, **document) for name in ("admin", "datasetio", "files", "batches", "inference")}
+    assert not [name for name, needed in others.items() if "arro3" in needed]
+    assert "arro3" not in libraries("worker", apis=["inference"], providers={"inference": [VLLM]})

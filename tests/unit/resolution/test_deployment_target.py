@@ -44,13 +44,12 @@ def texts(found: Any) -> dict[str, str]:
 
 def test_an_api_of_the_reference_that_is_not_here_is_a_note_with_its_providers_and_resources() -> None:
     telemetry = [{"provider_id": "a", "provider_type": "inline::meta-reference", "config": {"anything": 1}}]
-    functions = [{"scoring_fn_id": "basic::equality", "provider_id": "basic"}]
-    basic = [{"provider_id": "basic", "provider_type": "inline::basic"}]
+    tuner = [{"provider_id": "tuner", "provider_type": "inline::torchtune"}]
     apis = ["telemetry", "inference", "models"]
-    found = loaded({"telemetry": telemetry, "scoring": basic}, apis=apis, scoring_fns=functions)
+    found = loaded({"telemetry": telemetry, "post_training": tuner}, apis=apis)
     assert found.problems + check(found) == []
     said = texts(notices(found))
-    assert list(said) == ["apis[0]", "providers.scoring", "scoring_fns"]
+    assert list(said) == ["apis[0]", "providers.post_training"]
     assert said["apis[0]"].startswith("API `telemetry` is not in this build, which serves: ")
 
 
@@ -81,6 +80,14 @@ def test_what_a_provider_of_responses_says_without_effect_is_a_note_and_its_stat
     assert "storage.stores.documents" in texts(notices(found, "lambda"))[f"{place}persistence_store"]
     alone = interpret({"version": 2, "image_name": "t", "providers": {"responses": builtin}}, {})
     assert "need API `inference`" in texts(check(alone))["providers.responses"]
+
+
+def test_a_bound_of_batches_that_is_not_kept_to_is_a_note() -> None:
+    entry = {"provider_id": "b", "provider_type": "inline::reference", "config": {"max_concurrent_batches": 2}}
+    notes = texts(notices(loaded({"batches": [entry]})))
+    assert list(notes) == ["providers.batches[0].config.max_concurrent_batches"]
+    assert "server.quota.max_batches" in notes["providers.batches[0].config.max_concurrent_batches"]
+    assert texts(notices(loaded({"batches": [{**entry, "config": {}}]}))) == {}
 
 
 def test_an_api_that_nobody_has_is_a_mistake() -> None:

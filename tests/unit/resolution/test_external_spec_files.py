@@ -114,7 +114,7 @@ def test_two_files_with_one_type_name_are_both_named(tmp_path: Path) -> None:
 
 
 def test_providers_of_apis_that_are_not_served_are_left_alone(tmp_path: Path) -> None:
-    put(tmp_path, "remote/eval/search.yaml", {"adapter": 1})
+    put(tmp_path, "remote/telemetry/search.yaml", {"adapter": 1})
     (tmp_path / "remote" / "inference").mkdir()
     (tmp_path / "remote" / "inference" / "README.md").write_text("Hello.")
     assert external_specs(str(tmp_path)) == ({}, [])

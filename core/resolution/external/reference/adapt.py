@@ -1,6 +1,6 @@
 """Providers written for the reference, recognised by their methods, and made this stack's."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from inspect import Parameter
 from typing import Any, Final
@@ -34,6 +34,12 @@ def adapt(provider_id: str, spec: ProviderSpec, provider: Any, config: BaseModel
     _tell(provider, "__provider_spec__", spec)
     _tell(provider, "__provider_config__", config)
     return adapted
+
+
+def beginning(provider: Any) -> Callable[[], Awaitable[None]] | None:  # noqa: ANN401 - an adapted provider, or somebody else's
+    """What an adapter has to ask its provider before it serves; None where that is nothing."""
+    is_ours = type(provider).__module__.startswith(f"{__package__}.")
+    return getattr(provider, "begin", None) if is_ours else None
 
 
 @contextmanager
@@ -116,6 +122,36 @@ def _adapt_batches(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noq
     return ReferenceBatches(provider_id, provider)
 
 
+def _adapt_scoring(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.scoring import METHODS, ReferenceFunctions, ReferenceScoring
+
+    if hasattr(provider, "score_row") and hasattr(provider, "functions"):
+        return None
+    if not all(own_method(provider, name) for name in METHODS):
+        return None
+    _tell(provider, "scoring_function_store", ReferenceFunctions())
+    return ReferenceScoring(provider_id, provider)
+
+
+def _adapt_datasets(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.datasets import METHODS, ReferenceDatasets, ReferenceDatasetStore
+
+    method = own_method(provider, METHODS[0])
+    if method is None or "start" in parameters(method):  # this stack's own form
+        return None
+    store = ReferenceDatasetStore()
+    _tell(provider, "dataset_store", store)
+    return ReferenceDatasets(provider_id, provider, store)
+
+
+def _adapt_evals(provider_id: str, provider: Any, _: BaseModel) -> Any:  # noqa: ANN401 - somebody else's object
+    from core.resolution.external.reference.evals import METHODS, ReferenceEvals
+
+    if hasattr(provider, "check_benchmark") or not all(own_method(provider, name) for name in METHODS):
+        return None
+    return ReferenceEvals(provider_id, provider)
+
+
 ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
     "inference": _adapt_inference,
     "safety": _adapt_safety,
@@ -124,6 +160,9 @@ ADAPTERS: Final[Mapping[str, Callable[[str, Any, BaseModel], Any]]] = {
     "tool_runtime": _adapt_tools,
     "responses": _adapt_agents,
     "batches": _adapt_batches,
+    "scoring": _adapt_scoring,
+    "datasetio": _adapt_datasets,
+    "eval": _adapt_evals,
 }
 """By API, what gives this stack's form of a provider; None for one that has it already."""
 

@@ -7,6 +7,7 @@ another row, of which its dictionaries become records, and those in a list of th
 from typing import Final
 
 from core.resolution.external.reference.agent_rows import AGENT_RECORDS
+from core.resolution.external.reference.scoring_rows import SCORING_RECORDS
 
 ENUMS: Final = {
     name: values.split()
@@ -27,6 +28,8 @@ ENUMS: Final = {
         "ChatCompletionResponseEventType": "start complete progress",
         "OpenAIFilePurpose": "ASSISTANTS=assistants BATCH=batch FINE_TUNE=fine-tune VISION=vision USER_DATA=user_data"
         " EVALS=evals",
+        "DatasetPurpose": "post_training_messages=post-training/messages eval_question_answer=eval/question-answer"
+        " eval_messages_answer=eval/messages-answer",
         "Order": "asc desc",
         "Action": "CREATE=create READ=read UPDATE=update DELETE=delete",
         "ColumnType": "INTEGER STRING TEXT FLOAT BOOLEAN JSON DATETIME",
@@ -246,11 +249,18 @@ RECORDS: Final = {
     "ModelCandidate": "type=model model sampling_params system_message",
     "AgentCandidate": "type=agent config",
     "EvaluateResponse": "generations scores",
+    "RunEvalRequest": "benchmark_id benchmark_config",
+    "EvaluateRowsRequest": "benchmark_id input_rows scoring_functions benchmark_config",
+    "JobStatusRequest": "benchmark_id job_id",
+    "JobCancelRequest": "benchmark_id job_id",
+    "JobResultRequest": "benchmark_id job_id",
     "Job": "job_id status:JobStatus",
     "ScoringResult": "score_rows aggregated_results",
-    "ScoringFn": "identifier provider_resource_id provider_id type=scoring_function description metadata={} return_type"
-    " params",
     "Dataset": "identifier provider_resource_id provider_id type=dataset purpose source metadata={}",
+    "URIDataSource": "type=uri uri",
+    "RowsDataSource": "type=rows rows=[]",
+    "IterRowsRequest": "dataset_id start_index limit",
+    "AppendRowsRequest": "dataset_id rows=[]",
     "PaginatedResponse": "data has_more url",
     "OpenAIFileObject": "object=file id bytes created_at expires_at filename purpose status=processed status_details",
     "OpenAIFileDeleteResponse": "id object=file deleted=true",
@@ -291,6 +301,7 @@ RECORDS: Final = {
     "ColumnDefinition": "type primary_key=false nullable=true default",
     **dict.fromkeys(ANNOTATIONS, ""),
     **AGENT_RECORDS,
+    **SCORING_RECORDS,
     "HealthInfo": "status",
     "NetworkConfig": "tls proxy timeout headers",
     "TLSConfig": "verify=true min_version ciphers client_cert client_key",

@@ -34,7 +34,8 @@ class LineAsker:
             raise entry.request
         answer = await self._answer(entry, call)
         line = output_line(entry.line_id, entry.custom_id, self._operation.success, entry.request_id, answer)
-        model = entry.model or call.observed.model or self._endpoint.path
+        named = entry.model if self._endpoint.names_model else ""  # elsewhere a caller may write anything there
+        model = named or call.observed.model or self._endpoint.path
         return Result(line, tokens=tokens_of(answer, model, call.tokens))
 
     def fail(self, row: Row, failure: ApiError) -> bytes:

@@ -1,6 +1,7 @@
 """The rows of a shard: its lines out of the input file, each read when its turn comes, so that one that cannot be read fails alone."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 import json
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic_core import from_json, to_json
 from core.apis.files import OpenFile
 from core.apis.parsing import parse
 from core.errors import ApiError, NotFound
-from core.frame.types import JsonObject, Wire
+from core.frame.types import Wire
 from core.platform.json_values import to_object
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.output import InputGone, request_id_of
@@ -19,6 +20,16 @@ from core.services.jobs.kind import JobFiles, Row
 from core.services.jobs.shard_run import ShardRun
 from core.services.parts import Parts, surface_for
 from core.stores.jobs.port import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a line says, right or wrong."""
+
+    custom_id: object
+    url: object
+    model: object
+    request: Any
 
 
 class Entry:
@@ -31,50 +42,59 @@ class Entry:
         self._content = content
         self._custom_id = custom_id
 
-    @cached_property
-    def _value(self) -> JsonObject:
-        try:
-            return to_object(from_json(self._content))
-        except ValueError:
-            return {}
-
     @property
     def custom_id(self) -> str | None:
         """None of a line that is no request: the input file is another than it was."""
-        name = self._value.get("custom_id") if self._content else self._custom_id
+        name = self._parts.custom_id if self._content else self._custom_id
         return name if isinstance(name, str) else None
 
     @property
     def agent_id(self) -> str:
         """Of a turn."""
-        return self._endpoint.agent_of(str(self._value.get("url")))
+        return self._endpoint.agent_of(str(self._parts.url))
 
     @property
     def model(self) -> str:
         """As the body names it, "" where it does not."""
-        model = to_object(self._value.get("body")).get("model")
-        return model if isinstance(model, str) else ""
+        return self._parts.model if isinstance(self._parts.model, str) else ""
 
-    @cached_property
+    @property
     def request(self) -> Any:  # noqa: ANN401 - of the type that the operation's row names
         """As the endpoint takes it, or the ApiError that says what is wrong with it: the same as of a live request."""
+        return self._parts.request
+
+    @cached_property
+    def _parts(self) -> "_Parts":
+        """Nothing else stays of the line's JSON, which may take twenty times its bytes."""
+        try:
+            value = to_object(from_json(self._content))
+        except ValueError:
+            value = {}
+        body: object = value.get("body")
+        model: object = to_object(body).get("model")
+        return _Parts(value.get("custom_id"), value.get("url"), model, self._request_of(body))
+
+    def _request_of(self, body: object) -> Any:  # noqa: ANN401 - as `request`
         kind: type[Wire] | None = self._endpoint.operation.request_type()
         if kind is None:
             raise LookupError(self._endpoint.path)
         try:
-            return parse(kind, to_json(self._value.get("body"), inf_nan_mode="constants"))
+            return parse(kind, to_json(body, inf_nan_mode="constants"))
         except ApiError as failure:
-            return failure
+            failure.__context__ = None  # which has the body
+            return failure.with_traceback(None)
 
 
-async def open_input(parts: Parts, run: ShardRun) -> OpenFile:
-    """The input file as its owner may read it now; raises InputGone where that is no more."""
+async def _read_input(parts: Parts, run: ShardRun, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes of the input file as its owner may read it now, or of the lines of a dataset; raises InputGone where that is no more."""
+    if (name := run.shard.source.get("input")) is not None:
+        return JobFiles(run.blobs, run.job.id).read(name, start=start, stop=stop)
     files = surface_for(parts, "files", run.call)
     try:
         file: OpenFile = await files.open(run.job.request["input_file_id"])
     except NotFound:
         raise InputGone from None
-    return file
+    return file.content.read(start, stop)
 
 
 async def read_entries(parts: Parts, endpoint: Endpoint, run: ShardRun) -> Sequence[Row]:
@@ -87,8 +107,7 @@ async def read_entries(parts: Parts, endpoint: Endpoint, run: ShardRun) -> Seque
 
 async def read_contents(parts: Parts, run: ShardRun, spans: Sequence[Span]) -> AsyncIterator[bytes]:
     """The lines of a shard in their order, empty in the place of one that is done; raises InputGone."""
-    file, position = await open_input(parts, run), 0
-    chunks: AsyncIterator[bytes] = file.content.read(spans[0].start, spans[-1].stop)
+    chunks, position = await _read_input(parts, run, spans[0].start, spans[-1].stop), 0
     try:
         async for line in lines_in(chunks, [(span.start, span.stop) for span in spans]):
             if position == run.shard.rows:

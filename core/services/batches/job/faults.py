@@ -1,10 +1,12 @@
 """What may be wrong with an input file, in the words of the wire: codes are OpenAI's, but where it has none."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from core.apis.answers.batches import BatchFault
-from core.errors import shorten
+from core.errors import ApiError, LimitReached, shorten
 from core.services.batches.job.endpoints import NAMES, Endpoint, Types
+from core.services.jobs.kind import JobFailed
 
 MOST_SHOWN: Final = 64  # bytes of what a caller wrote
 MOST_FAULTS: Final = 1000
@@ -38,6 +40,12 @@ class Faults:
                 self._bytes += 100
 
 
+def failure_of(found: Sequence[BatchFault], code: str = "invalid_input") -> JobFailed:
+    """What ends the job."""
+    more = "" if len(found) == 1 else f" There are {len(found)} faults."
+    return JobFailed(f"{code}: {found[0]['message']}{more}", {"errors": list(found)})
+
+
 def _fault(code: str, line: int | None, message: str, param: str | None = None) -> BatchFault:
     return {"code": code, "line": line, "message": message, "param": param}
 
@@ -55,6 +63,10 @@ def unusable_file(reason: str) -> BatchFault:
     return _fault("invalid_request", None, reason, "input_file_id")
 
 
+def no_slot(limit: LimitReached) -> BatchFault:
+    return _fault(limit.code, None, limit.message)
+
+
 def wrong_purpose(file_id: str, purpose: str) -> BatchFault:
     message = f"The file {_quote(file_id)} has the purpose `{purpose}`. Upload it with the purpose `batch`."
     return _fault("invalid_request", None, message, "input_file_id")
@@ -67,6 +79,49 @@ def file_too_large(size: int, most: int) -> BatchFault:
 
 def empty_file() -> BatchFault:
     return _fault("empty_file", None, "The input file has no request. Write one in each line.", "input_file_id")
+
+
+def no_dataset(dataset_id: str) -> BatchFault:
+    message = f"Cannot find dataset {_quote(dataset_id)}. Register it, and name its id."
+    return _fault("invalid_request", None, message, "input_dataset_id")
+
+
+def no_datasets() -> BatchFault:
+    message = "This stack does not serve datasets. Upload the lines as a file, or ask its operator for `datasetio`."
+    return _fault("invalid_request", None, message, "input_dataset_id")
+
+
+def unusable_dataset(reason: str) -> BatchFault:
+    return _fault("invalid_request", None, reason, "input_dataset_id")
+
+
+def empty_dataset() -> BatchFault:
+    return _fault("empty_file", None, "The dataset has no rows. Each makes a line.", "input_dataset_id")
+
+
+def dataset_exists(dataset_id: str) -> BatchFault:
+    message = f"There is a dataset {_quote(dataset_id)} already. Name another one for the output, or delete it."
+    return _fault("dataset_exists", None, message, "output_dataset_id")
+
+
+def unkept_dataset(failure: ApiError) -> BatchFault:
+    message = f"The answers are in the output file alone, and in no dataset: {shorten(failure.message, 300)}"
+    return _fault(failure.code, None, message, "output_dataset_id")
+
+
+def dataset_too_large(most: int) -> BatchFault:
+    message = f"The lines of the dataset have more than {most} bytes, the most of one batch. Split it, or shorten the template."
+    return _fault("file_too_large", None, message, "input_dataset_id")
+
+
+def too_many_rows(count: int, most: int) -> BatchFault:
+    message = f"The dataset has {count} rows, and a batch at most {most}. Split it."
+    return _fault("too_many_requests", None, message, "input_dataset_id")
+
+
+def no_column(line: int, name: str) -> BatchFault:
+    message = f"The row has no column {_quote(name)}, which the template names."
+    return _fault("missing_column", line, message, "template")
 
 
 def not_served(endpoint: str) -> BatchFault:

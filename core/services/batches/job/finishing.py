@@ -42,6 +42,10 @@ async def finish(parts: Parts, run: FinishRun) -> JsonObject:
         result["model"] = model
     if (usage := usage_of(run.counts.tokens)) is not None:
         result["usage"] = usage
+    if "output_dataset_id" in run.job.request:
+        from core.services.batches.job.dataset_output import keep_dataset  # late: few batches have one
+
+        result |= await keep_dataset(parts, run, _final_lines(run, fills=True))
     return result
 
 
@@ -61,15 +65,19 @@ async def _keep(parts: Parts, run: FinishRun, sort: bytes) -> str:
 
 async def _lines(run: FinishRun, sort: bytes) -> AsyncIterator[bytes]:
     """Those of the sort, each with its break."""
-    filler = _Filler(run)
-    async for place, line in _all_lines(run):
-        if line is None and sort == OUTPUT:
-            continue
-        content = await filler.line(place) if line is None else line
-        if content[:1] not in NAMES and content:  # it could not be spelled
-            content = await filler.error(place, RowFailed())
+    async for content in _final_lines(run, fills=sort == ERROR):
         if content[:1] == sort:
             yield content[1:] + b"\n"
+
+
+async def _final_lines(run: FinishRun, *, fills: bool) -> AsyncIterator[bytes]:
+    """Of every row in the order of the input, with its sort before it; empty where there is none, also after it is filled in."""
+    filler = _Filler(run)
+    async for place, line in _all_lines(run):
+        content = line if line is not None else await filler.line(place) if fills else b""
+        if content[:1] not in NAMES and content:  # it could not be spelled
+            content = await filler.error(place, RowFailed())
+        yield content
 
 
 async def _all_lines(run: FinishRun) -> AsyncIterator[tuple[Place, bytes | None]]:

@@ -14,6 +14,7 @@ from core.services.batches.job.endpoints import ENDPOINTS, Endpoint
 from core.services.batches.settings import settings_of
 from core.services.jobs.kind import Elsewhere, FinishRun, JobKind, PrepareRun, Slice
 from core.services.jobs.rows import RowWork
+from core.services.jobs.service import RETRIED_FROM
 from core.services.jobs.shard_run import ShardRun
 from core.services.parts import Parts
 from core.stores.jobs.port import Job, Shard
@@ -29,8 +30,13 @@ def batch_job(parts: Parts) -> JobKind:
     batch = _Batch(parts)
 
     async def prepare(run: PrepareRun) -> Sequence[Slice]:
-        from core.services.batches.job.preparing import prepare  # late, as below: a worker may have other jobs
+        from core.services.batches.job.preparing import (
+            prepare,
+            take_slot,
+        )  # late, as below: a worker may have other jobs
 
+        if RETRIED_FROM in run.job.request:  # by the API of jobs, which knows no slots
+            await take_slot(parts, run.job)
         return await prepare(parts, run, _endpoint(run.job))
 
     async def finish(run: FinishRun) -> JsonObject:

@@ -15,6 +15,8 @@ from core.services.jobs.failures import WorkerLost
 
 OUTPUT: Final = b"+"
 ERROR: Final = b"-"
+BREAKS: Final = {b"\xc2\x85": b"\\u0085", b"\xe2\x80\xa8": b"\\u2028", b"\xe2\x80\xa9": b"\\u2029"}
+"""Which JSON may have as they are, and where `splitlines` of Python, and others, would break a line in the middle."""
 
 
 class InputGone(ApiError):
@@ -58,4 +60,8 @@ def error_line(line_id: str, custom_id: str | None, request_id: str, failure: Ap
 
 def _encode(line_id: str, custom_id: str | None, response: JsonObject | None, error: JsonObject | None) -> bytes:
     line = {"id": line_id, "custom_id": custom_id, "response": response, "error": error}
-    return to_json(line, inf_nan_mode="null")  # as of a live answer: a log probability may be -Infinity
+    content = to_json(line, inf_nan_mode="null")  # as of a live answer: a log probability may be -Infinity
+    for character, escape in BREAKS.items():
+        if character in content:
+            content = content.replace(character, escape)
+    return content

@@ -12,7 +12,7 @@ from typing import Final
 from core.frame.types import JsonObject
 from core.services.batches.job.lines import Line
 from core.services.batches.job.spans import Span, source_of
-from core.services.batches.job.validation import Request
+from core.services.batches.job.validation import LONGEST_MODEL, Request
 from core.services.jobs.kind import Slice
 
 MOST_ROWS: Final = 200
@@ -80,7 +80,7 @@ class Planner:
             filling.spans.append(Span(line.start, line.stop, self.rows, 1, begins, self._ids_stop))
         filling.rows += 1
         filling.size += line.stop - line.start
-        filling.models.add(request.model)
+        filling.models.add(request.model if len(request.model) <= LONGEST_MODEL else "")
         self.rows += 1
         return entry
 

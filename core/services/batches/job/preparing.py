@@ -6,19 +6,20 @@ import hashlib
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
-from core.apis.answers.batches import BatchFault
 from core.apis.batches import INPUT_PURPOSE, MOST_BYTES, MOST_LINE, MOST_LINES
 from core.apis.files import OpenFile
-from core.errors import InvalidRequest, NotFound
+from core.errors import InvalidRequest, LimitReached, NotFound
+from core.frame.types import JsonObject
 from core.services.batches.job import faults
 from core.services.batches.job.endpoints import Endpoint
-from core.services.batches.job.faults import Faults
+from core.services.batches.job.faults import Faults, failure_of
 from core.services.batches.job.lines import Line, read_lines
 from core.services.batches.job.planning import QUEUE, Lane, Planner
 from core.services.batches.job.spans import keep_spans
-from core.services.batches.job.validation import Request, check_line
-from core.services.jobs.kind import JobFailed, PrepareRun, Slice
+from core.services.batches.job.validation import LONGEST_MODEL, Request, check_line
+from core.services.jobs.kind import PrepareRun, Slice
 from core.services.parts import Parts, surface_for
+from core.stores.jobs.port import Job
 
 if TYPE_CHECKING:
     from core.services.batches.native.choosing import NativeLanes
@@ -42,16 +43,35 @@ async def prepare(parts: Parts, run: PrepareRun, endpoint: Endpoint) -> Sequence
     """
     if endpoint.surface not in parts.surfaces:
         raise failure_of([faults.not_served(endpoint.path)])
-    file = await _open(parts, run)
-    name = (
-        f"parts/ids-{uuid4().hex}"  # whoever prepares at the same time has another; with the parts it goes in the end
-    )
+    own = uuid4().hex  # whoever prepares at the same time has another; with the parts it goes in the end
+    name, chunks, about = f"parts/ids-{own}", *await _read_input(parts, run, f"parts/input-{own}")
     models = parts.registries["model"](run.call) if endpoint.names_model else None
     reading = InputReading(endpoint, models, name, _lanes(parts, run, endpoint))
-    await run.files.put(name, reading.read(file.content.read(0, file.content.size)))
+    await run.files.put(name, reading.read(chunks))
     slices = reading.planner.slices
     sources = [await keep_spans(run.files, part.source, f"{name}-spans-{at}") for at, part in enumerate(slices)]
-    return [replace(part, source=source) for part, source in zip(slices, sources, strict=True)]
+    return [replace(part, source=source | about) for part, source in zip(slices, sources, strict=True)]
+
+
+async def _read_input(parts: Parts, run: PrepareRun, name: str) -> tuple[AsyncIterator[bytes], JsonObject]:
+    """The lines, and what a shard has to know of where they are: those of a dataset are kept in the blob `name` first."""
+    if "input_dataset_id" not in run.job.request:
+        file = await _open(parts, run)
+        return file.content.read(0, file.content.size), {}
+    from core.services.batches.job.dataset_input import keep_lines  # late: most batches are of files
+
+    await keep_lines(parts, run, name)
+    return run.files.read(name), {"input": name}
+
+
+async def take_slot(parts: Parts, job: Job) -> None:
+    """Raises JobFailed where its owner has as many batches under way as it may."""
+    from core.services.batches.slots import claim_slot  # late: few have a limit
+
+    try:
+        await claim_slot(parts, job)
+    except LimitReached as limit:
+        raise failure_of([faults.no_slot(limit)], limit.code) from None
 
 
 def _lanes(parts: Parts, run: PrepareRun, endpoint: Endpoint) -> "NativeLanes | None":
@@ -103,9 +123,11 @@ class InputReading:
         self._faults.add(*request.faults)
         if not self._is_new(request.custom_id):
             self._faults.add(faults.duplicate(line.number, request.custom_id))
-        if not await self._is_known(request.model):
+        lane = QUEUE
+        if await self._is_known(request.model):
+            lane = await self._lane_of(line, request)
+        else:
             self._faults.add(faults.no_model(line.number, request.model))
-        lane = await self._lane_of(line, request)
         return b"" if self._faults else self.planner.add(line, request, lane)
 
     async def _lane_of(self, line: Line, request: Request) -> Lane:
@@ -128,6 +150,8 @@ class InputReading:
         """Each is looked up once: of those that are unknown there are never more than faults."""
         if self._models is None or not model:
             return True
+        if len(model) > LONGEST_MODEL:
+            return False
         if model not in self._known:
             try:
                 await self._models.get(model)
@@ -135,12 +159,6 @@ class InputReading:
             except NotFound:
                 self._known[model] = False
         return self._known[model]
-
-
-def failure_of(found: Sequence[BatchFault]) -> JobFailed:
-    """What ends the job."""
-    more = "" if len(found) == 1 else f" There are {len(found)} faults."
-    return JobFailed(f"invalid_input: {found[0]['message']}{more}", {"errors": list(found)})
 
 
 async def _open(parts: Parts, run: PrepareRun) -> OpenFile:

@@ -12,6 +12,7 @@ INPUT: Final = f"{PARTS_OF_USAGE}input"
 OUTPUT: Final = f"{PARTS_OF_USAGE}output"
 CACHED: Final = f"{PARTS_OF_USAGE}cached"
 REASONING: Final = f"{PARTS_OF_USAGE}reasoning"
+MOST: Final = 2**53  # as of the counts that answers are checked for (core.apis.shapes)
 
 
 def tokens_of(answer: JsonObject, model: str, charged: int | None) -> dict[str, int]:
@@ -43,9 +44,15 @@ def usage_of(tokens: Mapping[str, int]) -> BatchUsage | None:
 
 def _count(usage: Mapping[str, Any], *names: str) -> int:
     """Of the first that is a count."""
-    values = (usage.get(name) for name in names)
-    return next((n for n in values if isinstance(n, int) and not isinstance(n, bool) and n > 0), 0)
+    for name in names:
+        count: object = usage.get(name)
+        if isinstance(count, int) and count.__class__ is int and 0 < count <= MOST:
+            return count
+    return 0
 
 
 def _details(usage: Mapping[str, Any], *names: str) -> JsonObject:
-    return to_object(next((usage[name] for name in names if usage.get(name)), None))
+    for name in names:
+        if details := usage.get(name):
+            return to_object(details)
+    return {}

@@ -13,6 +13,8 @@ from core.services.batches.job import faults
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.lines import Line
 
+LONGEST_MODEL: Final = 1024
+"""Characters: no model has a longer name, and none is remembered."""
 FIELDS: Final[Sequence[tuple[str, type, str]]] = (
     ("custom_id", str, "a string"),
     ("method", str, "a string"),

@@ -17,7 +17,7 @@ from core.services.parts import Parts
 from core.services.responses.background.ending import end_run
 from core.services.responses.background.job import KIND, SECONDS
 from core.services.responses.background.requests import seal_request
-from core.services.responses.contract import Item
+from core.services.responses.contract import Item, Run
 from core.services.responses.history import Session
 from core.services.responses.items import read_input
 from core.services.responses.printing.objects import begin_response
@@ -25,12 +25,13 @@ from core.services.responses.recording.codec import Beginning, encode
 from core.services.responses.recording.log import RunLog
 from core.services.responses.recording.opening import begin_run
 from core.services.responses.recording.records import RunRecord
-from core.services.responses.requests import Context
+from core.services.responses.requests import Context, build_run
 from core.services.responses.router import asks_compactor
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import RESPONSE
 from core.services.responses.state.sessions import ChainSession
 from core.services.responses.tools.approvals import approved_calls
+from core.services.responses.tools.no_tools import NoTools
 from core.stores.connect import BLOBS, JOBS, QUEUE
 from core.stores.documents.port import Document
 from core.stores.jobs.port import Job
@@ -64,11 +65,16 @@ class Background:
         """The response, which is queued. Raises what `_open` of the router does, but what the model's provider says."""
         jobs = self._jobs()
         draft = jobs.draft(KIND, self._wiring.call or Call(ANONYMOUS), {}, seconds=SECONDS)
-        await self._check(request)
+        await self._wiring.check_tools(request)
+        prompt: Sequence[Item] = () if request.prompt is None else await self._pieces.prompt(request.prompt)
+        await self._wiring.check_model(request.model)
+        await self._wiring.check_shields(request)
+        await self._pieces.engine(request)
         session = await self._pieces.history().open(request)
         async with undoing(session.close):
             new_items = read_input(request.input, session.context)
-            await self._check_input(request, session.context, new_items)
+            run = await self._read(request, prompt, session.context, new_items)
+            await self._wiring.check_run(request, run)
             response: JsonObject = begin_response(request, session.conversation_id)
             response |= {"status": "queued", "background": True}
             job = replace(draft, request={"response": response["id"]})
@@ -88,26 +94,20 @@ class Background:
             raise InvalidRequest(NO_JOBS, param="background")
         return job_service(self._wiring.parts)
 
-    async def _check(self, request: "ResponseRequest") -> None:
-        """What can be known of it before a model or a server is asked, as in the foreground."""
-        pieces = self._pieces
-        await self._wiring.check_tools(request)
-        if request.prompt is not None:
-            await pieces.prompt(request.prompt)
-        await self._wiring.check_model(request.model)
-        await pieces.engine(request)
-
-    async def _check_input(
-        self, request: "ResponseRequest", context: Sequence[Item], new_items: Sequence[Item]
-    ) -> None:
-        """That what it names is there: read now as it is by the worker later."""
-        items = [*context, *new_items]
-        approved_calls(request.input, items)
-        if asks_compactor(request, Context(items)):
+    async def _read(
+        self, request: "ResponseRequest", prompt: Sequence[Item], context: Sequence[Item], new_items: Sequence[Item]
+    ) -> Run:
+        """The run as far as it is known before a model or a server is asked. Raises what is wrong with what it names: read now as it is by the worker later."""
+        whole = Context([*context, *new_items], len(context))
+        approved_calls(request.input, whole.items)
+        if asks_compactor(request, whole):
             from core.services.responses.compaction.opening import check_for_run  # late: few requests have one
 
-            await check_for_run(self._pieces.compactor(), request, Context(items, len(context)))
-        await self._pieces.attachments().read(new_items, 0)
+            whole = await check_for_run(self._pieces.compactor(), request, whole)
+        kept_items = [*prompt, *whole.items[: whole.kept_count]]  # with what they name, which may be gone
+        read_items = await self._pieces.attachments().read(whole.items[whole.kept_count :], 0)
+        whole = Context([*kept_items, *read_items], len(kept_items))
+        return build_run(request, whole, NoTools(), self._pieces.max_rounds)
 
     async def _keep(
         self, request: "ResponseRequest", response: JsonObject, new_items: list[Item], session: Session, job: Job

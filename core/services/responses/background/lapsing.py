@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from core.errors import ApiError, Conflict
+from core.errors import ApiError, Conflict, ConversationLocked
 from core.frame.callers import ANONYMOUS, Call
 from core.routing.policy import same_owner
 from core.services.jobs.service import job_service
@@ -21,6 +21,7 @@ from core.services.responses.state.records import LEASE, tail_of
 from core.stores.documents.port import Document
 from core.stores.jobs.port import ENDED
 
+GONE_ON: Final = "Its conversation has gone on without it."
 STOPPABLE: Final = frozenset({"queued", "running"})
 
 
@@ -44,11 +45,16 @@ async def look_after(state: StatePlace, run: Document, now: RunState) -> bool:
 
 
 async def _give(state: StatePlace, run: Document, now: RunState) -> bool:
-    """False where it cannot go on: its conversation has gone on without it, or its owner may not make jobs."""
+    """False where it cannot go on: its conversation has gone on without it, or its owner may not make jobs.
+
+    While its conversation is locked by who died it is left as it is: whoever looks later gives it to a worker.
+    """
     record, jobs = RunRecord.read(run.body), job_service(state.parts)
     try:
         job = jobs.draft(KIND, state.call or Call(ANONYMOUS), {"response": run.id}, seconds=SECONDS)
         lease = await _lease(state, record, now)
+    except ConversationLocked:
+        return True
     except ApiError:
         return False
     log = RunLog(state.store, run.id, run.expires, clock=state.clock)
@@ -82,14 +88,21 @@ async def free_conversation(state: StatePlace, conversation_id: str) -> bool:
 
 
 async def _lease(state: StatePlace, record: RunRecord, now: RunState) -> ConversationLease | None:
-    """Of its conversation, whose next turn is still the run's. Raises Conflict."""
-    if record.conversation is None:
+    """Of its conversation, whose next turn is still the run's. Raises Conflict, and ConversationLocked where it may be only the lease of who died."""
+    conversation = record.conversation
+    if conversation is None:
         return None
-    lease = await ConversationLease.take(state.store, record.conversation, state.clock, None)
-    tail = tail_of(await state.threads.find_next(record.conversation))
+    try:
+        lease = await ConversationLease.take(state.store, conversation, state.clock, None, owner=state.owner)
+    except ConversationLocked:
+        current = await state.store.get(LEASE, conversation)
+        if current is None or not current.body.get("response"):  # lent it would be another run's
+            raise
+        raise Conflict(GONE_ON) from None
+    tail = tail_of(await state.threads.find_next(conversation))
     if any(not item["id"].endswith(tail) for item in now.output):
         await lease.release()
-        raise Conflict("Its conversation has gone on without it.")
+        raise Conflict(GONE_ON)
     return lease
 
 

@@ -9,10 +9,11 @@ from core.services.responses.contract import Item, RunTools
 from core.services.responses.requests import Context
 
 
-async def check_for_run(compactor: Compactor, request: ResponseRequest, context: Context) -> None:
-    """Raise what `open_for_run` would, without asking a model."""
+async def check_for_run(compactor: Compactor, request: ResponseRequest, context: Context) -> Context:
+    """The context with its compactions opened. Raises what `open_for_run` would, without asking a model."""
     read_threshold((request.model_extra or {}).get(MANAGEMENT), compactor.settings)
-    await compactor.open(context.items, kept_count=context.kept_count)
+    opened = await compactor.open(context.items, kept_count=context.kept_count)
+    return Context(opened.items, opened.kept_count, context.tail)
 
 
 async def open_for_run(

@@ -111,7 +111,8 @@ def end_response(
     response["output"] = list(output)
     response["error"] = end.error
     response["incomplete_details"] = {"reason": end.reason} if end.reason else None
-    response["completed_at"] = (completed_at or int(time.time())) if end.status == "completed" else None
+    now = max(int(time.time()), response["created_at"])  # which another clock may have said
+    response["completed_at"] = (completed_at or now) if end.status == "completed" else None
     if end.usage != Usage() or end.error is None:
         response["usage"] = show_usage(end.usage)
 

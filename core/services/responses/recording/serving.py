@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from core.errors import InvalidRequest, NotFound
 from core.frame.types import EventSource, JsonObject, NamedEvent
+from core.platform.concurrency import run_all
 from core.services.responses.recording.log import RunLog
-from core.services.responses.recording.records import RUN
+from core.services.responses.recording.records import RUN, RunRecord
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.responses import KeptResponses
+from core.services.responses.state.records import LEASE
+from core.services.responses.state.responses import AT_ONCE, KeptResponses
 from core.stores.documents.port import Document
 
 if TYPE_CHECKING:
@@ -36,8 +39,8 @@ class StoredResponses:
         return await self._either(response_id, self._kept.get, lambda running, run: running.show(run))
 
     async def index(self, query: "ResponsesQuery") -> JsonObject:
-        """With those that are still made, but for those in conversations, which come as they have ended."""
-        runs = (await self._state.store.page(RUN, self._state.owner, limit=MOST_RUNS)).documents
+        """With those that are still made."""
+        runs = await self._runs()
         if not runs:
             return await self._kept.index(query)
         from core.services.responses.recording.listing import list_with_runs  # late, as below
@@ -46,6 +49,16 @@ class StoredResponses:
         running = RunningResponses(self._state)
         readable = [run for run in runs if running.is_readable(run)]
         return await list_with_runs(self._kept, running, readable, query)
+
+    async def _runs(self) -> list[Document]:
+        """Of the caller; those in conversations are found by what keeps these to them."""
+        store, owner = self._state.store, self._state.owner
+        runs, leases = await asyncio.gather(
+            *(store.page(collection, owner, limit=MOST_RUNS) for collection in (RUN, LEASE))
+        )
+        pages = [partial(store.page, RUN, lease.id, limit=MOST_RUNS) for lease in leases.documents]
+        others = [run for page in await run_all(pages, at_once=AT_ONCE) for run in page.documents]
+        return [*runs.documents, *(run for run in others if RunRecord.read(run.body).owner_list == owner)]
 
     async def delete(self, response_id: str) -> JsonObject:
         async def stop(running: "RunningResponses", run: Document) -> JsonObject:

@@ -59,15 +59,19 @@ class ConversationPlace:
         state.require_update(conversation)
         if self.guest_of(conversation) is not None:
             await self._note_guest(conversation)
-        until = None if state.call is None else state.call.until
         try:
-            return await ConversationLease.take(state.store, conversation.id, state.clock, until)
+            return await self._take(conversation)
         except ConversationLocked:
             from core.services.responses.background.lapsing import free_conversation  # late: few are locked
 
             if not await free_conversation(state, conversation.id):
                 raise
-        return await ConversationLease.take(state.store, conversation.id, state.clock, until)
+        return await self._take(conversation)
+
+    async def _take(self, conversation: Document) -> ConversationLease:
+        state = self.state
+        until = None if state.call is None else state.call.until
+        return await ConversationLease.take(state.store, conversation.id, state.clock, until, owner=state.owner)
 
     async def require_there(self, conversation: Document) -> None:
         """Raise NotFound where it was deleted since it was read."""

@@ -17,7 +17,8 @@ from core.stores.documents.port import Document, DocumentStore, StaleDocument
 LEASE_SECONDS: Final = 60
 """How long a conversation stays locked by who died; a run that goes on renews it before."""
 RENEW_SECONDS: Final = 20.0
-LATE_SECONDS: Final = 5  # for what is kept at the end of a call
+APART_SECONDS: Final = 5  # between the clocks of two who want it
+LATE_SECONDS: Final = 5 + APART_SECONDS  # for what is kept at the end of a call
 RETRY_SECONDS: Final = 2
 
 
@@ -39,9 +40,10 @@ class ConversationLease:
         clock: Callable[[], float],
         until: float | None,
         *,
+        owner: str = "",
         renew_seconds: float = RENEW_SECONDS,
     ) -> "ConversationLease":
-        """`until` is when the call must have ended, in the loop's time.
+        """`until` is when the call must have ended, in the loop's time; `owner` is the list of whoever takes it, in which it is found.
 
         Raises:
             ConversationLocked: another has it.
@@ -51,7 +53,7 @@ class ConversationLease:
             rest = math.ceil(until - asyncio.get_running_loop().time()) + LATE_SECONDS
             seconds = max(1, min(seconds, rest))
         now = int(clock())
-        document = Document(LEASE, conversation_id, {}, conversation_id, None, now, expires=now + seconds)
+        document = Document(LEASE, conversation_id, {}, owner or conversation_id, None, now, expires=now + seconds)
         try:
             lease = cls(store, await store.create(document), clock)
         except Conflict:

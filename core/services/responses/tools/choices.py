@@ -54,6 +54,19 @@ def read_choice(tool_choice: object, tools: Sequence[NamedTool], passed_over: Se
     return Choice("required", selection)  # any tool of a server
 
 
+def names_at(tool_choice: object, label: str) -> set[str]:
+    """The tools of the server with this label that the choice names; some tool where it names none: a server that was not asked may have it."""
+    choice = to_object(tool_choice)
+    fields = to_object(choice.get("allowed_tools")) or choice
+    entries: list[object] = [choice]
+    if is_list(fields.get("tools")):
+        entries += fields["tools"]
+    servers_own = [
+        entry for entry in map(to_object, entries) if (entry.get("type"), entry.get("server_label")) == ("mcp", label)
+    ]
+    return {str(entry["name"]) for entry in servers_own if entry.get("name") is not None} or {"tool"}
+
+
 def _read_mode(mode: str | None, tools: Sequence[NamedTool]) -> Choice:
     if mode is not None and mode not in MODES:
         raise _invalid(f"{PARAM}: must be one of {', '.join(MODES)}, or an object that names a tool.")

@@ -14,7 +14,7 @@ from core.platform.json_values import is_list, is_object
 from core.services.responses.contract import Item, RunTool, Step, StepAdded, StepDone, StepPhase
 from core.services.responses.output import make_key
 from core.services.responses.tools.approvals import PATH, approved_calls
-from core.services.responses.tools.choices import Choice, NamedTool, read_choice
+from core.services.responses.tools.choices import Choice, NamedTool, names_at, read_choice
 from core.services.responses.tools.functions import name_in, read_custom, read_function
 from core.services.responses.tools.mcp_tools import define_tool, make_tool, run_approved
 from core.services.responses.tools.naming import free_name, name_tools, plain_name
@@ -28,8 +28,8 @@ from core.services.responses.tools.searches import (
 from core.services.responses.tools.servers import (
     MOST_SERVED,
     ServerTools,
+    check_server,
     find_server,
-    find_source,
     read_listing,
     too_many,
 )
@@ -63,7 +63,7 @@ class Sought:
     """
 
     find: Callable[[Sequence[Item]], Awaitable[Found]]
-    check: Callable[[], Awaitable[object]]
+    check: Callable[[], Awaitable[Found]]
     outline: Sequence[JsonObject]
 
 
@@ -124,8 +124,10 @@ class RequestTools:
         return self._choice.mode
 
     async def check(self) -> None:
-        """Raise what `prepare` would for what the stack itself lacks: a vector store, a connector, a tool group. No server is asked."""
-        await run_all([entry.check for entry in self._entries if isinstance(entry, Sought)], at_once=AT_ONCE)
+        """Raise what `prepare` would for what the stack itself lacks, a vector store, a connector, a tool group, or for a choice among them. No server is asked."""
+        sought = [entry.check for entry in self._entries if isinstance(entry, Sought)]
+        tools = _name_all(self._entries, await run_all(sought, at_once=AT_ONCE))
+        read_choice(self.tool_choice, tools, self._passed_over)
 
     async def prepare(
         self, context: Sequence[Item], done: Sequence[Item] = (), run_id: str = ""
@@ -175,7 +177,8 @@ class RequestTools:
         tools = self._runtime(shape.path)
         items = [item for item in self.new_items if is_object(item)] if is_list(self.new_items) else []
         outline = [define_tool(plain_name(tool.name), shape, tool) for tool in read_listing(shape, items) or ()]
-        return Sought(partial(find_server, tools, shape), partial(find_source, tools, shape), outline)
+        check = partial(check_server, tools, shape, names_at(self.tool_choice, shape.label))
+        return Sought(partial(find_server, tools, shape), check, outline)
 
     def _runtime(self, path: str) -> Tools:
         if self.surfaces.tools is None:

@@ -4,7 +4,7 @@ A server is a URL of the request, a connector of the run config, or a tool group
 brings for one goes to this one, and is in nothing that is shown or kept.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -112,6 +112,15 @@ async def find_server(tools: Tools, shape: McpShape, context: Sequence[Item]) ->
 async def find_source(tools: Tools, shape: McpShape) -> ToolSource:
     """Where its tools come from; nobody is asked for them. Raises NotFound, InvalidRequest."""
     return await _in_words_of_the_request(shape, _find_source(tools, shape))
+
+
+async def check_server(tools: Tools, shape: McpShape, names: Iterable[str]) -> ServerTools:
+    """The server of `shape` as if it had tools of these names that the request allows; nobody is asked. Raises NotFound, InvalidRequest."""
+    source = await find_source(tools, shape)
+    if isinstance(source, PlaceSource):
+        await _in_words_of_the_request(shape, tools.check_unregistered(*source.place))
+    allowed = shape.allowed.names
+    return ServerTools(shape, source, [_read({"name": name}) for name in names if allowed is None or name in allowed])
 
 
 def read_listing(shape: McpShape, context: Sequence[Item]) -> list[Tool] | None:

@@ -82,6 +82,8 @@ def test_steps_follow_each_other_and_tell_all_that_was_said_and_called(run: Agen
         )
         shown = step["model_response"]["tool_calls"]
         assert [call["call_id"] for call in shown] == [call.call_id for call in whole]
+        reason = "out_of_tokens" if len(whole) < len(calls) else "end_of_message" if calls else "end_of_turn"
+        assert step["model_response"]["stop_reason"] == reason
         ended = [delta["parse_status"] for delta in deltas if delta["type"] == "tool_call"]
         assert ended.count("started") == ended.count("succeeded") + ended.count("failed") == len(calls)
     ran = [call for calls in run.calls for call in calls if call.kind == "mcp_call" and not call.is_broken]

@@ -1,10 +1,13 @@
 """A line takes of its owner's quota what a live request takes, and is told in the usage of its batch."""
 
+import gc
 import json
+import tracemalloc
 from typing import Any, cast
 
 import pytest
 
+from core.errors import InvalidRequest
 from core.services.batches.job.asking import LineAsker
 from core.services.batches.job.endpoints import ENDPOINTS
 from core.services.batches.job.entries import Entry
@@ -30,6 +33,34 @@ def test_what_a_line_may_use(path: str, body: dict[str, Any], tokens: int | None
     row = Row(0, Entry("batch_req_0", endpoint, json.dumps({"body": {"model": "m", **body}}).encode()))
     asker = LineAsker(cast("Any", None), endpoint)
     assert (asker.bound(row), asker.requests(row)) == (tokens, requests)
+
+
+@pytest.mark.parametrize("piece", ["{},", "1,"])
+def test_a_line_that_is_no_request_keeps_nothing_of_what_it_says(piece: str) -> None:
+    endpoint = ENDPOINTS[CHAT]
+    body = f'{{"model": "m", "messages": [{piece * (10**6 // len(piece) - 100)}1]}}'
+    entry = Entry("batch_req_0", endpoint, f'{{"custom_id": "a", "url": "{CHAT}", "body": {body}}}'.encode())
+    tracemalloc.start()
+    try:
+        assert isinstance(entry.request, InvalidRequest)
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+    assert (entry.custom_id, entry.model) == ("a", "m")
+
+
+@pytest.mark.parametrize("count", [-1, True, "7", 7.5, 2**53 + 1, 10**40])
+def test_what_is_no_count_of_tokens_is_none(count: object) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": count}}
+    assert usage_of(tokens_of({"usage": usage}, "m", 5)) == {
+        "input_tokens": 0,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 5,
+    }
 
 
 CHAT_USAGE = {

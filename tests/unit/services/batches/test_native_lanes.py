@@ -1,5 +1,6 @@
 """Which lines of a batch have a lane at their model's provider, and what is said of those that may have no other."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 import json
 from typing import Any
@@ -8,9 +9,12 @@ import pytest
 
 from core.apis.batch_engine import BatchLimits, NativePlace
 from core.errors import NotFound
+from core.services.batches.job.endpoints import ENDPOINTS
 from core.services.batches.job.lines import Line
 from core.services.batches.job.planning import QUEUE, Lane
+from core.services.batches.job.preparing import InputReading
 from core.services.batches.native.choosing import MOST_LANES, NativeLanes
+from core.services.jobs.kind import JobFailed
 
 CHAT = "/v1/chat/completions"
 
@@ -84,3 +88,20 @@ async def test_more_models_than_lanes_are_the_queues_and_each_is_looked_up_once(
     assert [lane == QUEUE for lane in found[:25]] == [number >= MOST_LANES for number in range(25)]
     assert len(natives.asked) == 25
     assert isinstance(await lanes.lane_of(line(), "native-1"), dict)
+
+
+async def test_of_models_that_are_not_there_no_provider_is_asked() -> None:
+    class NoModels:
+        async def get(self, identifier: str) -> object:
+            raise NotFound(identifier)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        body = {"model": "auto-1", "messages": list[object]()}
+        yield json.dumps({"custom_id": "a", "method": "POST", "url": CHAT, "body": body}).encode()
+
+    natives = Natives()
+    reading = InputReading(ENDPOINTS[CHAT], NoModels(), "ids", NativeLanes(natives, CHAT))
+    with pytest.raises(JobFailed, match="auto-1"):
+        async for _ in reading.read(chunks()):
+            pass
+    assert natives.asked == []

@@ -208,3 +208,14 @@ VALUES = st.recursive(
 def test_any_bytes_are_a_request_or_have_faults(content: bytes, endpoint: str) -> None:
     found = check_line(Line(7, 0, len(content), content), ENDPOINTS[endpoint])
     assert (found.custom_id and not found.faults) or {fault["line"] for fault in found.faults} == {7}
+
+
+async def test_models_with_names_that_none_has_are_not_looked_up_and_not_remembered() -> None:
+    lines = [{**LINE, "custom_id": str(at), "body": {**BODY, "model": "m" * 1025}} for at in range(3)]
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    with pytest.raises(JobFailed) as failure:
+        await read(content)
+    assert [fault["code"] for fault in failure.value.result["errors"]] == ["model_not_found"] * 3
+    turn: dict[str, Any] = {**LINE, "url": "/v1/agents/a/turn", "body": {"messages": [], "model": "m" * 1025}}
+    reading = await read(json.dumps(turn).encode(), TURN)
+    assert [part.source["model"] for part in reading.planner.slices] == [""]

@@ -72,3 +72,17 @@ async def test_a_run_that_never_asked_is_charged_nothing() -> None:
     place = bench(authenticated_max_requests=5, authenticated_max_tokens=250)
     assert await run(place, 0, 50) == [0]
     assert place.counters.total() == Counts(1, 0)
+
+
+async def test_what_shields_and_tools_used_for_a_round_is_its_too_and_so_is_what_nobody_said() -> None:
+    place, call, used = bench(authenticated_max_requests=5, authenticated_max_tokens=10_000), user(), list[int]()
+    meter = Meter(place.quota, call, 100, used.append)
+    await meter.begin()
+    call.add_tokens(50)
+    call.cause().add_tokens(7)
+    await meter.next_round()
+    await meter.next_round()
+    call.add_unsaid(30)
+    call.cause().add_tokens(7)
+    await meter.end()
+    assert used == [57, 37]

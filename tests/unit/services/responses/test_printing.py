@@ -99,6 +99,17 @@ def test_usage_of_all_rounds_is_told_of_a_failure_too() -> None:
     assert Output().count == 0
 
 
+def test_no_response_is_completed_before_it_was_created() -> None:
+    """By the clock of its worker, which may be behind the one of its POST."""
+    ahead, long_ago = 10_000_000_000, 1
+    for created_at in (ahead, long_ago):
+        response = begin_response(ResponseRequest(model="m", input="hi"), None)
+        response["created_at"] = created_at
+        end_response(response, RunEnded("completed", Usage()), [])
+        assert (response["completed_at"] == created_at) is (created_at == ahead)
+        assert response["completed_at"] >= created_at
+
+
 def test_of_what_is_no_url_nothing_is_shown() -> None:
     assert show_tool({"type": "later", "server_url": "http://[key"}) == {"type": "later", "server_url": "<redacted>"}
 

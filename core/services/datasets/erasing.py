@@ -1,0 +1,50 @@
+"""What a principal keeps of datasets: records with their rows, and the tally of both."""
+
+from functools import partial
+
+from core.routing.policy import owner_list
+from core.services.datasets.collection import DatasetCollection
+from core.services.datasets.keeping import OWNERS, tally_id
+from core.services.datasets.records import DATASET, DatasetRecord
+from core.services.erasure import Erase, Estate, Piece, Pieces
+from core.services.parts import Parts
+from core.stores.connect import BLOBS, DOCUMENTS
+from core.stores.documents.port import Document
+from core.stores.documents.walking import walk_pages
+
+
+def erase(parts: Parts) -> Erase | None:
+    """None where the run config names no place for datasets."""
+    has_place = all(parts.stores.find(kind) is not None for kind in (DOCUMENTS, BLOBS))
+    return partial(_pieces, DatasetCollection(parts, None)) if has_place else None
+
+
+async def _pieces(datasets: DatasetCollection, estate: Estate) -> Pieces:
+    async for documents in walk_pages(datasets.store, DATASET, ""):
+        own = [document for document in documents if estate.has(document.owner)]
+        yield [
+            Piece("datasets", partial(_remove, datasets, document), bytes=DatasetRecord.of(document).bytes)
+            for document in own
+        ]
+    yield [Piece("", partial(_forget_tally, datasets, estate))]
+
+
+async def _remove(datasets: DatasetCollection, document: Document) -> bool:
+    """Whoever imports it meanwhile finds it gone."""
+    newest = await datasets.store.get(DATASET, document.id)
+    if newest is None or newest.owner != document.owner:
+        return True
+    if DatasetRecord.of(newest).deleting:
+        await datasets.remove_rest(newest)
+    else:
+        await datasets.remove(newest)
+    return True
+
+
+async def _forget_tally(datasets: DatasetCollection, estate: Estate) -> bool:
+    """Unless the principal has made something meanwhile, which is counted."""
+    async for documents in walk_pages(datasets.store, DATASET, ""):
+        if any(estate.has(document.owner) for document in documents):
+            return True
+    await datasets.store.drop_tallies(OWNERS, tally_id(owner_list(estate.principal)))
+    return True

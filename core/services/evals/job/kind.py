@@ -1,0 +1,153 @@
+"""The kind of job `eval`: a row is one of a dataset, its generation and its scores together.
+
+request   {"benchmark_id", "provider_id", "number", "dataset_id", "functions": {id: params or null}, "benchmark_config"}
+source    {"start": the number of the first row, "agent"?: the id of the candidate}
+line      {"generation", "scores"}, or {"error": {"code", "message"}}
+result    {"result": the name of a blob of the job, "bytes", "result_file_id"?}
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from pydantic_core import to_json
+
+from core.apis.evals import AgentCandidate, BenchmarkConfig
+from core.errors import ApiError, NotFound
+from core.frame.callers import Call
+from core.frame.types import JsonObject
+from core.services.evals.settings import settings_of
+from core.services.jobs.kind import MOST_SHARDS, FinishRun, JobKind, PrepareRun, Result, Row, Slice
+from core.services.jobs.rows import RowWork
+from core.services.jobs.shard_run import ShardRun
+from core.services.parts import Parts, surface_for
+
+KIND: Final = "eval"
+ROWS: Final = 100
+"""Of a shard, unless there would be too many shards."""
+SERVER_ERROR: Final = 500
+THROTTLED: Final = 429
+NO_DATASETS: Final = "This stack has no datasets: it has no provider of `datasetio`."
+
+
+class RowGone(ApiError):
+    status = 404
+    code = "row_gone"
+
+    def __init__(self) -> None:
+        super().__init__("The dataset has no such row any more.")
+
+
+def eval_job(parts: Parts) -> JobKind:
+    """Rows run as whoever evaluates."""
+    work = _Eval(parts)
+
+    async def finish(run: FinishRun) -> JsonObject:
+        from core.services.evals.job.finishing import finish  # late: a worker may have other jobs
+
+        return await finish(parts, run)
+
+    return JobKind(KIND, work.prepare, work.work, finish, work.abandon)
+
+
+def rows_for(parts: Parts, call: Call | None) -> Any:  # noqa: ANN401 - a DatasetRows
+    """Raises NotFound where the stack has none."""
+    rows = surface_for(parts, "dataset_rows", call)
+    if rows is None:
+        raise NotFound(NO_DATASETS)
+    return rows
+
+
+def config_of(request: JsonObject) -> BenchmarkConfig:
+    """As it was sent."""
+    return BenchmarkConfig.model_validate(request["benchmark_config"])
+
+
+class _Eval:
+    """What JobKind needs of it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def prepare(self, run: PrepareRun) -> Sequence[Slice]:
+        from core.services.evals.candidates import make_agent
+
+        config = config_of(run.job.request)
+        count: int = await rows_for(self._parts, run.call).count(run.job.request["dataset_id"])
+        total = min(count, config.num_examples or count)
+        size = max(ROWS, -(-total // MOST_SHARDS))
+        source: JsonObject = {}
+        if isinstance(config.eval_candidate, AgentCandidate) and total:
+            source["agent"] = await make_agent(self._parts, config.eval_candidate, run.call)
+        return [Slice({"start": start, **source}, min(size, total - start)) for start in range(0, total, size)]
+
+    async def work(self, run: ShardRun) -> None:
+        asking = RowAsking(self._parts, run)
+        at_once = settings_of(self._parts, run.job.request["provider_id"]).at_once
+        read = partial(read_rows, self._parts)
+        await RowWork(read, asking.ask, fail, requests=one_request, at_once=at_once).work(run)
+
+    async def abandon(self, run: ShardRun, failure: ApiError) -> None:
+        async def no_rows(shard: ShardRun) -> Sequence[Row]:
+            return _rows_of(shard, [])
+
+        await RowWork(no_rows, RowAsking(self._parts, run).ask, fail).abandon(run, failure)
+
+
+def one_request(_: Row) -> int:
+    """As a request for an answer of the candidate."""
+    return 1
+
+
+async def read_rows(parts: Parts, run: ShardRun) -> Sequence[Row]:
+    """Those of a shard; without a value are those that are gone."""
+    try:
+        rows = await rows_for(parts, run.call).read(
+            run.job.request["dataset_id"], run.shard.source["start"], run.shard.rows
+        )
+    except ApiError as failure:
+        if failure.status >= SERVER_ERROR or failure.status == THROTTLED:
+            raise
+        rows = list[JsonObject]()
+    return _rows_of(run, rows)
+
+
+def _rows_of(run: ShardRun, rows: Sequence[JsonObject]) -> list[Row]:
+    start = run.shard.source["start"]
+    return [Row(start + at, rows[at] if at < len(rows) else None) for at in range(run.shard.rows)]
+
+
+class RowAsking:
+    """What RowWork asks; what it asks with is made at the first row, so that a row is refused where it makes no sense."""
+
+    def __init__(self, parts: Parts, run: ShardRun) -> None:
+        self._parts = parts
+        self._run = run
+        self._evaluator: Any = None
+
+    async def ask(self, row: Row, call: Call) -> Result:
+        if row.value is None:
+            raise RowGone
+        evaluation = await self._get_evaluator().evaluate(row.value, call)
+        line = {"generation": evaluation.generation, "scores": evaluation.scores}
+        return Result(to_json(line, inf_nan_mode="null"), tokens=evaluation.tokens)
+
+    def _get_evaluator(self) -> Any:  # noqa: ANN401 - a RowEvaluator
+        if self._evaluator is None:
+            from core.services.evals.candidates import AskedAgent, AskedModel
+            from core.services.evals.evaluating import RowEvaluator
+
+            candidate, source = config_of(self._run.job.request).eval_candidate, self._run.shard.source
+            candidate_of_run = (
+                AskedAgent(self._parts, candidate, source["agent"])
+                if isinstance(candidate, AgentCandidate)
+                else AskedModel(self._parts, candidate)
+            )
+            self._evaluator = RowEvaluator(self._parts, candidate_of_run, self._run.job.request["functions"])
+        return self._evaluator
+
+
+def fail(row: Row, failure: ApiError) -> bytes:
+    """For RowWork.fail."""
+    del row
+    return to_json({"error": {"code": failure.code, "message": failure.message}})

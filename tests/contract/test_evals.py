@@ -1,0 +1,400 @@
+"""Evaluations on the wire: benchmarks, jobs with their numbers, results, and rows that are evaluated at once."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.config.load import interpret
+from core.resolution.resolve import resolve
+from core.routing.policy import owner_list
+from core.services.erasure import Estate
+from core.services.evals.erasing import erase as erase_of
+from core.services.jobs.timing import Timing
+from core.stores.connect import DOCUMENTS, JOBS
+from tests.parts.eval_stack import (
+    BENCHMARKS,
+    EQUALITY,
+    SUBSET,
+    EvalWorld,
+    agent_config,
+    benchmark_of,
+    config,
+    end_of,
+    eval_worker,
+    eval_world,
+    questions,
+    result_of,
+    run,
+)
+from tests.parts.job_bench import eventually
+from tests.parts.model_script import Round, write_script
+from tests.parts.response_stack import MODEL
+
+ADA = {"authorization": "Bearer ada"}
+BOB = {"authorization": "Bearer bob"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncGenerator[EvalWorld]:
+    async with eval_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def client(world: EvalWorld) -> httpx.AsyncClient:
+    """Without a worker: what is made stays as it is."""
+    return await world.client(evals={"wait_seconds": 0})
+
+
+def refusal(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    return str(answer.json()["error"]["message"])
+
+
+async def test_a_benchmark_is_evaluated_by_a_job_that_is_over_when_it_is_answered(world: EvalWorld) -> None:
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, questions(5, wrong=1), functions=[EQUALITY, SUBSET])
+        job = await run(client)
+        assert (job["job_id"], job["status"], job["benchmark_id"]) == ("0", "completed", "quiz")
+        assert job["progress"] == {"total": 5, "completed": 5, "failed": 0}
+        assert job["usage"]["total_tokens"] == job["usage"]["models"][MODEL] > 0
+        assert (job["cost"], job["error"], job["result_file_id"]) == (None, None, None)
+        result = await result_of(client, job)
+        assert [generation["generated_answer"] for generation in result["generations"]] == [
+            f"user: q{n}" for n in range(5)
+        ]
+        assert set(result["scores"]) == {EQUALITY, SUBSET}
+        told = result["scores"][EQUALITY]
+        assert [row["score"] for row in told["score_rows"]] == [1.0, 1.0, 1.0, 1.0, 0.0]
+        assert told["aggregated_results"]["accuracy"] == {"accuracy": 0.8, "num_correct": 4.0, "num_total": 5}
+        again = await run(client, body=config(num_examples=2))
+        assert (again["job_id"], again["progress"]["total"]) == ("1", 2)
+        other = await client.get("/v1alpha/eval/benchmarks/quiz/jobs/1/result")
+        assert len(other.json()["generations"]) == 2
+
+
+async def test_numbers_count_within_a_benchmark_and_its_caller_and_none_is_given_twice(world: EvalWorld) -> None:
+    client = await world.client(auth=True, evals={"wait_seconds": 0})
+    await benchmark_of(client, questions(1), headers=ADA)
+    await benchmark_of(client, questions(1), name="other", headers=ADA)
+    jobs = await asyncio.gather(*(run(client, headers=ADA) for _ in range(8)))
+    assert sorted(int(job["job_id"]) for job in jobs) == list(range(8))
+    assert len({job["id"] for job in jobs}) == 8
+    assert (await run(client, "other", headers=ADA))["job_id"] == "0"
+
+
+async def test_of_another_callers_evaluations_nothing_is_said(world: EvalWorld) -> None:
+    client = await world.client(auth=True, evals={"wait_seconds": 0})
+    await benchmark_of(client, questions(1), headers=ADA)
+    job = await run(client, headers=ADA)
+    path = f"{BENCHMARKS}/quiz/jobs/{job['job_id']}"
+    for method, url in (("GET", path), ("DELETE", path), ("GET", f"{path}/result"), ("GET", f"{BENCHMARKS}/quiz")):
+        assert (await client.request(method, url, headers=BOB)).status_code == 404
+    refused = await client.post(f"{BENCHMARKS}/quiz/jobs", json={"benchmark_config": config()}, headers=BOB)
+    assert refused.status_code == 404
+    assert (await client.get(path, headers=ADA)).status_code == 200
+
+
+async def test_a_job_that_is_not_there_is_not_found_whatever_is_asked_of_it(client: httpx.AsyncClient) -> None:
+    await benchmark_of(client, questions(1))
+    await run(client)
+    for job_id in ("1", "00", "-1", "x", "9" * 30, "eval_1"):
+        path = f"{BENCHMARKS}/quiz/jobs/{job_id}"
+        for method, url in (("GET", path), ("DELETE", path), ("GET", f"{path}/result")):
+            assert job_id in refusal(await client.request(method, url), 404)
+    assert "none" in refusal(await client.get(f"{BENCHMARKS}/none/jobs/0"), 404)
+
+
+async def test_a_result_before_the_end_is_a_conflict_that_says_when_to_ask_again(client: httpx.AsyncClient) -> None:
+    await benchmark_of(client, questions(1))
+    job = await run(client)
+    assert (job["status"], job["progress"]["total"]) == ("scheduled", 0)
+    early = await client.get(f"{BENCHMARKS}/quiz/jobs/0/result")
+    assert "scheduled" in refusal(early, 409)
+    assert early.headers["retry-after"].isdigit()
+
+
+async def test_a_job_is_cancelled_once_and_once_more_and_what_was_not_evaluated_says_so(world: EvalWorld) -> None:
+    client = await world.client(evals={"wait_seconds": 0})
+    await benchmark_of(client, questions(2))
+    await run(client)
+    path = f"{BENCHMARKS}/quiz/jobs/0"
+    for _ in range(2):
+        assert (await client.delete(path)).status_code == 204
+    async with eval_worker(world):
+        job = await end_of(client, (await client.get(path)).json())
+    assert job["status"] == "cancelled"
+    assert (await client.delete(path)).status_code == 204
+    assert await result_of(client, job) == {
+        "generations": [],
+        "scores": {
+            EQUALITY: {
+                "score_rows": [],
+                "aggregated_results": {"accuracy": {"accuracy": None, "num_correct": 0.0, "num_total": 0}},
+            }
+        },
+    }
+
+
+async def test_what_was_evaluated_before_it_was_cancelled_is_kept(world: EvalWorld) -> None:
+    rows = [*questions(3), {"question": write_script(Round("late", held=True)), "answer": "late"}]
+    async with eval_worker(world, Timing(checkpoint=0.2, grace=0.2)):
+        client = await world.client(evals={"wait_seconds": 0})
+        await benchmark_of(client, rows)
+        job = await run(client)
+
+        async def has_three() -> bool:
+            return bool((await client.get(f"{BENCHMARKS}/quiz/jobs/0")).json()["progress"]["completed"] == 3)
+
+        await eventually(has_three)
+        await client.delete(f"{BENCHMARKS}/quiz/jobs/0")
+        job = await end_of(client, job)
+        result = await result_of(client, job)
+    assert job["status"] == "cancelled"
+    assert [generation["generated_answer"] for generation in result["generations"]] == [
+        "user: q0",
+        "user: q1",
+        "user: q2",
+        None,
+    ]
+    assert result["generations"][3]["error"]["code"] == "not_evaluated"
+    scored = result["scores"][EQUALITY]
+    assert [row["score"] for row in scored["score_rows"]] == [1.0, 1.0, 1.0, None]
+    assert scored["aggregated_results"]["accuracy"]["num_total"] == 3
+
+
+async def test_one_that_has_ended_is_not_cancelled(world: EvalWorld) -> None:
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, questions(1))
+        assert (await run(client))["status"] == "completed"
+    assert "completed" in refusal(await client.delete(f"{BENCHMARKS}/quiz/jobs/0"), 409)
+
+
+async def test_a_row_that_the_model_refuses_fails_alone_and_says_why(world: EvalWorld) -> None:
+    rows = [*questions(2), {"question": write_script(Round(status=400)), "answer": "x"}]
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, rows)
+        job = await run(client)
+        assert job["progress"] == {"total": 3, "completed": 2, "failed": 1}
+        result = await result_of(client, job)
+    assert "error" not in result["generations"][0]
+    assert result["generations"][2]["generated_answer"] is None
+    assert "told to refuse" in result["generations"][2]["error"]["message"]
+    scored = result["scores"][EQUALITY]
+    assert [row["score"] for row in scored["score_rows"]] == [1.0, 1.0, None]
+    assert "told to refuse" in scored["score_rows"][2]["error"]
+    assert scored["aggregated_results"]["accuracy"]["accuracy"] == 1.0
+
+
+def rows_body(rows: list[dict[str, Any]], functions: tuple[str, ...] = (EQUALITY,), **more: Any) -> dict[str, Any]:
+    """As 0.2's command line sends it, for one row."""
+    sampling = {"temperature": 0.5, "max_tokens": 512, "top_p": 0.9, "repeat_penalty": 1.0}
+    of_benchmark = config(candidate={"sampling_params": sampling}, type="benchmark", **more)
+    return {"input_rows": rows, "scoring_functions": list(functions), "benchmark_config": of_benchmark}
+
+
+async def test_rows_are_evaluated_at_once_as_the_command_line_of_the_family_asks(
+    world: EvalWorld, client: httpx.AsyncClient
+) -> None:
+    await benchmark_of(client, questions(1))
+    path = f"{BENCHMARKS}/quiz/evaluations"
+    answer = await client.post(path, json=rows_body(questions(3, wrong=1), (EQUALITY, SUBSET)))
+    assert answer.status_code == 200, answer.text
+    result = answer.json()
+    assert [generation["generated_answer"] for generation in result["generations"]] == [
+        "user: q0",
+        "user: q1",
+        "user: q2",
+    ]
+    assert [row["score"] for row in result["scores"][EQUALITY]["score_rows"]] == [1.0, 1.0, 0.0]
+    assert set(result["scores"]) == {EQUALITY, SUBSET}
+    asked = world.model.chats[0]
+    assert (asked["temperature"], asked["top_p"], asked["max_tokens"]) == (0.5, 0.9, 512)
+    none = await client.post(path.replace("/v1/", "/v1alpha/"), json=rows_body([]))
+    assert none.json()["generations"] == none.json()["scores"][EQUALITY]["score_rows"] == []
+
+
+BAD_ROWS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"answer": "x"}, "input_rows[1]: The row has no input"),
+    ({"question": "q"}, "expected_answer"),
+    ({"chat_completion_input": [{"role": "nobody"}], "expected_answer": ""}, "chat_completion_input"),
+    ({"question": write_script(Round(status=400)), "answer": "x"}, "input_rows[1]: The model was told"),
+)
+
+
+async def test_a_row_that_cannot_be_evaluated_is_refused_by_its_number(client: httpx.AsyncClient) -> None:
+    await benchmark_of(client, questions(1))
+    for row, message in BAD_ROWS:
+        answer = await client.post(f"{BENCHMARKS}/quiz/evaluations", json=rows_body([*questions(1), row]))
+        assert message in refusal(answer, 400)
+
+
+BAD_BENCHMARKS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"dataset_id": "none"}, "there is no dataset `none`"),
+    ({"scoring_functions": [EQUALITY, "none::such"]}, "none::such"),
+    ({"scoring_functions": "all"}, "scoring_functions"),
+    ({"scoring_functions": [EQUALITY] * 33}, "scoring_functions"),
+    ({"dataset_id": ""}, "dataset_id"),
+    ({"provider_id": "none"}, "none"),
+    ({"metadata": 1}, "metadata"),
+)
+
+
+async def test_a_benchmark_of_what_is_not_there_is_refused(client: httpx.AsyncClient) -> None:
+    await benchmark_of(client, questions(1))
+    for change, message in BAD_BENCHMARKS:
+        body = {"benchmark_id": "other", "dataset_id": "quiz-rows", "scoring_functions": [EQUALITY], **change}
+        assert message in refusal(await client.post(BENCHMARKS, json=body), 400)
+    assert (await client.get(f"{BENCHMARKS}/other")).status_code == 404
+
+
+BAD_CONFIGS: tuple[tuple[dict[str, Any], str], ...] = (
+    (config(candidate={"sampling_params": {"temperature": "warm"}}), "temperature"),
+    (config(candidate={"sampling_params": {"max_tokens": -1}}), "max_tokens"),
+    (config(candidate={"type": "person"}), "person"),
+    (config(scoring_params={SUBSET: {"type": "basic"}}), SUBSET),
+    (config(scoring_params={EQUALITY: {"aggregation_functions": ["mode"]}}), "aggregation_functions"),
+    (config(num_examples=0), "num_examples"),
+    (config(num_examples="all"), "num_examples"),
+    (agent_config(agent={"model": 1}), "model"),
+    ({}, "eval_candidate"),
+)
+
+
+async def test_a_candidate_or_params_that_make_no_sense_are_refused_before_there_is_a_job(
+    client: httpx.AsyncClient,
+) -> None:
+    await benchmark_of(client, questions(1))
+    for body, message in BAD_CONFIGS:
+        answer = await client.post(f"{BENCHMARKS}/quiz/jobs", json={"benchmark_config": body})
+        assert message in refusal(answer, 400)
+    unknown = await client.post(f"{BENCHMARKS}/quiz/jobs", json={"benchmark_config": config("none")})
+    assert "none" in refusal(unknown, 404)
+    assert (await run(client))["job_id"] == "0"
+
+
+async def test_rows_beyond_what_one_request_may_have_are_refused_with_what_to_do(client: httpx.AsyncClient) -> None:
+    await benchmark_of(client, questions(1))
+    answer = await client.post(f"{BENCHMARKS}/quiz/evaluations", json=rows_body(questions(101)))
+    assert "as a job" in refusal(answer, 400)
+
+
+async def test_an_agent_is_evaluated_in_a_session_for_each_row_and_nothing_of_it_stays(world: EvalWorld) -> None:
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, questions(2), functions=[SUBSET])
+        job = await run(client, body=agent_config())
+        assert (job["status"], job["progress"]["completed"]) == ("completed", 2), job
+        result = await result_of(client, job)
+        answers = [generation["generated_answer"] for generation in result["generations"]]
+        assert answers == [f"system: Be brief.|user: q{n}" for n in range(2)]
+        assert [row["score"] for row in result["scores"][SUBSET]["score_rows"]] == [1.0, 1.0]
+        at_once = await client.post(
+            f"{BENCHMARKS}/quiz/evaluations",
+            json={"input_rows": questions(1), "scoring_functions": [], "benchmark_config": agent_config()},
+        )
+        assert at_once.json() == {"generations": [{"generated_answer": answers[0]}], "scores": {}}
+        assert (await client.get("/v1/agents")).json()["data"] == []
+
+
+async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart(world: EvalWorld) -> None:
+    judge = "llm-as-judge::base"
+    params = {
+        "type": "llm_as_judge",
+        "judge_model": MODEL,
+        "prompt_template": "Rate: {generated_answer}",
+        "judge_score_regexes": [r"Rate: user: q(\d)"],
+        "aggregation_functions": ["average"],
+    }
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, questions(2), functions=[judge])
+        job = await run(client, body=config(scoring_params={judge: params}))
+        result = await result_of(client, job)
+    assert [float(row["score"]) for row in result["scores"][judge]["score_rows"]] == [0.0, 1.0], result
+    assert result["scores"][judge]["aggregated_results"] == {"average": {"average": 0.5}}
+    models = job["usage"]["models"]
+    assert set(models) == {MODEL, "judges"}
+    assert models["judges"] > 0
+
+
+@pytest.mark.exact
+async def test_a_large_result_is_a_file_too_and_comes_whole(world: EvalWorld) -> None:
+    system = {"role": "system", "content": "x" * 200_000}
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, questions(30), functions=[])
+        job = await end_of(client, await run(client, body=config(candidate={"system_message": system})))
+        assert job["status"] == "completed", job
+        result = await result_of(client, job)
+        assert len(result["generations"]) == 30
+        file = await client.get(f"/v1/files/{job['result_file_id']}/content")
+        assert file.json() == result
+        kept = (await client.get(f"/v1/files/{job['result_file_id']}")).json()
+        assert (kept["purpose"], kept["bytes"] > 5 * 1024 * 1024) == ("evals", True)
+
+
+async def test_a_benchmark_that_the_run_config_declares_is_evaluated(world: EvalWorld) -> None:
+    declared = [{"benchmark_id": "own", "dataset_id": "own-rows", "scoring_functions": [EQUALITY]}]
+    rows = {
+        "dataset_id": "own-rows",
+        "purpose": "eval/question-answer",
+        "source": {"type": "rows", "rows": questions(2)},
+    }
+    how: dict[str, Any] = {"benchmarks": declared, "datasets": [rows]}
+    async with eval_worker(world, **how):
+        client = await world.client(**how)
+        listed = (await client.get("/v1alpha/eval/benchmarks")).json()["data"]
+        assert [(each["identifier"], each["type"], each["metadata"]) for each in listed] == [("own", "benchmark", {})]
+        job = await run(client, "own")
+        assert job["progress"] == {"total": 2, "completed": 2, "failed": 0}
+
+
+async def test_results_outlive_the_benchmark(world: EvalWorld) -> None:
+    async with eval_worker(world):
+        client = await world.client()
+        await benchmark_of(client, questions(1))
+        job = await run(client)
+        assert (await client.delete(f"{BENCHMARKS}/quiz")).status_code in {200, 204}
+        assert len((await result_of(client, job))["generations"]) == 1
+        gone = await client.post(f"{BENCHMARKS}/quiz/jobs", json={"benchmark_config": config()})
+        assert gone.status_code == 404
+
+
+async def test_rows_that_are_gone_by_the_time_are_errors_of_their_own(world: EvalWorld) -> None:
+    client = await world.client(evals={"wait_seconds": 0})
+    await benchmark_of(client, questions(2))
+    job = await run(client)
+    await client.delete("/v1/datasets/quiz-rows")
+    async with eval_worker(world):
+        job = await end_of(client, job)
+    assert job["status"] == "failed"
+    assert "quiz-rows" in job["error"]["message"]
+    assert "quiz-rows" in refusal(await client.get(f"{BENCHMARKS}/quiz/jobs/0/result"), 409)
+
+
+async def test_what_a_principal_keeps_of_evaluations_is_removed(world: EvalWorld) -> None:
+    client = await world.client(auth=True, evals={"wait_seconds": 0})
+    await benchmark_of(client, questions(1), headers=ADA)
+    job = await run(client, headers=ADA)
+    stack = await resolve(interpret(world.document(auth=True), {}), ["eval"], version="1")
+    try:
+        made = await stack.stores.get(JOBS).get(job["id"])
+        assert made is not None
+        owner = owner_list(made.principal)
+        erase = erase_of(stack)
+        assert erase is not None
+        documents = stack.stores.get(DOCUMENTS)
+        assert len((await documents.page("eval_count", owner, limit=9)).documents) == 1
+        async for pieces in erase(Estate(made.principal, lambda _: False)):
+            assert [await piece.remove() for piece in pieces] == [True] * len(pieces)
+        assert not (await documents.page("eval_count", owner, limit=9)).documents
+    finally:
+        await stack.close()
