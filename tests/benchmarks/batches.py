@@ -68,11 +68,16 @@ def input_of(rows: int, size: int = 1) -> bytes:
 
 
 @asynccontextmanager
-async def working(folder: Path, base: str) -> AsyncGenerator[tuple[httpx.AsyncClient, Callable[[], Awaitable[int]]]]:
-    """A client of a stack whose batches a process of its own works on, by the settings of production, and what ends that: the megabytes it took."""
+async def working(
+    folder: Path, base: str, further: Callable[[dict[str, Any]], dict[str, Any]] = dict
+) -> AsyncGenerator[tuple[httpx.AsyncClient, Callable[[], Awaitable[int]]]]:
+    """A client of a stack whose jobs a process of its own works on, by the settings of production, and what ends that: the megabytes it took.
+
+    `further` makes the run config from that of batches.
+    """
     await asyncio.to_thread(folder.mkdir)
     place, log = BatchPlace(folder), folder / "worker.log"
-    document = place.document(base)
+    document = further(place.document(base))
     process = Settings(place.write("run.json", document), shards=2, visibility=120, timing={}).start(log)
 
     async def end() -> int:

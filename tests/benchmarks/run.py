@@ -7,6 +7,7 @@ from tests.benchmarks.chroma import chroma
 from tests.benchmarks.cold import cold
 from tests.benchmarks.datasets import datasets
 from tests.benchmarks.documents import documents
+from tests.benchmarks.evals import evals
 from tests.benchmarks.files import files
 from tests.benchmarks.ingest import ingest
 from tests.benchmarks.jobs import jobs
@@ -33,6 +34,7 @@ PARTS = {
     "documents": documents,
     "jobs": jobs,
     "batches": batches,
+    "evals": evals,
     "mcp": mcp,
     "responses": responses,
     "turns": turns,

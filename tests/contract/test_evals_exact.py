@@ -12,13 +12,22 @@ import pytest
 
 from tests.parts.batch_place import MODEL, BatchPlace
 from tests.parts.batch_process import Settings
-from tests.parts.eval_stack import BENCHMARKS, ENDED, EQUALITY, benchmark_of, config, result_of, run
+from tests.parts.eval_stack import (
+    BENCHMARKS,
+    ENDED,
+    EQUALITY,
+    benchmark_of,
+    config,
+    result_of,
+    run,
+    with_evaluations,
+)
 from tests.parts.live_stack import client_of
 from tests.parts.row_upstream import RowUpstream, serving
 from tests.parts.worker_crew import Crew
 
 SECONDS = 600  # a slow machine is no failure
-AT_ONCE = 8
+AT_ONCE = 20
 PER_KILL = 15  # rows that are asked again
 
 
@@ -35,19 +44,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> BatchPlace:
         bucket=request.getfixturevalue("bucket"),
         moto=request.getfixturevalue("moto_endpoint"),
     )
-
-
-def document(place: BatchPlace, upstream: RowUpstream) -> dict[str, Any]:
-    """That of batches, with evaluations."""
-    made = place.document(upstream.base)
-    entries = {
-        "datasetio": ("inline::localfs", {}),
-        "scoring": ("inline::basic", {}),
-        "eval": ("inline::meta-reference", {"wait_seconds": 0, "max_concurrent_rows": AT_ONCE}),
-    }
-    for api, (kind, settings) in entries.items():
-        made["providers"][api] = [{"provider_id": api, "provider_type": kind, "config": settings}]
-    return {**made, "apis": [*made["apis"], *entries]}
 
 
 async def wait(client: httpx.AsyncClient, job: dict[str, Any], crew: Crew, kill_every: float) -> dict[str, Any]:
@@ -74,7 +70,7 @@ async def evaluate(
     """What an evaluation of so many rows came to is exact; every third answer is wrong."""
     crew = Crew(settings, place.folder / "workers.log")
     expected = [str(row) if row % 3 else "wrong" for row in range(rows)]
-    async with client_of(document(place, upstream)) as client:
+    async with client_of(with_evaluations(place.document(upstream.base), AT_ONCE)) as client:
         await benchmark_of(client, [{"question": str(row), "answer": expected[row]} for row in range(rows)])
         crew.start()
         try:
@@ -100,7 +96,7 @@ async def evaluate(
 
 
 def settings_of(place: BatchPlace, upstream: RowUpstream, **how: Any) -> Settings:
-    return Settings(place.write("run.json", document(place, upstream)), **how)
+    return Settings(place.write("run.json", with_evaluations(place.document(upstream.base), AT_ONCE)), **how)
 
 
 async def test_an_evaluation_survives_the_death_of_its_workers(place: BatchPlace) -> None:

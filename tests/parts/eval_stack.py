@@ -66,6 +66,19 @@ async def eval_worker(world: EvalWorld, timing: Timing | None = None, **how: Any
         await tasks.close()
 
 
+def with_evaluations(document: Json, at_once: int) -> Json:
+    """A run config of batches, with evaluations that jobs alone work on, `at_once` rows of each shard."""
+    entries = {
+        "scoring": ("inline::basic", {}),
+        "eval": ("inline::meta-reference", {"wait_seconds": 0, "max_concurrent_rows": at_once}),
+    }
+    more = {
+        api: [{"provider_id": api, "provider_type": kind, "config": settings}]
+        for api, (kind, settings) in entries.items()
+    }
+    return {**document, "apis": [*document["apis"], *entries], "providers": {**document["providers"], **more}}
+
+
 def questions(count: int, *, wrong: int = 0) -> list[Json]:
     """The model's answers to all but the last `wrong` are the expected ones."""
     return [
