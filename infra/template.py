@@ -15,15 +15,26 @@ from core.apis.index import all_manifests, kinds, manifest, route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
 from core.frame.api import WORKER, Api, Deployment, RouteRow
+from core.frame.resources import Kind
 from infra import monitoring
 from infra.build import ROOT, modules
 from infra.gateway_paths import CATCH_ALL, Group, groups
 from infra.statements import HAS_JOBS, IMPLIED, NONE, Anchors, statement, within
 
 PATH: Final = ROOT / "template.yaml"
+
+
+def _switch_of(kind: Kind) -> str:
+    """The switch whose functions alone read resources of a kind; "" of one that functions of others read too."""
+    api = manifest(kind.api)
+    users = {other.deployment.switch for other in all_manifests() if other is api or api.name in other.depends}
+    return api.deployment.switch if len(users) == 1 else ""
+
+
+SWITCHES: Final = {kind.name: _switch_of(kind) for kind in kinds()}
 EVERY: Final = (  # every function may list models: that is how a provider's health is found
     table.LOGS,
-    table.read_resources(kinds()),
+    table.read_resources(kind for kind in kinds() if not SWITCHES[kind.name]),
     table.READ_CALLERS,
     table.QUOTA,
     table.LIST,
@@ -70,8 +81,8 @@ class Function:
 
     @property
     def rights_apart(self) -> tuple[Right, ...]:
-        """Those in a policy of their own: a role's is too small for the ARNs of models and for all that vector stores need."""
-        is_large = {table.CALL_MODELS, table.VECTORS} <= set(self.rights)
+        """Those in a policy of their own: a role's is too small for the ARNs of models and for all that a function of a switch needs."""
+        is_large = table.CALL_MODELS in self.rights and self.switch
         return tuple(right for right in self.rights if right not in OF_MODELS) if is_large else ()
 
     @property
@@ -101,6 +112,9 @@ def _rights(api: Api) -> tuple[Right, ...]:
     if api.collections:
         stores = [table.documents_of(api.name, api.collections) if r is table.DOCUMENTS else r for r in stores]
     named = [RIGHTS[sid] for sid in api.deployment.rights]
+    switch = api.deployment.switch
+    further = [kind for kind in kinds() if switch and kind.path and SWITCHES[kind.name] == switch]
+    named += [table.read_resources(further, switch.removeprefix("Has"))] if further else []
     return tuple(dict.fromkeys([table.NOTE_KEY_USE, *named, *table.register(api.kinds), *stores]))
 
 

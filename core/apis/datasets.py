@@ -23,6 +23,8 @@ COLUMNS: Final[dict[PurposeName, tuple[str, ...]]] = {
     "eval/messages-answer": ("messages", "answer"),
 }
 """What each row of a dataset has, by what it is for; `core.services.datasets.purposes` has what may stand for them."""
+MOST_INDEX: Final = 2**53 - 1
+"""Which JSON readers of every kind have exactly."""
 MOST_ROWS: Final = 10_000
 """Of one request; a file has as many as it likes."""
 
@@ -89,8 +91,8 @@ class DeclaredDataset(DatasetBody):
 class IterrowsQuery(Query):
     """Rows from `start_index`, 0 where it is not there; a `limit` of -1, or none, is all that one answer holds."""
 
-    start_index: Annotated[int, Field(ge=0)] | None = None
-    limit: Annotated[int, Field(ge=-1)] | None = None
+    start_index: Annotated[int, Field(ge=0, le=MOST_INDEX)] | None = None
+    limit: Annotated[int, Field(ge=-1, le=MOST_INDEX)] | None = None
 
 
 class AppendRows(Wire):

@@ -20,6 +20,7 @@ GENERATIONS: Final = {"0.2": "Llama Stack 0.2.12", "1.5": "OGX 1.5.0"}
 TABLE: Final = Path(__file__).with_name("reference_operations.txt")
 PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 OLDER_PREFIX: Final = "/v1/openai/v1/"  # of what 1.5 has under /v1
+OTHER_PREFIXES: Final = (OLDER_PREFIX, "/v1alpha/", "/v1beta/")  # under which 0.7 has what 0.2 has under /v1
 ELSEWHERE: Final = f"* in 0.2 under {OLDER_PREFIX}"
 EXAMPLES: Final = """\
 \b
@@ -103,7 +104,8 @@ def _beyond(
 ) -> Iterator["RouteRow"]:
     for row in rows:
         path = _without_names(row.path)
-        again = path.startswith(OLDER_PREFIX) and (row.method, path.replace(OLDER_PREFIX, "/v1/")) in routes
+        prefix = next((prefix for prefix in OTHER_PREFIXES if path.startswith(prefix)), None)
+        again = prefix is not None and (row.method, path.replace(prefix, "/v1/", 1)) in routes
         if (row.method, path) not in reference_routes and not again:
             yield row
 

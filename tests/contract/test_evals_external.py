@@ -92,12 +92,12 @@ async def test_a_package_is_asked_in_the_form_of_its_methods(folder: Path, sourc
 async def test_a_new_package_evaluates_by_the_models_and_datasets_of_the_stack(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(folder / "rows", files(NewPackage("rows", "eval", "inline")))
-    monkeypatch.syspath_prepend(str(folder / "rows"))
-    monkeypatch.chdir(folder / "rows")
+    write(folder / "judged", files(NewPackage("judged", "eval", "inline")))
+    monkeypatch.syspath_prepend(str(folder / "judged"))
+    monkeypatch.chdir(folder / "judged")
     importlib.invalidate_caches()
     async with running(FakeUpstream()) as upstream:
-        stack = load(folder / "rows" / "run.yaml", {"VLLM_URL": f"{upstream.url}/v1"})
+        stack = load(folder / "judged" / "run.yaml", {"VLLM_URL": f"{upstream.url}/v1"})
         async with client_over(stack) as client:
             rows = [{"question": "Hi?", "answer": "Hello"}, {"question": "Bye?", "answer": "Goodbye"}]
             await client.post("/v1/datasets", json=dataset({"type": "rows", "rows": rows}, "greetings"))

@@ -96,7 +96,7 @@ async def test_what_cannot_be_put_together_is_refused_and_may_be_tried_again(wor
         ([first, "x" * 900], {}, f"The upload has no part `{'x' * 64}`.", "part_ids[1]"),
         ([], {}, "part_ids: List should have at least 1 item after validation, not 0", "part_ids"),
         ([first, second], {"md5": "0" * 32}, "The bytes have another md5: e2fc714c4727ee9395f324cd2e7f331f.", "md5"),
-        ([first, second], {"md5": "nonsense"}, "md5: does not have the form that is wanted here", "md5"),
+        ([first, second], {"md5": "nonsense"}, "md5: must be 32 digits in hex", "md5"),
     ]
     for parts, more, text, param in refusals:
         answer = await complete(client, upload_id, parts, **more)

@@ -239,8 +239,11 @@ async def get_adapter_impl(config, deps): return Old()
 def test_a_package_for_an_api_that_is_not_served_is_a_note(folder: Path) -> None:
     module = package(folder, reference.NEW_INFERENCE)
     entry: dict[str, Any] = {"provider_id": "v", "provider_type": "inline::shelf", "module": module, "config": {}}
-    loaded = interpret(document(folder, ("eval", entry)), {})
+    loaded = interpret(document(folder, ("telemetry", entry)), {})
     assert check(loaded) == []
     assert [note.message for note in notices(loaded)] == [
-        "API `eval` is not in this build, which serves: batches, files, inference, responses, safety, tool_runtime, vector_io, webhooks"
+        (
+            "API `telemetry` is not in this build, which serves:"
+            " batches, datasetio, eval, files, inference, responses, safety, scoring, tool_runtime, vector_io, webhooks"
+        )
     ]

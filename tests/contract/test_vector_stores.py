@@ -138,7 +138,7 @@ NO_STORES: list[tuple[Any, ...]] = [
     ),
     (
         {"file_ids": ["a:b"]},
-        "file_ids[0]: does not have the form that is wanted here",
+        "file_ids[0]: must be a file's id, without blanks and colons",
         "file_ids[0]",
     ),
     ({"files": ["file-1"]}, "A new vector store takes `file_ids`, the ids of its files, and no `files`.", "files"),

@@ -24,7 +24,7 @@ SERVE: Final = """
 import json, sys
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
-stacks, _ = SamLocalStackProvider.get_stacks(sys.argv[1], parameter_overrides={"Streaming": "false", "Files": "true", "VectorStores": "true", "Tools": "true", "Responses": "true", "Batches": "true", "Webhooks": "true", "Jobs": "true"})
+stacks, _ = SamLocalStackProvider.get_stacks(sys.argv[1], parameter_overrides={"Streaming": "false", "Files": "true", "VectorStores": "true", "Tools": "true", "Responses": "true", "Batches": "true", "Webhooks": "true", "Evaluation": "true", "Jobs": "true"})
 api = ApiProvider(stacks).api
 print(json.dumps({"types": api.binary_media_types, "paths": {each.path: each.function_name for each in api.routes}}))
 """

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/rerank-prereq.html,
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html (of a transaction, its parts').
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
@@ -89,9 +90,10 @@ CONFIGURE: Final = Right(
 )
 
 
-def read_resources(kinds: list[Kind]) -> Right:
-    """To look up and list resources of these kinds; those without a path are the run config's alone."""
-    return replace(READ_RESOURCES, keys=_resources(*(kind.name for kind in kinds if kind.path)))
+def read_resources(kinds: Iterable[Kind], of: str = "") -> Right:
+    """To look up and list resources of these kinds, which are `of` some functions or of all; those without a path are the run config's alone."""
+    keys = _resources(*(kind.name for kind in kinds if kind.path))
+    return replace(READ_RESOURCES, sid=f"{READ_RESOURCES.sid}{of}", keys=keys)
 
 
 def register(kinds: tuple[Kind, ...]) -> tuple[Right, ...]:

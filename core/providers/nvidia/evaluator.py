@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from pydantic_core import to_json
 
 from core.apis.evals import EvalProvider
@@ -15,6 +15,7 @@ from core.config.answer_limits import AnswerLimits, Limits
 from core.config.urls import UpstreamUrl
 from core.config.user_fields import USER
 from core.errors import ApiError, Conflict, InvalidRequest, NotFound, UpstreamFailed
+from core.frame.forms import of_form
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject
 from core.platform.json_values import to_object
@@ -51,7 +52,9 @@ class Config(RemoteConfig):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     evaluator_url: UpstreamUrl = "http://localhost:7331"
-    namespace: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")] = "nvidia"
+    namespace: Annotated[
+        str, of_form(r"^[a-zA-Z0-9_.-]{1,64}$", "must be 1 to 64 letters, digits, dots, dashes and underscores")
+    ] = "nvidia"
     timeout: Annotated[Patience, USER] = 60.0
     max_connections: int = MOST_CONNECTIONS
     limits: Limits = AnswerLimits.model_construct()
