@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.parts.batch_place import MODEL, BatchPlace
+from tests.parts.batch_place import MODEL, PLACES, BatchPlace, place_of
 from tests.parts.batch_process import Settings
 from tests.parts.batch_stack import BATCHES, CHAT, ENDED, jsonl, lines_of, new_batch, upload
 from tests.parts.live_stack import client_of
@@ -22,19 +22,9 @@ AT_ONCE = 8
 PER_KILL = 15  # rows that are asked again
 
 
-@pytest.fixture(params=["sqlite", pytest.param("aws", marks=pytest.mark.exact)])
+@pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> BatchPlace:
-    """A file and a folder, or DynamoDB, SQS and S3 as DynamoDB Local and moto have them."""
-    if request.param == "sqlite":
-        return BatchPlace(tmp_path)
-    return BatchPlace(
-        tmp_path,
-        table=request.getfixturevalue("state_table"),
-        dynamodb=request.getfixturevalue("dynamodb_endpoint"),
-        queue=request.getfixturevalue("sqs_queue").url,
-        bucket=request.getfixturevalue("bucket"),
-        moto=request.getfixturevalue("moto_endpoint"),
-    )
+    return place_of(request, tmp_path)
 
 
 def input_of(rows: int) -> bytes:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.contract.crew import Crew, hiring, together
-from tests.parts.batch_place import BatchPlace
+from tests.parts.batch_place import PLACES, BatchPlace, place_of
 from tests.parts.batch_process import Settings
 from tests.parts.dataset_stack import APPEND, DATASETS, ROWS, dataset, jsonl, questions
 from tests.parts.live_stack import client_of
@@ -21,19 +21,9 @@ from tests.parts.worker_crew import Crew as Workers
 SECONDS = 300  # a slow machine is no failure
 
 
-@pytest.fixture(params=["sqlite", pytest.param("aws", marks=pytest.mark.exact)])
+@pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> BatchPlace:
-    """A file and a folder, or DynamoDB, SQS and S3 as DynamoDB Local and moto have them."""
-    if request.param == "sqlite":
-        return BatchPlace(tmp_path)
-    return BatchPlace(
-        tmp_path,
-        table=request.getfixturevalue("state_table"),
-        dynamodb=request.getfixturevalue("dynamodb_endpoint"),
-        queue=request.getfixturevalue("sqs_queue").url,
-        bucket=request.getfixturevalue("bucket"),
-        moto=request.getfixturevalue("moto_endpoint"),
-    )
+    return place_of(request, tmp_path)
 
 
 @pytest.fixture(params=[2, pytest.param(16, marks=pytest.mark.exact)], ids="{} processes".format)

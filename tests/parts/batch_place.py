@@ -5,7 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 MODEL: Final = "m"
+PLACES: Final = ("sqlite", pytest.param("aws", marks=pytest.mark.exact))
+"""Of a fixture that gives `place_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +73,17 @@ class BatchPlace:
             }
         stores = {"documents": "state", "jobs": "state", "queue": "queue", "blobs": "blobs"}
         return {"backends": backends, "stores": {name: {"backend": backend} for name, backend in stores.items()}}
+
+
+def place_of(request: pytest.FixtureRequest, folder: Path) -> BatchPlace:
+    """A file and a folder, or DynamoDB, SQS and S3 as DynamoDB Local and moto have them."""
+    if request.param == "sqlite":
+        return BatchPlace(folder)
+    return BatchPlace(
+        folder,
+        table=request.getfixturevalue("state_table"),
+        dynamodb=request.getfixturevalue("dynamodb_endpoint"),
+        queue=request.getfixturevalue("sqs_queue").url,
+        bucket=request.getfixturevalue("bucket"),
+        moto=request.getfixturevalue("moto_endpoint"),
+    )

@@ -7,7 +7,6 @@ from core.errors import ProviderUnavailable
 from core.platform import aws_sdk as sdk
 from core.providers.aws.clients import AwsConfig
 from core.providers.aws.credentials import keys_of, needs_own_session, session_of
-from core.stores.blobs.port import CHUNK
 from core.stores.blobs.s3 import S3Blobs
 
 if TYPE_CHECKING:
@@ -51,12 +50,7 @@ class BatchBucket(S3Blobs):
             answer = await client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         body = answer["Body"]
         async with body:
-            chunks = body.iter_chunks(CHUNK)
-            while True:
-                with self._translate_errors():
-                    chunk: bytes | None = await anext(chunks, None)
-                if chunk is None:
-                    return
+            async for chunk in self._read_body(body):
                 yield chunk
 
     @override

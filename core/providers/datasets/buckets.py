@@ -13,7 +13,6 @@ from core.platform.aws_errors import code_of
 from core.providers.datasets.source_bucket import SourceBucket
 from core.providers.files.s3 import Bucket as FilesBucket
 from core.providers.files.s3 import Config as FilesConfig
-from core.stores.blobs.port import CHUNK
 from core.stores.blobs.s3 import NO_OBJECT
 
 MOST_KEY: Final = 1024  # bytes
@@ -43,12 +42,7 @@ class _Objects(FilesBucket):
 
     async def _read_on(self, body: Any) -> AsyncIterator[bytes]:  # noqa: ANN401 - the SDK's
         async with body:
-            chunks = body.iter_chunks(CHUNK)
-            while True:
-                with self._translate_errors():
-                    chunk: bytes | None = await anext(chunks, None)
-                if chunk is None:
-                    return
+            async for chunk in self._read_body(body):
                 yield chunk
 
 

@@ -135,13 +135,18 @@ class S3Blobs:
         body = answer["Body"]
         async with body:
             _check_metadata(key, answer["Metadata"])
-            chunks = body.iter_chunks(CHUNK)
-            while True:
-                with self._translate_errors():
-                    chunk: bytes | None = await anext(chunks, None)
-                if chunk is None:
-                    return
+            async for chunk in self._read_body(body):
                 yield chunk
+
+    async def _read_body(self, body: Any) -> AsyncIterator[bytes]:  # noqa: ANN401 - the SDK's
+        """The bytes of an answer, whose errors are the store's."""
+        chunks = body.iter_chunks(CHUNK)
+        while True:
+            with self._translate_errors():
+                chunk: bytes | None = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
     async def delete(self, *keys: str) -> None:
         for key in keys:
