@@ -105,6 +105,7 @@ async def run_batch(
         finally:
             codes = crew.stop()
         seconds = time.monotonic() - started
+        assert batch["status"] == "completed", batch
         lines = await lines_of(client, batch["output_file_id"])
         if of_dataset:
             await check_answers(client, rows)
