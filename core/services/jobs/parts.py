@@ -3,7 +3,11 @@
 A part is lines of `position TAB line`, where `position` is the row's in its shard.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
+from itertools import islice
 import tempfile
 from typing import IO, Final
 
@@ -12,6 +16,10 @@ from core.stores.jobs.port import Shard
 
 IN_MEMORY: Final = 16 * 1024 * 1024
 """Bytes of a shard's parts; more of them are put together on disk."""
+READ_AHEAD: Final = 8
+"""Parts that are read at once."""
+HEAD: Final = 1024 * 1024
+"""Bytes of a part that are read ahead."""
 
 
 def folder(job_id: str) -> str:
@@ -49,18 +57,47 @@ async def ordered_lines(blobs: BlobStore, shards: Iterable[Shard]) -> AsyncItera
 async def _lines_of(blobs: BlobStore, shard: Shard) -> AsyncIterator[tuple[int, bytes]]:
     places: dict[int, tuple[int, int]] = {}
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        for key in shard.parts:
-            await _add(blobs, key, file, places)
+        async with aclosing(_read_heads(blobs, shard.parts)) as heads:
+            async for key, head in heads:
+                await _add(_read_on(blobs, key, head), file, places)
         for position in sorted(places):
             start, size = places[position]
             file.seek(start)
             yield position, file.read(size)
 
 
-async def _add(blobs: BlobStore, key: str, file: IO[bytes], places: dict[int, tuple[int, int]]) -> None:
+async def _read_heads(blobs: BlobStore, keys: Iterable[str]) -> AsyncGenerator[tuple[str, bytes]]:
+    """The first bytes of each part, in order. Those of the next are on their way: a job has hundreds, and each costs a round trip."""
+    rest, under_way = iter(keys), deque[tuple[str, asyncio.Task[bytes]]]()
+    try:
+        while True:
+            keys_ahead = islice(rest, READ_AHEAD - len(under_way))
+            under_way += [(key, asyncio.create_task(_read_head(blobs, key))) for key in keys_ahead]
+            if not under_way:
+                return
+            key, head = under_way.popleft()
+            yield key, await head
+    finally:
+        for _, task in under_way:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
+
+
+async def _read_head(blobs: BlobStore, key: str) -> bytes:
+    return b"".join([chunk async for chunk in blobs.read(key, start=0, stop=HEAD)])
+
+
+async def _read_on(blobs: BlobStore, key: str, head: bytes) -> AsyncIterator[bytes]:
+    yield head
+    if len(head) == HEAD:
+        async for chunk in blobs.read(key, start=HEAD):
+            yield chunk
+
+
+async def _add(chunks: AsyncIterator[bytes], file: IO[bytes], places: dict[int, tuple[int, int]]) -> None:
     """Append a part to `file`, and note where the line of each row is that no earlier part has."""
     rest, start = b"", file.tell()
-    async for chunk in blobs.read(key):
+    async for chunk in chunks:
         file.write(chunk)
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from hypothesis import given
 from hypothesis import strategies as st
+import pytest
 
 from core.services.jobs import parts
 from core.services.jobs.messages import Task
@@ -21,10 +22,10 @@ class Chunks:
         self.content = {str(number): part for number, part in enumerate(content)}
         self.size = size
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        part = self.content[key]
-        for start in range(0, len(part), self.size):
-            yield part[start : start + self.size]
+    async def read(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        part = self.content[key][start:stop]
+        for place in range(0, len(part), self.size):
+            yield part[place : place + self.size]
 
 
 async def collect(written: list[dict[int, bytes]], size: int) -> list[tuple[int, int, bytes]]:
@@ -33,12 +34,17 @@ async def collect(written: list[dict[int, bytes]], size: int) -> list[tuple[int,
     return [line async for line in parts.ordered_lines(blobs, [shard])]  # type: ignore[arg-type]
 
 
-@given(st.lists(LINES, max_size=4), st.integers(1, 50))
-def test_rows_come_in_order_and_the_first_part_that_has_one_counts(written: list[dict[int, bytes]], size: int) -> None:
+@given(st.lists(LINES, max_size=12), st.integers(1, 50), st.integers(1, 200))
+def test_rows_come_in_order_and_the_first_part_that_has_one_counts(
+    written: list[dict[int, bytes]], size: int, head: int
+) -> None:
+    """Also of parts that are longer than what is read ahead of each."""
     expected: dict[int, bytes] = {}
     for lines in written:
         expected = lines | expected
-    found = asyncio.run(collect(written, size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "HEAD", head)
+        found = asyncio.run(collect(written, size))
     assert found == [(3, position, expected[position]) for position in sorted(expected)]
 
 
