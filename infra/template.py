@@ -11,30 +11,20 @@ import json
 import re
 from typing import Final
 
-from core.apis.index import all_manifests, kinds, manifest, route_rows
+from core.apis.index import all_manifests, manifest, route_rows
 from core.cli.iam import table
 from core.cli.iam.table import Right
 from core.frame.api import WORKER, Api, Deployment, RouteRow
-from core.frame.resources import Kind
 from infra import monitoring
 from infra.build import ROOT, modules
 from infra.gateway_paths import CATCH_ALL, Group, groups
+from infra.resource_rights import READ_BY_ALL, read_by
 from infra.statements import HAS_JOBS, IMPLIED, NONE, Anchors, statement, within
 
 PATH: Final = ROOT / "template.yaml"
-
-
-def _switch_of(kind: Kind) -> str:
-    """The switch whose functions alone read resources of a kind; "" of one that functions of others read too."""
-    api = manifest(kind.api)
-    users = {other.deployment.switch for other in all_manifests() if other is api or api.name in other.depends}
-    return api.deployment.switch if len(users) == 1 else ""
-
-
-SWITCHES: Final = {kind.name: _switch_of(kind) for kind in kinds()}
 EVERY: Final = (  # every function may list models: that is how a provider's health is found
     table.LOGS,
-    table.read_resources(kind for kind in kinds() if not SWITCHES[kind.name]),
+    READ_BY_ALL,
     table.READ_CALLERS,
     table.QUOTA,
     table.LIST,
@@ -112,10 +102,7 @@ def _rights(api: Api) -> tuple[Right, ...]:
     if api.collections:
         stores = [table.documents_of(api.name, api.collections) if r is table.DOCUMENTS else r for r in stores]
     named = [RIGHTS[sid] for sid in api.deployment.rights]
-    switch = api.deployment.switch
-    further = [kind for kind in kinds() if switch and kind.path and SWITCHES[kind.name] == switch]
-    named += [table.read_resources(further, switch.removeprefix("Has"))] if further else []
-    return tuple(dict.fromkeys([table.NOTE_KEY_USE, *named, *table.register(api.kinds), *stores]))
+    return tuple(dict.fromkeys([table.NOTE_KEY_USE, *named, *read_by(api), *table.register(api.kinds), *stores]))
 
 
 def _worker() -> Function:
