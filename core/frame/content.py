@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import re
 from typing import Any, Final, Protocol
 
+MOST_IN_ANSWER: Final = 2_500_000
+"""Bytes of JSON. Lambda's answer is at most 6 MB of JSON with ours in it as a text, where quotes and backslashes are two bytes."""
 LONGEST_NAME: Final = 255  # characters of a file name
 MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 

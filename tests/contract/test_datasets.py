@@ -130,6 +130,26 @@ async def test_a_list_leaves_long_rows_out(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{DATASETS}/long", headers=ADA)).json()["source"]["rows"] == rows
 
 
+async def test_what_is_answered_fits_into_an_answer_of_lambda(client: httpx.AsyncClient) -> None:
+    """Which has it as a text in JSON, where quotes and backslashes are two bytes."""
+    row = {"question": '"' * 30, "answer": "\\", **{f"c{n}": "" for n in range(12)}}
+    await register(client, {"type": "rows", "rows": [row] * 9000}, "quotes")
+    for _ in range(3):
+        await client.post(f"{APPEND}/quotes", json={"rows": [row] * 9000}, headers=by("ada"))
+    page = await client.get(f"{ROWS}/quotes", headers=by("ada"))
+    assert (page.status_code, page.json()["has_more"]) == (200, True)
+    assert 4_000_000 < len(json.dumps({"body": page.text})) < 6_000_000
+    for number in range(90):
+        source = {"type": "uri", "uri": data_uri(b"question,answer\na," + b"b" * 120_000 + b"\n")}
+        await register(client, source, f"long-{number}", metadata={"note": '"' * 30_000})
+    listed = await client.get(DATASETS, headers=by("ada"))
+    assert len(json.dumps({"body": listed.text})) < 6_000_000
+    data = {shown["identifier"]: shown for shown in listed.json()["data"]}
+    assert len(data) == 91
+    assert all(shown["metadata"]["num_rows"] for shown in data.values())
+    assert data["long-0"]["source"]["uri"].startswith("data:text/csv;base64,cXVlc3Rpb24s")
+
+
 async def test_the_sources_of_clients_are_read(client: httpx.AsyncClient, world: DatasetWorld) -> None:
     csv = b"question,answer,n\nWhat is 1?,1,7\n"
     expected: Json = {"question": "What is 1?", "answer": 1, "n": 7}

@@ -6,12 +6,15 @@ Tallies under (`dataset_owner`, OWNER) are `datasets` and `bytes`, of those that
 `datasets/FOLDER/`, JSON lines in segments of random names: one that no record names is never read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
+
+from pydantic_core import to_json
 
 from core.apis.answers.datasets import Dataset, PurposeName
+from core.frame.content import MOST_IN_ANSWER
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.stores.documents.bodies import Body, TolerantBody
@@ -22,7 +25,9 @@ DATASET: Final = "dataset"
 STEP: Final = 1000
 """Rows from one offset to the next."""
 SHOWN_BYTES: Final = 10_000
-"""Of `rows` as JSON, in a list; `get` has all that one answer holds."""
+"""Of a source as JSON, in a list; `get` has all that one answer holds."""
+BRIEF: Final = 100
+"""Characters of a longer uri."""
 
 type Status = Literal["ready", "importing", "failed", "elsewhere"]
 
@@ -107,9 +112,8 @@ def folder_of(folder: str) -> str:
 
 
 def show_dataset(document: Document) -> Dataset:
-    """The shape on the wire, as a list has it."""
+    """The shape on the wire."""
     record = DatasetRecord.of(document)
-    metadata: dict[str, Any] = {**record.metadata, **_facts(record)}
     answer: Dataset = {
         "identifier": document.id,
         "provider_resource_id": document.id,
@@ -117,9 +121,32 @@ def show_dataset(document: Document) -> Dataset:
         "type": "dataset",
         "purpose": record.purpose,
         "source": record.source,
-        "metadata": metadata,
+        "metadata": {**record.metadata, **_facts(record)},
     }
     return answer if document.owner is None else {**answer, "owner": document.owner["principal"]}
+
+
+def show_datasets(documents: Iterable[Document]) -> list[Dataset]:
+    """As one answer has room for them: without rows and uris that are long, and from where it is full without what was registered beside."""
+    shown, size = list[Dataset](), 0
+    for document in documents:
+        dataset = show_dataset(document)
+        dataset["source"] = _brief(dataset["source"])
+        size += len(to_json(dataset))
+        if size > MOST_IN_ANSWER:
+            dataset["metadata"] = _facts(DatasetRecord.of(document))
+            dataset["source"] = {name: text for name, text in dataset["source"].items() if name == "type"}
+        shown.append(dataset)
+    return shown
+
+
+def _brief(source: JsonObject) -> JsonObject:
+    """Of a uri that has content in it, what comes before that."""
+    if len(to_json(source)) <= SHOWN_BYTES:
+        return source
+    brief = {name: value for name, value in source.items() if name != "rows"}
+    uri = brief.get("uri")
+    return {**brief, "uri": f"{uri[:BRIEF]}…"} if isinstance(uri, str) and len(uri) > BRIEF else brief
 
 
 def _facts(record: DatasetRecord) -> JsonObject:

@@ -16,7 +16,7 @@ from core.platform.concurrency import undoing
 from core.routing.guard import Item
 from core.services.datasets.collection import DatasetCollection
 from core.services.datasets.reading import open_dataset, read_rows, whole_source
-from core.services.datasets.records import DATASET, DatasetRecord, folder_of, show_dataset
+from core.services.datasets.records import DATASET, DatasetRecord, folder_of, show_dataset, show_datasets
 from core.services.datasets.segments import write_segments
 
 ALL: Final = -1
@@ -37,7 +37,7 @@ class DatasetsRouter:
         return show_dataset(await register(self._collection, request))
 
     async def index(self) -> DatasetList:
-        return {"data": [show_dataset(document) for document in await self._collection.list()]}
+        return {"data": show_datasets(await self._collection.list())}
 
     async def get(self, dataset_id: str) -> Dataset:
         document = await self._collection.get(dataset_id)

@@ -1,6 +1,6 @@
 """Rows in blobs: written as segments of JSON lines with an index, and read by one range."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Final
@@ -53,9 +53,15 @@ async def write_segments(blobs: BlobStore, folder: str, groups: AsyncIterator[Se
 
 
 async def read_lines(
-    blobs: BlobStore, segments: Sequence[Segment], start: int, count: int, most_bytes: int
+    blobs: BlobStore,
+    segments: Sequence[Segment],
+    start: int,
+    count: int,
+    most_bytes: int,
+    *,
+    weigh: Callable[[bytes], int] = len,
 ) -> list[bytes]:
-    """At most `count` lines from `start`, fewer where they would have more than `most_bytes`; at least one, if there is one.
+    """At most `count` lines from `start`, fewer where they would `weigh` more than `most_bytes`; at least one, if there is one.
 
     Raises NotFound where a segment is gone: others were put in its place, or the dataset was removed.
     """
@@ -67,7 +73,7 @@ async def read_lines(
             continue
         part = await _read_segment(blobs, segment, first, last, most_bytes - size)
         for line in part:
-            size += len(line)
+            size += weigh(line)
             if size > most_bytes and lines:
                 return lines
             lines.append(line)

@@ -10,7 +10,7 @@ from core.apis.answers.evals import EvalJob, EvalResult
 from core.apis.evals import BenchmarkConfig, EvalSettings, EvaluateRows, ModelCandidate, RunEval
 from core.errors import ApiError, Conflict, InvalidRequest, NotFound
 from core.frame.callers import Call, principal_of
-from core.frame.content import Bytes, Redirect
+from core.frame.content import MOST_IN_ANSWER, Bytes, Redirect
 from core.frame.resources import Resource
 from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
@@ -25,19 +25,18 @@ from core.services.evals.evaluating import (
     name_row,
     scorers_for,
 )
-from core.services.evals.job.finishing import MOST_IN_ANSWER, RESULT
+from core.services.evals.job.finishing import RESULT
 from core.services.evals.job.kind import KIND, rows_for
 from core.services.evals.numbering import PREFIX, Numbers
 from core.services.evals.settings import settings_of
 from core.services.evals.shown import show_eval
 from core.services.jobs.kind import JobFiles
 from core.services.jobs.service import JobService, job_service
+from core.services.jobs.waiting import wait_for_end
 from core.services.parts import Parts
 from core.stores.connect import BLOBS, DOCUMENTS
 from core.stores.jobs.port import ENDED, Job
 
-FIRST_PAUSE: Final = 0.05  # seconds between looks at a job that is waited for
-LONGEST_PAUSE: Final = 1.0
 RESERVE: Final = 3.0  # seconds of a call that are left for its answer
 RETRY_SECONDS: Final = 5
 URL_SECONDS: Final = 3600
@@ -162,16 +161,10 @@ class StackEvaluations:
 
     async def _wait(self, service: JobService, job: Job, settings: EvalSettings) -> Job:
         """As long as the settings and the call let it; the job as it is then."""
-        loop = asyncio.get_running_loop()
-        last = loop.time() + settings.wait
+        last = asyncio.get_running_loop().time() + settings.wait
         if self._call is not None and self._call.until is not None:
             last = min(last, self._call.until - RESERVE)
-        pause = FIRST_PAUSE
-        while job.status not in ENDED and loop.time() + pause < last:
-            await asyncio.sleep(pause)
-            pause = min(LONGEST_PAUSE, pause * 1.5)
-            job = await service.jobs.get(job.id) or job
-        return job
+        return await wait_for_end(service.jobs, job, last)
 
     async def _show(self, job: Job) -> EvalJob:
         return show_eval(job, await job_service(self._parts).progress(job))

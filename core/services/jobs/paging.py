@@ -2,10 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 import json
-from typing import Final
 
-MOST_BYTES: Final = 2_500_000
-"""Of a page as ASCII JSON. Lambda's answer is JSON of at most 6 MB with the page as a text in it, where quotes and backslashes are two bytes."""
+from core.frame.content import MOST_IN_ANSWER
 
 
 async def show_page[T, V](items: Iterable[T], show: Callable[[T], Awaitable[V]]) -> tuple[list[V], bool]:
@@ -14,7 +12,7 @@ async def show_page[T, V](items: Iterable[T], show: Callable[[T], Awaitable[V]])
     for item in items:
         view = await show(item)
         size += len(json.dumps(view))
-        if data and size > MOST_BYTES:
+        if data and size > MOST_IN_ANSWER:
             return data, True
         data.append(view)
     return data, False

@@ -8,9 +8,11 @@ from core.apis.answers.scoring import ScoreAnswer, ScoreBatchAnswer, ScoreRow
 from core.apis.scoring import ScoreBatchRequest, ScoreRequest
 from core.errors import Conflict, InvalidRequest, UpstreamTimeout
 from core.frame.callers import ANONYMOUS, Call
+from core.frame.content import MOST_IN_ANSWER
 from core.frame.types import JsonObject
 from core.services.jobs.kind import JobFiles
 from core.services.jobs.service import JobService, job_service
+from core.services.jobs.waiting import wait_for_end
 from core.services.parts import Parts
 from core.services.scoring.job import KIND, MOST_ROWS, SCORES, dataset_rows, read_scores
 from core.services.scoring.scorers import FunctionLookup, FunctionScorers, dump_params
@@ -20,10 +22,7 @@ from core.stores.jobs.port import ENDED, Job
 WAIT: Final = 50.0
 """Seconds that a request waits for its job, where there is as much time: clients of 0.2 give up after 60."""
 MARGIN: Final = 5.0
-FIRST_LOOK: Final = 0.05
-LAST_LOOK: Final = 1.0
 LOOKED_AT: Final = 20  # jobs of before, for one that is the same
-MOST_ANSWER: Final = 5 * 1024 * 1024
 
 
 class JobUnderWay(UpstreamTimeout):
@@ -72,21 +71,17 @@ class ScoringRouter:
 
     async def _wait(self, jobs: JobService, job: Job) -> Job:
         """Raises JobUnderWay where the time ends before the job."""
-        loop = asyncio.get_running_loop()
-        limit, pause = loop.time() + WAIT, FIRST_LOOK
+        limit = asyncio.get_running_loop().time() + WAIT
         limit = limit if self._call.until is None else min(limit, self._call.until - MARGIN)
-        while job.status not in ENDED:
-            if loop.time() + pause >= limit:
-                raise JobUnderWay(job.id)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_LOOK)
-            job = await jobs.readable(job.id, self._call.principal)
+        job = await wait_for_end(jobs.jobs, job, limit)
+        if job.status not in ENDED:
+            raise JobUnderWay(job.id)
         return job
 
     async def _answer(self, job: Job, scorers: FunctionScorers) -> ScoreBatchAnswer:
         files = JobFiles(self._parts.stores.get(BLOBS), job.id)
         blob = await files.blobs.head(files.key(SCORES))
-        if blob is not None and blob.size > MOST_ANSWER:
+        if blob is not None and blob.size > MOST_IN_ANSWER:
             raise InvalidRequest(
                 f"The scores of job `{job.id}` are more than one answer holds. With `save_results_dataset` they are a dataset.",
                 param="save_results_dataset",

@@ -1,4 +1,4 @@
-"""An evaluation is finished: its result becomes a blob of the job, in the order of the dataset, and where it is large, a file too."""
+"""An evaluation is finished: its result becomes a blob of the job, in the order of the dataset, and where it is more than one answer holds, a file too."""
 
 from collections.abc import AsyncIterator, Sequence
 import hashlib
@@ -9,6 +9,7 @@ from core.apis.files import MadeFile
 from core.apis.scoring import Scorers
 from core.errors import ApiError
 from core.frame.callers import Call
+from core.frame.content import MOST_IN_ANSWER
 from core.frame.types import JsonObject
 from core.services.evals.candidates import forget_agent
 from core.services.evals.evaluating import error_of, scorers_for
@@ -20,8 +21,6 @@ from core.services.parts import Parts, surface_for
 
 RESULT: Final = "result.json"
 MEDIA_TYPE: Final = "application/json"
-MOST_IN_ANSWER: Final = 5 * 1024 * 1024
-"""Bytes of a result, over which it is a file too."""
 PURPOSE: Final = "evals"
 SERVER_ERROR: Final = 500
 
