@@ -20,6 +20,7 @@ AS_FILES: Final = (
     # what a process of its own imports, which reads no such file (core/services/vector_stores/ingest/pdf.py)
     "core/services/vector_stores/ingest/pdf_reader.pyc",
     "core/platform/parquet_reader.pyc",  # likewise (core/platform/parquet.py)
+    "core/platform/process_limits.pyc",
     "pypdfium2/**/*",
     "pypdfium2_*/**/*",
     # what a handler without core needs, if someone puts one beside it, as `make bench` does

@@ -13,7 +13,8 @@ from core.apis.inference import ChatRequest, Inference
 from core.frame.types import JsonObject
 from core.resolution.jobs import engine_of
 from core.services.jobs.messages import Again
-from tests.parts.batch_stack import BATCHES, batch_worker, chat_line, end_of, lines_of, upload
+from tests.parts.batch_stack import BATCHES, chat_line, end_of, lines_of, upload
+from tests.parts.job_tasks import job_worker
 from tests.parts.line_stack import (
     LineWorld,
     begin,
@@ -126,7 +127,7 @@ async def test_a_batch_that_is_cancelled_while_it_waits_for_a_quota_keeps_what_w
 
 async def test_results_are_kept_for_an_owner_who_may_keep_no_more(world: LineWorld) -> None:
     how: dict[str, Any] = {"auth": True, "quota": {"max_files": 1}}
-    async with batch_worker(world, **how):
+    async with job_worker(world, **how):
         client = await world.client(**how)
         shown = await end_of(client, await begin(client, many(2), who="ada"), **by("ada"))
     assert len(await lines_of(client, shown["output_file_id"], **by("ada"))) == 2

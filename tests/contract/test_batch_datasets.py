@@ -7,7 +7,8 @@ from typing import Any, override
 import httpx
 import pytest
 
-from tests.parts.batch_stack import BATCHES, CHAT, BatchWorld, batch_worker, batch_world, end_of, lines_of
+from tests.parts.batch_stack import BATCHES, CHAT, BatchWorld, batch_world, end_of, lines_of
+from tests.parts.job_tasks import job_worker
 from tests.parts.response_stack import MODEL
 
 TEMPLATE: dict[str, Any] = {
@@ -66,7 +67,7 @@ async def rows_of(client: httpx.AsyncClient, dataset_id: str) -> list[dict[str, 
 
 
 async def test_each_row_is_a_line_and_its_answer_a_row(world: World) -> None:
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         rows = [*ROWS[:2], ROWS[2] | {"most": "many"}, ROWS[3] | {"question": "{{answer}} ü"}]
         await register(client, rows)
@@ -92,7 +93,7 @@ async def test_each_row_is_a_line_and_its_answer_a_row(world: World) -> None:
 
 async def test_rows_are_asked_as_responses_and_as_turns_of_an_agent(world: World) -> None:
     config = {"model": MODEL, "instructions": "Answer.", "enable_session_persistence": False}
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await register(client, [{"question": "Hello?", "answer": "", "messages": [{"role": "user", "content": "Hi?"}]}])
         agent = (await client.post("/v1/agents", json={"agent_config": config})).json()["agent_id"]
@@ -112,7 +113,7 @@ async def test_lines_are_what_they_were_whatever_becomes_of_the_dataset(world: W
     client = await world.client()
     await register(client, ROWS)
     made = await make(client, of_dataset())
-    async with batch_worker(world):
+    async with job_worker(world):
         batch = await end_of(client, made["id"])
         assert batch["request_counts"]["completed"] == len(ROWS)
         assert "output_dataset_id" not in batch
@@ -124,7 +125,7 @@ async def test_lines_are_what_they_were_whatever_becomes_of_the_dataset(world: W
 
 
 async def test_another_callers_dataset_is_not_there_and_none_is_written_over(world: World) -> None:
-    async with batch_worker(world, auth=True):
+    async with job_worker(world, auth=True):
         client = await world.client(auth=True)
         ada, bob = {"authorization": "Bearer ada"}, {"authorization": "Bearer bob"}
         await register(client, ROWS, **ada)
@@ -147,7 +148,7 @@ FAULTS: tuple[tuple[list[dict[str, Any]], dict[str, Any], tuple[Any, ...], str],
 
 
 async def test_every_fault_of_a_row_has_its_line(world: World) -> None:
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         for number, (rows, template, fault, words) in enumerate(FAULTS):
             await register(client, rows, f"d{number}")

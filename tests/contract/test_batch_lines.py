@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from core.services.jobs.messages import DONE
-from tests.parts.batch_stack import CHAT, batch_worker, chat_line, end_of
+from tests.parts.batch_stack import CHAT, chat_line, end_of
 from tests.parts.job_bench import eventually
+from tests.parts.job_tasks import job_worker
 from tests.parts.line_stack import (
     LineWorld,
     begin,
@@ -38,7 +39,7 @@ async def run(
     world: LineWorld, lines: list[dict[str, Any]], endpoint: str = CHAT, **how: Any
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """The batch at its end, with the lines of its files."""
-    async with batch_worker(world, **how):
+    async with job_worker(world, **how):
         client = await world.client(**how)
         batch = await end_of(client, await begin(client, lines, endpoint))
         return batch, *await results(client, batch)
@@ -96,7 +97,7 @@ async def test_each_endpoint_answers_its_lines(world: LineWorld) -> None:
         200, {"object": "text_completion", "choices": [{"index": 0, "text": "so", "finish_reason": "stop"}]}
     )
     agent_config = {"model": MODEL, "instructions": "Be brief.", "toolgroups": []}
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         agent = (await client.post("/v1/agents", json={"agent_config": agent_config})).json()["agent_id"]
         tool = {"type": "mcp", "server_label": "box", "connector_id": "box", "require_approval": "never"}
@@ -131,7 +132,7 @@ async def test_lines_end_as_any_system_ends_them_and_are_called_whatever_their_c
     names = ["a", "\u00e9", "e\u0301", "\0", "\u2028", "\u2029", "\x85", "\U0001f600" * 300, "x" * 5000]
     lines = [json.dumps(chat_line(name, f"line {at}")).encode() for at, name in enumerate(names)]
     content = b"\xef\xbb\xbf\r\n \n" + b"\r\n\n".join(lines)
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         batch = await end_of(client, await made_of(client, content))
         output, errors = await results(client, batch)
@@ -141,7 +142,7 @@ async def test_lines_end_as_any_system_ends_them_and_are_called_whatever_their_c
 
 
 async def test_what_a_turn_writes_as_its_model_is_no_name_among_the_tokens(world: LineWorld) -> None:
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         agent = (await client.post("/v1/agents", json={"agent_config": {"model": MODEL, "instructions": ""}})).json()
         hello = [{"role": "user", "content": "Hi"}]
@@ -158,7 +159,7 @@ async def test_what_a_turn_writes_as_its_model_is_no_name_among_the_tokens(world
 
 
 async def test_an_agent_that_is_not_there_and_a_turn_that_fails_leave_no_session(world: LineWorld) -> None:
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         agent_config = {"model": "second", "instructions": "Be brief."}
         agent = (await client.post("/v1/agents", json={"agent_config": agent_config})).json()["agent_id"]

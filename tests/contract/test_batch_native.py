@@ -15,7 +15,6 @@ from tests.parts.batch_stack import (
     BATCHES,
     ENDED,
     SECONDS,
-    batch_worker,
     batch_world,
     chat_line,
     end_of,
@@ -25,6 +24,7 @@ from tests.parts.batch_stack import (
     upload,
 )
 from tests.parts.bedrock_jobs import Record
+from tests.parts.job_tasks import job_worker
 from tests.parts.native_stack import AT_ONCE, NativeWorld, native_world
 from tests.parts.response_stack import MODEL
 from tests.parts.stack import serving
@@ -67,7 +67,7 @@ async def texts_of(client: httpx.AsyncClient, batch: dict[str, Any]) -> dict[str
 
 async def test_rows_of_several_engines_come_back_in_the_order_of_the_input(world: NativeWorld) -> None:
     models = ["claude", "vend", "local/m", "claude", "vend", "claude", "local/m", "claude", "vend"]
-    async with batch_worker(world, AT_ONCE):
+    async with job_worker(world, AT_ONCE):
         client = await world.client()
         batch = await run(client, [row(f"r{number}", model) for number, model in enumerate(models)])
         texts = await texts_of(client, batch)
@@ -94,7 +94,7 @@ async def test_what_is_not_final_is_asked_by_the_queue_and_what_is_refused_is_to
         return {} if text == "missing" else say(record)
 
     world.jobs.outcome = outcome
-    async with batch_worker(world, AT_ONCE):
+    async with job_worker(world, AT_ONCE):
         client = await world.client()
         batch = await run(client, map(row, ("a", "refused", "throttled", "missing", "b")))
         texts = await texts_of(client, batch)
@@ -109,7 +109,7 @@ async def test_what_is_not_final_is_asked_by_the_queue_and_what_is_refused_is_to
 @pytest.mark.exact
 async def test_lines_that_the_engine_does_not_take_are_asked_by_the_queue(world: NativeWorld) -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-    async with batch_worker(world, AT_ONCE):
+    async with job_worker(world, AT_ONCE):
         client = await world.client()
         mixed = await run(client, [row("a"), row("t", tools=tools), row("b"), row("c")])
         few = await run(client, [row("a"), row("b")])
@@ -121,7 +121,7 @@ async def test_lines_that_the_engine_does_not_take_are_asked_by_the_queue(world:
 @pytest.mark.exact
 async def test_rows_of_a_model_with_shields_run_nowhere_else(world: NativeWorld) -> None:
     how = {"metadata": {"input_shields": ["guard"]}}
-    async with batch_worker(world, AT_ONCE, **how):
+    async with job_worker(world, AT_ONCE, **how):
         client = await world.client(**how)
         made = await client.post(BATCHES, json=new_batch(await upload(client, jsonl(map(row, "abc")))))
         batch = made.json()
@@ -131,7 +131,7 @@ async def test_rows_of_a_model_with_shields_run_nowhere_else(world: NativeWorld)
         await client.post(f"{BATCHES}/{batch['id']}/cancel")
         await end_of(client, batch["id"])
     world.mode = "native"
-    async with batch_worker(world, AT_ONCE, **how):
+    async with job_worker(world, AT_ONCE, **how):
         batch = await run(await world.client(**how), map(row, "abc"))
     assert "guarded by shields" in batch["errors"]["data"][0]["message"]
     assert world.jobs.created == 0
@@ -140,7 +140,7 @@ async def test_rows_of_a_model_with_shields_run_nowhere_else(world: NativeWorld)
 async def test_a_batch_that_is_cancelled_stops_the_providers_and_keeps_what_is_there(world: NativeWorld) -> None:
     world.jobs.held = world.vendor.held = True
     world.jobs.done = world.vendor.done = 2
-    async with batch_worker(world, AT_ONCE):
+    async with job_worker(world, AT_ONCE):
         client = await world.client()
         rows = [row(f"r{number}", "claude" if number % 2 else "vend") for number in range(8)]
         made = await client.post(BATCHES, json=new_batch(await upload(client, jsonl(rows))))
@@ -172,7 +172,7 @@ async def test_a_stack_is_the_vendor_of_another(tmp_path: Path) -> None:
             }
             how = {"inference": far, "model": model}
             client = await world.client(**how)
-            async with batch_worker(world, AT_ONCE, **how):
+            async with job_worker(world, AT_ONCE, **how):
                 batch = await run(client, [row("a", "far"), row("b", "far", spice=9), row("c", "far")])
                 lines = await lines_of(client, batch["output_file_id"])
                 errors = await lines_of(client, batch["error_file_id"])

@@ -17,7 +17,6 @@ from core.stores.connect import DOCUMENTS, JOBS
 from tests.parts.batch_stack import (
     BATCHES,
     BatchWorld,
-    batch_worker,
     batch_world,
     chat_line,
     end_of,
@@ -26,6 +25,7 @@ from tests.parts.batch_stack import (
     new_batch,
     upload,
 )
+from tests.parts.job_tasks import job_worker
 from tests.parts.response_stack import MODEL
 
 ADA = {"authorization": "Bearer ada"}
@@ -58,7 +58,7 @@ def refusal(answer: httpx.Response, status: int) -> str:
 
 
 async def test_a_file_of_requests_is_answered_line_by_line_in_its_order(world: BatchWorld) -> None:
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         lines = [chat_line(f"c{number}") for number in range(3)]
         lines.insert(1, chat_line("refused", temperature="hot"))
@@ -86,7 +86,7 @@ async def test_a_file_of_requests_is_answered_line_by_line_in_its_order(world: B
 
 
 async def test_a_file_with_faults_ends_the_batch_with_each_of_them(world: BatchWorld) -> None:
-    async with batch_worker(world):
+    async with job_worker(world):
         client = await world.client()
         content = jsonl([chat_line("a"), chat_line("a"), chat_line("b", stream=True)]) + b"{no json\n"
         batch = await end_of(client, (await make(client, input_file_id=await upload(client, content)))["id"])
@@ -212,7 +212,7 @@ async def test_as_many_batches_are_under_way_as_a_caller_may_have(world: BatchWo
     assert refused.json()["error"]["code"] == "max_batches_reached"
     assert (await post(made[0])).json()["id"] == answers[made[0]].json()["id"]
     assert (await post(0, BOB)).status_code == 200
-    async with batch_worker(world, auth=True, quota={"max_batches": 3}):
+    async with job_worker(world, auth=True, quota={"max_batches": 3}):
         await end_of(client, answers[made[0]].json()["id"], **ADA)
     assert (await post(9)).status_code == 200
     await check_erasure(world, answers[made[0]].json()["id"])

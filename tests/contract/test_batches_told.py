@@ -8,7 +8,8 @@ import pytest
 from core.config.load import interpret
 from core.runtime.job_worker import JobTasks, make_runner
 from tests.parts.background_runs import until
-from tests.parts.batch_stack import BATCHES, GRACE, batch_world, chat_line, end_of, jsonl, new_batch, upload
+from tests.parts.batch_stack import BATCHES, batch_world, chat_line, end_of, jsonl, new_batch, upload
+from tests.parts.job_tasks import GRACE
 from tests.parts.live_stack import client_over
 from tests.parts.webhook_world import ENDPOINTS, receiving, webhooks_entry
 

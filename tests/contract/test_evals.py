@@ -24,13 +24,13 @@ from tests.parts.eval_stack import (
     benchmark_of,
     config,
     end_of,
-    eval_worker,
     eval_world,
     questions,
     result_of,
     run,
 )
 from tests.parts.job_bench import eventually
+from tests.parts.job_tasks import job_worker
 from tests.parts.model_script import Round, write_script
 from tests.parts.response_stack import MODEL
 
@@ -56,7 +56,7 @@ def refusal(answer: httpx.Response, status: int) -> str:
 
 
 async def test_a_benchmark_is_evaluated_by_a_job_that_is_over_when_it_is_answered(world: EvalWorld) -> None:
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, questions(5, wrong=1), functions=[EQUALITY, SUBSET])
         job = await run(client)
@@ -126,7 +126,7 @@ async def test_a_job_is_cancelled_once_and_once_more_and_what_was_not_evaluated_
     path = f"{BENCHMARKS}/quiz/jobs/0"
     for _ in range(2):
         assert (await client.delete(path)).status_code == 204
-    async with eval_worker(world):
+    async with job_worker(world):
         job = await end_of(client, (await client.get(path)).json())
     assert job["status"] == "cancelled"
     assert (await client.delete(path)).status_code == 204
@@ -143,7 +143,7 @@ async def test_a_job_is_cancelled_once_and_once_more_and_what_was_not_evaluated_
 
 async def test_what_was_evaluated_before_it_was_cancelled_is_kept(world: EvalWorld) -> None:
     rows = [*questions(3), {"question": write_script(Round("late", held=True)), "answer": "late"}]
-    async with eval_worker(world, Timing(checkpoint=0.2, grace=0.2)):
+    async with job_worker(world, Timing(checkpoint=0.2, grace=0.2)):
         client = await world.client(evals={"wait_seconds": 0})
         await benchmark_of(client, rows)
         job = await run(client)
@@ -169,7 +169,7 @@ async def test_what_was_evaluated_before_it_was_cancelled_is_kept(world: EvalWor
 
 
 async def test_one_that_has_ended_is_not_cancelled(world: EvalWorld) -> None:
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, questions(1))
         assert (await run(client))["status"] == "completed"
@@ -178,7 +178,7 @@ async def test_one_that_has_ended_is_not_cancelled(world: EvalWorld) -> None:
 
 async def test_a_row_that_the_model_refuses_fails_alone_and_says_why(world: EvalWorld) -> None:
     rows = [*questions(2), {"question": write_script(Round(status=400)), "answer": "x"}]
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, rows)
         job = await run(client)
@@ -287,7 +287,7 @@ async def test_rows_beyond_what_one_request_may_have_are_refused_with_what_to_do
 
 
 async def test_an_agent_is_evaluated_in_a_session_for_each_row_and_nothing_of_it_stays(world: EvalWorld) -> None:
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, questions(2), functions=[SUBSET])
         job = await run(client, body=agent_config())
@@ -313,7 +313,7 @@ async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart
         "judge_score_regexes": [r"Rate: user: q(\d)"],
         "aggregation_functions": ["average"],
     }
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, questions(2), functions=[judge])
         job = await run(client, body=config(scoring_params={judge: params}))
@@ -328,7 +328,7 @@ async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart
 @pytest.mark.exact
 async def test_a_large_result_is_a_file_too_and_comes_whole(world: EvalWorld) -> None:
     system = {"role": "system", "content": "x" * 200_000}
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, questions(30), functions=[])
         job = await end_of(client, await run(client, body=config(candidate={"system_message": system})))
@@ -349,7 +349,7 @@ async def test_a_benchmark_that_the_run_config_declares_is_evaluated(world: Eval
         "source": {"type": "rows", "rows": questions(2)},
     }
     how: dict[str, Any] = {"benchmarks": declared, "datasets": [rows]}
-    async with eval_worker(world, **how):
+    async with job_worker(world, **how):
         client = await world.client(**how)
         listed = (await client.get("/v1alpha/eval/benchmarks")).json()["data"]
         assert [(each["identifier"], each["type"], each["metadata"]) for each in listed] == [("own", "benchmark", {})]
@@ -358,7 +358,7 @@ async def test_a_benchmark_that_the_run_config_declares_is_evaluated(world: Eval
 
 
 async def test_results_outlive_the_benchmark(world: EvalWorld) -> None:
-    async with eval_worker(world):
+    async with job_worker(world):
         client = await world.client()
         await benchmark_of(client, questions(1))
         job = await run(client)
@@ -373,7 +373,7 @@ async def test_rows_that_are_gone_by_the_time_are_errors_of_their_own(world: Eva
     await benchmark_of(client, questions(2))
     job = await run(client)
     await client.delete("/v1/datasets/quiz-rows")
-    async with eval_worker(world):
+    async with job_worker(world):
         job = await end_of(client, job)
     assert job["status"] == "failed"
     assert "quiz-rows" in job["error"]["message"]

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from core.services.scoring import router
-from tests.parts.score_stack import BASE, JUDGE, ROW, ScoreWorld, score_world, worker_of
+from tests.parts.job_tasks import job_tasks
+from tests.parts.score_stack import BASE, JUDGE, ROW, ScoreWorld, score_world
 
 BATCH = "/v1/scoring/score-batch"
 ASK: dict[str, Any] = {"type": "llm_as_judge", "judge_model": JUDGE, "aggregation_functions": ["average"]}
@@ -51,7 +52,7 @@ async def test_every_row_is_scored_in_its_order_over_several_shards(world: Score
     """In the reference this is always a 500."""
     await register(world, numbered(450))
     world.verdict = verdict
-    async with worker_of(world.config):
+    async with job_tasks(world.config):
         answer = await batch(world)
     assert answer.status_code == 200, answer.text
     assert answer.json()["dataset_id"] is None
@@ -70,7 +71,7 @@ async def test_every_row_is_scored_in_its_order_over_several_shards(world: Score
 async def test_scores_are_saved_in_a_dataset_with_the_rows(world: ScoreWorld) -> None:
     await register(world, numbered(3))
     world.verdict = verdict
-    async with worker_of(world.config):
+    async with job_tasks(world.config):
         answer = await batch(world, save_results_dataset=True)
     dataset_id = answer.json()["dataset_id"]
     [job] = (await world.client.get("/v1/jobs")).json()["data"]
@@ -96,7 +97,7 @@ async def test_the_same_request_waits_for_the_same_job(world: ScoreWorld, monkey
     monkeypatch.setattr(router, "WAIT", 50.0)
     async with asyncio.TaskGroup() as group:
         again = group.create_task(batch(world))
-        async with worker_of(world.config):
+        async with job_tasks(world.config):
             answer = await again
     assert answer.status_code == 200, answer.text
     assert len((await world.client.get("/v1/jobs")).json()["data"]) == 1
@@ -114,7 +115,7 @@ async def test_what_cannot_be_scored_is_refused_before_there_is_a_job(world: Sco
 
 async def test_a_row_that_lacks_a_column_further_down_costs_its_row(world: ScoreWorld) -> None:
     await register(world, [ROW, {"input_query": "q"}])
-    async with worker_of(world.config):
+    async with job_tasks(world.config):
         result = (await batch(world)).json()["results"][BASE]
     assert [row["score"] for row in result["score_rows"]] == [7, None]
     assert result["score_rows"][1]["error"] == "The row has no `expected_answer`."
@@ -126,7 +127,7 @@ async def test_a_job_that_was_cancelled_says_so_and_keeps_what_was_scored(world:
     while not (jobs := (await world.client.get("/v1/jobs")).json()["data"]):
         pass
     assert (await world.client.post(f"/v1/jobs/{jobs[0]['id']}/cancel")).status_code == 200
-    async with worker_of(world.config):
+    async with job_tasks(world.config):
         assert "cancelled" in refusal(await waiting, 409)
     [job] = (await world.client.get("/v1/jobs")).json()["data"]
     assert (job["status"], job["result"]["errors"]) == ("cancelled", {BASE: 2})

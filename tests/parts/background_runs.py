@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -14,26 +14,19 @@ import httpx
 from core.config.load import interpret
 from core.frame.callers import ANONYMOUS, Call
 from core.resolution.resolve import resolve
-from core.runtime.job_worker import JobTasks, make_runner
+from core.runtime.job_worker import JobTasks
 from core.services.responses.state.place import StatePlace
+from tests.parts.job_tasks import job_tasks
 from tests.parts.response_stack import RESPONSES, ResponseWorld
 
-GRACE: Final = 4.0  # seconds, of which three are for the last checkpoint
 SECONDS: Final = 60  # a slow machine is no failure
 ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 type Event = dict[str, Any]
 
 
-@asynccontextmanager
-async def working(world: ResponseWorld, *, at_once: int = 2, **how: Any) -> AsyncGenerator[JobTasks]:
-    """It leaves what is under way to others as it ends."""
-    tasks = JobTasks(await make_runner(interpret(world.document(**how), {})), at_once=at_once, grace=GRACE)
-    tasks.start()
-    try:
-        yield tasks
-    finally:
-        await tasks.close()
+def working(world: ResponseWorld, *, at_once: int = 2, **how: Any) -> AbstractAsyncContextManager[JobTasks]:
+    return job_tasks(world.document(**how), at_once=at_once)
 
 
 @asynccontextmanager

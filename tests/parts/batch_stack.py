@@ -9,15 +9,11 @@ from typing import Any, Final, override
 
 import httpx
 
-from core.config.load import interpret
-from core.runtime.job_worker import JobTasks, make_runner
-from core.services.jobs.timing import Timing
 from tests.parts.response_stack import MODEL, ResponseWorld, response_world
 
 BATCHES: Final = "/v1/batches"
 CHAT: Final = "/v1/chat/completions"
 SECONDS: Final = 60  # a slow machine is no failure
-GRACE: Final = 4.0
 ENDED: Final = frozenset({"completed", "failed", "cancelled", "expired"})
 REFERENCE: Final[dict[str, Any]] = {"provider_id": "reference", "provider_type": "inline::reference", "config": {}}
 
@@ -47,16 +43,6 @@ class BatchWorld(ResponseWorld):
 async def batch_world(folder: Path) -> AsyncGenerator[BatchWorld]:
     async with response_world(folder) as world:
         yield BatchWorld(world.folder, world.model, world.server, world.engines, world.opened)
-
-
-@asynccontextmanager
-async def batch_worker(world: BatchWorld, timing: Timing | None = None, **how: Any) -> AsyncGenerator[JobTasks]:
-    tasks = JobTasks(await make_runner(interpret(world.document(**how), {}), timing), at_once=4, grace=GRACE)
-    tasks.start()
-    try:
-        yield tasks
-    finally:
-        await tasks.close()
 
 
 def chat_line(custom_id: str, text: str = "Hello", **more: Any) -> dict[str, Any]:

@@ -11,9 +11,6 @@ from typing import Any, Final, override
 
 import httpx
 
-from core.config.load import interpret
-from core.runtime.job_worker import JobTasks, make_runner
-from core.services.jobs.timing import Timing
 from tests.parts.dataset_stack import dataset
 from tests.parts.response_stack import MODEL, ResponseWorld, response_world
 
@@ -22,7 +19,6 @@ EQUALITY: Final = "basic::equality"
 SUBSET: Final = "basic::subset_of"
 ENDED: Final = frozenset({"completed", "failed", "cancelled"})
 SECONDS: Final = 60  # a slow machine is no failure
-GRACE: Final = 4.0
 
 type Json = dict[str, Any]
 
@@ -54,16 +50,6 @@ class EvalWorld(ResponseWorld):
 async def eval_world(folder: Path) -> AsyncGenerator[EvalWorld]:
     async with response_world(folder) as world:
         yield EvalWorld(world.folder, world.model, world.server, world.engines, world.opened)
-
-
-@asynccontextmanager
-async def eval_worker(world: EvalWorld, timing: Timing | None = None, **how: Any) -> AsyncGenerator[JobTasks]:
-    tasks = JobTasks(await make_runner(interpret(world.document(**how), {}), timing), at_once=4, grace=GRACE)
-    tasks.start()
-    try:
-        yield tasks
-    finally:
-        await tasks.close()
 
 
 def with_evaluations(document: Json, at_once: int) -> Json:

@@ -12,7 +12,6 @@ from aiohttp import web
 import httpx
 
 from core.config.load import interpret
-from core.runtime.job_worker import JobTasks, make_runner
 from tests.parts import upstream as upstreams
 from tests.parts.live_stack import client_over, run_config
 from tests.parts.upstream import CHAT, FakeUpstream
@@ -87,16 +86,6 @@ def with_datasets(config: dict[str, Any]) -> dict[str, Any]:
     localfs = {"provider_id": "localfs", "provider_type": "inline::localfs", "config": {}}
     providers = {**config["providers"], "datasetio": [localfs]}
     return {**config, "apis": [*config["apis"], "datasetio"], "providers": providers}
-
-
-@asynccontextmanager
-async def worker_of(config: dict[str, Any]) -> AsyncIterator[None]:
-    tasks = JobTasks(await make_runner(interpret(config, {})), at_once=4, grace=4.0)
-    tasks.start()
-    try:
-        yield
-    finally:
-        await tasks.close()
 
 
 @asynccontextmanager

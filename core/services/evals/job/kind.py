@@ -23,8 +23,8 @@ from core.services.jobs.shard_run import ShardRun
 from core.services.parts import Parts, surface_for
 
 KIND: Final = "eval"
-ROWS: Final = 100
-"""Of a shard, unless there would be too many shards."""
+ROWS: Final = 200
+"""Of a shard, unless there would be too many shards. At the end of each, workers wait for its slowest row."""
 SERVER_ERROR: Final = 500
 THROTTLED: Final = 429
 NO_DATASETS: Final = "This stack has no datasets: it has no provider of `datasetio`."
@@ -85,18 +85,13 @@ class _Eval:
         asking = RowAsking(self._parts, run)
         at_once = settings_of(self._parts, run.job.request["provider_id"]).at_once
         read = partial(read_rows, self._parts)
-        await RowWork(read, asking.ask, fail, requests=one_request, at_once=at_once).work(run)
+        await RowWork(read, asking.ask, fail, at_once=at_once).work(run)
 
     async def abandon(self, run: ShardRun, failure: ApiError) -> None:
         async def no_rows(shard: ShardRun) -> Sequence[Row]:
             return _rows_of(shard, [])
 
         await RowWork(no_rows, RowAsking(self._parts, run).ask, fail).abandon(run, failure)
-
-
-def one_request(_: Row) -> int:
-    """As a request for an answer of the candidate."""
-    return 1
 
 
 async def read_rows(parts: Parts, run: ShardRun) -> Sequence[Row]:

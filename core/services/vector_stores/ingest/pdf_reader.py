@@ -7,6 +7,8 @@ from importlib import import_module
 import sys
 from typing import Any, Final
 
+from core.platform.process_limits import limit_process
+
 EXIT_ENCRYPTED: Final = 3
 EXIT_BROKEN: Final = 4
 EXIT_PAGES: Final = 5
@@ -18,7 +20,7 @@ def main(arguments: list[str]) -> int:
     # Imported in this process alone, which has no types for it.
     pdfium: Any = import_module("pypdfium2")
     codes: Any = import_module("pypdfium2.raw")
-    _limit(seconds, memory)
+    limit_process(seconds, memory)
     try:
         document = pdfium.PdfDocument(sys.stdin.buffer)
     except pdfium.PdfiumError as failure:
@@ -41,19 +43,6 @@ def _page_text(pdfium: Any, document: Any, number: int) -> str:  # noqa: ANN401 
     except pdfium.PdfiumError:
         return ""  # one page that is broken does not take the others with it
     return text
-
-
-def _limit(seconds: int, memory: int) -> None:
-    import resource
-
-    limits = {"RLIMIT_CPU": seconds, "RLIMIT_AS": memory, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0}
-    for name, most in limits.items():
-        _, hard = resource.getrlimit(getattr(resource, name))
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        try:
-            resource.setrlimit(getattr(resource, name), (least, least))
-        except (ValueError, OSError):
-            continue  # macOS has no limit of the memory
 
 
 if __name__ == "__main__":
