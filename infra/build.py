@@ -164,8 +164,8 @@ def _copy_sources(request: BuildRequest, needed: Needs) -> None:
     for path in NOT_DEPLOYED:
         remove(request.out / path)
     is_overview = request.module != WORKER and manifest(request.module).overview
-    chosen = (*CHOSEN, "services/**/*.py") if is_overview else CHOSEN
-    for file in (file for place in chosen for file in (request.out / "core").glob(place)):
+    patterns = (*CHOSEN, "services/**/*.py") if is_overview else CHOSEN
+    for file in (file for pattern in patterns for file in (request.out / "core").glob(pattern)):
         name = ".".join(file.relative_to(request.out).with_suffix("").parts)
         if file.stem != "__init__" and name not in needed.modules and not needed.everything:
             remove(file)

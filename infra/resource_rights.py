@@ -4,7 +4,7 @@ from typing import Final
 
 from core.apis.index import all_manifests, kinds, manifest
 from core.cli.iam import table
-from core.cli.iam.table import Right
+from core.cli.iam.right import Right
 from core.frame.api import Api
 from core.frame.resources import Kind
 

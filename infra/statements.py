@@ -1,11 +1,12 @@
 """The rights of core/cli/iam/table.py as statements of template.yaml."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 import json
 from typing import Final
 
 from core.cli.iam import table
-from core.cli.iam.table import Right
+from core.cli.iam.right import Right
 
 WIDTH: Final = 128  # of a statement on one line
 NONE: Final = "!Ref AWS::NoValue"
@@ -63,6 +64,23 @@ def statement(right: Right, name: str, anchors: Anchors) -> str:
     if len(text) > WIDTH:
         text = f"{start}{f',\n{" " * 18}'.join([grant, *clauses])}{end}"
     return f"{' ' * 14}- {text if '{}' in right.resource else anchors(right.sid, text)}\n"
+
+
+def managed_policy(name: str, description: str, rights: Sequence[Right]) -> str:
+    """A managed policy, which is there where the first of the rights holds."""
+    shared = rights[0].condition  # the resource has it
+    apart = (replace(right, condition="") if right.condition == shared else right for right in rights)
+    statements = (statement(right, "", Anchors()).replace(f"&{right.sid} ", "") for right in apart)
+    return f"""\
+  {name}:
+    Condition: {rights[0].condition}
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      Description: {description}
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+{"".join(statements)}"""
 
 
 def _arn(resource: str, rest: str) -> str:

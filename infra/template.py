@@ -13,13 +13,13 @@ from typing import Final
 
 from core.apis.index import all_manifests, manifest, route_rows
 from core.cli.iam import table
-from core.cli.iam.table import Right
+from core.cli.iam.right import Right
 from core.frame.api import WORKER, Api, Deployment, RouteRow
 from infra import monitoring
 from infra.build import ROOT, modules
 from infra.gateway_paths import CATCH_ALL, Group, groups
 from infra.resource_rights import READ_BY_ALL, read_by
-from infra.statements import HAS_JOBS, IMPLIED, NONE, Anchors, statement, within
+from infra.statements import HAS_JOBS, IMPLIED, NONE, Anchors, managed_policy, statement, within
 
 PATH: Final = ROOT / "template.yaml"
 EVERY: Final = (  # every function may list models: that is how a provider's health is found
@@ -34,8 +34,13 @@ EVERY: Final = (  # every function may list models: that is how a provider's hea
     table.TRACES,
 )
 OF_MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.RERANK, table.APPLY_GUARDRAILS)
-OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE)
+OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE, table.LIST_EVALUATION_JOBS)
 """What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
+OF_BEDROCKS_JOBS: Final = (
+    ("BatchPolicy", WORKER, "What the worker needs to have Bedrock run batches.", table.OF_BATCHES),
+    ("EvaluationPolicy", "eval", "What the function eval needs to have Bedrock evaluate.", table.OF_EVALUATIONS),
+)
+"""Policies beside a function's own, in which there is no room: models' ARNs nearly reach the limit."""
 RIGHTS: Final = {right.sid: right for right in vars(table).values() if isinstance(right, Right)}
 ALIAS: Final = "live"  # what the API calls: Globals.Function.AutoPublishAlias
 URI: Final = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path"
@@ -121,9 +126,8 @@ def _functions(every: Sequence[Function]) -> str:
         [
             *(_stanza(function, anchors) for function in every),
             _worker_stanza(_worker(), anchors),
-            # Of the worker and of all, in whose own there is no room: models' ARNs nearly reach the limit.
-            _policy("BatchPolicy", "What the worker needs to have Bedrock run batches.", table.OF_BATCHES),
-            _policy("VpcPolicy", "What Lambda itself needs to connect functions with a VPC.", [table.JOIN_VPC]),
+            *(managed_policy(name, description, rights) for name, _, description, rights in OF_BEDROCKS_JOBS),
+            managed_policy("VpcPolicy", "What Lambda itself needs to connect functions with a VPC.", [table.JOIN_VPC]),
         ]
     )
 
@@ -156,23 +160,6 @@ def _stanza(function: Function, anchors: Anchors) -> str:
     Properties: {{ Action: "lambda:InvokeFunction", FunctionName: !Ref {name}Function.Alias, Principal: apigateway.amazonaws.com,
       SourceArn: {anchors("TheApi", THE_API)} }}
 {_log_group_and_role(function, anchors)}"""
-
-
-def _policy(name: str, description: str, rights: Sequence[Right]) -> str:
-    """A managed policy, which is there where the first of the rights holds."""
-    shared = rights[0].condition  # the resource has it
-    apart = (replace(right, condition="") if right.condition == shared else right for right in rights)
-    statements = (statement(right, "", Anchors()).replace(f"&{right.sid} ", "") for right in apart)
-    return f"""\
-  {name}:
-    Condition: {rights[0].condition}
-    Type: AWS::IAM::ManagedPolicy
-    Properties:
-      Description: {description}
-      PolicyDocument:
-        Version: "2012-10-17"
-        Statement:
-{"".join(statements)}"""
 
 
 def _worker_stanza(function: Function, anchors: Anchors) -> str:
@@ -234,8 +221,10 @@ def _statements(function: Function, rights: Sequence[Right], anchors: Anchors) -
 def _managed_policies(function: Function, anchors: Anchors) -> str:
     if not function.rights_apart:
         return anchors("InVpc", IN_VPC)
-    batches = f", !If [{table.RUN_BATCH_JOBS.condition}, !Ref BatchPolicy, {NONE}]" if function.module == WORKER else ""
-    return f"[!If [{table.JOIN_VPC.condition}, !Ref VpcPolicy, {NONE}], !Ref {function.name}Policy{batches}]"
+    policies = [(table.JOIN_VPC, "VpcPolicy")]
+    policies += [(rights[0], name) for name, module, _, rights in OF_BEDROCKS_JOBS if module == function.module]
+    optional = (f"!If [{first.condition}, !Ref {name}, {NONE}]" for first, name in policies)
+    return f"[{', '.join([f'!Ref {function.name}Policy', *optional])}]"
 
 
 def _policy_apart(function: Function, anchors: Anchors) -> str:

@@ -70,6 +70,13 @@ class LocalConfig(BaseModel):
         return copy
 
 
+def record_of_nothing[M: BaseModel](model: type[M]) -> M | None:
+    """What an empty mapping is validated to, for which no validator is built; None where only that can tell."""
+    if any(field.is_required() or field.validate_default for field in model.model_fields.values()):
+        return None
+    return None if model.__pydantic_decorators__.model_validators else model.model_construct()
+
+
 class SqliteStore(Record):
     """One file. `db_path` has its `~` expanded; `namespace` separates stacks that share the file."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, StringConstraints
 
 from core.config.records import Database, Record, SqliteStore, Text, UserPath
-from core.config.storage import default_stores
+from core.config.storage import state_values
 from core.frame.forms import of_form
 
 if TYPE_CHECKING:
@@ -70,5 +70,4 @@ class StateConfig(Record):
 
 def state_of(config: "RunConfig") -> StateConfig:
     """What the run config says, or what follows from its `metadata_store`."""
-    stores = config.state or default_stores(config.metadata_store.model_dump(exclude_none=True), {})
-    return StateConfig.model_validate(stores)
+    return StateConfig.model_validate(state_values(config))

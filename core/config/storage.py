@@ -15,11 +15,14 @@ and the stores documents, blobs, jobs and queue are llambda's own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.config.places import Value, join
 from core.config.problems import Problem
 from core.platform.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from core.config.document import RunConfig
 
 BACKENDS: Final = "storage.backends"
 STORES: Final = "storage.stores"
@@ -126,6 +129,11 @@ def default_stores(metadata: Mapping[str, Value], chosen: Mapping[str, Mapping[s
         if name not in stores and database.get("type") == "sqlite" and isinstance(database.get("db_path"), str):
             stores[name] = dict(database) if name == "queue" else _folder_beside(database)
     return stores
+
+
+def state_values(config: "RunConfig") -> Mapping[str, Any]:
+    """The stores of state, as the run config says or as follows from its `metadata_store`; not validated."""
+    return config.state or default_stores(config.metadata_store.model_dump(exclude_none=True), {})
 
 
 def _beside(metadata: Mapping[str, Value], file: str) -> dict[str, Value]:

@@ -44,10 +44,18 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A kind of job: `kind` names the function from a stack's parts to the JobKind of `core.services.jobs.kind`."""
+    """A kind of job: `kind` names the function from a stack's parts to the JobKind of `core.services.jobs.kind`.
+
+    `limit` is the field of KeepLimits that says how many a caller may have under way. One that `has_runs` is known by
+    other names than its id, under which it is the last of its retries. `about` are fields of its request that whoever
+    may see it is shown.
+    """
 
     name: str
     kind: str
+    limit: str = ""
+    has_runs: bool = False
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,8 @@ def _jobs(stack: Stack, call: Call | None) -> "JobsRouter":
 
     jobs, queue = stack.stores.find(JOBS), stack.stores.find(QUEUE)
     service = None if jobs is None or queue is None else JobService(jobs, queue, stack.enforcement)
-    kinds = [row.name for name in routed_apis(stack.config) for row in manifest(name).jobs]
-    return JobsRouter(service, kinds, call)
+    rows = [row for name in routed_apis(stack.config) for row in manifest(name).jobs]
+    return JobsRouter(service, rows, call, stack.keep_limits)
 
 
 def _service(stack: Stack) -> "ConfigurationService":

@@ -17,7 +17,7 @@ from core.config.document import ProviderEntry
 from core.config.load import Loaded
 from core.config.places import to_mapping
 from core.config.problems import Problem
-from core.config.records import LocalConfig
+from core.config.records import LocalConfig, Record, record_of_nothing
 from core.platform.suggestions import did_you_mean
 from core.providers.http.remote import RemoteConfig
 from core.resolution.callers_parts import callers_reach, problems_of, reach_of
@@ -196,7 +196,9 @@ def _valid_config(
     loaded: Loaded, path: str, entry: ProviderEntry, spec: ProviderSpec
 ) -> tuple[BaseModel | None, list[Problem]]:
     if spec.factory is None:
-        return loaded.check(config_class(spec), entry.config, f"{path}.config")
+        own = config_class(spec)
+        defaults = record_of_nothing(own) if not entry.config and issubclass(own, Record) else None
+        return (defaults, []) if defaults is not None else loaded.check(own, entry.config, f"{path}.config")
     from core.resolution.external.boundary import Foreign, Unusable
     from core.resolution.external.code import config_class as external_class
     from core.resolution.external.code import malformed_references, secrets_of

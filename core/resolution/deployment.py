@@ -54,6 +54,9 @@ WITHOUT_EFFECT: Final = {  # of a provider of an API, where it would change what
     "batches": {
         "max_concurrent_batches": "has no effect: as many batches run at once as there is room for in the workers; `server.quota.max_batches` is how many a caller may have under way"
     },
+    "scoring": {
+        "openai_api_key": "has no effect: judges are models of this stack, asked with the keys of their providers; `judge_model` and `embedding_model` name them"
+    },
 }
 
 WITH_RESPONSES: Final = (

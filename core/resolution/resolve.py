@@ -27,7 +27,7 @@ from core.resolution.provider_types import Specs
 from core.resolution.stack import Stack, can_serve, declared_resources, routed_apis
 from core.routing.catalog import Catalog
 from core.routing.circuit_breaker import CircuitBreaker
-from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, RegistryFactory
+from core.routing.guard import NOT_FOUND_FLOOR_SECONDS, Enforcement, GuardedRegistry, LastDecision, RegistryFactory
 from core.routing.isolation import Question, await_answer
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registration import built_in_resources
@@ -177,11 +177,12 @@ def _registry(stack: Stack, kind: Kind, *, is_served: bool) -> RegistryFactory:
     )
 
     stack.kind_registries.append(registry)
+    last = LastDecision()
 
     def for_call(call: Call | None) -> GuardedRegistry:
         """An internal call is about what the operator's shields name: what callers register has no part in it."""
         fixed = call is not None and call.internal and not call.principal.anonymous
-        return GuardedRegistry(registry, stack.enforcement, principal_of(call), fixed=fixed)
+        return GuardedRegistry(registry, stack.enforcement, principal_of(call), fixed=fixed, last=last)
 
     return for_call
 

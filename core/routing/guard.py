@@ -90,20 +90,36 @@ type RegistryFactory = Callable[[Call | None], GuardedRegistry]
 """A registry as it is for one call; None is the stack itself."""
 
 
+@dataclass(slots=True)
+class LastDecision:
+    """Whether the principal that asked last may read what it asked for: it follows from these two alone, and the rows of a job ask the same."""
+
+    principal: Principal | None = None
+    resource: Resource | None = None
+    may: bool = False
+
+
 class GuardedRegistry:
     """`registry` for `principal`; None is the stack itself, which may do everything."""
 
     def __init__(
-        self, registry: Registry, enforcement: Enforcement, principal: Principal | None, *, fixed: bool = False
+        self,
+        registry: Registry,
+        enforcement: Enforcement,
+        principal: Principal | None,
+        *,
+        fixed: bool = False,
+        last: LastDecision | None = None,
     ) -> None:
         """Made for one call, of which each resource is resolved once: what it sees does not change under it.
 
-        A `fixed` one has only names that nobody registers: those that the run config means.
+        A `fixed` one has only names that nobody registers: those that the run config means. Those of one stack may share a `last`.
         """
         self.kind: Kind = registry.kind
         self._registry = registry
         self._guard = Guard(enforcement, principal)
         self._fixed = fixed
+        self._last = LastDecision() if last is None else last
         self._resolved: dict[str, Resource] = {}
 
     async def get(self, identifier: str) -> Resource:
@@ -113,7 +129,7 @@ class GuardedRegistry:
         start = self._guard.now()
         try:
             resource = await self._registry.get(identifier)
-            if not self._may("read", resource) or (self._fixed and not self._registry.fixes(identifier)):
+            if not self._may_read(resource) or (self._fixed and not self._registry.fixes(identifier)):
                 raise self._registry.missing_error(identifier)
         except NotFound:
             await self._guard.pause(start)
@@ -214,6 +230,13 @@ class GuardedRegistry:
     def provider_of(self, body: dict[str, Any]) -> str:
         """The provider that a register body names, or the only one there is."""
         return self._registry.provider_of(body)
+
+    def _may_read(self, resource: Resource) -> bool:
+        last, principal = self._last, self._guard.principal
+        if last.resource is not resource or last.principal is not principal:
+            may = self._may("read", resource)
+            last.principal, last.resource, last.may = principal, resource, may
+        return last.may
 
     def _may(self, action: Action, resource: Resource) -> bool:
         """A resource that several places serve may be used if it may be at each of them.

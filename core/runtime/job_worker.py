@@ -24,7 +24,7 @@ from core.runtime import snapshot
 from core.runtime.function import check_files, load_config
 from core.runtime.log_format import log_as_json
 from core.runtime.loop import process_loop
-from core.runtime.worker import GRACE_SECONDS, Worker, handle_event
+from core.runtime.worker import GRACE_SECONDS, Worker, handle_event, spare_garbage
 from core.services.jobs.messages import GiveBack, Outcome
 from core.services.jobs.timing import Timing, Turn
 from core.stores.connect import QUEUE
@@ -115,6 +115,7 @@ def work_alone(*, at_once: int, ready: Callable[[], None]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, worker.stop)
         ready()
+        spare_garbage()
         await worker.work()
         await runner.close()
 
@@ -136,6 +137,7 @@ def lambda_worker() -> Handler:
         runner = loop.run_until_complete(make_runner(loaded))
     snapshot.keep_apart()
     coldstart.end()
+    spare_garbage()
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - the runtime's own
         REQUEST_ID.set(getattr(context, "aws_request_id", ""))

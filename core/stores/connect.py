@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from core.config.document import RunConfig
-from core.config.records import Record
-from core.config.storage import SERVED
+from core.config.places import to_mapping
+from core.config.records import DynamoStore, Record, SqliteStore
+from core.config.storage import SERVED, state_values
 from core.errors import StateUnavailable
 
 if TYPE_CHECKING:  # an adapter imports its own port, and nobody those of the others
@@ -46,11 +47,21 @@ class StoreKind[Port]:
 
     def config_in(self, config: RunConfig) -> Record | None:
         """What the run config says of it."""
+        if self.path[0] == "state":
+            return _state_record(config, self.path[1])
         part: Any = config
         for name in self.path:
-            part = _state_of(config) if name == "state" else getattr(part, name, None)
+            part = getattr(part, name, None)
         record: Record | None = part
         return record
+
+
+def _state_record(config: RunConfig, name: str) -> Record | None:
+    """Of a database, which most functions have alone, without the records of everything else."""
+    values = state_values(config).get(name)
+    model = RECORDS.get(to_mapping(values).get("type")) if name in IN_DATABASES else None
+    record: Record | None = getattr(_state_of(config), name) if model is None else model.model_validate(values)
+    return record
 
 
 def _state_of(config: RunConfig) -> "StateConfig":
@@ -86,6 +97,9 @@ KINDS: Final[tuple[StoreKind[Any], ...]] = (
 )  # fmt: skip
 STATE: Final[Mapping[str, StoreKind[Any]]] = {kind.name: kind for kind in (DOCUMENTS, BLOBS, JOBS, QUEUE)}
 """Those that a manifest may name in its `stores`."""
+IN_DATABASES: Final = ("documents", "jobs")
+RECORDS: Final[Mapping[Any, type[Record]]] = {"sqlite": SqliteStore, "dynamodb": DynamoStore}
+"""Of databases, by their type."""
 NEEDS: Final = {"documents": ("blobs",)}
 """What a kind is connected with, each as a function that gives it: documents put large bodies into blobs, where there are any."""
 
@@ -144,7 +158,7 @@ class Stores:
 
     @cached_property
     def _collections(self) -> Mapping[str, Record]:
-        return _state_of(self._config).collections
+        return _state_of(self._config).collections if state_values(self._config).get("collections") else {}
 
     def _connect(self, kind: StoreKind[Any], name: str, config: Record) -> None:
         needs = {other: partial(self._open, STATE[other]) for other in NEEDS.get(kind.name, ())}

@@ -81,5 +81,5 @@ def create_table(endpoint: str, name: str, range_key: str | None = None) -> None
     with closing(HTTPConnection(urlsplit(endpoint).netloc, timeout=60)) as connection:
         connection.request("POST", "/", json.dumps(body), HEADERS)
         answer = connection.getresponse()
-        if (said := answer.read()) and answer.status != HTTPStatus.OK:
-            raise RuntimeError(f"{name} was not created: {said.decode()}")
+        if (refusal := answer.read()) and answer.status != HTTPStatus.OK:
+            raise RuntimeError(f"{name} was not created: {refusal.decode()}")

@@ -47,13 +47,21 @@ ON_ALL: Final = {  # IAM knows no resources of these
     "bedrock:ListGuardrails",
     "bedrock:Rerank",
     "bedrock:ListModelInvocationJobs",
+    "bedrock:ListEvaluationJobs",
 }
-OF_BATCH_JOBS: Final = (
-    "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:model-invocation-job/*",
+OF_MODELS: Final = (
     "arn:${AWS::Partition}:bedrock:*::foundation-model/*",
     "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:custom-model/*",
     "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:inference-profile/*",
 )
+OF_JOBS: Final = {  # of Bedrock, which have no names before they are made
+    "bedrock:CreateModelInvocationJob": (
+        "arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:model-invocation-job/*",
+        *OF_MODELS,
+    ),
+    "bedrock:CreateEvaluationJob": OF_MODELS,
+    "bedrock:GetEvaluationJob": ("arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:evaluation-job/*",),
+}
 VARIABLE: Final = re.compile(r'"\$context\.[A-Za-z.]+"|\$context\.[A-Za-z.]+')
 
 
@@ -214,8 +222,8 @@ def test_rights_name_their_resources_and_actions() -> None:
             assert actions <= ON_ALL, role
         elif statement["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:kms:*:*:key/*"}:  # of what only it may read
             assert (actions, list(statement["Condition"]["StringLike"])) == ({"kms:Decrypt"}, ["kms:ViaService"]), role
-        elif "bedrock:CreateModelInvocationJob" in actions:  # jobs, which have no names before they are made
-            assert statement["Resource"] == [{"Fn::Sub": arn} for arn in OF_BATCH_JOBS], role
+        elif of_jobs := [arns for action, arns in OF_JOBS.items() if action in actions]:
+            assert [[{"Fn::Sub": arn} for arn in arns] for arns in of_jobs] == [statement["Resource"]], role
         else:
             for resource in (
                 [*statement["Resource"]] if isinstance(statement["Resource"], list) else [statement["Resource"]]

@@ -7,7 +7,7 @@ import pytest
 
 from core.cli.iam.statements import Model, Rights, parameters, statements
 from core.cli.iam.table import INVOKE, LISTS
-from tests.architecture.template import broken_rules, properties, template, values
+from tests.architecture.template import REGION, broken_rules, functions, properties, template, template_name, values
 
 MODEL: Final = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-v1:0"
 PROFILE: Final = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.claude-v1:0"
@@ -65,6 +65,44 @@ def test_rights_are_exactly_those_of_the_command_that_prints_the_parameters(role
 def test_admin_looks_at_providers_and_calls_no_model() -> None:
     found = allowed(rights("AdminRole", PARAMETERS))
     assert found == {(action, "*", "None") for action in LISTING} | {("sts:AssumeRole", ROLE, "None")}
+
+
+EVALUATION: Final = Rights(
+    evaluation_roles=("arn:aws:iam::123456789012:role/evaluations",),
+    evaluation_buckets=("arn:aws:s3:::mine", "arn:aws:s3:::mine/evaluations/*"),
+    source_buckets=("arn:aws:s3:::rows", "arn:aws:s3:::rows/*"),
+)
+OF_EVALUATION: Final = {"Evaluation": "true"} | {
+    name: ",".join(texts) for name, texts in parameters(EVALUATION).items()
+}
+
+
+def held(module: str, given: dict[str, str]) -> set[tuple[str, str, str]]:
+    """What a function may do by its role and by the policies that it has with these parameters, there where they are."""
+    choice = values(given)
+    role = choice.value(properties("AWS::IAM::Role")[f"{template_name(module)}Role"])
+    names = [name.removeprefix(f"{REGION}_") for name in role.get("ManagedPolicyArns") or ()]  # as Values has a Ref
+    documents = [choice.value(properties("AWS::IAM::ManagedPolicy")[name])["PolicyDocument"] for name in names]
+    documents += [policy["PolicyDocument"] for policy in role["Policies"]]
+    return allowed([statement for document in documents for statement in document["Statement"]])
+
+
+def test_evaluations_of_bedrock_are_the_right_of_their_function_alone_and_buckets_of_datasets_that_of_the_worker() -> (
+    None
+):
+    wanted = allowed(statements(EVALUATION))
+    reading = {each for each in wanted if "arn:aws:s3:::rows" in each[1]}
+    listing = {("bedrock:ListEvaluationJobs", "*", "None")}  # is for the health of the provider, which admin asks for
+    without = {"Evaluation": "true"}
+    added = {
+        module: held(module, OF_EVALUATION) - held(module, without) for module in functions() if held(module, without)
+    }
+    assert {module: more for module, more in added.items() if more} == {
+        "admin": listing,
+        "eval": wanted - reading - listing,
+        "worker": reading,
+    }
+    assert not any(right in found for found in (held("eval", without), held("admin", without)) for right in wanted)
 
 
 @pytest.mark.parametrize("role", ["InferenceRole", "SafetyRole"])

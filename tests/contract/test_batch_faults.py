@@ -199,25 +199,29 @@ async def test_a_batch_that_is_made_once_more_takes_a_place_of_its_owner(world: 
     for do in ("prepare", "shard", "finish"):
         await step(engine, batch, do)
 
-    async def retry() -> str:
-        made = await client.post(f"/v1/jobs/{batch}/retry", headers=by("ada"))
-        assert made.status_code == 200, made.text
-        await step(engine, made.json()["id"], "prepare")
-        return str(made.json()["id"])
+    async def retry() -> httpx.Response:
+        return await client.post(f"/v1/jobs/{batch}/retry", headers=by("ada"))
 
     async def post() -> httpx.Response:
         return await client.post(BATCHES, json=new_batch("file-0"), headers=by("ada"))
 
     assert (await end_of(client, batch, **by("ada")))["status"] == "completed"
-    again, refused = await retry(), await post()
+    late, other = [
+        str((await ask()).json()["id"]) for ask in (retry, post)
+    ]  # a place is taken by who is prepared first
+    refused = await retry()
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "max_batches_reached")
-    second = await retry()
-    shown = (await client.get(f"{BATCHES}/{second}", headers=by("ada"))).json()
+    await step(engine, late, "prepare")
+    shown = (await client.get(f"{BATCHES}/{late}", headers=by("ada"))).json()
     [fault] = shown["errors"]["data"]
     assert (shown["status"], fault["code"]) == ("failed", "max_batches_reached")
     assert fault["message"] == "You may have 1 batches under way, and have as many. Wait for one, or cancel it."
-    job = (await client.get(f"/v1/jobs/{second}", headers=by("ada"))).json()
+    job = (await client.get(f"/v1/jobs/{late}", headers=by("ada"))).json()
     assert job["error"] == {"code": "max_batches_reached", "message": fault["message"]}
+    await step(engine, other, "prepare")  # its file is none
+    again = str((await retry()).json()["id"])
+    await step(engine, again, "prepare")
+    assert (await post()).json()["error"]["code"] == "max_batches_reached"
     for do in ("shard", "finish"):
         await step(engine, again, do)
     assert (await end_of(client, again, **by("ada")))["status"] == "completed"

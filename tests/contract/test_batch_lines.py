@@ -125,7 +125,7 @@ async def test_each_endpoint_answers_its_lines(world: LineWorld) -> None:
     assert turned["output_message"]["content"] == "system: Be brief.|user: Hi"
     assert [one["turn_id"] for one in kept.json()["turns"]] == [turned["turn_id"]]
     assert [batch["model"] for batch in batches] == [MODEL, "words", "guard", MODEL, None]
-    assert [bool(batch["usage"]) for batch in batches] == [False, True, False, True, False]
+    assert [bool(batch["usage"]) for batch in batches] == [False, True, False, True, True]
 
 
 async def test_lines_end_as_any_system_ends_them_and_are_called_whatever_their_caller_likes(world: LineWorld) -> None:
@@ -155,7 +155,8 @@ async def test_what_a_turn_writes_as_its_model_is_no_name_among_the_tokens(world
         jobs = [(await client.get(f"/v1/jobs/{batch['id']}")).json() for batch in batches]
     assert [batch["status"] for batch in batches] == ["completed"] * 2
     assert [set(job["usage"]["models"]) for job in jobs] == [{MODEL}] * 2
-    assert [batch["usage"] for batch in batches] == [None] * 2
+    told = [batch["usage"]["total_tokens"] for batch in batches]  # a turn says nothing itself
+    assert told == [job["usage"]["total_tokens"] for job in jobs] == [12, 12]
 
 
 async def test_an_agent_that_is_not_there_and_a_turn_that_fails_leave_no_session(world: LineWorld) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 import multiprocessing
 from pathlib import Path
+import time
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -216,6 +217,8 @@ async def test_deleting_below_a_prefix_leaves_its_neighbours(store: BlobStore) -
     beside = ["a/b", "a/bc", "a/c", "A/b/1", "b/a/b/1"]
     for key in below + beside:
         await store.put(key, b"x")
+    assert sorted(await store.old_keys("a/b/", before=time.time() + 60)) == sorted(below)
+    assert await store.old_keys("a/b/", before=time.time() - 3600) == []
     assert await store.delete_below("a/b/") == len(below)
     assert [await store.head(key) for key in below] == [None] * len(below)
     assert all([await store.head(key) for key in beside])

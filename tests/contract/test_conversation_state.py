@@ -10,6 +10,7 @@ from core.apis.conversations import ChangedConversation, IncludeQuery, NewConver
 from core.apis.response_settings import ResponseSettings
 from core.errors import Conflict, ConversationLocked, InvalidRequest, LimitReached, NotFound
 from core.frame.callers import KeepLimits
+from core.services.responses.background.lapsing import free_conversation
 from core.services.responses.state import leases
 from core.services.responses.state.keeping import DAY
 from core.services.responses.state.leases import LEASE_SECONDS, ConversationLease
@@ -173,34 +174,55 @@ async def test_a_chain_that_leaves_a_conversation_does_not_come_back_into_it(ada
     assert await said(ada, conversation) == "a b B c"
 
 
-async def test_a_lease_is_renewed_while_its_run_goes_on(thread_store: DocumentStore, clock: Clock) -> None:
-    lease = await ConversationLease.take(thread_store, "conv_1", clock, None, renew_seconds=0.02)
+async def test_a_lease_is_renewed_while_its_run_goes_on(ada: Caller, clock: Clock) -> None:
+    state = ada.state
+    lease = await ConversationLease.take(state, "conv_1", None, renew_seconds=0.02)
     for _ in range(3):
         clock.now += LEASE_SECONDS - 1
         expected = clock.now + LEASE_SECONDS
         async with asyncio.timeout(10):
-            while (await thread_store.get(LEASE, "conv_1") or lease.document).expires != expected:  # noqa: ASYNC110 - a task makes it so
+            while (await state.store.get(LEASE, "conv_1") or lease.document).body != {"until": expected}:  # noqa: ASYNC110 - a task makes it so
                 await asyncio.sleep(0.01)
     await lease.release()
-    assert await thread_store.get(LEASE, "conv_1") is None
+    assert await state.store.get(LEASE, "conv_1") is None
     loop = asyncio.get_running_loop()
-    short = await ConversationLease.take(thread_store, "conv_1", clock, loop.time() + 10)
-    assert short.document.expires == clock.now + 10 + leases.LATE_SECONDS
+    short = await ConversationLease.take(state, "conv_1", loop.time() + 10)
+    assert short.document.body == {"until": clock.now + 10 + leases.LATE_SECONDS}
+    clock.now += LEASE_SECONDS
+    heir = await ConversationLease.inherit(state, "conv_1")
+    assert heir is not None
+    await heir.release()
+    await heir.lend("resp_1", int(clock.now) + 10)
     await short.release()
+    assert await state.store.get(LEASE, "conv_1") == heir.document
+
+
+async def test_who_comes_too_late_to_renew_its_lease_leaves_it_to_whom_it_is_lent(ada: Caller, clock: Clock) -> None:
+    lease = await ConversationLease.take(ada.state, "conv_1", None, renew_seconds=0.02)
+    lent = await ada.state.store.put(lease.document, {"response": "resp_1"}, expires=int(clock.now) + 10)
+    await asyncio.sleep(0.1)
+    assert await ada.state.store.get(LEASE, "conv_1") == lent
+    await lease.release()
+    assert await ada.state.store.get(LEASE, "conv_1") == lent
 
 
 @OVER_BOTH
 async def test_it_is_one_runs_to_the_end_of_its_call_also_where_a_clock_is_ahead(documenting: Documenting) -> None:
     behind, ahead = Clock(NOW + 0.9), Clock(NOW + 0.9 + leases.APART_SECONDS)
     async with documenting.opened(clock=behind) as one, documenting.opened(clock=ahead) as other:
-        lease = await ConversationLease.take(one, "conv_1", behind, asyncio.get_running_loop().time() + 29)
+        here, there = Caller(Kept(one), clock=behind).state, Caller(Kept(other), clock=ahead).state
+        lease = await ConversationLease.take(here, "conv_1", asyncio.get_running_loop().time() + 29)
         for seconds in (0, 28.9):
             ahead.now += seconds
             with pytest.raises(ConversationLocked):
-                await ConversationLease.take(other, "conv_1", ahead, None)
+                await ConversationLease.take(there, "conv_1", None)
+            assert await ConversationLease.inherit(there, "conv_1") is None
         ahead.now += 2 * leases.LATE_SECONDS
-        await (await ConversationLease.take(other, "conv_1", ahead, None)).release()
+        assert await free_conversation(there, "conv_1")
+        taken = await ConversationLease.take(there, "conv_1", None)
         await lease.release()
+        assert await there.store.get(LEASE, "conv_1") == taken.document
+        await taken.release()
 
 
 async def test_what_is_added_to_it_lets_it_stay(ada: Caller, clock: Clock) -> None:

@@ -116,9 +116,11 @@ async def test_all_that_one_keeps_is_erased_also_from_conversations_of_others(
     after = await ada.respond("f", previous_response_id=first["id"])
     await bob.respond("y", conversation=own)
     await ada.add(own, "z")
+    left = await bob.open(conversation=shared)
     assert await erase(bob) == {"conversations": 1, "responses": 3}
     assert await ada.context(conversation=shared) == "a"
     assert await ada.context(previous_response_id=after["id"]) == "f F"
     assert not [row for row in rows(documenting, alive=True) if "bob" in row]
+    await left.close()
     assert await erase(bob) == {}
     assert await erase(ada) == {"conversations": 1, "responses": 1}

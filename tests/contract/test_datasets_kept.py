@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
+import os
 from pathlib import Path
 import time
 from typing import Any
@@ -15,12 +16,20 @@ from core.errors import Conflict, LimitReached
 from core.frame.callers import Call, Principal
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
+from core.services.datasets.appending import EVERY, LEFT_SECONDS
+from core.services.datasets.collection import DatasetCollection
 from core.services.datasets.erasing import erase as erase_of
+from core.services.datasets.importing import Import
 from core.services.datasets.keeping import OWNERS, tally_id
 from core.services.datasets.records import DATASET, DatasetRecord
 from core.services.erasure import Estate
-from core.stores.connect import DOCUMENTS
+from core.services.jobs.admission import Unlimited
+from core.services.jobs.shard_run import RunParts, ShardRun
+from core.services.jobs.timing import Timing, Turn
+from core.stores.connect import BLOBS, DOCUMENTS, JOBS
+from core.stores.jobs.port import Shard
 from tests.parts.dataset_stack import (
+    APPEND,
     DATASETS,
     ROWS,
     DatasetWorld,
@@ -79,6 +88,23 @@ async def test_a_dataset_that_was_left_by_its_maker_says_so_and_makes_room(world
         assert numbers(await rows_of(client, "left", start_index=LARGE - 1)) == [LARGE - 1]
 
 
+async def test_an_import_that_is_halted_keeps_nothing_of_what_it_has_not_read_to_its_end(
+    world: DatasetWorld, stack: Stack
+) -> None:
+    client = await world.client()
+    made = await register(client, {"uri": world.source("large.jsonl", jsonl(questions(LARGE)))}, "halted")
+    jobs = stack.stores.get(JOBS)
+    job = await jobs.get(made["metadata"]["import_job"])
+    assert job is not None
+    call = Call(job.principal)
+    parts = RunParts(jobs, stack.stores.get(BLOBS), Unlimited(), Timing(), time.time)
+    run = ShardRun(parts, job, call, Shard(job.id, "p", 0, {}, 1), Turn())
+    run.halt.set("deadline")
+    await Import(DatasetCollection(stack, call), run).work()
+    assert (await client.get(f"{DATASETS}/halted", headers=ADA)).json() == made
+    assert segments(world) == []
+
+
 async def test_a_dataset_that_goes_while_it_is_imported_leaves_nothing(world: DatasetWorld) -> None:
     client = await world.client()
     uri = world.source("large.jsonl", jsonl(questions(LARGE)))
@@ -95,6 +121,26 @@ async def test_a_dataset_that_goes_while_it_is_imported_leaves_nothing(world: Da
     assert (await client.get(f"{DATASETS}/gone", headers=ADA)).json() == other
     assert numbers(await rows_of(client, "gone")) == [0, 1]
     assert len(segments(world)) == 1
+
+
+async def test_a_segment_whose_writer_died_before_it_was_named_goes_a_day_later(
+    world: DatasetWorld, stack: Stack
+) -> None:
+    client = await world.client()
+    await register(client, {"rows": questions(1)}, "grows")
+    [first] = segments(world)
+    day_ago = time.time() - LEFT_SECONDS - 60
+    os.utime(first, (day_ago, day_ago))
+    for name, age in (("left", LEFT_SECONDS + 60), ("late", LEFT_SECONDS - 60)):
+        await stack.stores.get(BLOBS).put(f"datasets/{first.parent.name}/{name}.jsonl", b"{}\n")
+        path = first.with_name(f"{name}.jsonl~")
+        os.utime(path, (time.time() - age,) * 2)
+    for number in range(1, EVERY):
+        answer = await client.post(f"{APPEND}/grows", json={"rows": questions(1, number)}, headers=ADA)
+        assert answer.status_code == 200, answer.text
+    names = {path.name for path in segments(world)}
+    assert ("left.jsonl~" in names, "late.jsonl~" in names, first.name in names) == (False, True, True)
+    assert numbers(await rows_of(client, "grows")) == list(range(EVERY))
 
 
 async def test_what_a_principal_keeps_is_erased(world: DatasetWorld, stack: Stack) -> None:

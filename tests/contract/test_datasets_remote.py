@@ -69,6 +69,26 @@ async def test_data_sets_of_hugging_face_are_imported_in_both_forms_of_their_uri
             assert "has no split `dev`" in await failure(client, "huggingface://org/set?split=dev")
 
 
+async def test_an_object_is_read_by_the_one_provider_that_has_its_bucket(world: DatasetWorld) -> None:
+    def bucket(name: str) -> Json:
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        return {"bucket_name": name, "region": "eu-west-1", "endpoint_url": "http://127.0.0.1:9", **keys}
+
+    sources = [
+        provider("inline::localfs", "localfs", buckets=[bucket("own")]),
+        provider("remote::s3", "one", buckets=[bucket("shared"), bucket("own")], **bucket("one")),
+        provider("remote::s3", "two", buckets=[bucket("shared")], **bucket("two")),
+    ]
+    client = await world.client(sources=sources)
+    for name, provider_id in (("own", "localfs"), ("one", "one"), ("two", "two")):
+        assert (await register(client, {"uri": f"s3://{name}/rows.jsonl"}))["provider_id"] == provider_id
+    for uri in ("s3://shared/rows.jsonl", "s3://none/rows.jsonl"):  # of two, or none
+        refused = await client.post(DATASETS, json=dataset({"uri": uri}), headers=ADA)
+        assert (refused.status_code, "names the buckets" in refused.text) == (400, True)
+    named = await register(client, {"uri": "s3://shared/rows.jsonl"}, provider_id="two")
+    assert named["provider_id"] == "two"
+
+
 async def test_parquet_of_every_way_is_left_to_the_worker(world: DatasetWorld) -> None:
     content = parquet_of(MANY[:300])
     async with running(FakeUpstream(replies={"/rows": raw(content, "application/octet-stream")})) as upstream:

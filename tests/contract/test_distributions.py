@@ -85,8 +85,28 @@ KEEPING = {
         "provider_type": "inline::builtin",
         "config": {"max_infer_iters": 10, "background": None, "foreground_seconds": None},
     },
+    "datasetio": {"provider_id": "localfs", "provider_type": "inline::localfs", "config": {}},
+    "scoring": {"provider_id": "basic", "provider_type": "inline::basic", "config": {}},
+    "eval": {
+        "provider_id": "meta-reference",
+        "provider_type": "inline::meta-reference",
+        "config": {"wait_seconds": 20.0, "max_concurrent_rows": 20},
+    },
+}
+JUDGE = {
+    "provider_id": "llm-as-judge",
+    "provider_type": "inline::llm-as-judge",
+    "config": {"judge_model": None, "temperature": 0.0, "max_tokens": 1024, "max_concurrency": 20},
 }
 
+CHANGES: dict[str, dict[str, Any]] = {
+    "files": {"ttl_secs": 7200},
+    "responses": {"background": "auto"},
+    "batches": {"max_concurrent_requests_per_batch": 5},
+    "scoring": {"judge_model": "ollama/m"},
+}
+
+type Json = dict[str, Any]
 type Start = Callable[[str], Any]
 
 
@@ -179,7 +199,8 @@ async def test_it_is_served_and_its_models_answer(name: str, world: World) -> No
             inspected = (await client.get("/v1/inspect/configurations")).json()
             assert inspected["refresh_seconds"] == 10
             for api, entry in KEEPING.items() if name in {"starter", "guarded", "bedrock"} else ():
-                assert inspected["providers"][api] == [entry]  # and nothing of where they keep it
+                further = [JUDGE] if api == "scoring" else []
+                assert inspected["providers"][api] == [entry, *further]  # and nothing of where they keep it
         if SERVED[name].guarded:
             del client.headers["authorization"]
             assert (await chat(client, SERVED[name].models[0])).status_code == 401
@@ -211,9 +232,8 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
             "webhooks",
         ]
         assert shown["providers"]["inference"][1]["config"]["timeout"] == 9
-        shown["providers"]["files"][0]["config"]["ttl_secs"] = 7200
-        shown["providers"]["responses"][0]["config"]["background"] = "auto"
-        shown["providers"]["batches"][0]["config"]["max_concurrent_requests_per_batch"] = 5
+        for api, change in CHANGES.items():
+            shown["providers"][api][-1]["config"] |= change
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(shown), "utf-8")
         await _llambda("configurations", "register", "--config", str(tmp_path / "mine.yaml"), "--url", url)
         model = {"model_id": "e", "provider_id": "ollama", "provider_model_id": "m", "model_type": "embedding"}
@@ -228,6 +248,16 @@ async def test_what_the_issue_about_configurations_shows_is_done_to_starter_with
         assert shown["providers"]["responses"][0]["config"]["background"] == "auto"
         assert shown["providers"]["batches"][0]["config"]["max_concurrent_requests_per_batch"] == 5
         await ask_an_agent(client)
+        await judge(client)
+
+
+async def judge(client: httpx.AsyncClient) -> None:
+    """By the model of the configuration that is in force, as the request names none; it has no score in its answer."""
+    rows = [{"input_query": "Hello", "generated_answer": "Hi", "expected_answer": "Hi"}]
+    asked = {"input_rows": rows, "scoring_functions": {"llm-as-judge::base": None}}
+    scores = await client.post("/v1/scoring/score", json=asked)
+    [row] = scores.json()["results"]["llm-as-judge::base"]["score_rows"]
+    assert row["judge_feedback"] == "Hello", scores.text
 
 
 async def ask_an_agent(client: httpx.AsyncClient) -> None:
@@ -261,8 +291,24 @@ async def test_the_shield_of_bedrock_judges_and_both_its_providers_are_well(worl
             violation = (await client.post("/v1/safety/run-shield", json=asked)).json()["violation"]
             assert (violation and violation["violation_level"]) == level
         providers = (await client.get("/v1/providers")).json()["data"]
-        apis = ("inference", "safety", "files", "vector_io", "tool_runtime", "responses", "batches", "webhooks")
+        apis = {*KEEPING, "inference", "safety", "tool_runtime", "batches", "webhooks"}
         assert {each["api"]: each["health"]["status"] for each in providers} == dict.fromkeys(apis, "OK")
+        await evaluate(client, MODEL)
+
+
+async def evaluate(client: httpx.AsyncClient, model: str) -> str:
+    """The id of a dataset of whoever asks, whose own benchmark was evaluated with a scoring function that is nobody's."""
+    rows = [{"question": "Hello", "answer": "Hi"}]
+    asked: Json = {"purpose": "eval/question-answer", "source": {"type": "rows", "rows": rows}}
+    dataset = (await client.post("/v1/datasets", json=asked)).json()["identifier"]
+    asked = {"benchmark_id": "mine", "dataset_id": dataset, "scoring_functions": ["basic::subset_of"]}
+    assert (await client.post("/v1/eval/benchmarks", json=asked)).is_success
+    candidate = {"type": "model", "model": model, "sampling_params": {"max_tokens": 8}}
+    asked = {"input_rows": rows, "scoring_functions": ["basic::subset_of"]}
+    asked["benchmark_config"] = {"eval_candidate": candidate, "scoring_params": {}}
+    answer = await client.post("/v1/eval/benchmarks/mine/evaluations", json=asked)
+    assert len(answer.json()["scores"]["basic::subset_of"]["score_rows"]) == 1, answer.text
+    return str(dataset)
 
 
 async def test_what_one_keeps_behind_keys_the_others_do_not_see_and_admins_do(world: World) -> None:
@@ -271,11 +317,13 @@ async def test_what_one_keeps_behind_keys_the_others_do_not_see_and_admins_do(wo
         made = await mine.post("/v1/files", files=file, data={"purpose": "assistants"})
         assert made.status_code == 200, made.text
         path = f"/v1/files/{made.json()['id']}"
+        kept = (path, f"/v1/datasets/{await evaluate(mine, 'local/m')}", "/v1/eval/benchmarks/mine")
         variables = {"SQLITE_STORE_DIR": str(world.folder)}
         for roles, status_code in (((), 404), (("--roles", "admin"), 200)):
             key = await _llambda("keys", "create", "--config", "guarded", "--name", "o", *roles, variables=variables)
             headers = {"authorization": f"Bearer {plant(key.strip())}"}
-            assert (await mine.get(path, headers=headers)).status_code == status_code
+            found = [(await mine.get(each, headers=headers)).status_code for each in kept]
+            assert found == [status_code] * len(kept)
         assert (await mine.get("/v1/vector_stores")).json()["data"] == []
         assert (await mine.delete(path)).status_code == 200
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import httpx
 import pytest
 
 from core.config.load import interpret
+from core.frame.callers import Call
 from core.resolution.resolve import resolve
 from core.routing.policy import owner_list
 from core.services.erasure import Estate
 from core.services.evals.erasing import erase as erase_of
+from core.services.jobs.kind import PrepareRun
 from core.services.jobs.timing import Timing
 from core.stores.connect import DOCUMENTS, JOBS
 from tests.parts.eval_stack import (
@@ -31,6 +34,7 @@ from tests.parts.eval_stack import (
 )
 from tests.parts.job_bench import eventually
 from tests.parts.job_tasks import job_worker
+from tests.parts.line_stack import engine_for
 from tests.parts.model_script import Round, write_script
 from tests.parts.response_stack import MODEL
 
@@ -139,6 +143,24 @@ async def test_a_job_is_cancelled_once_and_once_more_and_what_was_not_evaluated_
             }
         },
     }
+
+
+async def test_an_evaluation_that_is_retried_is_the_retry_from_then_on(world: EvalWorld) -> None:
+    path = f"{BENCHMARKS}/quiz/jobs/0"
+    async with job_worker(world):
+        client = await world.client(evals={"wait_seconds": 0})
+        await benchmark_of(client, [{"question": write_script(Round("late", held=True)), "answer": "late"}])
+        first = await run(client)
+        await client.delete(path)
+        assert (await end_of(client, first))["status"] == "cancelled"
+        retried = (await client.post(f"/v1/jobs/{first['id']}/retry")).json()
+        assert retried["about"] == {"benchmark_id": "quiz", "number": "0"}
+        assert "Ask for its result" in refusal(await client.get(f"{path}/result"), 409)
+        world.model.release.set()
+        job = await end_of(client, (await client.get(path)).json())
+        result = await result_of(client, job)
+    assert (job["job_id"], job["id"], job["status"]) == ("0", retried["id"], "completed")
+    assert [generation["generated_answer"] for generation in result["generations"]] == ["late"]
 
 
 async def test_what_was_evaluated_before_it_was_cancelled_is_kept(world: EvalWorld) -> None:
@@ -302,6 +324,24 @@ async def test_an_agent_is_evaluated_in_a_session_for_each_row_and_nothing_of_it
         )
         assert at_once.json() == {"generations": [{"generated_answer": answers[0]}], "scores": {}}
         assert (await client.get("/v1/agents")).json()["data"] == []
+
+
+async def test_of_an_agent_nothing_stays_whoever_died_over_its_job(world: EvalWorld) -> None:
+    client, engine = await world.client(evals={"wait_seconds": 0}), await engine_for(world)
+    await benchmark_of(client, questions(2))
+    made = await engine.jobs.get((await run(client, body=agent_config()))["id"])
+    kind, ended = engine.kinds["eval"], engine.kinds["eval"].ended
+    assert made is not None
+    assert ended is not None
+    for _ in range(2):  # the first worker died before it could say what it had made
+        [part] = await kind.prepare(PrepareRun(made, engine.files(made), Call(made.principal)))
+    [agent] = (await client.get("/v1/agents")).json()["data"]
+    assert agent["agent_id"] == part.source["agent"]
+    session = await client.post(f"/v1/agents/{agent['agent_id']}/session", json={"session_name": "of a row"})
+    await ended(replace(made, status="failed"))
+    assert (await client.get("/v1/agents")).json()["data"] == []
+    assert (await client.get(f"/v1/conversations/{session.json()['session_id']}")).status_code == 404
+    await ended(replace(made, status="failed"))
 
 
 async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart(world: EvalWorld) -> None:

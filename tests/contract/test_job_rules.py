@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -20,10 +21,12 @@ from core.errors import (
     StateUnavailable,
     UpstreamThrottled,
 )
+from core.frame.api import JobRow
 from core.frame.callers import ANONYMOUS, CURRENT_CALL, Call, Principal
 from core.frame.types import JsonObject
 from core.services.jobs.kind import FinishRun, JobFailed, JobKind, PrepareRun, Result, Row, Slice
 from core.services.jobs.messages import DONE, Again, GiveBack, Task
+from core.services.jobs.retrying import retry
 from core.services.jobs.service import Progress
 from core.services.jobs.shard_run import ShardRun
 from core.services.jobs.timing import Timing, Turn
@@ -32,6 +35,7 @@ from tests.parts.job_bench import Bench, begun, close_all, eventually
 from tests.parts.toy_jobs import echo, row_kind
 
 ADA = Principal("ada", {"roles": ("user",)}, "api_key")
+LEFT_BEHIND = ContextVar[int | None]("left_behind", default=None)
 
 
 class Upstream:
@@ -615,15 +619,16 @@ async def test_a_line_with_a_break_or_of_ten_megabytes_stays_a_line(tmp_path: Pa
     assert (len(first["row"]), second["error"], third["row"]) == (10_000_000, "row_failed", 2)
 
 
-async def test_rows_run_as_their_owner(tmp_path: Path) -> None:
+async def test_rows_run_as_their_owner_and_none_sees_what_another_set(tmp_path: Path) -> None:
     async def ask(row: Row, call: Call) -> Result:
-        assert CURRENT_CALL.get() is call
+        assert (CURRENT_CALL.get(), LEFT_BEHIND.get()) == (call, None)
+        LEFT_BEHIND.set(row.index)
         return Result(json.dumps({"row": row.index, "by": call.principal.id}).encode())
 
     bench = Bench(tmp_path, row_kind(ask))
-    job = await bench.create(1, call=Call(ADA))
+    job = await bench.create(30, call=Call(ADA))
     await bench.until_idle()
-    assert await bench.output(job) == [{"row": 0, "by": "ada"}]
+    assert await bench.output(job) == [{"row": row, "by": "ada"} for row in range(30)]
 
 
 # ---- quota, owners
@@ -797,9 +802,9 @@ async def test_a_job_that_ended_can_be_made_once_more(tmp_path: Path) -> None:
     bench = Bench(tmp_path, row_kind())
     job = await bench.create(3, call=Call(ADA))
     with pytest.raises(Conflict):
-        await bench.service.retry(job, Call(ADA))
+        await retry(bench.service, job, Call(ADA), JobRow("toy", ""))
     await bench.until_idle()
-    other = await bench.service.retry(await bench.job(job), Call(ADA))
+    other = await retry(bench.service, await bench.job(job), Call(ADA), JobRow("toy", ""))
     assert other.id != job.id
     assert (other.kind, other.owner, other.request) == ("toy", ADA.identity, {"rows": 3, "retried_from": job.id})
     await bench.until_idle()

@@ -1,5 +1,6 @@
 """The jobs of a caller over HTTP: what it sees, what it may, and what it is told where there are none."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import pytest
 
 from core.apis.jobs import ListJobsQuery
 from core.config.policy import AccessRule, Scope
-from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
-from core.frame.callers import Call, Principal
+from core.errors import Conflict, InvalidRequest, LimitReached, NotFound, PermissionDenied
+from core.frame.api import JobRow
+from core.frame.callers import Call, KeepLimits, Principal
 from core.routing.guard import Enforcement
 from core.routing.policy import DEFAULT_POLICY, Policy
+from core.services.jobs.retrying import PAGE, last_run
 from core.services.jobs.router import JobsRouter
 from core.services.jobs.service import JobService
 from tests.parts.job_bench import Bench, close_all
@@ -28,10 +31,12 @@ async def bench(tmp_path: Path) -> AsyncGenerator[Bench]:
     await close_all()
 
 
+def service_of(bench: Bench, *rules: AccessRule) -> JobService:
+    return JobService(bench.store, bench.queue, Enforcement(Policy(rules or DEFAULT_POLICY)), bench.timing, bench.clock)
+
+
 def router(bench: Bench, call: Call | None, *rules: AccessRule) -> JobsRouter:
-    policy = Policy(rules or DEFAULT_POLICY)
-    service = JobService(bench.store, bench.queue, Enforcement(policy), bench.timing, bench.clock)
-    return JobsRouter(service, ["toy", "other"], call)
+    return JobsRouter(service_of(bench, *rules), [JobRow("toy", ""), JobRow("other", "")], call)
 
 
 def rule(**how: Any) -> AccessRule:
@@ -93,7 +98,7 @@ async def test_the_policy_says_who_may_make_see_and_stop_jobs(bench: Bench) -> N
     assert (await jobs.get(job.id))["id"] == job.id
     with pytest.raises(PermissionDenied):
         await jobs.cancel(job.id)
-    service = JobService(bench.store, bench.queue, Enforcement(Policy([may_read])), bench.timing, bench.clock)
+    service = service_of(bench, may_read)
     with pytest.raises(PermissionDenied):
         await service.create("toy", BOB, {"rows": 1})
     none_of_others = rule(permit=Scope(actions="read", resource="job::other/*"))
@@ -113,6 +118,44 @@ async def test_a_job_is_cancelled_and_made_once_more(bench: Bench) -> None:
     assert (again["retried_from"], again["status"]) == (job.id, "queued")
     await bench.until_idle()
     assert (await jobs.get(again["id"]))["status"] == "completed"
+
+
+async def test_a_retry_takes_one_of_the_places_that_its_owner_has_for_jobs_under_way(bench: Bench) -> None:
+    def limits_of(principal: Principal) -> KeepLimits:
+        return KeepLimits(batches=2 if principal.id == "ada" else 0)
+
+    jobs = JobsRouter(service_of(bench), [JobRow("toy", "", limit="batches")], ADA, limits_of)
+    under_way = await bench.create(1, call=ADA)
+    await bench.create(1, call=BOB)
+    bench.clock.now += 1
+    ended = [await bench.create(1, call=ADA) for _ in range(PAGE + 1)]  # newer, and more than a page
+    for job in ended:
+        await bench.store.stop(job.id, "cancelled")
+        await bench.run({"job": job.id, "do": "finish"})
+    again = await jobs.retry(ended[0].id)
+    with pytest.raises(LimitReached) as refusal:
+        await jobs.retry(ended[0].id)
+    assert (refusal.value.status, refusal.value.code) == (429, "max_batches_reached")
+    assert refusal.value.message == "You may have 2 batches under way, and have as many. Wait for one, or cancel it."
+    await jobs.cancel(under_way.id)
+    await bench.until_idle()
+    assert (await jobs.retry(again["id"]))["retried_from"] == again["id"]
+
+
+async def test_a_retry_of_a_kind_with_runs_is_its_one_next_run(bench: Bench) -> None:
+    service = service_of(bench)
+    jobs = JobsRouter(service, [JobRow("toy", "", has_runs=True, about=("rows", "absent"))], ADA)
+    first = await bench.create(3, call=ADA)
+    await bench.until_idle()
+    again = await asyncio.gather(jobs.retry(first.id), jobs.retry(first.id))
+    assert again[0] == again[1]
+    assert (again[0]["retried_from"], again[0].get("about")) == (first.id, {"rows": 3})
+    with pytest.raises(Conflict):  # of the first, too: its next run is under way
+        await jobs.retry(first.id)
+    await bench.until_idle()
+    third = await jobs.retry(first.id)
+    assert third["retried_from"] == again[0]["id"] != third["id"]
+    assert (await last_run(bench.store, await bench.job(first))).id == third["id"]
 
 
 async def test_without_a_place_for_jobs_there_are_none() -> None:

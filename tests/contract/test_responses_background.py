@@ -247,6 +247,9 @@ async def test_it_is_in_the_list_from_when_it_is_queued(world: ResponseWorld) ->
     whole = await listed()
     assert {row["id"]: row["status"] for row in whole} == dict(zip(ids, ["completed", "queued"] * 2, strict=True))
     assert all(row["input"] for row in whole)
+    for name in ids:
+        [said] = (await client.get(f"{RESPONSES}/{name}/input_items", headers=ADA)).json()["data"]
+        assert said["content"][0]["type"] == "input_text"
     for limit in (1, 2, 3):
         assert await listed(limit=limit) == whole
         assert await listed(limit=limit, order="asc") == whole[::-1]
@@ -304,6 +307,13 @@ async def test_what_cannot_be_done_in_the_background_is_told_at_once(world: Resp
     without = await world.client(storage=storage, apis=[*apis], providers=providers, **bare)
     status, words = refusal(await ask(without, Round("Hi"), background=True))
     assert (status, "storage.stores" in words) == (400, True)
+    storage = dynamodb_storage(world.folder, "no-table", "http://127.0.0.1:1")
+    storage["backends"]["table"] = {"type": "kv_sqlite", "db_path": str(world.folder / "kept.db")}
+    storage["backends"]["file"]["db_path"] = str(world.folder)  # of the queue: a directory
+    broken = await world.client(storage=storage)
+    assert (await ask(broken, Round("Hi"), background=True)).status_code == 503
+    [failed] = (await broken.get(RESPONSES)).json()["data"]
+    assert (failed["status"], "Send the request again." in failed["error"]["message"]) == ("failed", True)
 
 
 async def test_what_is_wrong_is_refused_at_the_post_as_in_the_foreground(world: ResponseWorld) -> None:

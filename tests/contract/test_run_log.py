@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, override
 
 import pytest
 
-from core.errors import InvalidRequest, NotFound, StateUnavailable
+from core.errors import InvalidRequest, NotFound, PermissionDenied, StateUnavailable
 from core.services.responses.contract import AnswerEnded, RunEnded, Usage
 from core.services.responses.recording.codec import Beginning, Ending
 from core.services.responses.recording.ending import end_log, keep_ended, log_of
@@ -14,15 +15,21 @@ from core.services.responses.recording.folding import read_state
 from core.services.responses.recording.log import LOG, RunCancelled, RunLog, RunOver, RunTaken
 from core.services.responses.recording.records import RUN
 from core.services.responses.recording.writing import MOST_PENDING
+from core.services.responses.state.records import LEASE
 from core.stores.documents.port import Document, DocumentStore
 from tests.contract.documents import Clock
 from tests.parts.response_schema import check_stream
-from tests.parts.thread_state import Caller, CountedStore, Kept
+from tests.parts.thread_state import MINE, Caller, CountedStore, Kept, policy_of
 from tests.parts.told_runs import get, replay, router_of, streaming
 
 ENDED = Ending(RunEnded("completed", Usage()))
 PIECE = AnswerEnded(1)
 FLUSHED = 0.4  # seconds
+
+
+async def statuses(caller: Caller) -> dict[str, str]:
+    """Of the responses in the caller's list."""
+    return {each["id"]: each["status"] for each in (await router_of(caller).index(query=MINE))["data"]}
 
 
 @pytest.fixture
@@ -163,6 +170,8 @@ async def test_a_stream_is_followed_from_any_place_while_it_runs_and_after(ada: 
 
 async def test_a_run_is_cancelled_by_who_may_and_what_was_whole_of_it_is_kept(ada: Caller, clock: Clock) -> None:
     bob = Caller(ada.kept, "bob", clock)
+    rules = {"permit": {"actions": ["create", "read"]}}, {"permit": {"actions": ["update"]}, "when": "user is owner"}
+    reader = Caller(replace(ada.kept, enforcement=policy_of(*rules)), "carl", clock)
     async with streaming(ada, conversation=(conversation := await ada.converse("a"))) as told:
         told.engine.say("whole")
         told.engine.end_message()
@@ -171,6 +180,9 @@ async def test_a_run_is_cancelled_by_who_may_and_what_was_whole_of_it_is_kept(ad
         await asyncio.sleep(FLUSHED)
         with pytest.raises(NotFound):
             await router_of(bob).cancel(told.id)
+        for refused in (router_of(reader).cancel(told.id), router_of(reader).delete(told.id)):
+            with pytest.raises(PermissionDenied):
+                await refused
         cancelled = await router_of(ada).cancel(told.id)
         live = await told.whole()
         assert told.engine.closed.is_set()
@@ -250,6 +262,40 @@ async def test_a_run_whose_server_died_has_failed_for_whoever_looks(
         await ada.conversations.delete(conversation)
         with pytest.raises(NotFound):
             await get(ada, told.id)
+
+
+async def test_a_run_that_died_in_a_conversation_is_in_the_list_at_all_times(
+    ada: Caller, clock: Clock, store: DocumentStore
+) -> None:
+    """Its lease is over before its log is silent; whoever wants the conversation between the two ends it."""
+    conversations = [await ada.converse("a"), await ada.converse("b")]
+    unbegun = await ada.open(conversation=await ada.converse())
+    async with (
+        streaming(ada, conversation=conversations[0]) as died,
+        streaming(ada, conversation=conversations[1]) as left,
+    ):
+        clock.now += 30
+        for told in (died, left):
+            told.engine.say("half")
+        await asyncio.sleep(FLUSHED)
+        clock.now += 31
+        assert await statuses(ada) == {died.id: "in_progress", left.id: "in_progress"}
+        async with streaming(ada, conversation=conversations[0]) as next_one:
+            assert await statuses(ada) == {died.id: "failed", left.id: "in_progress"}
+            next_one.engine.say("Hello")
+            next_one.engine.end()
+            await next_one.whole()
+        clock.now += 30
+        assert len((await store.page(LEASE, ada.state.owner, limit=9)).documents) == 1
+        assert await statuses(ada) == {died.id: "failed", left.id: "failed", next_one.id: "completed"}
+        assert [(await store.page(RUN, each, limit=1)).documents for each in conversations] == [[], []]
+        assert (await store.page(LEASE, ada.state.owner, limit=9)).documents == []
+        await ada.add(conversations[1], "c")
+        for told in (died, left):
+            told.engine.say("late")
+            assert (await told.whole())[-1]["type"] == "response.failed"
+    await unbegun.close()
+    assert [await ada.context(conversation=each) for each in conversations] == ["a hi Hello", "b c"]
 
 
 async def test_who_ends_a_run_that_is_gone_by_then_leaves_its_conversation_free(

@@ -1,4 +1,4 @@
-"""A run that is cancelled by one while another removes it."""
+"""A run that is cancelled by one while another removes it, and one that nobody ends as it is deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,12 +7,15 @@ from typing import Any, override
 import pytest
 
 from core.errors import Conflict, NotFound
+from core.frame.types import JsonObject
+from core.services.responses.recording import running
 from core.services.responses.recording.codec import END, Beginning, encode
 from core.services.responses.recording.log import LOG, RunLog
 from core.services.responses.recording.opening import begin_run
 from core.services.responses.recording.records import RUN, RunRecord
 from core.services.responses.recording.removing import remove_log
 from core.services.responses.recording.running import RunningResponses
+from core.services.responses.state.place import StatePlace
 from core.stores.documents.port import Document, DocumentPage, DocumentStore
 from tests.parts.thread_state import Caller, CountedStore, Kept
 
@@ -42,10 +45,25 @@ class RemovingStore(CountedStore):
         return await self.store.page(collection, parent, **how)
 
 
+async def begun(state: StatePlace, status: str, **more: JsonObject) -> Document:
+    response: JsonObject = {"id": ID, "created_at": int(state.clock()), "status": status, "output": [], **more}
+    batch = RunLog(state.store, ID, None, clock=state.clock).make(encode([Beginning(response, ())]))
+    return await begin_run(state, RunRecord(response, state.owner, background=status == "queued"), batch)
+
+
 async def test_one_that_is_removed_as_it_is_cancelled_is_not_there(ada: Caller, thread_store: DocumentStore) -> None:
     ada = replace(ada, kept=Kept(RemovingStore(thread_store)))
-    state, response = ada.state, {"id": ID, "created_at": int(ada.clock()), "status": "queued", "output": []}
-    batch = RunLog(state.store, ID, None, clock=ada.clock).make(encode([Beginning(response, ())]))
-    run = await begin_run(state, RunRecord(response, state.owner), batch)
+    run = await begun(ada.state, "queued")
     with pytest.raises(NotFound):
-        await RunningResponses(state).cancel(run)
+        await RunningResponses(ada.state).cancel(run)
+
+
+async def test_one_that_is_deleted_while_who_has_it_says_nothing_is_gone(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "WAIT_SECONDS", 0)
+    state = ada.state
+    run = await begun(state, "in_progress")
+    assert await RunningResponses(state).delete(run)
+    assert await state.store.get(RUN, ID) is None
+    assert [batch.has(END) for batch in await RunLog(state.store, ID, None).read()] == [True]

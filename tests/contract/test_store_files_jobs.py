@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 import sqlite3
 import time
 from typing import Any
@@ -32,8 +33,9 @@ from tests.parts.ingest_stack import (
     working,
 )
 from tests.parts.job_bench import eventually
+from tests.parts.s3_vectors_model import Refusal
 from tests.parts.upstream import in_turn, status
-from tests.parts.vector_stack import VectorWorld, by, embed
+from tests.parts.vector_stack import VectorWorld, by, embed, vector_world
 
 EMBEDDINGS = "/v1/embeddings"
 
@@ -329,23 +331,30 @@ async def test_anothers_look_makes_no_job_which_could_not_read_the_file(
     await adding
 
 
+@pytest.mark.parametrize("lost", [False, True])
 async def test_who_was_taken_for_dead_leaves_no_index_of_a_store_that_is_gone(
-    world: VectorWorld, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, lost: bool
 ) -> None:
-    store, file = await make_store(client), await upload(client, text_of(3000))
-    gate = Gate(world, first=1)
-    adding = asyncio.ensure_future(add(client, store, file))
-    await gate.held.wait()
-    clock = time.time
-    monkeypatch.setattr(time, "time", lambda: clock() + 61)
-    later = await world.client()
-    assert (await later.delete(f"{STORES}/{store}", headers=ADA)).status_code == 200
-    monkeypatch.undo()  # its own clock stood still
-    gate.opened.set()
-    assert (await adding).status_code in {200, 404}
-    assert world.count_vectors() == 0
-    with closing(sqlite3.connect(world.folder / "vectors.db")) as vectors:
-        assert vectors.execute("SELECT count(*) FROM vector_indexes").fetchone() == (0,)
+    async with vector_world(tmp_path, "s3-vectors") as world:
+        client = await world.client()
+        store, file = await make_store(client), await upload(client, text_of(3000))
+        gate = Gate(world, first=1)
+        adding = asyncio.ensure_future(add(client, store, file))
+        await gate.held.wait()
+        clock = time.time
+        monkeypatch.setattr(time, "time", lambda: clock() + 61)
+        later = await world.client()
+        assert (await later.delete(f"{STORES}/{store}", headers=ADA)).status_code == 200
+        assert world.count_indexes() == 0
+        monkeypatch.undo()  # its own clock stood still
+        assert world.double is not None
+        if lost:
+            world.double.lose.append(Refusal(400, "AccessDeniedException", "the index is there by now"))
+        gate.opened.set()
+        assert (await adding).status_code in {200, 404}
+        assert "CreateIndex" in world.double.operations[2:]
+        assert not world.double.lose
+        assert world.count_indexes() == 0
 
 
 async def test_who_leaves_keeps_the_lease_while_chunks_are_on_their_way(

@@ -53,7 +53,7 @@ class Place:
         return {
             "version": 2,
             "image_name": "t",
-            "apis": ["inference", "files", "vector_io", "responses"],
+            "apis": ["inference", "files", "vector_io", "responses", "datasetio", "scoring", "eval"],
             "providers": {
                 "inference": [
                     {"provider_id": "vllm", "provider_type": "remote::vllm", "config": {"url": upstream.url}}
@@ -67,6 +67,9 @@ class Place:
                     }
                 ],
                 "responses": [{"provider_id": "builtin", "provider_type": "inline::builtin", "config": {}}],
+                "datasetio": [{"provider_id": "localfs", "provider_type": "inline::localfs", "config": {}}],
+                "scoring": [{"provider_id": "basic", "provider_type": "inline::basic", "config": {}}],
+                "eval": [{"provider_id": "own", "provider_type": "inline::meta-reference", "config": {}}],
             },
             "metadata_store": resources,
             "storage": {"backends": backends, "stores": {name: {"backend": back} for name, back in stores.items()}},
@@ -140,6 +143,44 @@ async def test_responses_conversations_prompts_and_agents_are_beside_it(place: P
         before = [await took(await client.get(path)) for path in paths]
     async with upgraded(place, upstream) as (client, _):
         assert [await took(await client.get(path)) for path in paths] == before
+
+
+async def test_datasets_scores_benchmarks_and_evaluations_are_beside_it(place: Place, upstream: FakeUpstream) -> None:
+    async with upgraded(place, upstream) as (client, stack):
+        paths = await use_evaluations(client)
+        await check_old_state(client, stack, place, upstream)
+        before = [await took(await client.get(path)) for path in paths]
+    async with upgraded(place, upstream) as (client, _):
+        assert [await took(await client.get(path)) for path in paths] == before
+
+
+async def use_evaluations(client: httpx.AsyncClient) -> list[str]:
+    """The paths of what was made."""
+    rows = [{"question": "Which?", "answer": "a", "generated_answer": "a"}]
+    source = {"type": "rows", "rows": rows}
+    asked: dict[str, Any] = {"purpose": "eval/question-answer", "source": source}
+    dataset = (await took(await client.post("/v1/datasets", json=asked)))["identifier"]
+    added = await client.post(f"/v1/datasetio/append-rows/{dataset}", json={"rows": rows})
+    assert added.is_success, added.text
+    expected = [{"expected_answer": "a", **rows[0]}]
+    scored = await took(
+        await client.post(
+            "/v1/scoring/score", json={"input_rows": expected, "scoring_functions": {"basic::equality": None}}
+        )
+    )
+    assert scored["results"]["basic::equality"]["aggregated_results"]["accuracy"]["accuracy"] == 1.0
+    asked = {"benchmark_id": "letters", "dataset_id": dataset, "scoring_functions": ["basic::equality"]}
+    assert (await client.post("/v1/eval/benchmarks", json=asked)).is_success
+    candidate = {"type": "model", "model": "adas", "sampling_params": {}}
+    config = {"benchmark_config": {"eval_candidate": candidate, "scoring_params": {}}}
+    job = await took(await client.post("/v1/eval/benchmarks/letters/jobs", json=config))
+    assert (await client.delete(f"/v1/eval/benchmarks/letters/jobs/{job['job_id']}")).is_success
+    return [
+        f"/v1/datasets/{dataset}",
+        f"/v1/datasetio/iterrows/{dataset}",
+        "/v1/eval/benchmarks/letters",
+        f"/v1/eval/benchmarks/letters/jobs/{job['job_id']}",
+    ]
 
 
 async def use_responses(client: httpx.AsyncClient) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from core.apis.vector_io import VectorIndex
+from core.providers.s3_vectors.vector_io import S3Vectors
 from tests.parts.s3_vectors_model import Refusal
 from tests.parts.vector_stack import (
     ADA,
@@ -352,3 +354,27 @@ async def test_a_store_that_could_not_be_made_leaves_no_index_and_counts_for_not
         assert world.count_indexes() == 0
         assert (await client.get(STORES, headers=ADA)).json()["data"] == []
         await make(client)
+
+
+async def test_a_store_that_is_deleted_before_its_index_is_there_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, opened, create = asyncio.Event(), asyncio.Event(), S3Vectors.create
+
+    async def create_late(provider: S3Vectors, index: VectorIndex) -> None:
+        asked.set()
+        await opened.wait()
+        await create(provider, index)
+
+    async with vector_world(tmp_path, "s3-vectors") as world:
+        client = await world.client(quota={"max_vector_stores": 1})
+        monkeypatch.setattr(S3Vectors, "create", create_late)
+        making = asyncio.create_task(client.post(STORES, json={}, headers=ADA))
+        await asked.wait()
+        (store,) = (await client.get(STORES, headers=ADA)).json()["data"]
+        assert (await client.delete(f"{STORES}/{store['id']}", headers=ADA)).status_code == 200
+        opened.set()
+        assert (await making).status_code == 404
+        assert world.count_indexes() == 0
+        await make(client)
+        assert (await client.post(STORES, json={}, headers=ADA)).status_code == 429

@@ -13,6 +13,7 @@ from aiohttp.test_utils import unused_port
 import pytest
 
 from core.errors import InvalidRequest, StateUnavailable
+from core.stores.queue import sqlite as sqlite_queue
 from core.stores.queue.codec import MOST_BODY
 from core.stores.queue.port import MOST_RECEIVES, Delivery, Message, WorkQueue
 from tests.contract.queues import KINDS, Queue
@@ -95,6 +96,19 @@ async def test_what_is_waited_for_is_delivered_when_it_comes(place: Queue, queue
         await other.send(messages(1))
         assert [delivery.body for delivery in await taking] == [{"n": 0}]
         assert time.monotonic() - start < 5
+
+
+async def test_whoever_waits_at_a_file_hears_of_what_this_process_sends(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_queue, "FIRST_PAUSE", 600.0)
+    monkeypatch.setattr(sqlite_queue, "LONGEST_PAUSE", 600.0)
+    async with Queue.make(request, "sqlite", tmp_path).opened() as queue:
+        taking = asyncio.ensure_future(take(queue, wait=600))
+        await asyncio.sleep(0.3)
+        await queue.send(messages(1))
+        async with asyncio.timeout(60):
+            assert [delivery.body for delivery in await taking] == [{"n": 0}]
 
 
 async def test_a_delayed_message_comes_no_sooner(queue: WorkQueue) -> None:

@@ -18,6 +18,7 @@ import pytest
 from infra import build
 from infra.local import model_server
 from tests.lambda_ import emulator, keys, ministack
+from tests.lambda_.calls import OF_EVALUATION
 from tests.lambda_.conftest import needs
 from tests.lambda_.emulator import ROOT
 from tests.lambda_.ministack import Cloud
@@ -36,10 +37,14 @@ KEPT = (
 )
 OFF = (
     "BatchesFunction",
+    "DatasetioFunction",
+    "EvalFunction",
     "FilesFunction",
     "ResponsesFunction",
+    "ScoringFunction",
     "ToolRuntimeFunction",
     "VectorIoFunction",
+    "WebhooksFunction",
     "WorkerFunction",
 )
 """Those that these stacks are without, and that need no package: the exact tests deploy them."""
@@ -263,6 +268,10 @@ def test_registration_is_in_the_table_and_its_name_may_have_slashes(deployed: De
     assert deployed.api.get(f"/v1/models/{name}").status_code == 404
 
 
+def test_what_is_off_has_no_function_no_bucket_and_no_queue(deployed: Deployment) -> None:
+    assert not deployed.cloud.resources(STACK).keys() & {*OFF, "BlobBucket", "JobsQueue", "VectorBucket"}
+
+
 def test_every_route_that_is_inspected_reaches_a_function(deployed: Deployment) -> None:
     described = deployed.get("/openapi.json")["paths"]
     routes = [(method, path) for path, methods in described.items() for method in methods if method != "parameters"]
@@ -273,7 +282,10 @@ def test_every_route_that_is_inspected_reaches_a_function(deployed: Deployment) 
         assert answer.status_code != 500, f"{method} {path}: {answer.text}"
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v1/inference/nothing", "/v1alpha/admin/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1", "/v1/nothing", "/v1/inference/nothing", "/v1alpha/admin/nothing", *OF_EVALUATION, "/v1/webhook_endpoints"],
+)
 def test_what_no_route_has_is_404_in_the_one_body(deployed: Deployment, path: str) -> None:
     answer = deployed.anybody.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), answer.text

@@ -1,6 +1,6 @@
 """A module with one thing broken in it, as a syntax tree: what may be broken, in the order of the source.
 
-Not broken: texts, annotations, decorators, logging, and names bound at the top of a module, whose loss no run survives.
+Not broken: texts, annotations, decorators, logging, the end of a name, and names bound at the top of a module, whose loss no run survives.
 """
 
 import ast
@@ -109,6 +109,8 @@ def _is_left_alone(node: ast.AST) -> bool:
             return True
         case ast.Expr(value=ast.Constant()):  # a docstring, or an ellipsis
             return True
+        case ast.Delete(targets=targets):  # of a name that is read no more
+            return all(isinstance(target, ast.Name) for target in targets)
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
             return name in LOGGERS
     return False

@@ -92,6 +92,7 @@ LOGS: Final = (
     "tests/unit/services/responses/test_recording.py",
     "tests/contract/test_run_log.py",
     "tests/contract/test_runs_deleted.py",
+    "tests/contract/test_runs_taken.py",
     "tests/contract/test_runs_refused.py",
 )
 WORKERS: Final = (
@@ -99,6 +100,7 @@ WORKERS: Final = (
     "tests/contract/test_responses_lost_jobs.py",
     "tests/contract/test_responses_background.py",
 )
+EVALS: Final = ("tests/contract/test_evals.py",)
 AGENTS: Final = (
     "tests/unit/services/agents",
     "tests/contract/test_agent_state.py",
@@ -446,8 +448,22 @@ TABLE: Final = (
         for name in ("codec", "ending", "folding", "following", "log", "opening", "pauses", "removing", "writing")
     ),
     *(
-        Row(f"core.services.responses.recording.{name}", (*LOGS, "tests/contract/test_responses_background.py"))
+        Row(
+            f"core.services.responses.recording.{name}",
+            (*LOGS, "tests/contract/test_responses_background.py"),
+            "test_recording or run_log or runs_ or cancelled or in_the_list or followed_live",
+        )
         for name in ("listing", "running", "serving")
+    ),
+    Row(
+        "core.services.responses.background.handing",
+        ("tests/unit/services/responses/test_handing.py", *WORKERS),
+        "test_handing or too_long or leaves_goes or as_it_goes",
+    ),
+    Row(
+        "core.services.responses.background.taking",
+        ("tests/contract/test_runs_taken.py", *WORKERS),
+        "runs_taken or two_workers or in_the_middle or gets_on or cancelled",
     ),
     Row("core.services.responses.background.metering", ("tests/unit/services/responses/test_metering.py",)),
     *(
@@ -455,9 +471,7 @@ TABLE: Final = (
         for name, only in {
             "background.creating": "at_the_post or left_to or queued or counts or at_once",
             "background.ending": "stopped or given_up or has_failed",
-            "background.handing": "too_long or leaves_goes or as_it_goes",
             "background.lapsing": "died or another_has or gone_on or nobody_has or quota",
-            "background.taking": "two_workers or in_the_middle or gets_on or cancelled",
             "background.working": "two_workers or in_the_middle or gets_on or quota or secret",
             "engine.checking": "at_the_post",
         }.items()
@@ -504,11 +518,12 @@ TABLE: Final = (
         for name in ("asking", "endpoints", "entries", "finishing", "kind", "output", "preparing", "spans")
     ),
     *(
-        Row(
-            f"core.services.batches.native.{name}",
-            ("tests/unit/services/batches", "tests/contract/test_batch_native.py"),
-        )
-        for name in ("choosing", "results", "shard", "state")
+        Row(f"core.services.batches.native.{name}", ("tests/unit/services/batches",))
+        for name in ("results", "shard", "state")
+    ),
+    Row(
+        "core.services.batches.native.choosing",
+        ("tests/unit/services/batches", "tests/contract/test_batch_native.py"),
     ),
     *(
         Row(f"core.services.webhooks.{name}", WEBHOOKS)
@@ -516,6 +531,113 @@ TABLE: Final = (
     ),
     Row("core.providers.webhooks.builtin", ("tests/contract/test_webhooks.py",)),
     Row("core.services.jobs.paging", ("tests/contract/test_batch_faults.py",)),
+    *(
+        Row(f"core.services.evals.{name}", ("tests/unit/services/evals",))
+        for name in ("job.kind", "job.finishing", "job.results", "rows")
+    ),
+    *(
+        Row(f"core.services.evals.{name}", EVALS)
+        for name in (
+            "erasing",
+            "evaluating",
+            "numbering",
+            "router",
+            "shown",
+            "stack_evals",
+        )
+    ),
+    Row("core.services.evals.candidates", ("tests/unit/services/evals/test_eval_candidates.py", *EVALS)),
+    Row("core.services.evals.provided", ("tests/contract/test_evals_external.py",)),
+    Row("core.providers.evals.builtin", EVALS),
+    *(
+        Row(f"core.services.datasets.{name}", ("tests/unit/services/test_dataset_segments.py",))
+        for name in ("purposes", "segments")
+    ),
+    *(
+        Row(f"core.services.datasets.{name}", ("tests/contract/test_datasets.py",), only)
+        for name, only in {
+            "collection": "appended or others or policy or declared or removed",
+            "declared": "declared",
+            "keeping": "keeps",
+            "records": "page or shown or list or fails",
+            "registering": "not lambda and not appended",
+            "router": "page or appended or policy or shown",
+            "sources": "sources or no_dataset or mended or large or fails",
+        }.items()
+    ),
+    Row(
+        "core.services.datasets.appending",
+        (
+            "tests/unit/services/test_dataset_segments.py",
+            "tests/contract/test_datasets.py",
+            "tests/contract/test_datasets_external.py",
+        ),
+        "neighbours or appended or keeps",
+    ),
+    Row(
+        "core.services.datasets.reading",
+        (
+            "tests/unit/services/test_dataset_segments.py",
+            "tests/contract/test_datasets_kept.py",
+            "tests/contract/test_datasets.py",
+        ),
+        "weighs or left or page or appended or list or large",
+    ),
+    *(
+        Row(
+            f"core.services.datasets.{name}",
+            ("tests/contract/test_datasets_kept.py", "tests/contract/test_datasets.py"),
+            "kept or keeps or erased or large or import or job",
+        )
+        for name in ("erasing", "importing")
+    ),
+    *(
+        Row(f"core.services.datasets.formats.{name}", ("tests/unit/services/test_row_formats.py",))
+        for name in (
+            "decoding",
+            "json_lines",
+            "json_values",
+            "reader",
+            "rules",
+            "sniffing",
+            "tables",
+            "text",
+        )
+    ),
+    *(
+        Row(f"core.providers.datasets.{name}", ("tests/contract/test_dataset_sources.py",))
+        for name in ("buckets", "inlined", "places", "s3", "source_bucket")
+    ),
+    *(
+        Row(f"core.providers.datasets.{name}", ("tests/contract/test_datasets.py",), "sources or no_dataset")
+        for name in ("folder", "localfs")
+    ),
+    *(
+        Row(f"core.providers.huggingface.{name}", ("tests/contract/test_hub_datasets.py",))
+        for name in ("datasets", "uris", "wire")
+    ),
+    Row("core.services.scoring.scorers", ("tests/contract/test_scoring.py",)),
+    Row("core.services.scoring.job", ("tests/unit/services/test_score_job.py", "tests/contract/test_score_batch.py")),
+    Row("core.services.scoring.router", ("tests/contract/test_score_batch.py", "tests/contract/test_scoring.py")),
+    *(
+        Row(
+            f"core.providers.llm_judge.{name}",
+            ("tests/contract/test_scoring.py",),
+            "judge or template or sense or stick",
+        )
+        for name in ("judge", "prompts", "scoring")
+    ),
+    *(
+        Row(f"core.providers.braintrust.{name}", ("tests/contract/test_braintrust.py",))
+        for name in ("assignment", "evaluation", "rows", "scoring")
+    ),
+    *(
+        Row(
+            f"core.services.batches.job.{name}",
+            ("tests/unit/services/batches", "tests/contract/test_batch_datasets.py"),
+        )
+        for name in ("dataset_input", "dataset_output", "template")
+    ),
     Row("core.services.scoring.aggregation", ("tests/unit/services/test_score_aggregation.py",)),
     Row("core.platform.linear_regex", ("tests/unit/platform/test_linear_regex.py",)),
     *(

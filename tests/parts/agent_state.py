@@ -17,8 +17,9 @@ from core.services.agents.turn_documents import KeptTurn, first_part, next_part
 from core.services.responses.items import read_input
 from core.services.responses.output import make_id
 from core.services.responses.printing.objects import begin_response
+from core.services.responses.state.conversation_sessions import ConversationSession
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.sessions import ConversationSession, ThreadHistory
+from core.services.responses.state.sessions import ThreadHistory
 from core.stores.documents.port import Document
 from tests.parts.thread_state import Caller, user
 

@@ -19,7 +19,7 @@ from core.config.load import interpret
 from core.resolution.jobs import engine_of
 from core.resolution.resolve import resolve
 from core.resolution.stack import routed_apis
-from core.runtime.worker import Worker
+from core.runtime.worker import Worker, spare_garbage
 from core.services.jobs.timing import Timing
 from tests.parts.job_process import UnreliableQueue, peak_megabytes
 
@@ -53,6 +53,7 @@ async def main(settings: Settings, document: dict[str, Any]) -> None:
     engine = replace(engine, queue=queue, clock=lambda: time.time() + settings.offset)
     worker = Worker(queue, engine.run_message, at_once=settings.shards, visibility=settings.visibility)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    spare_garbage()
     await worker.work()
     await stack.close()
     print("rss", peak_megabytes(), "MB", flush=True)

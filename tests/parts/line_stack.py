@@ -28,6 +28,7 @@ from tests.parts.batch_stack import (
     upload,
 )
 from tests.parts.job_bench import eventually
+from tests.parts.response_stack import ResponseWorld
 from tests.parts.turn_world import judge
 
 GUARDED = {
@@ -107,7 +108,7 @@ def content_of(line: dict[str, Any]) -> str:
     return str(message["content"] or message["refusal"])
 
 
-async def stack_for(world: LineWorld, **how: Any) -> Stack:
+async def stack_for(world: ResponseWorld, **how: Any) -> Stack:
     loaded = interpret(world.document(**how), {})
     assert loaded.config is not None
     stack = await resolve(loaded, routed_apis(loaded.config), version="1")
@@ -115,7 +116,7 @@ async def stack_for(world: LineWorld, **how: Any) -> Stack:
     return stack
 
 
-async def engine_for(world: LineWorld, **how: Any) -> Engine:
+async def engine_for(world: ResponseWorld, **how: Any) -> Engine:
     """Of a worker of which a test says when it does what."""
     return engine_of(await stack_for(world, **how), Timing(checkpoint=0.05, grace=0.1))
 

@@ -198,6 +198,9 @@ class FolderBlobs:
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
+    async def old_keys(self, prefix: str, *, before: float) -> list[str]:
+        raise NotImplementedError(prefix, before)
+
     async def delete_below(self, prefix: str) -> int:
         raise NotImplementedError(prefix)
 

@@ -1,6 +1,6 @@
 """Jobs as a client gets them."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class JobProgress(TypedDict):
@@ -24,7 +24,11 @@ class JobUsage(TypedDict):
 
 
 class JobView(TypedDict):
-    """A job as its owner sees it; times are Unix seconds. `result` is its kind's, null until it has ended."""
+    """A job as its owner sees it; times are Unix seconds.
+
+    `about` says what it is of, in its kind's words, as the benchmark and the number of an evaluation. `result` is its
+    kind's, null until it has ended.
+    """
 
     id: str
     object: Literal["job"]
@@ -39,6 +43,7 @@ class JobView(TypedDict):
     progress: JobProgress
     usage: JobUsage
     error: JobError | None
+    about: NotRequired[dict[str, Any]]
     retried_from: str | None
     result: dict[str, Any] | None
 

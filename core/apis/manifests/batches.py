@@ -56,6 +56,6 @@ API: Final = Api(
     stores=("documents", "blobs", "jobs", "queue"),
     collections=(*KEPT, *READ),
     eraser=Eraser("core.services.batches.erasing:erase", KEPT),
-    jobs=(JobRow("batch", "core.services.batches.job.kind:batch_job"),),
+    jobs=(JobRow("batch", "core.services.batches.job.kind:batch_job", limit="batches"),),
     deployment=Deployment(rights=("FileBuckets",), switch="HasBatches"),
 )

@@ -85,6 +85,6 @@ API: Final = Api(
     stores=("documents", "blobs", "jobs", "queue"),
     collections=(*KEPT, *READ),
     eraser=Eraser("core.services.evals.erasing:erase", KEPT),
-    jobs=(JobRow("eval", "core.services.evals.job.kind:eval_job"),),
+    jobs=(JobRow("eval", "core.services.evals.job.kind:eval_job", has_runs=True, about=("benchmark_id", "number")),),
     deployment=Deployment(rights=AGENTS.deployment.rights, switch="HasEvaluation"),
 )

@@ -123,9 +123,9 @@ def run(benchmark: str, *, as_json: bool, **options: Unpack[RunOptions]) -> int:
 )
 @stack_options
 def list_(limit: int, *, as_json: bool, **stack: Unpack[StackOptions]) -> None:
-    """List your evaluations by their jobs, newest first.
+    """List your evaluations, newest first.
 
-    `llambda jobs show` and `cancel` take these ids, too.
+    Each run of one that was retried is a row. The ids among all jobs are in --json.
     """
     with open_client(**stack) as client:
         jobs = client.jobs.list(kind=KIND, limit=limit)["data"]

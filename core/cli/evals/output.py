@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.cli.jobs.output import Shown
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled"})
-JOBS: Final[Columns] = (("JOB", 37), ("STATUS", 11), ("ROWS", 13), ("CREATED", 11))
+JOBS: Final[Columns] = (("BENCHMARK", 30), ("ID", 6), ("STATUS", 11), ("ROWS", 13), ("CREATED", 11))
 BENCHMARKS: Final[Columns] = (("BENCHMARK", 24), ("DATASET", 24), ("SCORED BY", 28))
 FUNCTIONS: Final[Columns] = (("FUNCTION", 38), ("PROVIDER", 14), ("SCORE", 8), ("WHAT", 14))
 SCORES: Final[Columns] = (("CANDIDATE", 28), ("SCORED BY", 24), ("RESULT", 24))
@@ -75,7 +75,10 @@ def list_row(job: "JobView") -> list[str]:
     """The cells of JOBS."""
     progress = job["progress"]
     created = datetime.fromtimestamp(job["created_at"], UTC).strftime("%m-%d %H:%M")
-    return [job["id"], job["status"], f"{progress['completed'] + progress['failed']}/{progress['total']}", created]
+    rows = f"{progress['completed'] + progress['failed']}/{progress['total']}"
+    about: dict[str, Any] = job.get("about") or {}
+    names = [about["benchmark_id"], about["number"]] if about else [job["id"], "-"]  # a stack before said nothing more
+    return [*names, job["status"], rows, created]
 
 
 def benchmark_row(benchmark: "Benchmark") -> list[str]:

@@ -34,7 +34,7 @@ Bedrock, or the model's metadata says which models an inference profile calls:
     inference_profile:
       models: ["arn:aws:bedrock:us-east-1::foundation-model/..."]
 """
-OF_S3: Final = ("vector_io", "files", "tool_runtime")  # whose region is no parameter
+OF_S3: Final = ("vector_io", "files", "tool_runtime", "datasetio")  # whose region is no parameter
 VERSION: Final = "2012-10-17"
 KEYS: Final[dict[str, str]] = {"AWS_ACCESS_KEY_ID": "-", "AWS_SECRET_ACCESS_KEY": "-"}  # a policy is made without them
 NO_ARN: Final = "the policy does not allow the secret `{}`: name it by its ARN in the run config"
@@ -90,7 +90,7 @@ def _matching(pattern: str, text: str, complaint: str) -> str:
 def command(config: str, env: Pairs, **options: Unpack[IamOptions]) -> None:
     """Print the least-privilege IAM policy for what a run config uses of AWS, and for the secrets that it names.
 
-    That is: the declared models, their targets, the guardrails behind declared shields, buckets of files and vectors, Lambda functions that are tools, and secrets by their ARNs. The policy
+    That is: the declared models, their targets, the guardrails behind declared shields, buckets of files, vectors and datasets, jobs of Bedrock, Lambda functions that are tools, and secrets by their ARNs. The policy
     is the function's own. What a provider does in a role that it assumes (role_arn) is that role's policy: --role ARN prints
     it.
     Notes go to the standard error.

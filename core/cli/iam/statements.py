@@ -6,7 +6,8 @@ import re
 from typing import Any, Final, Self, override
 
 from core.cli.iam import table
-from core.cli.iam.table import LISTS, Right
+from core.cli.iam.right import Right
+from core.cli.iam.table import LISTS
 
 PROFILES: Final = ("inference-profile", "application-inference-profile")
 ARN: Final = re.compile(
@@ -90,7 +91,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What one principal needs: of the providers of `apis`, and of ARNs; of a vector bucket its own and its indexes', of a bucket of files or batches its own and its objects'; `parameters` are those of Systems Manager."""
+    """What one principal needs: of the providers of `apis`, and of ARNs; of a vector bucket its own and its indexes', of a bucket of files, batches, evaluations or sources of datasets its own and its objects'; `parameters` are those of Systems Manager."""
 
     apis: frozenset[str] = frozenset()
     models: tuple[Model, ...] = ()
@@ -100,6 +101,9 @@ class Rights:
     file_buckets: tuple[str, ...] = ()
     batch_buckets: tuple[str, ...] = ()
     batch_roles: tuple[str, ...] = ()
+    evaluation_buckets: tuple[str, ...] = ()
+    evaluation_roles: tuple[str, ...] = ()
+    source_buckets: tuple[str, ...] = ()
     databases: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
@@ -125,13 +129,19 @@ def statements(rights: Rights) -> list[Statement]:
         _allow(EMBED_BEHIND_PROFILES, _arns_behind(embedding), _profile_condition(embedding)),
         _allow(table.RERANK, ["*"] if reranks else []),
         _allow(table.APPLY_GUARDRAILS, rights.guardrails),
-        _allow(table.RUN_BATCH_JOBS, _batch_arns(rights.batch_roles)),
+        _allow(table.RUN_BATCH_JOBS, _job_arns(table.RUN_BATCH_JOBS, rights.batch_roles)),
         _allow(table.LIST_BATCH_JOBS, ["*"] if rights.batch_roles else []),
         _allow(table.PASS_BATCH_ROLE, rights.batch_roles, PASSED_TO_BEDROCK),
         _allow(table.BATCH_BUCKETS, rights.batch_buckets),
+        _allow(table.RUN_EVALUATION_JOBS, _job_arns(table.RUN_EVALUATION_JOBS, rights.evaluation_roles)),
+        _allow(table.FOLLOW_EVALUATION_JOBS, _job_arns(table.FOLLOW_EVALUATION_JOBS, rights.evaluation_roles)),
+        _allow(table.LIST_EVALUATION_JOBS, ["*"] if rights.evaluation_roles else []),
+        _allow(table.PASS_EVALUATION_ROLE, rights.evaluation_roles, PASSED_TO_BEDROCK),
+        _allow(table.EVALUATION_BUCKETS, rights.evaluation_buckets),
         _allow(table.VECTORS, rights.vector_buckets),
         _allow(table.SEARCH_KNOWLEDGE_BASES, rights.knowledge_bases),
         _allow(table.FILE_BUCKETS, rights.file_buckets),
+        _allow(table.READ_SOURCES, rights.source_buckets),
         _allow(table.DATABASES, rights.databases),
         _allow(table.INVOKE_TOOL_FUNCTIONS, rights.functions),
         _allow(table.INVOKE_MCP_GATEWAYS, rights.gateways),
@@ -151,9 +161,12 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
         table.APPLY_GUARDRAILS: sorted(set(rights.guardrails)),
         table.PASS_BATCH_ROLE: sorted(set(rights.batch_roles)),
         table.BATCH_BUCKETS: sorted(set(rights.batch_buckets)),
+        table.PASS_EVALUATION_ROLE: sorted(set(rights.evaluation_roles)),
+        table.EVALUATION_BUCKETS: sorted(set(rights.evaluation_buckets)),
         table.VECTORS: sorted(set(rights.vector_buckets)),
         table.SEARCH_KNOWLEDGE_BASES: sorted(set(rights.knowledge_bases)),
         table.FILE_BUCKETS: sorted(set(rights.file_buckets)),
+        table.READ_SOURCES: sorted(set(rights.source_buckets)),
         table.DATABASES: sorted(set(rights.databases)),
         table.INVOKE_TOOL_FUNCTIONS: sorted(set(rights.functions)),
         table.INVOKE_MCP_GATEWAYS: sorted(set(rights.gateways)),
@@ -165,10 +178,10 @@ def parameters(rights: Rights) -> dict[str, list[str]]:
     return {right.parameter: values for right, values in arns.items() if values}
 
 
-def _batch_arns(roles: Iterable[str]) -> list[str]:
+def _job_arns(right: Right, roles: Iterable[str]) -> list[str]:
     """Jobs and models in the accounts of these roles, whose own jobs they are."""
     places = {(partition, account) for _, partition, _, _, account, *_ in (role.split(":") for role in roles)}
-    return [arn.format(partition=p, account=a) for p, a in sorted(places) for arn in table.RUN_BATCH_JOBS.arns]
+    return [arn.format(partition=p, account=a) for p, a in sorted(places) for arn in right.arns]
 
 
 def _allow(right: Right, arns: Iterable[str], condition: Statement | None = None) -> Statement:

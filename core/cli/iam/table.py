@@ -10,10 +10,11 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-cond
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from core.cli.iam.right import Right
 from core.frame.resources import Kind
 
 LISTS: Final = {  # what the providers of an API list; IAM knows no resource of a list of all
@@ -31,32 +32,6 @@ PASSED_TO: Final = "iam:PassedToService"
 SOURCE_FUNCTION: Final = (
     "lambda:SourceFunctionArn"  # there in what a function's code asks, not in what Lambda asks for it
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """Actions on a resource of template.yaml, on the ARNs in a parameter of it, on `arns` with {partition} and {account}, or else on `*`.
-
-    `{}` in `resource` is the function; where the resource's ARN is not its attribute `Arn`, it is named behind a dot. `below` are
-    what follows the ARN: `/*` is on what is in a bucket, and not on itself. `condition` is the template's: without it the statement is left out. `through` is
-    the parameter with the inference profiles by which alone the ARNs may be called. `keys` are patterns of the partition keys of
-    a table's items, one of which every key of a call must match; () for all of them. `via` are the services
-    for whose calls alone the role's KMS keys, any of them, may be used: what it may have decrypted is what it may call these for.
-    `by_service`: for Lambda itself, which acts as the role, and not for the function's code. A role is passed to the service `to` alone.
-    """
-
-    sid: str
-    actions: tuple[str, ...]
-    resource: str = ""
-    parameter: str = ""
-    condition: str = ""
-    through: str = ""
-    below: tuple[str, ...] = ("",)
-    keys: tuple[str, ...] = ()
-    via: tuple[str, ...] = ()
-    by_service: bool = False
-    to: str = ""
-    arns: tuple[str, ...] = ()
 
 
 def in_any_namespace(*patterns: str) -> tuple[str, ...]:
@@ -158,6 +133,40 @@ BATCH_BUCKETS: Final = Right(
     condition="HasBatchBuckets",
 )
 
+# Evaluations that Bedrock runs, likewise; what is in their bucket is left there.
+RUN_EVALUATION_JOBS: Final = replace(
+    RUN_BATCH_JOBS,
+    sid="RunEvaluationJobs",
+    actions=("bedrock:CreateEvaluationJob",),
+    condition="RunsEvaluationJobs",
+    arns=RUN_BATCH_JOBS.arns[1:],
+)
+FOLLOW_EVALUATION_JOBS: Final = replace(
+    RUN_EVALUATION_JOBS,
+    sid="FollowEvaluationJobs",
+    actions=("bedrock:GetEvaluationJob", "bedrock:StopEvaluationJob"),
+    arns=("arn:{partition}:bedrock:*:{account}:evaluation-job/*",),
+)
+LIST_EVALUATION_JOBS: Final = replace(
+    LIST_BATCH_JOBS,
+    sid="ListEvaluationJobs",
+    actions=("bedrock:ListEvaluationJobs",),
+    condition=RUN_EVALUATION_JOBS.condition,
+)
+PASS_EVALUATION_ROLE: Final = replace(
+    PASS_BATCH_ROLE,
+    sid="PassEvaluationRole",
+    parameter="EvaluationRoleArn",
+    condition=RUN_EVALUATION_JOBS.condition,
+)
+EVALUATION_BUCKETS: Final = replace(
+    BATCH_BUCKETS,
+    sid="EvaluationBuckets",
+    actions=("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket"),
+    parameter="EvaluationBucketArns",
+    condition="HasEvaluationBuckets",
+)
+
 # The vector bucket of `remote::s3-vectors`, and its indexes. A query with a filter, with words or for what is kept beside a vector
 # needs GetVectors too: https://docs.aws.amazon.com/AmazonS3/latest/API/API_S3VectorBuckets_QueryVectors.html
 VECTORS: Final = Right(
@@ -223,6 +232,15 @@ FILE_BUCKETS: Final = Right(
     ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket"),
     parameter="FileBucketArns",
     condition="HasFileBuckets",
+)
+
+# The buckets from which datasets are read, and what is in them.
+READ_SOURCES: Final = replace(
+    FILE_BUCKETS,
+    sid="ReadSources",
+    actions=("s3:GetObject", "s3:ListBucket"),
+    parameter="SourceBucketArns",
+    condition="HasSourceBuckets",
 )
 
 # The functions' network interfaces, which Lambda makes as the function's role:
@@ -322,5 +340,7 @@ OF_WORKER: Final = (
     WORK_ON_JOBS,
     replace(BLOBS, sid="WorkerBlobs", condition=""),
     replace(LIST_BLOBS, sid="WorkerListsBlobs", condition=""),
+    READ_SOURCES,
 )
 OF_BATCHES: Final = (RUN_BATCH_JOBS, LIST_BATCH_JOBS, PASS_BATCH_ROLE, BATCH_BUCKETS)  # the worker's too
+OF_EVALUATIONS: Final = (RUN_EVALUATION_JOBS, FOLLOW_EVALUATION_JOBS, PASS_EVALUATION_ROLE, EVALUATION_BUCKETS)

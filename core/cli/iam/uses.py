@@ -14,7 +14,8 @@ PGVECTOR: Final = "remote::pgvector"
 LAMBDA: Final = "remote::lambda"
 MCP: Final = "remote::model-context-protocol"
 GATEWAY: Final = re.compile(r"https://([a-z0-9-]+)\.gateway\.bedrock-agentcore\.([a-z0-9-]+)\.amazonaws\.com")
-TYPES: Final = ("remote::bedrock", VECTORS, KNOWLEDGE_BASES, FILES, LAMBDA)
+BEDROCK: Final = "remote::bedrock"
+TYPES: Final = (BEDROCK, VECTORS, KNOWLEDGE_BASES, FILES, LAMBDA)
 TOKENS: Final = ("aws_bedrock_bearer_token", "api_key", "auth_credential")
 KEYS: Final = ("aws_access_key_id", *TOKENS)
 
@@ -80,19 +81,17 @@ class Usage:
     seal_keys: tuple[str, ...] = ()
     batch_buckets: tuple[Bucket, ...] = ()
     batch_roles: tuple[Used, ...] = ()
+    evaluation_buckets: tuple[Bucket, ...] = ()
+    evaluation_roles: tuple[Used, ...] = ()
+    source_buckets: tuple[Bucket, ...] = ()
     event_buses: tuple[str, ...] = ()
 
 
 def collect_usage(config: RunConfig) -> Usage:
     """Everything in the order of the run config."""
-    sources = tuple(
-        _source(api, entry)
-        for api, entries in config.providers.items()
-        for entry in entries
-        if entry.provider_type in TYPES or _is_cluster(entry)
-    )
-    gateways = list(_gateways(config))
-    sources += tuple(dict.fromkeys(use.source for use in gateways))
+    gateways, buckets = list(_gateways(config)), list(_source_buckets(config))
+    beside = [use.source for use in gateways] + [bucket.source for bucket in buckets]
+    sources = tuple(dict.fromkeys([*_sources(config), *beside]))
     models = [model for body in config.resources.get("models", ()) for model in _models(config, body, sources)]
     shields = [(body, _owner(config, "safety", body)) for body in config.resources.get("shields", ())]
     guardrails = [
@@ -119,21 +118,31 @@ def collect_usage(config: RunConfig) -> Usage:
         tuple(_functions(config)),
         tuple(gateways),
         tuple(_seal_keys(config)),
-        *_batches(config),
+        *_jobs_of_bedrock(config, "inference", "batch_s3_uri", "batch_role_arn"),
+        *_jobs_of_bedrock(config, "eval", "s3_uri", "evaluation_role_arn"),
+        tuple(buckets),
         tuple(filter(None, (config.jobs.event_bus,))),
     )
 
 
-def _batches(config: RunConfig) -> tuple[tuple[Bucket, ...], tuple[Used, ...]]:
-    """The buckets of batches that Bedrock runs, and the roles that it runs them as."""
-    entries = [entry for entry in config.providers.get("inference", ()) if entry.config.get("batch_s3_uri")]
+def _sources(config: RunConfig) -> Iterator[Source]:
+    """The providers that are AWS's, or on it."""
+    for api, entries in config.providers.items():
+        yield from (_source(api, entry) for entry in entries if entry.provider_type in TYPES or _is_cluster(entry))
+
+
+def _jobs_of_bedrock(config: RunConfig, api: str, uri: str, role: str) -> tuple[tuple[Bucket, ...], tuple[Used, ...]]:
+    """The buckets of jobs that Bedrock runs for an API, and the roles that it runs them as; by the names of their fields."""
+    entries = [
+        entry for entry in config.providers.get(api, ()) if entry.provider_type == BEDROCK and entry.config.get(uri)
+    ]
     buckets, roles = list[Bucket](), list[Used]()
     for entry in entries:
-        name, _, prefix = str(entry.config["batch_s3_uri"]).removeprefix("s3://").partition("/")
-        source = _source("inference", entry)
+        name, _, prefix = str(entry.config[uri]).removeprefix("s3://").partition("/")
+        source = _source(api, entry)
         if not source.keys:
             buckets.append(Bucket(name, source, prefix))
-            roles.append(Used(str(entry.config.get("batch_role_arn") or ""), source))
+            roles.append(Used(str(entry.config.get(role) or ""), source))
     return tuple(buckets), tuple(roles)
 
 
@@ -189,6 +198,17 @@ def _file_buckets(config: RunConfig) -> Iterator[Bucket]:
         source = _source("files", entry)
         if entry.provider_type == FILES and not source.keys:
             yield Bucket(str(entry.config["bucket_name"]), source, entry.config.get("key_prefix") or "")
+
+
+def _source_buckets(config: RunConfig) -> Iterator[Bucket]:
+    """From which datasets are read with the function's own credentials: of each provider its own, where it is one, and those beside it."""
+    for entry in config.providers.get("datasetio", ()):
+        beside: Sequence[Mapping[str, Any]] = entry.config.get("buckets") or ()
+        for bucket in (entry.config, *beside) if entry.provider_type == FILES else beside:
+            region, keys = str(bucket.get("region") or ""), bool(bucket.get("aws_access_key_id"))
+            if not keys:
+                source = Source("datasetio", entry.provider_id, region)
+                yield Bucket(str(bucket["bucket_name"]), source, str(bucket.get("key_prefix") or ""))
 
 
 def _seal_keys(config: RunConfig) -> Iterator[str]:

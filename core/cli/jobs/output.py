@@ -38,6 +38,7 @@ def job_lines(job: "JobView") -> Iterator[str]:
         "rows": f"{progress['completed']} completed, {progress['failed']} failed, {progress['total']} in all",
         "tokens": ", ".join(f"{model} {tokens}" for model, tokens in usage["models"].items()) or "0",
         "owner": job["owner"],
+        "about": ", ".join(f"{name} {value}" for name, value in job.get("about", {}).items()) or None,
         "retry of": job["retried_from"],
         "created": _time(job["created_at"]),
         "started": _time(job["started_at"]),

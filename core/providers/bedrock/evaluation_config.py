@@ -1,10 +1,11 @@
 """How evaluations that Bedrock runs are configured."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import model_validator
 
 from core.config.urls import UpstreamUrl
+from core.config.user_fields import USER
 from core.providers.aws.clients import AwsConfig, RoleArn
 from core.providers.bedrock.config import JobsUri
 
@@ -18,7 +19,7 @@ class Config(AwsConfig):
     s3_uri: JobsUri
     evaluation_role_arn: RoleArn
     s3_endpoint_url: UpstreamUrl | None = None
-    evaluator_model: str | None = None
+    evaluator_model: Annotated[str | None, USER] = None
 
     @model_validator(mode="after")
     def _has_role(self) -> Self:

@@ -40,8 +40,8 @@ class Config(BaseModel):
 
     judge_model: Annotated[Model | None, USER] = None
     embedding_model: Annotated[Model | None, USER] = None
-    max_tokens: Annotated[int, Field(ge=1, le=32_768), USER] | None = 2048
-    max_concurrency: Annotated[int, Field(ge=1, le=200)] = 20
+    max_tokens: Annotated[Annotated[int, Field(ge=1, le=32_768)] | None, USER] = 2048
+    max_concurrency: Annotated[int, Field(ge=1, le=200), USER] = 20
     openai_api_key: Annotated[None, BeforeValidator(_forget)] = None
 
 

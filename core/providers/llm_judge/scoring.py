@@ -23,10 +23,10 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    judge_model: Annotated[str, Field(min_length=1, max_length=512), USER] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2), USER] | None = 0.0
-    max_tokens: Annotated[int, Field(ge=1, le=32_768), USER] | None = 1024
-    max_concurrency: Annotated[int, Field(ge=1, le=200)] = 20
+    judge_model: Annotated[Annotated[str, Field(min_length=1, max_length=512)] | None, USER] = None
+    temperature: Annotated[Annotated[float, Field(ge=0, le=2)] | None, USER] = 0.0
+    max_tokens: Annotated[Annotated[int, Field(ge=1, le=32_768)] | None, USER] = 1024
+    max_concurrency: Annotated[int, Field(ge=1, le=200), USER] = 20
 
 
 class LlmJudge:

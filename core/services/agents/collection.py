@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from core.errors import LimitReached, NotFound
+from core.errors import Conflict, LimitReached, NotFound
 from core.frame.callers import principal_of
 from core.frame.types import JsonObject
 from core.routing.documents import GuardedDocuments
@@ -51,8 +51,12 @@ class AgentCollection:
         state = self.state
         return GuardedDocuments(self.store, state.guard, SESSION, SESSION_KIND, show_session, state.clock, SESSION_KIND)
 
-    async def create(self, config: JsonObject) -> Document:
-        """Raises PermissionDenied, LimitReached where the caller may keep no more, and what a provider that runs agents raises."""
+    async def create(self, config: JsonObject, agent_id: str = "") -> Document:
+        """Under an id of its own where none is given.
+
+        Raises PermissionDenied, Conflict where the id is taken, LimitReached where the caller may keep no more, and what a
+        provider that runs agents raises.
+        """
         state = self.state
         state.require_create(AGENT)
         most = state.parts.keep_limits(principal_of(state.call)).agents
@@ -63,10 +67,12 @@ class AgentCollection:
             record = replace(record, provider=provided.id, provided_id=provided_id)
         tally = [] if most is None else [Tally(AGENT, tally_id(state.owner), {AGENTS: 1}, {AGENTS: most})]
         try:
-            return await self.agents.create(make_id(PREFIX), record.body(), parent=state.owner, tally=tally)
-        except TallyExceeded:
+            return await self.agents.create(agent_id or make_id(PREFIX), record.body(), parent=state.owner, tally=tally)
+        except (TallyExceeded, Conflict) as refusal:
             if provided is not None:
                 await provided.delete_agent(record.provided_id)
+            if isinstance(refusal, Conflict):
+                raise
             raise LimitReached("max_agents", f"You may keep {most} agents, and have as many. Delete some.") from None
 
     async def get(self, agent_id: str) -> Document:

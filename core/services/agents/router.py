@@ -1,11 +1,11 @@
 """Answers `core.apis.agents.Agents` for one caller."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from core.apis.agents import AgentConfig, PartQuery, SessionQuery
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.frame.types import JsonObject, JsonStream
 from core.routing.documents import GuardedDocuments
 from core.routing.guard import Item
@@ -36,6 +36,14 @@ class AgentsRouter:
     async def create(self, request: "NewAgent") -> JsonObject:
         document = await self._agents.create(request.agent_config.model_dump(exclude_unset=True))
         return {"agent_id": document.id}
+
+    async def keep(self, request: "NewAgent", agent_id: str) -> None:
+        """As `create`, for the stack itself, which chose the id: whoever comes again changes nothing."""
+        try:
+            await self._agents.get(agent_id)
+        except NotFound:
+            with suppress(Conflict):
+                await self._agents.create(request.agent_config.model_dump(exclude_unset=True), agent_id)
 
     async def index(self, *, query: PartQuery) -> JsonObject:
         """The caller's own."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import time
 from typing import Final
 
-from core.errors import Conflict, LimitReached, StaleRevision
+from core.errors import Conflict, StaleRevision
 from core.frame.types import JsonObject
 from core.routing.policy import owner_list
+from core.services.jobs.retrying import no_place
 from core.services.parts import Parts
 from core.stores.connect import DOCUMENTS, JOBS
 from core.stores.documents.port import Document, DocumentStore
@@ -57,9 +58,7 @@ class Slots:
         if job_id in live.values():  # by a call with the same key, a moment ago
             return True
         if len(live) >= most:
-            raise LimitReached(
-                "max_batches", f"You may have {most} batches under way, and have as many. Wait for one, or cancel it."
-            )
+            raise no_place("batches", most)
         name = next(name for number in range(most) if (name := f"{self.owner}#{number}") not in live)
         there = next((slot for slot in slots if slot.id == name), None)
         now = int(time.time())

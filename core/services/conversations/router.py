@@ -12,6 +12,7 @@ from core.frame.types import JsonObject
 from core.services.agents.records import SESSION_KIND
 from core.services.responses.contract import Item
 from core.services.responses.items import read_input
+from core.services.responses.state.conversation_sessions import lost, rename_items
 from core.services.responses.state.conversations import ConversationPlace
 from core.services.responses.state.pages import MOST_PAGE, page_of, size_of
 from core.services.responses.state.place import StatePlace
@@ -29,7 +30,6 @@ from core.services.responses.state.records import (
 )
 from core.services.responses.state.removal import remove_conversation
 from core.services.responses.state.responses import Show
-from core.services.responses.state.sessions import lost, rename_items
 from core.stores.documents.port import Document, Order, StaleDocument
 
 TURNS: Final = 12

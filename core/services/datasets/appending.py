@@ -24,6 +24,8 @@ MANY: Final = 100
 
 EVERY: Final = 25
 SMALL: Final = SEGMENT // 2  # bytes
+LEFT_SECONDS: Final = 86_400.0
+"""After which a segment is left that nobody names: no writer takes so long."""
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +65,29 @@ async def _add(collection: DatasetCollection, document: Document, segment: Segme
     if changed is None or DatasetRecord.of(changed).folder != folder:
         await collection.blobs.delete(segment.key)
         raise missing(document.id)
-    if _is_due(DatasetRecord.of(changed).parts()):
-        try:
+    await _tidy(collection, changed)
+
+
+async def _tidy(collection: DatasetCollection, changed: Document) -> None:
+    try:
+        if not len(DatasetRecord.of(changed).segments) % EVERY:
+            await sweep(collection, changed, before=collection.clock() - LEFT_SECONDS)
+        if _is_due(DatasetRecord.of(changed).parts()):
             await compact(collection, changed)
-        except NotFound:
-            """Another puts them together."""
-        except ApiError as failure:  # the rows are kept; the next one tries again
-            log.warning("dataset %s: its segments are not put together: %s", document.id, failure)
+    except NotFound:
+        """Another puts them together."""
+    except ApiError as failure:  # the rows are kept; the next one tries again
+        log.warning("dataset %s: its segments are not put together: %s", changed.id, failure)
+
+
+async def sweep(collection: DatasetCollection, document: Document, *, before: float) -> None:
+    """Remove segments that no record names: whoever wrote them before then (Unix seconds) died before they could say so.
+
+    The document is of now: what it does not name is named by nobody who began to write before.
+    """
+    record = DatasetRecord.of(document)
+    keys = {*await collection.blobs.old_keys(record.prefix, before=before)}.difference(_keys(record))
+    await collection.blobs.delete(*keys)
 
 
 async def _change(collection: DatasetCollection, document: Document, add: Change, key: str) -> Document | None:
@@ -86,7 +104,7 @@ async def _change(collection: DatasetCollection, document: Document, add: Change
 async def compact(collection: DatasetCollection, document: Document) -> None:
     """Put neighbours of segments together that are small, each new one at most SEGMENT bytes."""
     record = DatasetRecord.of(document)
-    for run in _runs(record.parts()):
+    for run in neighbours_in(record.parts()):
         draft = SegmentDraft()
         draft.add(await read_lines(collection.blobs, run, 0, sum(part.rows for part in run), 2 * SEGMENT))
         merged = await draft.write(collection.blobs, record.folder)
@@ -117,8 +135,8 @@ def _is_due(segments: Sequence[Segment]) -> bool:
     return count >= MANY and not (count - MANY) % EVERY
 
 
-def _runs(segments: Sequence[Segment]) -> list[list[Segment]]:
-    """Neighbours that are small and fit into one segment; those of two at least."""
+def neighbours_in(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Those that are small and fit into one segment; at least two each."""
     runs: list[list[Segment]] = [[]]
     for segment in segments:
         is_small = segment.bytes < SMALL

@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any, Final
 
-from core.errors import ApiError, InvalidRequest, NotFound, ProviderUnavailable, StateUnavailable
+from core.errors import ApiError, NotFound, ProviderUnavailable, StateUnavailable
 from core.frame.callers import ANONYMOUS, ActingFor, Call, KeepLimits, principal_of
 from core.routing.documents import GuardedDocuments
 from core.routing.guard import Item
@@ -177,23 +177,3 @@ class DatasetCollection(CallerState):
 
 def missing(dataset_id: str) -> NotFound:
     return NotFound(f"There is no dataset `{dataset_id}`.", param="dataset_id")
-
-
-def choose_provider(collection: DatasetCollection, wish: str | None, uri: str | None) -> str:
-    """The id of the provider that is asked for, or of the one for such a source.
-
-    As the reference has it: `huggingface` for what begins so, else `localfs`; where there is none of that name, the first.
-
-    Raises:
-        InvalidRequest: there is no provider of that id.
-    """
-    names = list(collection.parts.providers("datasetio"))
-    if wish is None:
-        own = "huggingface" if uri is not None and uri.startswith("huggingface") else "localfs"
-        return own if own in names or not names else names[0]
-    if wish not in names:
-        raise InvalidRequest(
-            f"There is no provider `{wish}` of datasets; there is {', '.join(f'`{name}`' for name in names)}.",
-            param="provider_id",
-        )
-    return wish

@@ -19,7 +19,8 @@ from core.platform.concurrency import undoing
 from core.routing.guard import Item, conflict_over
 from core.routing.policy import owner_list
 from core.services.datasets import keeping
-from core.services.datasets.collection import DatasetCollection, choose_provider, missing
+from core.services.datasets.collection import DatasetCollection, missing
+from core.services.datasets.formats.rules import RowBlock
 from core.services.datasets.records import DATASET, SHOWN_BYTES, DatasetRecord, Segment, folder_of, resource_of
 from core.services.datasets.segments import write_segments
 from core.services.datasets.sources import (
@@ -28,6 +29,7 @@ from core.services.datasets.sources import (
     SMALL,
     check_groups,
     check_source,
+    choose_provider,
     decode_source,
     encode_row,
     open_source,
@@ -139,9 +141,10 @@ async def make(collection: DatasetCollection, registration: Registration) -> Doc
     return await _make_with_job(collection, registration)
 
 
-async def _groups_of(registration: Registration) -> AsyncIterator[list[bytes]]:
-    async def rows() -> AsyncIterator[list[tuple[JsonObject, bytes]]]:
-        yield [(row, encode_row(row, number)) for number, row in enumerate(registration.rows or (), 1)]
+async def _groups_of(registration: Registration) -> AsyncIterator[Sequence[bytes]]:
+    async def rows() -> AsyncIterator[RowBlock]:
+        values = registration.rows or ()
+        yield RowBlock(values, [encode_row(row, number) for number, row in enumerate(values, 1)])
 
     async for lines in check_groups(rows(), registration.record.purpose):
         yield lines

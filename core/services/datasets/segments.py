@@ -1,6 +1,6 @@
 """Rows in blobs: written as segments of JSON lines with an index, and read by one range."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Final
@@ -25,12 +25,17 @@ class SegmentDraft:
     def is_full(self) -> bool:
         return self.size >= SEGMENT
 
-    def add(self, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            if self.lines and not len(self.lines) % STEP:
-                self.offsets.append(self.size)
-            self.lines.append(line)
-            self.size += len(line) + 1
+    def add(self, lines: Sequence[bytes]) -> None:
+        had, begin = len(self.lines), 0
+        for row in range(max(STEP, -(-had // STEP) * STEP), had + len(lines), STEP):
+            self._weigh(lines[begin : row - had])
+            self.offsets.append(self.size)
+            begin = row - had
+        self._weigh(lines[begin:])
+        self.lines += lines
+
+    def _weigh(self, lines: Sequence[bytes]) -> None:
+        self.size += sum(map(len, lines)) + len(lines)
 
     async def write(self, blobs: BlobStore, folder: str) -> Segment:
         """Under a name that nobody else has; raises StateUnavailable."""
@@ -52,6 +57,11 @@ async def write_segments(blobs: BlobStore, folder: str, groups: AsyncIterator[Se
     return segments
 
 
+def bytes_of(line: bytes) -> int:
+    """In a segment, with its break."""
+    return len(line) + 1
+
+
 async def read_lines(
     blobs: BlobStore,
     segments: Sequence[Segment],
@@ -59,9 +69,11 @@ async def read_lines(
     count: int,
     most_bytes: int,
     *,
-    weigh: Callable[[bytes], int] = len,
+    weigh: Callable[[bytes], int] = bytes_of,
 ) -> list[bytes]:
     """At most `count` lines from `start`, fewer where they would `weigh` more than `most_bytes`; at least one, if there is one.
+
+    None weighs less than `bytes_of` it: what is read of a segment that is cut short would be followed by the next one's.
 
     Raises NotFound where a segment is gone: others were put in its place, or the dataset was removed.
     """
@@ -77,8 +89,6 @@ async def read_lines(
             if size > most_bytes and lines:
                 return lines
             lines.append(line)
-        if len(part) < last - first:
-            break
     return lines
 
 

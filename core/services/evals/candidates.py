@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Protocol, cast
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -20,6 +22,10 @@ from core.services.inference.native.messages import to_openai_messages
 from core.services.inference.native.request import to_openai_chat, to_openai_completion
 from core.services.parts import Parts, surface_for
 
+if TYPE_CHECKING:
+    from core.apis.agents import NewAgent
+
+DIGITS: Final = 48  # of an agent's id, in hex
 KNOWLEDGE_SEARCH: Final = "knowledge_search"
 BLANK: Final = Message.model_construct(role="user", content="")
 """Where messages are OpenAI's already, and the sampling alone is translated."""
@@ -125,14 +131,22 @@ def agents_for(parts: Parts, call: Call) -> Any:  # noqa: ANN401 - the surface `
     return agents
 
 
-async def make_agent(parts: Parts, candidate: AgentCandidate, call: Call) -> str:
-    """Its id; raises InvalidRequest for a config that makes no sense."""
+def agent_of(job_id: str) -> str:
+    """The id of the agent that a job evaluates: whoever prepares it again, or sees it off, knows it."""
+    return f"agent_{sha256(f'{job_id}/agent'.encode()).hexdigest()[:DIGITS]}"
+
+
+async def keep_agent(parts: Parts, candidate: AgentCandidate, call: Call, agent_id: str) -> None:
+    """It is there from now on, under this id; raises InvalidRequest for a config that makes no sense."""
+    await agents_for(parts, call).keep(_agent_request(candidate), agent_id)
+
+
+def _agent_request(candidate: AgentCandidate) -> "NewAgent":
     from core.apis.agents import NewAgent
 
     request = NewAgent(agent_config=candidate.config)
     request.check_body()
-    answer = await agents_for(parts, call).create(request)
-    return str(answer["agent_id"])
+    return request
 
 
 async def forget_agent(parts: Parts, agent_id: str, call: Call) -> None:
@@ -147,7 +161,7 @@ async def asking(parts: Parts, candidate: Candidate, call: Call) -> AsyncGenerat
     if isinstance(candidate, ModelCandidate):
         yield AskedModel(parts, candidate)
         return
-    agent_id = await make_agent(parts, candidate, call)
+    agent_id = str((await agents_for(parts, call).create(_agent_request(candidate)))["agent_id"])
     try:
         yield AskedAgent(parts, candidate, agent_id)
     finally:
@@ -184,13 +198,16 @@ def native_messages(asked: ChatInput) -> list[Message]:
 
 
 def turn_messages(asked: RowInput) -> list[JsonObject]:
-    """What users say: a turn has nothing else."""
+    """What users say: a turn has nothing else. Raises InvalidRequest for what is no message of 0.2, and where none is a user's."""
     if isinstance(asked, CompletionInput):
         return [{"role": "user", "content": asked.content}]
     users = [message for message in asked.messages if to_object(message).get("role") == "user"]
     if not users:
         raise InvalidRequest(f"{asked.column}: an agent is asked what a user says, and no user says anything.")
-    contents = [message["content"] if asked.native else text_of(message.get("content")) for message in users]
+    if asked.native:
+        contents = [message.content for message in native_messages(replace(asked, messages=users))]
+    else:
+        contents = [text_of(message.get("content")) for message in users]
     return [{"role": "user", "content": content} for content in contents]
 
 

@@ -4,7 +4,7 @@ Source: the eval providers of Llama Stack 0.2.12, whose columns are `chat_comple
 purposes of datasets, `question`, `messages` and `answer`, mean the same here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 from typing import Any, Final, cast
@@ -124,9 +124,3 @@ def _text_of_cell(cell: object) -> str:
 
 def _user(text: str) -> JsonObject:
     return {"role": "user", "content": text}
-
-
-def missing_columns(columns: Sequence[str], row: JsonObject) -> list[str]:
-    """Those of a scoring function that a row will not have when it is scored."""
-    seen = scored_row(row, {GENERATED: ""})
-    return [name for name in columns if name not in seen and name != "context"]

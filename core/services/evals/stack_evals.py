@@ -31,6 +31,7 @@ from core.services.evals.numbering import PREFIX, Numbers
 from core.services.evals.settings import settings_of
 from core.services.evals.shown import show_eval
 from core.services.jobs.kind import JobFiles
+from core.services.jobs.retrying import last_run
 from core.services.jobs.service import JobService, job_service
 from core.services.jobs.waiting import wait_for_end
 from core.services.parts import Parts
@@ -101,12 +102,13 @@ class StackEvaluations:
         }
 
     async def find(self, benchmark_id: str, job_id: str) -> Job | None:
-        """The caller's job of this number; None where there is none."""
+        """The caller's job of this number, or of its retries the last; None where there is none."""
         job_name = self._numbers(benchmark_id).job_of(job_id)
         if job_name is None:
             return None
         try:
-            return await job_service(self._parts).readable(job_name, principal_of(self._call))
+            service = job_service(self._parts)
+            return await last_run(service.jobs, await service.readable(job_name, principal_of(self._call)))
         except NotFound:
             return None
 

@@ -151,7 +151,8 @@ class InferenceRouter:
 
 
 def _rename_model[R: (ChatRequest, CompletionRequest, EmbeddingsRequest, RerankRequest)](request: R, name: str) -> R:
-    return request.model_copy(update={"model": name})
+    """The request itself where its provider knows the model by the same name."""
+    return request if request.model == name else request.model_copy(update={"model": name})
 
 
 def ask_usage[R: (ChatRequest, CompletionRequest)](request: R, name: str) -> R:

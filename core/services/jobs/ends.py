@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from functools import reduce
 import logging
-from operator import add
 from typing import Final, override
 from uuid import uuid4
 
@@ -214,4 +212,4 @@ async def _send_shards(engine: Engine, job: Job, shards: Sequence[Shard]) -> Non
 
 
 def _total(shards: Sequence[Shard]) -> Counts:
-    return reduce(add, (shard.counts for shard in shards), Counts())
+    return Counts.sum(shard.counts for shard in shards)

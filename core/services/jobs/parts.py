@@ -50,20 +50,21 @@ async def ordered_lines(blobs: BlobStore, shards: Iterable[Shard]) -> AsyncItera
         StateUnavailable: the blobs cannot be read.
     """
     for shard in shards:
-        async for position, line in _lines_of(blobs, shard):
-            yield shard.number, position, line
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+            places = await _put_together(blobs, shard, file)
+            for position in sorted(places):
+                start, size = places[position]
+                file.seek(start)
+                yield shard.number, position, file.read(size)
 
 
-async def _lines_of(blobs: BlobStore, shard: Shard) -> AsyncIterator[tuple[int, bytes]]:
+async def _put_together(blobs: BlobStore, shard: Shard, file: IO[bytes]) -> dict[int, tuple[int, int]]:
+    """Where in `file` the line of each row is, and its bytes."""
     places: dict[int, tuple[int, int]] = {}
-    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        async with aclosing(_read_heads(blobs, shard.parts)) as heads:
-            async for key, head in heads:
-                await _add(_read_on(blobs, key, head), file, places)
-        for position in sorted(places):
-            start, size = places[position]
-            file.seek(start)
-            yield position, file.read(size)
+    async with aclosing(_read_heads(blobs, shard.parts)) as heads:
+        async for key, head in heads:
+            await _add(_read_on(blobs, key, head), file, places)
+    return places
 
 
 async def _read_heads(blobs: BlobStore, keys: Iterable[str]) -> AsyncGenerator[tuple[str, bytes]]:

@@ -1,12 +1,13 @@
 """The jobs of one caller: what it may see of them, and their shape on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from core.apis.answers.jobs import JobError, JobList, JobView
 from core.apis.jobs import ListJobsQuery
 from core.errors import InvalidRequest, NotFound
-from core.frame.callers import ANONYMOUS, Call, principal_of
+from core.frame.api import JobRow
+from core.frame.callers import ANONYMOUS, Call, KeepLimits, Principal, principal_of
 from core.services.jobs.paging import show_page
 from core.services.jobs.service import RETRIED_FROM, JobService
 from core.stores.jobs.port import Counts, Job
@@ -17,10 +18,18 @@ NO_JOBS: Final = "This stack has no jobs: no API that it serves makes any, or st
 class JobsRouter:
     """Answers `core.apis.jobs.Jobs`; a `call` of None is the stack itself, which may do everything."""
 
-    def __init__(self, service: JobService | None, kinds: Sequence[str], call: Call | None) -> None:
-        """`kinds` are those of the APIs that are served; without a place for jobs there is no `service`."""
+    def __init__(
+        self,
+        service: JobService | None,
+        rows: Sequence[JobRow],
+        call: Call | None,
+        limits_of: Callable[[Principal], KeepLimits] = lambda _: KeepLimits(),
+    ) -> None:
+        """`rows` are the kinds of the APIs that are served; without a place for jobs there is no `service`."""
         self._maybe = service
-        self._kinds = tuple(kinds)
+        self._rows = {row.name: row for row in rows}
+        self._kinds = tuple(self._rows)
+        self._limits_of = limits_of
         self._call = call
         self._principal = principal_of(call)
 
@@ -54,15 +63,23 @@ class JobsRouter:
         return await self._show(await self._service.cancel(job))
 
     async def retry(self, job_id: str) -> JobView:
+        from core.services.jobs.retrying import retry  # late: few are
+
         job = await self._service.changeable(job_id, self._principal)
-        return await self._show(await self._service.retry(job, self._call or Call(ANONYMOUS)))
+        row = self._row_of(job)
+        most: int | None = getattr(self._limits_of(job.principal), row.limit) if row.limit else None
+        return await self._show(await retry(self._service, job, self._call or Call(ANONYMOUS), row, most))
+
+    def _row_of(self, job: Job) -> JobRow:
+        """Of a kind that is not served any more one that says nothing."""
+        return self._rows.get(job.kind) or JobRow(job.kind, "")
 
     async def _show(self, job: Job) -> JobView:
-        return show_job(job, await self._service.counts(job))
+        return show_job(job, await self._service.counts(job), self._row_of(job).about)
 
 
-def show_job(job: Job, counts: Counts) -> JobView:
-    """The shape on the wire; `counts` are those of now."""
+def show_job(job: Job, counts: Counts, about: Sequence[str] = ()) -> JobView:
+    """The shape on the wire; `counts` are those of now, `about` the fields of its request that it shows."""
     return {
         "id": job.id,
         "object": "job",
@@ -77,6 +94,7 @@ def show_job(job: Job, counts: Counts) -> JobView:
         "progress": {"total": job.rows, "completed": counts.completed, "failed": counts.failed},
         "usage": {"total_tokens": sum(counts.models.values()), "models": counts.models},
         "error": _error(job.reason),
+        "about": {name: job.request[name] for name in about if name in job.request},
         "retried_from": job.request.get(RETRIED_FROM),
         "result": job.result,
     }

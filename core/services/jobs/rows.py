@@ -126,6 +126,7 @@ class _Rows:
         self._fresh = [*tries[first:], *tries[:first]][::-1]
         self._later: list[tuple[float, int, _Try]] = []
         self._running: set[asyncio.Task[None]] = set()
+        self._is_over = False
 
     async def work(self) -> None:
         """Until every row has ended, or the run halts and what is in flight has ended; cancelled, so is that."""
@@ -138,12 +139,14 @@ class _Rows:
             for _, _, attempt in self._later:  # whoever asks them next is admitted anew
                 await self._settle(attempt, failed=True)
         finally:
+            self._is_over = True
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
 
     def _begin(self) -> None:
-        now = self._now()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         while self._may_begin():
             if self._later and self._later[0][0] <= now:
                 attempt = heapq.heappop(self._later)[2]
@@ -152,16 +155,21 @@ class _Rows:
             else:
                 return
             attempt.epoch = self._pace.begin()
-            task = asyncio.create_task(self._try(attempt))
+            # Each has a context of its own; that it begins at once saves a turn of the loop.
+            task = asyncio.Task(self._try(attempt), loop=loop, eager_start=True)
             self._running.add(task)
             task.add_done_callback(self._ended)
 
     def _may_begin(self) -> bool:
-        return self._run.halt.reason is None and not self._run.holding and len(self._running) < self._pace.limit
+        may = self._run.halt.reason is None and not self._run.holding and not self._is_over
+        return may and len(self._running) < self._pace.limit
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        """Its place is the next one's at once; `work` is woken where there is none, or one that waits for its time."""
         self._running.discard(task)
-        self._run.halt.changed.set()
+        self._begin()
+        if not self._running or self._later:
+            self._run.halt.changed.set()
 
     async def _wait(self) -> None:
         """For a row that ends, one whose wait is over, or news of the run."""
@@ -195,9 +203,13 @@ class _Rows:
         with outcome:
             return await self._ask(attempt)
         task = asyncio.current_task()
-        if isinstance(outcome.error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise outcome.error
-        return outcome.error
+        error, outcome.error = outcome.error, None
+        try:
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise error
+            return error
+        finally:
+            del error  # whose traceback has this frame: the row would stay until garbage is looked for
 
     async def _ask(self, attempt: _Try) -> Result:
         if attempt.ticket is None:

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 import json
-from operator import add
 import time
 from typing import Any, Final
 from uuid import uuid4
@@ -158,19 +156,6 @@ class JobService:
         await self.queue.send([task.to_message(stopped.owner)])
         return stopped
 
-    async def retry(self, job: Job, call: Call) -> Job:
-        """A new job of the same kind, request and owner.
-
-        Raises:
-            Conflict: it has not ended.
-        """
-        if job.status not in ENDED:
-            raise Conflict(f"Job `{job.id}` is {job.status}; what has not ended is not retried.")
-        owner = Call(job.principal, call.source, provider_data=call.provider_data)
-        request = {**job.request, RETRIED_FROM: job.id}
-        prefix = job.id.rpartition("_")[0] or "job"
-        return await self.create(job.kind, owner, request, prefix=prefix, seconds=job.deadline - job.created)
-
     async def counts(self, job: Job) -> Counts:
         """As `progress` has them."""
         return (await self.progress(job)).counts
@@ -187,7 +172,7 @@ class JobService:
             await self.queue.send([messages.tick(job, job.tick).to_message(job.owner)])
         waits = [shard.until for shard in shards if shard.state == "waiting" and shard.until > self.clock()]
         paused = max(waits) if waits and job.status == "running" else None
-        return Progress(reduce(add, (shard.counts for shard in shards), Counts()), paused)
+        return Progress(Counts.sum(shard.counts for shard in shards), paused)
 
     def _is_overdue(self, job: Job, shards: list[Shard]) -> bool:
         late = self.clock() - 2 * self.timing.tick

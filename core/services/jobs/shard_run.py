@@ -216,10 +216,10 @@ class ShardRun:
 
     async def _with_part(self, records: Mapping[int, _Record], extra: Counts, content: bytes | None) -> Shard:
         """The shard as it is to be, with its part written; raises StateUnavailable."""
-        shard, parts, done, counts = self.shard, self.shard.parts, self.shard.done, self.shard.counts + extra
-        for position, record in records.items():
+        shard, parts, done = self.shard, self.shard.parts, self.shard.done
+        for position in records:
             done |= 1 << position
-            counts += record.counts
+        counts = Counts.sum((shard.counts, extra, *(record.counts for record in records.values())))
         part = encode({position: record.line for position, record in records.items()}) if content is None else content
         if part:
             self._written += 1  # not twice under one name: the first may be named although its write seemed to fail

@@ -67,7 +67,7 @@ class UnderWay:
     usage: Usage = field(default_factory=Usage)
     number: int = 1
     items: list[Item] = field(default_factory=list[Item])
-    opened: dict[Slot, Item] = field(default_factory=dict[Slot, Item])
+    opened: dict[Slot, list[Event]] = field(default_factory=dict[Slot, list[Event]])
     waiting: list[Event] = field(default_factory=list[Event])
     messages: set[Slot] = field(default_factory=set[Slot])
 
@@ -91,13 +91,14 @@ class UnderWay:
         ends: list[Event] = [event for event in self.waiting if getattr(event, "slot", None) in self.opened]
         for event in ends:
             self._note(event)
-        incomplete: list[Event] = [
-            ItemDone(slot, {**item, "status": "incomplete"}) for slot, item in self.opened.items()
-        ]
+        from core.services.responses.recording.folding import break_off  # late: few are refused
+
+        incomplete = [*map(break_off, self.opened.values())]
         refusing = refusal_events(first, refusal)
-        for ending in [*incomplete, *refusing]:
+        endings: list[Event] = [*incomplete, *refusing]
+        for ending in endings:
             self._note(ending)
-        return [*ends, *incomplete, *refusing]
+        return [*ends, *endings]
 
     def end(self, usage: Usage) -> Sequence[Event]:
         """Of a run that was stopped, whose last answer used so much."""
@@ -106,7 +107,7 @@ class UnderWay:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, ItemAdded):
-            self.opened[event.slot] = event.item
+            self.opened[event.slot] = [event]
         elif isinstance(event, ItemDone):
             self.opened.pop(event.slot, None)
             self.items.append(event.item)
@@ -114,6 +115,8 @@ class UnderWay:
             self.number, self.usage = event.number, self.usage + event.usage
         elif isinstance(event, RoundEnded):
             self.items, self.number = [], event.number + 1
+        elif isinstance(slot := getattr(event, "slot", None), Slot) and slot in self.opened:
+            self.opened[slot].append(event)
 
 
 class Judge(Protocol):

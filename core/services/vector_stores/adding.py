@@ -18,9 +18,10 @@ from core.frame.types import JsonObject
 from core.platform.concurrency import run_all
 from core.services.vector_stores.attributes import check_attributes, chunking_in_force
 from core.services.vector_stores.file_records import StoreFiles
-from core.services.vector_stores.ingest.engine import BATCH, Ingest, open_file, wants_work
+from core.services.vector_stores.ingest.engine import BATCH, Ingest, wants_work
 from core.services.vector_stores.ingest.failures import Busy, IngestFailed
 from core.services.vector_stores.ingest.lease import LEASE, WAIT
+from core.services.vector_stores.ingest.opening import open_file
 from core.services.vector_stores.records import FileRecord
 from core.services.vector_stores.stores import missing
 from core.stores.connect import BLOBS, JOBS, QUEUE

@@ -9,14 +9,14 @@ from uuid import uuid4
 from core.apis.vector_io import VectorIOProvider
 from core.apis.vector_stores import NewVectorStore
 from core.config.vector_stores import VectorStoresConfig
-from core.errors import ApiError, InvalidRequest
+from core.errors import ApiError, InvalidRequest, StaleRevision
 from core.frame.callers import principal_of
 from core.frame.types import JsonObject
 from core.routing.guard import Item
 from core.services.vector_stores.keeping import addition, refusal, removal, tally_id
 from core.services.vector_stores.metadata import check_metadata
-from core.services.vector_stores.records import StoreRecord
-from core.services.vector_stores.stores import KIND, Store, StoreCollection
+from core.services.vector_stores.records import STORES, StoreRecord
+from core.services.vector_stores.stores import KIND, Store, StoreCollection, missing
 from core.stores.documents.port import TallyExceeded
 
 MOST_DIGITS: Final = 9
@@ -67,6 +67,7 @@ async def make(stores: StoreCollection, store_id: str, record: StoreRecord, wish
         InvalidRequest: there is no such provider or model, or the model has another dimension.
         LimitReached: the caller has as many as it may.
         Conflict: the id is taken.
+        NotFound: it was deleted before its index was there.
     """
     require_create(stores, store_id)
     provider_id = choose_provider(stores, wishes.provider_id)
@@ -99,6 +100,8 @@ async def keep(stores: StoreCollection, store_id: str, record: StoreRecord) -> S
     async with AsyncExitStack() as undo:
         undo.push_async_callback(take_back, stores, store)
         await stores.ask(stores.provider(store).create(store.index))
+        if not await stores.is_there(store):  # who deleted it may have looked for the index before
+            raise missing(store_id)
         undo.pop_all()
     return store
 
@@ -107,8 +110,14 @@ async def take_back(stores: StoreCollection, store: Store) -> None:
     """Of a store that was not made, nothing stays: an index whose answer was lost may be there."""
     with suppress(ApiError):
         await stores.ask(stores.provider(store).drop(store.index))
-    with suppress(ApiError):
-        await stores.store.delete(store.document, tally=removal(store.record))
+    with suppress(
+        ApiError, StaleRevision
+    ):  # else it is being changed, and stays as one without an index, which a write makes
+        document = await stores.store.get(STORES, store.id)
+        if document is not None and not document.body["deleting"]:  # that took it off the tally
+            await stores.store.delete(
+                document, expect=document.revision, tally=removal(StoreRecord.read(document.body))
+            )
 
 
 def check_chunking(strategy: JsonObject | None, config: VectorStoresConfig) -> JsonObject | None:

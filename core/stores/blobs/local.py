@@ -112,6 +112,10 @@ class LocalBlobs:
             check_key(key)
         await self._run(self._delete, [self._path(key) for key in keys])
 
+    async def old_keys(self, prefix: str, *, before: float) -> list[str]:
+        check_prefix(prefix)
+        return await self._run(self._old_keys, self._root / _folder(prefix[:-1]), before)
+
     async def delete_below(self, prefix: str) -> int:
         check_prefix(prefix)
         return await self._run(self._delete_below, self._root / _folder(prefix[:-1]))
@@ -231,6 +235,15 @@ class LocalBlobs:
             path.unlink(missing_ok=True)
             self._remove_empty(path.parent)
 
+    def _old_keys(self, directory: Path, before: float) -> list[str]:
+        keys = list[str]()
+        for folder, _, files in os.walk(directory, onerror=_raise_unless_gone):
+            for path in (Path(folder, name) for name in files):
+                with suppress(FileNotFoundError):  # another has removed it
+                    if path.stat().st_mtime < before:
+                        keys.append(_key(str(path.relative_to(self._root))))
+        return keys
+
     def _delete_below(self, directory: Path) -> int:
         count = 0
         for folder, _, files in os.walk(directory, topdown=False, onerror=_raise_unless_gone):
@@ -277,6 +290,12 @@ def _folder(key: str) -> str:
     """The path of the directory of the blobs that are below the key."""
     text = re.sub("[A-Z]", lambda letter: f"+{letter[0].lower()}", key)
     return "/".join(map(_split, text.split("/"))) if len(text) > MOST_NAME else text
+
+
+def _key(path: str) -> str:
+    """The key of the blob that has this path, below the root."""
+    text = path.replace("%/%", "").removesuffix(BLOB)
+    return re.sub(r"\+(.)", lambda letter: letter[1].upper(), text)
 
 
 def _split(segment: str) -> str:

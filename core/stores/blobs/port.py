@@ -37,6 +37,10 @@ class BlobStore(Protocol):
         """Remove the blobs; those that are not there do not matter."""
         ...
 
+    async def old_keys(self, prefix: str, *, before: float) -> list[str]:
+        """The keys that begin with `prefix`, which ends with `/`, of blobs written before then (Unix seconds, by the store's clock)."""
+        ...
+
     async def delete_below(self, prefix: str) -> int:
         """Remove every blob whose key begins with `prefix`, which ends with `/`; the number of them."""
         ...

@@ -158,24 +158,36 @@ class S3Blobs:
             else:
                 await self._delete(client, [self._prefix + key for key in keys])
 
+    async def old_keys(self, prefix: str, *, before: float) -> list[str]:
+        keys = list[str]()
+        with self._translate_errors():
+            async for items in self._pages(await self._clients.get(), prefix):
+                keys += [key.removeprefix(self._prefix) for key, written in items if written < before]
+        return keys
+
     async def delete_below(self, prefix: str) -> int:
-        check_prefix(prefix)
         count = 0
+        with self._translate_errors():
+            client = await self._clients.get()
+            async for items in self._pages(client, prefix):
+                await self._delete(client, [name for name, _ in items])
+                count += len(items)
+        return count
+
+    async def _pages(self, client: "S3Client", prefix: str) -> AsyncIterator[list[tuple[str, float]]]:
+        """Names in the bucket below a prefix, with when they were written (Unix seconds)."""
+        check_prefix(prefix)
         page: dict[str, Any] = {
             "Bucket": self._bucket,
             "Prefix": self._prefix + prefix,
             "MaxKeys": self._limits.at_once,
         }
-        with self._translate_errors():
-            client = await self._clients.get()
-            while True:
-                answer = await client.list_objects_v2(**page)
-                names = [item.get("Key", "") for item in answer.get("Contents", ())]
-                await self._delete(client, names)
-                count += len(names)
-                if "NextContinuationToken" not in answer:
-                    return count
-                page["ContinuationToken"] = answer["NextContinuationToken"]
+        while True:
+            answer = await client.list_objects_v2(**page)
+            yield [(item["Key"], item["LastModified"].timestamp()) for item in answer.get("Contents", ())]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+            if "NextContinuationToken" not in answer:
+                return
+            page["ContinuationToken"] = answer["NextContinuationToken"]
 
     async def download_url(
         self, key: str, *, seconds: int, filename: str = "", media_type: str = ""

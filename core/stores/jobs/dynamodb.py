@@ -100,9 +100,9 @@ class DynamoJobs:
             if not reasons:
                 return job
             taken = next((reason["Item"] for reason in reasons if "Item" in reason), None)
-            there = None if taken is None else await self.get(from_attributes(taken).get("job", job.id))
-            if there is not None:
-                return there
+            current = None if taken is None else await self.get(from_attributes(taken).get("job", job.id))
+            if current is not None:
+                return current
         raise self._items.busy()
 
     async def get(self, job_id: str) -> Job | None:
@@ -160,8 +160,8 @@ class DynamoJobs:
             rows=sum(shard.rows for shard in shards),
             now=now,
         )
-        there = from_attributes(item or {})
-        return started or (there.get("started") == now and there["plan"] == (shards[0].plan if shards else ""))
+        current = from_attributes(item or {})
+        return started or (current.get("started") == now and current["plan"] == (shards[0].plan if shards else ""))
 
     async def stop(self, job_id: str, outcome: Outcome, reason: str = "") -> Job | None:
         values = {"outcome": outcome, "reason": codec.clean_reason(reason)}
@@ -189,8 +189,8 @@ class DynamoJobs:
             counts=asdict(counts),
             now=now,
         )
-        there = from_attributes(item or {})
-        return ended or (there.get("ended") == now and there["holder"] == job.holder)
+        current = from_attributes(item or {})
+        return ended or (current.get("ended") == now and current["holder"] == job.holder)
 
     async def advance_tick(self, job_id: str, tick: int) -> bool:
         ticker = uuid4().hex
@@ -219,8 +219,8 @@ class DynamoJobs:
 
     async def finish_shard(self, shard: Shard) -> int | None:
         left, item = await self._count_down(shard, FINISH_SHARD, records.work_values(shard))
-        there = None if item is None else records.to_shard(item)
-        if there is not None and there.state == "done" and there.holder == shard.holder:
+        current = None if item is None else records.to_shard(item)
+        if current is not None and current.state == "done" and current.holder == shard.holder:
             return await self._left(shard)
         return left
 

@@ -6,7 +6,7 @@ Each change of a job or a shard is one conditional write (or transaction) of the
 makes it. Times are Unix seconds; leases compare clocks of machines, which may be some seconds apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -38,9 +38,17 @@ class Counts:
         return {name: count for name, count in self.tokens.items() if not name.startswith(PARTS_OF_USAGE)}
 
     def __add__(self, other: "Counts") -> "Counts":
-        names = {*self.tokens, *other.tokens}
-        tokens = {name: self.tokens.get(name, 0) + other.tokens.get(name, 0) for name in names}
-        return Counts(self.completed + other.completed, self.failed + other.failed, tokens)
+        return self.sum((self, other))
+
+    @staticmethod
+    def sum(several: Iterable["Counts"]) -> "Counts":
+        completed, failed, tokens = 0, 0, dict[str, int]()
+        for counts in several:
+            completed += counts.completed
+            failed += counts.failed
+            for name, count in counts.tokens.items():
+                tokens[name] = tokens.get(name, 0) + count
+        return Counts(completed, failed, tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,8 +210,10 @@ def test_evaluations_are_listed_as_jobs(stack: FakeStack) -> None:
         **times,
     }
     rest = {"owner": None, "usage": {"total_tokens": 0, "models": {}}, "error": None, "result": None}
-    lines = run(stack, [{**listing, "data": [one | rest]}], "list").stdout.splitlines()
-    assert lines[1].split() == [one["id"], "running", "42/50", "01-01", "00:00"]
+    about = {"benchmark_id": "basics", "number": "12"}
+    lines = run(stack, [{**listing, "data": [{**one, **rest, "about": about}, one | rest]}], "list").stdout.splitlines()
+    assert lines[1].split() == ["basics", "12", "running", "42/50", "01-01", "00:00"]
+    assert lines[2].split()[1:] == ["-", "running", "42/50", "01-01", "00:00"]
     assert max(map(len, lines)) <= 80
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import pytest
 
 from core.cli.iam import table
+from core.cli.iam.right import Right
 from core.cli.iam.statements import Arn, Model, Place, Rights, parameters, statements
 from core.cli.iam.table import INVOKE, LISTS
 
@@ -173,7 +174,7 @@ def test_aws_knows_every_action_and_takes_each_resource_for_it() -> None:
 
 
 def test_no_right_is_on_actions_that_are_not_named_also_where_no_function_has_it_yet() -> None:
-    rights = [right for right in vars(table).values() if isinstance(right, table.Right)]
+    rights = [right for right in vars(table).values() if isinstance(right, Right)]
     assert len(rights) > 20
     assert [action for right in rights for action in right.actions if "*" in action] == []
     assert [right.sid for right in rights if "*" in right.keys] == []

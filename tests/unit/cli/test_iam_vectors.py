@@ -1,6 +1,6 @@
-"""What a run config with `remote::s3-vectors` or `remote::s3` needs: its bucket and what is its own there, and nothing of anybody else's."""
+"""What a run config needs of its buckets, of vectors, files, datasets and jobs of Bedrock: what is its own there, and nothing of anybody else's."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -149,6 +149,79 @@ def test_batches_of_bedrock_need_its_jobs_their_role_for_it_alone_and_their_fold
     places = {source: Place("aws", "us-east-1", ACCOUNT) for source in assumed.sources}
     assert derive(assumed, SELF, places, {}).rights.batch_roles == ()
     assert derive(assumed, other, places, {}).rights.batch_roles == (role,)
+
+
+EVALUATIONS: Final = f"arn:aws:iam::{ACCOUNT}:role/evaluations"
+
+
+def evaluations(provider_type: str = "remote::bedrock", **values: str) -> Usage:
+    given = {"s3_uri": "s3://mine/evals/", "evaluation_role_arn": EVALUATIONS, "region_name": "us-east-1"}
+    entry = ProviderEntry(provider_id="b", provider_type=provider_type, config=given | values)
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    return collect_usage(RunConfig(name="t", metadata_store=store, providers={"eval": (entry,)}))
+
+
+def test_evaluations_of_bedrock_need_its_jobs_their_role_for_it_alone_and_their_folder_of_which_nothing_is_removed() -> (
+    None
+):
+    used = evaluations()
+    rights = derive(used, SELF, {source: Place("aws", "us-east-1", ACCOUNT) for source in used.sources}, {}).rights
+    found = {
+        sid: (set(statement["Action"]), set(statement["Resource"]))
+        for sid, statement in {statement["Sid"]: statement for statement in statements(rights)}.items()
+    }
+    arns = {"arn:aws:s3:::mine", "arn:aws:s3:::mine/evals/*"}
+    assert found == {
+        "RunEvaluationJobs": (
+            {"bedrock:CreateEvaluationJob"},
+            {
+                "arn:aws:bedrock:*::foundation-model/*",
+                f"arn:aws:bedrock:*:{ACCOUNT}:custom-model/*",
+                f"arn:aws:bedrock:*:{ACCOUNT}:inference-profile/*",
+            },
+        ),
+        "FollowEvaluationJobs": (
+            {"bedrock:GetEvaluationJob", "bedrock:StopEvaluationJob"},
+            {f"arn:aws:bedrock:*:{ACCOUNT}:evaluation-job/*"},
+        ),
+        "ListEvaluationJobs": ({"bedrock:ListEvaluationJobs"}, {"*"}),
+        "PassEvaluationRole": ({"iam:PassRole"}, {EVALUATIONS}),
+        "EvaluationBuckets": ({"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket"}, arns),
+    }
+    [passed] = [statement["Condition"] for statement in statements(rights) if statement["Sid"] == "PassEvaluationRole"]
+    assert passed == {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}}
+    assert parameters(rights) == {"EvaluationRoleArn": [EVALUATIONS], "EvaluationBucketArns": sorted(arns)}
+
+
+def test_evaluations_of_whoever_has_keys_a_role_or_another_service_need_no_right_of_the_function() -> None:
+    assert resources(evaluations(aws_access_key_id="k", aws_secret_access_key="s")) == {}
+    assert resources(evaluations("remote::of-a-package")) == {}
+    assumed = evaluations(role_arn=ROLE)
+    assert resources(assumed) == {"AssumeRoles": [ROLE]}
+    assert {"RunEvaluationJobs", "PassEvaluationRole", "EvaluationBuckets"} <= resources(assumed, ROLE).keys()
+
+
+def sources(provider_type: str, **values: Any) -> Usage:
+    entry = ProviderEntry(provider_id="d", provider_type=provider_type, config=values)
+    store = {"type": "sqlite", "db_path": "/nowhere"}
+    return collect_usage(RunConfig(name="t", metadata_store=store, providers={"datasetio": (entry,)}))
+
+
+def test_buckets_of_datasets_are_read_the_providers_own_and_those_beside_it_and_none_is_written_to() -> None:
+    own = {"bucket_name": "rows", "key_prefix": "mine/", "region": "eu-west-1"}
+    others = [
+        {"bucket_name": "further", "region": "us-east-1"},
+        {"bucket_name": "theirs", "aws_access_key_id": "k", "aws_secret_access_key": "s"},
+    ]
+    used = sources("remote::s3", **own, buckets=others)
+    further = ["arn:aws:s3:::further", "arn:aws:s3:::further/*"]
+    assert resources(used) == {"ReadSources": [*further, "arn:aws:s3:::rows", "arn:aws:s3:::rows/mine/*"]}
+    beside = sources("inline::localfs", buckets=others)
+    rights = derive(beside, SELF, {source: Place("aws", "us-east-1", "") for source in beside.sources}, {}).rights
+    [statement] = statements(rights)
+    assert set(statement["Action"]) == {"s3:GetObject", "s3:ListBucket"}
+    assert parameters(rights) == {"SourceBucketArns": further}
+    assert resources(sources("inline::localfs", storage_dir="/rows")) == {}
 
 
 def of_knowledge_bases(name: str, **config: str) -> Usage:

@@ -65,10 +65,16 @@ def test_list_is_a_table_of_eighty_columns_over_as_many_pages_as_it_takes(stack:
 
 
 def test_show_says_what_there_is(stack: FakeStack) -> None:
-    failed = view("failed", error={"code": "worker_lost", "message": "Gone."}, retried_from="job_0")
+    failed = view(
+        "failed",
+        error={"code": "worker_lost", "message": "Gone."},
+        retried_from="job_0",
+        about={"benchmark_id": "quiz", "number": "3"},
+    )
     text = run(stack, [failed], "show", "job_1").stdout
     assert "error:    worker_lost: Gone." in text
     assert "rows:     3 completed, 1 failed, 10 in all" in text
+    assert "about:    benchmark_id quiz, number 3" in text
     assert "retry of: job_0" in text
     assert json.loads(run(stack, [failed], "show", "job_1", "--json").stdout) == failed
 

@@ -20,6 +20,8 @@ def f(a: int | None, b: "1 < 2" = 3) -> bool:
     self.x = a is None
     while a < b and not b:
         a += 1
+        del b
+        del self.x
         break
     return any([a, True])
 '''
@@ -33,6 +35,7 @@ BROKEN = {
     ("a < b", "a <= b"),
     ("not b", "b"),
     ("a += 1", "pass"),
+    ("del self.x", "pass"),
     ("1", "2"),
     ("break", "continue"),
     ("return any([a, True])", "return None"),

@@ -1,12 +1,20 @@
 """Which fields of the built-in providers are a user's: how a remote is called and which one, never what it is trusted with."""
 
+from typing import get_args
+
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 import pytest
 
 from core.config.user_fields import secret_fields, user_fields
 from core.providers.bedrock import inference as bedrock
+from core.providers.bedrock.evaluation_config import Config as BedrockEvaluations
 from core.providers.bedrock.guardrail_config import Config as GuardrailConfig
+from core.providers.braintrust.scoring import Config as Braintrust
+from core.providers.datasets.localfs import Config as LocalDatasets
+from core.providers.evals.builtin import Config as Evals
 from core.providers.llama_guard import safety as llama_guard
+from core.providers.llm_judge.scoring import Config as LlmJudge
 from core.providers.nvidia import safety as nvidia
 from core.providers.openai.config import config_of
 from core.providers.openai.rows import ROWS, Row
@@ -49,10 +57,29 @@ def test_of_a_remote_its_urls_keys_and_limits_are_a_users_and_its_tls_is_not(row
         (nvidia.Config, {"timeout", "max_connections"}),
         (sambanova.Config, TUNED),
         (llama_guard.Config, set[str]()),
+        (BedrockEvaluations, AWS | {"evaluator_model"}),
+        (LlmJudge, {"judge_model", "temperature", "max_tokens", "max_concurrency"}),
+        (Braintrust, {"judge_model", "embedding_model", "max_tokens", "max_concurrency"}),
+        (Evals, {"wait_seconds", "max_concurrent_rows"}),
+        (LocalDatasets, set[str]()),
     ],
 )
-def test_of_bedrock_and_of_who_judges_only_how_they_are_called(config: type[BaseModel], fields: set[str]) -> None:
+def test_of_bedrock_and_of_who_judges_and_evaluates_only_how_they_are_called(
+    config: type[BaseModel], fields: set[str]
+) -> None:
     assert user_fields(config) == fields
+
+
+def has_mark(part: object) -> bool:
+    """Whether a mark is somewhere within a type, where it is not the field's."""
+    extra = part.json_schema_extra if isinstance(part, FieldInfo) else None
+    return (isinstance(extra, dict) and "user_field" in extra) or any(has_mark(each) for each in get_args(part))
+
+
+@pytest.mark.parametrize("spec", built_in().values(), ids=lambda spec: f"{spec.api} {spec.provider_type}")
+def test_no_mark_is_lost_within_the_type_of_a_field(spec: ProviderSpec) -> None:
+    fields = config_class(spec).model_fields
+    assert [name for name, field in fields.items() if has_mark(field.annotation)] == []
 
 
 @pytest.mark.parametrize("spec", built_in().values(), ids=lambda spec: f"{spec.api} {spec.provider_type}")

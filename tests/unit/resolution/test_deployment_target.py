@@ -90,6 +90,19 @@ def test_a_bound_of_batches_that_is_not_kept_to_is_a_note() -> None:
     assert texts(notices(loaded({"batches": [{**entry, "config": {}}]}))) == {}
 
 
+def test_a_key_of_judges_that_nobody_is_asked_with_is_a_note() -> None:
+    def notes_of(key: str | None) -> dict[str, str]:
+        config = {"openai_api_key": key}
+        entry = {"provider_id": "b", "provider_type": "inline::braintrust", "config": config}
+        return texts(notices(loaded({"scoring": [entry]})))
+
+    notes = notes_of("sk-secret")
+    assert list(notes) == ["providers.scoring[0].config.openai_api_key"]
+    assert "keys of their providers" in notes["providers.scoring[0].config.openai_api_key"]
+    assert "secret" not in str(notes)
+    assert notes_of("") == notes_of(None) == {}
+
+
 def test_an_api_that_nobody_has_is_a_mistake() -> None:
     assert "apis[0]" in texts(loaded({}, apis=["inferense"]).problems)
 

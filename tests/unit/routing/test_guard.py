@@ -11,7 +11,7 @@ from core.errors import ApiError, Conflict, InvalidRequest, NotFound, Permission
 from core.frame.callers import ANONYMOUS, Principal
 from core.frame.resources import Resource
 from core.routing.catalog import Catalog
-from core.routing.guard import Enforcement, GuardedRegistry
+from core.routing.guard import Enforcement, GuardedRegistry, LastDecision
 from core.routing.policy import DEFAULT_POLICY, Policy
 from core.routing.registry import Registry
 from tests.fakes import Clock, FakeProvider, MemoryStore, served
@@ -31,8 +31,11 @@ def model(identifier: str, name: str = "m") -> Resource:
 
 
 class Stack:
+    """As of a process: all callers share the last decision."""
+
     def __init__(self, *rules: AccessRule, declared: tuple[Resource, ...] = ()) -> None:
         self.clock, self.store, self.slept = Clock(), MemoryStore(), list[float]()
+        self.last = LastDecision()
         self.provider = FakeProvider([served("m"), served("secret")])
         catalog = Catalog({"a": self.provider.list_models}, seconds=60)
         self.registry = Registry(MODEL, self.store, catalog, provider_ids=["a"], declared=declared)
@@ -42,7 +45,7 @@ class Stack:
         self.slept.append(seconds)
 
     def seen_by(self, principal: Principal | None) -> GuardedRegistry:
-        return GuardedRegistry(self.registry, self.enforcement, principal)
+        return GuardedRegistry(self.registry, self.enforcement, principal, last=self.last)
 
     async def ids(self, principal: Principal | None) -> list[str]:
         return [row.identifier for row in (await self.seen_by(principal).page(after="", limit=1000)).resources]

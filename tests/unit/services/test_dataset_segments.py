@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
+import json
 from typing import override
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_json
 import pytest
 
 from core.apis.datasets import PURPOSES
 from core.errors import InvalidRequest
+from core.services.datasets.appending import SMALL, neighbours_in
 from core.services.datasets.purposes import check_rows, missing_column
+from core.services.datasets.reading import weigh_row
 from core.services.datasets.records import STEP, Segment
-from core.services.datasets.segments import SegmentDraft, read_lines, write_segments
+from core.services.datasets.segments import SEGMENT, SegmentDraft, bytes_of, read_lines, write_segments
 from tests.parts.memory_blobs import MemoryBlobs
 
 LINES = st.lists(st.binary(min_size=1, max_size=40).filter(lambda line: b"\n" not in line), max_size=60)
@@ -46,6 +51,9 @@ def test_a_page_has_the_rows_that_are_asked_for(groups: list[list[bytes]], start
     st.integers(0, 9 * STEP),
     st.integers(1, 40_000),
 )
+@example(
+    [3 * STEP + 7, STEP], STEP - 1, 9 * STEP, 18_000
+)  # all that is read of the first segment fits, but for its last line
 def test_a_page_over_many_offsets_is_a_beginning_of_what_is_asked_for(
     sizes: list[int], start: int, count: int, most: int
 ) -> None:
@@ -59,9 +67,9 @@ def test_a_page_over_many_offsets_is_a_beginning_of_what_is_asked_for(
         whole = [line for group in groups for line in group][start : start + count]
         page = await read_lines(blobs, segments, start, count, most)
         assert page == whole[: len(page)]
-        assert sum(map(len, page)) <= most or len(page) == 1
+        assert sum(map(bytes_of, page)) <= most or len(page) == 1
         if len(page) < len(whole):  # then the next one would not have fitted
-            assert sum(map(len, page)) + len(whole[len(page)]) > most
+            assert sum(map(bytes_of, whole[: len(page) + 1])) > most
         assert bool(page) == bool(whole)
 
     asyncio.run(scenario())
@@ -95,6 +103,39 @@ async def test_segments_are_cut_when_they_are_full() -> None:
     assert {segment.key for segment in segments} == set(blobs.contents)
     lines = await read_lines(blobs, segments, 0, 200, AMPLE)
     assert lines[1::2] == [b"%d" % number for number in range(40)]
+
+
+QUARTER = SEGMENT // 4
+SIZES = st.sampled_from([1, QUARTER - 1, QUARTER, QUARTER + 1, SMALL - 1, SMALL, SEGMENT])
+
+
+@given(st.lists(SIZES, max_size=12))
+def test_small_neighbours_are_put_together_as_far_as_one_segment_holds_them(sizes: list[int]) -> None:
+    segments = [Segment(str(number), 1, size) for number, size in enumerate(sizes)]
+    runs, places = neighbours_in(segments), dict[int, int]()
+    for number, run in enumerate(runs):
+        places |= dict.fromkeys((int(segment.key) for segment in run), number)
+        first = int(run[0].key)
+        assert run == segments[first : first + len(run)]
+        assert len(run) > 1
+        assert sum(segment.bytes for segment in run) <= SEGMENT
+        assert max(segment.bytes for segment in run) < SMALL
+    assert len(places) == sum(map(len, runs))
+    for at, (one, other) in enumerate(pairwise(sizes)):
+        if max(one, other) < SMALL and places.get(at, -1) != places.get(
+            at + 1, -2
+        ):  # then there was no room for the other
+            before = sum(
+                size for number, size in enumerate(sizes[: at + 1]) if places.get(number) == places.get(at, -1)
+            )
+            assert (before or one) + other > SEGMENT
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text())))
+def test_a_row_weighs_what_it_takes_in_a_text_of_json(row: dict[str, object]) -> None:
+    line = to_json(row)
+    text = json.dumps(line.decode(), ensure_ascii=False).encode()
+    assert weigh_row(line) == len(text) - len('""') + len(",")
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,15 @@ def test_a_table_is_the_cells_that_were_written(table: list[list[str]], cuts: li
 def test_a_cell_that_is_a_number_or_a_boolean_is_one(number: float) -> None:
     assert typed(str(number)) == number
     assert type(typed(str(number))) is type(number)
+    assert (typed(str(2**64 - 1)), typed(f"0.{'1' * 62}")) == (2**64 - 1, 1 / 9)
 
 
 @pytest.mark.parametrize(
-    "text", ["007", "+-1", "1_000", "٣", "nan", "inf", "NA", "None", "1e999", "0x10", "1,5", " ", "9" * 30]
+    "text",
+    [
+        *("007", "+-1", "1_000", "٣", "nan", "inf", "NA", "None", "1e999", "0x10", "1,5", " ", "9" * 30),
+        *(str(2**64), str(-(2**63) - 1), f"0.{'1' * 63}"),
+    ],
 )
 def test_a_cell_that_would_lose_something_as_a_number_stays_text(text: str) -> None:
     assert typed(text) == text
@@ -223,3 +228,22 @@ def test_what_is_too_large_is_refused_before_it_is_all_there() -> None:
     bomb = gzipped((b"a" * 1000 + b"\n") * 5000)
     message = refusal(bomb, "x.csv", bounds=RowBounds())
     assert message == "its content is more than 100 times as large as it is compressed."
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv"])
+async def test_rows_come_while_their_bytes_do(name: str) -> None:
+    rows = [{"a": number, "b": "x" * 900} for number in range(900)]
+    lines = [json.dumps(row) for row in rows]
+    cells = "\n".join(["a,b", *(f"{row['a']},{row['b']}" for row in rows)])
+    content = {"x.jsonl": "\n".join(lines), "x.json": f"[{','.join(lines)}]", "x.csv": cells}
+    cuts, read_pieces = [len(content[name]) // 20] * 19, 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal read_pieces
+        async for piece in pieces(content[name].encode(), cuts):
+            read_pieces += 1
+            yield piece
+
+    read_at = {row["a"]: read_pieces async for row in read_rows(counted(), name, "", limit=BOUNDS)}
+    assert list(read_at) == list(range(900))
+    assert max(read_at[number] - number * 20 // 900 for number in read_at) <= 4

@@ -23,8 +23,9 @@ from core.services.responses.items import read_input
 from core.services.responses.native.charging import PackageMeter
 from core.services.responses.output import Output
 from core.services.responses.printing.objects import begin_response, end_response
+from core.services.responses.state.conversation_sessions import ConversationSession
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.sessions import ConversationSession, ThreadHistory
+from core.services.responses.state.sessions import ThreadHistory
 from core.stores.documents.port import Document
 
 

@@ -9,7 +9,7 @@ from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.services.agents.turns.printing import METADATA, TurnPrinter
 from core.services.responses.contract import Item
-from core.services.responses.state.sessions import ConversationSession
+from core.services.responses.state.conversation_sessions import ConversationSession
 from core.stores.documents.port import Document
 
 if TYPE_CHECKING:

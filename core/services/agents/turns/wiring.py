@@ -26,8 +26,9 @@ from core.services.responses.engine.rounds import RoundEngine
 from core.services.responses.guardrails import GuardedEngine
 from core.services.responses.requests import Context
 from core.services.responses.settings import settings_of
+from core.services.responses.state.conversation_sessions import ConversationSession
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.sessions import ConversationSession, ThreadHistory
+from core.services.responses.state.sessions import ThreadHistory
 from core.services.responses.tools.surfaces import surfaces_of
 from core.services.responses.wiring import Wiring
 

@@ -36,7 +36,7 @@ class LineAsker:
         line = output_line(entry.line_id, entry.custom_id, self._operation.success, entry.request_id, answer)
         named = entry.model if self._endpoint.names_model else ""  # elsewhere a caller may write anything there
         model = named or call.observed.model or self._endpoint.path
-        return Result(line, tokens=tokens_of(answer, model, call.tokens))
+        return Result(line, tokens=tokens_of(answer, model, call.tokens, call.observed.tokens))
 
     def fail(self, row: Row, failure: ApiError) -> bytes:
         entry: Entry = row.value

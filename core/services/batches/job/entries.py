@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 import json
 from typing import Any
 
+from pydantic import ValidationError, create_model
 from pydantic_core import from_json, to_json
 
 from core.apis.files import OpenFile
 from core.apis.parsing import parse
 from core.errors import ApiError, NotFound
-from core.frame.types import Wire
+from core.frame.types import Query, Wire
 from core.platform.json_values import to_object
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.output import InputGone, request_id_of
@@ -66,23 +67,42 @@ class Entry:
     @cached_property
     def _parts(self) -> "_Parts":
         """Nothing else stays of the line's JSON, which may take twenty times its bytes."""
-        try:
-            value = to_object(from_json(self._content))
-        except ValueError:
-            value = {}
-        body: object = value.get("body")
-        model: object = to_object(body).get("model")
-        return _Parts(value.get("custom_id"), value.get("url"), model, self._request_of(body))
-
-    def _request_of(self, body: object) -> Any:  # noqa: ANN401 - as `request`
         kind: type[Wire] | None = self._endpoint.operation.request_type()
         if kind is None:
             raise LookupError(self._endpoint.path)
-        try:
-            return parse(kind, to_json(body, inf_nan_mode="constants"))
-        except ApiError as failure:
-            failure.__context__ = None  # which has the body
-            return failure.with_traceback(None)
+        return _read_whole(kind, self._content) or _read_apart(kind, self._content)
+
+
+@cache
+def _line_of(kind: type[Wire]) -> Any:  # noqa: ANN401 - a model made here
+    """A line whose body is of this type."""
+    return create_model("Line", __base__=Query, custom_id=(Any, None), url=(Any, None), body=(kind, ...))
+
+
+def _read_whole(kind: type[Wire], content: bytes) -> _Parts | None:
+    """A line with nothing wrong in it, as nearly all are, is read once; None of another."""
+    try:
+        line = _line_of(kind).model_validate_json(content)
+        line.body.check_body()
+    except (ValidationError, ApiError):
+        return None
+    return _Parts(line.custom_id, line.url, getattr(line.body, "model", None), line.body)
+
+
+def _read_apart(kind: type[Wire], content: bytes) -> _Parts:
+    """What a line says, and what a live request would be told of its body."""
+    try:
+        value = to_object(from_json(content))
+    except ValueError:
+        value = {}
+    body: object = value.get("body")
+    request: object
+    try:
+        request = parse(kind, to_json(body, inf_nan_mode="constants"))
+    except ApiError as failure:
+        failure.__context__ = None  # which has the body
+        request = failure.with_traceback(None)
+    return _Parts(value.get("custom_id"), value.get("url"), to_object(body).get("model"), request)
 
 
 async def _read_input(parts: Parts, run: ShardRun, start: int, stop: int) -> AsyncIterator[bytes]:

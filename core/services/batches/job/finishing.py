@@ -3,7 +3,7 @@
 Who finishes it again makes the same files: their ids follow from the job's.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 import hashlib
 from typing import Final
@@ -23,10 +23,14 @@ from core.services.parts import Parts, surface_for
 from core.stores.jobs.port import Shard
 
 MEDIA_TYPE: Final = "application/jsonl"
+CHUNK: Final = 64 * 1024
+"""Bytes that are written at once: a line alone costs as much to hand on as to make."""
 NAMES: Final = {OUTPUT: "output", ERROR: "error"}
 
 type Place = tuple[int, int]
 """A shard's number, and a position in it."""
+type Numbered = tuple[int, Place, bytes | None]
+"""The number of a row in the batch, its place, and its line."""
 
 
 async def finish(parts: Parts, run: FinishRun) -> JsonObject:
@@ -64,10 +68,17 @@ async def _keep(parts: Parts, run: FinishRun, sort: bytes) -> str:
 
 
 async def _lines(run: FinishRun, sort: bytes) -> AsyncIterator[bytes]:
-    """Those of the sort, each with its break."""
+    """Those of the sort, each with its break, many at a time."""
+    lines, size = list[bytes](), 0
     async for content in _final_lines(run, fills=sort == ERROR):
         if content[:1] == sort:
-            yield content[1:] + b"\n"
+            lines.append(content[1:])
+            size += len(content)
+        if size >= CHUNK:
+            yield b"\n".join((*lines, b""))
+            lines, size = [], 0
+    if lines:
+        yield b"\n".join((*lines, b""))
 
 
 async def _final_lines(run: FinishRun, *, fills: bool) -> AsyncIterator[bytes]:
@@ -80,16 +91,18 @@ async def _final_lines(run: FinishRun, *, fills: bool) -> AsyncIterator[bytes]:
         yield content
 
 
-async def _all_lines(run: FinishRun) -> AsyncIterator[tuple[Place, bytes | None]]:
+def _all_lines(run: FinishRun) -> AsyncIterator[tuple[Place, bytes | None]]:
     """Every place in the order of the input, with None where nothing is there."""
     lanes: dict[int, list[Shard]] = {}
     for shard in run.shards:
         lanes.setdefault(shard.source.get("lane", 0), []).append(shard)
     if len(lanes) == 1:
-        async for place, line in _lane_lines(run):
-            yield place, line
-        return
-    streams = [_numbered_lines(replace(run, shards=shards)) for shards in lanes.values()]
+        return _lane_lines(run)
+    return _merge([_numbered_lines(replace(run, shards=shards)) for shards in lanes.values()])
+
+
+async def _merge(streams: Sequence[AsyncIterator[Numbered]]) -> AsyncIterator[tuple[Place, bytes | None]]:
+    """By the numbers of the rows."""
     heads = [(*head, stream) for stream in streams if (head := await anext(stream, None)) is not None]
     while heads:
         at = min(range(len(heads)), key=lambda at: heads[at][0])
@@ -99,7 +112,7 @@ async def _all_lines(run: FinishRun) -> AsyncIterator[tuple[Place, bytes | None]
         heads[at : at + 1] = [] if head is None else [(*head, stream)]
 
 
-async def _numbered_lines(run: FinishRun) -> AsyncIterator[tuple[int, Place, bytes | None]]:
+async def _numbered_lines(run: FinishRun) -> AsyncIterator[Numbered]:
     """Those of one lane, with the numbers of their rows in the batch."""
     shards = {shard.number: shard for shard in run.shards}
     number, rows = -1, list[int]()

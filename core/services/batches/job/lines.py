@@ -1,6 +1,6 @@
 """The lines of a file that comes in chunks: where each is, and what it has, with no more of the file in memory than a line."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,9 +67,14 @@ class LineSplitter:
 
 async def read_lines(chunks: AsyncIterator[bytes], most: int, start: int = 0) -> AsyncIterator[Line]:
     """The lines of the chunks; see LineSplitter."""
+    async for lines in read_batches(chunks, most, start):
+        for line in lines:
+            yield line
+
+
+async def read_batches(chunks: AsyncIterator[bytes], most: int, start: int = 0) -> AsyncIterator[Iterable[Line]]:
+    """As read_lines, by the chunks that the lines end in."""
     splitter = LineSplitter(most, start)
     async for chunk in chunks:
-        for line in splitter.feed(chunk):
-            yield line
-    for line in splitter.end():
-        yield line
+        yield splitter.feed(chunk)
+    yield splitter.end()

@@ -1,6 +1,6 @@
 """A batch is prepared: its input file is read once, from its first line to its last, and all that is wrong with it is told together."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 import hashlib
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,7 +13,7 @@ from core.frame.types import JsonObject
 from core.services.batches.job import faults
 from core.services.batches.job.endpoints import Endpoint
 from core.services.batches.job.faults import Faults, failure_of
-from core.services.batches.job.lines import Line, read_lines
+from core.services.batches.job.lines import Line, read_batches
 from core.services.batches.job.planning import QUEUE, Lane, Planner
 from core.services.batches.job.spans import keep_spans
 from core.services.batches.job.validation import LONGEST_MODEL, Request, check_line
@@ -100,12 +100,11 @@ class InputReading:
 
     async def read(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The list of the lines' ids; raises JobFailed at its end, or where it makes no sense to read on."""
-        async for line in read_lines(chunks, MOST_LINE):
-            entry = await self._take(line)
-            if self._faults.is_full or self._count > MOST_LINES:
+        async for lines in read_batches(chunks, MOST_LINE):
+            if entries := await self._take_all(lines):
+                yield entries
+            if self._is_enough:
                 break
-            if not self._faults:
-                yield entry
         if not self._count:
             self._faults.add(faults.empty_file())
         if self._lanes is not None and not self._faults:
@@ -113,6 +112,19 @@ class InputReading:
         if self._faults:
             raise failure_of(self._faults.listed)
         self.planner.end()
+
+    @property
+    def _is_enough(self) -> bool:
+        """Whether it makes no sense to read on."""
+        return self._faults.is_full or self._count > MOST_LINES
+
+    async def _take_all(self, lines: Iterable[Line]) -> bytes:
+        entries = list[bytes]()
+        for line in lines:
+            entries.append(await self._take(line))
+            if self._is_enough:
+                break
+        return b"".join(entries)
 
     async def _take(self, line: Line) -> bytes:
         self._count += 1

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from core.apis.answers.batches import BatchUsage
+from core.frame.observed import USAGE
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
 from core.stores.jobs.port import PARTS_OF_USAGE
@@ -12,12 +13,18 @@ INPUT: Final = f"{PARTS_OF_USAGE}input"
 OUTPUT: Final = f"{PARTS_OF_USAGE}output"
 CACHED: Final = f"{PARTS_OF_USAGE}cached"
 REASONING: Final = f"{PARTS_OF_USAGE}reasoning"
+NOTHING: Final[Mapping[str, int]] = {}
 MOST: Final = 2**53  # as of the counts that answers are checked for (core.apis.shapes)
 
 
-def tokens_of(answer: JsonObject, model: str, charged: int | None) -> dict[str, int]:
-    """For a Result: `charged` is what the line's call used, with what judged it; None where it was not told."""
-    usage = to_object(answer.get("usage"))
+def tokens_of(
+    answer: JsonObject, model: str, charged: int | None, observed: Mapping[str, int] = NOTHING
+) -> dict[str, int]:
+    """For a Result: `charged` is what the line's call used, with what judged it; None where it was not told.
+
+    `observed` are the tokens that its models reported, by their names in USAGE: those of an answer that says nothing itself, as a turn.
+    """
+    usage = to_object(answer.get("usage")) or {USAGE[name]: count for name, count in observed.items() if name in USAGE}
     parts = {
         INPUT: _count(usage, "prompt_tokens", "input_tokens"),
         OUTPUT: _count(usage, "completion_tokens", "output_tokens"),

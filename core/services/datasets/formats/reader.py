@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from core.frame.types import JsonObject
 from core.services.datasets.formats.json_lines import read_json_lines
 from core.services.datasets.formats.json_values import read_json_values
-from core.services.datasets.formats.rules import EncodedRow, Place, RowBounds
+from core.services.datasets.formats.rules import EncodedRow, Place, RowBlock, RowBounds
 from core.services.datasets.formats.sniffing import RowFormat, find_format
 from core.services.datasets.formats.tables import read_table
 from core.services.datasets.formats.text import open_text
@@ -18,14 +18,14 @@ async def read_rows(
     chunks: AsyncIterator[bytes], name: str, media_type: str, *, limit: RowBounds
 ) -> AsyncIterator[JsonObject]:
     """Each row. Raises InvalidRequest, with what is wrong and the line of it."""
-    async for rows in read_blocks(chunks, name, media_type, limit=limit):
-        for row in rows:
-            yield row.values
+    async for block in read_blocks(chunks, name, media_type, limit=limit):
+        for values in block.values:
+            yield values
 
 
 async def read_blocks(
     chunks: AsyncIterator[bytes], name: str, media_type: str, *, limit: RowBounds
-) -> AsyncIterator[list[EncodedRow]]:
+) -> AsyncIterator[RowBlock]:
     """The rows, some at a time, each with its line of JSON. Raises InvalidRequest, with what is wrong and the line of it."""
     place, count = Place(name), 0
     head, content = await open_text(chunks, place, limit)
@@ -36,12 +36,12 @@ async def read_blocks(
         if count > limit.rows:
             raise place.refusal(f"has more than {limit.rows} rows, which is the limit.")
         if rows:
-            yield rows
+            yield rows if isinstance(rows, RowBlock) else RowBlock.of(rows)
 
 
 def _read(
     row_format: RowFormat, content: AsyncIterator[bytes], name: str, limit: RowBounds
-) -> AsyncIterator[list[EncodedRow]]:
+) -> AsyncIterator[RowBlock] | AsyncIterator[list[EncodedRow]]:
     match row_format:
         case "jsonl":
             return read_json_lines(content, name, limit)

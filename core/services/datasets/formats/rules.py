@@ -1,7 +1,8 @@
 """What readers of rows share: what bounds them, a row as it is kept, and refusals, which say where."""
 
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Self
 
 from pydantic_core import to_json
 
@@ -35,10 +36,32 @@ class RowBounds:
 
 
 class EncodedRow(NamedTuple):
-    """`line` is `values` as JSON, without a break in it. A tuple, for there are millions of them."""
+    """`line` is `values` as JSON, without a break in it."""
 
     values: JsonObject
     line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows some at a time: each of the `values` has its line. By columns, so that nothing is made for each row."""
+
+    values: Sequence[JsonObject] = field(repr=False)
+    lines: Sequence[bytes] = field(repr=False)
+
+    @classmethod
+    def of(cls, rows: Iterable[EncodedRow]) -> Self:
+        values, lines = list[JsonObject](), list[bytes]()
+        for row, line in rows:
+            values.append(row)
+            lines.append(line)
+        return cls(values, lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[EncodedRow]:
+        return map(EncodedRow, self.values, self.lines)
 
 
 @dataclass(frozen=True, slots=True)

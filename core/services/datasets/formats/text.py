@@ -56,10 +56,10 @@ async def _chain(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 async def _bounded(chunks: AsyncIterator[bytes], place: Place, bounds: RowBounds) -> AsyncIterator[bytes]:
-    left = bounds.total_bytes
+    room = bounds.total_bytes
     async for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
+        room -= len(chunk)
+        if room < 0:
             raise place.refusal(f"has more than {bounds.total_bytes} bytes, which is the limit.")
         if chunk:
             yield chunk
@@ -67,14 +67,14 @@ async def _bounded(chunks: AsyncIterator[bytes], place: Place, bounds: RowBounds
 
 async def _gunzip(chunks: AsyncIterator[bytes], place: Place) -> AsyncIterator[bytes]:
     """Members one after another, as RFC 1952 has them; in pieces of at most a MiB."""
-    inflate, is_whole, left = zlib.decompressobj(GZIP_BITS), True, MIB
+    inflate, is_whole, room = zlib.decompressobj(GZIP_BITS), True, MIB
     async for chunk in chunks:
-        left += RATIO * len(chunk)
+        room += RATIO * len(chunk)
         rest, piece = chunk, b""
         while rest or len(piece) == MIB:  # zlib may hold output back that did not fit
             piece = _inflate(inflate, rest, place)
-            left -= len(piece)
-            if left < 0:
+            room -= len(piece)
+            if room < 0:
                 raise place.refusal(f"its content is more than {RATIO} times as large as it is compressed.")
             if piece:
                 yield piece

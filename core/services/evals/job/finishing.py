@@ -11,8 +11,8 @@ from core.errors import ApiError
 from core.frame.callers import Call
 from core.frame.content import MOST_IN_ANSWER
 from core.frame.types import JsonObject
-from core.services.evals.candidates import forget_agent
 from core.services.evals.evaluating import error_of, scorers_for
+from core.services.evals.job.kind import forget_candidate
 from core.services.evals.job.results import Line, result_json
 from core.services.evals.rows import GENERATED
 from core.services.jobs.failures import WorkerLost
@@ -45,8 +45,7 @@ async def finish(parts: Parts, run: FinishRun) -> JsonObject:
     result: JsonObject = {"result": RESULT, "bytes": blob.size}
     if blob.size > MOST_IN_ANSWER and (file_id := await _keep_file(parts, run, call)):
         result["result_file_id"] = file_id
-    for agent_id in {shard.source["agent"] for shard in run.shards if "agent" in shard.source}:
-        await forget_agent(parts, agent_id, call)
+    await forget_candidate(parts, run.job)
     return result
 
 

@@ -8,12 +8,13 @@ result    {"result": the name of a blob of the job, "bytes", "result_file_id"?}
 
 from collections.abc import Sequence
 from functools import partial
+import logging
 from typing import Any, Final
 
 from pydantic_core import to_json
 
 from core.apis.evals import AgentCandidate, BenchmarkConfig
-from core.errors import ApiError, NotFound
+from core.errors import ApiError, NotFound, StateUnavailable
 from core.frame.callers import Call
 from core.frame.types import JsonObject
 from core.services.evals.settings import settings_of
@@ -21,6 +22,9 @@ from core.services.jobs.kind import MOST_SHARDS, FinishRun, JobKind, PrepareRun,
 from core.services.jobs.rows import RowWork
 from core.services.jobs.shard_run import ShardRun
 from core.services.parts import Parts, surface_for
+from core.stores.jobs.port import Job
+
+log = logging.getLogger(__name__)
 
 KIND: Final = "eval"
 ROWS: Final = 200
@@ -47,7 +51,7 @@ def eval_job(parts: Parts) -> JobKind:
 
         return await finish(parts, run)
 
-    return JobKind(KIND, work.prepare, work.work, finish, work.abandon)
+    return JobKind(KIND, work.prepare, work.work, finish, work.abandon, work.ended)
 
 
 def rows_for(parts: Parts, call: Call | None) -> Any:  # noqa: ANN401 - a DatasetRows
@@ -70,7 +74,7 @@ class _Eval:
         self._parts = parts
 
     async def prepare(self, run: PrepareRun) -> Sequence[Slice]:
-        from core.services.evals.candidates import make_agent
+        from core.services.evals.candidates import agent_of, keep_agent
 
         config = config_of(run.job.request)
         count: int = await rows_for(self._parts, run.call).count(run.job.request["dataset_id"])
@@ -78,7 +82,8 @@ class _Eval:
         size = max(ROWS, -(-total // MOST_SHARDS))
         source: JsonObject = {}
         if isinstance(config.eval_candidate, AgentCandidate) and total:
-            source["agent"] = await make_agent(self._parts, config.eval_candidate, run.call)
+            source["agent"] = agent_of(run.job.id)
+            await keep_agent(self._parts, config.eval_candidate, run.call, source["agent"])
         return [Slice({"start": start, **source}, min(size, total - start)) for start in range(0, total, size)]
 
     async def work(self, run: ShardRun) -> None:
@@ -92,6 +97,25 @@ class _Eval:
             return _rows_of(shard, [])
 
         await RowWork(no_rows, RowAsking(self._parts, run).ask, fail).abandon(run, failure)
+
+    async def ended(self, job: Job) -> None:
+        """What failed may not have been finished, where the agent goes."""
+        if job.status == "failed":
+            await forget_candidate(self._parts, job)
+
+
+async def forget_candidate(parts: Parts, job: Job) -> None:
+    """An agent goes, with the sessions of rows whose worker died over them."""
+    if not isinstance(config_of(job.request).eval_candidate, AgentCandidate):
+        return
+    from core.services.evals.candidates import agent_of, forget_agent
+
+    try:
+        await forget_agent(parts, agent_of(job.id), Call(job.principal))
+    except StateUnavailable:  # whoever comes again does it
+        raise
+    except ApiError as failure:
+        log.warning("job %s: its agent stays: %s", job.id, failure)
 
 
 async def read_rows(parts: Parts, run: ShardRun) -> Sequence[Row]:

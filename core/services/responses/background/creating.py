@@ -14,7 +14,7 @@ from core.frame.types import JsonObject
 from core.platform.concurrency import undoing
 from core.services.jobs.service import JobService, job_service
 from core.services.parts import Parts
-from core.services.responses.background.ending import end_run
+from core.services.responses.background.ending import end_run, error_by
 from core.services.responses.background.job import KIND, SECONDS
 from core.services.responses.background.requests import seal_request
 from core.services.responses.contract import Item, Run
@@ -83,7 +83,8 @@ class Background:
                 await session.lend(response["id"], int(job.deadline) + LATE)
                 await jobs.submit(job, data=None if self._wiring.call is None else self._wiring.call.provider_data)
             except ApiError:
-                await end_run(self._state, document, "failed", "Its job could not be made. Send the request again.")
+                error = error_by("Its job could not be made. Send the request again.")
+                await end_run(self._state, document, "failed", error)
                 raise
         if self._wiring.call is not None:
             self._wiring.call.add_tokens(0)  # a worker's are taken as it asks the model

@@ -21,10 +21,9 @@ NO_REASON: Final = "its job has ended."
 GONE: Final = "gone"
 
 
-async def end_run(state: StatePlace, run: Document, status: Status, reason: str = "") -> None:
-    """End it here and now, whoever has it, unless it has ended. `reason` is for a run that `failed`: `code: message`, as jobs have it."""
+async def end_run(state: StatePlace, run: Document, status: Status, error: JsonObject | None = None) -> None:
+    """End it here and now, whoever has it, unless it has ended. `error` is of a run that `failed`."""
     log = log_of(state, run.id)
-    error = None if status == "cancelled" else error_by(reason)
     try:
         await log.take()
         now = await read_state(log)
@@ -32,12 +31,12 @@ async def end_run(state: StatePlace, run: Document, status: Status, reason: str 
     except RunLost:
         pass
     now = await read_state(log)
-    if now.beginning is not None and now.ending is not None:
+    if now.ending is not None:
         await keep_ended(state, run, now)
 
 
 def error_by(reason: str) -> JsonObject:
-    """The `error` of a response whose job has ended for this reason."""
+    """The `error` of a response whose job has ended for this reason: `code: message`, as jobs have it."""
     code, _, message = reason.partition(": ")
     return {"code": "server_error", "message": NOT_DONE.format(reason=message or code or NO_REASON)}
 
@@ -46,6 +45,8 @@ async def end_job(parts: Parts, call: Call, job: Job, reason: str) -> str:
     """End the run of a job that has come to its end, unless that has ended itself: how it did."""
     state, response_id = StatePlace.of(parts, call), job.request["response"]
     if (run := await state.store.get(RUN, response_id)) is not None:
-        await end_run(state, run, "cancelled" if job.outcome == "cancelled" else "failed", reason)
+        is_cancelled = job.outcome == "cancelled"
+        status: Status = "cancelled" if is_cancelled else "failed"
+        await end_run(state, run, status, None if is_cancelled else error_by(reason))
     response = await state.store.get(RESPONSE, response_id)
     return GONE if response is None else str(response.body["response"]["status"])

@@ -1,5 +1,6 @@
 """A run whose log is silent: its job still has it, or has ended without a word, or it is given to a worker now."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -9,19 +10,22 @@ from core.routing.policy import same_owner
 from core.services.jobs.service import job_service
 from core.services.jobs.shards import is_free
 from core.services.responses.background.creating import LATE, has_jobs
+from core.services.responses.background.ending import end_run
 from core.services.responses.background.job import KIND, SECONDS
 from core.services.responses.contract import RunQueued
-from core.services.responses.recording.ending import settle
+from core.services.responses.recording.ending import GONE, settle
 from core.services.responses.recording.folding import RunState
 from core.services.responses.recording.log import RunLog, RunLost
 from core.services.responses.recording.records import RUN, RunRecord
-from core.services.responses.state.leases import ConversationLease
+from core.services.responses.state.leases import ConversationLease, is_left
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import LEASE, tail_of
-from core.stores.documents.port import Document
+from core.stores.documents.port import Document, StaleDocument
 from core.stores.jobs.port import ENDED
 
 GONE_ON: Final = "Its conversation has gone on without it."
+MOST_LEFT: Final = 100
+"""Runs in one conversation that nobody has any more: nearly always one."""
 STOPPABLE: Final = frozenset({"queued", "running"})
 
 
@@ -72,11 +76,13 @@ async def _give(state: StatePlace, run: Document, now: RunState) -> bool:
 
 
 async def free_conversation(state: StatePlace, conversation_id: str) -> bool:
-    """Whether it is free now, which was lent to a run that nobody has any more."""
+    """Whether it is free now, which was left by who died, or lent to a run that nobody has any more."""
     lease = await state.store.get(LEASE, conversation_id)
-    response_id = "" if lease is None else lease.body.get("response", "")
-    if lease is None or not response_id:
-        return lease is None
+    if lease is None:
+        return True
+    response_id = lease.body.get("response", "")
+    if not response_id:
+        return await _end_left(state, lease)
     run = await state.store.get(RUN, response_id)
     if run is not None and (await settle(state, run)).ending is None:
         return False
@@ -87,13 +93,25 @@ async def free_conversation(state: StatePlace, conversation_id: str) -> bool:
     return True
 
 
+async def _end_left(state: StatePlace, lease: Document) -> bool:
+    """Whether its time has passed: what died with it has ended then, and its conversation goes on without that."""
+    if not is_left(lease, state.clock()):
+        return False
+    for run in (await state.store.page(RUN, lease.id, limit=MOST_LEFT)).documents:
+        await end_run(state, run, "failed", GONE)
+    with suppress(StaleDocument):  # another was quicker
+        await state.store.delete(lease, expect=lease.revision)
+    return True
+
+
 async def _lease(state: StatePlace, record: RunRecord, now: RunState) -> ConversationLease | None:
     """Of its conversation, whose next turn is still the run's. Raises Conflict, and ConversationLocked where it may be only the lease of who died."""
     conversation = record.conversation
     if conversation is None:
         return None
+    lease = await ConversationLease.inherit(state, conversation)
     try:
-        lease = await ConversationLease.take(state.store, conversation, state.clock, None, owner=state.owner)
+        lease = lease or await ConversationLease.take(state, conversation, None)
     except ConversationLocked:
         current = await state.store.get(LEASE, conversation)
         if current is None or not current.body.get("response"):  # lent it would be another run's

@@ -1,6 +1,5 @@
 """A run of which somebody has the log: a worker that goes on with it, or whoever ends it in the place of one that is gone."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from core.errors import Conflict
 from core.frame.types import JsonObject
 from core.services.responses.contract import Event, Events, Item, RunEnded
+from core.services.responses.engine.failures import watch
 from core.services.responses.history import Session
 from core.services.responses.printing.objects import end_response
 from core.services.responses.recording.codec import Ending
@@ -15,11 +15,12 @@ from core.services.responses.recording.folding import RunState, read_state
 from core.services.responses.recording.log import RunCancelled, RunLog, RunOver
 from core.services.responses.recording.records import RunRecord
 from core.services.responses.recording.writing import Recorder
+from core.services.responses.state.conversation_sessions import ConversationSession, lost
 from core.services.responses.state.conversations import ConversationPlace
 from core.services.responses.state.leases import ConversationLease
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import RESPONSE
-from core.services.responses.state.sessions import ChainSession, ConversationSession, lost
+from core.services.responses.state.sessions import ChainSession
 from core.stores.documents.port import Document
 
 TRIES: Final = 5
@@ -54,24 +55,9 @@ class RunHold:
         self.recorder.note(event)
         self.progress.note(event)
 
-    async def read(self, events: Events) -> Events:
+    def read(self, events: Events) -> Events:
         """The events, which end, and are closed, where the log is another's: raises RunLost then."""
-        alarm = self.recorder.alarm
-        try:
-            while not alarm.rings:
-                alarm.waiting = asyncio.current_task()
-                event = await anext(events, None)
-                alarm.waiting = None
-                if event is None:
-                    return
-                yield event
-        except asyncio.CancelledError:
-            if alarm.waiting is None or not alarm.stop():
-                raise
-        finally:
-            alarm.waiting = None
-            await events.aclose()
-        raise self.recorder.loss or RunOver
+        return watch(events, self.recorder.alarm, lambda: self.recorder.loss or RunOver())
 
     def break_off(self) -> None:
         """End the items that are open: of those no more comes."""
@@ -117,7 +103,7 @@ async def adopt_session(state: StatePlace, record: RunRecord) -> ConversationSes
         return ChainSession(state, await state.threads.read_context(record.places), record.places, previous)
     place, response_id = ConversationPlace(state), record.response["id"]
     conversation = await state.conversation(record.conversation)
-    lease = await ConversationLease.adopt(state.store, conversation.id, response_id, state.clock)
+    lease = await ConversationLease.adopt(state, conversation.id, response_id)
     if lease is None:
         raise lost(conversation.id)
     context: Sequence[Item]

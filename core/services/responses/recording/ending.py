@@ -87,8 +87,9 @@ async def keep_ended(state: StatePlace, run: Document, now: RunState) -> None:
 async def _keep_in_conversation(
     state: StatePlace, run: Document, documents: Sequence[Document], conversation_id: str
 ) -> None:
-    lease = await ConversationLease.adopt(state.store, conversation_id, run.id, state.clock)
-    lease = lease or await ConversationLease.take(state.store, conversation_id, state.clock, None)
+    lease = await ConversationLease.adopt(state, conversation_id, run.id)
+    lease = lease or await ConversationLease.inherit(state, conversation_id)
+    lease = lease or await ConversationLease.take(state, conversation_id, None)
     try:
         place = Place(conversation_id, await state.threads.find_next(conversation_id))
         mark = Turn([], 0, run.id, owner=None if run.owner is None else {**run.owner})

@@ -1,35 +1,11 @@
-"""What writes the log of a run that begins now."""
+"""The record of a run whose log begins."""
 
 from collections.abc import Sequence
 
-from core.services.responses.contract import Item
-from core.services.responses.recording.codec import Beginning
-from core.services.responses.recording.log import RunLog
 from core.services.responses.recording.records import RUN, RunRecord
-from core.services.responses.recording.writing import Recorder
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.records import RESPONSE, Place
+from core.services.responses.state.records import RESPONSE
 from core.stores.documents.port import Document, Tally
-
-
-def open_recorder(
-    state: StatePlace, beginning: Beginning, new_items: Sequence[Item], path: Sequence[Place] = (), request: str = ""
-) -> Recorder:
-    """Of a run of the caller's, which follows the response at the end of `path`, or is in a conversation; `request` is sealed."""
-    streams, durable = beginning.streams, beginning.durable
-    counted = state.keeper.tallies_of(RESPONSE, state.log_end())
-    record = RunRecord(
-        beginning.response,
-        state.owner,
-        new_items,
-        path,
-        streams=streams,
-        durable=durable,
-        request=request,
-        counted=counted,
-    )
-    run_log = RunLog(state.store, beginning.response["id"], state.log_end(), clock=state.clock)
-    return Recorder(run_log, beginning, lambda batch: begin_run(state, record, batch))
 
 
 async def begin_run(state: StatePlace, record: RunRecord, batch: Document) -> Document:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +11,11 @@ from core.frame.types import EventSource, JsonObject, NamedEvent
 from core.platform.concurrency import run_all
 from core.services.responses.recording.log import RunLog
 from core.services.responses.recording.records import RUN, RunRecord
+from core.services.responses.state.leases import is_left
 from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import LEASE
 from core.services.responses.state.responses import AT_ONCE, KeptResponses
-from core.stores.documents.port import Document
+from core.stores.documents.port import Document, StaleDocument
 
 if TYPE_CHECKING:
     from core.apis.response_queries import InputItemsQuery, ResponsesQuery
@@ -51,14 +52,19 @@ class StoredResponses:
         return await list_with_runs(self._kept, running, readable, query)
 
     async def _runs(self) -> list[Document]:
-        """Of the caller; those in conversations are found by what keeps these to them."""
+        """Of the caller; those in conversations are found by what keeps these to them. What whoever died has left without a run goes."""
         store, owner = self._state.store, self._state.owner
         runs, leases = await asyncio.gather(
             *(store.page(collection, owner, limit=MOST_RUNS) for collection in (RUN, LEASE))
         )
         pages = [partial(store.page, RUN, lease.id, limit=MOST_RUNS) for lease in leases.documents]
-        others = [run for page in await run_all(pages, at_once=AT_ONCE) for run in page.documents]
-        return [*runs.documents, *(run for run in others if RunRecord.read(run.body).owner_list == owner)]
+        inside = [page.documents for page in await run_all(pages, at_once=AT_ONCE)]
+        for lease, found in zip(leases.documents, inside, strict=True):
+            if not found and is_left(lease, self._state.clock()):
+                with suppress(StaleDocument):
+                    await store.delete(lease, expect=lease.revision)
+        others = [run for found in inside for run in found if RunRecord.read(run.body).owner_list == owner]
+        return [*runs.documents, *others]
 
     async def delete(self, response_id: str) -> JsonObject:
         async def stop(running: "RunningResponses", run: Document) -> JsonObject:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 import logging
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core.errors import ApiError, Conflict, LimitReached
 from core.services.responses.contract import (
@@ -24,11 +24,12 @@ from core.services.responses.contract import (
 )
 from core.services.responses.engine.failures import Alarm
 from core.services.responses.recording.codec import Beginning, Ending, EntryBuffer, Value, encode, rest_of
-from core.services.responses.recording.folding import RunState, read_state
 from core.services.responses.recording.log import RunLog, RunLost, RunOver
 from core.services.responses.recording.pauses import Bell, next_time
-from core.services.responses.recording.records import RUN
 from core.stores.documents.port import Document
+
+if TYPE_CHECKING:
+    from core.services.responses.recording.folding import RunState
 
 log = logging.getLogger(__name__)
 
@@ -152,8 +153,12 @@ class Recorder:
         """Whether there is anything to keep."""
         return self.has_begun or self._pending.count > 0
 
-    async def state(self) -> RunState:
+    async def state(self) -> "RunState":
         """What was told so far."""
+        from core.services.responses.recording.folding import (
+            read_state,
+        )  # late, as below: few logs are read while they are written
+
         state = await read_state(self.log)
         state.add_values(self._pending.values)
         return state
@@ -230,6 +235,8 @@ class Recorder:
 
     async def _adopt(self) -> int:
         """How many entries of one's own the first batch has. Raises RunLost."""
+        from core.services.responses.recording.records import RUN
+
         count = await self.log.look()
         self._record = await self.log.store.get(RUN, self.log.response_id)
         if count is None or self._record is None:

@@ -71,7 +71,7 @@ class ConversationPlace:
     async def _take(self, conversation: Document) -> ConversationLease:
         state = self.state
         until = None if state.call is None else state.call.until
-        return await ConversationLease.take(state.store, conversation.id, state.clock, until, owner=state.owner)
+        return await ConversationLease.take(state, conversation.id, until)
 
     async def require_there(self, conversation: Document) -> None:
         """Raise NotFound where it was deleted since it was read."""

@@ -15,6 +15,7 @@ from core.services.responses.state.records import (
     CONVERSATION,
     EMPTY,
     GUEST,
+    LEASE,
     RESPONSE,
     TURN,
     ResponseRecord,
@@ -36,6 +37,8 @@ async def _pieces(state: StatePlace, estate: Estate) -> Pieces:
     owner = owner_list(estate.principal)
     async for documents in walk_pages(state.store, CONVERSATION, owner):
         yield [Piece("conversations", partial(_remove_conversation, state, document)) for document in documents]
+    async for documents in walk_pages(state.store, LEASE, owner):  # in conversations of others
+        yield [Piece("", partial(state.store.delete, document)) for document in documents]
     async for documents in walk_pages(state.store, GUEST, owner):
         yield [Piece("", partial(_leave, state, estate, document)) for document in documents]
     async for documents in walk_pages(state.store, RUN, owner):  # before what they would become

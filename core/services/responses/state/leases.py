@@ -1,18 +1,19 @@
 """The lease of a conversation: one run at a time, and who has lost it cannot add to it any more.
 
-The lease is a document that only one can make, and that ends by itself; what is added to the conversation takes its place, in one transaction.
-One that is lent names its response: whichever worker goes on with that has it, and nobody renews it.
+The lease is a document that only one can make; what is added to the conversation takes its place, in one transaction. It is good `until` a time, and stays
+behind that: so that the run of whoever died is found by it, and whoever wants the conversation next ends that run first.
+One that is lent names its response: whichever worker goes on with that has it, nobody renews it, and it ends by itself.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 import math
 from typing import Final
 
 from core.errors import ApiError, Conflict, ConversationLocked, StateUnavailable
+from core.services.responses.state.place import StatePlace
 from core.services.responses.state.records import LEASE
-from core.stores.documents.port import Document, DocumentStore, StaleDocument
+from core.stores.documents.port import Document, StaleDocument
 
 LEASE_SECONDS: Final = 60
 """How long a conversation stays locked by who died; a run that goes on renews it before."""
@@ -22,40 +23,43 @@ LATE_SECONDS: Final = 5 + APART_SECONDS  # for what is kept at the end of a call
 RETRY_SECONDS: Final = 2
 
 
+def is_left(lease: Document, now: float) -> bool:
+    """Whether its time has passed, in Unix seconds: whoever has it died, or has lost it as soon as another wants it."""
+    return float(lease.body.get("until", math.inf)) <= now
+
+
 class ConversationLease:
     """`document` is as it was read last. It is renewed while its loop runs, until it is spent or released."""
 
-    def __init__(self, store: DocumentStore, document: Document, clock: Callable[[], float]) -> None:
+    def __init__(self, state: StatePlace, document: Document) -> None:
         self.document = document
-        self._store = store
-        self._clock = clock
+        self._state = state
         self._renewal: asyncio.Task[None] | None = None
         self._spent = False
 
     @classmethod
     async def take(
         cls,
-        store: DocumentStore,
+        state: StatePlace,
         conversation_id: str,
-        clock: Callable[[], float],
         until: float | None,
         *,
-        owner: str = "",
         renew_seconds: float = RENEW_SECONDS,
     ) -> "ConversationLease":
-        """`until` is when the call must have ended, in the loop's time; `owner` is the list of whoever takes it, in which it is found.
+        """In the list of the caller. `until` is when the call must have ended, in the loop's time.
 
         Raises:
-            ConversationLocked: another has it.
+            ConversationLocked: another has it, or has left it.
         """
         seconds = LEASE_SECONDS
         if until is not None:
             rest = math.ceil(until - asyncio.get_running_loop().time()) + LATE_SECONDS
             seconds = max(1, min(seconds, rest))
-        now = int(clock())
-        document = Document(LEASE, conversation_id, {}, owner or conversation_id, None, now, expires=now + seconds)
+        now = int(state.clock())
+        body = {"until": now + seconds}
+        document = Document(LEASE, conversation_id, body, state.owner, None, now, expires=state.log_end())
         try:
-            lease = cls(store, await store.create(document), clock)
+            lease = cls(state, await state.store.create(document))
         except Conflict:
             raise ConversationLocked(retry_after=RETRY_SECONDS) from None
         if until is None or seconds == LEASE_SECONDS:
@@ -63,14 +67,24 @@ class ConversationLease:
         return lease
 
     @classmethod
-    async def adopt(
-        cls, store: DocumentStore, conversation_id: str, response_id: str, clock: Callable[[], float]
-    ) -> "ConversationLease | None":
+    async def adopt(cls, state: StatePlace, conversation_id: str, response_id: str) -> "ConversationLease | None":
         """The one that was lent for this response; None where it is gone, or is another's."""
-        document = await store.get(LEASE, conversation_id)
+        document = await state.store.get(LEASE, conversation_id)
         if document is None or document.body.get("response") != response_id:
             return None
-        lease = cls(store, document, clock)
+        return cls._of_another(state, document)
+
+    @classmethod
+    async def inherit(cls, state: StatePlace, conversation_id: str) -> "ConversationLease | None":
+        """The one that whoever died has left, as long as nobody writes it; None where there is none."""
+        document = await state.store.get(LEASE, conversation_id)
+        if document is None or not is_left(document, state.clock()):
+            return None
+        return cls._of_another(state, document)
+
+    @classmethod
+    def _of_another(cls, state: StatePlace, document: Document) -> "ConversationLease":
+        lease = cls(state, document)
         lease._spent = True  # whoever stops in the middle leaves it to the next
         return lease
 
@@ -81,7 +95,7 @@ class ConversationLease:
             StaleDocument: it is lost.
         """
         await self.stop()
-        self.document = await self._store.put(self.document, {"response": response_id}, expires=until)
+        self.document = await self._state.store.put(self.document, {"response": response_id}, expires=until)
         self._spent = True
 
     async def stop(self) -> None:
@@ -101,18 +115,19 @@ class ConversationLease:
         if not self._spent:
             self._spent = True
             with suppress(ApiError):
-                await self._store.delete(self.document)
+                await self._state.store.delete(self.document, expect=self.document.revision)  # unless it is lent by now
 
     async def _renew(self, seconds: float) -> None:
         """Until it is lost, which who spends it learns, or the conversation is deleted."""
         while True:
             await asyncio.sleep(seconds)
             try:
-                until = int(self._clock()) + LEASE_SECONDS
-                self.document = await self._store.put(self.document, {}, expires=until)
+                until = int(self._state.clock()) + LEASE_SECONDS
+                self.document = await self._state.store.put(self.document, {"until": until})
             except StaleDocument as stale:  # an earlier one was carried out, of which no answer came
-                if stale.document is None or stale.document.tag != self.document.tag:
+                newest = stale.document
+                if newest is None or newest.tag != self.document.tag or "response" in newest.body:
                     return
-                self.document = stale.document
+                self.document = newest
             except StateUnavailable:
                 continue

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import time
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from core.apis.response_settings import ResponseSettings
 from core.errors import NotFound
 from core.frame.callers import Call, principal_of
 from core.frame.types import JsonObject
-from core.routing.documents import GuardedDocuments
 from core.routing.guard import Item
 from core.routing.policy import same_owner
 from core.services.parts import CallerState, Parts
@@ -28,6 +27,9 @@ from core.services.responses.state.records import (
 )
 from core.services.responses.state.threads import Threads
 from core.stores.documents.port import Document, DocumentStore
+
+if TYPE_CHECKING:
+    from core.routing.documents import GuardedDocuments
 
 STORE: Final = "responses"
 """The one place of all this state: what is kept together is written together."""
@@ -59,13 +61,17 @@ class StatePlace(CallerState):
         return Keeper(self.store, self.owner, self.parts.keep_limits(principal_of(self.call)), self.clock)
 
     @property
-    def responses(self) -> GuardedDocuments:
+    def responses(self) -> "GuardedDocuments":
         """Those that the caller may see, of everybody."""
+        from core.routing.documents import GuardedDocuments  # late: a response that follows nothing reads none
+
         return GuardedDocuments(self.store, self.guard, RESPONSE, RESPONSE, _show_response, self.clock)
 
     @property
-    def conversations(self) -> GuardedDocuments:
+    def conversations(self) -> "GuardedDocuments":
         """With those that are being deleted."""
+        from core.routing.documents import GuardedDocuments
+
         return GuardedDocuments(self.store, self.guard, CONVERSATION, CONVERSATION, show_conversation, self.clock)
 
     async def conversation(self, conversation_id: str) -> Document:

@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.apis.responses import ResponseRequest
-from core.errors import Conflict, InvalidRequest, NotFound, StaleRevision
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.frame.types import JsonObject
-from core.platform.concurrency import undoing
 from core.services.responses.contract import Item
 from core.services.responses.history import Session
-from core.services.responses.output import PREFIXES, make_id
-from core.services.responses.state.conversations import ConversationPlace
-from core.services.responses.state.leases import ConversationLease
 from core.services.responses.state.place import StatePlace
-from core.services.responses.state.records import RESPONSE, TURN, Place, ResponseRecord, Turn, is_conversation, tail_of
+from core.services.responses.state.records import RESPONSE, Place, ResponseRecord, Turn, is_conversation
 from core.services.responses.state.threads import MOST_THREADS, MOST_TURNS
 from core.stores.documents.port import Document
 
@@ -44,8 +40,9 @@ class ThreadHistory:
             self._state.require_create(RESPONSE)
             await self._state.keeper.require_room(RESPONSE)
         if conversation_id is not None:
-            place = ConversationPlace(self._state)
-            return await open_conversation(place, conversation_id, stores=stores, cuts=cuts)
+            from core.services.responses.state.conversation_sessions import open_conversation  # late: many are in none
+
+            return await open_conversation(self._state, conversation_id, stores=stores, cuts=cuts)
         previous = None
         if request.previous_response_id is not None:
             previous = await self._find(request.previous_response_id)
@@ -125,7 +122,7 @@ class ChainSession:
     tail: str = ""
 
     def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> "Recorder":
-        from core.services.responses.recording.opening import open_recorder  # late: what is not streamed has no log
+        from core.services.responses.recording.recorders import open_recorder  # late: what is not streamed has no log
 
         return open_recorder(self.state, beginning, new_items, self.path, request)
 
@@ -168,105 +165,3 @@ class ChainSession:
     def _least(self) -> int | None:
         """No turn goes before those that it follows: its place would be taken by another."""
         return 0 if self.previous is None else self.previous.expires
-
-
-@dataclass(slots=True)
-class ConversationSession:
-    """Of a response in a conversation, which `lease` keeps to it; `beside` is made with it, in the same transaction. `apart` is one that nothing of comes into the conversation."""
-
-    place: ConversationPlace = field(repr=False)
-    conversation: Document
-    lease: ConversationLease
-    context: Sequence[Item]
-    number: int
-    beside: Sequence[Document] = ()
-    apart: bool = False
-
-    @property
-    def conversation_id(self) -> str:
-        return self.conversation.id
-
-    @property
-    def tail(self) -> str:
-        return tail_of(self.number)
-
-    def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> "Recorder":
-        from core.services.responses.recording.opening import open_recorder
-
-        return open_recorder(self.place.state, beginning, new_items, request=request)
-
-    async def finish(
-        self, response: JsonObject, new_items: Sequence[Item], output: Sequence[Item], log: "LogEnd | None" = None
-    ) -> None:
-        await self.lease.stop()
-        batches, runs = ([], []) if log is None else (log.batches, log.runs)
-        state, identifier = self.place.state, self.conversation.id
-        owner, beside = self.place.guest_of(self.conversation), [*batches, *self.beside]
-        if self.apart or response.get("status") in {"failed", "cancelled"}:
-            path, items = [Place(response["id"], 0)], [*new_items, *output]
-            beside.append(self._mark(Turn([], 0, response["id"], owner=owner)))
-        else:
-            path = [Place(identifier, self.number)]
-            items = [*rename_items(new_items, self.tail), *output]
-            await self.place.prolong(self.conversation)
-        turn = Turn(items, len(new_items), response["id"], owner=owner)
-        try:
-            await state.keep(response, path, turn, replacing=[self.lease.document, *runs], beside=beside)
-        except (StaleRevision, Conflict):
-            raise lost(identifier) from None
-        self.lease.spend()
-
-    async def lend(self, response_id: str, until: int) -> None:
-        try:
-            await self.lease.lend(response_id, until)
-        except StaleRevision:
-            raise lost(self.conversation.id) from None
-
-    async def close(self) -> None:
-        await self.lease.release()
-
-    def _mark(self, turn: Turn) -> Document:
-        """In the conversation, which is told nothing of a run that failed: so that it goes with it."""
-        place = Place(self.conversation.id, self.number)
-        return Document(TURN, place.id, turn.body(), place.thread, expires=self.place.state.item_end())
-
-
-async def open_conversation(
-    place: ConversationPlace, conversation_id: str, *, stores: bool, cuts: bool = True
-) -> Session:
-    """Raises NotFound, ConversationLocked, PermissionDenied; without `cuts` InvalidRequest for what is too long."""
-    threads = place.state.threads
-    try:
-        conversation = await place.state.conversation(conversation_id)
-    except NotFound as missing:
-        raise NotFound(missing.message, param="conversation") from None
-    if not stores:
-        context, _ = await threads.read_newest(conversation_id, cuts=cuts)
-        return ReadSession(context, conversation_id)
-    lease = await place.lock(conversation)
-    async with undoing(lease.release):
-        await place.require_there(conversation)  # whoever deletes it from now on takes the lease away
-        await place.keep_for_run(conversation)
-        context, number = await threads.read_newest(conversation_id, cuts=cuts)
-    return ConversationSession(place, conversation, lease, context, number)
-
-
-def rename_items(items: Sequence[Item], tail: str) -> list[Item]:
-    """With ids by which the conversation finds them."""
-    return [
-        item if str(item.get("id", "")).endswith(tail) else {**item, "id": make_id(prefix_of(item), tail)}
-        for item in items
-    ]
-
-
-def prefix_of(item: Item) -> str:
-    return PREFIXES.get(item.get("type", ""), "item_")
-
-
-def lost(conversation_id: str) -> Conflict:
-    """The failure to raise where the lease is gone."""
-    return Conflict(
-        f"The conversation `{conversation_id}` was deleted, or taken over, while this response was made, which is not kept. Send the request "
-        "again, if the conversation is still there.",
-        param="conversation",
-    )

@@ -11,13 +11,12 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 import logging
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from core.apis.files import Files, OpenFile
+from core.apis.files import OpenFile
 from core.apis.vector_io import Chunk, VectorIOProvider
-from core.errors import ApiError, InvalidRequest, NotFound
+from core.errors import ApiError, InvalidRequest
 from core.frame.types import JsonObject
-from core.services.parts import surface_for
 from core.services.vector_stores.file_records import StoreFiles
 from core.services.vector_stores.ingest.chunks import read_chunking
 from core.services.vector_stores.ingest.failures import (
@@ -31,6 +30,7 @@ from core.services.vector_stores.ingest.failures import (
 )
 from core.services.vector_stores.ingest.lease import FileLease, LeaseLost, RecordChanged
 from core.services.vector_stores.ingest.limits import Code, Unreadable
+from core.services.vector_stores.ingest.opening import open_file
 from core.services.vector_stores.ingest.pace import EmbeddingPace
 from core.services.vector_stores.ingest.pieces import Piece, contexts_of, with_last
 from core.services.vector_stores.ingest.reader import ChunkReader
@@ -85,7 +85,7 @@ class Ingest:
             await self._clean_up()
         except asyncio.CancelledError:
             if not self._putting:  # else it lapses: nobody may delete what is on its way
-                await asyncio.shield(asyncio.ensure_future(lease.release()))
+                await asyncio.shield(asyncio.ensure_future(self._leave()))
             raise
         finally:
             keeping.cancel()
@@ -281,7 +281,7 @@ class Ingest:
             if self._lease.record.status == "in_progress" and not self._lease.record.deleting:
                 error = exhausted_error(failure) if self._lease.record.tries + 1 >= MOST_TRIES else None
             if error is None:
-                await self._lease.release(failed=True)
+                await self._leave(failed=True)
                 raise failure
         if not isinstance(failure, IngestFailed | Unreadable | ApiError):
             log.error("the ingest of a file broke", exc_info=failure)
@@ -298,6 +298,11 @@ class Ingest:
             last_error={"code": code, "message": message} if status == "failed" else None,
         )  # fmt: skip
         await self._lease.write(ended)
+
+    async def _leave(self, *, failed: bool = False) -> None:
+        """Give the lease back; a write that failed may have made the index of a store that is gone by now."""
+        await self._lease.release(failed=failed)
+        await self._clean_up()
 
     async def _clean_up(self) -> None:
         """After the lease was lost: of a record that is gone, no chunk stays that was put meanwhile."""
@@ -316,25 +321,6 @@ class Ingest:
             await remove_rest(self._stores, document)
         elif document is None:
             await self._ask(self._provider.drop(self._store.index))
-
-
-async def open_file(files: StoreFiles, file_id: str) -> OpenFile:
-    """The file, as the caller may read it.
-
-    Raises:
-        IngestFailed: there is none, or its bytes have not come yet.
-        ApiError: it cannot be read now.
-    """
-    surface = cast("Files | None", surface_for(files.stores.parts, "files", files.stores.call))
-    if surface is None:
-        raise IngestFailed("server_error", "This stack keeps no files: add a provider of `files` to the run config.")
-    try:
-        return await surface.open(file_id, store_id=files.store.id)
-    except NotFound:
-        message = f"There is no file `{file_id}`: upload it by POST /v1/files, and add it with the id of the answer."
-        raise IngestFailed("invalid_file", message) from None
-    except InvalidRequest as refusal:
-        raise IngestFailed("invalid_file", refusal.message) from None
 
 
 def wants_work(record: FileRecord) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.services.agents.turns.printing import TurnPrinter
-from core.services.agents.turns.steps import Judgement, TurnHead, end_turn
+from core.services.agents.turns.steps import Judgement, TurnHead, end_turn, shown_name
 from core.services.responses.contract import ItemAdded, RefusalDelta, RunEnded, Usage
 from core.services.responses.output import Output
 from tests.unit.services.agents.turn_runs import AgentRun, agent_runs
@@ -32,6 +32,11 @@ def played(run: AgentRun, printer: TurnPrinter, until: int | None = None) -> lis
     printer.close()
     events += printer.flush()
     return [event["event"]["payload"] for event in events]
+
+
+def test_a_search_of_the_stack_is_called_as_clients_know_it() -> None:
+    tools = ("builtin::websearch", "web_search"), ("builtin::rag", "knowledge_search"), ("mine", "web_search")
+    assert [shown_name(*tool) for tool in tools] == ["brave_search", "knowledge_search", "web_search"]
 
 
 def steps_told(payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -107,3 +107,9 @@ def test_what_an_answer_does_not_tell_of_its_usage_is_none() -> None:
 def test_an_answer_that_tells_no_usage_has_none(usage: Any) -> None:
     tokens = tokens_of({"usage": usage}, "m", None)
     assert (tokens, usage_of(tokens)) == ({}, None)
+
+
+def test_of_an_answer_without_a_usage_it_is_what_its_models_reported() -> None:
+    observed = {"prompt": 7, "completion": 2}
+    assert tokens_of({}, "m", 12, observed) == {"m": 12, "usage:input": 7, "usage:output": 2}
+    assert tokens_of({"usage": CHAT_USAGE}, "m", 15, observed)["usage:input"] == 10

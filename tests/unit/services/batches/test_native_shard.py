@@ -13,6 +13,7 @@ from core.frame.callers import ANONYMOUS, Call
 from core.frame.types import JsonObject
 from core.services.batches.job.endpoints import ENDPOINTS
 from core.services.batches.job.output import InputGone
+from core.services.batches.native.results import KEPT_AT
 from core.services.batches.native.shard import LOST_SECONDS, NativeShard
 from core.services.batches.native.state import NativeState
 from core.services.jobs.shard_run import RunParts, ShardRun
@@ -52,17 +53,17 @@ class Engine:
         return self.progress
 
     async def results(self, handle: JsonObject) -> AsyncIterator[NativeResult]:
-        del handle
+        assert handle["name"] in self.tokens
         self._note("results")
         for result in self.given:
             yield result
 
     async def stop(self, handle: JsonObject) -> None:
-        del handle
+        assert handle["name"] in self.tokens
         self._note("stop")
 
     async def discard(self, handle: JsonObject) -> None:
-        del handle
+        assert handle["name"] in self.tokens
         self._note("discard")
 
     def _note(self, call: str) -> None:
@@ -213,6 +214,15 @@ async def test_results_are_recorded_charged_and_removed_and_the_rest_is_asked(wo
     assert engine.calls == ["submit", "poll", "results", "discard"]
     await world.run()  # as after a crash: nothing is recorded or charged again
     assert (world.asked, world.admission.charged, engine.calls[-1]) == ([2, 4, 5], [10], "discard")
+
+
+async def test_many_results_are_charged_in_pieces_each_once(world: World) -> None:
+    engine = await world.submitted()
+    engine.progress = BatchProgress(ended=True)
+    engine.given = [NativeResult(row, {**ANSWER, "system_fingerprint": "x" * (KEPT_AT // 2)}) for row in range(ROWS)]
+    await world.run()
+    assert (world.shard.counts.completed, world.shard.counts.tokens["mine"]) == (ROWS, 5 * ROWS)
+    assert world.admission.charged == [10, 10, 10]
 
 
 async def test_results_that_break_off_are_read_again_and_counted_once(world: World) -> None:

@@ -1,14 +1,21 @@
 """How a candidate is asked: samplings by whichever name, messages of either API, and what an agent answered."""
 
 import json
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from core.apis.evals import BenchmarkConfig, ModelCandidate
+from core.apis.agents import MOST_MESSAGES, NewSession, NewTurn
+from core.apis.evals import AgentCandidate, BenchmarkConfig, ModelCandidate
+from core.apis.inference import ChatRequest, CompletionRequest
 from core.apis.native import SamplingParams
-from core.errors import InvalidRequest
-from core.services.evals.candidates import answer_of, chat_request, sampling_of, turn_messages
+from core.errors import InvalidRequest, NotFound
+from core.frame.callers import ANONYMOUS, Call
+from core.frame.types import JsonObject
+from core.services.evals.candidates import AskedAgent, AskedModel, answer_of, chat_request, sampling_of, turn_messages
 from core.services.evals.rows import ChatInput, CompletionInput, input_of
+from core.services.parts import Parts
 
 HI = {"role": "user", "content": "Hi"}
 
@@ -63,8 +70,12 @@ def test_an_agent_is_asked_what_users_say() -> None:
     talk = ChatInput([{"role": "system", "content": "Be brief."}, HI], "messages")
     assert turn_messages(talk) == [HI]
     assert turn_messages(CompletionInput("Once")) == [{"role": "user", "content": "Once"}]
+    picture = {"role": "user", "content": [{"type": "image", "image": {"url": {"uri": "data:,x"}}}]}
+    assert turn_messages(ChatInput([picture], "chat_completion_input", native=True)) == [picture]
     with pytest.raises(InvalidRequest, match="messages"):
         turn_messages(ChatInput([{"role": "system", "content": "Be brief."}], "messages"))
+    with pytest.raises(InvalidRequest, match="chat_completion_input: content"):
+        turn_messages(ChatInput([{"role": "user"}], "chat_completion_input", native=True))
 
 
 def test_what_an_agent_read_is_the_context_of_its_answer() -> None:
@@ -84,3 +95,69 @@ def test_a_config_is_kept_as_it_was_sent() -> None:
     }
     parsed = BenchmarkConfig.model_validate(config)
     assert parsed.model_dump(mode="json", exclude_unset=True) == config
+
+
+class Models:
+    """The surface of models, which has no choice for an empty prompt."""
+
+    async def completion(self, request: CompletionRequest) -> JsonObject:
+        return {"choices": [{"text": f"{request.prompt} upon"}] if request.prompt else []}
+
+    async def chat_completion(self, request: ChatRequest) -> JsonObject:
+        return {"choices": [{"message": {"content": None, "tool_calls": []}, "seen": len(request.messages)}]}
+
+
+class Agents:
+    """The surface of agents: `sessions` are those that are there; a turn of `fail` fails."""
+
+    def __init__(self) -> None:
+        self.sessions: list[str] = []
+
+    async def create_session(self, request: NewSession, agent_id: str) -> JsonObject:
+        self.sessions.append(f"{agent_id}/{request.session_name}")
+        return {"session_id": self.sessions[-1]}
+
+    async def create_turn(self, request: NewTurn, *, agent_id: str, session_id: str) -> JsonObject:
+        assert self.sessions == [session_id]
+        [message] = request.messages
+        if message.content == "fail":
+            raise NotFound(agent_id)
+        return {"output_message": {"content": f"{agent_id}: {message.content}"}}
+
+    async def delete_session(self, agent_id: str, session_id: str) -> None:
+        assert session_id.startswith(agent_id)
+        self.sessions.remove(session_id)
+
+
+def parts_of(**surfaces: object) -> Parts:
+    return cast("Parts", SimpleNamespace(surfaces={name: lambda _, it=it: it for name, it in surfaces.items()}))
+
+
+async def test_a_model_generates_a_completion_or_the_text_of_a_message_or_nothing() -> None:
+    candidate, call = ModelCandidate.model_validate({"type": "model", "model": "m"}), Call(ANONYMOUS)
+    model = AskedModel(parts_of(inference=Models()), candidate)
+    assert model.name == "m"
+    for row, answer in (
+        ({"completion_input": "Once"}, "Once upon"),
+        ({"completion_input": ""}, ""),
+        ({"question": "Hi"}, ""),
+    ):
+        assert await model.generate(row, call) == {"generated_answer": answer}
+    with pytest.raises(NotFound, match="no models"):
+        await AskedModel(parts_of(), candidate).generate({"question": "Hi"}, call)
+
+
+async def test_a_session_goes_when_its_row_has_its_answer_or_none() -> None:
+    candidate = AgentCandidate.model_validate({"type": "agent", "config": {"model": "m", "instructions": ""}})
+    agents, call = Agents(), Call(ANONYMOUS)
+    agent = AskedAgent(parts_of(agents=agents), candidate, "a1")
+    assert agent.name == "m"
+    assert await agent.generate({"question": "Hi"}, call) == {"generated_answer": "a1: Hi"}
+    assert agents.sessions == []
+    too_many = {"messages": [{"role": "user", "content": "Hi"}] * (MOST_MESSAGES + 1)}
+    for row, failure in (({"question": "fail"}, NotFound), (too_many, InvalidRequest)):
+        with pytest.raises(failure):
+            await agent.generate(row, call)
+        assert agents.sessions == []
+    with pytest.raises(NotFound, match="no agents"):
+        await AskedAgent(parts_of(), candidate, "a1").generate({"question": "Hi"}, call)

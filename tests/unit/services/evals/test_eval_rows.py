@@ -23,6 +23,7 @@ MESSAGES = st.lists(
         ({"question": "Hi"}, ChatInput([HI], "question")),
         ({"input_query": "Hi"}, ChatInput([HI], "input_query")),
         ({"question": 12}, ChatInput([{"role": "user", "content": "12"}], "question")),
+        ({"question": ["é"]}, ChatInput([{"role": "user", "content": '["é"]'}], "question")),
         ({"messages": [HI], "question": "no"}, ChatInput([HI], "messages")),
         (
             {"chat_completion_input": json.dumps([HI]), "question": "no"},
@@ -70,6 +71,7 @@ def test_scoring_sees_the_columns_of_the_reference_whatever_those_of_the_row_are
         {"role": "user", "content": [{"type": "text", "text": "2+2"}]},
     ]
     assert scored_row({"messages": talk, "answer": "4"}, generation)["input_query"] == "2+2"
+    assert scored_row({"completion_input": [{"type": "text", "text": "2+2"}]}, generation)["input_query"] == "2+2"
 
 
 def test_what_a_row_says_itself_goes_before_what_follows_from_it_and_a_new_answer_before_an_old_one() -> None:

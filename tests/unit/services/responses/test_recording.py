@@ -210,5 +210,20 @@ async def test_what_was_queued_is_in_progress_once_somebody_takes_it() -> None:
     ]
 
 
-def test_entries_of_a_later_version_are_left_out() -> None:
-    assert Decoder().decode([["later", 1], ["take", "w"]]) == [Takeover("w")]
+def test_entries_of_a_later_version_are_left_out_and_so_is_what_others_have_more() -> None:
+    later: list[Any] = [
+        ["later", 1],
+        ["take", "w", 1],
+        ["begin", {}, [], True, False, 1],
+        ["end", "completed", [1] * 4, "", None, 7, 1],
+    ]
+    ending = Ending(RunEnded("completed", Usage(1, 1, 1, 1)), 7)
+    assert Decoder().decode(later) == [Takeover("w"), Beginning({}, []), ending]
+
+
+def test_texts_that_follow_each_other_are_one_array_and_one_with_logprobs_its_own() -> None:
+    slot, sure = Slot(2, "msg_1"), [{"token": "c"}]
+    texts = [TextDelta(slot, "a"), TextDelta(slot, "b"), TextDelta(slot, "c", sure), TextDelta(slot, "d")]
+    values = encode(texts)
+    assert values == [["t", 2, "a", "b"], ["tl", 2, "c", sure], ["t", 2, "d"]]
+    assert Decoder().decode([["add", 2, "msg_1", {}], *values])[1:] == texts

@@ -26,6 +26,7 @@ from core.services.responses.contract import (
     RunTools,
     Slot,
     StepRecorded,
+    SummaryDelta,
     Usage,
 )
 from core.services.responses.guardrails import GuardedEngine, Guardrails, shields_of
@@ -217,6 +218,22 @@ async def test_guardrails_judge_before_the_model_is_asked_and_before_a_message_i
         assert texts == [""]
         assert ended["output"][0]["content"][0]["type"] == "refusal"
     assert engine.closed == len(engine.runs)
+
+
+async def test_what_was_told_of_an_item_is_in_it_where_a_message_beside_it_is_refused() -> None:
+    thought, message = (Slot(place, f"{kind}_{place}") for place, kind in enumerate(("rs", "msg")))
+    part = {"type": "output_text", "text": "bad", "annotations": [], "logprobs": []}
+    told: list[Event] = [
+        ItemAdded(thought, {"type": "reasoning", "id": "rs_0", "summary": []}),
+        SummaryDelta(thought, 0, "Let me "),
+        SummaryDelta(thought, 0, "see."),
+        ItemAdded(message, {"type": "message", "id": "msg_1", "role": "assistant", "content": []}),
+        ItemDone(message, {"type": "message", "id": "msg_1", "role": "assistant", "content": [part]}),
+    ]
+    engine = GuardedEngine(PlayedEngine([*told, END]), Guardrails(WordShield("bad"), ["s"]))
+    stream = await router_over(engine).stream(ask(guardrails=["s"]))
+    ended = check_stream([event.data async for event in stream])
+    assert ended["output"][0]["summary"] == [{"type": "summary_text", "text": "Let me see."}]
 
 
 async def test_what_a_refused_answer_used_is_in_the_usage_and_a_run_that_goes_on_is_judged_by_what_is_new() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from core.frame.callers import KeepLimits
 from core.services.responses.output import PREFIXES, make_id
+from core.services.responses.state.conversation_sessions import rename_items
 from core.services.responses.state.keeping import DAY, Keeper, move
 from core.services.responses.state.records import (
     DELETED,
@@ -15,7 +16,6 @@ from core.services.responses.state.records import (
     place_of_item,
     tail_of,
 )
-from core.services.responses.state.sessions import rename_items
 from tests.contract.documents import Clock, MemoryDocuments
 
 NUMBERS = st.integers(0, 2**32 - 1)
