@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Protocol, override, runtime_checka
 from pydantic import Field
 
 from core.apis.answers.batches import Batch, BatchList
-from core.frame.forms import of_form
+from core.frame.forms import IdempotencyKey
 from core.frame.types import Health, JsonObject, Query, Wire
 
 MOST_LINES: Final = 50_000
@@ -33,9 +33,6 @@ INPUT_PURPOSE: Final = "batch"
 OUTPUT_PURPOSE: Final = "batch_output"
 AT_ONCE: Final = 20
 """Lines that a worker has under way at most, unless the run config says otherwise."""
-
-
-type Key = Annotated[str, of_form(r"^[!-~]{1,255}$", "must be 1 to 255 visible ASCII characters")]
 
 
 class OutputExpiry(Wire):
@@ -62,7 +59,7 @@ class NewBatch(Wire):
     endpoint: str
     completion_window: str
     metadata: dict[str, str] | None = None
-    idempotency_key: Key | None = None
+    idempotency_key: IdempotencyKey | None = None
     output_expires_after: OutputExpiry | None = None
 
     @override
@@ -75,7 +72,7 @@ class NewBatch(Wire):
 class NewBatchQuery(Query):
     """Its own header, or the reference's field in the body: where both come, they are the same."""
 
-    idempotency_key: Key | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 class ListBatchesQuery(Query):

@@ -16,8 +16,9 @@ from core.apis.native import Message, SamplingParams
 from core.apis.scoring import ScoringParams
 from core.errors import InvalidRequest
 from core.frame.content import Bytes, Redirect
+from core.frame.forms import IdempotencyKey
 from core.frame.resources import Resource
-from core.frame.types import Health, JsonObject, Wire
+from core.frame.types import Health, JsonObject, Query, Wire
 
 MOST_FUNCTIONS: Final = 32
 """Scoring functions of one benchmark, and of one request."""
@@ -84,6 +85,12 @@ class EvaluateRows(Wire):
             raise InvalidRequest(TOO_MANY_ROWS.format(MOST_ROWS), param="input_rows")
 
 
+class RunEvalQuery(Query):
+    """With the header Idempotency-Key an evaluation is made once, of the last `core.services.evals.numbering.MOST_KEYS` of a benchmark."""
+
+    idempotency_key: IdempotencyKey | None = None
+
+
 def count_rows(request: EvaluateRows) -> int:
     """How many requests it counts as."""
     return max(1, len(request.input_rows))
@@ -100,10 +107,11 @@ def most_tokens(request: EvaluateRows) -> int:
 class Evals(Protocol):
     """Evaluations of the caller's. `job_id` counts within a benchmark and its caller, from "0"."""
 
-    async def run_eval(self, request: RunEval, benchmark_id: str) -> EvalJob:
-        """A new job. It is waited for a while: what is quick has ended by the answer.
+    async def run_eval(self, request: RunEval, benchmark_id: str, *, query: RunEvalQuery) -> EvalJob:
+        """A new job, or that of before with the same key. It is waited for a while: what is quick has ended by the answer.
 
         Raises:
+            Conflict: the key came with another evaluation before.
             NotFound: no such benchmark, or its dataset or a scoring function is gone.
             InvalidRequest: the candidate or the parameters of a scoring function make no sense.
         """

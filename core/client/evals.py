@@ -65,10 +65,10 @@ class Evals:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def run(self, benchmark_id: str, config: Mapping[str, Any]) -> "EvalJob":
-        """A new one, which may have ended by the answer; `config` is a BenchmarkConfig."""
-        path = f"{_path(benchmark_id)}/jobs"
-        return _job(self._transport.send("POST", path, {"benchmark_config": config}, timeout=SECONDS))
+    def run(self, benchmark_id: str, config: Mapping[str, Any], *, key: str | None = None) -> "EvalJob":
+        """A new one, or that of before with this idempotency key; it may have ended by the answer. `config` is a BenchmarkConfig."""
+        path, query = f"{_path(benchmark_id)}/jobs", {"idempotency_key": key}
+        return _job(self._transport.send("POST", path, {"benchmark_config": config}, query, timeout=SECONDS))
 
     def get(self, benchmark_id: str, job_id: str) -> "EvalJob":
         return _job(self._transport.send("GET", _job_path(benchmark_id, job_id)))

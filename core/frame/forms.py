@@ -1,6 +1,6 @@
 """Texts of a form: the form is a pattern, and who wrote another one reads words."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -14,3 +14,6 @@ def of_form(pattern: str, message: str) -> Any:  # noqa: ANN401 - as pydantic ty
     """A constraint of a text; `message` goes on from the field's name: "must be ..."."""
     MESSAGES[pattern] = message
     return Field(pattern=pattern)
+
+
+type IdempotencyKey = Annotated[str, of_form(r"^[!-~]{1,255}$", "must be 1 to 255 visible ASCII characters")]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 import time
 from typing import Any, Final, cast
 
-from core.errors import ServerStopping
+from core.errors import ApiError, ServerStopping
 
 MOST: Final = 10_000  # values
 
@@ -85,6 +85,8 @@ class TtlCache[Key, Value]:
     async def _join(self, reading: asyncio.Task[Value]) -> Value:
         try:
             return await asyncio.shield(reading)
+        except ApiError as failure:
+            raise failure.copy() from failure.__cause__
         except asyncio.CancelledError:
             if self._closed and not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
                 raise ServerStopping from None

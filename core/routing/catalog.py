@@ -62,7 +62,7 @@ class Catalog:
         if not fresh:
             failure = self._failures.peek(provider_id)
             if failure is not None:
-                raise failure
+                raise failure.copy() from failure.__cause__
             listing = self._listings.peek(provider_id)
             if listing is not None:
                 return listing

@@ -15,6 +15,7 @@ from core.resolution.resolve import resolve
 from core.routing.policy import owner_list
 from core.services.erasure import Estate
 from core.services.evals.erasing import erase as erase_of
+from core.services.evals.numbering import MOST_KEYS
 from core.services.jobs.kind import PrepareRun
 from core.services.jobs.timing import Timing
 from core.stores.connect import DOCUMENTS, JOBS
@@ -90,6 +91,22 @@ async def test_numbers_count_within_a_benchmark_and_its_caller_and_none_is_given
     assert sorted(int(job["job_id"]) for job in jobs) == list(range(8))
     assert len({job["id"] for job in jobs}) == 8
     assert (await run(client, "other", headers=ADA))["job_id"] == "0"
+
+
+async def test_an_evaluation_with_a_key_is_made_once(world: EvalWorld) -> None:
+    client = await world.client(auth=True, evals={"wait_seconds": 0})
+    await benchmark_of(client, questions(1), headers=ADA)
+    same = [run(client, headers={**ADA, "idempotency-key": "k"}) for _ in range(6)]
+    assert {job["job_id"] for job in await asyncio.gather(*same)} == {"0"}
+    assert (await run(client, headers={**ADA, "idempotency-key": "l"}))["job_id"] == "1"
+    assert (await run(client, headers=ADA))["job_id"] == "2"
+    other = {"benchmark_config": config(num_examples=1)}
+    for key, status in (("k", 409), ("ö", 400), ("x" * 256, 400)):
+        headers = httpx.Headers({**ADA, "idempotency-key": key}, encoding="utf-8")
+        assert (await client.post(f"{BENCHMARKS}/quiz/jobs", json=other, headers=headers)).status_code == status
+    for number in range(MOST_KEYS):
+        await run(client, headers={**ADA, "idempotency-key": f"m{number}"})
+    assert (await run(client, headers={**ADA, "idempotency-key": "k"}))["job_id"] == str(3 + MOST_KEYS)
 
 
 async def test_of_another_callers_evaluations_nothing_is_said(world: EvalWorld) -> None:

@@ -22,7 +22,7 @@ def error(status: int, message: str, code: str) -> Answer:
 
 @dataclass
 class FakeStack:
-    """One inference provider, `vllm`. `asked` is what came, `said` what to answer instead, once."""
+    """One inference provider, `vllm`. `asked` is what came, `said` what to answer instead, once; of status 0, nothing."""
 
     url: str = ""
     key: str | None = None
@@ -153,6 +153,9 @@ def answering(stack: FakeStack) -> Generator[FakeStack]:
             headers: dict[str, str] = {}
             if stack.said:
                 status, headers, content = stack.said.pop(0)
+                if not status:  # it is killed before it answers
+                    self.close_connection = True
+                    return
             elif stack.key is not None and self.headers.get("authorization") != f"Bearer {stack.key}":
                 status, answer = error(401, "No API key, or one that is not known.", "unauthenticated")
                 content = json.dumps(answer).encode()

@@ -50,6 +50,7 @@ EVALS: Final = (
         "run_eval",
         "Evaluate the dataset of a benchmark in a job.",
         request=f"{TYPES}:RunEval",
+        query=f"{TYPES}:RunEvalQuery",
         response=JOB,
     ),
     Operation("GET", paths("jobs/{job_id}"), "job_status", "Show how far an evaluation is.", response=JOB, tagged=True),

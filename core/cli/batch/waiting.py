@@ -49,8 +49,8 @@ def fetch_files(client: "Client", batch: "Batch", folder: "Path") -> "Iterator[P
     return paths
 
 
-def insist[T](ask: Callable[[], T]) -> T:
-    """What `ask` gives; while the stack cannot be reached, or is not well, it is asked again."""
+def insist[T](ask: Callable[[], T], what: str = "batch") -> T:
+    """What `ask` gives; while the stack cannot be reached, or is not well, it is asked again. `what` goes on meanwhile."""
     from core.client.failures import ApiFailed, Unreachable
 
     begin, pause, has_noted = monotonic(), FIRST_POLL, False
@@ -62,7 +62,7 @@ def insist[T](ask: Callable[[], T]) -> T:
             if (status < SERVER_ERROR and status != THROTTLED) or monotonic() - begin > PATIENCE:
                 raise
             if not has_noted:
-                say(clean(f"note: {reason} The batch goes on without this command, which asks again."))
+                say(clean(f"note: {reason} The {what} goes on without this command, which asks again."))
                 has_noted = True
         sleep(pause)
         pause = min(1.5 * pause, LONGEST_POLL)

@@ -9,7 +9,7 @@ import click
 from core.cli.evals import output
 from core.cli.evals.candidates import Asked, candidates_of, read_params
 from core.cli.evals.comparing import TABLE, compare_results
-from core.cli.evals.waiting import wait_for
+from core.cli.evals.waiting import begin, wait_for
 from core.cli.options import print_json
 from core.cli.remote import StackOptions, open_client, stack_options
 from core.cli.terminal import clean, clip_table
@@ -105,7 +105,7 @@ def run(benchmark: str, *, as_json: bool, **options: Unpack[RunOptions]) -> int:
         config["num_examples"] = options["num_examples"]
     with open_client(options["url"], options.get("api_key"), listing=LISTING) as client:
         jobs = [
-            (candidate.name, client.evals.run(benchmark, {**config, "eval_candidate": candidate.config}))
+            (candidate.name, begin(client, benchmark, {**config, "eval_candidate": candidate.config}))
             for candidate in candidates
         ]
         if options["watch"]:

@@ -1,6 +1,6 @@
 """Numbers of evaluations: they count within a benchmark and its caller, from 0, and no number is given twice.
 
-eval_count    id = digest of OWNER and benchmark    parent OWNER    {"benchmark", "next"}
+eval_count    id = digest of OWNER and benchmark    parent OWNER    {"benchmark", "next", "keys": {digest: number}}
 
 The id of a job follows from its number: nothing else has to be kept of it.
 """
@@ -11,11 +11,13 @@ import time
 from typing import Final
 
 from core.errors import Conflict, StaleRevision
+from core.frame.types import JsonObject
 from core.stores.documents.port import Document, DocumentStore
 
 COUNT: Final = "eval_count"
 PREFIX: Final = "eval"
 MOST_DIGITS: Final = 12
+MOST_KEYS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +29,29 @@ class Numbers:
     owner: str
     benchmark_id: str
 
-    async def claim(self) -> int:
-        """The next number, which nobody else gets."""
+    async def claim(self, key: str = "") -> int:
+        """The next number, which nobody else gets; with one of the last MOST_KEYS keys, the number of before."""
+        digest = self._digest(f"key\n{key}") if key else ""
         while True:
             try:
-                return await self._try()
+                return await self._try(digest)
             except (Conflict, StaleRevision):
                 """Another took it meanwhile."""
 
-    async def _try(self) -> int:
+    async def _try(self, digest: str) -> int:
         count = await self.store.get(COUNT, self._id)
+        body: JsonObject = {"benchmark": self.benchmark_id, "next": 0} if count is None else count.body
+        keys: dict[str, int] = body.get("keys", {})
+        if digest in keys:
+            return keys[digest]
+        number: int = body["next"]
+        body = {**body, "next": number + 1}
+        if digest:
+            body["keys"] = {**dict([*keys.items()][1 - MOST_KEYS :]), digest: number}
         if count is None:
-            body = {"benchmark": self.benchmark_id, "next": 1}
             await self.store.create(Document(COUNT, self._id, body, self.owner, created=int(time.time())))
-            return 0
-        number: int = count.body["next"]
-        await self.store.put(count, {**count.body, "next": number + 1})
+        else:
+            await self.store.put(count, body)
         return number
 
     @property

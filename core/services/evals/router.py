@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.apis.answers.evals import EvalJob, EvalResult
-from core.apis.evals import EvaluateRows, RunEval
+from core.apis.evals import EvaluateRows, RunEval, RunEvalQuery
 from core.frame.callers import Call
 from core.frame.content import Bytes, Redirect
 from core.frame.resources import Resource
@@ -22,10 +22,12 @@ class EvalsRouter:
         self._benchmarks = parts.registries["benchmark"](call)
         self._own = StackEvaluations(parts, call)
 
-    async def run_eval(self, request: RunEval, benchmark_id: str) -> EvalJob:
+    async def run_eval(self, request: RunEval, benchmark_id: str, *, query: RunEvalQuery) -> EvalJob:
         benchmark = await self._benchmarks.get(benchmark_id)
         other = self._find_other(benchmark)
-        return await (other or self._own).run_eval(benchmark, request)
+        if other is not None:  # whose provider knows no keys
+            return await other.run_eval(benchmark, request)
+        return await self._own.run_eval(benchmark, request, key=query.idempotency_key or "")
 
     async def evaluate_rows(self, request: EvaluateRows, benchmark_id: str) -> EvalResult:
         benchmark = await self._benchmarks.get(benchmark_id)

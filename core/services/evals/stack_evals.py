@@ -50,7 +50,7 @@ class StackEvaluations:
         self._parts = parts
         self._call = call
 
-    async def run_eval(self, benchmark: Resource, request: RunEval) -> EvalJob:
+    async def run_eval(self, benchmark: Resource, request: RunEval, *, key: str = "") -> EvalJob:
         config = request.benchmark_config
         functions: list[str] = benchmark.attributes["scoring_functions"]
         check_params(config, functions)
@@ -68,7 +68,7 @@ class StackEvaluations:
         }
         draft = service.draft(KIND, call, body, prefix=PREFIX)
         numbers = self._numbers(benchmark.identifier)
-        number = str(await numbers.claim())
+        number = str(await numbers.claim(key))
         job = replace(draft, id=numbers.job_of(number) or draft.id, request={**body, "number": number})
         job = await service.submit(job, data=call.provider_data)
         return await self._show(await self._wait(service, job, settings_of(self._parts, benchmark.provider_id)))

@@ -71,20 +71,20 @@ class Listings:
         try:
             return (await self._remembered.refresh(key, ask)).tools
         except ApiError as failure:
-            self._failures.put(key, failure)
+            self._failures.put(key, failure.copy())
             raise
 
     async def get_lately(self, source: Source) -> tuple[Tool, ...]:
         """As `get`, for who asks many: what failed a moment ago fails at once, and nobody is waited for longer than PATIENCE_SECONDS."""
         failure = self._failures.peek(_key(source))
         if failure is not None:
-            raise failure
+            raise failure.copy() from failure.__cause__
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self.get(source)
         except TimeoutError:
             late = UpstreamTimeout(f"Tool group `{source.group.identifier}` did not list its tools in time.")
-            self._failures.put(_key(source), late)
+            self._failures.put(_key(source), late.copy())
             raise late from None
 
     def _make_room(self, key: Key, size: int) -> None:

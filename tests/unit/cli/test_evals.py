@@ -3,6 +3,8 @@
 from collections.abc import Generator
 import json
 from pathlib import Path
+import re
+import socket
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -66,7 +68,8 @@ def test_a_run_waits_through_a_stack_that_is_away_and_prints_a_table(stack: Fake
     answers = [job("in_progress"), job("in_progress"), 503, job(), result_of()]
     result = run(stack, answers, "run", "basics", "--model", "small", "--num-examples", "5", "--system", "Be brief.")
     assert result.return_value == 0
-    assert stack.asked[0][:2] == ("POST", JOBS)
+    assert stack.asked[0][0] == "POST"
+    assert stack.asked[0][1].startswith(f"{JOBS}?idempotency_key=")
     assert stack.asked[0][2]["benchmark_config"] == {
         "scoring_params": {},
         "num_examples": 5,
@@ -85,6 +88,18 @@ def test_a_run_waits_through_a_stack_that_is_away_and_prints_a_table(stack: Fake
         ["small", "judge", "A", "3,", "B", "1"],
         ["small", "judge", "average", "0.25"],
     ]
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_key(stack: FakeStack) -> None:
+    result = run(stack, [0, 503, job(), result_of()], "run", "basics", "--model", "small")
+    assert result.return_value == 0
+    paths = [path for method, path, _ in stack.asked if method == "POST"]
+    assert len(paths) == 3
+    assert set(paths) == {paths[0]}
+    assert re.fullmatch(rf"{JOBS}\?idempotency_key=[0-9a-f]{{32}}", paths[0])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stack.url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert "cannot be reached" in str(run(stack, [], "run", "basics", "--model", "small").exception)  # at once
 
 
 def test_two_models_are_begun_before_one_is_waited_for_and_stand_below_each_other(stack: FakeStack) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.errors import ServerStopping
+from core.errors import QuotaExceeded, ServerStopping
 from core.platform.ttl_cache import TtlCache
 from tests.fakes import Clock
 
@@ -84,6 +84,20 @@ async def test_failed_refresh_leaves_what_is_remembered(cache: TtlCache[str, int
     with pytest.raises(OSError, match="down"):
         await cache.refresh("a", source.read)
     assert cache.peek("a") == 1
+
+
+async def test_those_who_wait_for_one_failure_may_each_say_more_of_it(cache: TtlCache[str, int]) -> None:
+    async def fail() -> int:
+        await asyncio.sleep(0)
+        raise QuotaExceeded(retry_after=3, headers={"a": "b"}) from ValueError("why")
+
+    failures = await asyncio.gather(*(cache.get("a", fail) for _ in range(3)), return_exceptions=True)
+    before = QuotaExceeded(retry_after=3, headers={"a": "b"})
+    for failure in failures:
+        assert isinstance(failure, QuotaExceeded)
+        assert (failure.message, failure.body(), failure.headers) == (before.message, before.body(), before.headers)
+        assert str(failure.__cause__) == "why"
+        failure.message, failure.param, failure.headers["a"] = f"rows[0]: {failure.message}", "rows[0]", "c"
 
 
 async def test_failure_that_nobody_waits_for_is_nobodys(cache: TtlCache[str, int]) -> None:
