@@ -69,7 +69,9 @@ class Place:
                 "responses": [{"provider_id": "builtin", "provider_type": "inline::builtin", "config": {}}],
                 "datasetio": [{"provider_id": "localfs", "provider_type": "inline::localfs", "config": {}}],
                 "scoring": [{"provider_id": "basic", "provider_type": "inline::basic", "config": {}}],
-                "eval": [{"provider_id": "own", "provider_type": "inline::meta-reference", "config": {}}],
+                "eval": [
+                    {"provider_id": "own", "provider_type": "inline::meta-reference", "config": {"wait_seconds": 0}}
+                ],
             },
             "metadata_store": resources,
             "storage": {"backends": backends, "stores": {name: {"backend": back} for name, back in stores.items()}},
