@@ -14,7 +14,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := .venv/bin/
 COMPILE = $(UV) pip compile --universal --generate-hashes --no-header --no-emit-index-url --no-annotate -q --python-version 3.13
 SAM := $(UV) tool run --from aws-sam-cli==1.170.0 sam
-# Every core; a file's tests stay together, for the sake of what they share, and long files begin first.
+# Every core; a file's tests stay together, for the sake of what they share, and files begin in their order: the short ones of tests/unit last.
 PYTEST := $(RUN)python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=1
 export PYTHONDONTWRITEBYTECODE :=
 
