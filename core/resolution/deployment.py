@@ -22,6 +22,7 @@ type DeployTarget = Literal["laptop", "lambda"]
 NOT_HERE: Final = "API `{}` is not in this build, which serves: {}"
 NO_DISK: Final = "`{}` keeps a file on one machine, which no two functions share; use {}"
 IN_BLOBS: Final = "has no effect on Lambda: files go to the blob store of the stack (`storage.stores.blobs`)"
+NO_FOLDER: Final = "has no effect on Lambda, where there is no folder for `lsfs:`: register a dataset of an uploaded file's id, or of an s3 uri"
 IN_STATE: Final = "has no effect on Lambda: records are documents of the stack (`storage.stores.documents`)"
 DATABASE: Final = "{{type: dynamodb, table: ${{env.{}}}}}"
 IN_DEPLOYMENT: Final = {  # by kind of store: how it is written for a deployment, whose template sets the variable
@@ -173,7 +174,8 @@ def _elsewhere_on_lambda(loaded: Loaded, specs: Specs) -> Iterator[Problem]:
         spec = specs.get((api, entry.provider_type))
         if entry.module is not None or spec is None or spec.factory is not None or spec.on_lambda:
             continue
-        for key, message in (("storage_dir", IN_BLOBS), *((key, IN_STATE) for key in IN_PROVIDERS)):
+        folder = NO_FOLDER if api == "datasetio" else IN_BLOBS
+        for key, message in (("storage_dir", folder), *((key, IN_STATE) for key in IN_PROVIDERS)):
             if entry.config.get(key) is not None:
                 yield Problem(loaded.places.source_path(f"{path}.config.{key}"), message)
     for path, _ in _databases(loaded):

@@ -131,6 +131,9 @@ def test_folders_and_stores_of_files_have_no_effect_on_lambda_and_the_build_take
         "providers.files[0].config.storage_dir",
         "providers.files[0].config.metadata_store",
     ]
+    rows = {**entry, "config": {"storage_dir": "./rows"}}
+    (said,) = texts(notices(loaded({"datasetio": [rows]}, metadata_store=DYNAMO, storage=SHARED), "lambda")).values()
+    assert "`lsfs:`" in said  # nothing but what may be read from there
     built = without_disk({"providers": {"files": [entry], "inference": [VLLM]}, "x": 1}, built_in())
     assert built["providers"]["files"][0]["config"] == {name: config[name] for name in ("metadata_store", "ttl_secs")}
     assert (built["providers"]["inference"], built["x"]) == ([VLLM], 1)
