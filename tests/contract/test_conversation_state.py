@@ -15,7 +15,7 @@ from core.services.responses.state import leases
 from core.services.responses.state.keeping import DAY
 from core.services.responses.state.leases import LEASE_SECONDS, ConversationLease
 from core.services.responses.state.records import COLLECTIONS, GUEST, LEASE, Place
-from core.stores.documents.port import DocumentStore
+from core.stores.documents.port import Document, DocumentStore
 from tests.contract.documents import NOW, Clock, Documenting
 from tests.contract.thread_stores import OVER_BOTH
 from tests.parts.thread_state import MINE, Caller, CountedStore, Kept, policy_of, texts, user
@@ -195,6 +195,25 @@ async def test_a_lease_is_renewed_while_its_run_goes_on(ada: Caller, clock: Cloc
     await heir.lend("resp_1", int(clock.now) + 10)
     await short.release()
     assert await state.store.get(LEASE, "conv_1") == heir.document
+
+
+async def test_a_renewal_under_way_ends_before_its_lease_is_released(
+    ada: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, is_written = ada.state.store, asyncio.Event()
+    put = store.put
+
+    async def put_slowly(*arguments: Any, **options: Any) -> Document:
+        document = await put(*arguments, **options)
+        is_written.set()
+        await asyncio.sleep(0.1)  # the answer is on its way
+        return document
+
+    monkeypatch.setattr(store, "put", put_slowly)
+    lease = await ConversationLease.take(ada.state, "conv_1", None, renew_seconds=0.02)
+    await is_written.wait()
+    await lease.release()
+    assert await store.get(LEASE, "conv_1") is None
 
 
 async def test_who_comes_too_late_to_renew_its_lease_leaves_it_to_whom_it_is_lent(ada: Caller, clock: Clock) -> None:

@@ -35,6 +35,7 @@ class ConversationLease:
         self.document = document
         self._state = state
         self._renewal: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
         self._spent = False
 
     @classmethod
@@ -99,10 +100,10 @@ class ConversationLease:
         self._spent = True
 
     async def stop(self) -> None:
-        """Renew it no more; a renewal under way has ended by then."""
+        """Renew it no more. A renewal under way ends first: cancelled, it could be carried out all the same, and `document` be stale."""
         renewal, self._renewal = self._renewal, None
+        self._stopped.set()
         if renewal is not None:
-            renewal.cancel()
             await asyncio.wait([renewal])
 
     def spend(self) -> None:
@@ -119,8 +120,7 @@ class ConversationLease:
 
     async def _renew(self, seconds: float) -> None:
         """Until it is lost, which who spends it learns, or the conversation is deleted."""
-        while True:
-            await asyncio.sleep(seconds)
+        while not await self._is_stopped(seconds):
             try:
                 until = int(self._state.clock()) + LEASE_SECONDS
                 self.document = await self._state.store.put(self.document, {"until": until})
@@ -131,3 +131,10 @@ class ConversationLease:
                 self.document = newest
             except StateUnavailable:
                 continue
+
+    async def _is_stopped(self, seconds: float) -> bool:
+        """After so many seconds, or as soon as it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+        return self._stopped.is_set()
