@@ -86,14 +86,6 @@ class ApiError(Exception):
         self.param = shorten(param, MOST_PARAM) or self.param
         return self
 
-    def copy(self) -> Self:
-        """The same for one more caller, who may say in it what was asked: what is remembered or shared stays as it is."""
-        twin = type(self).__new__(type(self), *self.args)
-        vars(twin).update(vars(self))
-        twin.headers = dict(self.headers)
-        twin.__cause__ = self.__cause__
-        return twin.with_traceback(self.__traceback__)
-
     def body(self) -> JsonBody:
         """The one error body of every route, but that of QuotaExceeded: `{"error": {message, type, param, code}}`."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}

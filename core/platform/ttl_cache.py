@@ -12,6 +12,13 @@ MOST: Final = 10_000  # values
 type Read[Value] = Callable[[], Coroutine[Any, Any, Value]]
 
 
+def copy_failure(failure: ApiError) -> ApiError:
+    """The same for one more caller, who may say in it what was asked: what is remembered or shared stays as it is."""
+    twin = type(failure).__new__(type(failure), *failure.args)
+    vars(twin).update(vars(failure), headers=dict(failure.headers))
+    return twin.with_traceback(failure.__traceback__)
+
+
 class TtlCache[Key, Value]:
     """`seconds` count from before a read begins, so no value is older. A failure is not remembered, nor is None: nothing there.
 
@@ -86,7 +93,7 @@ class TtlCache[Key, Value]:
         try:
             return await asyncio.shield(reading)
         except ApiError as failure:
-            raise failure.copy() from failure.__cause__
+            raise copy_failure(failure) from failure.__cause__
         except asyncio.CancelledError:
             if self._closed and not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
                 raise ServerStopping from None

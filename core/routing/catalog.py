@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from core.errors import ApiError, ProviderUnavailable, SecretUnavailable
 from core.frame.callers import upstream_wait
 from core.frame.resources import Offer
-from core.platform.ttl_cache import TtlCache
+from core.platform.ttl_cache import TtlCache, copy_failure
 from core.routing.isolation import ProviderMistake, Question, ask_apart, failure_of
 
 ASK_SECONDS: Final = 5.0
@@ -62,7 +62,7 @@ class Catalog:
         if not fresh:
             failure = self._failures.peek(provider_id)
             if failure is not None:
-                raise failure.copy() from failure.__cause__
+                raise copy_failure(failure) from failure.__cause__
             listing = self._listings.peek(provider_id)
             if listing is not None:
                 return listing

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from core.apis.tools import Tool, ToolAccess, ToolGroup, ToolListing, ToolProvider
 from core.errors import ApiError, UpstreamFailed, UpstreamTimeout
 from core.frame.hops import HOPS
-from core.platform.ttl_cache import TtlCache
+from core.platform.ttl_cache import TtlCache, copy_failure
 
 DEFAULT_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 5.0  # in which a group that did not answer is left out where all are asked
@@ -71,20 +71,20 @@ class Listings:
         try:
             return (await self._remembered.refresh(key, ask)).tools
         except ApiError as failure:
-            self._failures.put(key, failure.copy())
+            self._failures.put(key, copy_failure(failure))
             raise
 
     async def get_lately(self, source: Source) -> tuple[Tool, ...]:
         """As `get`, for who asks many: what failed a moment ago fails at once, and nobody is waited for longer than PATIENCE_SECONDS."""
         failure = self._failures.peek(_key(source))
         if failure is not None:
-            raise failure.copy() from failure.__cause__
+            raise copy_failure(failure) from failure.__cause__
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self.get(source)
         except TimeoutError:
             late = UpstreamTimeout(f"Tool group `{source.group.identifier}` did not list its tools in time.")
-            self._failures.put(_key(source), late.copy())
+            self._failures.put(_key(source), copy_failure(late))
             raise late from None
 
     def _make_room(self, key: Key, size: int) -> None:
