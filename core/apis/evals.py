@@ -86,7 +86,7 @@ class EvaluateRows(Wire):
 
 
 class RunEvalQuery(Query):
-    """With the header Idempotency-Key an evaluation is made once, of the last `core.services.evals.numbering.MOST_KEYS` of a benchmark."""
+    """With the header Idempotency-Key an evaluation is made once, as long as its key is one of the last that the benchmark had (MOST_KEYS of `core.services.evals.numbering`)."""
 
     idempotency_key: IdempotencyKey | None = None
 

@@ -4,7 +4,7 @@
 idempotency key, documents and a job.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,9 @@ RULES = [
     {"permit": {"actions": ["create", "read", "update", "delete"]}, "when": "user is owner"},
     {"permit": {"actions": "read"}},
 ]
+type Use = Callable[[httpx.AsyncClient], Awaitable[list[str]]]
+"""Makes something of what came later: the paths of it."""
+
 TEXT = "Files expire exactly when they are read."
 
 
@@ -138,24 +141,6 @@ async def test_what_it_kept_is_there_and_files_and_vector_stores_are_beside_it(
         assert shown["file_counts"]["completed"] == 1
 
 
-async def test_responses_conversations_prompts_and_agents_are_beside_it(place: Place, upstream: FakeUpstream) -> None:
-    async with upgraded(place, upstream) as (client, stack):
-        paths = await use_responses(client)
-        await check_old_state(client, stack, place, upstream)
-        before = [await took(await client.get(path)) for path in paths]
-    async with upgraded(place, upstream) as (client, _):
-        assert [await took(await client.get(path)) for path in paths] == before
-
-
-async def test_datasets_scores_benchmarks_and_evaluations_are_beside_it(place: Place, upstream: FakeUpstream) -> None:
-    async with upgraded(place, upstream) as (client, stack):
-        paths = await use_evaluations(client)
-        await check_old_state(client, stack, place, upstream)
-        before = [await took(await client.get(path)) for path in paths]
-    async with upgraded(place, upstream) as (client, _):
-        assert [await took(await client.get(path)) for path in paths] == before
-
-
 async def use_evaluations(client: httpx.AsyncClient) -> list[str]:
     """The paths of what was made."""
     rows = [{"question": "Which?", "answer": "a", "generated_answer": "a"}]
@@ -257,3 +242,13 @@ async def test_what_it_kept_can_be_changed_and_counted(place: Place, upstream: F
         assert stopped is not None
         assert stopped.status == "finishing"
         assert None not in {stopped.stopped, stopped.finishing}
+
+
+@pytest.mark.parametrize("use", [use_responses, use_evaluations])
+async def test_what_came_later_is_beside_it(place: Place, upstream: FakeUpstream, use: Use) -> None:
+    async with upgraded(place, upstream) as (client, stack):
+        paths = await use(client)
+        await check_old_state(client, stack, place, upstream)
+        before = [await took(await client.get(path)) for path in paths]
+    async with upgraded(place, upstream) as (client, _):
+        assert [await took(await client.get(path)) for path in paths] == before

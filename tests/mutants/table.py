@@ -299,7 +299,7 @@ TABLE: Final = (
     ),
     Row("core.services.batches.provided", ("tests/contract/test_batches_external.py",)),
     Row("core.cli.batch.output", ("tests/unit/cli/test_batch.py",)),
-    Row("core.cli.batch.waiting", ("tests/unit/cli/test_batch.py",)),
+    Row("core.cli.jobs.waiting", ("tests/unit/cli/test_batch.py", "tests/unit/cli/test_jobs.py")),
     Row("core.stores.documents.tallies", ("tests/contract/test_document_tallies.py",)),
     Row("core.providers.files.localfs", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),
     Row("core.providers.files.s3", ("tests/contract/test_files.py", "tests/contract/test_file_uploads.py")),

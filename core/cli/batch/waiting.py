@@ -1,26 +1,23 @@
 """Waiting for a batch of a running stack, also while the stack is started again, and fetching what came of it."""
 
-from collections.abc import Callable, Iterator
 import sys
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING, Final
 
 from core.cli.batch import output
 from core.cli.jobs.output import Progress
-from core.cli.terminal import clean, say
+from core.cli.jobs.waiting import insist
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from core.apis.answers.batches import Batch
     from core.client.api import Client
-    from core.client.failures import ApiFailed, Unreachable
 
 FIRST_POLL: Final = 0.5  # seconds, between two looks at a batch
 LONGEST_POLL: Final = 5.0
-PATIENCE: Final = 900.0  # seconds without an answer
-SERVER_ERROR: Final = 500
-THROTTLED: Final = 429
+WHAT: Final = "batch"
 
 
 def wait_for(client: "Client", batch: "Batch") -> "Batch":
@@ -32,7 +29,7 @@ def wait_for(client: "Client", batch: "Batch") -> "Batch":
         pause = FIRST_POLL if batch["status"] != status else min(1.2 * pause, LONGEST_POLL)
         status = batch["status"]
         sleep(pause)
-        batch = insist(lambda id_=batch["id"]: client.batches.get(id_))  # type: ignore[misc]
+        batch = insist(lambda id_=batch["id"]: client.batches.get(id_), WHAT)  # type: ignore[misc]
     progress.close()
     return batch
 
@@ -44,37 +41,9 @@ def fetch_files(client: "Client", batch: "Batch", folder: "Path") -> "Iterator[P
     for name, file_id in (("output", batch["output_file_id"]), ("error", batch["error_file_id"])):
         if file_id is not None:
             path = folder / f"{batch['id']}_{name}.jsonl"
-            insist(lambda id_=file_id, path_=path: _fetch(client, id_, path_))  # type: ignore[misc]
+            insist(lambda id_=file_id, path_=path: _fetch(client, id_, path_), WHAT)  # type: ignore[misc]
             paths.append(path)
     return paths
-
-
-def insist[T](ask: Callable[[], T], what: str = "batch") -> T:
-    """What `ask` gives; while the stack cannot be reached, or is not well, it is asked again. `what` goes on meanwhile."""
-    from core.client.failures import ApiFailed, Unreachable
-
-    begin, pause, has_noted = monotonic(), FIRST_POLL, False
-    while True:
-        try:
-            return ask()
-        except (ApiFailed, Unreachable) as failure:
-            status, reason = _reason_of(failure)
-            if (status < SERVER_ERROR and status != THROTTLED) or monotonic() - begin > PATIENCE:
-                raise
-            if not has_noted:
-                say(clean(f"note: {reason} The {what} goes on without this command, which asks again."))
-                has_noted = True
-        sleep(pause)
-        pause = min(1.5 * pause, LONGEST_POLL)
-
-
-def _reason_of(failure: "ApiFailed | Unreachable") -> tuple[int, str]:
-    """Its status, and what it says."""
-    from core.client.failures import Unreachable
-
-    if isinstance(failure, Unreachable):
-        return SERVER_ERROR, f"{failure.url}: {failure.reason}."
-    return failure.status, f"{failure.message} (HTTP {failure.status})"
 
 
 def _fetch(client: "Client", file_id: str, path: "Path") -> None:

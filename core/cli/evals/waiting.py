@@ -7,9 +7,9 @@ from time import sleep
 from typing import TYPE_CHECKING, Final
 from urllib.error import URLError
 
-from core.cli.batch.waiting import insist
 from core.cli.evals import output
 from core.cli.jobs.output import Progress
+from core.cli.jobs.waiting import insist
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,6 +11,7 @@ import pytest
 from core.cli.batch import waiting as module
 from core.cli.batch.command import command
 from core.cli.batch.output import progress_of
+from core.cli.jobs import waiting as asking
 from core.cli.jobs.output import bar
 from tests.parts.configured import FakeStack, answering
 
@@ -18,6 +19,7 @@ from tests.parts.configured import FakeStack, answering
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Generator[FakeStack]:
     monkeypatch.setattr(module, "FIRST_POLL", 0.001)
+    monkeypatch.setattr(asking, "FIRST_POLL", 0.001)
     with answering(FakeStack()) as stack:
         yield stack
 

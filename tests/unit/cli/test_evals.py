@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.cli.batch import waiting as asking
 from core.cli.evals import benchmarks, scoring_functions, waiting
 from core.cli.evals.command import command
 from core.cli.evals.comparing import chance_of
+from core.cli.jobs import waiting as asking
 from tests.parts.configured import FakeStack, answering
 
 JOBS = "/v1/eval/benchmarks/basics/jobs"

@@ -113,3 +113,11 @@ def test_the_bar_is_one_line_of_a_terminal_that_is_cleared(total: int) -> None:
     assert all(len(piece) == 79 for piece in pieces)
     assert not pieces[-1].strip()
     assert "\n" not in terminal.getvalue()
+
+
+def test_a_job_is_waited_for_while_the_stack_is_started_again(stack: FakeStack) -> None:
+    ended = json.dumps(view("completed")).encode()
+    stack.said += [(200, {}, json.dumps(view()).encode()), (0, {}, b""), (503, {}, b"{}"), (200, {}, ended)]
+    result = CliRunner(env={"LLAMBDA_URL": stack.url}).invoke(command, ["watch", "job_1"], standalone_mode=False)
+    assert "completed" in result.stdout
+    assert "The job goes on without this command, which asks again." in result.stderr
