@@ -20,7 +20,6 @@ from typing import Final
 
 from core.apis.index import manifest
 from core.frame.api import WORKER
-from core.stores.connect import STATE
 from infra import bytecode, precompile
 from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
@@ -51,9 +50,12 @@ NOT_DEPLOYED: Final = (
 )  # the laptop's side
 
 CHOSEN: Final = (  # what the function and its run config choose, once and for all
-    *(f"stores/{name}/*.py" for name in STATE),
-    "stores/semaphores/*.py",
+    "stores/*/*.py",
+    "platform/sqlite_*.py",
+    "providers/vector_sqlite/*.py",  # on a disk, which no function has
+    "auth/*.py",
     "quota/streams.py",
+    "web/idempotency.py",
     "web/stream_limit.py",
     "services/jobs/*.py",
     "services/**/erasing.py",

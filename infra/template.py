@@ -34,7 +34,15 @@ EVERY: Final = (  # every function may list models: that is how a provider's hea
     table.TRACES,
 )
 OF_MODELS: Final = (table.CALL_MODELS, table.CALL_BEHIND_PROFILES, table.RERANK, table.APPLY_GUARDRAILS)
-OF_HTTP: Final = (table.NOTE_KEY_USE, table.STATE, table.CONFIGURE, table.LIST_EVALUATION_JOBS)
+OF_HTTP: Final = (
+    table.NOTE_KEY_USE,
+    table.STATE,
+    table.CONFIGURE,
+    table.MANAGE_KEYS,
+    table.NOTE_CHANGES,
+    table.READ_AUDIT,
+    table.LIST_EVALUATION_JOBS,
+)
 """What only those need whom callers call: the worker acts for them, and has no tokens and no requests of theirs."""
 OF_BEDROCKS_JOBS: Final = (
     ("BatchPolicy", WORKER, "What the worker needs to have Bedrock run batches.", table.OF_BATCHES),
@@ -107,7 +115,8 @@ def _rights(api: Api) -> tuple[Right, ...]:
     if api.collections:
         stores = [table.documents_of(api.name, api.collections) if r is table.DOCUMENTS else r for r in stores]
     named = [RIGHTS[sid] for sid in api.deployment.rights]
-    return tuple(dict.fromkeys([table.NOTE_KEY_USE, *named, *read_by(api), *table.register(api.kinds), *stores]))
+    rights = dict.fromkeys([table.NOTE_KEY_USE, *named, *read_by(api), *table.register(api.kinds), *stores])
+    return tuple(right for right in rights if right is not table.NOTE_KEY_USE or table.NOTE_CHANGES not in rights)
 
 
 def _worker() -> Function:

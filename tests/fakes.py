@@ -8,7 +8,7 @@ from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsReques
 from core.errors import Conflict
 from core.frame.resources import Resource
 from core.frame.types import Health, JsonObject, JsonStream, Wire
-from core.stores.registry.port import Check
+from core.stores.registry.port import Author, Check
 
 
 class Clock:
@@ -21,11 +21,12 @@ class Clock:
 
 @dataclass
 class MemoryStore:
-    """A RegistryStore of one process; `reads` and `writes` count what a real store would be asked."""
+    """A RegistryStore of one process; `reads` and `writes` count what a real store would be asked, `authors` are those of the writes."""
 
     rows: dict[tuple[str, str], Resource] = field(default_factory=dict[tuple[str, str], Resource])
     reads: int = 0
     writes: int = 0
+    authors: list[Author] = field(default_factory=list[Author])
 
     async def get(self, kind: str, identifier: str) -> Resource | None:
         self.reads += 1
@@ -42,24 +43,27 @@ class MemoryStore:
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         return [row for row in self._ordered(kind) if row.identifier.encode() > after.encode()][:limit]
 
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
         self.writes += 1
+        self.authors.append(by)
         there = self.rows.setdefault((resource.kind, resource.identifier), resource)
         if there.content() != resource.content():
             raise Conflict(resource.identifier)
         return there
 
-    async def replace(self, resource: Resource) -> bool:
+    async def replace(self, resource: Resource, *, expect: Resource, by: Author = None) -> bool:
         self.writes += 1
+        self.authors.append(by)
         there = self.rows.get((resource.kind, resource.identifier))
         names = (resource.provider_id, resource.provider_resource_id)
-        if there is None or (there.provider_id, there.provider_resource_id) != names:
+        if there != expect or (expect.provider_id, expect.provider_resource_id) != names:
             return False
         self.rows[resource.kind, resource.identifier] = resource
         return True
 
-    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+    async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
         self.writes += 1
+        self.authors.append(by)
         there = self.rows.get((kind, identifier))
         if there is None:
             return False

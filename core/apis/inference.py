@@ -19,6 +19,7 @@ Name = Annotated[str, Field(min_length=1, max_length=512)]
 MOST_PROMPTS: Final = 128  # in one request
 MOST_INPUTS: Final = 2048  # as OpenAI takes
 MOST_DOCUMENTS: Final = 1000  # that are ranked, as Bedrock and Cohere take
+PER_SEARCH: Final = 100  # documents, with one query: what Cohere and Bedrock bill as one search
 OTHER_MODELS: Final = frozenset(
     {"models", "fallbacks"}
 )  # with which gateways, as OpenRouter and LiteLLM, choose another

@@ -58,6 +58,14 @@ class RegisterModel(Wire):
         return self
 
     @model_validator(mode="after")
+    def _price(self) -> Self:
+        if self.metadata is not None and "price" in self.metadata:
+            from core.apis.prices import parse_price  # late: few registrations have one
+
+            parse_price(self.metadata["price"])
+        return self
+
+    @model_validator(mode="after")
     def _targets(self) -> Self:
         targets: object = (self.metadata or {}).get("targets", [])
         fault = targets_fault(targets)

@@ -9,12 +9,11 @@ from typing import Annotated, Any, Final, Protocol, Self, override, runtime_chec
 from pydantic import Field, WithJsonSchema, model_validator
 
 from core.apis.answers.rerank import NativeRanking, Ranking
-from core.apis.inference import MOST_DOCUMENTS, InferenceProvider, Name, check_names
+from core.apis.inference import MOST_DOCUMENTS, PER_SEARCH, InferenceProvider, Name, check_names
 from core.errors import InvalidRequest, UpstreamFailed
 from core.frame.types import JsonObject, Wire
 from core.platform.json_values import is_list, is_object, to_object
 
-PER_SEARCH: Final = 100  # documents, with one query: what Cohere and Bedrock bill as one search
 IMAGES: Final = frozenset({"image", "image_url"})
 MOST_COUNT: Final = 2**53  # of tokens, that any store and any client can count
 MOST_SCORE: Final = 1e12  # logits are far below; no whole number above can become a float

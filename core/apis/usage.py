@@ -5,14 +5,16 @@ came after it, or without any, is estimated from below: a token makes at most on
 four bytes to a token, fewer than it was made of.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from collections.abc import Callable, Mapping, Sized
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
-from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
-from core.frame.callers import Call
+from core.apis.inference import PER_SEARCH, ChatRequest, CompletionRequest, EmbeddingsRequest
+from core.frame.callers import Call, UsageRow
 from core.frame.types import JsonObject
+from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
+    from core.apis.prices import Price
     from core.apis.rerank import RerankRequest
 
 type Ending = Literal["whole", "left", "broken"]
@@ -20,16 +22,29 @@ type Ending = Literal["whole", "left", "broken"]
 
 BYTES: Final = 4  # of a token, at most on average
 NOT_TEXT: Final = frozenset({"audio", "finish_reason", "id", "index", "logprobs", "role", "stop_reason", "type"})
+CACHED: Final = ("cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")
+"""Where servers say it beside OpenAI's own place: Anthropic and who follows it, DeepSeek, Moonshot."""
+WRITTEN: Final = ("cache_creation_input_tokens",)
+COUNTS: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+MAKERS: Final = (ChatRequest, CompletionRequest)
 NOT_PROMPT: Final = frozenset({"data", "file_data", "role", "type", "url"})  # images and files have tokens of their own
 
 
 class Meter:
-    """Measures one answer: fed with it, whole or chunk by chunk, and then charged."""
+    """Measures one answer: fed with it, whole or chunk by chunk, and then charged.
 
-    __slots__ = ("_began", "_bytes", "_chunks", "_has_report", "_reported", "_request", "_usage")
+    `provider` is where it comes from: the id of the provider that was asked last; `price` gives what that asks for it, None
+    where nobody knows.
+    """
 
-    def __init__(self, request: "ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest") -> None:
+    __slots__ = ("_began", "_bytes", "_chunks", "_has_report", "_reported", "_request", "_usage", "price", "provider")
+
+    def __init__(
+        self, request: "ChatRequest | CompletionRequest | EmbeddingsRequest | RerankRequest", provider: str = ""
+    ) -> None:
         self._request = request
+        self.provider = provider
+        self.price: Callable[[], Price | None] | None = None
         self._began = False
         self._chunks = 0
         self._bytes = 0
@@ -61,14 +76,30 @@ class Meter:
         Of an answer that broke before it began there is nothing.
         """
         since = max(self._chunks, -(-self._bytes // BYTES))
-        tokens = self._reported + since + (0 if self._reported else self._prompt_tokens())
+        prompt = 0 if self._reported else self._prompt_tokens()
+        tokens = self._reported + since + prompt
         if self._has_report and not (ending == "left" and since):
             call.add_tokens(tokens)
         elif ending != "broken":
             call.add_unsaid(tokens)
         elif self._began:
             call.add_tokens(tokens)
+        if self._began or ending != "broken":
+            said = split_usage(self._usage, self._reported, isinstance(self._request, MAKERS))
+            self._note(call, said, prompt, since)
         call.observed.add_usage(self._usage)
+
+    def _note(self, call: Call, said: "Split", prompt: int, since: int) -> None:
+        row, price = _row(call, self._request.model, self.provider, said, prompt, since), None
+        if self.price is not None:
+            price = self.price()
+        picos = None if price is None else price.picos(row, self._searches())
+        call.note_use(row.add_counts(0, 0, 1) if picos is None else row, picos)
+
+    def _searches(self) -> int:
+        """As how many requests a provider bills it: of a reranker's 100 documents are one."""
+        documents: Sized | None = getattr(self._request, "documents", None)
+        return 1 if documents is None else -(-len(documents) // PER_SEARCH)
 
     def _read(self, usage: dict[str, object]) -> bool:
         """A report that says no more than an earlier one says nothing of what came since: False."""
@@ -94,6 +125,64 @@ class Meter:
             case _:  # a reranker reads the query with each document
                 prompt = [*request.documents, *([request.query] * len(request.documents))]
         return -(-_size(prompt, NOT_PROMPT) // BYTES)
+
+
+def note_report(call: Call, model: str, provider: str, usage: Mapping[str, object], *, makes_text: bool = True) -> int:
+    """Note the row of a whole answer that no Meter was fed with, by its report alone; its tokens."""
+    total = _total(usage) or 0
+    call.note_use(_row(call, model, provider, split_usage(usage, total, makes_text)).add_counts(0, 0, 1))
+    return total
+
+
+def _row(call: Call, model: str, provider: str, said: "Split", prompt: int = 0, since: int = 0) -> UsageRow:
+    """Of an answer: its report, and what is estimated beside it, of the prompt and of what came `since`."""
+    return UsageRow(
+        model,
+        provider,
+        call.observed.api,
+        call.observed.operation,
+        answers=1,
+        prompt_tokens=said.prompt + prompt,
+        cached_tokens=said.cached,
+        cache_write_tokens=said.written,
+        completion_tokens=said.completion + since,
+        reasoning_tokens=said.reasoning,
+        estimated_tokens=prompt + since,
+    )
+
+
+class Split(NamedTuple):
+    """A report's tokens: prompt and completion are all of them, the others are parts of these."""
+
+    prompt: int
+    cached: int
+    written: int
+    completion: int
+    reasoning: int
+
+
+def split_usage(usage: Mapping[str, object], total: int, makes_text: bool) -> Split:  # noqa: FBT001 - for each answer
+    """What a report of `total` tokens is made of; no part is more than what it is a part of.
+
+    Some leave reasoning out of the completion tokens, as xAI and Gemini do, and some say the total alone: the rest is of the
+    completion, unless the prompt alone is not said, or the model makes no text.
+    """
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if not makes_text or (prompt is None and completion is not None):
+        prompt = total - (completion or 0)
+    prompt = prompt or 0
+    if usage.keys() <= COUNTS:  # as servers of one's own mostly say it
+        return Split(prompt, 0, 0, total - prompt, 0)
+    details, made = to_object(usage.get("prompt_tokens_details")), to_object(usage.get("completion_tokens_details"))
+    cached = min(prompt, _first(details.get("cached_tokens"), *map(usage.get, CACHED)))
+    written = min(prompt - cached, _first(details.get("cache_write_tokens"), *map(usage.get, WRITTEN)))
+    reasoning = _first(made.get("reasoning_tokens"), usage.get("reasoning_tokens"))
+    return Split(prompt, cached, written, total - prompt, min(total - prompt, reasoning))
+
+
+def _first(*values: object) -> int:
+    """The first that is a count; 0 where none is."""
+    return next((count for value in values if (count := _count(value)) is not None), 0)
 
 
 def _total(usage: Mapping[str, object]) -> int | None:

@@ -7,12 +7,10 @@ from enum import IntEnum
 from typing import Protocol
 
 from core.auth.http import Http
-from core.frame.callers import CATEGORIES, Principal
+from core.frame.callers import CATEGORIES, OWN, Principal
 from core.stores.registry.port import RegistryStore
 
 MOST_TOKEN_BYTES = 16_384
-OWN = "own:"
-"""How the name begins that is one caller's alone."""
 
 
 class Fit(IntEnum):

@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "jobs": ("core.cli.jobs.command", "List, watch and stop the jobs of a running stack."),
     "policy": ("core.cli.policy", "Explain the access policy."),
     "keys": ("core.cli.keys.command", "Create, list and revoke API keys."),
+    "audit": ("core.cli.audit.command", "List what administrators have changed, and who did."),
     "principals": ("core.cli.principals.command", "Show and delete all that a principal keeps."),
     "iam": ("core.cli.iam.command", "Print the IAM policy for Bedrock."),
     "build": ("core.cli.build", "Build the packages for AWS Lambda."),

@@ -67,7 +67,9 @@ def run(
         ConfigInvalid: the run config, or its TLS files.
         click.ClickException: the server cannot listen there.
     """
-    from core.runtime.server import fast_loop, listen, own_hosts, serve, url_of
+    from core.runtime.fast_loop import fast_loop
+    from core.runtime.loop import process_loop
+    from core.runtime.server import listen, own_hosts, serve, url_of
 
     path, checked = _load(config, env)
     host = host or checked.server.host or "127.0.0.1"
@@ -81,7 +83,7 @@ def run(
         message = f"cannot listen on {host} port {port}: {failure.strerror}. Choose another with --port."
         raise click.ClickException(message) from failure
     url = url_of(listener, tls=checked.server.tls_certfile is not None)
-    fast_loop()
+    process_loop(fast_loop())  # before anything is resolved
     app = _app(path, checked, own_hosts(host, listener))
     work = _jobs(app, checked)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Final, TextIO
 
+from core.frame.observed import NANOS, usd_text
 from core.platform import environment
 
 type Columns = tuple[tuple[str, int], ...]
@@ -182,3 +183,8 @@ def ticking(text: str) -> Generator[None]:
         thread.join()
         if drawn:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def cost_text(cost: float | None) -> str | None:
+    """As in `0.0123 USD`; None where it is not known, or whoever answers does not say it."""
+    return None if cost is None else f"{usd_text(round(cost * NANOS))} USD"

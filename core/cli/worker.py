@@ -37,6 +37,9 @@ def command(config: str, env: Pairs, at_once: int) -> None:
     path, checked, _ = load_for("laptop", config, env)
     apply_logging(checked.logging)
     environment.set_variables({"LLAMBDA_CONFIG": str(path.resolve())})
+    from core.runtime.fast_loop import fast_loop
     from core.runtime.job_worker import work_alone
+    from core.runtime.loop import process_loop
 
+    process_loop(fast_loop())  # before anything is resolved
     work_alone(at_once=at_once, ready=lambda: print("llambda is waiting for jobs", file=sys.stderr, flush=True))

@@ -19,11 +19,13 @@ from core.client.answers import (
     Registered,
     RegisteredProvider,
 )
+from core.client.audit import Audit
 from core.client.batches import Batches
 from core.client.datasets import Datasets
 from core.client.evals import Benchmarks, Evals, ScoringFunctions
 from core.client.files import Files
 from core.client.http import Transport
+from core.client.keys import Keys
 from core.client.responses import Conversations, Prompts, Responses
 from core.client.shapes import check_shape, path_of
 from core.client.tools import Tools
@@ -66,8 +68,10 @@ class Client:
         self.conversations = Conversations(self._transport)
         self.prompts = Prompts(self._transport)
         self.webhooks = Webhooks(self._transport)
+        self.keys = Keys(self._transport)
         self.agents = Agents(self._transport)
         self.sessions = Sessions(self._transport)
+        self.audit = Audit(self._transport)
 
     @override
     def __repr__(self) -> str:

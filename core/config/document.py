@@ -1,7 +1,7 @@
 """The run config as immutable records, after substitution and with one spelling for everything.
 
 Source: StackRunConfig of Llama Stack 0.2.12 and StackConfig of OGX 1.5.0; `registry`, `routing`, `configurations`, `server.max_body_bytes`, `server.max_upload_bytes`,
-`server.idempotency`, `server.hosts`, `jobs`, `server.shutdown_seconds`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and
+`server.idempotency`, `server.usage`, `server.hosts`, `jobs`, `server.shutdown_seconds`, `safety.default_shields`, `safety.rules`, `metadata_store.type: dynamodb` and
 `logging.level` are llambda's own.
 """
 
@@ -50,7 +50,8 @@ class ServerConfig(Record):
     """Where `serve` listens, who may call and how much; `max_body_bytes` is 6 MiB, what Lambda takes, unless it is set.
 
     `max_upload_bytes`, 512 MiB, bounds the files of an upload, which are not held in memory. `hosts` are the names that
-    `serve` answers to beside its own, `shutdown_seconds` what answers under way have to end when it stops.
+    `serve` answers to beside its own, `shutdown_seconds` what answers under way have to end when it stops. `usage` is for
+    `core.config.usage` to validate.
     """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8321
@@ -61,6 +62,7 @@ class ServerConfig(Record):
     auth: AuthConfig | None = None
     quota: QuotaConfig | None = None
     idempotency: IdempotencyConfig | None = None
+    usage: Annotated[dict[str, Any], BeforeValidator(_no_null)] = {}
     max_body_bytes: Annotated[Whole, Field(ge=1024, le=104_857_600)] = 6_291_456
     max_upload_bytes: Annotated[Whole, Field(ge=1024, le=1_099_511_627_776)] = 536_870_912
     hosts: Hosts = ()

@@ -10,6 +10,7 @@
 | `kvstore`, `persistence_store`, ... of a provider that names a backend | the store that it is |
 | `providers.agents`                                 | `providers.responses`              |
 | no `apis`, or an empty list                        | every API that has providers       |
+| an auth provider of type `api_key`                 | `keys` among `apis`                |
 | the spellings of `server.auth`                     | `server.auth.providers`            |
 | `kvstore` of `server.quota` or `.idempotency` that names a backend | the store that it is |
 | keys of the reference without effect here          | `unused`                           |
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from core.config.draft import Draft
-from core.config.places import Places, Value, join, take, to_mapping
+from core.config.places import Places, Value, join, take, to_list, to_mapping
 from core.config.problems import Problem
 from core.config.protection import normalise_protection
 from core.config.sections import (
@@ -36,6 +37,8 @@ from core.config.sections import (
 from core.config.storage import COLLECTIONS, DEFAULTS, default_stores, resolve_references, select_stores
 from core.platform.suggestions import did_you_mean
 
+KEYS: Final = "keys"  # the API, which has no providers
+API_KEY: Final = "api_key"
 NAMES: Final = ("image_name", "distro_name", "conda_env", "name")
 SAME: Final = (
     "version",
@@ -85,6 +88,7 @@ def normalise(source: Mapping[str, Value], places: Places) -> NormalDocument:
     _resources(draft)
     _set_aside(draft)
     normalise_protection(draft)
+    _keys(draft)
     _stores(draft)
     return NormalDocument(draft.document, Places(draft.origins, places.texts), draft.problems)
 
@@ -176,6 +180,15 @@ def _apis(draft: Draft) -> None:
         elif api not in AUTOMATIC_APIS and api not in apis:
             draft.origins[f"apis[{len(apis)}]"] = f"apis[{index}]"
             apis.append(api)
+
+
+def _keys(draft: Draft) -> None:
+    """Where callers may have API keys, there are some to manage."""
+    server = to_mapping(draft.document.get("server"))
+    providers = to_list(to_mapping(server.get("auth")).get("providers"))
+    apis = draft.document["apis"]
+    if KEYS not in apis and any(to_mapping(entry).get("type") == API_KEY for entry in providers):
+        apis.append(KEYS)
 
 
 def _name_now(draft: Draft, name: str) -> str:

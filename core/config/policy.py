@@ -80,6 +80,12 @@ def resource_matcher(text: str) -> Matcher:
     return lambda entity: _is_like(f"::{first}", rest, entity[entity.find("::") :])
 
 
+def matches_pattern(pattern: str, name: str) -> bool:
+    """Whether a name is like a pattern of names, as `vllm/*`: `*` stands for anything. It takes no longer than both are long."""
+    first, *rest = pattern.split("*")
+    return _is_like(first, rest, name)
+
+
 def _is_like(beginning: str, pieces: list[str], entity: str) -> bool:
     """Whether the pieces come after the beginning in their order, the last of them at the end."""
     if not entity.startswith(beginning):

@@ -25,7 +25,10 @@ AUTOMATIC_APIS: Final = (
 )
 
 OWN_APIS: Final = tuple(name for name in names() if name not in {*Api, *AUTOMATIC_APIS})
-"""APIs of this build that the reference has not; normally none."""
+"""APIs of this build that the reference has not."""
+
+WITHOUT_SECTIONS: Final = frozenset({"keys", "usage", "webhooks"})
+"""Those of them that have no lists of resources: a cold start reads their manifests for no section."""
 
 ROUTED_APIS: Final[tuple[str, ...]] = (*(str(api) for api in Api if api not in AUTOMATIC_APIS), *OWN_APIS)
 
@@ -67,7 +70,12 @@ SECTIONS: Final = {
         Section("tool_groups", "tool_runtime", "toolgroup_id"),
         Section("connectors", "tool_runtime", "connector_id"),
         Section("vector_stores", "vector_io", "vector_store_id"),
-        *(Section(kind.section, kind.api, kind.id_field) for name in OWN_APIS for kind in manifest(name).kinds),
+        *(
+            Section(kind.section, kind.api, kind.id_field)
+            for name in OWN_APIS
+            if name not in WITHOUT_SECTIONS
+            for kind in manifest(name).kinds
+        ),
     )
 }
 

@@ -7,15 +7,28 @@ import logging
 from typing import Any, Final
 from urllib.parse import quote
 
-from core.frame.observed import Observed, Stopwatch
+from core.frame.observed import Observed, Stopwatch, nanos_of
 
 CATEGORIES: Final = ("roles", "teams", "projects", "namespaces")
 """The attributes that owners share resources by; a principal may have others, as `scopes`."""
 
+OWN: Final = "own:"
+"""How the name among a caller's attributes begins that is its alone: nobody is given such a one."""
+
 PROVIDER_DATA_HEADERS: Final = ("X-LlamaStack-Provider-Data", "X-OGX-Provider-Data")
 """Either holds a JSON object of what a caller brings for providers, as `{"openai_api_key": "..."}`."""
 
+type RowKey = tuple[str, str, str, str]
+"""Model, provider, API and operation."""
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a key is for, whatever more the access policy lets its bearer do. `models` are patterns, as rules have them (`small`, `vllm/*`)."""
+
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +37,14 @@ class Principal:
 
     `id` is unique among those that `vouched_by`, an auth provider with its issuer, vouches for; `attributes` are lists
     of names, as `{"roles": ("admin",)}`. `label` is for people to read, as an API key's name; it decides nothing.
+    `grant` is None where nothing holds a caller to less than the access policy lets it do.
     """
 
     id: str
     attributes: Mapping[str, tuple[str, ...]]
     vouched_by: str = ""
     label: str = field(default="", compare=False)
+    grant: Grant | None = field(default=None, compare=False, repr=False)
 
     @property
     def anonymous(self) -> bool:
@@ -94,12 +109,79 @@ class Charge:
     least: int = 0
 
 
+@dataclass(slots=True)  # a frozen one takes several times as long to be made, and each chat makes three
+class UsageRow:
+    """What the answers of one model at one provider used, for one operation of an API.
+
+    `requests` are as the quota counts them, `answers` those of the model. All tokens are in `prompt_tokens` and
+    `completion_tokens`: the cached and those written to a cache are part of the first, reasoning of the second, and
+    `estimated_tokens` of both are what no provider said. `nanos` are nano-USD, of all answers but the `unpriced` ones.
+    """
+
+    model: str = ""
+    provider: str = ""
+    api: str = ""
+    operation: str = ""
+    requests: int = 0
+    answers: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated_tokens: int = 0
+    nanos: int = 0
+    unpriced: int = 0
+
+    @property
+    def key(self) -> RowKey:
+        """What no two rows of a ledger have in common."""
+        return self.model, self.provider, self.api, self.operation
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def add_counts(self, requests: int, nanos: int, unpriced: int = 0) -> "UsageRow":
+        """With these more; in a third of the time that `dataclasses.replace` takes, for each call."""
+        return UsageRow(
+            *self.key,
+            self.requests + requests,
+            self.answers,
+            self.prompt_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.completion_tokens,
+            self.reasoning_tokens,
+            self.estimated_tokens,
+            self.nanos + nanos,
+            self.unpriced + unpriced,
+        )
+
+    def __add__(self, other: "UsageRow") -> "UsageRow":
+        return UsageRow(
+            *self.key,
+            self.requests + other.requests,
+            self.answers + other.answers,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.estimated_tokens + other.estimated_tokens,
+            self.nanos + other.nanos,
+            self.unpriced + other.unpriced,
+        )
+
+
 @dataclass(slots=True, eq=False)
 class TokenLedger:
     """What was used, as providers report it or as it came, for a call and all that it caused.
 
     `own` is by what was asked for, and None while nothing is known; `further` by the rest. `silent` is an answer that did
     not say what it used, or was left before it could; `unsaid` is what such answers used at least, whoever asked.
+    `rows` are all of it, by model, provider, API and operation, and `picos` what each cost, in pico-USD.
     `most` is what the client's quota had for the call as it began, None for no limit, and `resets_in` are the seconds until it has more.
     """
 
@@ -110,6 +192,19 @@ class TokenLedger:
     closed: bool = False
     most: int | None = None
     resets_in: int = 0
+    rows: dict[RowKey, UsageRow] = field(default_factory=dict[RowKey, UsageRow])
+    picos: dict[RowKey, int] = field(default_factory=dict[RowKey, int])
+
+    def list_rows(self, requests: int = 0, of: RowKey | None = None) -> list[UsageRow]:
+        """Every row, its cost rounded up, and so many more requests on that `of` a key."""
+        rows: list[UsageRow] = []
+        for key, row in self.rows.items():
+            picos, more = self.picos.get(key), requests if key == of else 0
+            if picos is not None or more:
+                rows.append(row.add_counts(more, nanos_of(picos or 0)))
+            else:
+                rows.append(row)
+        return rows
 
 
 @dataclass(slots=True)
@@ -159,6 +254,26 @@ class Call:
         """Add what an answer used at least that does not say what it used."""
         self.add_tokens(None)
         self.ledger.unsaid += tokens
+
+    def note_use(self, use: UsageRow, picos: int | None = None) -> None:
+        """Note an answer that this call asked for, with its API and operation, and what it cost in pico-USD; None is not known."""
+        ledger, key = self.ledger, use.key
+        known = ledger.rows.get(key)
+        ledger.rows[key] = use if known is None else known + use
+        if picos is not None:
+            ledger.picos[key] = ledger.picos.get(key, 0) + picos
+        self.observed.add_cost(picos)
+
+    def take_rows(self, requests: int = 0) -> list[UsageRow]:
+        """Every row since they were taken last, and the `requests` on that of what the call itself asked for last."""
+        observed, ledger = self.observed, self.ledger
+        key = observed.model, observed.provider, observed.api, observed.operation
+        if requests and key not in ledger.rows:
+            ledger.rows[key] = UsageRow(*key)
+        rows = ledger.list_rows(requests, key)
+        ledger.rows.clear()
+        ledger.picos.clear()
+        return rows
 
     @property
     def is_spent(self) -> bool:

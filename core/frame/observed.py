@@ -7,6 +7,8 @@ from typing import Final
 
 USAGE: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens"}
 """OpenAI's names in a usage, by what they count."""
+NANOS: Final = 1_000_000_000  # nano-USD in one USD
+PICOS: Final = 1000  # pico-USD in one nano-USD
 
 
 class Stopwatch:
@@ -38,7 +40,7 @@ class Observed:
     that callers invent would make new ones without end. `provider` is the one asked last, for its own `provider_model`.
     `upstream` runs while a provider is waited for, in a stream between its chunks too. `failure` is the status of the
     error that ended a stream, `error_code` that of any error, and `reason` what an upstream said with it, for the log
-    alone. `replayed`: the answer was stored before, under the same Idempotency-Key.
+    alone. `replayed`: the answer was stored before, under the same Idempotency-Key. `costs` are those of answers, in pico-USD.
     """
 
     api: str = ""
@@ -51,6 +53,7 @@ class Observed:
     reason: str = ""
     replayed: bool = False
     tokens: dict[str, int] = field(default_factory=dict[str, int])
+    costs: list[int | None] = field(default_factory=list[int | None])
     upstream: Stopwatch = field(default_factory=Stopwatch)
 
     def note_failure(self, code: str, reason: str, provider: str) -> None:
@@ -63,3 +66,29 @@ class Observed:
             count = usage.get(reported)
             if isinstance(count, int) and count >= 0:
                 self.tokens[name] = self.tokens.get(name, 0) + count
+
+    def add_cost(self, picos: int | None) -> None:
+        """None is an answer of which nobody knows it."""
+        self.costs.append(picos)
+
+    @property
+    def nanos(self) -> int | None:
+        """What all answers cost, in nano-USD; None where there were none, or one's cost is not known."""
+        picos = [cost for cost in self.costs if cost is not None]
+        return None if not picos or len(picos) < len(self.costs) else nanos_of(sum(picos))
+
+
+def nanos_of(picos: int) -> int:
+    """Rounded up."""
+    return -(-picos // PICOS)
+
+
+def usd_of(nanos: int) -> float:
+    """For JSON, whose shortest decimals of it are exact below a million USD."""
+    return nanos / NANOS
+
+
+def usd_text(nanos: int) -> str:
+    """For people: all decimals that there are, as in `0.000012`."""
+    whole, rest = divmod(nanos, NANOS)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")

@@ -105,6 +105,7 @@ class Kind:
     `beside` names the function from a resource, and one that is registered for the same name within a provider, to why it
     cannot be, or None. `built_in` names the provider's method that gives at once, without parameters, what it has under
     identifiers of its own: a sequence of BuiltIn. They mean what a declaration of the run config would, and one there goes first.
+    `granted` are keys of the metadata that a caller registers by a rule alone that lets it create `KEY::identifier`.
     """
 
     name: str  # "model", as `type` on the wire and in the store's keys
@@ -126,6 +127,7 @@ class Kind:
     beside: str | None = None
     further_paths: tuple[str, ...] = ()
     built_in: str | None = None
+    granted: tuple[str, ...] = ()
 
     def body_type(self) -> type[Wire]:
         """The type of the register request, imported now."""

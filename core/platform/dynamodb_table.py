@@ -133,6 +133,7 @@ def _connect(calling: Calling) -> AbstractAsyncContextManager["DynamoDBClient"]:
         read_timeout=seconds,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         max_pool_connections=CONNECTIONS,
+        parameter_validation=False,  # of what is written here alone: it takes longer than to write a request down
     )
     return sdk.open_client(
         sdk.shared_session(), "dynamodb", region_name=region, endpoint_url=endpoint_url, config=config

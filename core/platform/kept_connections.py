@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 def connector_class() -> "type[TCPConnector]":
     """aiohttp's, which by itself knows of a close what the event loop has read; imported with the first that connects."""
     from select import POLLIN, poll
+    from weakref import WeakKeyDictionary
 
     from aiohttp import TCPConnector
+
+    polls: WeakKeyDictionary[Any, poll] = WeakKeyDictionary()  # of protocols, each of which has one socket for good
 
     def is_over(protocol: Any) -> bool:  # noqa: ANN401 - aiohttp's own
         """Whether there is something to read on an idle connection: its end, or what no request has asked for."""
         transport = protocol.transport
         if transport is None or transport.is_closing():
             return True
-        polling = poll()
-        polling.register(transport.get_extra_info("socket").fileno(), POLLIN)
+        polling = polls.get(protocol)
+        if polling is None:
+            polling = polls[protocol] = poll()
+            polling.register(transport.get_extra_info("socket").fileno(), POLLIN)
         return bool(polling.poll(0))
 
     class Connector(TCPConnector):

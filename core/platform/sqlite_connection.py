@@ -1,7 +1,8 @@
 """What the stores of one SQLite file do alike: one connection, opened at the first call, used by one thread at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 import sqlite3
 import threading
@@ -10,6 +11,14 @@ from typing import Any
 from core.errors import ApiError
 from core.platform.sqlite_file import BUSY_SECONDS, open_file, translate_errors
 from core.platform.sqlite_schema import Schema
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Generator[None]:
+    """One transaction, which no other writer comes between; an error inside undoes it."""
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        yield
 
 
 class SqliteConnection:

@@ -45,9 +45,7 @@ class InlineConnection:
 
     async def execute(self, statement: str, *values: str | int | bytes | None) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
-        self._statements += 1
-        if self._statements % TURN == 0:
-            await asyncio.sleep(0)
+        await self._count(1)
         if self._connection is not None:
             # While all goes well there is nothing but the statement: what is around it below takes as long as it does.
             try:
@@ -55,6 +53,20 @@ class InlineConnection:
             except sqlite3.Error:  # which it meets again below
                 pass
         return await self.run(lambda connection: connection.execute(statement, values).fetchall())
+
+    async def transact[Outcome](self, work: Callable[[sqlite3.Connection], Outcome], statements: int) -> Outcome:
+        """What `work` makes of the connection in a transaction, which has the file for itself; it counts as so many statements.
+
+        Where `work` raises, nothing was done. It is short, and done anew while another process writes.
+        """
+        await self._count(statements)
+
+        def transact(connection: sqlite3.Connection) -> Outcome:
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:  # which commits, or rolls back
+                return work(connection)
+
+        return await self.run(transact)
 
     def close(self) -> None:
         """Close the connection, on the event loop, so that no statement is under way; a later call opens another."""
@@ -80,6 +92,11 @@ class InlineConnection:
                     until = until or now + self._patience
                     if not is_busy(failure) or now >= until:
                         raise
+
+    async def _count(self, statements: int) -> None:
+        before, self._statements = self._statements, self._statements + statements
+        if before // TURN != self._statements // TURN:
+            await asyncio.sleep(0)
 
     def _open(self) -> sqlite3.Connection:
         with self._opening:

@@ -25,10 +25,12 @@ class Schema:
     """`migrations[n]` are the statements from version n to n + 1; what was released never changes, the next is added.
 
     Those of the first say IF NOT EXISTS: a file from before versions were kept has the tables of version 1, and no row.
+    Those `beside` are of tables that are written with these, in one transaction; to read these, nobody needs them.
     """
 
     kind: str
     migrations: tuple[tuple[str, ...], ...]
+    beside: tuple["Schema", ...] = ()
 
     def upgrade(self, connection: sqlite3.Connection) -> None:
         """Bring the tables up to date, in the transaction that has the file for itself.
@@ -42,6 +44,8 @@ class Schema:
             for statement in chain.from_iterable(self.migrations[version:]):
                 connection.execute(statement)
             connection.execute(WRITE, (self.kind, newest))
+        for schema in self.beside:
+            schema.upgrade(connection)
 
     def require(self, connection: sqlite3.Connection) -> None:
         """Do nothing where the tables are up to date.

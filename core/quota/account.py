@@ -1,33 +1,39 @@
 """What one client has in one window: its counters, their bounds, and the headers that say what is left."""
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
 
 from core.quota.limits import Limits
-from core.quota.windows import Window
-from core.stores.counters.port import Counts, Limit
-
-GRACE: Final = 3600  # seconds that a counter outlives its window at least, for calls under way
+from core.stores.counters.port import AccountKey, Counter, Counts, Limit, Take, Window, counters_of
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`name` is that of the client in the window; its limits are spread over `shards` counters."""
+    """The `limits` hold in the first of the `counters`, and are spread over `shards` accounts of the store."""
 
-    name: str
+    client: str
     limits: Limits
-    window: Window
+    counters: tuple[Counter, ...]
     resets_in: int
     shards: int
 
     @property
-    def expires(self) -> int:
-        """When its counters may vanish, in Unix seconds: a window late, as a clock may jump, and come back."""
-        return self.window.end + (self.window.end - self.window.start) + GRACE
+    def window(self) -> Window:
+        """That which the limits hold in."""
+        return self.counters[0].window
 
-    def key(self, shard: int) -> str:
-        """Of the counter with this number."""
-        return self.name if self.shards == 1 else f"{self.name}:{shard}"
+    @property
+    def name(self) -> str:
+        """That of the client in the window."""
+        return f"{counters_of(self.client)}{self.counters[0].period}:{self.window.name}"
+
+    def key(self, shard: int) -> AccountKey:
+        """Of the account with this number."""
+        return AccountKey(self.client, None if self.shards == 1 else shard)
+
+    def take(self, amount: Counts, below: Limit | None = None, *, holds: bool = False) -> Take:
+        """What counts so much in every window, where the first is below that bound."""
+        first = self.counters[0] if below is None else replace(self.counters[0], below=below)
+        return Take((first, *self.counters[1:]), amount, holds)
 
     def share(self, shard: int) -> Limits:
         """What the counter with this number admits."""

@@ -1,7 +1,7 @@
 """Limits of calls and tokens: a call is counted, and its tokens reserved, in one conditional write."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 import logging
 import random
 import time
@@ -16,52 +16,13 @@ from core.quota.draft import Draft
 from core.quota.identity import identity
 from core.quota.limits import Limits, limits_of
 from core.quota.memory import Memory
-from core.quota.windows import window
-from core.stores.counters.port import CounterStore, Limit
+from core.quota.ticket import MOST_TOKENS, Charging, Ticket, bounded
+from core.quota.windows import counters
+from core.stores.counters.port import CounterStore, Counts
 
-MOST_TOKENS: Final = 1_000_000_000_000  # of one call: what a body asks for, or an upstream reports, has no bound itself
 LOG_SECONDS: Final = 30.0  # between two lines about the same outage
 
 log = logging.getLogger(__name__)
-
-
-def counters_of(client: str) -> str:
-    """What the keys of a client's counters begin with, and no others; `client` is as `identity` has it."""
-    return f"quota:{client}:"
-
-
-class Ticket:
-    """`headers` are for the answer; there are none, and nothing to settle, where the counters could not be reached.
-
-    `most` are the tokens that the client had for the call, None where nothing is to keep it from more.
-    """
-
-    def __init__(
-        self, headers: Mapping[str, str], store: CounterStore | None = None, key: str = "", reserved: int = 0
-    ) -> None:
-        """Without `store` there is nothing to settle."""
-        self.headers: dict[str, str] = dict(headers)
-        self._store = store
-        self._key = key
-        self._reserved = reserved
-        self.most: int | None = None
-
-    async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
-        """Correct the reservation to the tokens used, and add the `further` ones.
-
-        None leaves it as it is, or corrects it to `least`, where that is more.
-
-        Only the first call counts. It never raises: where the store fails, the reservation stays.
-        """
-        store, self._store = self._store, None
-        own = max(self._reserved, _bounded(least)) if tokens is None else _bounded(tokens)
-        used = own + _bounded(further)
-        if store is None or used == self._reserved:
-            return
-        try:
-            await store.adjust(self._key, tokens=used - self._reserved)
-        except QuotaUnavailable as failure:
-            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, used, failure)
 
 
 class Quota:
@@ -114,14 +75,16 @@ class Quota:
             return
         key = account.key(self._choose(account.shards))
         try:
-            await self._store.take(key, tokens=_bounded(tokens), below=Limit(), expires=account.expires, requests=0)
+            await self._store.take(key, account.take(Counts(0, bounded(tokens))))
         except QuotaUnavailable as failure:
             log.warning("quota: %d tokens of %s were used, and are not counted: %s", tokens, account.name, failure)
 
     async def remaining(self, call: Call) -> JsonObject:
         """What the client has left, as GET /v1/quota says it; raises QuotaUnavailable."""
         account = self._account(call)
-        counts = await asyncio.gather(*(self._store.read(account.key(shard)) for shard in range(account.shards)))
+        keys, first = map(account.key, range(account.shards)), account.counters[:1]
+        states = await asyncio.gather(*(self._store.read(key, first) for key in keys))
+        counts = [state.counts[0] for state in states]
         tokens = account.limits.tokens
         return {
             "object": "quota",
@@ -143,11 +106,10 @@ class Quota:
 
     def _account(self, call: Call) -> Account:
         now, period = self._clock(), self._config.period
-        current = window(period, now)
+        current = counters(period, now)
         limits = limits_of(self._config, call.principal)
-        name = f"{counters_of(identity(call))}{period}:{current.name}"
         shards = max(1, min(self._config.shards, limits.requests))
-        return Account(name, limits, current, current.seconds_to_end(now), shards)
+        return Account(identity(call), limits, current, current[0].window.seconds_to_end(now), shards)
 
     def _reservation(self, account: Account, tokens: int | None) -> int | None:
         """None where there is nothing to limit."""
@@ -162,13 +124,15 @@ class Quota:
             raise self._refusal(account, final=True)
         if requests > account.limits.requests:
             shard = self._choose(account.shards)
-            remaining = account.remaining(shard, await self._store.read(account.key(shard)))
+            state = await self._store.read(account.key(shard), account.counters[:1])
+            remaining = account.remaining(shard, state.counts[0])
             raise self._refusal(account, remaining, requests, final=True)
         draft = Draft(account, self._store, self._full, reserved, requests)
         for shard in self._order(account.shards):
             await draft.take(shard)
             if draft.is_whole:
-                ticket = self._ticket(account, draft.keep(), draft.remaining, reserved)
+                charging = Charging(self._store, account, draft.keep(), draft.reservation)
+                ticket = _ticket(charging, draft.remaining, reserved)
                 if reserved is not None and draft.remaining.tokens is not None:
                     ticket.most = draft.remaining.tokens + reserved
                 return ticket
@@ -177,23 +141,17 @@ class Quota:
 
     async def _shadow(self, account: Account, reserved: int | None, requests: int) -> Ticket:
         shard = self._choose(account.shards)
-        key, below = account.key(shard), Limit()
-        admission = await self._store.take(
-            key, tokens=reserved or 0, below=below, expires=account.expires, requests=requests
-        )
-        remaining = account.remaining(shard, admission.counts)
-        if account.over(shard, admission.counts):
+        take = account.take(Counts(requests, reserved or 0), holds=reserved is not None)
+        admission = await self._store.take(account.key(shard), take)
+        remaining = account.remaining(shard, admission.counts[0])
+        if account.over(shard, admission.counts[0]):
             remaining = Limits(0, remaining.tokens)
             self._log_shadow_refusal(account)
-        return self._ticket(account, key, remaining, reserved)
+        return _ticket(Charging(self._store, account, account.key(shard), admission.reservation), remaining, reserved)
 
     def _order(self, shards: int) -> Iterable[int]:
         first = self._choose(shards)
         return ((first + step) % shards for step in range(shards))
-
-    def _ticket(self, account: Account, key: str, remaining: Limits, reserved: int | None) -> Ticket:
-        store = None if account.limits.tokens is None else self._store
-        return Ticket(account.headers(remaining), store, key, reserved or 0)
 
     def _refusal(
         self, account: Account, remaining: Limits | None = None, requests: int = 1, *, final: bool = False
@@ -223,8 +181,10 @@ class Quota:
             log.warning("quota: calls are allowed without being counted: %s", failure)
 
 
-def _bounded(tokens: int) -> int:
-    return max(0, min(tokens, MOST_TOKENS))
+def _ticket(charging: Charging, remaining: Limits, reserved: int | None) -> Ticket:
+    """Where tokens are not limited, there is nothing to settle."""
+    account = charging.account
+    return Ticket(account.headers(remaining), None if account.limits.tokens is None else charging, reserved or 0)
 
 
 def _use(limit: int, counts: Iterable[int]) -> JsonObject:

@@ -1,27 +1,29 @@
 """Fixed windows of time, in UTC: the same for every client and every process."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 import math
 from typing import Final
 
 from core.config.security import Period
+from core.stores.counters.port import Counter, Window
 
 LENGTHS: Final = {"minute": 60, "hour": 3600, "day": 86_400}
 DECEMBER: Final = 12
+ALWAYS: Final[tuple[Period, ...]] = ("day", "month")
+"""What is counted though nothing limits it, so that a limit which is set later knows what was used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From `start` up to, not including, `end`, in Unix seconds; `name` is unique among those of a period."""
+def counters(period: Period, now: float) -> tuple[Counter, ...]:
+    """Those of the period, which come first, and those that are always counted."""
+    return _counters(period, math.floor(now / LENGTHS["minute"]))
 
-    name: str
-    start: int
-    end: int
 
-    def seconds_to_end(self, now: float) -> int:
-        """To its end, rounded up: at least 1 within the window, and also after it."""
-        return max(1, math.ceil(self.end - now))
+@lru_cache(maxsize=4)
+def _counters(period: Period, minute: int) -> tuple[Counter, ...]:
+    """No window ends within a minute."""
+    now = minute * LENGTHS["minute"]
+    return tuple(Counter(name, window(name, now)) for name in dict.fromkeys((period, *ALWAYS)))
 
 
 def window(period: Period, now: float) -> Window:

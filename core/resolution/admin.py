@@ -54,10 +54,11 @@ def assemble(stack: Stack) -> dict[str, SurfaceFactory]:
 def _readiness(stack: Stack) -> "Readiness":
     """What this function may read on Lambda, each with its cheapest read: of a key that is not there."""
     from core.services.admin.readiness import Readiness
+    from core.stores.counters.port import AccountKey
 
     parts: dict[str, Check] = {"registry": lambda: stack.stores.get(REGISTRY).get("model", ABSENT)}
     if (counters := stack.stores.find(COUNTERS)) is not None:
-        parts["quota"] = lambda: counters.read(ABSENT)
+        parts["quota"] = lambda: counters.read(AccountKey(ABSENT))
     if (jobs := stack.stores.find(JOBS)) is not None and stack.stores.find(QUEUE) is not None:
         parts["jobs"] = lambda: jobs.get(ABSENT)
     if stack.poller is not None:

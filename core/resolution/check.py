@@ -50,9 +50,8 @@ def check(loaded: Loaded, target: "DeployTarget | None" = None) -> list[Problem]
     problems += _api_problems(loaded)
     for api, path, entry in loaded.provider_entries():
         problems += _entry_problems(loaded, path, entry, api, specs)
-    problems += (
-        _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded) + _state_problems(loaded)
-    )
+    problems += _dependency_problems(loaded, specs) + _ownerless(loaded) + protection_problems(loaded)
+    problems += _state_problems(loaded) + usage_problems(loaded)
     reported_paths = {problem.path for problem in loaded.problems}
     return [problem for problem in problems if problem.path not in reported_paths]
 
@@ -282,6 +281,24 @@ def _state_problems(loaded: Loaded) -> list[Problem]:
         kind: name for name in apis for kind in manifest(name).stores if STATE[kind].config_in(loaded.config) is None
     }
     return [Problem(f"storage.stores.{kind}", f"API `{api}` needs it: {unset(kind)}") for kind, api in missing.items()]
+
+
+def usage_problems(loaded: Loaded) -> list[Problem]:
+    """What is wrong with the prices, and the providers that they name."""
+    usage = to_mapping(to_mapping(loaded.document.get("server")).get("usage"))
+    if not usage:
+        return []
+    from core.config.usage import UsageConfig
+
+    checked, problems = loaded.check(UsageConfig, usage, "server.usage")
+    known = {entry.provider_id for api, _, entry in loaded.provider_entries() if api == "inference"}
+    for place, row in enumerate(() if checked is None else checked.prices):
+        if row.provider_id is not None and row.provider_id not in known:
+            path = loaded.places.source_path(f"server.usage.prices[{place}].provider_id")
+            problems.append(
+                Problem(path, f"`{row.provider_id}` is no provider of inference{did_you_mean(row.provider_id, known)}")
+            )
+    return problems
 
 
 def _ownerless(loaded: Loaded) -> list[Problem]:

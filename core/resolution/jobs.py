@@ -38,6 +38,7 @@ def engine_of(stack: Stack, timing: Timing | None = None) -> Engine:
         timing=timing or Timing(),
         teller=_teller_of(stack),
         secrets=None if keys is None else JobSecrets(blobs, keys),
+        apis={row.name: name for name in made for row in manifest(name).jobs},
     )
 
 
@@ -73,11 +74,11 @@ class StackOwners:
         """
         if principal.vouched_by != API_KEY:
             return principal
-        from core.auth import key_format
-        from core.auth.verifier import make_principal
+        from core.auth.api_key import bearer_of
+        from core.stores.registry import key_format
 
         resource = await self._registry().get(key_format.KIND, principal.id)
         key = None if resource is None else key_format.read(resource)
-        if key is None or key.is_past(self._clock()):
+        if key is None or key.revoked is not None or key.is_past(self._clock()):
             return None
-        return make_principal(principal.id, {"roles": key.roles}, API_KEY)
+        return bearer_of(principal.id, key)

@@ -81,7 +81,7 @@ def heir_of(auth: AuthConfig) -> Heir:
             return principal.vouched_by == API_KEY
         if len(auth.providers) == 1:
             return True
-        from core.auth.key_format import ID
+        from core.stores.registry.key_format import ID
 
         return ID.fullmatch(principal.id) is None
 

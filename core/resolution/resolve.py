@@ -13,7 +13,7 @@ from core.config.security import AuthConfig
 from core.frame.callers import ActingFor, Call, principal_of
 from core.frame.dotted import load
 from core.frame.resources import Kind, Resource
-from core.resolution.check import available, needs_of
+from core.resolution.check import available, needs_of, usage_problems
 from core.resolution.instances import Instance, connect, spec_of
 from core.resolution.order import dependency_order
 from core.resolution.protection import (
@@ -47,6 +47,8 @@ async def resolve(loaded: Loaded, apis: Iterable[str], *, version: str, earlier:
     """
     if loaded.config is None:
         raise ConfigInvalid("run config", loaded.problems)
+    if problems := usage_problems(loaded):
+        raise ConfigInvalid("run config", problems)
     apis = set(apis)
     stack = _new(loaded, loaded.config, apis, version) if earlier is None else _after(earlier, loaded.config)
     reusable = [] if earlier is None else earlier.instances

@@ -27,6 +27,7 @@ from core.stores.registry.port import RegistryStore
 if TYPE_CHECKING:
     from core.apis.sealing import DataKeys
     from core.auth.authenticator import Authenticator
+    from core.config.usage import PriceRow
     from core.providers.aws.kms_keys import KmsKeys
     from core.quota.quota import Quota
     from core.quota.streams import StreamLimit
@@ -85,6 +86,27 @@ class Stack:
 
         urls = [issuer_of(entry.type, entry.config) for entry in auth.providers]
         return tuple(dict.fromkeys(url for url in urls if url is not None))
+
+    def names_that_count(self, attribute: str) -> frozenset[str] | None:
+        """Of `roles` or `teams` those that a rule or the quota names; None where any has a meaning."""
+        from core.config.naming import conditions_of, names_that_count
+
+        auth, quota = self.config.server.auth, self.config.server.quota
+        rules = None if auth is None or auth.access_policy is None else auth.access_policy
+        limited = quota.roles if quota is not None and attribute == "roles" else ()
+        return names_that_count(attribute, None if rules is None else conditions_of(rules), limited)
+
+    @property
+    def prices(self) -> "Sequence[PriceRow]":
+        """The rows of the run config, read for whoever asks."""
+        from core.config.usage import usage_of
+
+        return usage_of(self.config).prices
+
+    @property
+    def provider_types(self) -> Mapping[str, str]:
+        """Of the providers of inference, by their ids."""
+        return {entry.provider_id: entry.provider_type for entry in self.config.providers.get("inference", ())}
 
     @property
     def job_keys(self) -> "DataKeys | None":

@@ -98,7 +98,7 @@ class Catalog:
             message = f"Provider `{provider_id}` could not be asked what it serves. Try again when it is up."
             if isinstance(failure, SecretUnavailable):
                 message = f"Provider `{provider_id}` could not be asked what it serves. {failure.message}"
-            unavailable = ProviderUnavailable(message)
+            unavailable = ProviderUnavailable(message, headers={"retry-after": f"{RETRY_SECONDS:.0f}"})
             unavailable.fault = unavailable.reason = reason
             unavailable.provider_id = provider_id
             self._failures.put(provider_id, unavailable)

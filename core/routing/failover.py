@@ -21,8 +21,8 @@ BROKEN: Final = (UpstreamFailed, UpstreamTimeout, ProviderUnavailable)
 PASSED_ON: Final = (*BROKEN, UpstreamThrottled, NotFound)
 """What another target may do better at; the last two say nothing of its target's state."""
 
-type Ask[R] = Callable[[InferenceProvider, str], Awaitable[R]]
-"""A call of a provider, by its own name of the model."""
+type Ask[R] = Callable[[InferenceProvider, Target], Awaitable[R]]
+"""A call of the provider of a target, by its own name of the model."""
 
 
 class Failover:
@@ -124,7 +124,7 @@ class Failover:
         observed = self._call.observed
         observed.provider, observed.provider_model = target.provider_id, target.model
         with observed.upstream, ActingFor(self._caller):
-            return await ask(provider, target.model)
+            return await ask(provider, target)
 
 
 def _never_open() -> CircuitBreaker:

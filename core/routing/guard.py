@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 import time
 from typing import Any, Final
 
-from core.config.policy import Action, Condition
+from core.config.policy import Action, Condition, matches_pattern
 from core.errors import Conflict, NotFound, PermissionDenied
 from core.frame.callers import Call, Principal
 from core.frame.resources import Kind, Resource
-from core.routing.policy import Entity, Owner, Policy, owner_of
+from core.routing.policy import Decision, Entity, Owner, Policy, owner_of
 from core.routing.registry import MaySee, Page, Registry, at_provider
 
 NOT_FOUND_FLOOR_SECONDS: Final = 0.025
 """A 404 leaves no earlier than this after it was asked for, so that its time does not tell hidden from missing."""
+MODEL: Final = "model"  # the kind that a caller's grant is about
+NO_RULE: Final = (
+    "No rule of the access policy lets you {0} `{1}::{2}`. It takes one of its own, as "
+    "`permit: {{actions: [{0}], resource: '{1}::*'}}` with a condition."
+)
 PAGE_SIZE: Final = 100
 """Resources read at a time, once a first page had too few that may be read."""
 
@@ -62,6 +67,10 @@ class Guard:
         """Whether the caller may; see `Policy.decide`."""
         return self._enforcement.policy.allows(self.principal, action, entity, also, stands_for=stands_for)
 
+    def decide(self, action: Action, entity: Entity) -> Decision:
+        """See `Policy.decide`."""
+        return self._enforcement.policy.decide(self.principal, action, entity)
+
     def holds(self, condition: Condition, principal: Principal, owner: Owner | None) -> bool:
         """See `Policy.holds`."""
         return self._enforcement.policy.holds(condition, principal, owner)
@@ -74,6 +83,16 @@ class Guard:
     def now(self) -> float:
         """When something was asked for, for `pause`."""
         return self._enforcement.clock()
+
+    def require_rule(self, action: Action, entity: Entity) -> None:
+        """Raise PermissionDenied, which says what rule it takes, unless one lets the caller: of a kind that rules must name.
+
+        The stack itself may, and whoever calls where nobody is told from another.
+        """
+        if self.principal is None or self.principal.anonymous:
+            return
+        if not self.allows(action, entity):
+            raise PermissionDenied(NO_RULE.format(action, entity.kind, entity.identifier))
 
     async def pause(self, asked_at: float) -> None:
         """Wait before a NotFound leaves, so that what is hidden takes no longer than what is missing."""
@@ -160,14 +179,19 @@ class GuardedRegistry:
         """Register `resource` as the caller's own.
 
         Raises:
-            PermissionDenied: it may not be created, or what it stands for may not be read.
+            PermissionDenied: it may not be created, or what it stands for may not be read, or a right of its own is missing.
             Conflict: the identifier is taken; of what the caller may not read nothing else is said.
         """
         owned = replace(resource, owner=self._guard.owner)
         if not self._may("read", at_provider(owned)) or not self._may("create", owned):
             raise denial("create", self.kind.name, resource.identifier)
+        for key in self.kind.granted:
+            if key in (resource.attributes.get("metadata") or {}):
+                self._guard.require_rule("create", Item(key, resource.identifier))
         try:
-            stored = await self._registry.register(owned, may_see=lambda other: self._may("read", other))
+            stored = await self._registry.register(
+                owned, may_see=lambda other: self._may("read", other), by=self._guard.principal
+            )
         except Conflict:
             conflict = await self._hidden(resource.identifier)
             if conflict is None:
@@ -188,7 +212,7 @@ class GuardedRegistry:
 
         start = self._guard.now()
         try:
-            await self._registry.unregister(identifier, check)
+            await self._registry.unregister(identifier, check, by=self._guard.principal)
         except NotFound:
             await self._guard.pause(start)
             raise
@@ -245,6 +269,8 @@ class GuardedRegistry:
         forbids under a name of its own, nobody opens by registering another.
         """
         registry = self._registry
+        if not self._grants(resource):
+            return False
         if not self._guard.allows(
             action, resource, registry.other_names(resource), stands_for=registry.declared_names(resource)
         ):
@@ -253,6 +279,16 @@ class GuardedRegistry:
             self._guard.allows(action, place, (place.provider_name,), stands_for=registry.declared_names(place))
             for place in self.kind.list_alternates(resource)
         )
+
+    def _grants(self, resource: Resource) -> bool:
+        """Whether the caller's key is for this model, under any of its names, and for each of the places that serve it."""
+        principal = self._guard.principal
+        grant = None if principal is None else principal.grant
+        if grant is None or self.kind.name != MODEL:
+            return True
+        names = [(resource.identifier, *self._registry.other_names(resource))]
+        names += [(place.identifier, place.provider_name) for place in self.kind.list_alternates(resource)]
+        return all(any(matches_pattern(pattern, name) for pattern in grant.models for name in row) for row in names)
 
     async def _hidden(self, identifier: str) -> Conflict | None:
         try:

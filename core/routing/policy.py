@@ -29,9 +29,12 @@ DEFAULT_POLICY: Final = (
 )
 
 ISSUER: Final = "vouched_by"
+OTHER_KINDS: Final = ("kex", "anyotherkind", "\0")  # of none of BY_NAME, and of every shape that a pattern may be for
 LONGEST_LIST: Final = 500  # characters
 SAME_KIND: Final = ("vector_store", "vector_db")
 """The names that a kind has had over the reference's versions: a rule about one is about the other."""
+BY_NAME: Final = frozenset(("key", "price", "role", "team"))
+"""Kinds of which a rule permits nothing that does not name them: one about everything, older than they are, says nothing of who may hand out access."""
 
 type Owner = Mapping[str, Any]
 type Heir = Callable[[Principal], bool]
@@ -159,11 +162,12 @@ class Policy:
 
 
 class _Matcher:
-    __slots__ = ("_actions", "_is_heir", "_matches", "_scope", "_unless", "_when")
+    __slots__ = ("_actions", "_is_heir", "_matches", "_permits", "_scope", "_unless", "_when")
 
     def __init__(self, rule: AccessRule, is_heir: Heir) -> None:
         self._is_heir = is_heir
         self._scope = rule.scope
+        self._permits = rule.permit is not None
         self._actions = frozenset(to_tuple(self._scope.actions))
         self._matches = None if self._scope.resource is None else resource_matcher(self._scope.resource)
         self._when = [(text, parse_condition(text)) for text in to_tuple(rule.when)]
@@ -176,8 +180,8 @@ class _Matcher:
             return f"it is for {' of '.join(f'`{name}`' for name in (scope.principal, scope.issuer) if name)}"
         if action not in self._actions:
             return f"it is about {', '.join(to_tuple(scope.actions))}"
-        if not self._means(entity, also):
-            return f"it is about `{scope.resource}`"
+        if (reason := self._elsewhere(entity, also)) is not None:
+            return reason
         unmet = next((text for text, row in self._when if not holds(row, principal, entity.owner, self._is_heir)), None)
         if unmet is not None:
             return f"`{unmet}` does not hold"
@@ -191,12 +195,25 @@ class _Matcher:
         name, issuer = self._scope.principal, self._scope.issuer
         return name in (None, principal.id) and issuer in (None, principal.vouched_by, principal.issuer)
 
+    def _elsewhere(self, entity: Entity, also: Sequence[str]) -> str | None:
+        """What else it is about, None if it is about this."""
+        if not self._means(entity, also):
+            return f"it is about `{self._scope.resource}`"
+        if self._permits and entity.kind in BY_NAME and not self._names_kind(entity):
+            return f"it does not name `{entity.kind}::`, which a rule must that permits anything of it"
+        return None
+
     def _means(self, entity: Entity, also: Sequence[str]) -> bool:
         matches = self._matches
         if matches is None:
             return True
         kinds = SAME_KIND if entity.kind in SAME_KIND else (entity.kind,)
         return any(matches(f"{kind}::{name}") for kind in kinds for name in (entity.identifier, *also))
+
+    def _names_kind(self, entity: Entity) -> bool:
+        """Whether it is about this kind, rather than about every kind."""
+        matches = self._matches
+        return matches is not None and not any(matches(f"{kind}::{entity.identifier}") for kind in OTHER_KINDS)
 
 
 def holds(condition: Condition, principal: Principal, owner: Owner | None, is_heir: Heir) -> bool:

@@ -18,7 +18,7 @@ from core.platform.ttl_cache import TtlCache
 from core.routing.catalog import Catalog
 from core.routing.policy import same_owner
 from core.routing.stored import Place, Rows, StoredResources, place_of
-from core.stores.registry.port import Check, RegistryStore
+from core.stores.registry.port import Author, Check, RegistryStore
 
 NAMES_IN_A_MESSAGE: Final = 20
 DECLARED, LISTED, REGISTERED = range(3)
@@ -196,8 +196,8 @@ class Registry:
         declared = [self._declared_at.get(place_of(row), row) for row in rows]
         return [replace(best, identifier=row.identifier) for best, row in zip(declared, rows, strict=True)]
 
-    async def register(self, resource: Resource, may_see: MaySee = lambda _: True) -> Resource:
-        """Store `resource`, which its provider must have; the same content again changes nothing.
+    async def register(self, resource: Resource, may_see: MaySee = lambda _: True, *, by: Author = None) -> Resource:
+        """Store `resource`, which its provider must have, as the doing of `by`; the same content again changes nothing.
 
         A refusal names what else the provider has, as far as the caller `may_see` it.
 
@@ -223,7 +223,7 @@ class Registry:
             await self._check_target(place, may_see)
         for place in (resource, *places) if self.kind.beside else ():
             await self._check_beside(resource, place)
-        return await self._stored.create(resource)
+        return await self._stored.create(resource, by)
 
     def _check_identifier(self, resource: Resource) -> None:
         names = split_identifier(resource.identifier, self.provider_ids)
@@ -305,8 +305,8 @@ class Registry:
         value = offers.get(place.provider_resource_id, {}).get(field)
         return None if value == self.kind.fields[field] else value
 
-    async def unregister(self, identifier: str, check: Check | None = None) -> None:
-        """Remove a registered resource, unless `check` raises for it.
+    async def unregister(self, identifier: str, check: Check | None = None, *, by: Author = None) -> None:
+        """Remove a registered resource, as the doing of `by`, unless `check` raises for it.
 
         Raises:
             NotFound: it is not registered (a listed one cannot be removed).
@@ -317,7 +317,7 @@ class Registry:
             if check is not None:
                 check(declared)
             raise Conflict(f"`{identifier}` is declared in {self._declarer}; remove it there.")
-        if not await self._stored.delete(identifier, check):
+        if not await self._stored.delete(identifier, check, by):
             raise self.missing_error(identifier, "registered")
 
     def provider_of(self, body: dict[str, Any]) -> str:

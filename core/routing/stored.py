@@ -7,7 +7,7 @@ from typing import Final
 
 from core.frame.resources import Kind, Resource
 from core.platform.ttl_cache import TtlCache
-from core.stores.registry.port import Check, RegistryStore
+from core.stores.registry.port import Author, Check, RegistryStore
 
 PAGE: Final = 100  # rows of one place that are read at a time
 
@@ -72,16 +72,16 @@ class StoredResources:
             more, after = len(page) == least, page[-1].identifier if page else after
         return rows
 
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, by: Author) -> Resource:
         """As RegistryStore's; this process sees it at once."""
         try:
-            return await self._store.create(resource)
+            return await self._store.create(resource, by=by)
         finally:
             self._at.forget(place_of(resource))
 
-    async def delete(self, identifier: str, check: Check | None) -> bool:
+    async def delete(self, identifier: str, check: Check | None, by: Author) -> bool:
         """As RegistryStore's; this process stops seeing it at once."""
         try:
-            return await self._store.delete(self._kind, identifier, check)
+            return await self._store.delete(self._kind, identifier, check, by=by)
         finally:
             self._at.forget_where(lambda at: any(row.identifier == identifier for row in at.rows))

@@ -11,6 +11,7 @@ import logging
 import sys
 from typing import Any, Final
 
+from core.frame.observed import usd_of, usd_text
 from core.web.observed import RequestRecord, Sink
 
 log = logging.getLogger("core.requests")
@@ -77,6 +78,8 @@ def emf(record: RequestRecord, function: str, now: datetime) -> str:
         "replayed": observed.replayed or "",
         "milliseconds": _milliseconds(record.seconds),
     }
+    if observed.nanos is not None:
+        facts["cost"] = usd_of(observed.nanos)
     fields = {name: fact for name, fact in facts.items() if fact != ""}
     fine = _is_dimension(observed.model) and _is_dimension(observed.provider)
     directives = _directives(tuple(metrics), fine=fine)
@@ -128,7 +131,8 @@ def readable(record: RequestRecord) -> str:
     again = " replayed" if observed.replayed else ""
     failure = f" {observed.error_code}" if observed.error_code else ""
     reason = f": {_printable(observed.reason[:MOST_REASON])}" if observed.reason else ""
-    return f"{record.status} {request}{route} {took}{tokens}{again}{failure}{reason}"
+    cost = "" if observed.nanos is None else f" {usd_text(observed.nanos)} USD"
+    return f"{record.status} {request}{route} {took}{tokens}{cost}{again}{failure}{reason}"
 
 
 def _printable(text: str) -> str:

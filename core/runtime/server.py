@@ -24,15 +24,6 @@ INTERRUPTED = 130
 GRACE_SECONDS = 3  # for answers to end once they were told to
 
 
-def fast_loop() -> None:
-    """Make the process's loop uvloop's, where it is installed; before anything is resolved."""
-    try:
-        from uvloop import new_event_loop
-    except ModuleNotFoundError:  # not made for every platform
-        return
-    process_loop(new_event_loop)
-
-
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises OSError when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

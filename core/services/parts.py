@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.apis.sealing import DataKeys
 from core.config.safety import SafetyConfig
@@ -13,6 +13,9 @@ from core.routing.circuit_breaker import CircuitBreaker
 from core.routing.guard import Enforcement, Guard, RegistryFactory
 from core.routing.policy import owner_list
 from core.stores.connect import Stores
+
+if TYPE_CHECKING:
+    from core.config.usage import PriceRow
 
 
 class Parts(Protocol):
@@ -48,9 +51,23 @@ class Parts(Protocol):
         """The URLs of the OAuth issuers whose tokens callers may have, as far as the run config names them."""
         ...
 
+    def names_that_count(self, attribute: str) -> frozenset[str] | None:
+        """Of `roles` or `teams` those that a rule or the quota names; None where any has a meaning."""
+        ...
+
     @property
     def circuits(self) -> CircuitBreaker | None:
         """None where no circuit breaker is configured."""
+        ...
+
+    @property
+    def prices(self) -> "Sequence[PriceRow]":
+        """What the run config says that models cost; the first that fits a model counts."""
+        ...
+
+    @property
+    def provider_types(self) -> Mapping[str, str]:
+        """Of the providers of inference, by their ids."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from core.errors import StateUnavailable
 if TYPE_CHECKING:  # an adapter imports its own port, and nobody those of the others
     from core.config.state import StateConfig
     from core.stores.answers.port import AnswerStore
+    from core.stores.audit.port import AuditStore
     from core.stores.blobs.port import BlobStore
     from core.stores.configurations.port import ConfigurationStore
     from core.stores.counters.port import CounterStore
@@ -78,6 +79,7 @@ REGISTRY: "StoreKind[RegistryStore]" = StoreKind("registry", ("metadata_store",)
 CONFIGURATIONS: "StoreKind[ConfigurationStore]" = StoreKind(
     "configurations", ("metadata_store",), _databases("configurations"), warm=False
 )
+AUDIT: "StoreKind[AuditStore]" = StoreKind("audit", ("metadata_store",), _databases("audit"), warm=False)
 COUNTERS: "StoreKind[CounterStore]" = StoreKind("counters", ("server", "quota", "kvstore"), _databases("counters"))
 SEMAPHORES: "StoreKind[SemaphoreStore]" = StoreKind(
     "semaphores", ("server", "quota", "kvstore"), _databases("semaphores")
@@ -93,7 +95,7 @@ QUEUE: "StoreKind[WorkQueue]" = StoreKind(
 )
 
 KINDS: Final[tuple[StoreKind[Any], ...]] = (
-    REGISTRY, CONFIGURATIONS, COUNTERS, SEMAPHORES, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
+    REGISTRY, CONFIGURATIONS, AUDIT, COUNTERS, SEMAPHORES, ANSWERS, DOCUMENTS, BLOBS, JOBS, QUEUE
 )  # fmt: skip
 STATE: Final[Mapping[str, StoreKind[Any]]] = {kind.name: kind for kind in (DOCUMENTS, BLOBS, JOBS, QUEUE)}
 """Those that a manifest may name in its `stores`."""

@@ -95,9 +95,11 @@ class PathIndex:
         for route in router.routes:
             if not isinstance(route, Route):
                 continue
-            if route.param_convertors:
+            if "{" in route.path:
                 earlier.append(route)
-            elif not any(other.path_regex.match(route.path) for other in earlier):
+            elif not any(
+                _may_match(other.path, route.path) and other.path_regex.match(route.path) for other in earlier
+            ):
                 for method in route.methods or ():
                     self._routes.setdefault((method, route.path), route)
         self._paths = frozenset(path for _, path in self._routes)
@@ -113,3 +115,8 @@ class PathIndex:
             return
         scope.update(router=self._router, route=route, endpoint=route.endpoint, path_params={})
         await route.handle(scope, receive, send)
+
+
+def _may_match(path: str, other: str) -> bool:
+    """Whether both begin alike, up to the first parameter of `path`: asked before its pattern is compiled."""
+    return other.startswith(path.partition("{")[0])

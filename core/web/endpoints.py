@@ -1,10 +1,10 @@
 """Endpoints from the tables: an operation's row or a kind's becomes a Starlette route behind its middlewares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 
 from core.config.document import RunConfig
 from core.frame.api import RouteRow, SurfaceFactory
@@ -77,11 +77,29 @@ class Served(Protocol):
         ...
 
 
+PATTERN: Final = ("path_regex", "path_format", "param_convertors")
+
+
+class RowRoute(Route):
+    """A route whose path is compiled as a pattern when it is first compared with another: nearly none is, of a process that answers one call."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], method: str) -> None:
+        super().__init__("/", endpoint, methods=[method])
+        self.path = path
+        for name in PATTERN:
+            delattr(self, name)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - one of three
+        if name not in PATTERN:
+            raise AttributeError(name)
+        self.path_regex, self.path_format, self.param_convertors = compile_path(self.path)
+        return vars(self)[name]
+
+
 def routes_of(rows: list[RouteRow], served: Served) -> list[Route]:
     """A route per row, in order; HEAD is answered where GET is, as HTTP wants it."""
     return [
-        Route(row.path, endpoint, methods=[row.method])
-        for row, endpoint in zip(rows, endpoints(rows, served), strict=True)
+        RowRoute(row.path, endpoint, row.method) for row, endpoint in zip(rows, endpoints(rows, served), strict=True)
     ]
 
 

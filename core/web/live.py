@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.errors import ApiError
 from core.frame.api import RouteRow
-from core.web.endpoints import Served, endpoints
+from core.web.endpoints import RowRoute, Served, endpoints
 from core.web.failures import attempt, deadline, error_response
 from core.web.observed import observed_of
 
@@ -47,7 +47,7 @@ def make_endpoints(rows: list[RouteRow], served: Served) -> Endpoints:
 
 def live_routes[C: Current](rows: Sequence[RouteRow], reloader: Reloader[C]) -> list[Route]:
     """A route per row, in order, over the stack in force when it is called."""
-    return [Route(row.path, _Replaceable(reloader, index, row), methods=[row.method]) for index, row in enumerate(rows)]
+    return [RowRoute(row.path, _Replaceable(reloader, index, row), row.method) for index, row in enumerate(rows)]
 
 
 class _Replaceable[C: Current]:

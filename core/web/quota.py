@@ -14,7 +14,8 @@ from core.web.failures import ClientLeft, attempt, error_response
 from core.web.streamed import StreamedResponse
 
 if TYPE_CHECKING:
-    from core.quota.quota import Quota, Ticket
+    from core.quota.quota import Quota
+    from core.quota.ticket import Ticket
 
 LOWEST_FAILURE: Final = 400
 

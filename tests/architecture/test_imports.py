@@ -33,6 +33,9 @@ NEVER = (
     "cryptography",
     "core.auth",
     "core.quota",
+    "core.apis.prices",
+    "core.config.usage",
+    "core.services.inference.prices",
     "core.stores.counters.sqlite",
     "core.stores.counters.dynamodb",
 )
@@ -175,7 +178,7 @@ print(*(f"{one.__module__}.{one.__name__}" for one in below(BaseModel) if one.__
 """
 CONFIGURED = (
     "core.auth.types",
-    "core.auth.key_format",
+    "core.stores.registry.key_format",
     "core.config.load",
     "core.providers.bedrock.inference",
     "core.providers.bedrock.safety",

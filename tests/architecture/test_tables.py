@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import pytest
 
 from core.apis.index import all_manifests, kinds, manifest, names, route_rows
-from core.config.sections import SECTIONS
+from core.config.sections import SECTIONS, WITHOUT_SECTIONS
 from core.errors import ApiError
 from core.frame.api import WORKER, Surface
 from core.frame.dotted import load
@@ -97,14 +97,16 @@ def test_what_principals_keep_is_erased_wherever_it_is() -> None:
     assert all(callable(load(api.eraser.pieces)) for api in all_manifests() if api.eraser)
     walked = (ROOT / "core/resolution/erasure/sources.py").read_text("utf-8")
     by_erasers = {"documents", "queue"}  # a message goes when it is delivered: it says which job, and no more
+    stay = {"audit"}  # who changed what is an administrator's doing, and no data of a principal's: docs/adr/0113
     assert {kind.name for kind in KINDS if re.search(rf"\b{kind.name.upper()}\b", walked)} == {
         k.name for k in KINDS
-    } - by_erasers
+    } - by_erasers - stay
 
 
 def test_an_api_is_a_manifest_and_a_function_and_its_kinds_are_what_the_reference_calls_them() -> None:
     modules = {path.stem for path in (ROOT / "functions").glob("[!_]*.py")}
     assert names() == tuple(sorted(modules - {WORKER}))
+    assert not [kind for name in WITHOUT_SECTIONS for kind in manifest(name).kinds]
     for kind in kinds():
         section = SECTIONS[kind.section]
         assert (section.api, section.id_field) == (kind.api, kind.id_field)

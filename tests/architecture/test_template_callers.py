@@ -8,7 +8,7 @@ import pytest
 from core.apis.index import all_manifests, names, route_rows
 from core.cli.iam.table import LEADING_KEYS, STATE
 from core.config.security import QuotaConfig
-from core.stores.counters.dynamodb import NAMES
+from core.stores.counters.items import EXPIRES
 from tests.architecture.template import (
     ANY,
     INTEGRATION,
@@ -70,7 +70,9 @@ def test_each_role_has_exactly_the_actions_that_its_function_does_on_each_table(
     roles = [*(template_name(api.name) for api in all_manifests()), "Worker"]
     expected = {(f"{role}Role", table): rights for role in roles for table, rights in RIGHTS.items()}
     expected |= {(f"{template_name(api.name)}Role", "RegistryTable"): NOTING for api in all_manifests()}
-    registering = [api for api in all_manifests() if api.name == "admin" or any(kind.path for kind in api.kinds)]
+    registering = [
+        api for api in all_manifests() if api.name in {"admin", "keys"} or any(kind.path for kind in api.kinds)
+    ]
     expected |= {(f"{template_name(api.name)}Role", "RegistryTable"): REGISTERING for api in registering}
     expected |= {(f"{name}Role", "StateTable"): STATE_RIGHTS for name in stateful}
     for store, rights in (("jobs", JOB_RIGHTS), ("documents", STORE_RIGHTS)):
@@ -95,7 +97,7 @@ def test_quota_table_has_the_key_and_the_expiry_that_the_counters_write() -> Non
     table = properties("AWS::DynamoDB::Table")["QuotaTable"]
     assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "pk", "AttributeType": "S"}]
-    assert table["TimeToLiveSpecification"] == {"AttributeName": NAMES["#expires"], "Enabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRES, "Enabled": True}
 
 
 def test_quota_table_is_encrypted_on_demand_and_goes_with_the_stack() -> None:

@@ -31,6 +31,7 @@ from tests.attack.registering import (
 )
 from tests.contract import external
 from tests.contract.test_configurations_policy import by
+from tests.parts.audit import CHANGE
 from tests.parts.live_stack import CHAT, client_of, entry, message, run_config
 from tests.parts.secrets import plant
 from tests.parts.upstream import FakeUpstream, running, status
@@ -160,7 +161,7 @@ def test_every_built_in_type_whose_place_users_may_set_guards_its_sockets(spec: 
 async def test_a_stored_version_of_before_is_held_to_the_same(store: dict[str, Any], theirs: FakeUpstream) -> None:
     old = {"provider_type": "remote::vllm", "config": {"url": theirs.url, "tls_verify": False}, "registered": True}
     configurations = configurations_sqlite.connect(store["db_path"])
-    assert await configurations.append(Configuration(1, {"inference": {"more": old}}), after=Head())
+    assert await configurations.append(Configuration(1, {"inference": {"more": old}}), change=CHANGE, after=Head())
     await configurations.close()
     async with serving(store, OPEN) as (client, _):
         assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200

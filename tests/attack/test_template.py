@@ -13,7 +13,6 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from core.auth.key_format import issue
 from core.cli.iam import table
 from core.config.load import interpret
 from core.errors import ApiError
@@ -27,8 +26,10 @@ from core.stores.documents.port import Document
 from core.stores.jobs.dynamodb import DynamoJobs
 from core.stores.jobs.port import Counts
 from core.stores.registry.dynamodb import connect as connect_registry
+from core.stores.registry.key_format import issue
 from tests.architecture.template import EVERYTHING, properties, template, values
 from tests.contract.jobs import NOW, UNTIL, job, running, shards_of
+from tests.parts.audit import CHANGE
 from tests.parts.iam import Access, Guarded, Role, guarding
 from tests.parts.live_stack import CHAT
 from tests.parts.secrets import plant
@@ -220,6 +221,19 @@ async def test_admin_does_its_work_under_its_role(tables: Tables, upstream: Fake
     assert guarded.denied == []
 
 
+@pytest.mark.parametrize("namespace", NAMESPACES)
+async def test_usage_reads_what_the_others_have_noted_under_its_role(
+    tables: Tables, upstream: FakeUpstream, namespace: str
+) -> None:
+    async with function("inference", tables, upstream, namespace) as (client, _):
+        await expect(client, "POST", "/v1/models", {"model_id": "a/b", "provider_model_id": "m"})
+    async with function("usage", tables, upstream, namespace) as (client, guarded):
+        page = await expect(client, "GET", "/v1/audit")
+        entities = [entry["entity"].partition("::")[0] for entry in page["data"]]
+        assert sorted(entities) == ["key", "key", "model"]
+    assert guarded.denied == []
+
+
 async def test_a_function_that_was_taken_over_writes_neither_keys_nor_configurations(
     tables: Tables, upstream: FakeUpstream
 ) -> None:
@@ -235,7 +249,7 @@ async def test_a_function_that_was_taken_over_writes_neither_keys_nor_configurat
             with pytest.raises(ApiError, match="permissions"):
                 await registry.page("api_key", after="", limit=9)  # which would list every hash
             with pytest.raises(ApiError, match="permissions"):
-                await configurations.remove(1, after=replace(await configurations.head(), latest=1))
+                await configurations.remove(1, change=CHANGE, after=replace(await configurations.head(), latest=1))
             await registry.close()
             await configurations.close()
         assert {each.action for each in guarded.denied} == {"PutItem", "Query", "DeleteItem"}
@@ -289,6 +303,12 @@ async def test_documents_are_kept_under_the_right_to_their_collections_and_no_ot
 
 KEYS: Final = ("api_key", "api_key@llambda@abcdefgh2345", "team#api_key", "@configurations", "team#@configurations")
 OTHERS_STATE: Final = ("job#1", "jobs#batch", "jobkey#x", "doc#files#1", "docs#files#", "team#job#1", "anything")
+TRAIL: Final = ("@audit#2026-12", "team#@audit#2026-12")
+ROLES: Final = [
+    name.removesuffix("Role")
+    for name in properties("AWS::IAM::Role")
+    if f"{name.removesuffix('Role')}Function" in properties("AWS::Serverless::Function")
+]
 FORBIDDEN: Final = [
     *((role, action, "RegistryTable", key) for role in ("Inference", "Safety", "Worker") for key in KEYS for action in ("PutItem", "UpdateItem", "DeleteItem")),
     *(("Admin", action, "RegistryTable", key) for key in ("api_key", "x#api_key", "model", "shield@g@s", "x#model") for action in ("PutItem", "UpdateItem", "DeleteItem")),
@@ -296,7 +316,11 @@ FORBIDDEN: Final = [
     *(("Safety", "PutItem", "RegistryTable", key) for key in ("model", "model@v@m", "x#model@v@m")),
     *(("Worker", action, "RegistryTable", key) for key in ("model", "shield", "api_key_use") for action in ("PutItem", "DeleteItem")),
     *((role, "Query", "RegistryTable", "api_key") for role in ("Inference", "Safety", "Worker", "Admin")),
+    *(("Keys", action, "RegistryTable", key) for key in ("model", "@configurations", "x#@configurations", "api_keys") for action in ("PutItem", "DeleteItem")),
     *((role, "DeleteItem", "RegistryTable", "api_key_use") for role in ("Inference", "Safety", "Admin")),
+    *((role, action, "RegistryTable", key) for role in ROLES for key in TRAIL for action in ("UpdateItem", "DeleteItem")),
+    *((role, "PutItem", "RegistryTable", key) for role in ("Responses", "Usage", "Worker", "Files") for key in TRAIL),
+    *((role, "Query", "RegistryTable", key) for role in ROLES if role != "Usage" for key in TRAIL),
     *((role, action, "StateTable", key) for role in ("Inference", "Safety") for key in OTHERS_STATE for action in ("GetItem", "PutItem", "Query")),
     *(("Worker", "PutItem", "StateTable", key) for key in ("idempotency#x", "doc#files#1", "x#idempotency#y")),
     *((role, action, "QuotaTable", "user:x") for role in ("Inference", "Safety", "Worker", "Admin") for action in ("PutItem", "DeleteItem", "Query")),
@@ -315,6 +339,13 @@ def test_no_table_is_scanned_written_in_bulk_or_asked_in_sql(role: str) -> None:
         "bedrock:InvokeModelWithResponseStream",
         "logs:CreateLogStream",
     }
+
+
+def test_keys_are_written_by_the_function_that_is_there_for_them() -> None:
+    role = Role.of("KeysRole")
+    for action in ("Query", "GetItem", "PutItem", "DeleteItem"):
+        assert role.allows(Access(action, "RegistryTable", ("api_key", "x#api_key", "api_key_use")))
+    assert not role.allows(Access("UpdateItem", "RegistryTable", ("api_key",)))
 
 
 def test_a_batch_with_one_key_of_others_is_denied_as_a_whole() -> None:

@@ -13,6 +13,7 @@ from core.stores.configurations.port import ConfigurationStore, Head
 from core.stores.configurations.sqlite import SqliteConfigurations
 from tests.contract.crew import together
 from tests.contract.places import Place
+from tests.parts.audit import CHANGE
 
 KINDS = ("sqlite", "dynamodb")
 PATIENCE = 60.0  # seconds: a slow machine is no failure
@@ -46,7 +47,7 @@ async def added(store: ConfigurationStore, note: str) -> int:
     """Append after whatever is there, again and again while others are faster; the version that it got."""
     while True:
         head = await store.head()
-        if await store.append(configuration(head.latest + 1, note), after=head):
+        if await store.append(configuration(head.latest + 1, note), change=CHANGE, after=head):
             return head.latest + 1
 
 
@@ -98,7 +99,7 @@ def die_before(configuring: Configuring, statement: str) -> None:
 
         connection.set_trace_callback(watching)
         if statement.startswith("DELETE"):
-            await store.remove(head.active, after=head)
-        await store.append(configuration(head.latest + 1), after=head)
+            await store.remove(head.active, change=CHANGE, after=head)
+        await store.append(configuration(head.latest + 1), change=CHANGE, after=head)
 
     asyncio.run(dying())

@@ -1,7 +1,7 @@
 """What the counters' contract suite runs over, in this process and in others (it must pickle)."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, override
 
 from core.errors import QuotaExceeded
@@ -9,7 +9,17 @@ from core.platform.dynamodb_table import Table
 from core.quota.quota import Quota
 from core.stores.counters import sqlite as counters_sqlite
 from core.stores.counters.dynamodb import DynamoCounters
-from core.stores.counters.port import CounterStore
+from core.stores.counters.port import (
+    AccountKey,
+    Admission,
+    Counter,
+    CounterStore,
+    Counts,
+    Limit,
+    Reservation,
+    Take,
+    Window,
+)
 from tests.contract.crew import together
 from tests.contract.places import Place
 from tests.unit.quota.fakes import quota_config, user
@@ -18,6 +28,39 @@ CALLERS = 64  # of each process
 PATIENCE = 60.0  # seconds: a slow machine is no failure
 KINDS = ("sqlite", "dynamodb")
 LATER = 4_000_000_000  # 2096
+
+
+DAY = Counter("day", Window("46296", LATER - LATER % 86_400, LATER - LATER % 86_400 + 86_400))
+MONTH = Counter("month", Window("2096-10", 3_999_888_000, 4_002_566_400))
+
+
+def taking(
+    tokens: int = 0,
+    below: Limit | None = None,
+    *,
+    requests: int = 1,
+    holds: bool = False,
+    counter: Counter = DAY,
+    nanos: int = 0,
+) -> Take:
+    """In one window."""
+    first = replace(counter, below=below or Limit())
+    return Take((first,), Counts(requests, tokens, nanos), holds)
+
+
+async def taken(store: CounterStore, name: str, take: Take) -> tuple[bool, Counts]:
+    """Whether an account takes it, and what its first window has."""
+    admission = await store.take(AccountKey(name), take)
+    return admission.admitted, admission.counts[0]
+
+
+async def counted(store: CounterStore, name: str, counter: Counter = DAY) -> Counts:
+    return (await store.read(AccountKey(name), (counter,))).counts[0]
+
+
+def reservation_of(admission: Admission) -> Reservation:
+    assert admission.reservation is not None
+    return admission.reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +81,7 @@ def crowd(counting: Counting, tokens: int | None, settings: dict[str, Any], part
 async def _crowd(counting: Counting, tokens: int | None, settings: dict[str, Any], parts: int) -> int:
     async with counting.opened() as store:
         quota = Quota(quota_config(**settings), store, clock=lambda: LATER)
-        await store.read("warm")
+        await store.read(AccountKey("warm"))
         await together()
         return sum(await asyncio.gather(*(_admitted(quota, tokens, parts) for _ in range(CALLERS))))
 

@@ -1,11 +1,15 @@
 """What the registry's contract suite runs over, in this process and in others (it must pickle)."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, override
 
 from core.errors import Conflict
 from core.frame.resources import Resource
+from core.stores.audit import dynamodb as audit_dynamodb
+from core.stores.audit import sqlite as audit_sqlite
+from core.stores.audit.port import AuditStore
 from core.stores.registry import dynamodb, sqlite
 from core.stores.registry.cached import CachedRegistry
 from core.stores.registry.port import RegistryStore
@@ -16,6 +20,12 @@ from tests.contract.places import Place
 @dataclass(frozen=True, slots=True)
 class Backend(Place[RegistryStore]):
     cached: bool = False
+
+    def trail(self, namespace: str | None = None) -> AuditStore:
+        """The audit trail of what is registered there."""
+        if self.endpoint is None:
+            return audit_sqlite.connect(self.place, namespace=namespace)
+        return audit_dynamodb.connect(self.place, region=None, endpoint_url=self.endpoint, namespace=namespace)
 
     @override
     def connect(self, namespace: str | None = None) -> RegistryStore:
@@ -57,20 +67,38 @@ async def _outcome(store: RegistryStore, resource: Resource) -> str:
     return "won"
 
 
-def churn(backend: Backend, resource: Resource, rounds: int) -> int:
-    """In a worker: register, replace and unregister the same thing again and again; how often it was it that removed it."""
+def churn(backend: Backend, resource: Resource, rounds: int) -> Counter[str]:
+    """In a worker: register, replace and unregister the same thing again and again; how often it was it that did so."""
     return asyncio.run(_churn(backend, resource, rounds))
 
 
-async def _churn(backend: Backend, resource: Resource, rounds: int) -> int:
+async def _churn(backend: Backend, resource: Resource, rounds: int) -> Counter[str]:
     async with backend.opened() as store:
         await together()
-        removed = 0
+        done: Counter[str] = Counter()
         for _ in range(rounds):
-            await _outcome(store, resource)
-            await store.replace(replace(resource, owner={"principal": "ada"}))
-            removed += await store.delete(resource.kind, resource.identifier)
-        return removed
+            done["create"] += await _outcome(store, resource) == "won"
+            done["update"] += await store.replace(replace(resource, owner={"principal": "ada"}), expect=resource)
+            done["delete"] += await store.delete(resource.kind, resource.identifier)
+        return done
+
+
+def count(backend: Backend, identifier: str, rounds: int) -> int:
+    """In a worker: read a model, add one to its number and write it back, so often; how many writes were too late."""
+    return asyncio.run(_count(backend, identifier, rounds))
+
+
+async def _count(backend: Backend, identifier: str, rounds: int) -> int:
+    async with backend.opened() as store:
+        await together()
+        done = tries = 0
+        while done < rounds:
+            there = await store.get("model", identifier)
+            assert there is not None
+            number = there.attributes["metadata"]["number"]
+            done += await store.replace(replace(there, attributes={"metadata": {"number": number + 1}}), expect=there)
+            tries += 1
+        return tries - done
 
 
 def read(backend: Backend, identifier: str) -> Resource | None:

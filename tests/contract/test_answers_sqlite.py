@@ -11,7 +11,7 @@ import pytest
 from core.stores.answers.port import Answer, AnswerStore, Earlier, Lease
 from core.stores.answers.sqlite import GRACE, connect
 from core.stores.counters import sqlite as counters_sqlite
-from core.stores.counters.port import Limit
+from tests.contract.counters import taken, taking
 
 ANSWER = Answer(200, "a/b", b"yes")
 
@@ -63,5 +63,5 @@ async def test_a_key_that_is_freed_between_refusal_and_reading_is_tried_again(
 async def test_answers_and_counters_may_share_a_file(store: AnswerStore, tmp_path: Path) -> None:
     counters = counters_sqlite.connect(str(tmp_path / "new" / "answers.db"))
     assert isinstance(await store.begin("k", "f", now=0, until=9), Lease)
-    assert (await counters.take("k", tokens=1, below=Limit(), expires=9)).admitted
+    assert (await taken(counters, "k", taking(1)))[0]
     await counters.close()

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from core.auth.api_key import LAST_USE_SECONDS, REFUSED, ApiKeyVerifier
-from core.auth.key_format import KIND, PROVIDER, USE, issue, last_use
 from core.auth.verifier import Incoming
 from core.errors import Unauthenticated
 from core.frame.resources import Resource
+from core.stores.registry.key_format import KIND, PROVIDER, USE, issue, last_use
 from core.stores.registry.port import RegistryStore
 from tests.contract.registries import Backend, find_at, model
 from tests.fakes import Clock

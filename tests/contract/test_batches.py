@@ -58,7 +58,8 @@ def refusal(answer: httpx.Response, status: int) -> str:
 
 
 async def test_a_file_of_requests_is_answered_line_by_line_in_its_order(world: BatchWorld) -> None:
-    async with job_worker(world):
+    prices = [{"provider_id": "local", "model": "*", "price": {"input": 3, "output": 3}}]
+    async with job_worker(world, usage={"prices": prices}):
         client = await world.client()
         lines = [chat_line(f"c{number}") for number in range(3)]
         lines.insert(1, chat_line("refused", temperature="hot"))
@@ -71,6 +72,7 @@ async def test_a_file_of_requests_is_answered_line_by_line_in_its_order(world: B
         assert batch["request_counts"] == {"total": 4, "completed": 3, "failed": 1}
         assert (batch["model"], batch["metadata"], batch["errors"]) == (MODEL, {"run": "1"}, None)
         assert batch["usage"]["total_tokens"] == batch["usage"]["input_tokens"] + batch["usage"]["output_tokens"] > 0
+        assert batch["usage"]["cost"] == batch["usage"]["total_tokens"] * 3 / 1_000_000
         times = [batch[name] for name in ("created_at", "in_progress_at", "finalizing_at", "completed_at")]
         assert times == sorted(times)
         assert batch["expires_at"] == batch["created_at"] + 24 * 3600

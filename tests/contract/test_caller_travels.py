@@ -31,6 +31,11 @@ HELLO = [{"role": "user", "content": "Hello"}]
 COST = 1000  # tokens of one judgement
 OPERATORS, CALLERS = plant("key-of-the-operator"), plant("key-of-the-caller")
 
+PRICES = [
+    {"provider_id": "p", "model": "m", "price": {"input": 2, "output": 3}},
+    {"provider_type": "remote::vllm", "model": "g", "price": {"input": 0.5, "output": 0.000001}},
+]
+
 JUDGE = """
 import asyncio
 from pydantic import BaseModel
@@ -127,7 +132,7 @@ class World:
                 {"shield_id": "judge", "provider_shield_id": "plain", "provider_id": "external"},
                 {"shield_id": "round", "provider_shield_id": "circular", "provider_id": "external"},
             ],
-            "server": {"auth": auth},
+            "server": {"auth": auth, "usage": {"prices": PRICES}},
             "safety": safety,
         }
         if limited:
@@ -197,6 +202,7 @@ async def test_a_guarded_chat_is_charged_what_its_guards_use_and_its_line_names_
     )
     assert observed.tokens == {"prompt": 1 + 2 * (COST - 10), "completion": 1 + 2 * 10}
     assert 0 < observed.upstream.seconds < told.seconds
+    assert observed.nanos == 5000 + 2 * (COST - 10) * 500 + 1  # two judgements' 20 tokens cost 20 pico-USD
 
 
 async def test_a_refusal_is_charged_the_guards_tokens_alone(world: World) -> None:
@@ -206,6 +212,7 @@ async def test_a_refusal_is_charged_the_guards_tokens_alone(world: World) -> Non
         assert "I can't answer that" in (await chat(client, max_tokens=500, stream=streamed)).text
     assert await used(client) == 2 * COST
     assert not world.asked(world.first)
+    assert world.records[-2].observed.nanos == (COST - 10) * 500 + 1
     assert (world.records[-2].observed.model, world.records[-2].observed.provider) == ("guarded", "")
 
 
@@ -441,6 +448,34 @@ async def test_no_second_name_is_registered_around_the_shields_of_the_first(worl
         assert "`q/g` is guarded by `guard`; name the same in input_shields" in refused.text
     assert (await register("second", shields)).status_code == 200
     assert (await register("first", shields)).status_code == 200
+
+
+async def test_who_registers_a_model_at_a_price_needs_a_rule_that_is_about_prices(world: World) -> None:
+    async def register(client: httpx.AsyncClient, name: str, price: Any = None) -> httpx.Response:
+        place = {"model_id": "mine", "provider_id": "q", "provider_model_id": "copy"}
+        body = {**place, "metadata": {} if price is None else {"price": price}}
+        return await client.post("/v1/models", json=body, headers=by(name))
+
+    everything = {"permit": {"actions": ["create", "read", "delete"]}}
+    prices = {"permit": {"principal": "ada", "actions": "create", "resource": "price::mi*"}}
+    too_few: list[list[dict[str, Any]] | None] = [None, [everything]]
+    for rules in too_few:
+        refused = await register(await world.client(rules), "ada", {"input": 0, "output": 0})
+        assert refused.status_code == 403
+        assert "lets you create `price::mine`. It takes one of its own" in refused.text
+    client = await world.client([everything, prices])
+    assert (await register(client, "bob", {"input": 0})).status_code == 403
+    wrong = await register(client, "ada", {"input": -1})
+    assert (wrong.status_code, "price.input must be USD" in wrong.text) == (400, True)
+    assert (await register(client, "ada", {"input": 0, "output": 0})).json()["metadata"] == {
+        "price": {"input": 0, "output": 0}
+    }
+    assert (await chat(client, "mine")).status_code == 200
+    assert world.records[-1].observed.costs[1] == 0  # between those of the guards, which the place has
+    assert (await chat(client, "judges")).status_code == 200
+    assert world.records[-1].observed.nanos == (COST - 10) * 500 + 1
+    assert (await chat(client, "plain")).status_code == 200
+    assert world.records[-1].observed.nanos is None
 
 
 async def test_what_checking_a_shield_uses_is_charged_to_whoever_registers_it(world: World) -> None:

@@ -17,6 +17,7 @@ from core.resolution.live.reloader import StackReloader
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.stores.configurations.port import Head
+from tests.parts.audit import CHANGE
 from tests.parts.issuer import AUDIENCE, JWKS, Issuer
 from tests.parts.live_stack import run_config
 from tests.parts.upstream import FakeUpstream, hang, running
@@ -120,7 +121,7 @@ async def test_so_does_a_listing_over_a_stack_that_is_replaced(
     current = await live.acquire()
     await leave(look_up(current.stack), silence, early=early)
     overlay = {"inference": {"local": {"provider_type": "remote::vllm", "config": {"timeout": 3}, "registered": False}}}
-    assert await stack.poller.store.append(Configuration(1, overlay), after=Head(0, 0))
+    assert await stack.poller.store.append(Configuration(1, overlay), change=CHANGE, after=Head(0, 0))
     stack.poller.note_head(Head(1, 1))
     again = await live.acquire()
     await live.release(current)

@@ -28,6 +28,7 @@ from tests.contract.configurations import (
     everything,
 )
 from tests.contract.crew import Crew
+from tests.parts.audit import CHANGE
 
 EACH = 20
 STRANGE = [0, -1, -(2**70), MOST_VERSION, MOST_VERSION + 1, 2**70]
@@ -52,7 +53,7 @@ async def filled(store: ConfigurationStore, count: int) -> list[Configuration]:
     """So many versions, newest first."""
     rows = [configuration(number + 1, f"note {number + 1}", number=number) for number in range(count)]
     for row in rows:
-        assert await store.append(row, after=Head(row.version - 1, row.version - 1))
+        assert await store.append(row, change=CHANGE, after=Head(row.version - 1, row.version - 1))
     return rows[::-1]
 
 
@@ -92,16 +93,16 @@ async def test_each_that_is_appended_is_in_force_and_comes_back_whole(store: Con
 )
 async def test_overlays_come_back_as_they_were(store: ConfigurationStore, overlay: dict[str, Any]) -> None:
     row = Configuration(1, overlay)
-    assert await store.append(row, after=Head())
+    assert await store.append(row, change=CHANGE, after=Head())
     assert await store.get(1) == row
 
 
 @pytest.mark.parametrize("after", [Head(0, 0), Head(1, 1), Head(2, 1), Head(2, 0), Head(3, 3)])
 async def test_after_another_head_nothing_is_appended_or_removed(store: ConfigurationStore, after: Head) -> None:
     rows = await filled(store, 2)
-    assert await store.append(configuration(after.latest + 1, "late"), after=after) is False
-    assert await store.remove(1, after=after) is False
-    assert await store.remove(9, after=after) is False
+    assert await store.append(configuration(after.latest + 1, "late"), change=CHANGE, after=after) is False
+    assert await store.remove(1, change=CHANGE, after=after) is False
+    assert await store.remove(9, change=CHANGE, after=after) is False
     assert await store.head() == Head(2, 2)
     assert await everything(store) == rows
 
@@ -109,7 +110,7 @@ async def test_after_another_head_nothing_is_appended_or_removed(store: Configur
 @pytest.mark.parametrize("version", [0, 1, 2, 4, -1])
 async def test_only_the_next_version_is_appended(store: ConfigurationStore, version: int) -> None:
     rows = await filled(store, 2)
-    assert await store.append(configuration(version), after=Head(2, 2)) is False
+    assert await store.append(configuration(version), change=CHANGE, after=Head(2, 2)) is False
     assert await everything(store) == rows
     assert await store.head() == Head(2, 2)
 
@@ -118,34 +119,34 @@ async def test_removing_the_one_in_force_leaves_none_in_force_and_its_number_is_
     store: ConfigurationStore,
 ) -> None:
     rows = await filled(store, 3)
-    assert await store.remove(3, after=Head(3, 3)) is True
+    assert await store.remove(3, change=CHANGE, after=Head(3, 3)) is True
     assert await store.head() == Head(3, 0)
     assert await store.get(3) is None
     assert await everything(store) == rows[1:]
-    assert await store.append(configuration(3), after=Head(3, 0)) is False
-    assert await store.append(configuration(4), after=Head(3, 0)) is True
+    assert await store.append(configuration(3), change=CHANGE, after=Head(3, 0)) is False
+    assert await store.append(configuration(4), change=CHANGE, after=Head(3, 0)) is True
     assert await store.head() == Head(4, 4)
     assert [row.version for row in await everything(store)] == [4, 2, 1]
 
 
 async def test_removing_an_older_one_leaves_the_head_alone(store: ConfigurationStore) -> None:
     await filled(store, 3)
-    assert await store.remove(2, after=Head(3, 3)) is True
+    assert await store.remove(2, change=CHANGE, after=Head(3, 3)) is True
     assert await store.head() == Head(3, 3)
     assert [row.version for row in await everything(store)] == [3, 1]
 
 
 async def test_what_is_not_there_is_not_found_and_nothing_changes(store: ConfigurationStore) -> None:
     with pytest.raises(NotFound, match="no configuration `1`"):
-        await store.remove(1, after=Head())
+        await store.remove(1, change=CHANGE, after=Head())
     assert await store.head() == Head()
     rows = await filled(store, 2)
     for version in [3, *STRANGE]:
         with pytest.raises(NotFound, match=f"no configuration `{version}`"):
-            await store.remove(version, after=Head(2, 2))
-    assert await store.remove(1, after=Head(2, 2))
+            await store.remove(version, change=CHANGE, after=Head(2, 2))
+    assert await store.remove(1, change=CHANGE, after=Head(2, 2))
     with pytest.raises(NotFound, match="GET /v1/configurations"):
-        await store.remove(1, after=Head(2, 2))
+        await store.remove(1, change=CHANGE, after=Head(2, 2))
     assert await store.head() == Head(2, 2)
     assert await everything(store) == rows[:1]
 
@@ -167,14 +168,16 @@ async def test_pages_go_from_new_to_old_and_number_by_number(store: Configuratio
 
 async def test_a_page_larger_than_one_answer_of_the_database_is_whole(store: ConfigurationStore) -> None:
     for version in range(1, 8):  # 1.75 MB; DynamoDB answers with at most 1 MB
-        await store.append(configuration(version, filler="x" * 250_000), after=Head(version - 1, version - 1))
+        await store.append(
+            configuration(version, filler="x" * 250_000), change=CHANGE, after=Head(version - 1, version - 1)
+        )
     assert [row.version for row in await store.page(before=None, limit=6)] == [7, 6, 5, 4, 3, 2]
 
 
 @pytest.mark.parametrize("value", ["y" * MOST_BODY, float("nan")], ids=["large", "nan"])
 async def test_what_cannot_be_stored_is_refused_and_nothing_changes(store: ConfigurationStore, value: Any) -> None:
     with pytest.raises(InvalidRequest, match="Configuration `1`"):
-        await store.append(configuration(1, x=value), after=Head())
+        await store.append(configuration(1, x=value), change=CHANGE, after=Head())
     assert await store.head() == Head()
     assert await everything(store) == []
 
@@ -185,8 +188,8 @@ async def test_namespaces_are_apart_and_stores_of_one_place_are_not(configuring:
         assert await two.head() == Head(2, 2)
         assert await other.head() == Head()
         theirs = configuration(1, "theirs")
-        assert await other.append(theirs, after=Head())
-        assert await other.remove(2, after=Head()) is False
+        assert await other.append(theirs, change=CHANGE, after=Head())
+        assert await other.remove(2, change=CHANGE, after=Head()) is False
         assert await everything(other) == [theirs]
         assert await everything(two) == await everything(one) != []
 
@@ -202,7 +205,7 @@ async def test_a_closed_store_opens_again(store: ConfigurationStore) -> None:
 async def test_of_many_at_once_after_one_head_one_is_appended(store: ConfigurationStore) -> None:
     await filled(store, 1)
     rows = [configuration(2, f"contender {number}") for number in range(20)]
-    outcomes = await asyncio.gather(*(store.append(row, after=Head(1, 1)) for row in rows))
+    outcomes = await asyncio.gather(*(store.append(row, change=CHANGE, after=Head(1, 1)) for row in rows))
     assert sorted(outcomes) == [False] * 19 + [True]
     assert await store.get(2) == rows[outcomes.index(True)]
     assert await consistent(store) == Head(2, 2)
@@ -215,7 +218,8 @@ async def test_appending_and_removing_at_once_never_leaves_a_removed_one_in_forc
         now = Head(version, version)
         assert head.latest == version - 1
         done = await asyncio.gather(
-            store.remove(version, after=now), store.append(configuration(version + 1), after=now)
+            store.remove(version, change=CHANGE, after=now),
+            store.append(configuration(version + 1), change=CHANGE, after=now),
         )
         assert sorted(done) == [False, True], round_
         removed = done[0]
@@ -285,7 +289,7 @@ class Model:
 
 async def removed(store: ConfigurationStore, version: int, after: Head) -> bool | None:
     try:
-        return await store.remove(version, after=after)
+        return await store.remove(version, change=CHANGE, after=after)
     except NotFound:
         return None
 
@@ -295,7 +299,7 @@ async def step(store: ConfigurationStore, model: Model, step: Step) -> None:
     after = replace(model.now, latest=max(0, model.now.latest - 1)) if late else model.now
     if what == "append":
         row = configuration(after.latest + 1 + (number == 6), str(number))
-        assert await store.append(row, after=after) == model.append(row, after)
+        assert await store.append(row, change=CHANGE, after=after) == model.append(row, after)
     else:
         assert await removed(store, number, after) == model.remove(number, after)
     assert await store.head() == model.now

@@ -11,6 +11,7 @@ from core.stores.configurations.port import Head
 from tests.contract.configurations import Configuring, configuration
 from tests.contract.dynamodb_script import AT_ONCE, Scripted, cancelled, failure
 from tests.contract.registries import Backend, model
+from tests.parts.audit import CHANGE
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 
@@ -42,18 +43,23 @@ async def test_every_read_is_one_strongly_consistent_call(store: DynamoConfigura
 async def test_a_moved_head_decides_whatever_else_was_refused(store: DynamoConfigurations, script: Scripted) -> None:
     for other in ("None", "ConditionalCheckFailed", "TransactionConflict"):
         script.answers = [cancelled("ConditionalCheckFailed", other)]
-        assert await store.append(configuration(1), after=Head()) is False
-        assert await store.remove(1, after=Head(1, 1)) is False
+        assert await store.append(configuration(1), change=CHANGE, after=Head()) is False
+        assert await store.remove(1, change=CHANGE, after=Head(1, 1)) is False
     script.answers = [cancelled("None", "ConditionalCheckFailed")]
     with pytest.raises(NotFound):
-        await store.remove(1, after=Head(1, 1))
+        await store.remove(1, change=CHANGE, after=Head(1, 1))
 
 
 async def test_a_refusal_of_the_service_is_unavailable_with_its_reason(
     store: DynamoConfigurations, script: Scripted
 ) -> None:
     script.answers = [failure("AccessDeniedException")]
-    for work in (store.head(), store.get(1), store.page(before=None, limit=1), store.remove(1, after=Head(1, 1))):
+    for work in (
+        store.head(),
+        store.get(1),
+        store.page(before=None, limit=1),
+        store.remove(1, change=CHANGE, after=Head(1, 1)),
+    ):
         with pytest.raises(ProviderUnavailable, match="`models` may not be used with this deployment's permissions"):
             await work
 
@@ -63,7 +69,7 @@ async def test_configurations_and_resources_share_a_table(registry_table: str, d
         Configuring(registry_table, dynamodb_endpoint).opened() as store,
         Backend(registry_table, dynamodb_endpoint).opened() as registry,
     ):
-        assert await store.append(configuration(1), after=Head())
+        assert await store.append(configuration(1), change=CHANGE, after=Head())
         assert await registry.create(model()) == model()
         for kind in ("configuration", "configurations", "@configurations", "model"):
             assert len(await registry.page(kind, after="", limit=9)) == (kind == "model")

@@ -10,7 +10,7 @@ from aiohttp import web
 import httpx
 import pytest
 
-from core.auth.key_format import issue
+from core.stores.registry.key_format import issue
 from core.stores.registry.sqlite import connect
 from tests.parts.live_stack import client_of, entry, message, run_config
 from tests.parts.upstream import FakeUpstream, running

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import QuotaExceeded
 from core.quota.quota import Quota
-from core.stores.counters.port import Admission, CounterStore, Counts, Limit
+from core.stores.counters.port import GRACE, AccountKey, Counter, CounterStore, Counts, Take, Window
 from core.stores.counters.sqlite import TIDY_ROWS, SqliteCounters
 from tests.fakes import Clock
 from tests.unit.quota.fakes import quota_config, user
@@ -34,13 +34,26 @@ async def opened() -> AsyncGenerator[Open]:
         await store.close()
 
 
-async def take(store: CounterStore, key: str = "k", expires: int = 100) -> Admission:
-    return await store.take(key, tokens=1, below=Limit(), expires=expires)
+def counter(expires: int = 100) -> Counter:
+    """One whose window is a day, and which may vanish then, in Unix seconds."""
+    end = expires - GRACE - 86_400
+    return Counter("day", Window("1", end - 86_400, end))
+
+
+async def take(store: CounterStore, name: str = "k", expires: int = 100, *, holds: bool = False) -> bool:
+    admission = await store.take(AccountKey(name), Take((counter(expires),), Counts(1, 1), holds))
+    return admission.admitted
+
+
+async def counted(store: CounterStore) -> Counts:
+    return (await store.read(AccountKey("k"), (counter(),))).counts[0]
 
 
 def rows(path: Path) -> list[str]:
+    """Whose counters there are; who holds something too, twice."""
     with closing(sqlite3.connect(path)) as connection:
-        return [key for (key,) in connection.execute("SELECT key FROM counters ORDER BY key")]
+        names = connection.execute("SELECT key FROM counters UNION ALL SELECT account FROM reservations")
+        return sorted(name.removeprefix("quota:").removesuffix(":day:1") for (name,) in names)
 
 
 async def test_while_another_writes_a_call_waits_and_the_loop_goes_on(tmp_path: Path, opened: Open) -> None:
@@ -49,24 +62,24 @@ async def test_while_another_writes_a_call_waits_and_the_loop_goes_on(tmp_path: 
     with closing(sqlite3.connect(tmp_path / "quota.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         taking = [asyncio.create_task(take(store)) for _ in range(20)]
-        assert await store.read("k") == Counts(1, 1)  # readers wait for nobody
+        assert await counted(store) == Counts(1, 1)  # readers wait for nobody
         await asyncio.sleep(0.05)
         assert not any(task.done() for task in taking)
         other.execute("COMMIT")
         await asyncio.gather(*taking)
-    assert await store.read("k") == Counts(21, 21)
+    assert await counted(store) == Counts(21, 21)
 
 
 async def test_counters_go_when_they_have_expired(tmp_path: Path, opened: Open) -> None:
     clock = Clock()
     store = opened(tmp_path / "quota.db", clock=clock)
-    await take(store, "old", expires=300)
-    await take(store, "new", expires=301)
+    await take(store, "old", expires=300, holds=True)
+    await take(store, "new", expires=301, holds=True)
     await store.close()  # waits for the tidying that the first call began
     clock.now = 300
     await take(store, "other", expires=9999)
     await store.close()
-    assert rows(tmp_path / "quota.db") == ["new", "other"]
+    assert rows(tmp_path / "quota.db") == ["new", "new", "other"]
 
 
 @pytest.mark.parametrize("jump", [86_400, 400 * 86_400, -86_400])
@@ -159,6 +172,6 @@ async def test_tidying_that_fails_takes_no_call_with_it(
     (tmp_path / "quota.db").unlink()
     (tmp_path / "quota.db").mkdir()
     clock.now = 200
-    assert (await take(store)).admitted
+    assert await take(store)
     await store.close()
     assert "expired counters stay" in caplog.text

@@ -115,7 +115,10 @@ async def test_five_gigabytes_are_refused_by_the_bound_and_streamed_within_it() 
     size = f"content-length: {5 * GB}\r\n\r\n".encode()
     async with serving(writes(HEAD, size, LINES)) as (url, _), opening(url) as places:
         refused = await failure(places, f"{url}/rows.jsonl")
-        assert refused.message == "source.uri: holds more than 1073741824 bytes, which is the limit."
+        assert (
+            refused.message
+            == "source.uri: holds more than 1073741824 bytes, which is the limit: split it, or let the operator raise `fetch.max_bytes`."
+        )
     async with serving(writes(HEAD, size, LINES)) as (url, _), opening(url, max_bytes=6 * GB) as places:
         content = await places.open(f"{url}/rows.jsonl")
         assert (content.size, await anext(content.chunks)) == (
@@ -135,7 +138,10 @@ async def test_a_body_without_an_end_is_read_no_further_than_the_bound() -> None
 
     async with serving(endless) as (url, _), opening(url, max_bytes=500_000) as places:
         refused = await failure(places, f"{url}/rows.jsonl")
-    assert refused.message == "source.uri: holds more than 500000 bytes, which is the limit."
+    assert (
+        refused.message
+        == "source.uri: holds more than 500000 bytes, which is the limit: split it, or let the operator raise `fetch.max_bytes`."
+    )
 
 
 async def test_a_server_that_falls_silent_is_left() -> None:

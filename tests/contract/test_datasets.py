@@ -239,6 +239,11 @@ async def test_appended_rows_come_behind(client: httpx.AsyncClient, world: Datas
         (dataset({"rows": [{"question": "q"}]}), 400, "Row 1 has no column `answer`"),
         (dataset({"rows": [*questions(1), {"a": 1}]}), 400, "Row 2 has no column `question`"),
         (dataset({"rows": [1]}), 400, "rows[0]"),
+        (
+            dataset({"rows": [*questions(1), {"question": "x" * 1_048_576, "answer": ""}]}),
+            400,
+            "Row 2 has more than 1048576 bytes",
+        ),
         (dataset({"type": "uri"}), 400, "uri"),
         (dataset({"type": "other"}), 400, "source"),
         (dataset({}), 400, "source"),
@@ -248,7 +253,11 @@ async def test_appended_rows_come_behind(client: httpx.AsyncClient, world: Datas
         (dataset({"uri": "data:text/csv"}), 400, "comma"),
         (dataset({"uri": "data:text/csv;base64,!!!"}), 400, "base64"),
         (dataset({"uri": "file-" + "0" * 24}), 404, "file"),
-        (dataset({"uri": data_uri(b"%PDF-1.4 x", "application/pdf")}), 400, "PDF"),
+        (
+            dataset({"uri": data_uri(b"%PDF-1.4 x", "application/pdf")}),
+            400,
+            "is a PDF, which has no rows: register JSON lines",
+        ),
         (dataset({"uri": data_uri(b'{"question":"","answer":""}\n[1]\n', "application/jsonl")}), 400, "line 2"),
         (dataset({"rows": []}, "a b"), 400, "dataset_id"),
         (dataset({"rows": []}, "x" * 257), 400, "dataset_id"),
@@ -283,7 +292,8 @@ async def test_an_id_is_one_dataset(client: httpx.AsyncClient) -> None:
     first = await register(client, {"rows": questions(2)}, "same")
     assert await register(client, {"rows": questions(2)}, "same") == first
     other = await client.post(DATASETS, json=dataset({"rows": questions(3)}, "same"), headers=ADA)
-    assert "registered already" in refusal(other, 409)
+    assert "Unregister it first, or choose another identifier." in refusal(other, 409)
+    assert other.json()["error"]["param"] == "dataset_id"
     assert "same" in refusal(await client.post(DATASETS, json=dataset({"rows": []}, "same"), headers=by("bob")), 409)
     slashes = await register(client, {"rows": questions(1)}, "team/a:b%20c")
     assert slashes["identifier"] == "team/a:b%20c"
@@ -368,6 +378,9 @@ async def test_declared_datasets_are_there_for_all(world: DatasetWorld) -> None:
     assert numbers(await rows_of(client, "basics", "bob", limit=2)) == [0, 1]
     assert "run config" in refusal(
         await client.post(DATASETS, json=dataset({"rows": questions(3)}, "basics"), headers=ADA), 409
+    )
+    assert "is declared in the run config; remove it there." in refusal(
+        await client.delete(f"{DATASETS}/basics", headers=ADA), 409
     )
     later = await world.client(datasets=declared(questions(4)))  # another source by now
     assert numbers(await rows_of(later, "basics")) == [0, 1, 2, 3]

@@ -16,9 +16,10 @@ from tests.parts.batch_place import PLACES, BatchPlace, place_of
 from tests.parts.batch_process import Settings
 from tests.parts.dataset_stack import APPEND, DATASETS, ROWS, dataset, jsonl, questions
 from tests.parts.live_stack import client_of
-from tests.parts.worker_crew import Crew as Workers
+from tests.parts.worker_crew import Crew as Worker
 
 SECONDS = 300  # a slow machine is no failure
+NAMED_SECONDS = 0.3  # in which a segment that was written is named
 
 
 @pytest.fixture(params=PLACES)
@@ -72,43 +73,53 @@ async def test_what_many_processes_append_is_all_there_once(place: BatchPlace, a
     assert len(blobs) <= 130  # the rest was put together on the way
 
 
-async def settled(client: httpx.AsyncClient, name: str, workers: Workers) -> dict[str, Any]:
-    """The dataset once its import has ended; meanwhile workers die, later each time: whoever goes on reads the source from its beginning."""
-    started = killed = time.monotonic()
+def files_below(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def write_source(path: Path, rows: int) -> tuple[str, int]:
+    """The digest of what is in the file now, and its bytes."""
+    path.parent.mkdir()
+    digest, size = sha256(), 0
+    with path.open("wb") as file:
+        for start in range(0, rows, 10_000):
+            lines = jsonl({**row, "filler": "x" * 150} for row in questions(10_000, start))
+            digest.update(lines)
+            size += file.write(lines)
+    return digest.hexdigest(), size
+
+
+async def settled(client: httpx.AsyncClient, name: str, worker: Worker, folder: Path, kills: int) -> dict[str, Any]:
+    """The dataset once its import has ended; meanwhile the worker dies over segments: when one is written and not named yet, and when it is."""
+    started, seen = time.monotonic(), set[Path]()
     while time.monotonic() - started < SECONDS:
-        await asyncio.sleep(0.2)
+        written = files_below(folder)
+        if written - seen and worker.kills < kills:
+            await asyncio.sleep(NAMED_SECONDS * (worker.kills % 2))
+            await asyncio.to_thread(worker.kill_one)
+        seen |= written
+        await asyncio.sleep(0.002)
         shown = (await client.get(f"{DATASETS}/{name}")).json()
         if shown["metadata"].get("import_status") != "in_progress":
             return dict[str, Any](shown)
-        if time.monotonic() - killed >= 3 + workers.kills / 2:
-            await asyncio.to_thread(workers.kill_one)
-            killed = time.monotonic()
-    raise AssertionError(workers.log.read_text()[-9000:])
+    raise AssertionError(worker.log.read_text()[-9000:])
 
 
-@pytest.mark.parametrize("rows", [100_000, pytest.param(600_000, marks=pytest.mark.exact)])
-async def test_an_import_survives_the_death_of_its_workers(place: BatchPlace, rows: int) -> None:
-    """Every row once, in the order of the source."""
-    folder = place.folder / "sources"
-    folder.mkdir()
-    digest, filler = sha256(), "x" * 150
-    with (folder / "large.jsonl").open("wb") as file:
-        for start in range(0, rows, 10_000):
-            lines = jsonl({**row, "filler": filler} for row in questions(10_000, start))
-            digest.update(lines)
-            file.write(lines)
-    settings = Settings(
-        place.write("run.json", document(place)), timing={"lease": 2.0, "checkpoint": 0.25, "tick": 2, "sweep": 1}
-    )
-    workers = Workers([settings] * 2, place.folder / "workers.log")
+@pytest.mark.parametrize(("rows", "kills"), [(100_000, 1), pytest.param(600_000, 8, marks=pytest.mark.exact)])
+async def test_an_import_survives_the_death_of_its_workers(place: BatchPlace, rows: int, kills: int) -> None:
+    """Every row once, in the order of the source, and nothing beside."""
+    digest, size = write_source(place.folder / "sources" / "large.jsonl", rows)
+    timing = {"lease": 1.0, "checkpoint": 0.25, "tick": 1, "sweep": 1}
+    settings = Settings(place.write("run.json", document(place)), visibility=2, timing=timing)
+    worker, blobs = Worker([settings], place.folder / "workers.log"), place.folder / "blobs" / "datasets"
     async with client_of(document(place)) as client:
-        workers.start()
+        worker.start()
         try:
             made = await client.post(DATASETS, json=dataset({"uri": "lsfs://large.jsonl"}, "large"))
             assert made.status_code == 200, made.text
-            shown = await settled(client, "large", workers)
+            shown = await settled(client, "large", worker, blobs, kills)
         finally:
-            codes = workers.stop()
+            codes = worker.stop()
         assert shown["metadata"] == {"num_rows": rows}, shown
         content, count = sha256(), 0
         while count < rows:
@@ -116,6 +127,9 @@ async def test_an_import_survives_the_death_of_its_workers(place: BatchPlace, ro
             content.update(jsonl(page["data"]))
             count += len(page["data"])
             assert page["has_more"] is (count < rows)
-    print(f"\n{rows} rows, {workers.kills} kills")
-    assert content.hexdigest() == digest.hexdigest()
+    kept = [path.read_bytes().partition(b"\n")[2] for path in files_below(blobs)]
+    print(f"\n{rows} rows, {worker.kills} kills, {len(kept)} blobs")
+    assert worker.kills == kills
+    assert sum(map(len, kept)) == size  # behind lines of the store's own
+    assert content.hexdigest() == digest
     assert set(codes) <= {0, -signal.SIGTERM}  # of one that had not begun yet

@@ -9,6 +9,7 @@ import pytest
 
 from core.cli.providers.new import NewPackage, files, write
 from core.config.load import load
+from core.resolution.resolve import resolve
 from tests.contract.external import CONFIG, entry, loaded, put
 from tests.parts.dataset_stack import APPEND, DATASETS, ROWS, dataset, jsonl, questions
 from tests.parts.live_stack import client_over
@@ -90,6 +91,25 @@ async def test_a_package_of_another_process_is_told_again(folder: Path) -> None:
     async with client_over(loaded(folder, datasetio=[entry()])) as client:
         assert (await client.get(f"{ROWS}/quiz")).json()["data"] == questions(3)
         assert (await client.delete(f"{DATASETS}/quiz")).status_code == 200
+
+
+async def test_jobs_read_what_a_package_keeps_page_by_page_and_without_the_package_it_is_said(folder: Path) -> None:
+    put(
+        folder,
+        OLD.replace("self.page(dataset_id, start_index, limit)", "self.page(dataset_id, start_index, 2)"),
+        "datasetio",
+    )
+    theirs = loaded(folder, datasetio=[entry()])
+    async with client_over(theirs) as client:
+        await register(client, {"rows": questions(5)}, "quiz")
+    stack = await resolve(theirs, ["datasetio"], version="1")
+    rows = stack.surfaces["dataset_rows"](None)
+    assert (await rows.count("quiz"), await rows.read("quiz", 1, 3)) == (5, questions(3, 1))
+    await stack.close()
+    own: dict[str, Any] = {"provider_id": "localfs", "provider_type": "inline::localfs", "config": {}}
+    async with client_over(loaded(folder, datasetio=[own])) as client:
+        gone = await client.get(f"{ROWS}/quiz")
+        assert (gone.status_code, "`x`, which this stack does not configure" in gone.text) == (503, True), gone.text
 
 
 async def test_what_a_package_cannot_do_is_said(folder: Path) -> None:

@@ -123,6 +123,20 @@ async def test_a_dataset_that_goes_while_it_is_imported_leaves_nothing(world: Da
     assert len(segments(world)) == 1
 
 
+async def test_what_a_killed_import_wrote_and_had_not_named_goes_when_it_begins_again(
+    world: DatasetWorld, stack: Stack
+) -> None:
+    client = await world.client()
+    await register(client, {"uri": world.source("large.jsonl", jsonl(questions(LARGE)))}, "again")
+    document = await stack.stores.get(DOCUMENTS).get(DATASET, "again")
+    assert document is not None
+    await stack.stores.get(BLOBS).put(f"{DatasetRecord.of(document).prefix}orphan.jsonl", b"{}\n")
+    async with world.working():
+        assert numbers(await rows_of(client, "again", start_index=LARGE - 1)) == [LARGE - 1]
+    [only] = segments(world)
+    assert "orphan" not in only.name
+
+
 async def test_a_segment_whose_writer_died_before_it_was_named_goes_a_day_later(
     world: DatasetWorld, stack: Stack
 ) -> None:

@@ -112,7 +112,9 @@ async def test_a_source_that_cannot_be_read_is_named_with_its_line(world: Datase
         client = await world.client(sources=[local(upstream.url)])
         assert "The source `rows.jsonl`, line 2: is no JSON" in await failure(client, f"{upstream.url}/rows.jsonl")
         assert "is a web page" in await failure(client, f"{upstream.url}/page")
-        assert "was answered with HTTP status 404." in await failure(client, f"{upstream.url}/none")
+        told = await failure(client, f"{upstream.url}/none")
+        assert "was answered with HTTP status 404." in told
+        assert told.endswith("mended, or upload the file and register its id as the uri.")
 
 
 async def test_a_source_at_a_private_address_or_beyond_the_bound_is_not_read(world: DatasetWorld) -> None:
@@ -124,7 +126,8 @@ async def test_a_source_at_a_private_address_or_beyond_the_bound_is_not_read(wor
         assert not accepted
         client = await world.client(sources=[local(url)])
         async with world.working(sources=[local(url)]):
-            assert "holds more than 1073741824 bytes" in await failure(client, f"{url}/rows.csv")
+            told = await failure(client, f"{url}/rows.csv")
+        assert "holds more than 1073741824 bytes, which is the limit: split it, or let the operator raise" in told
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What DynamoDB Local never answers: conflicts between transactions, throttling, refusals, silence."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp.test_utils import unused_port
@@ -80,14 +81,22 @@ async def test_every_read_is_strongly_consistent(registry: DynamoRegistry, scrip
 
 async def test_replacing_needs_both_items_and_is_tried_again(registry: DynamoRegistry, script: Scripted) -> None:
     script.answers = [cancelled("None", "TransactionConflict"), (200, {}), cancelled("None", "ConditionalCheckFailed")]
-    assert await registry.replace(model()) is True
-    assert await registry.replace(model()) is False
+    assert await registry.replace(model(note="new"), expect=model()) is True
+    assert await registry.replace(model(note="new"), expect=model()) is False
     assert len(script.asked) == 3
     for name, body in script.asked:
         assert name == "TransactWriteItems"
         puts = [item["Put"] for item in body["TransactItems"]]
-        assert [put["Item"]["pk"]["S"] for put in puts] == ["model", "model@vllm@llama"]
-        assert {put["ConditionExpression"] for put in puts} == {"attribute_exists(pk)"}
+        assert [put["Item"]["pk"]["S"] for put in puts] == [
+            "model",
+            "model@vllm@llama",
+            f"@audit#{datetime.now(UTC):%Y-%m}",
+        ]
+        assert [put["ConditionExpression"] for put in puts] == [
+            "body = :expected",
+            "attribute_exists(pk)",
+            "attribute_not_exists(pk)",
+        ]
 
 
 async def test_removal_is_of_what_was_read_and_nothing_newer(registry: DynamoRegistry, script: Scripted) -> None:

@@ -26,9 +26,11 @@ from core.services.jobs.parts import folder
 from core.services.vector_stores.records import BATCHES, FILES, FileRecord, file_document_id
 from core.stores.configurations.port import Head
 from core.stores.connect import BLOBS, CONFIGURATIONS, COUNTERS, JOBS, REGISTRY, SEMAPHORES
-from core.stores.counters.port import Limit
+from core.stores.counters.port import AccountKey
 from core.stores.jobs.port import Counts as JobCounts
 from core.stores.jobs.port import Job, Shard
+from tests.contract.counters import taking
+from tests.parts.audit import CHANGE
 from tests.parts.estates import ACTS, OTHER_ISSUER, Life, Scene, document_of, traces
 from tests.parts.live_stack import client_over
 from tests.parts.vector_places import AWS, SQLITE, open_place
@@ -287,7 +289,7 @@ async def test_versions_of_others_lose_the_name_and_keep_what_they_configure(sce
         Configuration(3, {"inference": {"a": override | {"owner": mine}}}, owner=mine),
     ]
     for version in versions:
-        assert await store.append(version, after=Head(version.version - 1, version.version - 1))
+        assert await store.append(version, change=CHANGE, after=Head(version.version - 1, version.version - 1))
     assert (await scene.counts(who))["configurations"] == 3
     assert (await scene.erase(who)).is_whole
     assert await store.head() == Head(3, 3)
@@ -308,7 +310,7 @@ async def test_an_api_key_goes_only_where_it_is_asked_for_and_takes_its_counters
         Resource("model", "old", "local", "m", {"metadata": {}}, owner={"principal": principal.id, "attributes": {}})
     )
     client = identity(Call(principal))
-    await stores.get(COUNTERS).take(f"quota:{client}:day:1", tokens=1, below=Limit(), expires=4_000_000_000)
+    await stores.get(COUNTERS).take(AccountKey(client), taking(1, holds=True))
     await stores.get(SEMAPHORES).acquire(client, "h", most=9, now=1, until=4_000_000_000)
     for keys, left in ((False, ["api_key", "api_key_use"]), (True, [])):
         outcome = await erase(list(sources(scene.stack, keys=keys)), estate, quietly, wait=0)

@@ -2,23 +2,32 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+from core.apis.evals import RunEval, RunEvalQuery
 from core.config.load import interpret
-from core.frame.callers import Call
+from core.frame.callers import ANONYMOUS, Call
 from core.resolution.resolve import resolve
-from core.routing.policy import owner_list
+from core.resolution.stack import Stack
+from core.routing.policy import owner_list, owner_of
 from core.services.erasure import Estate
 from core.services.evals.erasing import erase as erase_of
 from core.services.evals.numbering import MOST_KEYS
+from core.services.evals.provided import RUN
+from core.services.evals.request_agents import LEFT_SECONDS, NOTE
+from core.services.evals.stack_evals import RESERVE
 from core.services.jobs.kind import PrepareRun
 from core.services.jobs.timing import Timing
 from core.stores.connect import DOCUMENTS, JOBS
+from core.stores.documents.port import Document
 from tests.parts.eval_stack import (
     BENCHMARKS,
     EQUALITY,
@@ -55,6 +64,16 @@ async def client(world: EvalWorld) -> httpx.AsyncClient:
     return await world.client(evals={"wait_seconds": 0})
 
 
+@asynccontextmanager
+async def stack_of(world: EvalWorld, **how: Any) -> AsyncGenerator[Stack]:
+    """Over the same state as the world's clients."""
+    stack = await resolve(interpret(world.document(**how), {}), ["eval"], version="1")
+    try:
+        yield stack
+    finally:
+        await stack.close()
+
+
 def refusal(answer: httpx.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
     return str(answer.json()["error"]["message"])
@@ -67,8 +86,9 @@ async def test_a_benchmark_is_evaluated_by_a_job_that_is_over_when_it_is_answere
         job = await run(client)
         assert (job["job_id"], job["status"], job["benchmark_id"]) == ("0", "completed", "quiz")
         assert job["progress"] == {"total": 5, "completed": 5, "failed": 0}
-        assert job["usage"]["total_tokens"] == job["usage"]["models"][MODEL] > 0
+        assert job["usage"] == {"total_tokens": 60, "models": {MODEL: 60}}
         assert (job["cost"], job["error"], job["result_file_id"]) == (None, None, None)
+        assert job["created_at"] <= job["started_at"] <= job["ended_at"]
         result = await result_of(client, job)
         assert [generation["generated_answer"] for generation in result["generations"]] == [
             f"user: q{n}" for n in range(5)
@@ -127,7 +147,8 @@ async def test_a_job_that_is_not_there_is_not_found_whatever_is_asked_of_it(clie
     for job_id in ("1", "00", "-1", "x", "9" * 30, "eval_1"):
         path = f"{BENCHMARKS}/quiz/jobs/{job_id}"
         for method, url in (("GET", path), ("DELETE", path), ("GET", f"{path}/result")):
-            assert job_id in refusal(await client.request(method, url), 404)
+            told = refusal(await client.request(method, url), 404)
+            assert f"no evaluation `{job_id}` of yours. POST {BENCHMARKS}/quiz/jobs begins one" in told
     assert "none" in refusal(await client.get(f"{BENCHMARKS}/none/jobs/0"), 404)
 
 
@@ -212,7 +233,8 @@ async def test_one_that_has_ended_is_not_cancelled(world: EvalWorld) -> None:
         client = await world.client()
         await benchmark_of(client, questions(1))
         assert (await run(client))["status"] == "completed"
-    assert "completed" in refusal(await client.delete(f"{BENCHMARKS}/quiz/jobs/0"), 409)
+    told = refusal(await client.delete(f"{BENCHMARKS}/quiz/jobs/0"), 409)
+    assert told == "The evaluation is completed: it cannot be cancelled. Ask for its result."
 
 
 async def test_a_row_that_the_model_refuses_fails_alone_and_says_why(world: EvalWorld) -> None:
@@ -273,6 +295,7 @@ async def test_a_row_that_cannot_be_evaluated_is_refused_by_its_number(client: h
     for row, message in BAD_ROWS:
         answer = await client.post(f"{BENCHMARKS}/quiz/evaluations", json=rows_body([*questions(1), row]))
         assert message in refusal(answer, 400)
+        assert answer.json()["error"]["param"].startswith(("input_rows[1]", "chat_completion_input"))
 
 
 BAD_BENCHMARKS: tuple[tuple[dict[str, Any], str], ...] = (
@@ -298,7 +321,7 @@ BAD_CONFIGS: tuple[tuple[dict[str, Any], str], ...] = (
     (config(candidate={"sampling_params": {"temperature": "warm"}}), "temperature"),
     (config(candidate={"sampling_params": {"max_tokens": -1}}), "max_tokens"),
     (config(candidate={"type": "person"}), "person"),
-    (config(scoring_params={SUBSET: {"type": "basic"}}), SUBSET),
+    (config(scoring_params={SUBSET: {"type": "basic"}}), f"no scoring function `{SUBSET}`; it has `{EQUALITY}`."),
     (config(scoring_params={EQUALITY: {"aggregation_functions": ["mode"]}}), "aggregation_functions"),
     (config(num_examples=0), "num_examples"),
     (config(num_examples="all"), "num_examples"),
@@ -323,6 +346,16 @@ async def test_rows_beyond_what_one_request_may_have_are_refused_with_what_to_do
     await benchmark_of(client, questions(1))
     answer = await client.post(f"{BENCHMARKS}/quiz/evaluations", json=rows_body(questions(101)))
     assert "as a job" in refusal(answer, 400)
+
+
+async def test_an_evaluation_is_waited_for_no_longer_than_the_call_has_time(world: EvalWorld) -> None:
+    client = await world.client()
+    await benchmark_of(client, questions(1))
+    request = RunEval.model_validate({"benchmark_config": config()})
+    async with stack_of(world, evals={"wait_seconds": 25}) as stack, asyncio.timeout(20):
+        call = Call(ANONYMOUS, until=asyncio.get_running_loop().time() + RESERVE)
+        job = await stack.surfaces["evals"](call).run_eval(request, "quiz", query=RunEvalQuery())
+    assert job["status"] == "scheduled"
 
 
 async def test_an_agent_is_evaluated_in_a_session_for_each_row_and_nothing_of_it_stays(world: EvalWorld) -> None:
@@ -350,8 +383,9 @@ async def test_of_an_agent_nothing_stays_whoever_died_over_its_job(world: EvalWo
     kind, ended = engine.kinds["eval"], engine.kinds["eval"].ended
     assert made is not None
     assert ended is not None
-    for _ in range(2):  # the first worker died before it could say what it had made
-        [part] = await kind.prepare(PrepareRun(made, engine.files(made), Call(made.principal)))
+    prepare = PrepareRun(made, engine.files(made), Call(made.principal))
+    await kind.prepare(prepare)  # by a worker that died before it could say what it had made
+    [part] = await kind.prepare(prepare)
     [agent] = (await client.get("/v1/agents")).json()["data"]
     assert agent["agent_id"] == part.source["agent"]
     session = await client.post(f"/v1/agents/{agent['agent_id']}/session", json={"session_name": "of a row"})
@@ -359,6 +393,36 @@ async def test_of_an_agent_nothing_stays_whoever_died_over_its_job(world: EvalWo
     assert (await client.get("/v1/agents")).json()["data"] == []
     assert (await client.get(f"/v1/conversations/{session.json()['session_id']}")).status_code == 404
     await ended(replace(made, status="failed"))
+
+
+async def test_an_agent_of_a_request_goes_whoever_died_over_it(world: EvalWorld) -> None:
+    client = await world.client(auth=True)
+    await benchmark_of(client, questions(1), headers=BOB)
+    rows = [{"question": write_script(Round("late", held=True)), "answer": "late"}]
+    body: dict[str, Any] = {"input_rows": rows, "scoring_functions": [], "benchmark_config": agent_config()}
+    agent = {"agent_config": {"model": MODEL, "instructions": "Be brief."}}
+    made = [await client.post("/v1/agents", json=agent, headers=ADA) for _ in range(2)]
+    ids = [answer.json()["agent_id"] for answer in made]
+    session = await client.post(f"/v1/agents/{ids[0]}/session", json={"session_name": "of a row"}, headers=ADA)
+
+    async def agents(who: dict[str, str]) -> list[str]:
+        return [agent["agent_id"] for agent in (await client.get("/v1/agents", headers=who)).json()["data"]]
+
+    async with stack_of(world, auth=True) as stack:
+        store = stack.stores.get(DOCUMENTS)
+        for agent_id, age in zip(ids, (LEFT_SECONDS + 60, LEFT_SECONDS - 60), strict=True):
+            await store.create(Document(NOTE, agent_id, {}, created=int(time.time()) - age))
+        asked = asyncio.ensure_future(client.post(f"{BENCHMARKS}/quiz/evaluations", json=body, headers=BOB))
+        await eventually(lambda: asyncio.sleep(0, bool(world.model.chats)))
+        [kept], [own] = await agents(ADA), await agents(BOB)
+        assert kept == ids[1]
+        notes = (await store.page(NOTE, limit=9)).documents
+        assert ([note.id for note in notes], notes[1].owner is None) == ([kept, own], False)
+        assert (await client.get(f"/v1/conversations/{session.json()['session_id']}", headers=ADA)).status_code == 404
+        world.model.release.set()
+        assert (await asked).json()["generations"] == [{"generated_answer": "late"}]
+        assert (await agents(ADA), await agents(BOB)) == ([kept], [])
+        assert [note.id for note in (await store.page(NOTE, limit=9)).documents] == [kept]
 
 
 async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart(world: EvalWorld) -> None:
@@ -370,7 +434,8 @@ async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart
         "judge_score_regexes": [r"Rate: user: q(\d)"],
         "aggregation_functions": ["average"],
     }
-    async with job_worker(world):
+    prices = [{"provider_id": "local", "model": "*", "price": {"input": 3, "output": 3}}]
+    async with job_worker(world, usage={"prices": prices}):
         client = await world.client()
         await benchmark_of(client, questions(2), functions=[judge])
         job = await run(client, body=config(scoring_params={judge: params}))
@@ -380,6 +445,32 @@ async def test_a_judge_reads_what_was_generated_and_its_tokens_are_counted_apart
     models = job["usage"]["models"]
     assert set(models) == {MODEL, "judges"}
     assert models["judges"] > 0
+    assert job["cost"] == job["usage"]["total_tokens"] * 3 / 1_000_000
+
+
+async def test_rows_are_charged_to_whoever_evaluates_or_scores_them(world: EvalWorld) -> None:
+    how: dict[str, Any] = {"auth": True, "quota": {"authenticated_max_tokens": 1_000_000}}
+    client, used = await world.client(**how), list[tuple[int, int]]()
+
+    async def note() -> None:
+        left = (await client.get("/v1/quota", headers=ADA)).json()
+        used.append((left["requests"]["used"], left["tokens"]["used"]))
+
+    async with job_worker(world, **how):
+        await benchmark_of(client, questions(3), headers=ADA)
+        await note()
+        assert (await run(client, headers=ADA))["status"] == "completed"
+        await note()
+        await client.post(f"{BENCHMARKS}/quiz/evaluations", json=rows_body(questions(4)), headers=ADA)
+        await note()
+        rows = [{"expected_answer": "a", "generated_answer": "a"}] * 2
+        body = {"input_rows": rows, "scoring_functions": {EQUALITY: None}}
+        await client.post("/v1/scoring/score", json=body, headers=ADA)
+        await note()
+        nobody = (await client.get("/v1/quota", headers=BOB)).json()
+    changes = [(later[0] - one[0], later[1] - one[1]) for one, later in pairwise(used)]
+    assert changes == [(4, 36), (4, 48), (2, 0)]
+    assert nobody["tokens"]["used"] == 0
 
 
 @pytest.mark.exact
@@ -433,7 +524,8 @@ async def test_rows_that_are_gone_by_the_time_are_errors_of_their_own(world: Eva
     async with job_worker(world):
         job = await end_of(client, job)
     assert job["status"] == "failed"
-    assert "quiz-rows" in job["error"]["message"]
+    assert (job["error"]["code"], "quiz-rows" in job["error"]["message"]) == ("prepare_failed", True)
+    assert job["created_at"] <= job["ended_at"]
     assert "quiz-rows" in refusal(await client.get(f"{BENCHMARKS}/quiz/jobs/0/result"), 409)
 
 
@@ -441,8 +533,7 @@ async def test_what_a_principal_keeps_of_evaluations_is_removed(world: EvalWorld
     client = await world.client(auth=True, evals={"wait_seconds": 0})
     await benchmark_of(client, questions(1), headers=ADA)
     job = await run(client, headers=ADA)
-    stack = await resolve(interpret(world.document(auth=True), {}), ["eval"], version="1")
-    try:
+    async with stack_of(world, auth=True) as stack:
         made = await stack.stores.get(JOBS).get(job["id"])
         assert made is not None
         owner = owner_list(made.principal)
@@ -450,8 +541,12 @@ async def test_what_a_principal_keeps_of_evaluations_is_removed(world: EvalWorld
         assert erase is not None
         documents = stack.stores.get(DOCUMENTS)
         assert len((await documents.page("eval_count", owner, limit=9)).documents) == 1
+        bob: dict[str, Any] = {"principal": "bob", "attributes": {}}
+        await documents.create(Document(NOTE, "agent_ada", {}, owner=owner_of(made.principal)))
+        await documents.create(Document(NOTE, "agent_bob", {}, owner=bob))
+        await documents.create(Document(RUN, "run", {}, owner))
         async for pieces in erase(Estate(made.principal, lambda _: False)):
             assert [await piece.remove() for piece in pieces] == [True] * len(pieces)
-        assert not (await documents.page("eval_count", owner, limit=9)).documents
-    finally:
-        await stack.close()
+        for collection in ("eval_count", RUN):
+            assert not (await documents.page(collection, owner, limit=9)).documents
+        assert [note.id for note in (await documents.page(NOTE, limit=9)).documents] == ["agent_bob"]

@@ -622,10 +622,12 @@ async def test_a_line_with_a_break_or_of_ten_megabytes_stays_a_line(tmp_path: Pa
 async def test_rows_run_as_their_owner_and_none_sees_what_another_set(tmp_path: Path) -> None:
     async def ask(row: Row, call: Call) -> Result:
         assert (CURRENT_CALL.get(), LEFT_BEHIND.get()) == (call, None)
+        assert (call.observed.api, call.observed.operation, call.observed.model) == ("toys", "toy", "")
+        call.observed.model = "m"
         LEFT_BEHIND.set(row.index)
         return Result(json.dumps({"row": row.index, "by": call.principal.id}).encode())
 
-    bench = Bench(tmp_path, row_kind(ask))
+    bench = Bench(tmp_path, row_kind(ask), apis={"toy": "toys"})
     job = await bench.create(30, call=Call(ADA))
     await bench.until_idle()
     assert await bench.output(job) == [{"row": row, "by": "ada"} for row in range(30)]

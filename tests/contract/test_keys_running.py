@@ -4,12 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 import json
 from pathlib import Path
 
+from click.testing import CliRunner
 import pytest
 
-from core.cli.main import main
+from core.cli.main import command, main
 from infra.local.ports import free_port
 from tests.parts.secrets import plant
-from tests.parts.stack import serving
+from tests.parts.stack import new_key, serving
 
 type Output = pytest.CaptureFixture[str]
 
@@ -67,3 +68,41 @@ def test_a_stack_that_asks_for_no_keys_is_warned_of(tmp_path: Path, capsys: Outp
     with serving(config(tmp_path, port, auth=False), tmp_path / "log", "--port", str(port)):
         said = create(config(tmp_path, port), capsys)
     assert "it lets everybody in without a key" in said
+
+
+def test_keys_of_a_running_stack_are_what_its_policy_lets(tmp_path: Path, capsys: Output) -> None:
+    path = config(tmp_path, free_port())
+    document = json.loads(path.read_text())
+    rule = {"permit": {"actions": ["create", "read", "update", "delete"], "resource": "key::*"}}
+    document["server"]["auth"]["access_policy"] = [rule | {"when": "user with ops in roles"}]
+    path.write_text(json.dumps(document))
+
+    def run(key: str, *words: str) -> tuple[int, str, str]:
+        """As in a shell with the stack's URL and the key."""
+        runner = CliRunner(env={"LLAMBDA_URL": url, "LLAMBDA_API_KEY": key, "COLUMNS": "1000"})
+        done = runner.invoke(command, ["keys", *words], standalone_mode=False)
+        return done.exit_code, done.stdout, str(done.exception or done.stderr)
+
+    with serving(path, tmp_path / "log") as url:
+        ops = new_key(path, {}, "--name", "ops", "--roles", "ops")
+        code, out, said = run(ops, "create", "--name", "ci", "--roles", "ops", "--models", "small")
+        first = plant(out.removesuffix("\n"))
+        assert (code, "not shown again" in said) == (0, True)
+        key_id = first.split("_")[1]
+        second = plant(run(ops, "rotate", key_id, "--overlap", "1h")[1].removesuffix("\n"))
+        assert (second != first, second.split("_")[1]) == (True, key_id)
+        changed = json.loads(run(ops, "update", key_id, "--models", "*", "--name", "cd", "--json")[1])
+        assert (changed["name"], changed["models"], changed["usable"]) == ("cd", None, True)
+        assert "name:       cd\n" in run(first, "get", key_id)[1]
+        assert {row["name"] for row in json.loads(run(ops, "list", "--json")[1])} == {"ops", "cd"}
+        code, _, said = run(second, "create", "--name", "x", "--roles", "chief", "--force")
+        assert (code, "`permit: {actions: create, resource: 'role::chief'}`" in said) == (1, True)
+        code, _, said = run(ops, "create", "--name", "x", "--roles", "op")
+        assert "did you mean `ops`?" in said
+        assert run(ops, "revoke", key_id)[:2] == (0, f"Revoked {key_id}.\n")
+        assert run(ops, "revoke", "abcdefgh2345")[2].endswith("`llambda keys list` lists what there is.")
+        local = CliRunner(env={"LLAMBDA_URL": url}).invoke(
+            command, ["keys", "list", "--config", str(path), "--all", "--json"], standalone_mode=False
+        )
+        assert [row["revoked"] is None for row in json.loads(local.stdout) if row["id"] == key_id] == [False]
+    capsys.readouterr()

@@ -17,7 +17,8 @@ NAMES = st.sampled_from(["a", "a/b", "a b", "b", "é", "\uffee", "🦙"])
 CALLS = st.lists(
     st.one_of(
         st.tuples(st.just("create"), NAMES, NAMES, st.booleans()),
-        st.tuples(st.just("replace"), NAMES, NAMES, st.booleans()),
+        st.tuples(st.just("replace"), NAMES, NAMES, st.booleans(), st.booleans()),
+        st.tuples(st.just("rename"), NAMES, NAMES, st.booleans()),
         st.tuples(st.just("delete"), NAMES),
         st.tuples(st.just("delete"), NAMES, st.booleans()),
         st.tuples(st.just("get"), NAMES),
@@ -42,9 +43,9 @@ class Model:
         kept = self._rows.setdefault(wanted.identifier, wanted)
         return kept if kept.content() == wanted.content() else None
 
-    def replace(self, wanted: Resource) -> bool:
+    def replace(self, wanted: Resource, expected: Resource) -> bool:
         there = self._rows.get(wanted.identifier)
-        if there is None or there.provider_resource_id != wanted.provider_resource_id:
+        if there != expected or there.provider_resource_id != wanted.provider_resource_id:
             return False
         self._rows[wanted.identifier] = wanted
         return True
@@ -59,8 +60,10 @@ class Model:
         match call:
             case ("create", str(identifier), str(name), bool(note)):
                 return self.create(model(identifier, name, note=note))
-            case ("replace", str(identifier), str(name), bool(note)):
-                return self.replace(model(identifier, name, note=note))
+            case ("replace", str(identifier), str(name), bool(old), bool(note)):
+                return self.replace(model(identifier, name, note=note), model(identifier, name, note=old))
+            case ("rename", str(identifier), str(name), bool(note)):
+                return self.replace(model(identifier, name, note=note), model(identifier, note=note))
             case ("delete", str(identifier), bool(note)):
                 return self.delete_noted(identifier, note)
             case ("delete", str(identifier)):
@@ -93,19 +96,21 @@ async def outcome(store: RegistryStore, call: Call) -> object:
         match call:
             case ("create", str(identifier), str(name), bool(note)):
                 return await store.create(model(identifier, name, note=note))
-            case ("replace", str(identifier), str(name), bool(note)):
-                return await store.replace(model(identifier, name, note=note))
+            case ("replace", str(identifier), str(name), bool(old), bool(note)):
+                return await store.replace(model(identifier, name, note=note), expect=model(identifier, name, note=old))
             case ("delete", str(identifier), bool(note)):
                 return await store.delete("model", identifier, lambda row: refuse(row, unless=note))
             case ("delete", str(identifier)):
                 return await store.delete("model", identifier)
     except (Conflict, PermissionDenied):
         return None
-    return await found(store, call)
+    return await outcome_without_refusal(store, call)
 
 
-async def found(store: RegistryStore, call: Call) -> object:
+async def outcome_without_refusal(store: RegistryStore, call: Call) -> object:
     match call:
+        case ("rename", str(identifier), str(name), bool(note)):
+            return await store.replace(model(identifier, name, note=note), expect=model(identifier, note=note))
         case ("get", str(identifier)):
             return await store.get("model", identifier)
         case ("find", str(name)):

@@ -1,10 +1,13 @@
 """The registry between processes: who wins, and what the others see."""
 
+from collections import Counter
+
 import pytest
 
 from core.errors import Conflict
 from tests.contract.crew import Crew
-from tests.contract.registries import Backend, churn, find_at, model, read, register
+from tests.contract.registries import Backend, churn, count, find_at, model, read, register
+from tests.parts.audit import read_trail
 
 EACH = 10
 
@@ -23,11 +26,25 @@ async def test_of_50_registrations_of_one_identifier_one_wins(backend: Backend, 
 
 async def test_registering_replacing_and_unregistering_at_once_leaves_no_orphan(backend: Backend, crew: Crew) -> None:
     contenders = [model("llama", f"name-{n}") for n in range(crew.size)]
-    assert sum(await crew.work(churn, *((backend, resource, EACH) for resource in contenders))) > 0
+    changes = sum(await crew.work(churn, *((backend, resource, EACH) for resource in contenders)), Counter[str]())
+    assert changes["delete"] > 0
+    trail = backend.trail()
+    assert Counter(entry["action"] for entry in await read_trail(trail)) == changes  # each one's entry, and no more
+    await trail.close()
     async with backend.opened() as store:
         assert await store.get("model", "llama") is None
         for resource in contenders:
             assert await find_at(store, "model", "vllm", resource.provider_resource_id) is None
+
+
+async def test_of_what_is_read_and_written_back_at_once_no_write_is_lost(backend: Backend, crew: Crew) -> None:
+    async with backend.opened() as store:
+        await store.create(model(number=0))
+        await crew.work(count, *((backend, "llama", EACH) for _ in range(crew.size)))
+        last = await find_at(store, "model", "vllm", "llama")
+        assert last is not None
+        assert last == await store.get("model", "llama")
+        assert last.attributes == {"metadata": {"number": EACH * crew.size}}
 
 
 async def test_another_process_sees_each_change_at_once(backend: Backend, crew: Crew) -> None:

@@ -113,7 +113,7 @@ async def test_what_is_replaced_is_the_new_one_under_both_names(store: RegistryS
     news = [changed(resource, note="new") for resource in resources]
     for resource, new in zip(resources, news, strict=True):
         assert await store.get("model", resource.identifier) == resource
-        assert await store.replace(new) is True
+        assert await store.replace(new, expect=resource) is True
     for new in news:
         assert await store.get("model", new.identifier) == new
         assert await find_at(store, "model", new.provider_id, new.provider_resource_id) == new
@@ -127,7 +127,7 @@ async def test_what_is_replaced_is_the_new_one_under_both_names(store: RegistryS
 )
 async def test_nothing_is_replaced_by_what_has_other_names(store: RegistryStore, other: Resource) -> None:
     kept = await store.create(model())
-    assert await store.replace(changed(other)) is False
+    assert await store.replace(changed(other), expect=kept) is False
     assert await store.get("model", "llama") == kept
     assert await find_at(store, "model", "vllm", "llama") == kept
     assert await store.get(other.kind, "other") is None
@@ -136,10 +136,32 @@ async def test_nothing_is_replaced_by_what_has_other_names(store: RegistryStore,
     assert await store.page("shield", after="", limit=1) == []
 
 
+async def test_what_is_expected_is_replaced_and_nothing_else(store: RegistryStore) -> None:
+    read = await store.create(model(a=1, b=[2.5, None]))
+    new = changed(read, note="new")
+    for other in (changed(read, a=1), replace(read, created=read.created + 1), model("other"), new):
+        assert await store.replace(new, expect=other) is False
+        assert await store.get("model", "llama") == read
+    assert await store.replace(new, expect=read) is True
+    assert await store.replace(changed(read, note="late"), expect=read) is False
+    assert await store.get("model", "llama") == new
+    assert await find_at(store, "model", "vllm", "llama") == new
+    assert await store.replace(replace(new, provider_id="other"), expect=new) is False
+    assert await store.delete("model", "llama")
+    assert await store.replace(new, expect=new) is False
+    assert await store.get("model", "llama") is None
+
+
+async def test_what_is_expected_is_the_content_however_it_is_written_down(store: RegistryStore) -> None:
+    await store.create(model(a=1, b=2))
+    assert await store.replace(changed(model(), note="new"), expect=model(b=2, a=1)) is True
+    assert await store.get("model", "llama") == changed(model(), note="new")
+
+
 async def test_what_is_gone_is_not_brought_back_by_replacing_it(store: RegistryStore) -> None:
     await store.create(model())
     assert await store.delete("model", "llama")
-    assert await store.replace(model()) is False
+    assert await store.replace(model(), expect=model()) is False
     assert await store.get("model", "llama") is None
     assert await find_at(store, "model", "vllm", "llama") is None
 
@@ -147,7 +169,7 @@ async def test_what_is_gone_is_not_brought_back_by_replacing_it(store: RegistryS
 async def test_replacing_while_another_removes_never_brings_it_back(store: RegistryStore) -> None:
     for round_ in range(10):
         await store.create(model())
-        writes = [store.replace(changed(model(), n=n)) for n in range(4)]
+        writes = [store.replace(changed(model(), n=n), expect=model()) for n in range(4)]
         writes.insert(round_ % 5, store.delete("model", "llama"))
         outcomes = await asyncio.gather(*writes)
         assert outcomes[round_ % 5] is True
@@ -158,7 +180,7 @@ async def test_replacing_while_another_removes_never_brings_it_back(store: Regis
 async def test_what_cannot_be_stored_replaces_nothing(store: RegistryStore) -> None:
     kept = await store.create(model())
     with pytest.raises(InvalidRequest):
-        await store.replace(changed(model(), x="y" * MOST_BODY))
+        await store.replace(changed(model(), x="y" * MOST_BODY), expect=kept)
     assert await store.get("model", "llama") == kept
 
 
@@ -182,12 +204,12 @@ async def test_what_a_check_refuses_stays_and_the_caller_hears_why(store: Regist
     assert await store.get("model", "llama") is None
 
 
-def elsewhere(backend: Backend, new: Resource) -> None:
+def elsewhere(backend: Backend, old: Resource, new: Resource) -> None:
     """Replace it through another store, in another thread and event loop, before this returns."""
 
     async def replacing() -> bool:
         async with backend.opened() as store:
-            return await store.replace(new)
+            return await store.replace(new, expect=old)
 
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(asyncio.run, replacing()).result()
@@ -203,7 +225,7 @@ async def test_what_changes_between_the_check_and_the_removal_is_checked_again(
     def check(resource: Resource) -> None:
         seen.append(resource)
         if len(seen) == 1:
-            elsewhere(backend, new)
+            elsewhere(backend, model(), new)
         elif not allowed:
             raise PermissionDenied("not the new one")
 

@@ -14,6 +14,7 @@ from core.services.jobs.service import job_service
 from core.services.responses.recording.ending import settle
 from core.services.responses.recording.records import RUN
 from core.services.responses.state.conversations import ConversationPlace
+from core.services.responses.state.records import LEASE
 from tests.parts.asgi_stream import listening
 from tests.parts.background_runs import (
     SECONDS,
@@ -224,6 +225,8 @@ async def test_a_stream_counts_from_when_it_is_written_down_and_as_it_goes_to_a_
     assert [told[-1]["type"] for told in (refused, events)] == ["response.failed", "response.queued"]
     assert "You may keep 1 responses" in refused[-1]["response"]["error"]["message"]
     assert (await client.get(f"{RESPONSES}/{refused[0]['response']['id']}", headers=ADA)).status_code == 404
+    [job] = (await client.get("/v1/jobs", headers=ADA)).json()["data"]
+    assert job["kind"] == "response"
     assert (await ask(client, Round("Hi"))).status_code == 429
     assert (await client.delete(f"{RESPONSES}/{events[0]['response']['id']}", headers=ADA)).status_code == 200
     assert (await ask(client, Round("Hi"))).status_code == 200
@@ -411,12 +414,21 @@ async def test_one_whose_client_leaves_goes_to_a_worker(world: ResponseWorld) ->
     how: dict[str, Any] = {"config": {"background": "auto", "foreground_seconds": 60}}
     client = await world.client(**how)
     said = ADD, Round("It is {quote}.", held=True)
-    body = {"model": MODEL, "input": write_script(*said), "tools": [box(world)]}
+    conversation = (await client.post(CONVERSATIONS, json={})).json()["id"]
+    body = {"model": MODEL, "input": write_script(*said), "tools": [box(world)], "conversation": conversation}
     async with listening(client, RESPONSES, body) as listener:
         await until(lambda: len(world.model.chats) == 2)
         listener.left.set()
+    assert not [task for task in asyncio.all_tasks() if "Recorder._write" in str(task.get_coro())]
     [listed] = (await client.get(RESPONSES)).json()["data"]
     assert (listed["status"], listed["background"]) == ("queued", True)
+    async with state_of(world) as state:
+        run, lease = await state.store.get(RUN, listed["id"]), await state.store.get(LEASE, conversation)
+        assert run is not None
+        assert lease is not None
+        job = await job_service(state.parts).jobs.get(run.body["job"])
+        assert job is not None
+        assert (lease.expires or 0) > job.deadline
     world.model.release.set()
     async with working(world, **how):
         assert text_of(await end_of(client, listed["id"])) == "It is 5."

@@ -17,12 +17,12 @@ from core.resolution.resolve import resolve
 from core.services.jobs import messages
 from core.services.jobs.engine import Engine
 from core.services.jobs.timing import Turn
-from core.stores.jobs.port import Job
+from core.stores.jobs.port import Counts, Job
 from core.stores.queue.port import Delivery
 from tests.parts.background_runs import SECONDS, end_of, stream_of, until, working
 from tests.parts.model_script import Call, Round
 from tests.parts.response_calls import ADA, answer, box
-from tests.parts.response_stack import RESPONSES, ResponseWorld, response_world
+from tests.parts.response_stack import MODEL, RESPONSES, ResponseWorld, response_world
 
 AHEAD = 2 * 24 * 3600.0  # seconds
 GREET = Round(calls=(Call("greet", {"name": "Bo"}),))
@@ -145,8 +145,11 @@ async def test_one_waits_for_its_quota_and_goes_on(world: ResponseWorld) -> None
         assert 0 < len(world.model.chats) < 9
     async with engine(world, **quota(100_000)) as later:
         await later.run_message(delivery(messages.work(job, 0)))
+        await later.run_message(delivery(messages.finish(job)))
+        counts = (await job_of(client, later)).counts
     ended = (await client.get(f"{RESPONSES}/{made['id']}", headers=ADA)).json()
     assert (ended["status"], len(world.model.chats), world.server.count("tools/call")) == ("completed", 9, 8)
+    assert counts == Counts(1, 0, {MODEL: ended["usage"]["total_tokens"]})
 
 
 async def test_one_that_waits_for_its_quota_is_cancelled_at_once(world: ResponseWorld) -> None:

@@ -113,6 +113,24 @@ async def test_what_cannot_be_scored_is_refused_before_there_is_a_job(world: Sco
     assert (await world.client.get("/v1/jobs")).json()["data"] == []
 
 
+async def test_more_rows_or_scores_than_a_job_or_an_answer_holds_are_refused_with_what_to_do(
+    world: ScoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(world, numbered(3))
+    monkeypatch.setattr(router, "MOST_ROWS", 2)
+    answer = await batch(world)
+    assert refusal(answer) == (
+        "The dataset has 3 rows; a job scores 2 at most. Register them as several datasets, and score each."
+    )
+    assert answer.json()["error"]["param"] == "dataset_id"
+    assert (await world.client.get("/v1/jobs")).json()["data"] == []
+    monkeypatch.setattr(router, "MOST_ROWS", 3)
+    monkeypatch.setattr(router, "MOST_IN_ANSWER", 50)
+    async with job_tasks(world.config):
+        answer = await batch(world)
+    assert "are more than one answer holds. With `save_results_dataset` they are a dataset." in refusal(answer)
+
+
 async def test_a_row_that_lacks_a_column_further_down_costs_its_row(world: ScoreWorld) -> None:
     await register(world, [ROW, {"input_query": "q"}])
     async with job_tasks(world.config):

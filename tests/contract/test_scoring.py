@@ -85,7 +85,7 @@ async def test_a_judge_that_answers_nonsense_or_fails_costs_its_row_and_no_other
     result = await judged(world, rows, BASE, aggregation_functions=["average", "accuracy"])
     none, good, refused = result["score_rows"]
     assert (none["score"], none["judge_feedback"]) == (None, "What?")
-    assert "no score" in none["error"]
+    assert "no score in it: none of `judge_score_regexes` finds one. Let `prompt_template` ask" in none["error"]
     assert good["score"] == 10
     assert refused["score"] is None
     assert refused["error"]

@@ -11,8 +11,9 @@ import pytest
 from core.errors import QuotaUnavailable
 from core.platform.dynamodb_table import Table
 from core.stores.counters.dynamodb import DynamoCounters
-from core.stores.counters.port import Admission, Counts, Limit
+from core.stores.counters.port import Counts, Limit
 from core.stores.semaphores.port import SemaphoreStore
+from tests.contract.counters import counted, taken, taking
 from tests.contract.crew import Crew
 from tests.contract.semaphores import CALLERS, PATIENCE, Semaphores, crowd
 
@@ -82,7 +83,12 @@ async def test_a_table_of_before_streams_were_limited_limits_them_and_keeps_its_
     quota_table: str, dynamodb_endpoint: str
 ) -> None:
     table = Table(quota_table, region=None, endpoint_url=dynamodb_endpoint)
-    before = {"pk": {"S": "k"}, "requests": {"N": "4"}, "tokens": {"N": "70"}, "expires": {"N": "4000000000"}}
+    before = {
+        "pk": {"S": "quota:k:day:46296"},
+        "requests": {"N": "4"},
+        "tokens": {"N": "70"},
+        "expires": {"N": "4000000000"},
+    }
     async with table.timed_client(PATIENCE, QuotaUnavailable) as client:
         await client.put_item(TableName=quota_table, Item=before)
     async with Semaphores(quota_table, dynamodb_endpoint).opened() as store:
@@ -90,9 +96,8 @@ async def test_a_table_of_before_streams_were_limited_limits_them_and_keeps_its_
         await store.release("k", "a")
         assert await acquire(store, "c")
     counters = DynamoCounters(table, namespace="")
-    assert await counters.read("k") == Counts(4, 70)
-    taken = await counters.take("k", tokens=1, below=Limit(5, None), expires=4_000_000_000)
-    assert taken == Admission(admitted=True, counts=Counts(5, 71))
+    assert await counted(counters, "k") == Counts(4, 70)
+    assert await taken(counters, "k", taking(1, Limit(5))) == (True, Counts(5, 71))
     await counters.close()
 
 

@@ -17,13 +17,14 @@ from core.errors import ApiError, IdempotencyUnavailable, ProviderUnavailable, Q
 from core.stores.answers import sqlite as answers
 from core.stores.configurations import sqlite as configurations
 from core.stores.counters import sqlite as counters
-from core.stores.counters.port import Limit
+from core.stores.counters.port import AccountKey
 from core.stores.jobs import sqlite as jobs
 from core.stores.queue import sqlite as queue
 from core.stores.queue.port import Message
 from core.stores.registry import sqlite as registry
 from core.stores.semaphores import sqlite as semaphores
 from tests.contract.configurations import added
+from tests.contract.counters import taking
 from tests.contract.jobs import job
 from tests.contract.registries import model
 
@@ -46,7 +47,7 @@ KINDS = {
     ),
     "counters": Kind(
         counters.connect,
-        lambda store: store.take("k", tokens=1, below=Limit(), expires=4_000_000_000),
+        lambda store: store.take(AccountKey("k"), taking(1)),
         QuotaUnavailable,
     ),
     "semaphores": Kind(
@@ -179,17 +180,18 @@ READ_ONLY: Final = """
 import asyncio, sys
 from core.errors import ApiError
 from core.stores.configurations.sqlite import connect as configurations
-from core.stores.counters.port import Limit
+from core.stores.counters.port import AccountKey
 from core.stores.counters.sqlite import connect as counters
 from core.stores.registry.sqlite import connect as registry
+from tests.contract.counters import counted, taking
 from tests.contract.registries import model
 
 async def main(path):
     store, counter, versions = registry(path), counters(path), configurations(path)
-    print(await store.get("model", model().identifier) == model(), await counter.read("k"))
+    print(await store.get("model", model().identifier) == model(), await counted(counter, "k"))
     for attempt in (
         store.create(model("another")),
-        counter.take("k", tokens=1, below=Limit(), expires=4_000_000_000),
+        counter.take(AccountKey("k"), taking(1)),
         versions.head(),
         registry(path + "-new").get("model", "x"),
     ):
@@ -222,7 +224,7 @@ async def test_a_read_only_file_system_is_read_and_a_write_is_unavailable(tmp_pa
         READ_ONLY,
     ]
     lines = (await asyncio.to_thread(subprocess.check_output, command, text=True)).splitlines()
-    assert lines[0] == "True Counts(requests=1, tokens=1)"
+    assert lines[0] == "True Counts(requests=1, tokens=1, nanos=0)"
     assert [line[:3] for line in lines[1:]] == ["503"] * 4
     assert lines[1].endswith("attempt to write a readonly database.")
     assert lines[2].endswith("attempt to write a readonly database.")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from core.auth.key_format import issue
 from core.errors import StateUnavailable
 from core.frame.callers import ANONYMOUS, Call, Principal
 from core.resolution.jobs import StackOwners
@@ -20,6 +19,7 @@ from core.services.jobs.timing import Timing, Turn
 from core.stores.jobs.port import Counts
 from core.stores.queue.port import Delivery, Message, WorkQueue
 from core.stores.queue.sqlite import connect
+from core.stores.registry.key_format import issue
 from tests.fakes import MemoryStore
 from tests.parts.job_bench import Bench, close_all
 from tests.parts.toy_jobs import row_kind

@@ -113,17 +113,49 @@ def evaluate(api: httpx.Client, count: int) -> None:
     assert (first["has_more"], rest["has_more"], first["data"] + rest["data"]) == (True, False, rows)
     benchmark = {"benchmark_id": "polite", "dataset_id": "greetings", "scoring_functions": [EQUALITY]}
     took(api.post(BENCHMARKS, json=benchmark))
-    jobs = f"{BENCHMARKS}/polite/jobs"
-    body = {"benchmark_config": {"eval_candidate": {"type": "model", "model": MODEL, "sampling_params": {}}}}
-    made = took(api.post(jobs, json=body))
-    job = wait_for(lambda: took(api.get(f"{jobs}/{made['job_id']}")), "completed", {"scheduled", "in_progress"})
-    assert (job["progress"], job["usage"]["total_tokens"]) == (
-        {"total": count, "completed": count, "failed": 0},
-        2 * count,
-    )
-    result = took(api.get(f"{jobs}/{made['job_id']}/result"))
-    assert [row["generated_answer"] for row in result["generations"]] == ["Hello"] * count
+    job, result = run_eval(api, {"type": "model", "model": MODEL, "sampling_params": {}}, count)
+    assert job["usage"]["total_tokens"] == 2 * count
     told = result["scores"][EQUALITY]
     assert [row["score"] for row in told["score_rows"]] == [float(row["answer"] == "Hello") for row in rows]
     assert told["aggregated_results"]["accuracy"]["num_correct"] == count // 2
+
+
+def run_eval(api: httpx.Client, candidate: Json, count: int) -> tuple[Json, Json]:
+    """The job and the result of the first rows of the benchmark of `evaluate`, to each of which the candidate says hello."""
+    jobs = f"{BENCHMARKS}/polite/jobs"
+    made = took(api.post(jobs, json={"benchmark_config": {"eval_candidate": candidate, "num_examples": count}}))
+    job = wait_for(lambda: took(api.get(f"{jobs}/{made['job_id']}")), "completed", {"scheduled", "in_progress"})
+    assert job["progress"] == {"total": count, "completed": count, "failed": 0}
+    result = took(api.get(f"{jobs}/{made['job_id']}/result"))
+    assert [row["generated_answer"] for row in result["generations"]] == ["Hello"] * count
     wait_for_job(api, id=job["id"])
+    return job, result
+
+
+def evaluate_an_agent(api: httpx.Client) -> None:
+    """By the worker over rows of the dataset, and by the function over rows of the request; then there is none of it."""
+    before = took(api.get("/v1/agents"))["data"]
+    candidate = {"type": "agent", "config": {"model": MODEL, "instructions": "Be brief."}}
+    run_eval(api, candidate, 3)
+    rows = {"input_rows": [{"question": "q", "answer": "Hello"}], "scoring_functions": [EQUALITY]}
+    body = {**rows, "benchmark_config": {"eval_candidate": candidate}}
+    at_once = took(api.post(f"{BENCHMARKS}/polite/evaluations", json=body))
+    assert [row["score"] for row in at_once["scores"][EQUALITY]["score_rows"]] == [1.0]
+    assert took(api.get("/v1/agents"))["data"] == before
+
+
+def answer_a_dataset(api: httpx.Client, count: int) -> None:
+    """A batch whose lines are rows of the dataset of `evaluate`, and whose answers are rows again."""
+    messages = [{"role": "user", "content": "Answer {{question}}."}]
+    template = {"body": {"model": MODEL, "messages": messages}}
+    wanted = {"input_dataset_id": "greetings", "template": template, "output_dataset_id": "answered"}
+    made = took(
+        api.post("/v1/batches", json={**wanted, "endpoint": "/v1/chat/completions", "completion_window": "24h"})
+    )
+    batch = wait_for(
+        lambda: took(api.get(f"/v1/batches/{made['id']}")), "completed", {"validating", "in_progress", "finalizing"}
+    )
+    assert (batch["request_counts"]["completed"], batch["output_dataset_id"]) == (count, "answered"), batch
+    rows = took(api.get(f"{ROWS}/answered"))["data"]
+    assert [(row["question"], row["generated_answer"]) for row in rows] == [(f"q{n}", "Hello") for n in range(count)]
+    took(api.delete(f"{DATASETS}/answered"))

@@ -126,9 +126,13 @@ def with_keys_of(cloud: Cloud, folder: Path) -> Path:
     return config
 
 
-def new_key(cloud: Cloud, outputs: dict[str, str]) -> str:
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def new_key(cloud: Cloud, outputs: dict[str, str], *more: str) -> str:
     table = ("--table", outputs["RegistryTableName"], "--region", ministack.REGION)
-    return keys.created("--name", "smoke", *table, AWS_ENDPOINT_URL=cloud.endpoint, **ministack.CREDENTIALS)
+    return keys.created("--name", "smoke", *more, *table, AWS_ENDPOINT_URL=cloud.endpoint, **ministack.CREDENTIALS)
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +270,30 @@ def test_registration_is_in_the_table_and_its_name_may_have_slashes(deployed: De
     assert name in {item["sk"]["S"] for item in items}
     assert deployed.api.delete(f"/v1/models/{name}").is_success
     assert deployed.api.get(f"/v1/models/{name}").status_code == 404
+
+
+def test_keys_are_made_rotated_and_revoked_by_their_function_and_open_the_others(deployed: Deployment) -> None:
+    """Admins may, by the run config that is deployed; what they make is in the registry's table without its secret."""
+    admin = bearer(new_key(deployed.cloud, deployed.outputs, "--roles", "admin"))
+    body = {"name": "ci", "roles": ["admin"], "models": ["none"]}
+    assert deployed.api.post("/v1/keys", json=body).status_code == 403
+    made = deployed.api.post("/v1/keys", json=body, headers=admin)
+    assert made.status_code == 200, made.text
+    assert made.headers["cache-control"] == "no-store"
+    first = plant(made.json()["key"])
+    path = f"/v1/keys/{made.json()['id']}"
+    assert deployed.anybody.get("/v1/models", headers=bearer(first)).json()["data"] == []
+    rotated = deployed.api.post(f"{path}/rotate", json={"overlap": 60}, headers=admin)
+    second = plant(rotated.json()["key"])
+    for token in (second, first):
+        assert deployed.anybody.get("/v1/quota", headers=bearer(token)).status_code == 200
+    listed = deployed.api.get("/v1/keys?limit=100", headers=admin).json()["data"]
+    assert made.json()["id"] in {row["id"] for row in listed}
+    with deployed.cloud.client("dynamodb") as tables:
+        items = tables.scan(TableName=deployed.outputs["RegistryTableName"])["Items"]
+    assert not [item for item in items if second.split("_", 2)[2] in str(item)]
+    assert deployed.api.delete(path, headers=admin).json()["revoked"] is not None
+    assert deployed.api.get(path, headers=admin).json()["name"] == "ci"
 
 
 def test_what_is_off_has_no_function_no_bucket_and_no_queue(deployed: Deployment) -> None:

@@ -23,8 +23,10 @@ from tests.lambda_.calls import (
     OF_EVALUATION,
     TEXT,
     answer_a_batch,
+    answer_a_dataset,
     answer_in_the_background,
     evaluate,
+    evaluate_an_agent,
     register,
     took,
     upload,
@@ -313,6 +315,8 @@ def test_whoever_wants_to_know_is_told_of_a_batch_by_the_queue_and_the_bus_of_ea
 
 def test_a_dataset_is_scored_and_evaluated_by_the_worker(api: httpx.Client) -> None:
     evaluate(api, 30)
+    evaluate_an_agent(api)
+    answer_a_dataset(api, 30)
     rows = [
         {"question": "?", "answer": "B", "input_query": "?", "expected_answer": "B", "generated_answer": f"Answer: {x}"}
         for x in "AB"

@@ -445,8 +445,9 @@ TABLE: Final = (
     Row("core.services.responses.engine.bounds", ("tests/unit/services/responses/engine",)),
     *(
         Row(f"core.services.responses.recording.{name}", LOGS)
-        for name in ("codec", "ending", "folding", "following", "log", "opening", "pauses", "removing", "writing")
+        for name in ("codec", "ending", "folding", "following", "log", "opening", "removing", "writing")
     ),
+    Row("core.services.responses.recording.pauses", ("tests/unit/services/responses/test_log_pauses.py",)),
     *(
         Row(
             f"core.services.responses.recording.{name}",
@@ -541,13 +542,18 @@ TABLE: Final = (
             "erasing",
             "evaluating",
             "numbering",
-            "router",
+            "request_agents",
             "shown",
             "stack_evals",
         )
     ),
+    Row("core.services.evals.router", (*EVALS, "tests/contract/test_evals_external.py")),
     Row("core.services.evals.candidates", ("tests/unit/services/evals/test_eval_candidates.py", *EVALS)),
-    Row("core.services.evals.provided", ("tests/contract/test_evals_external.py",)),
+    Row(
+        "core.services.evals.provided",
+        ("tests/contract/test_evals_external.py", "tests/contract/test_evaluation_packages.py"),
+    ),
+    Row("core.providers.aws.overview_health", ("tests/contract/test_overview_health.py",)),
     Row("core.providers.evals.builtin", EVALS),
     *(
         Row(f"core.services.datasets.{name}", ("tests/unit/services/test_dataset_segments.py",))
@@ -561,7 +567,7 @@ TABLE: Final = (
             "keeping": "keeps",
             "records": "page or shown or list or fails",
             "registering": "not lambda and not appended",
-            "router": "page or appended or policy or shown",
+            "router": "page or appended or policy or shown or declared",
             "sources": "sources or no_dataset or mended or large or fails",
         }.items()
     ),
@@ -623,7 +629,7 @@ TABLE: Final = (
         Row(
             f"core.providers.llm_judge.{name}",
             ("tests/contract/test_scoring.py",),
-            "judge or template or sense or stick",
+            "judge or template or sense or stick or regex or takes_over",
         )
         for name in ("judge", "prompts", "scoring")
     ),

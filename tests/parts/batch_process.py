@@ -19,6 +19,7 @@ from core.config.load import interpret
 from core.resolution.jobs import engine_of
 from core.resolution.resolve import resolve
 from core.resolution.stack import routed_apis
+from core.runtime.fast_loop import fast_loop
 from core.runtime.worker import Worker, spare_garbage
 from core.services.jobs.timing import Timing
 from tests.parts.job_process import UnreliableQueue, peak_megabytes
@@ -61,4 +62,4 @@ async def main(settings: Settings, document: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     SETTINGS = Settings(**json.loads(sys.argv[1]))
-    asyncio.run(main(SETTINGS, json.loads(Path(SETTINGS.config).read_text())))
+    asyncio.run(main(SETTINGS, json.loads(Path(SETTINGS.config).read_text())), loop_factory=fast_loop())

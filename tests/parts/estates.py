@@ -29,6 +29,7 @@ from core.stores.connect import ANSWERS, BLOBS, CONFIGURATIONS, DOCUMENTS, JOBS,
 from core.stores.documents.port import DocumentStore
 from core.stores.jobs.codec import digest, encode_principal
 from core.stores.jobs.port import Job
+from tests.parts.audit import CHANGE
 from tests.parts.file_stack import send_in_parts
 from tests.parts.ingest_stack import upload
 from tests.parts.vector_places import Place
@@ -227,7 +228,7 @@ class Life:
             head = await stores.get(CONFIGURATIONS).head()
             override = {"provider_type": "x", "config": {}, "registered": True, "owner": owner}
             version = Configuration(head.latest + 1, {"inference": {unique: override}}, owner=owner)
-            assert await stores.get(CONFIGURATIONS).append(version, after=head)
+            assert await stores.get(CONFIGURATIONS).append(version, change=CHANGE, after=head)
         kinds = {"model": "models", "job": "jobs", "answer": "remembered answers", "version": "configurations"}
         self.gain(who, kinds[act])
 

@@ -53,6 +53,7 @@ async def client_over(
         "webhooks",
     )
     apis = [api for api in served if loaded.config.providers.get(api)]
+    apis += [api for api in ("keys", "usage") if api in loaded.config.apis]
     app = union([app_of_stack(await resolve(loaded, [api], version="1"), [api]) for api in (*apis, "admin")], sink)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
     json = {"content-type": "application/json"}  # whatever a test sends

@@ -349,11 +349,13 @@ def served_notebook(folder: Path, **more: Any) -> ServedNotebook:
 def main(folder: str, upload_limit: str) -> None:
     """Serve it, as `llambda serve` would, with what is on the command line; its address is the first line."""
     from core.config.document import ServerConfig
-    from core.runtime.server import fast_loop, listen, serve, url_of
+    from core.runtime.fast_loop import fast_loop
+    from core.runtime.loop import process_loop
+    from core.runtime.server import listen, serve, url_of
     from core.web.app import union
     from core.web.hosts import host_check
 
-    fast_loop()
+    process_loop(fast_loop())
     app = notebook_app(served_notebook(Path(folder), server={"max_upload_bytes": int(upload_limit)}))
     listener = listen("127.0.0.1", 0)
     serve(

@@ -84,7 +84,7 @@ class ResponseWorld:
     def document(
         self, *, auth: bool = False, policy: Any = None, config: dict[str, Any] | None = None, **more: Any
     ) -> dict[str, Any]:
-        """`config` is that of the provider of responses; `quota` goes to the server's."""
+        """`config` is that of the provider of responses; `quota` and `usage` go to the server's."""
         server: dict[str, Any] = {}
         if self.storage is not None:
             more.setdefault("storage", self.storage)
@@ -95,6 +95,8 @@ class ResponseWorld:
         if (quota := more.pop("quota", None)) is not None:
             store = {"type": "sqlite", "db_path": str(self.folder / "quota.db")}
             server["quota"] = {"kvstore": store, "authenticated_max_requests": 100_000, **quota}
+        if (usage := more.pop("usage", None)) is not None:
+            server["usage"] = usage
         if more.pop("idempotency", False):
             server["idempotency"] = {"kvstore": {"type": "sqlite", "db_path": str(self.folder / "answers.db")}}
         return {

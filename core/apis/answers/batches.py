@@ -38,11 +38,14 @@ class OutputDetails(TypedDict):
 
 
 class BatchUsage(TypedDict):
+    """`cost` is our own: USD, with the models that judged, null where the price of an answer is not known."""
+
     input_tokens: int
     input_tokens_details: InputDetails
     output_tokens: int
     output_tokens_details: OutputDetails
     total_tokens: int
+    cost: float | None
 
 
 Waiting = TypedDict("Waiting", {"for": Literal["quota"], "until": int})

@@ -17,8 +17,8 @@ class Benchmark(ShownResource):
 class EvalJob(TypedDict):
     """`job_id` counts within the benchmark; all but it and `status` are our own.
 
-    Times are Unix seconds. `id` is that of the job among all jobs of the caller, absent where its provider runs it; `cost` is null as
-    long as the stack knows no prices. `result_file_id` is there for a result over 5 MB where the stack has files.
+    Times are Unix seconds. `id` is that of the job among all jobs of the caller, absent where its provider runs it; `cost` is in
+    USD, with the judges', null where the price of an answer is not known. `result_file_id` is there for a result over 5 MB where the stack has files.
     """
 
     job_id: str

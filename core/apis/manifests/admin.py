@@ -192,5 +192,5 @@ API: Final = Api(
     stores=("jobs", "queue"),
     overview=True,
     pages="core.web.pages:routes",
-    deployment=Deployment(memory_mb=512, seconds=10, rights=("Configure", "ListEvaluationJobs")),
+    deployment=Deployment(memory_mb=512, seconds=10, rights=("Configure", "NoteChanges", "ListEvaluationJobs")),
 )

@@ -72,7 +72,7 @@ EVALS: Final = (
     ),
 )
 
-KEPT: Final = ("eval_count", "eval_run")
+KEPT: Final = ("eval_agent", "eval_count", "eval_run")
 READ: Final = ("dataset", *AGENTS.collections)
 """Of who evaluates: rows, and candidates that are agents."""
 

@@ -22,6 +22,7 @@ MODEL: Final = Kind(
     alternates="core.routing.targets:alternates",
     alike=("model_type",),
     beside="core.apis.models:missing_guards",
+    granted=("price",),
 )
 
 OPENAI: Final = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from core.cli.terminal import Columns, clean, shorten, width_of, wrap
+from core.cli.terminal import Columns, clean, cost_text, shorten, width_of, wrap
 from core.platform.json_values import is_object, to_object
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def batch_lines(batch: "Batch") -> Iterator[str]:
         "model": batch["model"],
         "lines": f"{counts['completed']} completed, {counts['failed']} failed, {counts['total']} in all",
         "tokens": None if usage is None else f"{usage['input_tokens']} in, {usage['output_tokens']} out",
+        "cost": None if usage is None else cost_text(usage.get("cost")),
         "input": batch["input_file_id"] or batch.get("input_dataset_id"),
         "output": batch["output_file_id"],
         "dataset": batch.get("output_dataset_id"),

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from core.cli.terminal import Columns, clean, shorten, width_of, wrap
+from core.cli.terminal import Columns, clean, cost_text, shorten, width_of, wrap
 from core.platform.json_values import to_object
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def job_lines(benchmark: str, job: "EvalJob") -> Iterator[str]:
         "error": f"{error['code']}: {error['message']}" if error else None,
         "rows": _rows(job),
         "tokens": ", ".join(f"{model} {tokens}" for model, tokens in usage["models"].items()) if usage else None,
+        "cost": cost_text(job.get("cost")),
         "created": _time(job.get("created_at")),
         "started": _time(job.get("started_at")),
         "ended": _time(job.get("ended_at")),

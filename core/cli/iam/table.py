@@ -60,9 +60,13 @@ READ_CALLERS: Final = Right(
     "ReadCallers", GET, "RegistryTable", keys=in_any_namespace("api_key", "api_key_use", "@configurations")
 )
 NOTE_KEY_USE: Final = Right("NoteKeyUse", WRITE[:1], "RegistryTable", keys=_resources("api_key_use"))
-CONFIGURE: Final = Right(
-    "Configure", ("dynamodb:Query", *WRITE), "RegistryTable", keys=in_any_namespace("@configurations")
-)
+# Of those whose changes are in the audit trail, in the place of NoteKeyUse: a role has no room for both. No right has another action on
+# the trail's items than this one and the next: it is appended to.
+NOTE_CHANGES: Final = replace(NOTE_KEY_USE, sid="NoteChanges", keys=(*NOTE_KEY_USE.keys, *in_any_namespace("@audit#*")))
+READ_AUDIT: Final = replace(NOTE_CHANGES, sid="ReadAudit", actions=READ[1:], keys=in_any_namespace("@audit#*"))
+# Of one function alone, which lists keys to those whom the policy lets.
+MANAGE_KEYS: Final = Right("ManageKeys", (READ[1], *WRITE), "RegistryTable", keys=_resources("api_key", "api_key_use"))
+CONFIGURE: Final = Right("Configure", (READ[1], *WRITE), "RegistryTable", keys=in_any_namespace("@configurations"))
 
 
 def read_resources(kinds: Iterable[Kind], of: str = "") -> Right:
@@ -80,7 +84,7 @@ def register(kinds: tuple[Kind, ...]) -> tuple[Right, ...]:
     if not kinds:
         return ()
     sid = "Register" + "And".join(_camel(kind.section) for kind in kinds)
-    return (Right(sid, WRITE, "RegistryTable", keys=_resources(*(kind.name for kind in kinds))),)
+    return Right(sid, WRITE, "RegistryTable", keys=_resources(*(kind.name for kind in kinds))), NOTE_CHANGES
 
 
 def _camel(name: str) -> str:

@@ -1,73 +1,38 @@
-"""`llambda keys create`, `list` and `revoke`."""
+"""`llambda keys`: API keys in a store, or of a running stack."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from core.cli.keys import options as key_options
-from core.cli.options import config_option, env_option, json_option, print_json
-from core.cli.terminal import clip_table, say, show
-from core.config.problems import ConfigInvalid
-from core.platform.commands import program
+from core.cli.keys.places import place_options, remote_keys, store_of
+from core.cli.options import print_json
+from core.cli.terminal import clean, say, show
 
 if TYPE_CHECKING:
-    from core.cli.keys.target import KeyStore, StoreOptions
-    from core.frame.resources import Resource
-    from core.stores.registry.port import RegistryStore
+    from core.apis.answers.keys import Key
 
 EXAMPLES: Final = """\
 \b
 Examples:
   KEY=$(llambda keys create --name demo --roles admin,dev --expires 30d)
-  llambda keys create --config run.yaml --name ci --expires 2027-01-31
+  llambda keys create --config run.yaml --name ci --models 'small,vllm/*'
   llambda keys list --table my-stack-RegistryTable-1ABC --region eu-west-1
-  llambda keys revoke abcdefgh2345
+  llambda keys rotate abcdefgh2345 --overlap 7d
+  llambda keys revoke abcdefgh2345 --url https://stack.example.com
 """
-USE: Final = """\
-It is not shown again. Clients take it as their api_key; with curl, the key in the variable KEY:
-  curl {url}/v1/models -H "Authorization: Bearer $KEY"
-"""
-ELSEWHERE: Final = "It is not shown again. Clients take it as their api_key, or send `Authorization: Bearer KEY`.\n"
-CLOSED: Final = """\
-It is of no use until {source} has this auth provider:
-  server:
-    auth:
-      providers:
-        - type: api_key
-"""
-COLUMNS: Final = (("ID", 12), ("NAME", 15), ("ROLES", 12), ("CREATED", 10), ("EXPIRES", 10), ("LAST USED", 10))
-PAGE: Final = 100
+ID_HELP: Final = "As `llambda keys list` shows it: of llambda_ID_..., the ID."
+NAMES: Final = ("name", "roles", "teams", "models", "expires")
 
-type Work = Callable[["RegistryStore", "KeyStore"], Awaitable[None]]
-
-
-def _store_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of StoreOptions, and --json."""
-    decorators = (
-        config_option(),
-        env_option,
-        click.option(
-            "--table",
-            metavar="TABLE",
-            type=key_options.table,
-            help="The registry's DynamoDB table, instead of the run config's store.",
-        ),
-        click.option(
-            "--region", metavar="REGION", help="The region of --table (default: that of the AWS environment)."
-        ),
-        json_option,
-    )
-    for decorator in reversed(decorators):
-        function = decorator(function)
-    return function
+id_argument: Final = click.argument("id_", metavar="ID", type=key_options.key_id, help=ID_HELP)
+force_option: Final = click.option(
+    "--force", is_flag=True, help="Also with roles and teams that no rule of the run config names."
+)
 
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Create, list and revoke API keys."""
+    """Create, list, change, rotate and revoke API keys."""
 
 
 @command.command(epilog=EXAMPLES)
@@ -77,181 +42,168 @@ def command() -> None:
 @click.option(
     "--roles", metavar="A,B", type=key_options.roles, help="Roles of its bearer, for the access policy and quotas."
 )
+@click.option("--teams", metavar="A,B", type=key_options.roles, help="Teams of its bearer, for the access policy.")
+@click.option(
+    "--models",
+    metavar="A,B",
+    type=key_options.patterns,
+    help="The models that it is for, as small,vllm/* (default: all).",
+)
 @click.option(
     "--expires",
     metavar="WHEN",
     type=key_options.expiry,
     help="After 30d or 12h, or on 2027-01-31 at 0:00 UTC (default: never).",
 )
-@click.option("--force", is_flag=True, help="Also with roles that no rule of the run config names.")
-@_store_options
-def create(
-    name: str,
-    roles: list[str] | None,
-    expires: int | None,
-    *,
-    force: bool,
-    as_json: bool,
-    **options: "Unpack[StoreOptions]",
-) -> None:
+@force_option
+@place_options
+def create(*, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options, and NAMES
     """Create an API key.
 
     It is printed once, alone on the standard output. Only a salted hash of it is stored, in the run config's registry.
     A stack that runs on the run config's port is asked whether it uses that store.
     """
+    from core.cli.keys.creating import create_in_store
 
-    async def work(store: "RegistryStore", target: "KeyStore") -> None:
-        from core.auth.key_format import issue
-        from core.cli.keys.roles import role_problems
-
-        unknown = [] if force or target.document is None else role_problems(target.document, target.source, roles or [])
-        if unknown:
-            raise ConfigInvalid("llambda keys create", unknown)
-
-        now = int(datetime.now(UTC).timestamp())
-        token, resource = issue(name, roles or [], expires=expires, now=now)
-        await store.create(resource)
-        if as_json:
-            print_json({"key": token, "opens": target.opens, "store": target.place, **_to_json(resource)})
-            await _warn(store, target)
+    fields = {name: options[name] for name in NAMES if options[name] is not None}
+    if fields.get("models") == []:
+        del fields["models"]
+    with remote_keys(options) as keys:
+        if keys is None:
+            create_in_store(store_of(options), fields, force=force, as_json=as_json)
             return
-        print(token, flush=True)
-        with_roles = f", roles {', '.join(roles)}" if roles else ""
-        ends = f"expires {_moment(expires)}" if expires is not None else "does not expire"
-        say(f"Key {resource.identifier} ({name}{with_roles}) {ends}.")
-        say(f"Its hash is in {target.place}.")
-        await _say_use(store, target)
-
-    _run_with_store(options, work)
-
-
-async def _say_use(store: "RegistryStore", target: "KeyStore") -> None:
-    """How the key is used, and what is in the way."""
-    from core.cli.keys.running import address_of
-
-    closed = "" if target.opens else CLOSED.format(source=target.source)
-    if target.document is None:
-        say(f"{ELSEWHERE}{closed}".rstrip("\n"))
-        return
-    url, _ = address_of(target.document)
-    say(f"{USE.format(url=url)}{closed}".rstrip("\n"))
-    await _warn(store, target)
-
-
-async def _warn(store: "RegistryStore", target: "KeyStore") -> None:
-    """Of a stack that runs on the run config's port and does not take the key."""
-    from core.cli.keys.running import address_of, warning_of
-
-    if target.opens and target.document is not None:
-        url, call = address_of(target.document)
-        if warning := await warning_of(store, call):
-            say(f"warning: a stack runs at {url}, and {warning}")
+        answer = keys.create(**fields, force=force)
+    key: Any = {name: value for name, value in answer.items() if name != "key"}
+    _print_secret(answer["key"], key, as_json=as_json, opens=True, store=options["url"])
 
 
 @command.command("list", epilog=EXAMPLES)
-@_store_options
-def list_keys(*, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
+@click.option("--all", "revoked", is_flag=True, help="With the revoked ones.")
+@place_options
+def list_keys(*, revoked: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options
     """List the keys: what is known of each, not the key itself."""
+    from core.cli.keys import local
+    from core.cli.keys.shown import table, to_json, unusable
 
-    async def work(store: "RegistryStore", _: "KeyStore") -> None:
-        from core.auth.key_format import KIND, USE
-
-        keys = await _read_all(store, KIND)
-        uses = {use.identifier: use for use in await _read_all(store, USE)}
-        if as_json:
-            print_json([_to_json(resource, uses.get(resource.identifier)) for resource in keys])
-            return
-        now = datetime.now(UTC).timestamp()
-        rows = (_row(resource, uses.get(resource.identifier), now) for resource in keys)
-        print("\n".join(clip_table(COLUMNS, rows)) if keys else "no keys")
-
-    _run_with_store(options, work)
+    with remote_keys(options) as keys:
+        rows = local.list_keys(store_of(options), revoked=revoked) if keys is None else keys.list(revoked=revoked)
+    if as_json:
+        print_json([to_json(key) if isinstance(key, dict) else unusable(key[0]) for key in rows])
+        return
+    print(table(rows, local.now()))
 
 
 @command.command(epilog=EXAMPLES)
-@click.argument(
-    "id_", metavar="ID", type=key_options.key_id, help="As `llambda keys list` shows it: of llambda_ID_..., the ID."
+@id_argument
+@place_options
+def get(id_: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options
+    """Show a key: what is known of it, not the key itself."""
+    from core.cli.keys import local
+
+    with remote_keys(options) as keys:
+        key = local.get_key(store_of(options), id_) if keys is None else keys.get(id_)
+    _print(key, as_json=as_json)
+
+
+@command.command(epilog=EXAMPLES)
+@id_argument
+@click.option("--name", metavar="NAME", type=key_options.name, help="Another name.")
+@click.option("--roles", metavar="A,B", type=key_options.roles_or_none, help="These roles; '' for none.")
+@click.option("--teams", metavar="A,B", type=key_options.roles_or_none, help="These teams; '' for none.")
+@click.option("--models", metavar="A,B", type=key_options.patterns, help="These models alone; '*' for all.")
+@click.option("--expires", metavar="WHEN", type=key_options.expiry_or_never, help="As with create, or never.")
+@force_option
+@place_options
+def update(id_: str, *, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options, and NAMES
+    """Change what a key is for.
+
+    Every function knows of it within registry.cache_seconds.
+    """
+    from core.cli.keys import local
+
+    changes = {name: options[name] for name in NAMES if options[name] is not None}
+    if not changes:
+        raise click.UsageError("name what is to change: --name, --roles, --teams, --models or --expires")
+    if changes.get("models") == []:
+        changes["models"] = None
+    if changes.get("expires") == key_options.NEVER:
+        changes["expires"] = None
+    with remote_keys(options) as keys:
+        if keys is None:
+            key = local.update_key(store_of(options), id_, changes, force=force)
+        else:
+            key = keys.update(id_, **changes, force=force)
+    _print(key, as_json=as_json)
+
+
+@command.command(epilog=EXAMPLES)
+@id_argument
+@click.option(
+    "--overlap",
+    metavar="TIME",
+    type=key_options.overlap,
+    default="24h",
+    show_default=True,
+    help="For how long the secret of now passes too: 24h, 7d, 0; at most 30d.",
 )
-@_store_options
-def revoke(id_: str, *, as_json: bool, **options: "Unpack[StoreOptions]") -> None:
-    """Remove a key from the registry, for good."""
+@click.option("--force", is_flag=True, help="Also within the overlap of a rotation before, which ends.")
+@place_options
+def rotate(id_: str, *, overlap: int, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options
+    """Give a key another secret, and print the key.
 
-    async def work(store: "RegistryStore", target: "KeyStore") -> None:
-        from core.auth.key_format import KIND, USE
+    Its id, roles, teams and models stay, and so does what it owns. The secret of now passes for a while, so that no call
+    fails while clients change over.
+    """
+    from core.cli.keys import local
+    from core.cli.keys.shown import moment
 
-        if not await store.delete(KIND, id_):
-            list_them = f"{program()} keys list {target.options}"
-            raise click.ClickException(
-                f"There is no key {id_} in {target.place}. `{list_them}` lists those that exist."
-            )
-        await store.delete(USE, id_)
-        seconds = target.settings.registry.cache_seconds
-        if as_json:
-            print_json({"revoked": id_, "refused_within_seconds": seconds})
+    with remote_keys(options) as keys:
+        if keys is None:
+            token, key = local.rotate_key(store_of(options), id_, overlap=overlap, force=force)
+        else:
+            answer = keys.rotate(id_, overlap=overlap, force=force)
+            token, key = answer["key"], answer
+    _print_secret(token, key, as_json=as_json)
+    if not as_json:
+        until = key["previous_until"]
+        say(f"The secret before passes until {moment(until)}." if until else "The secret before passes no more.")
+
+
+@command.command(epilog=EXAMPLES)
+@id_argument
+@place_options
+def revoke(id_: str, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - of place_options
+    """Revoke a key, for good. Its name stays, for what it has used."""
+    from core.cli.keys import local
+
+    with remote_keys(options) as keys:
+        if keys is not None:
+            keys.revoke(id_)
+            print_json({"revoked": id_}) if as_json else show(f"Revoked {id_}.")
             return
-        unless = ", or as long as its run config says" if target.opens is None else ""
-        within = f"{seconds:g} seconds (registry.cache_seconds{unless})"
-        show(f"Revoked {id_}. Every function refuses it within {within}.")
-
-    _run_with_store(options, work)
-
-
-def _run_with_store(options: "StoreOptions", work: Work) -> None:
-    from core.cli.keys.target import target_of
-    from core.stores.connect import REGISTRY
-
-    target = target_of(options)
-
-    async def run() -> None:
-        store = REGISTRY.connect(target.settings.metadata_store)
-        try:
-            await work(store, target)
-        finally:
-            await store.close()
-
-    asyncio.run(run())
+        target = local.revoke_key(store_of(options), id_)
+    seconds = target.settings.registry.cache_seconds
+    if as_json:
+        print_json({"revoked": id_, "refused_within_seconds": seconds})
+        return
+    unless = ", or as long as its run config says" if target.opens is None else ""
+    within = f"{seconds:g} seconds (registry.cache_seconds{unless})"
+    show(f"Revoked {id_}. Every function refuses it within {within}.")
 
 
-async def _read_all(store: "RegistryStore", kind: str) -> "list[Resource]":
-    rows: list[Resource] = []
-    while page := await store.page(kind, after=rows[-1].identifier if rows else "", limit=PAGE):
-        rows += page
-    return rows
+def _print(key: "Key", *, as_json: bool) -> None:
+    from core.cli.keys.local import now
+    from core.cli.keys.shown import facts, to_json
+
+    print_json(to_json(key)) if as_json else print(facts(key, now()))
 
 
-def _to_json(resource: "Resource", use: "Resource | None" = None) -> dict[str, Any]:
-    """Times in Unix seconds; of a key that is not usable its id alone."""
-    from core.auth.key_format import last_use, read
+def _print_secret(token: str, key: "Key", *, as_json: bool, **more: Any) -> None:  # noqa: ANN401 - of the JSON alone
+    from core.cli.keys.creating import ELSEWHERE
+    from core.cli.keys.shown import to_json
 
-    key = read(resource)
-    if key is None:
-        return {"id": resource.identifier, "usable": False}
-    return {
-        "id": resource.identifier,
-        "usable": True,
-        "name": key.name,
-        "roles": list(key.roles),
-        "created": resource.created,
-        "expires": key.expires,
-        "last_used": max(last_use(use), key.last_used or 0) or None,
-    }
-
-
-def _row(resource: "Resource", use: "Resource | None", now: float) -> list[str]:
-    from core.auth.key_format import last_use, read
-
-    key = read(resource)
-    if key is None:
-        return [resource.identifier, "(not usable)", "?", _day(resource.created), "?", "?"]
-    expires = "never" if key.expires is None else "expired" if key.is_past(now) else _day(key.expires)
-    seconds = max(last_use(use), key.last_used or 0)
-    used = _day(seconds) if seconds else "never"
-    return [resource.identifier, key.name, ",".join(key.roles) or "-", _day(resource.created), expires, used]
-
-
-def _day(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
-
-
-def _moment(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    if as_json:
+        print_json({"key": token, **more, **{name: value for name, value in to_json(key).items() if name != "key"}})
+        return
+    print(clean(token), flush=True)
+    say(f"Key {clean(key['id'])} ({clean(key['name'])}).\n{ELSEWHERE}".rstrip("\n"))

@@ -7,6 +7,8 @@ from typing import Final
 import click
 
 MOST_NAME: Final = 100
+MOST_OVERLAP: Final = 30 * 86_400  # seconds
+NEVER: Final = -1
 PERIOD: Final = re.compile(r"([1-9][0-9]{0,4})([dh])", re.ASCII)
 TABLE: Final = re.compile(r"\S{3,1024}")  # a name or an ARN
 
@@ -26,12 +28,37 @@ def roles(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def roles_or_none(text: str) -> list[str]:
+    """As `roles`; of an empty text none."""
+    return roles(text) if text else []
+
+
+def patterns(text: str) -> list[str]:
+    """Patterns of models, each once; `*` alone is all of them, which is an empty list here."""
+    names = roles(text)
+    return [] if names == ["*"] else names
+
+
+def overlap(text: str) -> int:
+    """Seconds; 0 is none."""
+    period = PERIOD.fullmatch(text)
+    seconds = 0 if text == "0" else -1 if period is None else int(_length(period).total_seconds())
+    if not 0 <= seconds <= MOST_OVERLAP:
+        raise click.BadParameter(f"`{text}` is no time of at most 30d; write 24h, 7d or 0")
+    return seconds
+
+
+def expiry_or_never(text: str) -> int:
+    """Unix seconds; NEVER where it does not expire."""
+    return NEVER if text == "never" else expiry(text)
+
+
 def expiry(text: str) -> int:
     """Unix seconds."""
     now = datetime.now(UTC)
     period = PERIOD.fullmatch(text)
     if period is not None:
-        return int((now + timedelta(**{"days" if period[2] == "d" else "hours": int(period[1])})).timestamp())
+        return int((now + _length(period)).timestamp())
     try:
         then = datetime.combine(date.fromisoformat(text), time(tzinfo=UTC))
     except ValueError:
@@ -41,8 +68,12 @@ def expiry(text: str) -> int:
     return int(then.timestamp())
 
 
+def _length(period: re.Match[str]) -> timedelta:
+    return timedelta(**{"days" if period[2] == "d" else "hours": int(period[1])})
+
+
 def key_id(text: str) -> str:
-    from core.auth.key_format import ID
+    from core.stores.registry.key_format import ID
 
     if not ID.fullmatch(text):  # it may be a whole key, which must not be shown
         raise click.BadParameter("must be 12 characters, as `llambda keys list` shows them: not the key itself")

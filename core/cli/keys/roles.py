@@ -1,31 +1,23 @@
-"""Which roles the rules and the quota of a run config name: a key with another may do less than its maker thinks."""
+"""Which roles and teams the rules and the quota of a run config name: a key with another may do less than its maker thinks."""
 
 from collections.abc import Iterable, Iterator
 
+from core.config.naming import names_that_count, unknown_names
 from core.config.places import Value, to_list, to_mapping
 from core.config.policy import Condition, parse_condition
 from core.config.problems import Problem
-from core.platform.suggestions import did_you_mean
 
 
-def role_problems(document: Value, source: str, roles: Iterable[str]) -> list[Problem]:
-    """One for each role that nothing in the normalised document names; none where a rule makes use of any role."""
+def name_problems(document: Value, source: str, attribute: str, given: Iterable[str]) -> list[Problem]:
+    """One for each role or team that nothing in the normalised document names; none where a rule makes use of any."""
     server = to_mapping(to_mapping(document).get("server"))
     policy = to_mapping(server.get("auth")).get("access_policy")
-    conditions = [item for item in _conditions(policy) if item.attribute == "roles"]
-    names = {item.value for item in conditions if item.value} | set(
-        to_mapping(to_mapping(server.get("quota")).get("roles"))
-    )
-    is_open = policy is None or any(item.fact == "user in owners" for item in conditions)
-    if is_open and not names:  # owners share with those of their roles, whatever the roles
-        return []
-    choices = f"they name {', '.join(sorted(names))}" if names else "they name none"
-    rest = f"; {choices}; --force makes the key all the same"
-    message = "no rule of the access policy or of the quota in {} names it{}{}"
+    limited = to_mapping(to_mapping(server.get("quota")).get(attribute))
+    names = names_that_count(attribute, None if policy is None else list(_conditions(policy)), limited)
+    message = "no rule of the access policy or of the quota in {} names it{}; {}; --force makes the key all the same"
     return [
-        Problem(f"--roles {role}", message.format(source, did_you_mean(role, names), rest))
-        for role in roles
-        if role not in names
+        Problem(f"--{attribute} {name}", message.format(source, suggestion, choices))
+        for name, suggestion, choices in unknown_names(given, names)
     ]
 
 

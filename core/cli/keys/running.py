@@ -60,7 +60,7 @@ async def warning_of(store: "RegistryStore", call: Call) -> str:
 
     It is asked with a key of its own, without roles, that is removed at once: whoever listens there learns no other.
     """
-    from core.auth.key_format import KIND, issue
+    from core.stores.registry.key_format import KIND, issue
 
     without = call("")
     if without != UNAUTHENTICATED:

@@ -111,6 +111,11 @@ class AwsConfig(BaseModel):
         return self.role_arn or self.aws_role_arn or ""
 
     @property
+    def has_own_identity(self) -> bool:
+        """Whether its calls are not those of the machine's, or the function's, own role."""
+        return bool(self.role or self.aws_access_key_id)
+
+    @property
     def bearer(self) -> SecretStr | None:
         """What is borne in the place of a signature; no service but Bedrock takes that."""
         return None

@@ -17,7 +17,6 @@ from core.providers.aws.clients import AwsClients, call_options
 from core.providers.aws_lambda import wire
 from core.providers.aws_lambda.config import Config, LambdaFunction
 from core.providers.aws_lambda.errors import translate_errors
-from core.providers.http.replies import health_of
 
 if TYPE_CHECKING:
     from core.platform.signed_json import SignedJson
@@ -77,7 +76,9 @@ class LambdaTools:
 
     async def health(self) -> Health:
         """Whether all functions are there and may be called, which Lambda says without calling them."""
-        return await health_of(self._probe())
+        from core.providers.aws.overview_health import health_by_rights  # late: few calls look
+
+        return await health_by_rights(self._probe(), has_own=self._config.has_own_identity)
 
     async def close(self) -> None:
         if self._signed is not None:

@@ -122,11 +122,12 @@ def batches(records: Sequence[Record], most: int) -> Iterator[list[Record]]:
     """At most so many at once, and so many bytes."""
     batch, size = list[Record](), 0
     for record in records:
-        if batch and (len(batch) == most or size + record.size > MOST_BODY):
+        more = record.size
+        if batch and (len(batch) == most or size + more > MOST_BODY):
             yield batch
             batch, size = [], 0
         batch.append(record)
-        size += record.size
+        size += more
     if batch:
         yield batch
 

@@ -8,7 +8,6 @@ from core.config.fetch import SourceFetchConfig
 from core.frame.types import Health
 from core.providers.datasets.places import SourcePlaces, SourcesConfig
 from core.providers.datasets.source_bucket import SourceBucket
-from core.providers.http.replies import health_of
 
 if TYPE_CHECKING:
     from core.apis.datasets import DatasetIOProvider
@@ -27,6 +26,7 @@ class BucketDatasets:
     """A provider that opens sources, which the stack then keeps."""
 
     def __init__(self, config: Config) -> None:
+        self._has_keys = bool(config.keys())
         own = SourceBucket.model_validate({name: value for name, value in config if name not in OWN})
         self._places = SourcePlaces(SourcesConfig(fetch=config.fetch, buckets=(own, *config.buckets)))
 
@@ -38,7 +38,9 @@ class BucketDatasets:
 
     async def health(self) -> Health:
         """Whether the bucket can be read: of an object that is not there it says so."""
-        return await health_of(self._places.look())
+        from core.providers.aws.overview_health import health_by_rights  # late: few calls look
+
+        return await health_by_rights(self._places.look(), has_own=self._has_keys)
 
     async def close(self) -> None:
         await self._places.close()

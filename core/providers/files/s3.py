@@ -17,7 +17,6 @@ from core.frame.types import Health
 from core.platform import secrets
 from core.platform.aws_errors import code_of
 from core.providers.aws.bucket_config import BucketConfig
-from core.providers.http.replies import health_of
 from core.stores.blobs.s3 import NO_OBJECT, S3Blobs
 
 if TYPE_CHECKING:
@@ -95,6 +94,7 @@ class S3Files:
 
     def __init__(self, config: Config) -> None:
         self._bucket = Bucket(config)
+        self._has_keys = bool(config.keys())
         self._ttl_seconds = config.ttl_secs
 
     def storage(self) -> "FileStorage | None":
@@ -105,7 +105,9 @@ class S3Files:
 
     async def health(self) -> Health:
         """Whether the bucket can be read: of a file that is not there it says so."""
-        return await health_of(self._bucket.head("health"))
+        from core.providers.aws.overview_health import health_by_rights  # late, as wherever it is asked: few calls look
+
+        return await health_by_rights(self._bucket.head("health"), has_own=self._has_keys)
 
     def warm(self) -> None:
         """Import the SDK and read its description of S3."""

@@ -95,5 +95,10 @@ async def health_of(probe: Awaitable[object]) -> Health:
     try:
         await probe
     except ApiError as failure:
-        return Health(status="Error", message=" ".join(filter(None, (failure.message, failure.fault))))
+        return describe_health(failure)
     return Health(status="OK")
+
+
+def describe_health(failure: ApiError) -> Health:
+    """That of a provider whose check failed so."""
+    return Health(status="Error", message=" ".join(filter(None, (failure.message, failure.fault))))

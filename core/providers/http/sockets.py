@@ -7,6 +7,7 @@ gains nothing. aiohttp asks for a socket for literals too, which it does not res
 from collections.abc import Callable
 import logging
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 from core.platform.addresses import may_connect
@@ -30,3 +31,8 @@ def socket_factory(reach: "Reach", user: str) -> Callable[[AddressInfo], socket.
         return socket.socket(family, kind, protocol)
 
     return make
+
+
+def tls_of(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
+    """As aiohttp's connector takes it; raises OSError for a file of authorities that cannot be used."""
+    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify

@@ -94,7 +94,10 @@ class SourceFetcher(GuardedFetcher):
         return self._too_large(param) if (response.content_length or 0) > self._config.max_bytes else None
 
     def _too_large(self, param: str) -> ApiError:
-        return invalid_field(param, f"holds more than {self._config.max_bytes} bytes, which is the limit.")
+        return invalid_field(
+            param,
+            f"holds more than {self._config.max_bytes} bytes, which is the limit: split it, or let the operator raise `fetch.max_bytes`.",
+        )
 
     async def _read_on(self, response: "ClientResponse", param: str) -> AsyncIterator[bytes]:
         from aiohttp import ClientError

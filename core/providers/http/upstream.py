@@ -5,10 +5,8 @@ sent twice (`core.platform.kept_connections`).
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 import logging
-import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -22,11 +20,13 @@ from core.platform.bounded import AnswerTooLarge, read_rest, read_up_to
 from core.platform.json_values import is_object
 from core.platform.kept_connections import connector_class
 from core.platform.per_loop import PerLoop
+from core.platform.quick_session import QuickSession
 from core.platform.urls import join_path, userinfo_of, wire_url
 from core.providers.http.events import BOM, read_events
+from core.providers.http.exchange import Exchange
 from core.providers.http.remote import Credentials, Remote, UpstreamRequest
 from core.providers.http.replies import read_json, read_object, reports_error
-from core.providers.http.sockets import socket_factory
+from core.providers.http.sockets import socket_factory, tls_of
 
 if TYPE_CHECKING:
     from core.providers.http.upstream_errors import ErrorReport
@@ -59,7 +59,7 @@ class UpstreamClient:
         self._limits = remote.limits
         self._sign = sign
         self._urls: dict[str, URL] = {}
-        self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(self._connect)
+        self._sessions: PerLoop[QuickSession] = PerLoop(self._connect)
 
     async def get(
         self, path: str, credentials: Credentials = NO_CREDENTIALS, forms: Mapping[str, str] = NO_HEADERS
@@ -165,48 +165,46 @@ class UpstreamClient:
     def _failure(self, reason: str) -> UpstreamFailed:
         return UpstreamFailed(f"Provider `{self._remote.provider_id}` {reason}.")
 
-    @asynccontextmanager
-    async def _response(self, request: UpstreamRequest) -> AsyncGenerator[aiohttp.ClientResponse]:
+    def _response(self, request: UpstreamRequest) -> Exchange:
+        """The answer, a success, inside `with`, where what the connection fails by is raised as what it means."""
+        return Exchange(self._ask(request), self._translate)
+
+    async def _ask(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
         headers: Mapping[str, str] = request.credentials.headers(request.forms)
         url = request.at(self._url(request.path))
         if self._sign is not None:
             headers = await self._sign(request.method, str(url), request.body)
         session = await self._session()
-        is_sent = False
         try:
-            async with session.request(
-                request.method,
-                url,
-                data=request.payload,
-                headers={**headers, **TRACE.get().headers},
-                allow_redirects=False,
-            ) as response:
-                is_sent = True
-                if response.status >= 300:  # noqa: PLR2004 - RFC 9110: not a success
-                    raise await self._refusal(request, response)
-                yield response
-        except TimeoutError as slow:
-            late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
-            raise self._explain_connection(late, slow) from slow
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as odd:
-            raise self._unsendable(odd) from odd
-        except aiohttp.ClientError as failure:
-            reason = (
-                "could not be reached; check that it is up and that its url is right"
-                if isinstance(failure, aiohttp.ClientConnectorError)
-                else "broke off its answer"
-            )
-            raise self._explain_connection(self._failure(reason), failure) from failure
+            response = await session.request(request.method, url, {**headers, **TRACE.get().headers}, request.payload)
+        except (TimeoutError, aiohttp.ClientError):
+            raise
         except (ValueError, OSError) as odd:  # of a URL, a header or a name that nothing had refused before
-            if is_sent:
-                raise
             raise self._unsendable(odd) from odd
+        if response.status < 300:  # noqa: PLR2004 - RFC 9110: a success
+            return response
+        async with response:
+            raise await self._refusal(request, response)
+
+    def _translate(self, failure: Exception) -> ApiError:
+        """What a failure of a connection means."""
+        match failure:
+            case TimeoutError():
+                late = UpstreamTimeout(f"Provider `{self._remote.provider_id}` did not answer in time.")
+                return self._explain_connection(late, failure)
+            case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+                return self._unsendable(failure)
+            case aiohttp.ClientConnectorError():
+                reason = "could not be reached; check that it is up and that its url is right"
+            case _:
+                reason = "broke off its answer"
+        return self._explain_connection(self._failure(reason), failure)
 
     def _unsendable(self, odd: Exception) -> UpstreamFailed:
         fault = f"No request to it can be made ({type(odd).__name__}): check its url and its headers."
         return self._explain(self._failure("cannot be called: its url or its headers are wrong"), fault)
 
-    async def _session(self) -> aiohttp.ClientSession:
+    async def _session(self) -> QuickSession:
         try:
             return await self._sessions.get()
         except (OSError, ValueError) as unusable:  # ssl's own errors are OSErrors too
@@ -233,17 +231,18 @@ class UpstreamClient:
         except AnswerTooLarge as large:
             raise self._failure("sent an answer that is too large") from large
 
-    def _connect(self, _: str) -> aiohttp.ClientSession:
+    def _connect(self, _: str) -> QuickSession:
         remote = self._remote
         userinfo = userinfo_of(remote.base_url)
         basic = {"authorization": f"Basic {b64encode(userinfo.encode()).decode()}"} if userinfo else {}
-        return aiohttp.ClientSession(
-            connector=connector_class()(
-                limit=remote.max_connections,
-                ssl=_tls(remote.tls_verify),
-                keepalive_timeout=60,
-                socket_factory=socket_factory(remote.reach, f"provider {remote.provider_id}"),
-            ),
+        connector = connector_class()(
+            limit=remote.max_connections,
+            ssl=tls_of(remote.tls_verify),
+            keepalive_timeout=60,
+            socket_factory=socket_factory(remote.reach, f"provider {remote.provider_id}"),
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
             headers=JSON | basic | remote.headers,
             timeout=aiohttp.ClientTimeout(
                 total=max(remote.limits.max_seconds, remote.timeout),
@@ -252,6 +251,7 @@ class UpstreamClient:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        return QuickSession(session, connector)
 
     async def _refusal(self, request: UpstreamRequest, response: aiohttp.ClientResponse) -> ApiError:
         try:
@@ -334,10 +334,6 @@ class UpstreamClient:
         )
         failure.reason = reason or f"HTTP status {response.status}"
         return self._with_fault(failure, fault)
-
-
-def _tls(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - the config's own value
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
 
 
 async def _chain(first: JsonObject | None, rest: JsonStream) -> JsonStream:

@@ -87,7 +87,10 @@ def read_score(answer: str, regexes: Sequence[str], kind: str) -> ScoreRow:
     patterns = [_compile(regex) for regex in regexes] or ([_compile(ANY_NUMBER)] if kind == "number" else [])
     text = search_first(patterns, feedback) if patterns else feedback.strip()
     if not text:
-        return _nonsense(feedback, "The judge's answer has no score in it.")
+        return _nonsense(
+            feedback,
+            "The judge's answer has no score in it: none of `judge_score_regexes` finds one. Let `prompt_template` ask for it.",
+        )
     if kind != "number":
         return {"score": text[:MOST_SCORE], "judge_feedback": feedback}
     number = _number(text)

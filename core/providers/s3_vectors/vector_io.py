@@ -27,7 +27,6 @@ from core.errors import Conflict, NotFound, ProviderUnavailable
 from core.frame.types import Health, JsonObject
 from core.platform.aws_errors import code_of
 from core.providers.aws.clients import AwsClients, call_options
-from core.providers.http.replies import health_of
 from core.providers.s3_vectors import wire
 from core.providers.s3_vectors.config import BUCKET_ARN, Config
 from core.providers.s3_vectors.errors import translate_errors
@@ -127,7 +126,9 @@ class S3Vectors:
         return await self._with_vectors(index, scored) if query.with_vectors else scored
 
     async def health(self) -> Health:
-        return await health_of(self._check_bucket())
+        from core.providers.aws.overview_health import health_by_rights  # late: few calls look
+
+        return await health_by_rights(self._check_bucket(), has_own=self._config.has_own_identity)
 
     async def close(self) -> None:
         if self._signed is not None:

@@ -48,13 +48,14 @@ class Config(Settings):
 class _Charged:
     """The chat of `remote`, whose tokens are charged to the call under way: no router is between, which would do so."""
 
-    def __init__(self, remote: OpenAICompatible) -> None:
+    def __init__(self, provider_id: str, remote: OpenAICompatible) -> None:
+        self._provider_id = provider_id
         self._remote = remote
 
     async def chat_completion(self, request: ChatRequest) -> JsonObject:
         reply = await self._remote.chat_completion(request)
         if (call := CURRENT_CALL.get()) is not None:
-            meter = Meter(request)
+            meter = Meter(request, self._provider_id)
             meter.feed(reply)
             meter.charge(call.cause(), "whole")
         return reply
@@ -67,7 +68,7 @@ class SambaNovaGuard:
         """The HTTP client is imported and opened at the first call."""
         self._provider_id = provider_id
         self._remote = OpenAICompatible(provider_id, config)
-        self._guard = LlamaGuard(_Charged(self._remote), ())
+        self._guard = LlamaGuard(_Charged(provider_id, self._remote), ())
 
     async def run_shield(
         self, shield: Resource, messages: list[dict[str, Any]], params: JsonObject

@@ -4,15 +4,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
-from core.auth import key_format
 from core.frame.callers import Call
 from core.frame.resources import Kind, Resource
 from core.quota.identity import identity
-from core.quota.quota import counters_of
 from core.resolution.protection import API_KEY
 from core.services.erasure import Estate, Piece, Pieces
 from core.stores.answers.port import AnswerStore, owner_name
 from core.stores.counters.port import CounterStore
+from core.stores.registry import key_format
 from core.stores.registry.port import RegistryStore
 from core.stores.semaphores.port import SemaphoreStore
 
@@ -74,8 +73,8 @@ async def answers(store: AnswerStore, estate: Estate) -> Pieces:
 
 
 async def counters(store: CounterStore, estate: Estate) -> Pieces:
-    """Those of every window that are still there."""
-    async for pieces in _counted("quota counters", partial(store.erase, counters_of(_client(estate)))):
+    """Its accounts, with every window that is still there."""
+    async for pieces in _counted("quota counters", partial(store.erase, _client(estate))):
         yield pieces
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from core.apis.configurations import Configuration
 from core.config.overlay import Overlay
 from core.errors import NotFound
+from core.services.configurations.versions import change_of_removal
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.stores.configurations.port import ConfigurationStore
 
@@ -41,7 +42,7 @@ async def _remove(store: ConfigurationStore, estate: Estate, version: int) -> bo
     if version == head.active or not estate.has(configuration.owner):
         return await store.rewrite(_disowned(configuration, estate))
     try:
-        return await store.remove(version, after=head)
+        return await store.remove(version, after=head, change=change_of_removal(configuration, None, ()))
     except NotFound:
         return True
 

@@ -1,5 +1,6 @@
 """The Configuration API as one caller gets it: access decisions and answers. The versions are in `.versions`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import logging
 from typing import Final, Literal
@@ -12,19 +13,16 @@ from core.apis.configurations import (
 )
 from core.config.overlay import Overlay, parse_overlay_request, with_override
 from core.config.policy import Action
-from core.config.redact import MASK, redact
-from core.config.user_fields import machine_defaults, secret_fields, view
+from core.config.redact import redact
+from core.config.user_fields import machine_defaults, view
 from core.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from core.frame.callers import Principal
 from core.frame.types import JsonObject
 from core.routing.guard import Enforcement, Guard, Item
-from core.services.configurations.overrides import (
-    ConfiguredProvider,
-    ProposedOverlay,
-    apply_overrides,
-    new_override,
-)
+from core.services.configurations.overrides import ProposedOverlay, apply_overrides, new_override
+from core.services.configurations.shown import by_name, show_override
 from core.services.configurations.versions import ChangeRequest, Versions
+from core.stores.audit.entry import Verb
 from core.stores.configurations.port import Head
 
 log = logging.getLogger(__name__)
@@ -82,7 +80,14 @@ class ConfigurationsRouter:
             current, original = validator.list_providers(overlay), validator.list_providers({})
             return apply_overrides(changes, overlay, current, original, owner)
 
-        change = ChangeRequest(propose, self._author(), changes.based_on, force=request.force, dry_run=request.dry_run)
+        change = ChangeRequest(
+            propose,
+            self._author(),
+            changes.based_on,
+            force=request.force,
+            dry_run=request.dry_run,
+            by=self._guard.principal,
+        )
         version, proposed = await self._versions.put(change)
         head = Head() if request.dry_run else Head(version.version, version.version)
         report = {"dropped": list(proposed.dropped), "withheld": list(proposed.withheld), "dry_run": request.dry_run}
@@ -108,7 +113,7 @@ class ConfigurationsRouter:
     async def unregister(self, configuration_id: str) -> None:
         configuration = await self._get_readable(configuration_id)
         self._check_write("delete", "configuration", configuration_id, configuration)
-        await self._versions.remove(configuration)
+        await self._versions.remove(configuration, by=self._guard.principal)
         log.info("configuration %s was unregistered by %s", configuration_id, self._name())
 
     async def register_provider(self, request: RegisterProvider) -> JsonObject:
@@ -121,7 +126,8 @@ class ConfigurationsRouter:
             added = with_override(overlay, request.api, request.provider_id, override)
             return ProposedOverlay(added, f"provider {request.provider_id} registered")
 
-        version, _ = await self._versions.put(ChangeRequest(propose, self._author(), force=request.force))
+        change = self._of_provider(propose, "create", request.provider_id, force=request.force)
+        version, _ = await self._versions.put(change)
         providers = self._versions.validator.list_providers(version.overlay)
         provider = next(provider for provider in providers if provider.provider_id == request.provider_id)
         return {
@@ -147,7 +153,13 @@ class ConfigurationsRouter:
                 )
             raise NotFound(f"No provider `{provider_id}` is registered.", param="provider_id")
 
-        await self._versions.put(ChangeRequest(propose, self._author()))
+        await self._versions.put(self._of_provider(propose, "delete", provider_id))
+
+    def _of_provider(
+        self, propose: Callable[[Overlay], ProposedOverlay], verb: Verb, provider_id: str, *, force: bool = False
+    ) -> ChangeRequest:
+        about = (verb, f"provider::{provider_id}")
+        return ChangeRequest(propose, self._author(), force=force, by=self._guard.principal, about=about)
 
     def _author(self) -> JsonObject | None:
         """The owner, with a name for people to read: the history is asked who it was."""
@@ -172,9 +184,9 @@ class ConfigurationsRouter:
         return version
 
     def _to_wire(self, version: Configuration, head: Head) -> JsonObject:
-        providers = {(p.api, p.provider_id): p for p in self._versions.validator.list_providers(version.overlay)}
+        providers = by_name(self._versions.validator.list_providers(version.overlay))
         entries = {
-            api: [_entry(name, override, providers.get((api, name))) for name, override in overrides.items()]
+            api: [show_override(name, override, providers.get((api, name))) for name, override in overrides.items()]
             for api, overrides in version.overlay.items()
         }
         return {
@@ -204,12 +216,3 @@ class ConfigurationsRouter:
 
 def _to_item(version: Configuration) -> Item:
     return Item("configuration", str(version.version), version.owner)
-
-
-def _entry(name: str, override: JsonObject, provider: ConfiguredProvider | None) -> JsonObject:
-    """An override as a run config's entry; a secret's null, which only covers another's, is left out."""
-    secrets = frozenset[str]() if provider is None else secret_fields(type(provider.config))
-    values = {k: v for k, v in redact(override["config"]).items() if v is not None or k not in secrets}
-    config = {k: MASK if v and k in secrets else v for k, v in values.items()}
-    flag = {"registered": True} if override["registered"] else {}
-    return {"provider_id": name, "provider_type": override["provider_type"], "config": config, **flag}

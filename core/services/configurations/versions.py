@@ -1,7 +1,7 @@
 """The versions of the configuration: a change is validated, then stored if its base is still in force."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 import time
 from typing import Final, Protocol
@@ -12,9 +12,12 @@ from core.apis.configurations import Configuration
 from core.config.overlay import Overlay
 from core.config.problems import Problem
 from core.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound, shorten
+from core.frame.callers import Principal
 from core.frame.types import JsonObject
 from core.platform.retry import Backoff
 from core.services.configurations.overrides import ConfiguredProvider, ProposedOverlay
+from core.services.configurations.shown import show_changed
+from core.stores.audit.entry import Change, Verb
 from core.stores.configurations.port import ConfigurationStore, Head
 
 LARGEST: Final = 256 * 1024  # bytes of a stored overlay; DynamoDB takes items of 400 KB
@@ -41,7 +44,7 @@ class ChangeRequest:
     """`propose` makes the new overlay from the one in force.
 
     `based_on` is the version that must still be in force, if any. `force` does not ask the changed providers, `dry_run`
-    stores nothing.
+    stores nothing. The audit trail says that it is the doing of `by`, and is `about` the new version, if it says nothing else.
     """
 
     propose: Callable[[Overlay], ProposedOverlay]
@@ -49,6 +52,8 @@ class ChangeRequest:
     based_on: int | None = None
     force: bool = False
     dry_run: bool = False
+    by: Principal | None = None
+    about: tuple[Verb, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,17 @@ class Versions:
                 same = await self.store.get(head.active) if head.active and change.overlay == before else None
                 if same is not None or request.dry_run:
                     return same or proposal, change
-                if await self.store.append(proposal, after=head):  # false: another process was first
+                verb, entity = request.about or ("create", f"configuration::{proposal.version}")
+                noted = self._change(
+                    request.by, verb, entity, (head.active, before), (proposal.version, proposal.overlay)
+                )
+                if await self.store.append(proposal, after=head, change=noted):  # false: another process was first
                     self.note_head(Head(proposal.version, proposal.version))
                     return proposal, change
         raise _busy()
 
-    async def remove(self, configuration: Configuration) -> None:
-        """Remove a version; without the active one the run config holds alone, which is validated before that.
+    async def remove(self, configuration: Configuration, *, by: Principal | None) -> None:
+        """Remove a version, as the doing of `by`; without the active one the run config holds alone, which is validated before that.
 
         Raises:
             InvalidRequest: resources need what only this version has.
@@ -124,16 +133,36 @@ class Versions:
             head = await self.store.head()
             if head.active == configuration.version:
                 refuse(await self.validator.find_problems(configuration.overlay, {}, ask=False))
-            if await self.store.remove(configuration.version, after=head):
+            noted = change_of_removal(configuration, by, self.validator.list_providers(configuration.overlay))
+            if await self.store.remove(configuration.version, after=head, change=noted):
                 self.note_head(Head(head.latest, 0 if head.active == configuration.version else head.active))
                 return
         raise _busy()
+
+    def _change(
+        self, by: Principal | None, verb: Verb, entity: str, before: tuple[int, Overlay], after: tuple[int, Overlay]
+    ) -> Change:
+        """Of a version that comes after another; version 0 is the run config alone."""
+        old, new = (
+            {"version": version, "providers": show_changed(overlay, other, self.validator.list_providers(overlay))}
+            for (version, overlay), (_, other) in ((before, after), (after, before))
+        )
+        return Change(by, verb, entity, old, new)
 
     async def _validate(self, before: Overlay, change: ProposedOverlay, *, ask: bool) -> None:
         refuse(change.problems)
         if len(to_json(change.overlay)) > LARGEST:
             raise BodyTooLarge(LARGEST)
         refuse(await self.validator.find_problems(before, change.overlay, ask=ask))
+
+
+def change_of_removal(
+    configuration: Configuration, by: Principal | None, providers: Iterable[ConfiguredProvider]
+) -> Change:
+    """What the audit trail is told; `providers` are those under the version that goes."""
+    version = configuration.version
+    shown = show_changed(configuration.overlay, {}, providers)
+    return Change(by, "delete", f"configuration::{version}", {"version": version, "providers": shown}, None)
 
 
 def refuse(problems: Sequence[Problem]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 import json
+from math import inf
 from typing import Final
 
 from core.errors import InvalidRequest, LimitReached, NotFound, PermissionDenied
@@ -94,6 +95,7 @@ class Import:
         if document is None:
             return
         state = ImportState.read(await self._run.saved())
+        await self._sweep(state)
         try:
             if await self._copy(DatasetRecord.of(document), state):
                 await self._commit(document, state)
@@ -107,6 +109,12 @@ class Import:
         if record is None or record.deleting or record.folder != self._folder or record.status != "importing":
             return None
         return document
+
+    async def _sweep(self, state: ImportState) -> None:
+        """Remove what a worker wrote and died before it could name: while it is imported, nobody but who has the shard writes to it."""
+        blobs, names = self._collection.blobs, {segment["key"] for segment in state.segments}
+        keys = {*await blobs.old_keys(folder_of(self._folder), before=inf)} - names
+        await blobs.delete(*keys)
 
     async def _copy(self, record: DatasetRecord, state: ImportState) -> bool:
         """Whether all of the source is in segments."""

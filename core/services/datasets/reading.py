@@ -38,7 +38,7 @@ async def open_dataset(
         record = DatasetRecord.of(document)
         if record.status == "failed":
             raise InvalidRequest(
-                f"The rows of dataset `{dataset_id}` could not be imported: {record.error} Register it again once that is mended.",
+                f"The rows of dataset `{dataset_id}` could not be imported: {record.error} Register it again once that is mended, or upload the file and register its id as the uri.",
                 param="dataset_id",
             )
         if record.status != "importing":
@@ -75,7 +75,8 @@ async def read_rows(
     if record.status == "elsewhere":
         provider = collection.provider(record.provider_id)
         rows, more = await collection.ask(provider.iterrows(resource_of(document), start, count))
-        return list(rows), more
+        kept = list(rows)[:count]  # some give more than they are asked for
+        return kept, more or len(kept) < len(rows)
 
     async def read(record: DatasetRecord) -> tuple[list[JsonObject], bool]:
         most = record.rows if count is None else count

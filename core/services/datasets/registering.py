@@ -111,7 +111,10 @@ async def _find_same(collection: DatasetCollection, registration: Registration) 
         return None
     record = DatasetRecord.of(document)
     if record.digest != registration.record.digest:
-        raise Conflict(f"`{document.id}` is registered already, with another source, purpose or metadata.")
+        raise Conflict(
+            f"`{document.id}` is registered already, with another source, purpose or metadata. Unregister it first, or choose another identifier.",
+            param="dataset_id",
+        )
     if record.status != "failed":
         return document
     collection.guard.require("delete", Item(DATASET, document.id, document.owner))

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from pydantic import ValidationError
 
@@ -21,9 +21,6 @@ from core.services.evals.rows import GENERATED, ChatInput, CompletionInput, RowI
 from core.services.inference.native.messages import to_openai_messages
 from core.services.inference.native.request import to_openai_chat, to_openai_completion
 from core.services.parts import Parts, surface_for
-
-if TYPE_CHECKING:
-    from core.apis.agents import NewAgent
 
 DIGITS: Final = 48  # of an agent's id, in hex
 KNOWLEDGE_SEARCH: Final = "knowledge_search"
@@ -123,7 +120,7 @@ def chat_request(candidate: ModelCandidate, asked: ChatInput) -> ChatRequest:
     return request
 
 
-def agents_for(parts: Parts, call: Call) -> Any:  # noqa: ANN401 - the surface `agents`
+def agents_for(parts: Parts, call: Call | None) -> Any:  # noqa: ANN401 - the surface `agents`
     """Raises NotFound where the stack has none."""
     agents = surface_for(parts, "agents", call)
     if agents is None:
@@ -138,19 +135,15 @@ def agent_of(job_id: str) -> str:
 
 async def keep_agent(parts: Parts, candidate: AgentCandidate, call: Call, agent_id: str) -> None:
     """It is there from now on, under this id; raises InvalidRequest for a config that makes no sense."""
-    await agents_for(parts, call).keep(_agent_request(candidate), agent_id)
-
-
-def _agent_request(candidate: AgentCandidate) -> "NewAgent":
     from core.apis.agents import NewAgent
 
     request = NewAgent(agent_config=candidate.config)
     request.check_body()
-    return request
+    await agents_for(parts, call).keep(request, agent_id)
 
 
-async def forget_agent(parts: Parts, agent_id: str, call: Call) -> None:
-    """With its sessions; one that is gone does not matter."""
+async def forget_agent(parts: Parts, agent_id: str, call: Call | None) -> None:
+    """With its sessions; one that is gone does not matter. Without a call as the stack itself."""
     with suppress(NotFound):
         await agents_for(parts, call).delete(agent_id)
 
@@ -161,12 +154,10 @@ async def asking(parts: Parts, candidate: Candidate, call: Call) -> AsyncGenerat
     if isinstance(candidate, ModelCandidate):
         yield AskedModel(parts, candidate)
         return
-    agent_id = str((await agents_for(parts, call).create(_agent_request(candidate)))["agent_id"])
-    try:
-        yield AskedAgent(parts, candidate, agent_id)
-    finally:
-        with suppress(ApiError):  # it may fail as what was asked of it did
-            await forget_agent(parts, agent_id, call)
+    from core.services.evals.request_agents import agent_for_request  # late: few candidates are agents
+
+    async with agent_for_request(parts, candidate, call) as agent:
+        yield agent
 
 
 def sampling_of(params: SamplingParams | None) -> SamplingParams | None:

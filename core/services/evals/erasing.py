@@ -1,4 +1,4 @@
-"""What a principal keeps of evaluations: counters, and whose those of a provider are. Those of the stack are jobs, which go without it."""
+"""What a principal keeps of evaluations: counters, whose those of a provider are, and notes of agents. Those of the stack are jobs, which go without it."""
 
 from functools import partial
 
@@ -6,6 +6,7 @@ from core.routing.policy import owner_list
 from core.services.erasure import Erase, Estate, Piece, Pieces
 from core.services.evals.numbering import COUNT
 from core.services.evals.provided import RUN
+from core.services.evals.request_agents import NOTE
 from core.services.parts import Parts
 from core.stores.connect import DOCUMENTS
 from core.stores.documents.port import DocumentStore
@@ -24,3 +25,6 @@ async def _pieces(store: DocumentStore, estate: Estate) -> Pieces:
         yield [Piece("evaluations of a provider", partial(store.delete, document)) for document in documents]
     async for documents in walk_pages(store, COUNT, owner):
         yield [Piece("", partial(store.delete, document)) for document in documents]
+    async for documents in walk_pages(store, NOTE, ""):  # the agents are the agents' eraser's
+        own = [document for document in documents if estate.has(document.owner)]
+        yield [Piece("", partial(store.delete, document)) for document in own]

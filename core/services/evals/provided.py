@@ -125,7 +125,10 @@ def bytes_of(content: bytes) -> Bytes:
 
 
 def missing(benchmark_id: str, job_id: str) -> NotFound:
-    return NotFound(f"Benchmark `{benchmark_id}` has no evaluation `{job_id}`.", param="job_id")
+    return NotFound(
+        f"Benchmark `{benchmark_id}` has no evaluation `{job_id}` of yours. POST /v1/eval/benchmarks/{benchmark_id}/jobs begins one, and says its id.",
+        param="job_id",
+    )
 
 
 def _for_caller(provider: object, call: Call | None) -> object:

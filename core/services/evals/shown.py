@@ -5,6 +5,7 @@ from typing import Final
 from core.apis.answers.evals import EvalJob, EvalStatus
 from core.apis.answers.jobs import JobError
 from core.services.jobs.service import Progress
+from core.services.jobs.spending import cost_in
 from core.stores.jobs.port import Job
 
 STATUS: Final[dict[str, EvalStatus]] = {
@@ -31,7 +32,7 @@ def show_eval(job: Job, progress: Progress) -> EvalJob:
         "ended_at": _seconds(job.ended),
         "progress": {"total": job.rows, "completed": counts.completed, "failed": counts.failed},
         "usage": {"total_tokens": sum(models.values()), "models": models},
-        "cost": None,
+        "cost": cost_in(counts.tokens),
         "error": _error_of(job),
         "result_file_id": (job.result or {}).get("result_file_id"),
     }

@@ -120,7 +120,9 @@ class StackEvaluations:
         service = job_service(self._parts)
         stopped = await service.cancel(await service.changeable(job.id, principal_of(self._call)))
         if "cancelled" not in {stopped.status, stopped.outcome}:
-            raise Conflict(f"The evaluation is {stopped.status}: it cannot be cancelled.", param="job_id")
+            raise Conflict(
+                f"The evaluation is {stopped.status}: it cannot be cancelled. Ask for its result.", param="job_id"
+            )
 
     async def result(self, job: Job) -> Bytes | Redirect:
         size = (job.result or {}).get("bytes")
@@ -177,6 +179,6 @@ def check_params(config: BenchmarkConfig, functions: Sequence[str]) -> None:
     for name in config.scoring_params or {}:
         if name not in functions:
             raise InvalidRequest(
-                f"scoring_params: the benchmark has no scoring function `{name}`.",
+                f"scoring_params: the benchmark has no scoring function `{name}`; it has {', '.join(f'`{own}`' for own in functions) or 'none'}.",
                 param="benchmark_config.scoring_params",
             )

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from core.apis.inference import Inference
 from core.frame.api import SurfaceFactory
 from core.frame.callers import Call
+from core.frame.resources import Resource
+from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
-from core.services.inference.router import InferenceRouter
+from core.routing.targets import Target
+from core.services.inference.router import FindPrice, InferenceRouter
 from core.services.inference.shielded import ShieldedInference
 from core.services.parts import Parts, surface_for
 
@@ -14,18 +17,21 @@ if TYPE_CHECKING:
     from core.apis.batch_engine import NativeBatches
     from core.apis.native import NativeInference
     from core.apis.native_responses import NativeResponses
+    from core.apis.prices import Price
     from core.apis.rerank import Reranking
+    from core.services.inference.prices import Prices
 
 
 def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     """`{"inference": ..., "native_inference": ..., "native_responses": ..., "native_batches": ..., "rerank": ...}`."""
     providers, circuits = parts.providers("inference"), parts.circuits
     policy = ShieldPolicy(parts.safety, lambda: parts.registries.get("shield"))
+    find_price = _price_finder(parts)
 
     def inference(call: Call | None) -> InferenceRouter | ShieldedInference:
         """The stack itself gets no shields, nor does a shield's own guard model: it would be judged by itself forever."""
         models = parts.registries["model"](call)
-        router = InferenceRouter(models, providers, call, circuits)
+        router = InferenceRouter(models, providers, call, circuits, find_price)
         if call is None or call.internal:
             return router
         return ShieldedInference(
@@ -35,7 +41,7 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
     def native_responses(call: Call | None) -> "NativeResponses":
         from core.services.inference.native_responses import NativeRouter as Router  # late: few models have it
 
-        return Router(parts.registries["model"](call), providers, call, circuits, policy)
+        return Router(parts.registries["model"](call), providers, call, circuits, policy, find_price)
 
     def native_batches(call: Call | None) -> "NativeBatches":
         from core.services.inference.native_batches import NativeBatchRouter as Router  # late: jobs alone have them
@@ -49,6 +55,20 @@ def assemble(parts: Parts) -> dict[str, SurfaceFactory]:
         "native_inference": lambda call: _native(inference(call)),
         "rerank": lambda call: _reranking(inference(call)),
     }
+
+
+def _price_finder(parts: Parts) -> "FindPrice":
+    prices: list[Prices] = []
+
+    def find_price(models: GuardedRegistry, resource: Resource, target: Target) -> "Price | None":
+        """Once an answer is there: no cold start waits for a list of prices."""
+        if not prices:
+            from core.services.inference.prices import Prices
+
+            prices.append(Prices(parts.prices, parts.provider_types))
+        return prices[0].find(models, resource, target)
+
+    return find_price
 
 
 def _native(inference: Inference) -> "NativeInference":

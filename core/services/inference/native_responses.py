@@ -1,6 +1,7 @@
 """Responses by a model's own provider: routed, failed over and charged as its chat completions are."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from core.apis.inference import ChatRequest, InferenceProvider
@@ -19,13 +20,14 @@ from core.routing.failover import Failover
 from core.routing.guard import GuardedRegistry
 from core.routing.shields import ShieldPolicy
 from core.routing.targets import targets_of
-from core.services.inference.router import find_model
+from core.services.inference.router import FindPrice, find_model, has_tier, note_provider
 
 if TYPE_CHECKING:
     from core.apis.native_bodies import NativeBody
 
 NO_RESPONSES: Final = "The model's metadata says `responses: native`, but its provider has no Responses of its own: take that out of the metadata."
 COUNTS: Final = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
+DETAILS: Final = {"prompt_tokens_details": "input_tokens_details", "completion_tokens_details": "output_tokens_details"}
 
 
 class NativeRouter:
@@ -38,7 +40,9 @@ class NativeRouter:
         call: Call | None,
         circuits: CircuitBreaker | None,
         policy: ShieldPolicy,
+        find_price: FindPrice | None = None,
     ) -> None:
+        self._find_price = find_price
         self._models = models
         self._caller = call
         self._call = call or Call(ANONYMOUS)
@@ -69,10 +73,14 @@ class NativeRouter:
         self._call.observed.model = request.model
         if (refused := find_refused_url(request, "operator")) is not None:
             raise InvalidRequest(f"{refused[0]}: {refused[1]}", param=refused[0])
-        events = await self._attempts.stream(
-            targets_of(resource), lambda at, name: _responses_of(at).stream_response({**body, "model": name})
+        meter = _measure(request)
+        find = None if has_tier(request) else self._find_price
+        ask = note_provider(
+            meter,
+            lambda at, to: _responses_of(at).stream_response({**body, "model": to.model}),
+            None if find is None else partial(find, self._models, resource),
         )
-        return self._charge_stream(_measure(request), events)
+        return self._charge_stream(meter, await self._attempts.stream(targets_of(resource), ask))
 
     async def _charge_stream(self, meter: Meter, events: JsonStream) -> JsonStream:
         ending: Ending = "left"
@@ -115,7 +123,8 @@ def _feed(meter: Meter, event: JsonObject) -> None:
         usage = to_object(to_object(event.get("response")).get("usage"))
         if usage:
             counts = {name: usage.get(theirs) for name, theirs in COUNTS.items()}
-            meter.feed({"usage": {name: count for name, count in counts.items() if _is_count(count)}})
+            parts = {name: usage.get(theirs) for name, theirs in DETAILS.items()}
+            meter.feed({"usage": {name: count for name, count in counts.items() if _is_count(count)} | parts})
 
 
 def _is_count(value: object) -> bool:

@@ -6,7 +6,7 @@ from core.frame.callers import Call
 
 
 class Ticket(Protocol):
-    """One admitted call; see `core.quota.quota.Ticket`."""
+    """One admitted call; see `core.quota.ticket.Ticket`."""
 
     async def settle(self, tokens: int | None, further: int = 0, least: int = 0) -> None:
         """Correct what was reserved to the tokens used, or, where they are None, to at least `least`; add the `further` ones."""

@@ -14,6 +14,7 @@ from uuid import uuid4
 from core.apis.jobs import JobTeller
 from core.errors import ApiError, StateUnavailable
 from core.frame.callers import Call, Principal
+from core.frame.observed import Observed
 from core.frame.types import JsonObject
 from core.services.jobs import messages
 from core.services.jobs.admission import Admission, Unlimited
@@ -48,7 +49,10 @@ class SameOwner:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What all steps work with; `kinds` by name, `clock` gives Unix seconds. Without `secrets` no job has provider data."""
+    """What all steps work with; `kinds` by name, `clock` gives Unix seconds. Without `secrets` no job has provider data.
+
+    `apis` are whose the kinds are, by name: what a job uses is used by its API.
+    """
 
     jobs: JobStore
     queue: WorkQueue
@@ -60,6 +64,7 @@ class Engine:
     clock: Callable[[], float] = time.time
     teller: JobTeller | None = None
     secrets: JobSecrets | None = None
+    apis: Mapping[str, str] = field(default_factory=dict[str, str])
 
     async def run_message(self, delivery: Delivery, turn: Turn | None = None) -> Outcome:
         """Do what a message says, as far as the turn goes.
@@ -130,10 +135,14 @@ class Engine:
             await self.stop(job, "failed", OWNER_REVOKED)
             return None
         try:
-            return Call(principal, SOURCE, provider_data=await self.data_of(job))
+            return self.call_as(principal, job, await self.data_of(job))
         except SecretLost:
             await self.stop(job, "failed", DATA_LOST)
             return None
+
+    def call_as(self, principal: Principal, job: Job, data: JsonObject) -> Call:
+        """Of a principal for a job, with the `data` for providers."""
+        return Call(principal, SOURCE, provider_data=data, observed=Observed(self.apis.get(job.kind, ""), job.kind))
 
     async def data_of(self, job: Job) -> JsonObject:
         """What its owner brought for providers; raises SecretLost, and ApiError where it cannot be had now."""

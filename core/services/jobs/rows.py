@@ -15,12 +15,14 @@ from typing import Final
 
 from core.errors import ApiError, ProviderUnavailable, QuotaExceeded, QuotaUnavailable, StateUnavailable
 from core.frame.callers import CURRENT_CALL, Call
+from core.frame.observed import Observed
 from core.platform.outcome import Outcome
 from core.services.jobs.admission import Ticket, Unlimited
 from core.services.jobs.failures import RowFailed
 from core.services.jobs.kind import Result, Row
 from core.services.jobs.pace import Pace
 from core.services.jobs.shard_run import ShardRun
+from core.services.jobs.spending import spending_of
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +120,7 @@ class _Rows:
         self._is_careful = run.shard.attempts >= CAREFUL_FROM
         self._pace = Pace(1 if self._is_careful else work.at_once)
         tries = [
-            _Try(position, row, Call(run.call.principal, run.call.source, provider_data=run.call.provider_data))
+            _Try(position, row, _call_like(run.call))
             for position, row in enumerate(rows)
             if not run.shard.done >> position & 1
         ]
@@ -186,7 +188,8 @@ class _Rows:
         outcome = await self._outcome_of(attempt)
         if isinstance(outcome, Result) and b"\n" not in outcome.line:
             self._pace.succeeded()
-            self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=outcome.tokens)
+            tokens = {**outcome.tokens, **spending_of(attempt.call)}
+            self._run.record(attempt.position, outcome.line, ok=outcome.ok, tokens=tokens)
             await self._settle(attempt, failed=False)
             if self._is_careful:
                 with suppress(StateUnavailable):  # the next checkpoint keeps it
@@ -239,6 +242,12 @@ class _Rows:
         charge = attempt.call.end(failed=failed)
         if attempt.ticket is not None:
             await attempt.ticket.settle(charge.tokens, charge.further, charge.least)
+
+
+def _call_like(call: Call) -> Call:
+    """A row's own, of the same caller for the same operation."""
+    observed = Observed(call.observed.api, call.observed.operation)
+    return Call(call.principal, call.source, provider_data=call.provider_data, observed=observed)
 
 
 def _error_of(failure: object) -> ApiError:

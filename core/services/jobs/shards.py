@@ -6,9 +6,9 @@ from dataclasses import replace
 import logging
 
 from core.errors import ApiError, StateUnavailable
-from core.frame.callers import Call
+from core.frame.types import JsonObject
 from core.services.jobs import messages
-from core.services.jobs.engine import SOURCE, Engine, new_holder, reason_of
+from core.services.jobs.engine import Engine, new_holder, reason_of
 from core.services.jobs.failures import WorkerLost
 from core.services.jobs.kind import JobFailed, JobKind
 from core.services.jobs.messages import DONE, Again, GiveBack, Outcome, Task
@@ -60,14 +60,14 @@ async def _close(engine: Engine, task: Task, job: Job | None, turn: Turn) -> Out
 
 async def _wind_up(engine: Engine, kind: JobKind, task: Task, job: Job, turn: Turn) -> Outcome:
     """Not as the owner, who may be nobody by now: nothing is asked for it any more."""
-    call = Call(job.principal, SOURCE)
+    data: JsonObject = {}
     now, holder = engine.clock(), new_holder()
     shard = await engine.jobs.lease_shard(job, task.number, holder, now=now, until=now + engine.timing.lease)
     if shard is None or shard.holder != holder or shard.state == "done":
         return await _send_on(engine, await engine.jobs.get(job.id))
     with suppress(SecretLost):
-        call = Call(job.principal, SOURCE, provider_data=await engine.data_of(job))
-    run = ShardRun(engine.parts(), job, call, shard, turn, "stopping")
+        data = await engine.data_of(job)
+    run = ShardRun(engine.parts(), job, engine.call_as(job.principal, job, data), shard, turn, "stopping")
     return await _work(engine, kind, task, run)
 
 

@@ -46,14 +46,19 @@ class ScoringRouter:
     async def score(self, request: ScoreRequest) -> ScoreAnswer:
         scorers = await self._lookup.prepare(dump_params(request.scoring_functions))
         scorers.check(request.input_rows)
-        return {"results": await scorers.score_all(request.input_rows)}
+        results = await scorers.score_all(request.input_rows)
+        self._call.add_tokens(0)  # where no model was asked, it is known that none were used
+        return {"results": results}
 
     async def score_batch(self, request: ScoreBatchRequest) -> ScoreBatchAnswer:
         scorers = await self._lookup.prepare(dump_params(request.scoring_functions))
         rows = dataset_rows(self._parts, self._call)
         count = await rows.count(request.dataset_id)
         if count > MOST_ROWS:
-            raise InvalidRequest(f"The dataset has {count:,} rows; a job scores {MOST_ROWS:,} at most.")
+            raise InvalidRequest(
+                f"The dataset has {count:,} rows; a job scores {MOST_ROWS:,} at most. Register them as several datasets, and score each.",
+                param="dataset_id",
+            )
         scorers.check(await rows.read(request.dataset_id, 0, 1))
         if count == 0:
             return {"dataset_id": None, "results": await scorers.score_all([])}

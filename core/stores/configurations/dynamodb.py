@@ -17,7 +17,9 @@ from core.stores.configurations.codec import decode, encode, is_possible, not_fo
 from core.stores.configurations.port import ConfigurationStore, Head
 
 if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb.type_defs import PutTypeDef
+    from types_aiobotocore_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
+
+    from core.stores.audit.entry import Change
 
 HEAD: Final = "head"
 DIGITS: Final = 19  # of `MOST_VERSION`
@@ -30,7 +32,8 @@ class DynamoConfigurations:
 
     def __init__(self, table: Table, *, namespace: str, backoff: Backoff = BACKOFF) -> None:
         self._items = Items(table, backoff)
-        self._partition = {"S": f"{namespace_prefix(namespace)}@configurations"}
+        self._prefix = namespace_prefix(namespace)
+        self._partition = {"S": f"{self._prefix}@configurations"}
 
     async def head(self) -> Head:
         item = await self._items.get(self._key(HEAD))
@@ -48,7 +51,7 @@ class DynamoConfigurations:
         items = await self._items.query("pk = :pk AND sk < :below", values, limit=limit, forward=False)
         return [decode(item["body"]["S"]) for item in items]
 
-    async def append(self, configuration: Configuration, *, after: Head) -> bool:
+    async def append(self, configuration: Configuration, *, after: Head, change: "Change") -> bool:
         version = configuration.version
         put: PutTypeDef = {
             "TableName": self._items.table.name,
@@ -57,7 +60,12 @@ class DynamoConfigurations:
         }
         if version != after.latest + 1:
             return False
-        return not await self._items.transact([{"Put": self._move(after, Head(version, version))}, {"Put": put}])
+        writes: list[TransactWriteItemTypeDef] = [
+            {"Put": self._move(after, Head(version, version))},
+            {"Put": put},
+            self._noted(change),
+        ]
+        return not await self._items.transact(writes)
 
     async def rewrite(self, configuration: Configuration) -> bool:
         put: PutTypeDef = {
@@ -67,7 +75,7 @@ class DynamoConfigurations:
         }
         return not await self._items.transact([{"Put": put}])
 
-    async def remove(self, version: int, *, after: Head) -> bool:
+    async def remove(self, version: int, *, after: Head, change: "Change") -> bool:
         stored = version if is_possible(version) else 0  # which is no configuration's
         new = Head(after.latest, 0 if after.active == version else after.active)
         reasons = await self._items.transact(
@@ -80,6 +88,7 @@ class DynamoConfigurations:
                         "ConditionExpression": "attribute_exists(pk)",
                     }
                 },
+                self._noted(change),
             ]
         )
         if reasons and reasons[0].get("Code") != CONDITION_FAILED:
@@ -88,6 +97,12 @@ class DynamoConfigurations:
 
     async def close(self) -> None:
         await self._items.table.close()
+
+    def _noted(self, change: "Change") -> "TransactWriteItemTypeDef":
+        """The write of its entry in the audit trail."""
+        from core.stores.audit.dynamodb import note  # for few calls
+
+        return note(self._items.table.name, self._prefix, change)
 
     def _move(self, old: Head, new: Head) -> "PutTypeDef":
         """Put the new head in the place of the old one, if that is still there."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from core.apis.configurations import Configuration
+    from core.stores.audit.entry import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,10 @@ class ConfigurationStore(Protocol):
         """At most `limit` configurations, newest first, with versions below `before` (None for the first page)."""
         ...
 
-    async def append(self, configuration: "Configuration", *, after: Head) -> bool:
+    async def append(self, configuration: "Configuration", *, after: Head, change: "Change") -> bool:
         """Store it and put it in force, in one atomic step; False, and nothing changed, if the head is not `after`.
+
+        The `change` goes into the audit trail in that step.
 
         False too if its version is not the next one, `after.latest + 1`.
 
@@ -51,8 +54,8 @@ class ConfigurationStore(Protocol):
         """
         ...
 
-    async def remove(self, version: int, *, after: Head) -> bool:
-        """Remove it, in one atomic step; False, and nothing changed, if the head is not `after`.
+    async def remove(self, version: int, *, after: Head, change: "Change") -> bool:
+        """Remove it, in one atomic step, in which the `change` goes into the audit trail; False, and nothing changed, if the head is not `after`.
 
         If it was in force, none is from then on: the run config's file alone counts. `latest` stays.
 

@@ -3,19 +3,21 @@
 Each write is one transaction, which takes the file before it reads the head: no other writes in between.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 import sqlite3
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from core.apis.configurations import Configuration
 from core.errors import ProviderUnavailable
-from core.platform.sqlite_connection import SqliteConnection
+from core.platform.sqlite_connection import SqliteConnection, writing
 from core.platform.sqlite_file import BUSY_SECONDS
 from core.platform.sqlite_schema import Schema
+from core.stores.audit import sqlite as audit
 from core.stores.configurations.codec import MOST_VERSION, decode, encode, is_possible, not_found
 from core.stores.configurations.port import ConfigurationStore, Head
+
+if TYPE_CHECKING:
+    from core.stores.audit.entry import Change
 
 OWNER: Final = "The registry's"
 VERSION_1: Final = (
@@ -24,7 +26,7 @@ VERSION_1: Final = (
     """CREATE TABLE IF NOT EXISTS configuration_heads (
         namespace TEXT NOT NULL PRIMARY KEY, latest INTEGER NOT NULL, active INTEGER NOT NULL) WITHOUT ROWID""",
 )
-SCHEMA: Final = Schema("configurations", (VERSION_1,))
+SCHEMA: Final = Schema("configurations", (VERSION_1,), beside=(audit.SCHEMA,))
 HEAD: Final = "SELECT latest, active FROM configuration_heads WHERE namespace = ?"
 MOVE: Final = "INSERT OR REPLACE INTO configuration_heads VALUES (?, ?, ?)"
 GET: Final = "SELECT body FROM configurations WHERE namespace = ? AND version = ?"
@@ -53,15 +55,16 @@ class SqliteConfigurations:
         rows = await self._connection.execute(PAGE, self._namespace, below, limit)
         return [decode(body) for (body,) in rows]
 
-    async def append(self, configuration: Configuration, *, after: Head) -> bool:
+    async def append(self, configuration: Configuration, *, after: Head, change: "Change") -> bool:
         version, body = configuration.version, encode(configuration)
 
         def adding(connection: sqlite3.Connection) -> bool:
-            with _writing(connection):
+            with writing(connection):
                 if self._head(connection) != after or version != after.latest + 1:
                     return False
                 connection.execute(ADD, (self._namespace, version, body))
                 connection.execute(MOVE, (self._namespace, version, version))
+                audit.note(connection, self._namespace, change)
                 return True
 
         return await self._connection.run(adding)
@@ -70,16 +73,17 @@ class SqliteConfigurations:
         values = encode(configuration), self._namespace, configuration.version
         return bool(await self._connection.execute(REWRITE, *values))
 
-    async def remove(self, version: int, *, after: Head) -> bool:
+    async def remove(self, version: int, *, after: Head, change: "Change") -> bool:
 
         def removing(connection: sqlite3.Connection) -> bool:
-            with _writing(connection):
+            with writing(connection):
                 if self._head(connection) != after:
                     return False
                 if not is_possible(version) or not connection.execute(REMOVE, (self._namespace, version)).rowcount:
                     raise not_found(version)
                 if after.active == version:
                     connection.execute(MOVE, (self._namespace, after.latest, 0))
+                audit.note(connection, self._namespace, change)
                 return True
 
         return await self._connection.run(removing)
@@ -90,14 +94,6 @@ class SqliteConfigurations:
     def _head(self, connection: sqlite3.Connection) -> Head:
         row = connection.execute(HEAD, (self._namespace,)).fetchone()
         return Head() if row is None else Head(*row)
-
-
-@contextmanager
-def _writing(connection: sqlite3.Connection) -> Generator[None]:
-    """One transaction, which no other writer comes between; an error inside undoes it."""
-    connection.execute("BEGIN IMMEDIATE")
-    with connection:
-        yield
 
 
 def connect(db_path: str, *, namespace: str | None = None, patience: float = BUSY_SECONDS) -> ConfigurationStore:

@@ -1,12 +1,12 @@
-"""Marks: what makes a write to a counter of DynamoDB count once, however often it is sent.
+"""Marks: what makes a write to an account in DynamoDB count once, however often it is sent.
 
 A write leaves its number under a name that no other write has at the time: the process's, and that of a lane in it. It is
 carried out while the number there is smaller; where it is the same, it was before. So neither an SDK that asks again after
-a lost answer nor a request that comes late counts twice, and it costs a few bytes of the item, not a second one.
+a lost answer nor a request that comes late counts twice, and it costs a few bytes of the item, not a second one. A lane is
+a call's from the write that takes to the one that settles; where it is not known what a write has done, no other gets it.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import heapq
 import os
@@ -14,8 +14,8 @@ import time
 from typing import Any, Final
 
 PREFIX: Final = "m:"
+HOLDS: Final = "r:"  # of the attribute that says what a call holds, before the same name
 NAME_BYTES: Final = 6  # random: of as many processes as there will ever be, no two have the same
-MOST_MARKS: Final = 24  # in an item, before those of processes that are gone are removed: it should stay below 1 KB
 STALE: Final = 60_000  # milliseconds; no write is under way for so long
 
 
@@ -26,16 +26,23 @@ class Mark:
     name: str
     number: int
 
+    @property
+    def hold(self) -> str:
+        """The name of the attribute that says what its call holds."""
+        return f"{HOLDS}{self.name.removeprefix(PREFIX)}"
+
     def is_in(self, item: Mapping[str, Any]) -> bool:
         """Whether the write was carried out."""
         return self.name in item and int(item[self.name]["N"]) == self.number
 
-    def stale(self, item: Mapping[str, Any]) -> list[str]:
-        """The names of marks to remove, once there are many."""
+    def stale(self, item: Mapping[str, Any]) -> dict[str, int]:
+        """The marks that no write will ask for, with their numbers: old ones, of calls that hold nothing."""
         numbers = {name: int(value["N"]) for name, value in item.items() if name.startswith(PREFIX)}
-        if len(numbers) <= MOST_MARKS:
-            return []
-        return [name for name, number in numbers.items() if number < self.number - STALE]
+        return {
+            name: number
+            for name, number in numbers.items()
+            if number < self.number - STALE and Mark(name, number).hold not in item
+        }
 
 
 class Marks:
@@ -50,16 +57,18 @@ class Marks:
         self._lanes = 0
         self._last = 0
 
-    @contextmanager
-    def mark(self) -> Generator[Mark]:
-        """One for a write, until its outcome is known or nobody waits for it any more."""
+    def begin(self) -> Mark:
+        """One for a write, and for the one that settles it."""
         if self._process != os.getpid():
             self._process, self._name = os.getpid(), os.urandom(NAME_BYTES).hex()
             self._free, self._lanes = [], 0
         lane = heapq.heappop(self._free) if self._free else self._lanes
         self._lanes = max(self._lanes, lane + 1)
         self._last = max(self._last + 1, int(self._clock() * 1000))
-        try:
-            yield Mark(f"{PREFIX}{self._name}{lane}", self._last)
-        finally:
-            heapq.heappush(self._free, lane)
+        return Mark(f"{PREFIX}{self._name}{lane}", self._last)
+
+    def end(self, mark: Mark) -> None:
+        """Its outcome is known, or nobody waits for it and it holds nothing: the lane is another's from here on."""
+        own = f"{PREFIX}{self._name}"
+        if self._process == os.getpid() and mark.name.startswith(own):
+            heapq.heappush(self._free, int(mark.name.removeprefix(own)))

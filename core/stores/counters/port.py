@@ -1,57 +1,192 @@
-"""The port of counters, which quotas are counted with."""
+"""The port of counters, which quotas are counted with: of each client an account, or as many as its limits are spread over.
+
+An account counts in windows of time, several at once, and has what calls under way hold of it until they are settled.
+"""
 
 from dataclasses import dataclass
-from typing import Protocol
+import math
+from typing import Final, Protocol
+
+from core.config.security import Period
+
+GRACE: Final = 3600  # seconds that the counts of a window outlive it at least, for calls under way
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a counter has: calls, and tokens (reserved and used)."""
+    """Calls, tokens (reserved and used), and money in billionths of the currency."""
 
     requests: int = 0
     tokens: int = 0
+    nanos: int = 0
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        return self.requests, self.tokens, self.nanos
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.requests + other.requests, self.tokens + other.tokens, self.nanos + other.nanos)
+
+    def __neg__(self) -> "Counts":
+        return Counts(-self.requests, -self.tokens, -self.nanos)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A counter takes more only while its counts are below these; None does not bound."""
+    """More is taken only while the counts are below these; None does not bound."""
 
     requests: int | None = None
     tokens: int | None = None
+    nanos: int | None = None
+
+    @property
+    def bounds(self) -> tuple[int | None, int | None, int | None]:
+        return self.requests, self.tokens, self.nanos
+
+    def has_room(self, counts: Counts) -> bool:
+        return all(below is None or count < below for below, count in zip(self.bounds, counts.numbers, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From `start` up to, not including, `end`, in Unix seconds; `name` is unique among those of a period."""
+
+    name: str
+    start: int
+    end: int
+
+    def seconds_to_end(self, now: float) -> int:
+        """To its end, rounded up: at least 1 within the window, and also after it."""
+        return max(1, math.ceil(self.end - now))
+
+    @property
+    def expires(self) -> int:
+        """When what was counted in it may vanish, in Unix seconds: a window late, as a clock may jump, and come back."""
+        return self.end + (self.end - self.start) + GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What an account counts in one window of time, where it takes more only `below` a limit."""
+
+    period: Period
+    window: Window
+    below: Limit = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """`client` is 1 to 1024 bytes of UTF-8, and never another's shard; `shard` is None where its limits are not spread."""
+
+    client: str
+    shard: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A client's shards end with their number."""
+        return f"{self.client}{self._suffix}"
+
+    def counter_name(self, counter: Counter) -> str:
+        """Of the one counter for each window that there was before there were accounts."""
+        return f"{counters_of(self.client)}{counter.period}:{counter.window.name}{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.shard is None else f":{self.shard}"
+
+
+def counters_of(client: str) -> str:
+    """What the names of a client's counters begin with, and no others."""
+    return f"quota:{client}:"
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Count `amount` in all `counters`, or in none: where one of them is not below its bound.
+
+    The first counter is the one that an older form of the store may have. What `holds` is settled later, by its reservation.
+    """
+
+    counters: tuple[Counter, ...]
+    amount: Counts
+    holds: bool = False
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether a bound is so low that not even the first is taken."""
+        bounds = (bound for counter in self.counters for bound in counter.below.bounds)
+        return any(bound is not None and bound <= 0 for bound in bounds)
+
+    @property
+    def expires(self) -> int:
+        """When all that it counts may vanish, in Unix seconds."""
+        return max(counter.window.expires for counter in self.counters)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a take holds in the `counters` of an account; `name` and `number` are the store's own."""
+
+    account: AccountKey
+    counters: tuple[Counter, ...]
+    name: str
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """`counts` are those after it was admitted, or as they stand if it was not: then nothing changed."""
+    """`counts`, for each counter, are those after it was admitted, or as they stand if it was not: then nothing changed.
+
+    Of the first counter requests and tokens are known, else what the take counts or bounds: the rest may be 0.
+    """
 
     admitted: bool
-    counts: Counts
+    counts: tuple[Counts, ...]
+    reservation: Reservation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reservation that nobody has settled: of a call that is under way `since`, in Unix seconds, or that died."""
+
+    since: float
+    amount: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """`counts` are those of the counters that were asked for."""
+
+    counts: tuple[Counts, ...]
+    unsettled: tuple[Held, ...] = ()
 
 
 class CounterStore(Protocol):
-    """Counters by key, shared by every process that names the same table or file.
+    """Accounts, shared by every process that names the same table or file.
 
-    A key is 1 to 1024 bytes of UTF-8; `expires` is in Unix seconds, after which a counter may vanish.
     Every method raises QuotaUnavailable when the store cannot be reached, or not in `patience` seconds.
     """
 
-    async def take(self, key: str, *, tokens: int, below: Limit, expires: int, requests: int = 1) -> Admission:
-        """Count `requests` and `tokens`, in one atomic conditional write: while both counts are below `below`.
+    async def take(self, account: AccountKey, take: Take) -> Admission:
+        """Count, in one atomic conditional write; the account is made where there is none.
 
-        However often it has to be sent, it counts once.
+        However often it has to be sent, it counts once. What a counter of an older form has for the first window is taken over.
         """
         ...
 
-    async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
-        """Add both, which may be negative, once; a counter that is not there (any more) stays away."""
+    async def settle(self, reservation: Reservation, correction: Counts) -> None:
+        """Add the correction, which may be negative, to what was taken, and end the reservation: both once, or neither.
+
+        One that was settled, or whose account is not there any more, is left alone. Where the store fails it stays, counted.
+        """
         ...
 
-    async def read(self, key: str) -> Counts:
-        """The counts as of now; zeros where there is no counter."""
+    async def read(self, account: AccountKey, counters: tuple[Counter, ...] = ()) -> AccountState:
+        """As of now; zeros where there is no account."""
         ...
 
-    async def erase(self, prefix: str, *, dry: bool = False) -> int:
-        """Remove every counter whose key begins with this, unless it is `dry`; how many. The whole store may be read for it."""
+    async def erase(self, client: str, *, dry: bool = False) -> int:
+        """Remove the accounts of a client, unless it is `dry`; how many. The whole store may be read for it."""
         ...
 
     def warm(self) -> None:

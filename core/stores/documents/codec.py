@@ -117,6 +117,12 @@ def decode_owner(text: str | None) -> dict[str, Any] | None:
     return None if text is None else from_json(text)
 
 
+def begin(document: Document, tag: str) -> Document:
+    """Its first revision, as it is kept; by hand, as in `renew`."""
+    place = document.collection, document.id, document.body, document.parent
+    return Document(*place, document.owner, document.created, 1, document.expires, tag)
+
+
 def renew(document: Document, body: JsonObject, expires: int | None, tag: str) -> Document:
     """Its next revision; `dataclasses.replace` would take as long as a statement of SQLite."""
     revision = document.revision + 1

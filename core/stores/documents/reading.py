@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 import sys
@@ -28,14 +27,16 @@ AT_ONCE: Final = 8  # of a page's documents, whose blobs are read
 PLACE_NAMES: Final = {f"#{name}": name for name in ("created", "parent", *ENDS)}
 
 
-@dataclass(slots=True)
 class _Taking:
     """The documents of a page whose bodies have at most so many bytes as JSON."""
 
-    most: int
-    documents: list[Document] = field(default_factory=list[Document])
-    size: int = 0
-    is_cut: bool = False
+    __slots__ = ("documents", "is_cut", "most", "size")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.documents = list[Document]()
+        self.size = 0
+        self.is_cut = False
 
     def fits(self, content: bytes) -> bool:
         """Whether there is room for it, which it takes."""

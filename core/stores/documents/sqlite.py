@@ -8,14 +8,13 @@ stays until `forget` to say where a page goes on. `birth` tells it from a later 
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
+import os
 from pathlib import Path
 import sqlite3
 import sys
 import time
 from typing import Final
-from uuid import uuid4
 
 from core.errors import StateUnavailable
 from core.frame.types import JsonObject
@@ -26,6 +25,7 @@ from core.platform.sqlite_schema import Schema
 from core.platform.sqlite_shared import SharedTransactions, Statement, Value
 from core.stores.documents.codec import (
     LARGE,
+    begin,
     check_names,
     conflict,
     deflate,
@@ -244,10 +244,9 @@ class SqliteDocuments:
     async def _creation(self, document: Document) -> tuple[Statement, Document]:
         """The statement that makes it, and the document that it makes."""
         check_names(document)
-        body, birth = await pack(document.body, least=DEFLATE), uuid4().hex
-        place = document.parent, document.created, birth
-        values = *place, document.expires, _forget(document.expires), encode_owner(document)
-        return self._statement(CREATE, document, *values, body), replace(document, revision=1, tag=birth)
+        body, birth, until = await pack(document.body, least=DEFLATE), os.urandom(16).hex(), document.expires
+        values = document.parent, document.created, birth, until, _forget(until), encode_owner(document)
+        return self._statement(CREATE, document, *values, body), begin(document, birth)
 
     def _removal(self, document: Document, expect: int | None) -> Statement:
         return self._statement(DELETE, document, document.tag, expect, self._now() + GRACE, b"")

@@ -9,7 +9,7 @@ import time
 
 from core.frame.resources import Resource
 from core.platform.ttl_cache import MOST, TtlCache
-from core.stores.registry.port import Check, RegistryStore
+from core.stores.registry.port import Author, Check, RegistryStore
 
 type _Key = tuple[str, str]  # kind and identifier
 
@@ -33,6 +33,13 @@ class CachedRegistry:
         """The resource, at most `seconds` old, or None as of now."""
         return await self._cache.get((kind, identifier), lambda: self._store.get(kind, identifier))
 
+    async def get_now(self, kind: str, identifier: str) -> Resource | None:
+        """The resource as a read has it that begins after this call, shared by all who wait for it; it is remembered."""
+        key, read = (kind, identifier), lambda: self._store.get(kind, identifier)
+        if self._cache.is_reading(key):  # since before this call
+            await self._cache.refresh(key, read)
+        return await self._cache.refresh(key, read)
+
     async def page(self, kind: str, *, after: str, limit: int) -> list[Resource]:
         """Read from the store: a page is never remembered."""
         return await self._store.page(kind, after=after, limit=limit)
@@ -43,24 +50,24 @@ class CachedRegistry:
         """Read from the store, as every page."""
         return await self._store.page_at(kind, provider_id, provider_resource_id, after=after, limit=limit)
 
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
         """Store it; this process sees it at once."""
         try:
-            return await self._store.create(resource)
+            return await self._store.create(resource, by=by)
         finally:
             self._forget(resource.kind, resource.identifier)
 
-    async def replace(self, resource: Resource) -> bool:
-        """Put it in the place of what is there; this process sees it at once."""
+    async def replace(self, resource: Resource, *, expect: Resource, by: Author = None) -> bool:
+        """Put it in the place of `expect`; this process sees it at once."""
         try:
-            return await self._store.replace(resource)
+            return await self._store.replace(resource, expect=expect, by=by)
         finally:
             self._forget(resource.kind, resource.identifier)
 
-    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+    async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
         """Remove it, if `check` does not raise for it; this process stops seeing it at once."""
         try:
-            return await self._store.delete(kind, identifier, check)
+            return await self._store.delete(kind, identifier, check, by=by)
         finally:
             self._forget(kind, identifier)
 
@@ -71,3 +78,8 @@ class CachedRegistry:
 
     def _forget(self, kind: str, identifier: str) -> None:
         self._cache.forget((kind, identifier))
+
+
+async def get_now(store: RegistryStore, kind: str, identifier: str) -> Resource | None:
+    """As `store.get`, whatever a cache of it remembers."""
+    return await (store.get_now if isinstance(store, CachedRegistry) else store.get)(kind, identifier)

@@ -14,6 +14,8 @@ from core.frame.resources import Resource
 MOST_NAME: Final = 1024  # bytes in UTF-8
 MOST_PROVIDER_ID: Final = 255  # bytes in UTF-8
 MOST_BODY: Final = 300_000  # bytes as JSON
+UNNOTED: Final = frozenset({"api_key_use"})
+"""The kinds whose changes are no administrator's: they are in no audit trail."""
 FIELDS: Final = frozenset(field.name for field in fields(Resource))
 
 
@@ -44,6 +46,11 @@ def encode(resource: Resource) -> str:
 def decode(body: str) -> Resource:
     """What `encode` wrote; fields that a newer version added are left out."""
     return Resource(**{name: value for name, value in json.loads(body).items() if name in FIELDS})
+
+
+def is_other_spelling(body: str, tried: str, *, of: Resource) -> bool:
+    """Whether `body`, which is not `tried`, says the same: other versions have other fields, and another order of them."""
+    return body != tried and decode(body) == of
 
 
 def settle(new: Resource, stored: Resource) -> Resource:

@@ -1,6 +1,6 @@
 """The registry in one DynamoDB table, shared by every process that names it.
 
-Each registration is two items, written and removed in one transaction:
+Each registration is two items, written and removed in one transaction, with an entry in the audit trail:
 
     resource   pk = [namespace#]kind                                   sk = identifier   body
     alias      pk = [namespace#]kind@provider_id@provider_resource_id  sk = identifier   body
@@ -20,8 +20,17 @@ from core.frame.resources import Resource
 from core.platform.dynamodb_items import BACKOFF, Item, Items
 from core.platform.dynamodb_table import Table, namespace_prefix
 from core.platform.retry import Backoff
-from core.stores.registry.codec import check_cursor, decode, encode, is_place, is_storable, settle
-from core.stores.registry.port import Check, RegistryStore
+from core.stores.registry.codec import (
+    UNNOTED,
+    check_cursor,
+    decode,
+    encode,
+    is_other_spelling,
+    is_place,
+    is_storable,
+    settle,
+)
+from core.stores.registry.port import Author, Check, RegistryStore
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
@@ -49,20 +58,34 @@ class DynamoRegistry:
             return []
         return await self._query(self._alias(kind, provider_id, provider_resource_id), after=after, limit=limit)
 
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
         name, alias = self._puts(resource)
         name["ConditionExpression"] = "attribute_not_exists(pk)"
         name["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        reasons = await self._items.transact([{"Put": name}, {"Put": alias}])
+        writes = self._noted([{"Put": name}, {"Put": alias}], None, resource, by)
+        reasons = await self._items.transact(writes)
         return settle(resource, decode(_text(reasons[0]["Item"]))) if reasons else resource
 
-    async def replace(self, resource: Resource) -> bool:
-        puts = self._puts(resource)
-        for put in puts:  # the alias has the provider names in its key: it is there only if they are the same
-            put["ConditionExpression"] = "attribute_exists(pk)"
-        return not await self._items.transact([{"Put": put} for put in puts])
+    async def replace(self, resource: Resource, *, expect: Resource, by: Author = None) -> bool:
+        name, alias = self._puts(resource)
+        alias["ConditionExpression"] = (
+            "attribute_exists(pk)"  # provider names are in its key: it is there if they are the same
+        )
+        name["ConditionExpression"] = "body = :expected"
+        name["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        writes = self._noted([{"Put": name}, {"Put": alias}], expect, resource, by)
+        expected = encode(expect)
+        while True:
+            name["ExpressionAttributeValues"] = {":expected": {"S": expected}}
+            reasons = await self._items.transact(writes)
+            if not reasons:
+                return True
+            there = reasons[0].get("Item")
+            if there is None or not is_other_spelling(_text(there), expected, of=expect):
+                return False
+            expected = _text(there)
 
-    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+    async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
         if not is_storable(identifier):
             return False
         for pause in self._items.backoff.pauses():
@@ -70,9 +93,10 @@ class DynamoRegistry:
             body = await self._body(kind, identifier)
             if body is None:
                 return False
+            resource = decode(body)
             if check is not None:
-                check(decode(body))
-            if not await self._items.transact(self._removal(body)):
+                check(resource)
+            if not await self._items.transact(self._noted(self._removal(resource, body), resource, None, by)):
                 return True
         raise self._items.busy()
 
@@ -97,9 +121,24 @@ class DynamoRegistry:
             {"TableName": self._items.table.name, "Item": {"pk": {"S": alias}, **item}},
         )
 
-    def _removal(self, body: str) -> list["TransactWriteItemTypeDef"]:
+    def _noted(
+        self,
+        writes: "list[TransactWriteItemTypeDef]",
+        before: Resource | None,
+        after: Resource | None,
+        by: Author,
+    ) -> "list[TransactWriteItemTypeDef]":
+        """The writes with that of their entry in the audit trail."""
+        resource = after or before
+        if resource is None or resource.kind in UNNOTED:
+            return writes
+        from core.stores.audit.dynamodb import note
+        from core.stores.audit.entry import change_of
+
+        return [*writes, note(self._items.table.name, self._prefix, change_of(before, after, by))]
+
+    def _removal(self, resource: Resource, body: str) -> list["TransactWriteItemTypeDef"]:
         """Both items go, if the resource is still the one that was read: its alias is known from that alone."""
-        resource = decode(body)
         name, alias = self._keys(resource)
         sort = {"S": resource.identifier}
         removal: TransactWriteItemTypeDef = {

@@ -3,16 +3,21 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from core.frame.callers import Principal
 from core.frame.resources import Resource
 
 type Check = Callable[[Resource], None]
 """Raises whatever forbids to remove this resource."""
+type Author = Principal | None
+"""Whose doing a change is: a caller's, or, where it is None, the operator's at the command line."""
 
 
 class RegistryStore(Protocol):
     """Registered resources, shared by every process that names the same table or file.
 
     Reads are strongly consistent: what one process has written, the next read of any other sees.
+    What changes goes into the audit trail with the same write (see `core.stores.audit.entry`), as the doing of `by`. When a key
+    was used is no change.
     Every method raises ProviderUnavailable when the store cannot be used.
     """
 
@@ -28,7 +33,7 @@ class RegistryStore(Protocol):
         """At most `limit` resources after the identifier `after` ("" for the first), in UTF-8 byte order of identifiers."""
         ...
 
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
         """Store it if the identifier is free, in one atomic step; the same content again returns what is there.
 
         Raises:
@@ -37,11 +42,17 @@ class RegistryStore(Protocol):
         """
         ...
 
-    async def replace(self, resource: Resource) -> bool:
-        """Put it in the place of the one with the same identifier and provider names; False if there is none."""
+    async def replace(self, resource: Resource, *, expect: Resource, by: Author = None) -> bool:
+        """Put it in the place of `expect`, which the caller has read, if that is what is still stored, in one atomic step.
+
+        Both have the same names. Whoever reads, changes and writes back never writes over what another has written since.
+
+        Raises:
+            InvalidRequest: as `create`.
+        """
         ...
 
-    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+    async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
         """Remove it, if `check` does not raise for what is removed; False if it was not there.
 
         What another writes in between is checked again: nothing goes that `check` has not seen.

@@ -1,18 +1,30 @@
 """The registry in one SQLite file, shared by the processes of one machine.
 
 SQLite orders TEXT by its UTF-8 bytes (BINARY, the default collation) and lets one process write
-while others read (https://www.sqlite.org/wal.html). Each write is one statement, so it is atomic.
+while others read (https://www.sqlite.org/wal.html). Each write is one transaction, with its entry in the audit trail.
 """
 
+from functools import partial
 from pathlib import Path
+import sqlite3
 from typing import Any, Final
 
 from core.errors import ProviderUnavailable
 from core.frame.resources import Resource
-from core.platform.sqlite_connection import SqliteConnection
+from core.platform.sqlite_connection import SqliteConnection, writing
 from core.platform.sqlite_schema import Schema
-from core.stores.registry.codec import check_cursor, decode, encode, is_place, is_storable, settle
-from core.stores.registry.port import Check, RegistryStore
+from core.stores.audit import sqlite as audit
+from core.stores.registry.codec import (
+    UNNOTED,
+    check_cursor,
+    decode,
+    encode,
+    is_other_spelling,
+    is_place,
+    is_storable,
+    settle,
+)
+from core.stores.registry.port import Author, Check, RegistryStore
 
 OWNER: Final = "The registry's"
 VERSION_1: Final = (
@@ -23,18 +35,16 @@ VERSION_1: Final = (
     """CREATE INDEX IF NOT EXISTS resources_by_provider_name
         ON resources (namespace, kind, provider_id, provider_resource_id, identifier)""",
 )
-SCHEMA: Final = Schema("registry", (VERSION_1,))
+SCHEMA: Final = Schema("registry", (VERSION_1,), beside=(audit.SCHEMA,))
 GET: Final = "SELECT body FROM resources WHERE namespace = ? AND kind = ? AND identifier = ?"
 PAGE_AT: Final = """SELECT body FROM resources
     WHERE namespace = ? AND kind = ? AND provider_id = ? AND provider_resource_id = ? AND identifier > ?
     ORDER BY identifier LIMIT ?"""
 PAGE: Final = """SELECT body FROM resources
     WHERE namespace = ? AND kind = ? AND identifier > ? ORDER BY identifier LIMIT ?"""
-# The update changes nothing; it makes the row that is there come back in the same step.
-CREATE: Final = """INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET body = body RETURNING body"""
+CREATE: Final = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?)"
 REPLACE: Final = """UPDATE resources SET body = ?6 WHERE namespace = ?1 AND kind = ?2 AND identifier = ?3
-    AND provider_id = ?4 AND provider_resource_id = ?5 RETURNING 1"""
+    AND provider_id = ?4 AND provider_resource_id = ?5 AND body = ?7 RETURNING 1"""
 DELETE: Final = "DELETE FROM resources WHERE namespace = ? AND kind = ? AND identifier = ? AND body = ? RETURNING 1"
 
 
@@ -62,21 +72,61 @@ class SqliteRegistry:
         rows = await self._execute(PAGE_AT, kind, provider_id, provider_resource_id, after, limit)
         return [decode(body) for (body,) in rows]
 
-    async def create(self, resource: Resource) -> Resource:
-        ((body,),) = await self._execute(CREATE, *_row(resource))
-        return settle(resource, decode(body))
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
+        row = _row(resource)
 
-    async def replace(self, resource: Resource) -> bool:
-        return bool(await self._execute(REPLACE, *_row(resource)))
+        def creating(connection: sqlite3.Connection) -> str:
+            with writing(connection):
+                there = connection.execute(GET, (self._namespace, resource.kind, resource.identifier)).fetchone()
+                if there is None:
+                    connection.execute(CREATE, (self._namespace, *row))
+                    self._note(connection, None, resource, by)
+                return row[-1] if there is None else str(there[0])
 
-    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+        return settle(resource, decode(await self._connection.run(creating)))
+
+    async def replace(self, resource: Resource, *, expect: Resource, by: Author = None) -> bool:
+        row, expected = _row(resource), encode(expect)
+
+        def replacing(connection: sqlite3.Connection, body: str) -> bool:
+            with writing(connection):
+                if not connection.execute(REPLACE, (self._namespace, *row, body)).fetchall():
+                    return False
+                self._note(connection, expect, resource, by)
+                return True
+
+        while not await self._connection.run(partial(replacing, body=expected)):
+            rows = await self._execute(GET, resource.kind, resource.identifier)
+            if not rows or not is_other_spelling(rows[0][0], expected, of=expect):
+                return False
+            ((expected,),) = rows
+        return True
+
+    async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
         while is_storable(identifier) and (rows := await self._execute(GET, kind, identifier)):
             ((body,),) = rows
             if check is not None:
                 check(decode(body))
-            if await self._execute(DELETE, kind, identifier, body):
+            if await self._connection.run(partial(self._remove, decode(body), body, by)):
                 return True
         return False
+
+    def _remove(self, resource: Resource, body: str, by: Author, connection: sqlite3.Connection) -> bool:
+        with writing(connection):
+            values = self._namespace, resource.kind, resource.identifier, body
+            if not connection.execute(DELETE, values).fetchall():
+                return False
+            self._note(connection, resource, None, by)
+            return True
+
+    def _note(
+        self, connection: sqlite3.Connection, before: Resource | None, after: Resource | None, by: Author
+    ) -> None:
+        resource = after or before
+        if resource is not None and resource.kind not in UNNOTED:
+            from core.stores.audit.entry import change_of
+
+            audit.note(connection, self._namespace, change_of(before, after, by))
 
     async def close(self) -> None:
         await self._connection.close()
@@ -85,7 +135,7 @@ class SqliteRegistry:
         rows = await self._execute(statement, *values)
         return decode(rows[0][0]) if rows else None
 
-    async def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+    async def _execute(self, statement: str, *values: str | int | None) -> list[tuple[Any, ...]]:
         return await self._connection.execute(statement, self._namespace, *values)
 
 

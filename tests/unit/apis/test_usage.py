@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 import pytest
 
 from core.apis.inference import ChatRequest, CompletionRequest, EmbeddingsRequest
-from core.apis.usage import Ending, Meter
-from core.frame.callers import ANONYMOUS, Call, Charge
+from core.apis.usage import Ending, Meter, note_report
+from core.frame.callers import ANONYMOUS, Call, Charge, UsageRow
 
 CHAT = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "x" * 38}]})
 PROMPT = 10  # tokens of it: 38 bytes
@@ -127,3 +127,119 @@ def test_nothing_is_charged_less_than_was_said_or_twice(
     charged = found.least if found.tokens is None else found.tokens
     greatest = max([0, *(total or 0 for total in reports[: len(sizes)])])
     assert greatest <= charged <= greatest + PROMPT + sum(size // 4 + 1 for size in sizes)
+
+
+def rows_of(chunks: list[dict[str, Any]], ending: Ending = "whole", request: Any = CHAT) -> list[UsageRow]:
+    call, meter = Call(ANONYMOUS), Meter(request, "p")
+    for chunk in chunks:
+        meter.feed(chunk)
+    meter.charge(call, ending)
+    return call.take_rows()
+
+
+def row(prompt: int, completion: int, **parts: Any) -> UsageRow:
+    return UsageRow("m", "p", answers=1, prompt_tokens=prompt, completion_tokens=completion, unpriced=1, **parts)
+
+
+EMBED, TEN = EmbeddingsRequest(model="m", input="x"), {"prompt_tokens": 10, "completion_tokens": 4}
+
+
+@pytest.mark.parametrize(
+    ("usage", "wanted"),
+    [
+        (TEN, row(10, 4)),
+        (TEN | {"total_tokens": 20}, row(10, 10)),
+        ({"prompt_tokens": 10, "total_tokens": 14}, row(10, 4)),
+        ({"completion_tokens": 4, "total_tokens": 14}, row(10, 4)),
+        ({"total_tokens": 14}, row(0, 14)),
+        (TEN | {"prompt_tokens_details": {"cached_tokens": 3}}, row(10, 4, cached_tokens=3)),
+        (TEN | {"prompt_tokens_details": {"cached_tokens": 99, "cache_write_tokens": 9}}, row(10, 4, cached_tokens=10)),
+        (
+            TEN | {"prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 9}},
+            row(10, 4, cached_tokens=8, cache_write_tokens=2),
+        ),
+        (
+            TEN | {"cache_read_input_tokens": 1, "cache_creation_input_tokens": 2},
+            row(10, 4, cached_tokens=1, cache_write_tokens=2),
+        ),
+        (TEN | {"prompt_cache_hit_tokens": 5, "prompt_tokens_details": None}, row(10, 4, cached_tokens=5)),
+        (TEN | {"cached_tokens": 6, "prompt_tokens_details": {"cached_tokens": -1}}, row(10, 4, cached_tokens=6)),
+        (TEN | {"completion_tokens_details": {"reasoning_tokens": 3}}, row(10, 4, reasoning_tokens=3)),
+        (TEN | {"completion_tokens_details": {"reasoning_tokens": 300}}, row(10, 4, reasoning_tokens=4)),
+        (TEN | {"reasoning_tokens": 2, "completion_tokens_details": []}, row(10, 4, reasoning_tokens=2)),
+    ],
+)
+def test_the_row_of_an_answer_has_all_its_tokens_and_no_part_is_more_than_the_whole(
+    usage: dict[str, Any], wanted: UsageRow
+) -> None:
+    assert rows_of([piece(None, usage)]) == [wanted]
+    call = Call(ANONYMOUS)
+    assert note_report(call, "m", "p", usage) == wanted.tokens
+    assert call.take_rows() == [wanted]
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 7}, {"total_tokens": 7}, {"prompt_tokens": 5, "total_tokens": 7}])
+def test_what_makes_no_text_uses_prompt_tokens_alone(usage: dict[str, Any]) -> None:
+    assert rows_of([{"usage": usage}], "whole", EMBED) == [row(7, 0)]
+
+
+def test_what_no_provider_said_is_flagged_and_of_what_never_began_there_is_no_row() -> None:
+    assert rows_of([piece({"content": "x" * 8})], "left") == [row(10, 2, estimated_tokens=12)]
+    assert rows_of([piece(None, TEN), piece({"content": "x"})], "left") == [row(10, 5, estimated_tokens=1)]
+    assert rows_of([], "left") == [row(10, 0, estimated_tokens=10)]
+    assert rows_of([], "broken") == []
+
+
+COUNT = st.none() | st.integers(0, 2000)
+REPORT = st.fixed_dictionaries(
+    {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT},
+    optional={
+        "prompt_tokens_details": st.none()
+        | st.dictionaries(st.sampled_from(["cached_tokens", "cache_write_tokens"]), COUNT),
+        "completion_tokens_details": st.none() | st.dictionaries(st.just("reasoning_tokens"), COUNT),
+    },
+)
+STREAM = st.lists(st.tuples(st.integers(0, 50), st.none() | REPORT), max_size=6)
+
+
+@given(
+    answers=st.lists(
+        st.tuples(
+            STREAM, st.sampled_from(ENDINGS), st.sampled_from("ab"), st.booleans(), st.sampled_from([CHAT, EMBED])
+        )
+    )
+)
+def test_the_rows_of_a_call_are_its_ledger_to_the_token(
+    answers: list[tuple[list[tuple[int, dict[str, Any] | None]], Ending, str, bool, Any]],
+) -> None:
+    call = Call(ANONYMOUS)
+    for chunks, ending, provider, is_caused, request in answers:
+        meter = Meter(request, provider)
+        for size, usage in chunks:
+            meter.feed(piece({"content": "x" * size}, usage))
+        meter.charge(call.cause() if is_caused else call, ending)
+    ledger, rows = call.ledger, call.take_rows(1)
+    assert sum(row.tokens for row in rows) == (ledger.own or 0) + ledger.further + (ledger.unsaid)
+    assert len({row.key for row in rows}) == len(rows)
+    assert sum(row.requests for row in rows) == 1
+    for one in rows:
+        assert one.cached_tokens + one.cache_write_tokens <= one.prompt_tokens
+        assert one.reasoning_tokens <= one.completion_tokens
+        assert one.estimated_tokens <= one.tokens
+        assert one.answers == one.unpriced
+    assert call.take_rows() == []
+
+
+@given(
+    report=REPORT.filter(
+        lambda report: any(report[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    ),
+    sizes=st.lists(st.integers(0, 9)),
+)
+def test_the_row_of_a_whole_stream_is_its_providers_report(report: dict[str, Any], sizes: list[int]) -> None:
+    (found,) = rows_of([*(piece({"content": "x" * size}) for size in sizes), piece(None, report)])
+    prompt, completion, total = (report[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    assert found.estimated_tokens == 0
+    assert found.tokens == max(total or 0, (prompt or 0) + (completion or 0))
+    assert prompt is None or found.prompt_tokens == prompt
+    assert completion is None or found.completion_tokens >= completion

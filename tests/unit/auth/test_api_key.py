@@ -8,12 +8,14 @@ import pytest
 
 from core.auth.api_key import EXPIRED, LAST_USE_SECONDS, REFUSED, ApiKeyVerifier, Config, connect
 from core.auth.http import UNAVAILABLE, Http
-from core.auth.key_format import USE, issue, last_use
 from core.auth.verifier import Fit, Incoming, Services
 from core.errors import AuthUnavailable, ProviderUnavailable, Unauthenticated
 from core.frame.callers import Principal
 from core.frame.resources import Resource
 from core.stores.registry.cached import CachedRegistry
+from core.stores.registry.kept_key import KeptKey
+from core.stores.registry.key_format import KIND, USE, issue, last_use
+from core.stores.registry.port import Author
 from tests.fakes import Clock, MemoryStore
 from tests.parts.secrets import plant
 
@@ -32,8 +34,9 @@ class Failing(MemoryStore):
         return await super().get(kind, identifier)
 
     @override
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
         self.writes += 1
+        self.authors.append(by)
         raise ProviderUnavailable("The DynamoDB table is throttling.")
 
 
@@ -41,9 +44,9 @@ class Slow(MemoryStore):
     """Whose writes take a turn of the event loop."""
 
     @override
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
         await asyncio.sleep(0)
-        return await super().create(resource)
+        return await super().create(resource, by=by)
 
 
 @pytest.fixture
@@ -277,3 +280,111 @@ async def test_a_revoked_key_is_refused_when_the_cache_is_over(clock: Clock) -> 
     await verifier.verify(Incoming(token))
     cache_clock.now = 30
     assert await refusal(verifier, token) == REFUSED
+
+
+class Waiting(MemoryStore):
+    """Whose reads take a turn of the event loop."""
+
+    @override
+    async def get(self, kind: str, identifier: str) -> Resource | None:
+        await asyncio.sleep(0)
+        return await super().get(kind, identifier)
+
+
+def rotate(store: MemoryStore, resource: Resource, *, overlap: int, now: int = NOW) -> str:
+    """As another process does it; the whole key with its new secret."""
+    entry = KeptKey.read(store.rows[resource.kind, resource.identifier])
+    assert entry is not None
+    token, rotated = entry.rotate(overlap=overlap, force=True, now=now)
+    store.rows[resource.kind, resource.identifier] = rotated.resource
+    return plant(token)
+
+
+async def test_a_new_secret_passes_at_once_and_the_one_before_until_its_end(clock: Clock) -> None:
+    store, cache_clock = MemoryStore(), Clock()
+    token, resource = keep(store, "dev")
+    verifier = ApiKeyVerifier(CachedRegistry(store, seconds=30, clock=cache_clock), clock=clock)
+    await verifier.verify(Incoming(token))
+    await verifier.verify(Incoming(token))  # remembered
+    other = rotate(store, resource, overlap=60)
+    for either in (other, token, other):
+        assert (await verifier.verify(Incoming(either))).attributes == {"roles": ("dev",)}
+    clock.now = NOW + 59.9
+    await verifier.verify(Incoming(token))
+    clock.now = NOW + 60
+    assert await refusal(verifier, token) == REFUSED
+    await verifier.verify(Incoming(other))
+    third = rotate(store, resource, overlap=0, now=NOW + 60)
+    await verifier.verify(Incoming(third))
+    assert await refusal(verifier, other) == REFUSED
+
+
+async def test_a_wrong_secret_is_read_for_once_and_all_that_come_at_once_share_two_reads(clock: Clock) -> None:
+    store = Waiting()
+    token, resource = keep(store)
+    verifier = ApiKeyVerifier(CachedRegistry(store, seconds=30, clock=Clock()), clock=clock)
+    await verifier.verify(Incoming(token))
+    await verifier.verify(Incoming(token))
+    store.reads = 0
+    wrong = [f"llambda_{resource.identifier}_{number}" for number in range(200)]
+    refusals = await asyncio.gather(*(refusal(verifier, each) for each in wrong))
+    assert set(refusals) == {REFUSED}
+    assert store.reads <= 2
+    for _ in range(3):
+        await asyncio.gather(*(refusal(verifier, each) for each in wrong))
+    assert store.reads <= 2  # which were no key's a moment ago
+    clock.now += 60
+    await refusal(verifier, wrong[0])
+    assert store.reads <= 3
+
+
+async def test_one_who_comes_while_the_key_is_read_waits_for_a_read_after_the_rotation(clock: Clock) -> None:
+    store = Waiting()
+    token, resource = keep(store)
+    verifier = ApiKeyVerifier(CachedRegistry(store, seconds=30, clock=Clock()), clock=clock)
+    await verifier.verify(Incoming(token))
+    await verifier.verify(Incoming(token))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(refusal(verifier, f"{token}x"))
+        await asyncio.sleep(0)
+        other = rotate(store, resource, overlap=0)  # the read under way may have missed it
+        passed = group.create_task(verifier.verify(Incoming(other)))
+    assert passed.result().id == resource.identifier
+
+
+async def test_a_key_that_was_revoked_is_refused_without_a_look_and_keeps_its_name(clock: Clock) -> None:
+    store = Waiting()
+    token, resource = keep(store)
+    entry = KeptKey.read(resource)
+    assert entry is not None
+    revoked = entry.revoke(by="ops", last_used=5, now=NOW)
+    store.rows[KIND, resource.identifier] = revoked.resource
+    assert (revoked.key.name, revoked.key.revoked, revoked.key.revoked_by, revoked.key.last_used) == (
+        "demo",
+        NOW,
+        "ops",
+        5,
+    )
+    verifier = ApiKeyVerifier(CachedRegistry(store, seconds=30, clock=Clock()), clock=clock)
+    for _ in range(3):
+        assert await refusal(verifier, token) == REFUSED
+    assert store.reads == 1
+
+
+async def test_teams_are_attributes_and_models_a_grant_that_nobody_compares_or_shows(clock: Clock) -> None:
+    store = MemoryStore()
+    token, resource = issue("demo", ["dev"], teams=["red"], models=["small", "vllm/*"], expires=None, now=NOW)
+    store.rows[resource.kind, resource.identifier] = resource
+    found = await ApiKeyVerifier(store, clock=clock).verify(Incoming(plant(token)))
+    assert found == Principal(resource.identifier, {"roles": ("dev",), "teams": ("red",)}, "api_key")
+    assert found.grant is not None
+    assert (found.grant.models, found.label, "small" in repr(found)) == (("small", "vllm/*"), "demo", False)
+
+
+async def test_what_a_newer_version_stored_beside_a_key_outlives_its_rotation() -> None:
+    store = MemoryStore()
+    _, resource = keep(store)
+    newer = replace(resource, attributes=resource.attributes | {"limits": [1]})
+    store.rows[resource.kind, resource.identifier] = newer
+    rotate(store, resource, overlap=60)
+    assert store.rows[resource.kind, resource.identifier].attributes["limits"] == [1]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from core.auth.api_key import ApiKeyVerifier
-from core.auth.key_format import KIND, issue, parse
 from core.auth.verifier import Incoming
 from core.cli.main import main
 from core.errors import Unauthenticated
 from core.frame.callers import Principal
 from core.frame.resources import Resource
 from core.stores.registry import sqlite
+from core.stores.registry.key_format import KIND, issue, parse
 from core.stores.registry.port import RegistryStore
 from tests.parts.secrets import plant
 from tests.unit.cli.conftest import Keys
@@ -249,7 +249,8 @@ def test_keys_are_json_where_it_is_asked_for_and_nothing_else_is_said(keys: Keys
     assert created.pop("store") == f"the SQLite file {config.parent / 'registry.db'}"
     assert created.pop("created") == stored(config, token).created
     expected = {"id": id_of(token), "usable": True, "name": "démo", "roles": ["admin", "dev"]}
-    assert created == expected | {"expires": 4_073_500_800, "last_used": None}
+    rest = dict.fromkeys(("last_used", "created_by", "models", "rotated", "previous_until", "revoked"))
+    assert created == expected | rest | {"expires": 4_073_500_800, "teams": [], "revision": 1}
     _, broken = issue("broken", [], expires=None, now=1)
     within(config, lambda store: store.create(replace(broken, attributes={"hash": "5ecret"})))
     assert keys("list", "--json") == 0
@@ -279,3 +280,77 @@ def test_a_deployments_table_is_used_directly(
     assert capsys.readouterr().out == "no keys\n"
     assert main(["keys", "list", "--table", "no-such-table"]) == 1
     assert "`no-such-table` does not exist in this account and region" in capsys.readouterr().err
+
+
+def test_a_key_is_rotated_with_an_overlap_shown_changed_and_revoked(keys: Keys, config: Path, capsys: Output) -> None:
+    first = made(keys, capsys, "--teams", "red", "--models", "small,vllm/*", "--force")
+    key_id = id_of(first)
+    assert keys("rotate", key_id, "--overlap", "2d") == 0
+    said = capsys.readouterr()
+    second = plant(said.out.removesuffix("\n"))
+    assert (id_of(second), second != first, second in said.err) == (key_id, True, False)
+    assert "not shown again" in said.err
+    assert "The secret before passes until " in said.err
+    for token in (first, second):
+        found = verified(config, token)
+        assert found is not None
+        assert (found.attributes, found.grant and found.grant.models) == ({"teams": ("red",)}, ("small", "vllm/*"))
+    assert keys("rotate", key_id) == 1
+    assert "rotate it with `force`" in capsys.readouterr().err
+    assert keys("rotate", key_id, "--force", "--overlap", "0", "--json") == 0
+    third = json.loads(capsys.readouterr().out)
+    assert verified(config, plant(third["key"])) is not None
+    assert (third["previous_until"], verified(config, first), verified(config, second)) == (None, None, None)
+
+
+def test_a_key_is_changed_shown_and_revoked_and_its_name_stays(keys: Keys, capsys: Output) -> None:
+    key_id = id_of(made(keys, capsys, "--teams", "red", "--models", "small,vllm/*", "--force"))
+    assert keys("update", key_id, "--name", "cd", "--models", "*", "--teams", "", "--expires", "2099-01-31") == 0
+    shown = capsys.readouterr().out
+    lines = (
+        "key:        ID",
+        "name:       cd",
+        "teams:      none",
+        "models:     all",
+        "expires:    2099-01-31 00:00 UTC",
+    )
+    assert all(line.replace("ID", key_id) in shown for line in lines), shown
+    assert keys("update", key_id, "--expires", "never", "--models", "small", "--json") == 0
+    changed = json.loads(capsys.readouterr().out)
+    assert (changed["expires"], changed["models"], changed["revision"]) == (None, ["small"], 3)
+    assert keys("get", key_id, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == changed
+    assert keys("revoke", key_id) == 0
+    capsys.readouterr()
+    assert keys("list") == 0
+    assert capsys.readouterr().out == "no keys\n"
+    assert keys("list", "--all") == 0
+    assert f"{key_id}  cd " in (listed := capsys.readouterr().out)
+    assert "revoked" in listed
+    for action in ("rotate", "update"):
+        assert keys(action, key_id, *(["--name", "x"] if action == "update" else [])) == 1
+        assert "revoked, for good" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["rotate", "abcdefgh2345", "--overlap", "31d"], "no time of at most 30d"),
+        (["rotate", "abcdefgh2345", "--overlap", "1w"], "no time of at most 30d"),
+        (["rotate", "abcdefgh2345", "--overlap", "-1h"], "no time of at most 30d"),
+        (["rotate", "demo"], "not the key itself"),
+        (["update", "abcdefgh2345"], "name what is to change"),
+        (["update", "abcdefgh2345", "--roles", "a b"], "names without spaces"),
+        (["get", "llambda_abcdefgh2345_x"], "not the key itself"),
+        (["list", "--url", "http://127.0.0.1:9"], "--url is of a running stack and --config of a store"),
+    ],
+)
+def test_a_mistake_changes_no_key(keys: Keys, capsys: Output, options: list[str], words: str) -> None:
+    assert keys(*options) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", [["get"], ["rotate"], ["update", "--name", "x"]])
+def test_a_key_that_is_not_there_is_said_with_the_store(keys: Keys, capsys: Output, action: list[str]) -> None:
+    assert keys(action[0], "abcdefgh2345", *action[1:]) == 1
+    assert "There is no key abcdefgh2345 in the SQLite file" in capsys.readouterr().err

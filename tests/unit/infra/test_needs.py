@@ -118,8 +118,10 @@ def test_whatever_core_names_a_module_by_is_known_here() -> None:
         "prompts",
         "agents",
         "webhooks",
+        "keys",
         "scoring",
         "evals",
+        "audit",
     )
     named -= {f"core.apis.{room}{name}" for name in of_manifests for room in ("", "answers.")}  # before names of types
     named -= {"core.services.vector_stores.ingest.pdf_reader"}  # a process of its own, which who starts it imports too

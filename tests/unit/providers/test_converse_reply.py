@@ -163,7 +163,7 @@ def test_the_prompt_counts_what_was_read_from_and_written_to_the_cache() -> None
         "prompt_tokens": 130,
         "completion_tokens": 5,
         "total_tokens": 135,
-        "prompt_tokens_details": {"cached_tokens": 100},
+        "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 20},
     }
 
 

@@ -9,14 +9,14 @@ import pytest
 from core.config.records import DynamoStore, SqliteStore
 from core.stores.connect import COUNTERS
 from core.stores.counters.dynamodb import DynamoCounters
-from core.stores.counters.port import Limit
 from core.stores.counters.sqlite import SqliteCounters
+from tests.contract.counters import taken, taking
 
 
 async def test_sqlite_is_connected_with_its_path(tmp_path: Path) -> None:
     store = COUNTERS.connect(SqliteStore(db_path=str(tmp_path / "quota.db"), namespace="x"))
     assert isinstance(store, SqliteCounters)
-    assert (await store.take("k", tokens=0, below=Limit(1), expires=1)).admitted
+    assert (await taken(store, "k", taking()))[0]
     await store.close()
     assert (tmp_path / "quota.db").exists()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from core.errors import QuotaExceeded
-from core.quota.quota import Ticket
+from core.quota.ticket import Ticket
 from tests.unit.quota.fakes import bench, user
 
 MINUTE = 60

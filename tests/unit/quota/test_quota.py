@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from core.errors import QuotaExceeded, QuotaUnavailable
-from core.quota.quota import MOST_TOKENS
+from core.quota.ticket import MOST_TOKENS
 from core.stores.counters.port import Counts
 from tests.unit.quota.fakes import EVENING, NOON, Bench, MemoryCounters, anonymous, bench, user
 

@@ -9,8 +9,9 @@ import pytest
 
 from core.errors import QuotaExceeded, QuotaUnavailable
 from core.quota.memory import Memory
-from core.quota.quota import Quota, Ticket
-from core.stores.counters.port import Counts
+from core.quota.quota import Quota
+from core.quota.ticket import Ticket
+from core.stores.counters.port import AccountKey, Admission, Counts, Take
 from tests.unit.quota.fakes import EVENING, MemoryCounters, bench, user
 
 
@@ -70,8 +71,10 @@ async def test_parts_that_cannot_be_given_back_stay_counted_and_are_logged(
 ) -> None:
     class Forgetful(MemoryCounters):
         @override
-        async def adjust(self, key: str, *, tokens: int, requests: int = 0) -> None:
-            raise QuotaUnavailable("away")
+        async def take(self, account: AccountKey, take: Take) -> Admission:
+            if take.amount.requests < 0:
+                raise QuotaUnavailable("away")
+            return await super().take(account, take)
 
     b = bench(counters=Forgetful(), authenticated_max_requests=20, shards=5)
     await b.quota.admit(user(), None, 15)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import pytest
 
 from core.config.security import Period
-from core.quota.windows import Window, window
+from core.quota.windows import window
+from core.stores.counters.port import Window
 
 PERIODS = st.sampled_from(["minute", "hour", "day", "month"])
 LAST = datetime(9998, 12, 1, tzinfo=UTC).timestamp()

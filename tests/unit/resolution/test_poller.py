@@ -9,6 +9,7 @@ import pytest
 from core.apis.configurations import Configuration
 from core.errors import ProviderUnavailable
 from core.resolution.live.poller import ConfigurationPoller
+from core.stores.audit.entry import Change
 from core.stores.configurations.port import Head
 from tests.fakes import Clock
 
@@ -39,13 +40,13 @@ class Heads:
     async def page(self, *, before: int | None, limit: int) -> list[Configuration]:
         raise NotImplementedError
 
-    async def append(self, configuration: Configuration, *, after: Head) -> bool:
+    async def append(self, configuration: Configuration, *, after: Head, change: Change) -> bool:
         raise NotImplementedError
 
     async def rewrite(self, configuration: Configuration) -> bool:
         raise NotImplementedError
 
-    async def remove(self, version: int, *, after: Head) -> bool:
+    async def remove(self, version: int, *, after: Head, change: Change) -> bool:
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ from core.resolution.live.reloader import StackReloader
 from core.resolution.resolve import resolve
 from core.resolution.stack import Stack
 from core.stores.configurations.port import Head
+from tests.parts.audit import CHANGE
 from tests.parts.live_stack import run_config
 
 
@@ -32,7 +33,7 @@ class World:
     async def put(self, overlay: dict[str, Any]) -> None:
         after = Head(self.version, self.version)
         self.version += 1
-        assert await self.poller.store.append(Configuration(self.version, overlay), after=after)
+        assert await self.poller.store.append(Configuration(self.version, overlay), change=CHANGE, after=after)
         self.poller.note_head(Head(self.version, self.version))
 
     async def now(self) -> Stack:

@@ -8,7 +8,7 @@ import pytest
 from core.apis.manifests.inference import MODEL
 from core.config.policy import AccessRule
 from core.errors import ApiError, Conflict, InvalidRequest, NotFound, PermissionDenied
-from core.frame.callers import ANONYMOUS, Principal
+from core.frame.callers import ANONYMOUS, Call, Grant, Principal, principal_of
 from core.frame.resources import Resource
 from core.routing.catalog import Catalog
 from core.routing.guard import Enforcement, GuardedRegistry, LastDecision
@@ -229,3 +229,51 @@ async def test_of_two_that_register_one_name_at_once_the_loser_learns_nothing() 
     assert isinstance(first, Resource)
     assert isinstance(second, Conflict)
     assert "taken" in second.message
+
+
+HELD = Principal("ada", {"roles": ("ada",)}, "api_key", grant=Grant(("small", "team-*")))
+
+
+def alternating(identifier: str, *others: str) -> Resource:
+    targets = [{"provider_id": "a", "provider_model_id": name} for name in others]
+    return Resource("model", identifier, "a", "m", {"metadata": {"targets": targets}, "model_type": "llm"})
+
+
+async def test_a_key_for_some_models_finds_no_others_under_any_name() -> None:
+    stack = Stack(rule("permit"), declared=(model("small"), model("other", "secret")))
+    assert await stack.ids(HELD) == ["small", "a/m"]
+    held = stack.seen_by(HELD)
+    assert (await held.get("a/m")).provider_resource_id == "m"
+    for name in ("other", "a/secret"):
+        kind, _ = await refusal(stack.seen_by(HELD).get(name))
+        assert kind is NotFound
+    assert stack.slept
+    assert stack.seen_by(HELD).readable(["small", "other"]) == [model("small")]
+
+
+async def test_no_name_that_a_key_is_for_opens_what_it_is_not_for() -> None:
+    stack = Stack(rule("permit"), declared=(model("small"),))
+    kind, _ = await refusal(stack.seen_by(HELD).register(model("team-big", "secret")))
+    assert kind is PermissionDenied
+    await stack.seen_by(BOB).register(model("bobs", "secret"))
+    kind, _ = await refusal(stack.seen_by(HELD).unregister("bobs"))
+    assert kind is NotFound
+
+
+async def test_a_model_with_targets_is_for_a_key_by_its_id_or_by_all_of_its_places() -> None:
+    stack = Stack(rule("permit"), declared=(alternating("small", "secret"), alternating("wide", "secret")))
+    for models, names in (
+        (("small",), {"small", "a/m"}),
+        (("a/m",), {"a/m"}),
+        (("a/*",), {"small", "wide", "a/m", "a/secret"}),
+    ):
+        key = Principal("ada", {}, "api_key", grant=Grant(models))
+        assert set(await stack.ids(key)) == names, models
+
+
+async def test_what_a_call_causes_is_held_to_its_key_and_the_stacks_own_calls_are_not() -> None:
+    stack = Stack(rule("permit"), declared=(model("small"), model("other", "secret")))
+    call = Call(HELD)
+    kind, _ = await refusal(stack.seen_by(principal_of(call.cause())).get("other"))
+    assert kind is NotFound
+    assert (await stack.seen_by(principal_of(call.cause(internal=True))).get("other")).identifier == "other"

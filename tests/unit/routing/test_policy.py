@@ -293,3 +293,35 @@ def test_what_was_stored_without_an_issuer_is_its_heirs_alone() -> None:
 )
 def test_owners_are_the_same_by_id_and_issuer(one: Principal | None, other: Principal | None, *, same: bool) -> None:
     assert same_owner(owner_of(one), owner_of(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        (None, False),
+        ("*::*", False),
+        ("*::abc", False),
+        ("regex:.*::abc", False),
+        ("regex:[a-z]+::.*", False),
+        ("regex:...::abc", False),
+        ("regex:k.*::.*", False),
+        ("model::*", False),
+        ("key::*", True),
+        ("key::abc", True),
+        ("key::b*", False),
+        ("regex:(key|role)::.*", True),
+    ],
+)
+def test_what_opens_a_stack_is_permitted_by_rules_that_name_it_alone(resource: str | None, *, expected: bool) -> None:
+    more = {} if resource is None else {"resource": resource}
+    key = Resource("key", "abc", "", "", {})
+    assert allows([rule("permit", **more)], ADA, key) is expected
+    assert allows([rule("permit", **more), rule("permit", resource="key::abc")], ADA, key)
+    if resource not in {"model::*", "key::b*"}:
+        assert not allows([rule("forbid", **more), rule("permit", resource="key::abc")], ADA, key)
+    reason = Policy([rule("permit", **more)]).mismatches(ADA, "read", key)
+    assert (
+        reason == []
+        if expected
+        else ("it does not name `key::`" in reason[0]) is (resource not in {"model::*", "key::b*"})
+    )

@@ -170,6 +170,7 @@ async def test_a_provider_that_is_down_hides_no_other_models(stack: Stack) -> No
     for _ in range(2):  # what one caller was told beside it, the next is not
         with pytest.raises(ProviderUnavailable, match=r"^Provider `a` could not") as refusal:
             await stack.registry.get("a/m")
+        assert refusal.value.headers == {"retry-after": "5"}  # until then it is not asked again
         refusal.value.message = f"rows[0]: {refusal.value.message}"
 
 

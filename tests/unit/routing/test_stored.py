@@ -40,11 +40,11 @@ async def test_what_is_registered_for_a_place_is_read_once_within_its_time(world
 
 async def test_what_this_process_registers_and_removes_is_seen_at_once(world: World) -> None:
     await world.names()
-    await world.stored.create(row("b"))
-    await world.stored.create(row("a"))
+    await world.stored.create(row("b"), None)
+    await world.stored.create(row("a"), None)
     assert await world.names() == ["a", "b"]
-    await world.stored.create(row("c", "other"))
-    await world.stored.delete("a", None)
+    await world.stored.create(row("c", "other"), None)
+    await world.stored.delete("a", None, None)
     assert await world.names() == ["b"]
 
 
@@ -61,7 +61,7 @@ async def test_rows_that_are_no_mere_names_are_told_apart(world: World) -> None:
         await world.store.create(resource)
     at = await world.stored.at(PLACE)
     assert ([row.identifier for row in at.rows], at.own) == (["a", "guarded", "z"], [guarded])
-    await world.stored.delete("guarded", None)
+    await world.stored.delete("guarded", None, None)
     assert (await world.stored.at(PLACE)).own == []
 
 

@@ -160,10 +160,21 @@ def test_the_readable_line_says_what_became_of_what() -> None:
 
 def test_an_answer_under_an_idempotency_key_that_was_there_is_marked() -> None:
     observed = chat()
-    assert "replayed" not in parsed(record(observed))
+    assert not {"replayed", "cost"} & parsed(record(observed)).keys()
     observed.replayed = True
     assert parsed(record(observed))["replayed"] is True
     assert readable(record(observed)).endswith(" 18 tokens replayed")
+
+
+def test_a_line_says_what_an_answer_cost_where_all_of_it_has_a_price() -> None:
+    observed = chat()
+    observed.add_cost(12_000_000)
+    observed.add_cost(1)
+    assert '"cost":1.2001e-05,' in emf(record(observed), "f", NOW)
+    assert readable(record(observed)).endswith(" 18 tokens 0.000012001 USD")
+    observed.add_cost(None)
+    assert "cost" not in parsed(record(observed))
+    assert readable(record(observed)).endswith(" 18 tokens")
 
 
 def test_a_readable_line_cannot_be_forged_or_be_long() -> None:

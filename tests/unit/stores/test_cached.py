@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 
 from core.errors import Conflict, ProviderUnavailable, ServerStopping
+from core.frame.callers import Principal
 from core.frame.resources import Resource
 from core.stores.registry.cached import CachedRegistry
-from core.stores.registry.port import Check
+from core.stores.registry.port import Author, Check
 
 LLAMA = Resource("model", "llama", "vllm", "llama-3", {"metadata": {}})
 CHANGED = Resource("model", "llama", "vllm", "llama-3", {"metadata": {"note": "new"}})
@@ -25,6 +26,7 @@ class Counting:
         self.gate = asyncio.Event()
         self.gate.set()
         self.closed = False
+        self.authors: list[Author] = []
 
     async def _answer(self, call: str, found: Resource | None) -> Resource | None:
         self.calls[call] += 1
@@ -49,21 +51,24 @@ class Counting:
         self.calls["page"] += 1
         return [row for row in self.rows.values() if row.kind == kind and row.identifier > after][:limit]
 
-    async def create(self, resource: Resource) -> Resource:
+    async def create(self, resource: Resource, *, by: Author = None) -> Resource:
+        self.authors.append(by)
         kept = self.rows.setdefault(resource.identifier, resource)
         if kept.content() != resource.content():
             raise Conflict("taken")
         return kept
 
-    async def replace(self, resource: Resource) -> bool:
-        there = resource.identifier in self.rows
+    async def replace(self, resource: Resource, *, expect: Resource, by: Author = None) -> bool:
+        self.authors.append(by)
+        there = self.rows.get(resource.identifier) == expect
         if there:
             self.rows[resource.identifier] = resource
         if self.failure is not None:
             raise self.failure
         return there
 
-    async def delete(self, kind: str, identifier: str, check: Check | None = None) -> bool:
+    async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
+        self.authors.append(by)
         if check is not None:
             check(self.rows[identifier])
         if self.failure is not None:
@@ -165,11 +170,19 @@ async def test_a_removal_that_failed_may_have_happened(store: Counting, cached: 
     assert await cached.get("model", "llama") is None
 
 
+async def test_the_store_hears_whose_doing_a_change_is(store: Counting, cached: CachedRegistry) -> None:
+    ada = Principal("ada", {}, "api_key")
+    await cached.create(LLAMA, by=ada)
+    await cached.replace(CHANGED, expect=LLAMA, by=ada)
+    await cached.delete("model", "llama", by=ada)
+    assert store.authors == [ada] * 3
+
+
 async def test_own_replacement_is_seen_at_once(cached: CachedRegistry) -> None:
     await cached.get("model", "llama")
-    assert await cached.replace(CHANGED) is True
+    assert await cached.replace(CHANGED, expect=LLAMA) is True
     assert await cached.get("model", "llama") == CHANGED
-    assert await cached.replace(OTHER) is False
+    assert await cached.replace(OTHER, expect=LLAMA) is False
 
 
 async def test_a_replacement_of_what_another_removed_shows_that_it_is_gone(
@@ -177,7 +190,7 @@ async def test_a_replacement_of_what_another_removed_shows_that_it_is_gone(
 ) -> None:
     await cached.get("model", "llama")
     store.rows.clear()
-    assert await cached.replace(CHANGED) is False
+    assert await cached.replace(CHANGED, expect=LLAMA) is False
     assert await cached.get("model", "llama") is None
 
 
@@ -185,7 +198,7 @@ async def test_a_replacement_that_failed_may_have_happened(store: Counting, cach
     await cached.get("model", "llama")
     store.failure = ProviderUnavailable("the answer was lost")
     with pytest.raises(ProviderUnavailable):
-        await cached.replace(CHANGED)
+        await cached.replace(CHANGED, expect=LLAMA)
     store.failure = None
     assert await cached.get("model", "llama") == CHANGED
 

@@ -80,16 +80,20 @@ def finish_reason_of(stop_reason: object) -> str:
 
 
 def usage_of(usage: object) -> JsonObject:
-    """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not."""
+    """OpenAI's token counts. Its `prompt_tokens` hold the cached ones, Converse's `inputTokens` do not.
+
+    What was written to the cache, which costs more, has OpenRouter's name: OpenAI has none.
+    """
     counts = to_object(usage)
     cache_read, cache_write = _count(counts, "cacheReadInputTokens"), _count(counts, "cacheWriteInputTokens")
     prompt = _count(counts, "inputTokens") + cache_read + cache_write
     completion = _count(counts, "outputTokens")
+    written = {"cache_write_tokens": cache_write} if cache_write else {}
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cache_read},
+        "prompt_tokens_details": {"cached_tokens": cache_read} | written,
     }
 
 

@@ -97,7 +97,8 @@ class ProvidedRunner:
         request = ResponseRequest.model_validate(fields)
         session = cast("ConversationSession", await ThreadHistory(self._state).open(request))
         response = begin_response(request, session.conversation_id)
-        meter = PackageMeter.begin(self._state.call)
+        provider_id = AgentRecord.read(place.agent.body).provider
+        meter = PackageMeter.begin(self._state.call, place.config.model, provider_id)
         return TurnRun(session, response, messages, iso(self._state.clock()), meter, before)
 
     def _provided(self, place: SessionPlace) -> tuple[ProvidedAgents, tuple[str, str]]:

@@ -46,8 +46,8 @@ class UsedGroup:
 class ToolSettings:
     """`choice` is auto, required, none or a tool's name, None where nothing is said; with `replaces` the caller writes how tools are called."""
 
-    choice: str | None = None
-    replaces: bool = False
+    choice: str | None
+    replaces: bool
 
 
 def sampling_of(config: AgentConfig) -> Sampling:

@@ -7,12 +7,14 @@ from core.apis.answers.batches import BatchUsage
 from core.frame.observed import USAGE
 from core.frame.types import JsonObject
 from core.platform.json_values import to_object
+from core.services.jobs.spending import cost_in
 from core.stores.jobs.port import PARTS_OF_USAGE
 
 INPUT: Final = f"{PARTS_OF_USAGE}input"
 OUTPUT: Final = f"{PARTS_OF_USAGE}output"
 CACHED: Final = f"{PARTS_OF_USAGE}cached"
 REASONING: Final = f"{PARTS_OF_USAGE}reasoning"
+PARTS: Final = frozenset((INPUT, OUTPUT, CACHED, REASONING))
 NOTHING: Final[Mapping[str, int]] = {}
 MOST: Final = 2**53  # as of the counts that answers are checked for (core.apis.shapes)
 
@@ -37,7 +39,7 @@ def tokens_of(
 
 def usage_of(tokens: Mapping[str, int]) -> BatchUsage | None:
     """The usage of a batch, from the tokens of its job; None where nothing was told."""
-    if not any(name.startswith(PARTS_OF_USAGE) for name in tokens):
+    if tokens.keys().isdisjoint(PARTS):
         return None
     inputs, outputs = tokens.get(INPUT, 0), tokens.get(OUTPUT, 0)
     return {
@@ -46,6 +48,7 @@ def usage_of(tokens: Mapping[str, int]) -> BatchUsage | None:
         "output_tokens": outputs,
         "output_tokens_details": {"reasoning_tokens": tokens.get(REASONING, 0)},
         "total_tokens": inputs + outputs,
+        "cost": cost_in(tokens),
     }
 
 

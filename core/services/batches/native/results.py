@@ -5,7 +5,9 @@ import logging
 from typing import Final
 
 from core.apis.batch_engine import NativeResult
+from core.apis.usage import note_report
 from core.frame.types import JsonObject
+from core.platform.json_values import to_object
 from core.services.batches.job.entries import custom_ids
 from core.services.batches.job.output import error_line, output_line, request_id_of
 from core.services.batches.job.usage import tokens_of
@@ -20,11 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class ResultRecorder:
-    """Of one run of a shard, for the model that its lines name."""
+    """Of one run of a shard at a provider, by its id, for the model that its lines name."""
 
-    def __init__(self, run: ShardRun, model: str) -> None:
+    def __init__(self, run: ShardRun, model: str, provider: str) -> None:
         self._run = run
         self._model = model
+        self._provider = provider
         self._size = 0
         self._tokens = 0
         self._ids: list[str] = []
@@ -55,7 +58,9 @@ class ResultRecorder:
         else:
             answer: JsonObject = {**(result.answer or {}), "model": self._model}
             line = output_line(line_id, custom_id, OK, result.request_id, answer)
-            tokens = tokens_of(answer, self._model, None)
+            usage, makes_text = to_object(answer.get("usage")), "choices" in answer
+            charged = note_report(run.call, self._model, self._provider, usage, makes_text=makes_text)
+            tokens = tokens_of(answer, self._model, charged)
         run.record(row, line, ok=result.failure is None, tokens=tokens)
         self._size += len(line)
         self._tokens += tokens.get(self._model, 0)

@@ -135,7 +135,8 @@ class NativeShard:
 
     async def _record(self, engine: BatchEngine) -> None:
         run, state = self._run, self._state
-        if await ResultRecorder(run, self._of["public"]).record(engine.results(state.handle or {})):
+        recorder = ResultRecorder(run, self._of["public"], self._of["provider_id"])
+        if await recorder.record(engine.results(state.handle or {})):
             state.phase = "ended"
             await state.save(run)
 

@@ -37,7 +37,7 @@ MEDIA_TYPES: Final[dict[str, RowFormat]] = {
 FOREIGN: Final = (
     (b"PK\x03\x04", "is a ZIP file, as of Excel: save it as CSV."),
     (b"\xd0\xcf\x11\xe0", "is a file of Microsoft Office: save it as CSV."),
-    (b"%PDF", "is a PDF, which has no rows."),
+    (b"%PDF", "is a PDF, which has no rows: register JSON lines, JSON, CSV, TSV or Parquet."),
     (b"\xff\xfe", "is UTF-16 text: save it as UTF-8."),
     (b"\xfe\xff", "is UTF-16 text: save it as UTF-8."),
 )

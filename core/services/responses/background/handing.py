@@ -75,7 +75,7 @@ class Handover:
         request = {"response": document.id}
         call = self._wiring.call or Call(ANONYMOUS)
         job = jobs.draft(KIND, call, request, seconds=SECONDS)
-        record = replace(RunRecord.read(document.body), job=job.id, background=True)
+        record = replace(RunRecord.read(document.body), job=job.id)
         await recorder.log.store.put(document, record.body())
         await session.lend(document.id, int(job.deadline) + LATE)
         await jobs.submit(job, data=call.provider_data)

@@ -65,7 +65,7 @@ async def _give(state: StatePlace, run: Document, now: RunState) -> bool:
     log.next = now.next
     try:
         await log.append([RunQueued()])
-        await state.store.put(run, replace(record, job=job.id, background=True).body())
+        await state.store.put(run, replace(record, job=job.id).body())
         if lease is not None:
             await lease.lend(run.id, int(job.deadline) + LATE)
         await jobs.submit(job)

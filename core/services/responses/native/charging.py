@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from core.apis.native_responses import LAST
+from core.apis.usage import note_report
 from core.frame.callers import ActingFor, Call
 from core.frame.types import JsonStream
 from core.platform.json_values import is_object
@@ -15,15 +16,20 @@ from core.services.responses.native.members import usage_of
 
 @dataclass(frozen=True, slots=True)
 class PackageMeter:
-    """Of one answer, from when the package is asked on; None is a call that nobody pays for."""
+    """Of one answer for `model` by a provider, from when that is asked on; no call is one that nobody pays for."""
 
     call: Call | None
+    model: str = ""
+    provider: str = ""
     charged: int = 0
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
-    def begin(cls, call: Call | None) -> Self:
-        return cls(None) if call is None else cls(call, call.ledger.further, {**call.observed.tokens})
+    def begin(cls, call: Call | None, model: str, provider: str) -> Self:
+        """`provider` is its id."""
+        if call is None:
+            return cls(None)
+        return cls(call, model, provider, call.ledger.further, {**call.observed.tokens})
 
     def charge(self, reported: Usage | None) -> Usage:
         """The usage of the answer, once; of one that reports nothing, and asked none of the stack's models, what was reserved stays taken."""
@@ -37,6 +43,9 @@ class PackageMeter:
         self.call.add_tokens(reported.input_tokens + reported.output_tokens)
         counts = {"prompt_tokens": reported.input_tokens, "completion_tokens": reported.output_tokens}
         self.call.observed.add_usage(counts)
+        details = {"cached_tokens": reported.cached_tokens, "reasoning_tokens": reported.reasoning_tokens}
+        parts = {"prompt_tokens_details": details, "completion_tokens_details": details}
+        note_report(self.call, self.model, self.provider, {**counts, **parts})
         return reported
 
     def _noted(self, call: Call) -> Usage:

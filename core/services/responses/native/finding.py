@@ -25,16 +25,17 @@ def answers_itself(parts: Parts) -> bool:
     return _answering(parts) is not None
 
 
-def _answering(parts: Parts) -> "AnswersResponses | None":
-    provider = next(iter(parts.providers("responses").values()), None)
+def _answering(parts: Parts) -> "tuple[str, AnswersResponses] | None":
+    """With its id."""
+    provider_id, provider = next(iter(parts.providers("responses").items()), ("", None))
     # not by the type: one of another package hands on what it is asked for
-    return cast("AnswersResponses", provider) if hasattr(provider, "stream_response") else None
+    return (provider_id, cast("AnswersResponses", provider)) if hasattr(provider, "stream_response") else None
 
 
 async def find_native(parts: Parts, call: Call | None, request: ResponseRequest) -> Engine | None:
     """None for the stack's own engine."""
-    if (provider := _answering(parts)) is not None:
-        return _engine(request, call, provider)
+    if (answering := _answering(parts)) is not None:
+        return _engine(request, call, *answering)
     if not has_own_tools_alone(request):
         return None
     native = surface_for(parts, "native_responses", call)
@@ -45,12 +46,12 @@ async def find_native(parts: Parts, call: Call | None, request: ResponseRequest)
     return NativeEngine(request, native.stream, call)
 
 
-def _engine(request: ResponseRequest, call: Call | None, provider: "AnswersResponses") -> Engine:
+def _engine(request: ResponseRequest, call: Call | None, provider_id: str, provider: "AnswersResponses") -> Engine:
     from core.services.responses.native.charging import PackageMeter, acting, charging
     from core.services.responses.native.engine import NativeEngine
 
     async def ask(body: JsonObject) -> JsonStream:
-        meter = PackageMeter.begin(call)
+        meter = PackageMeter.begin(call, request.model, provider_id)
         with ActingFor(call):
             events = await provider.stream_response(body)
         return charging(acting(events, call), meter)

@@ -21,8 +21,9 @@ RUN: Final = "response_run"
 class RunRecord(TolerantBody):
     """A run: its `response` object as it began, and its own `input` items. `owner_list` is the list that the response will be in.
 
-    `path` is that of the response that it follows, as in ResponseRecord. `job` is the id of the job that has it, "" for none; `request` is what a worker
-    needs to go on, sealed. `counted` are the tallies that it is in, as the response will be that takes its place.
+    `path` is that of the response that it follows, as in ResponseRecord; with `background` it was queued as it began. `job` is the id of the job that
+    has it, "" for none; `request` is what a worker needs to go on, sealed. `counted` are the tallies that it is in, as the response will be that takes
+    its place.
     """
 
     response: JsonObject

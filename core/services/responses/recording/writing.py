@@ -1,14 +1,14 @@
 """Writes the log of a run while its events go on their way: beside the stream, never in its way.
 
-The first batch of a stream comes a quarter of a second after its first entry, or some more, each other one as the clock of this process has a whole second: so that
-all that are due then are written together. One that others read as it is written, since nobody else has it, is in more of them. MOST_PENDING entries are
+The first batch of a stream comes a quarter of a second after its first entry, or with another's that is due just before, each other one as the clock of this process
+has a whole second: so that all that are due then are written together. One that others read as it is written, since nobody else has it, is in more of them. MOST_PENDING entries are
 written at once. While nothing is told, the log is looked at for what others wrote there, and a sign of life is written now and then. What has ended before its
 first batch leaves all of it for the transaction that keeps the response.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,7 +25,7 @@ from core.services.responses.contract import (
 from core.services.responses.engine.failures import Alarm
 from core.services.responses.recording.codec import Beginning, Ending, EntryBuffer, Value, encode, rest_of
 from core.services.responses.recording.log import RunLog, RunLost, RunOver
-from core.services.responses.recording.pauses import Bell, next_time
+from core.services.responses.recording.pauses import Bell, Meeting, next_time
 from core.stores.documents.port import Document
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ MOST_PENDING: Final = 512  # entries: of text some 8 KB
 LOOK_SECONDS: Final = 1.5  # at least: so that one a second has it every 2
 BEAT_SECONDS: Final = 10.0
 DELTAS: Final = frozenset({TextDelta, RefusalDelta, ReasoningDelta, SummaryDelta, ArgumentsDelta})
+FIRST_BATCHES: Final = Meeting()
 
 
 class LogEnd(NamedTuple):
@@ -190,8 +191,9 @@ class Recorder:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _next_time(self) -> float:
-        elapsed = self._now() - self._started_at
-        return next_time(self._now(), elapsed, is_first=not self.has_begun, is_followed=self._is_followed)
+        now, is_first = self._now(), not self.has_begun
+        due = next_time(now, now - self._started_at, is_first=is_first, is_followed=self._is_followed)
+        return FIRST_BATCHES.join(due) if is_first else due
 
     async def _step(self) -> None:
         now = self._now()
@@ -211,13 +213,16 @@ class Recorder:
     async def _append(self) -> None:
         """Write all that is pending; what was not written is pending still."""
         values, self._pending = self._pending.values, EntryBuffer()
-        with ExitStack() as undo:
-            undo.callback(lambda: self._pending.put_back(values))
-            if self.has_begun:
-                await self.log.write(values)
-            else:
+        is_written = False
+        try:
+            if self._record is None:
                 await self._begin(values)
-            undo.pop_all()
+            else:
+                await self.log.write(values)
+            is_written = True
+        finally:
+            if not is_written:
+                self._pending.put_back(values)
         self._written_at = self._now()
 
     async def _begin(self, values: list[Value]) -> None:

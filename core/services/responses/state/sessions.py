@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.apis.responses import ResponseRequest
@@ -91,13 +90,15 @@ def conversation_of(value: str | JsonObject | None) -> str | None:
     return identifier
 
 
-@dataclass(frozen=True, slots=True)
 class ReadSession:
     """Of a response that is not kept: it leaves nothing anywhere."""
 
-    context: Sequence[Item]
-    conversation_id: str | None = None
-    tail: str = ""
+    __slots__ = ("context", "conversation_id", "tail")
+
+    def __init__(self, context: Sequence[Item], conversation_id: str | None = None) -> None:
+        self.context = context
+        self.conversation_id = conversation_id
+        self.tail = ""
 
     def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> None: ...
 
@@ -110,16 +111,20 @@ class ReadSession:
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
 class ChainSession:
-    """Of a response that follows `previous`, at the end of `path`, or begins a thread."""
+    """Of a response that follows `previous`, at the end of `path`, or begins a thread. A plain class, as the one before: a dataclass costs a cold start more."""
 
-    state: StatePlace = field(repr=False)
-    context: Sequence[Item]
-    path: Sequence[Place]
-    previous: Document | None
-    conversation_id: str | None = None
-    tail: str = ""
+    __slots__ = ("context", "conversation_id", "path", "previous", "state", "tail")
+
+    def __init__(
+        self, state: StatePlace, context: Sequence[Item], path: Sequence[Place], previous: Document | None
+    ) -> None:
+        self.state = state
+        self.context = context
+        self.path = path
+        self.previous = previous
+        self.conversation_id: str | None = None
+        self.tail = ""
 
     def record_run(self, beginning: "Beginning", new_items: Sequence[Item], request: str = "") -> "Recorder":
         from core.services.responses.recording.recorders import open_recorder  # late: what is not streamed has no log

@@ -6,7 +6,16 @@ import pytest
 
 from core.apis.agents import AgentConfig, NewTurn
 from core.errors import InvalidRequest
-from core.services.agents.turns.settings import client_tools_of, groups_of, sampling_of, tool_settings_of
+from core.services.agents.turns.settings import (
+    DEFINITIONS,
+    ToolSettings,
+    client_tools_of,
+    groups_of,
+    instructions_of,
+    sampling_of,
+    to_request,
+    tool_settings_of,
+)
 from core.services.agents.turns.telling import failure_of
 from core.services.responses.contract import RunEnded, Usage
 
@@ -38,6 +47,49 @@ def test_what_a_turn_says_of_groups_and_of_choices_goes_before_what_its_agent_sa
     turn = NewTurn.model_validate({**TURN, "tool_config": {"system_message_behavior": "replace"}})
     settings = tool_settings_of(config, turn.tool_config)
     assert (settings.choice, settings.replaces) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "replaces", "expected"),
+    [
+        (f"Use {DEFINITIONS}.", True, 'Use [{"name":"add"}].'),
+        (f"Use {DEFINITIONS}.", False, f"Use {DEFINITIONS}."),
+        ("Be brief.", True, "Be brief."),
+    ],
+)
+def test_the_tools_are_told_where_instructions_that_replace_the_models_own_say(
+    instructions: str,
+    replaces: bool,  # noqa: FBT001 - a case's
+    expected: str,
+) -> None:
+    definitions = [{"type": "function", "function": {"name": "add"}}]
+    config, settings = config_of(instructions=instructions), ToolSettings(None, replaces)
+    assert instructions_of(config, settings, definitions) == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "shown"), [("required", "required"), ("none", "none"), ("add", "auto"), (None, "auto")]
+)
+def test_the_response_of_a_turn_says_again_what_its_agent_says(choice: str | None, shown: str) -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
+    tool: dict[str, Any] = {"name": "look", "description": "Looks.", "parameters": []}
+    config = config_of(
+        instructions="Be brief.",
+        client_tools=[tool],
+        response_format={"type": "json_schema", "json_schema": schema},
+        sampling_params={"strategy": {"type": "top_p", "temperature": 0.5, "top_p": 0.9}, "max_tokens": 7},
+        max_infer_iters=3,
+    )
+    request = to_request(config, "conv", "agent", sampling_of(config), ToolSettings(choice, replaces=False))
+    assert (request.model, request.conversation, request.instructions) == ("m", "conv", "Be brief.")
+    assert (request.tool_choice, request.metadata, request.max_infer_iters) == (shown, {"agent_id": "agent"}, 3)
+    assert [(tool["type"], tool["name"]) for tool in request.tools or ()] == [("function", "look")]
+    assert request.text is not None
+    assert (request.text["format"]["type"], request.text["format"]["schema"]) == ("json_schema", schema)
+    assert (request.temperature, request.top_p, "max_tokens" in vars(request)) == (0.5, 0.9, False)
+    bare = config_of()
+    request = to_request(bare, "conv", "agent", sampling_of(bare), ToolSettings(choice, replaces=False))
+    assert (request.instructions, request.tools, request.text, request.max_infer_iters) == (None, [], None, 10)
 
 
 def test_a_client_tool_with_a_type_that_is_none_is_named() -> None:

@@ -1,5 +1,6 @@
 """A line takes of its owner's quota what a live request takes, and is told in the usage of its batch."""
 
+from collections.abc import Mapping
 import gc
 import json
 import tracemalloc
@@ -8,11 +9,13 @@ from typing import Any, cast
 import pytest
 
 from core.errors import InvalidRequest
+from core.frame.callers import ANONYMOUS, Call, UsageRow
 from core.services.batches.job.asking import LineAsker
 from core.services.batches.job.endpoints import ENDPOINTS
 from core.services.batches.job.entries import Entry
 from core.services.batches.job.usage import tokens_of, usage_of
 from core.services.jobs.kind import Row
+from core.services.jobs.spending import spending_of
 from core.stores.jobs.port import Counts
 
 CHAT, TEXT, VECTORS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
@@ -60,6 +63,7 @@ def test_what_is_no_count_of_tokens_is_none(count: object) -> None:
         "output_tokens": 5,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 5,
+        "cost": None,
     }
 
 
@@ -87,6 +91,7 @@ def test_usage_of_either_shape_is_summed_beside_the_tokens_of_models(usage: dict
         "output_tokens": 10,
         "output_tokens_details": {"reasoning_tokens": 6},
         "total_tokens": 30,
+        "cost": None,
     }
 
 
@@ -99,6 +104,7 @@ def test_what_an_answer_does_not_tell_of_its_usage_is_none() -> None:
         "output_tokens": 0,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 7,
+        "cost": None,
     }
     assert tokens_of({"usage": CHAT_USAGE}, "m", None)["m"] == 15
 
@@ -113,3 +119,27 @@ def test_of_an_answer_without_a_usage_it_is_what_its_models_reported() -> None:
     observed = {"prompt": 7, "completion": 2}
     assert tokens_of({}, "m", 12, observed) == {"m": 12, "usage:input": 7, "usage:output": 2}
     assert tokens_of({"usage": CHAT_USAGE}, "m", 15, observed)["usage:input"] == 10
+
+
+def spent(*picos: int | None) -> dict[str, int]:
+    """By answers of one row."""
+    call = Call(ANONYMOUS)
+    for each in picos:
+        call.note_use(UsageRow("m", answers=1, unpriced=int(each is None)), each)
+    return spending_of(call)
+
+
+def test_a_batch_says_what_it_cost_where_every_answer_had_a_price() -> None:
+    def cost(*rows: Mapping[str, int]) -> float | None:
+        usage = usage_of(Counts.sum(Counts(1, 0, row) for row in rows).tokens)
+        assert usage is not None
+        return usage["cost"]
+
+    told = tokens_of({"usage": CHAT_USAGE}, "m", 15)
+    assert cost(told) is None
+    assert cost(told, spent(1_500_000), spent(2_000_000, 1)) == 0.000003501
+    assert cost(told, spent(0)) == 0
+    assert cost(told, spent(1_500_000), spent(None)) is None
+    assert cost(told, spent(1_500_000, None)) is None
+    assert usage_of(spent(1)) is None
+    assert spent() == {}

@@ -9,7 +9,7 @@ import pytest
 
 from core.apis.batch_engine import BatchLimits, BatchProgress, NativeBatch, NativeResult, NativeRow
 from core.errors import InvalidRequest, NotFound, QuotaExceeded, UpstreamFailed, UpstreamThrottled
-from core.frame.callers import ANONYMOUS, Call
+from core.frame.callers import ANONYMOUS, Call, UsageRow
 from core.frame.types import JsonObject
 from core.services.batches.job.endpoints import ENDPOINTS
 from core.services.batches.job.output import InputGone
@@ -78,6 +78,7 @@ class Admission:
     def __init__(self) -> None:
         self.left = 1000
         self.charged: list[int] = []
+        self.rows: list[UsageRow] = []
 
     async def admit(self, call: Call, tokens: int | None, requests: int = 1) -> "Admission":
         del call, tokens
@@ -90,8 +91,8 @@ class Admission:
         assert (tokens, further, least) == (0, 0, 0)
 
     async def charge(self, call: Call, tokens: int) -> None:
-        del call
         self.charged.append(tokens)
+        self.rows += call.take_rows()
 
 
 class World:
@@ -223,6 +224,8 @@ async def test_many_results_are_charged_in_pieces_each_once(world: World) -> Non
     await world.run()
     assert (world.shard.counts.completed, world.shard.counts.tokens["mine"]) == (ROWS, 5 * ROWS)
     assert world.admission.charged == [10, 10, 10]
+    piece = UsageRow("mine", "p", answers=2, prompt_tokens=6, completion_tokens=4, unpriced=2)
+    assert world.admission.rows == [piece] * 3
 
 
 async def test_results_that_break_off_are_read_again_and_counted_once(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from itertools import pairwise
 import json
 from typing import Any
 
@@ -37,7 +38,7 @@ from core.services.responses.recording.codec import (
 from core.services.responses.recording.folding import RunState
 from core.services.responses.recording.following import Batches, print_kept, print_log
 from core.services.responses.recording.log import Batch
-from core.services.responses.recording.pauses import LONGEST_PAUSE, PAUSE_SECONDS, next_time
+from core.services.responses.recording.pauses import LONGEST_PAUSE, NEAR, PAUSE_SECONDS, Meeting, next_time
 from tests.parts.response_schema import check_stream
 from tests.unit.services.responses.runs import runs
 from tests.unit.services.responses.test_router import ask
@@ -159,6 +160,18 @@ def test_a_batch_comes_within_a_second_and_not_at_once(now: float, elapsed: floa
         pause = next_time(now, elapsed, is_first=is_first, is_followed=is_followed) - now
         assert PAUSE_SECONDS - 1e-6 <= pause <= LONGEST_PAUSE + 1e-6
     assert next_time(now, elapsed, is_first=True, is_followed=False) <= now + PAUSE_SECONDS + 1e-6
+
+
+@given(st.lists(st.floats(0, 0.1), min_size=2, max_size=9), st.floats(1, 1e7))
+def test_what_is_due_at_nearly_the_same_time_is_done_at_once_and_nothing_late(steps: list[float], now: float) -> None:
+    meeting, times = Meeting(), list[float]()
+    for step in steps:
+        now += step
+        times.append(meeting.join(now))
+        assert now - NEAR < times[-1] <= now
+    for one, other in pairwise(times):
+        assert one == other or other >= one + NEAR
+    assert meeting.join(now - 1) == now - 1  # of a clock that is behind
 
 
 def plain(entries: Sequence[Entry]) -> list[str]:

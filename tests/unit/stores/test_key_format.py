@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
-from core.auth.key_format import issue, parse, read
 from core.frame.resources import Resource
+from core.stores.registry.key_format import issue, parse, read
 from tests.parts.secrets import plant
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"

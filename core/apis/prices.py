@@ -1,0 +1,82 @@
+"""What the answers of a model cost. Money is whole pico-USD while it is counted and whole nano-USD once it is kept: never a float."""
+
+from dataclasses import dataclass
+import re
+from typing import Final
+
+from core.frame.callers import UsageRow
+from core.platform.json_values import to_object
+
+CURRENCY: Final = "USD"
+RATES: Final = ("input", "cached_input", "cache_write", "output", "per_request")
+TOKENS: Final = 1_000_000  # that a rate is for
+PICOS: Final = 1_000_000_000_000  # in one USD
+DECIMALS: Final = 6  # of a rate: so that a token costs whole pico-USD
+AMOUNT: Final = re.compile(rf"([0-9]{{1,6}})(?:\.([0-9]{{1,{DECIMALS}}}))?")
+NO_AMOUNT: Final = f"must be USD{{}}: a number below 1000000, 0 or more, with at most {DECIMALS} decimals"
+FOREIGN: Final = f"must be {CURRENCY}: this stack counts in no other currency"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """In pico-USD: of a token by what it is, and of a request. None is a rate that nobody said.
+
+    Cached tokens, and those written to a cache, cost what others of the prompt do where nothing else is said. Beside a
+    `per_request` alone tokens are free. 0 is free too, and known.
+    """
+
+    input: int | None = None
+    cached_input: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    per_request: int | None = None
+
+    def picos(self, row: UsageRow, requests: int) -> int | None:
+        """What an answer cost, of so many `requests` as its provider bills them; None where a rate that it needs is not known."""
+        parts = (
+            (row.prompt_tokens - row.cached_tokens - row.cache_write_tokens, self.input),
+            (row.cached_tokens, self.input if self.cached_input is None else self.cached_input),
+            (row.cache_write_tokens, self.input if self.cache_write is None else self.cache_write),
+            (row.completion_tokens, self.output),
+        )
+        total = requests * (self.per_request or 0)
+        for tokens, rate in parts:
+            if rate is not None:
+                total += tokens * rate
+            elif tokens and self.per_request is None:
+                return None
+        return total
+
+
+def parse_price(value: object) -> Price:
+    """As metadata of a model or a row of the run config has it: rates by name, and perhaps the currency.
+
+    Raises ValueError, which names the rate.
+    """
+    rates = {**to_object(value)}
+    if rates.pop("currency", CURRENCY) != CURRENCY:
+        raise ValueError(f"price.currency {FOREIGN}")
+    for name in rates:
+        if name not in RATES:
+            raise ValueError(f"price: unknown key `{name}`; known: currency, {', '.join(RATES)}")
+    if not rates:
+        raise ValueError(f"price must be a mapping with one of {', '.join(RATES)}, in {CURRENCY}")
+    return Price(**{name: to_picos(rate, name) for name, rate in rates.items()})
+
+
+def to_picos(rate: object, name: str) -> int:
+    """A rate in pico-USD for one token, or request; raises ValueError."""
+    is_token = name != "per_request"
+    match = None if isinstance(rate, bool) else AMOUNT.fullmatch(_text_of(rate))
+    if match is None:
+        raise ValueError(f"price.{name} {NO_AMOUNT.format(' per million tokens' if is_token else ' for a request')}")
+    whole, decimals = match.groups(default="")
+    return int(whole + decimals.ljust(DECIMALS, "0")) * (PICOS // TOKENS // 10**DECIMALS if is_token else TOKENS)
+
+
+def _text_of(rate: object) -> str:
+    """Of a number its shortest decimals, and of a text itself: what the environment says is one."""
+    if isinstance(rate, float):
+        text = repr(rate)
+        return f"{rate:.12f}".rstrip("0") if "e-" in text else text
+    return str(rate) if isinstance(rate, int | str) else ""

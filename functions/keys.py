@@ -1,0 +1,5 @@
+"""Keys."""
+
+from core.runtime.function import function
+
+app, handler = function("keys")

@@ -1,0 +1,5 @@
+"""What the stack keeps account of: the audit trail."""
+
+from core.runtime.function import function
+
+app, handler = function("usage")

@@ -1,0 +1,119 @@
+"""A price is exact, and what nobody says is no price."""
+
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from core.apis.prices import Price, parse_price
+from core.frame.callers import ANONYMOUS, Call, UsageRow
+from core.frame.observed import usd_of, usd_text
+
+ROW = UsageRow("m", "p", answers=1, prompt_tokens=100, cached_tokens=30, cache_write_tokens=20, completion_tokens=10)
+
+
+@pytest.mark.parametrize(
+    ("rates", "picos"),
+    [
+        ({"input": 1, "output": 2}, 120),
+        ({"input": 1, "cached_input": 0, "cache_write": 1.25, "output": 2}, 95),
+        ({"input": "0.000001", "output": 0.000001, "currency": "USD"}, 0.00011),
+        ({"input": 0, "output": 0}, 0),
+        ({"input": 1, "output": 2, "per_request": 0.002}, 120 + 3 * 2000),
+        ({"per_request": 0.002}, 3 * 2000),
+        ({"input": 1}, None),
+        ({"output": 1, "cached_input": 1}, None),
+    ],
+)
+def test_tokens_cost_by_what_they_are_and_a_rate_that_is_missing_is_not_zero(rates: Any, picos: float | None) -> None:
+    """In millionths of a USD."""
+    found = parse_price(rates).picos(ROW, 3)
+    assert found == (None if picos is None else Decimal(str(picos)) * 1_000_000)
+
+
+def test_a_rate_that_nothing_is_counted_by_need_not_be_known() -> None:
+    assert parse_price({"input": 1}).picos(UsageRow(prompt_tokens=5), 1) == 5_000_000
+    assert Price().picos(UsageRow(), 1) == 0
+
+
+NO_RATES: list[Any] = [
+    -1,
+    -0.5,
+    float("nan"),
+    float("inf"),
+    0.0000001,
+    "0.1234567",
+    True,
+    None,
+    "",
+    "1e3",
+    " 1",
+    [],
+    10**6,
+    1e22,
+]
+NO_PRICES: list[tuple[Any, str]] = [
+    (None, "price must be a mapping with one of input, cached_input, cache_write, output, per_request, in USD"),
+    ([1], "price must be a mapping"),
+    ({}, "price must be a mapping"),
+    ({"currency": "USD"}, "price must be a mapping"),
+    ({"input": 1, "currency": "EUR"}, "price.currency must be USD: this stack counts in no other currency"),
+    ({"currency": None, "input": 1}, "price.currency must be USD"),
+    ({"inputs": 1}, "price: unknown key `inputs`; known: currency, input, "),
+    *(
+        ({"input": rate}, "price.input must be USD per million tokens: a number below 1000000, 0 or more, with at most 6")
+        for rate in NO_RATES
+    ),
+    ({"per_request": -1}, "price.per_request must be USD for a request: a number below 1000000"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "said"), NO_PRICES)
+def test_what_is_no_price_is_said_by_its_rate(value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match="price") as refused:
+        parse_price(value)
+    assert str(refused.value).startswith(said)
+
+
+@given(st.decimals(0, 999_999, places=6))
+def test_a_rate_is_exact_as_a_number_and_as_a_text(rate: Decimal) -> None:
+    wanted = int(rate * 1_000_000)
+    assert parse_price({"input": f"{rate:f}"}).input == wanted
+    assert parse_price({"input": float(rate)}).input == wanted
+    assert parse_price({"per_request": float(rate)}).per_request == wanted * 1_000_000
+
+
+ANSWERS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**5), st.sampled_from("ab")), min_size=1)
+
+
+@given(answers=ANSWERS, cents=st.integers(0, 10_000))
+def test_what_a_call_costs_is_rounded_up_once_for_each_row(answers: list[tuple[int, int, str]], cents: int) -> None:
+    call, rate = Call(ANONYMOUS), Decimal(cents) / 1_000_000
+    price = parse_price({"input": str(rate), "output": str(rate * 3)})
+    for prompt, completion, provider in answers:
+        row = UsageRow("m", provider, answers=1, prompt_tokens=prompt, completion_tokens=completion)
+        call.note_use(row, price.picos(row, 1))
+    exact: dict[str, Decimal] = {}
+    for prompt, completion, provider in answers:
+        exact[provider] = exact.get(provider, Decimal()) + prompt * rate + completion * 3 * rate
+    nanos = {name: int((cost * 1000).to_integral_value(ROUND_CEILING)) for name, cost in exact.items()}
+    assert call.observed.nanos == int((sum(exact.values(), Decimal()) * 1000).to_integral_value(ROUND_CEILING))
+    assert {row.provider: row.nanos for row in call.take_rows()} == nanos
+    assert call.take_rows() == []
+
+
+def test_a_call_of_which_one_answer_has_no_price_has_none() -> None:
+    call = Call(ANONYMOUS)
+    assert call.observed.nanos is None
+    call.note_use(UsageRow("m", answers=1), 0)
+    assert call.observed.nanos == 0
+    call.cause().note_use(UsageRow("guard", answers=1, unpriced=1))
+    assert call.observed.nanos is None
+
+
+@given(st.integers(0, 10**15))
+def test_money_is_written_exactly(nanos: int) -> None:
+    assert Decimal(repr(usd_of(nanos))) == Decimal(usd_text(nanos)) == Decimal(nanos) / 10**9
+    assert not usd_text(nanos).endswith(".")
