@@ -258,8 +258,8 @@ class Call:
     def note_use(self, use: UsageRow, picos: int | None = None) -> None:
         """Note an answer that this call asked for, with its API and operation, and what it cost in pico-USD; None is not known."""
         ledger, key = self.ledger, use.key
-        known = ledger.rows.get(key)
-        ledger.rows[key] = use if known is None else known + use
+        row = ledger.rows.get(key)
+        ledger.rows[key] = use if row is None else row + use
         if picos is not None:
             ledger.picos[key] = ledger.picos.get(key, 0) + picos
         self.observed.add_cost(picos)

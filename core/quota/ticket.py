@@ -55,11 +55,11 @@ class Ticket:
         if charging is None:
             return
         own = max(self._reserved, bounded(least)) if tokens is None else bounded(tokens)
-        used = own + bounded(further)
+        spent = own + bounded(further)
         try:
-            await charging.charge(used - self._reserved)
+            await charging.charge(spent - self._reserved)
         except QuotaUnavailable as failure:
-            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, used, failure)
+            log.warning("quota: %d reserved tokens stay counted, %d were used: %s", self._reserved, spent, failure)
 
 
 def bounded(tokens: int) -> int:

@@ -34,10 +34,10 @@ def show_changed(overlay: Overlay, other: Overlay, providers: Iterable[Configure
 
     Of a provider that is not among them nobody knows what is secret: nothing of its values is shown.
     """
-    known = by_name(providers)
+    before = by_name(providers)
     return {
         api: [
-            _without_secrets(show_override(name, override, known.get((api, name))), known.get((api, name)))
+            _without_secrets(show_override(name, override, before.get((api, name))), before.get((api, name)))
             for name, override in overrides.items()
             if other.get(api, {}).get(name) != override
         ]

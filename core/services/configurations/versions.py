@@ -161,8 +161,8 @@ def change_of_removal(
 ) -> Change:
     """What the audit trail is told; `providers` are those under the version that goes."""
     version = configuration.version
-    shown = show_changed(configuration.overlay, {}, providers)
-    return Change(by, "delete", f"configuration::{version}", {"version": version, "providers": shown}, None)
+    content = show_changed(configuration.overlay, {}, providers)
+    return Change(by, "delete", f"configuration::{version}", {"version": version, "providers": content}, None)
 
 
 def refuse(problems: Sequence[Problem]) -> None:

@@ -35,12 +35,12 @@ class AuditRouter:
 
     async def index(self, *, query: AuditQuery) -> AuditPage:
         since, before = self._range(query)
-        wanted = _wanted(query)
+        matches = _wanted(query)
         rows: list[JsonObject] = []
         read, last = 0, ""
         async with aclosing(self._entries(since, before)) as entries:
             async for entry in entries:
-                if wanted(entry) and self._may_read(entry):
+                if matches(entry) and self._may_read(entry):
                     if len(rows) == query.limit:
                         return _page(rows, rows[-1]["id"])
                     rows.append(entry)

@@ -38,13 +38,13 @@ class DynamoAudit:
 
     async def page(self, *, since: int, before: str, limit: int) -> list[JsonObject]:
         """One query for each month that it takes."""
-        found: list[JsonObject] = []
+        entries: list[JsonObject] = []
         moment = _moment(int(before[:13]) / 1000)
         oldest = _moment(since / 1000).replace(day=1)
-        while len(found) < limit and moment >= oldest:
-            found += await self._month(moment, since, before, limit - len(found))
+        while len(entries) < limit and moment >= oldest:
+            entries += await self._month(moment, since, before, limit - len(entries))
             moment = moment.replace(day=1) - DAY
-        return found
+        return entries
 
     async def _month(self, moment: datetime, since: int, before: str, limit: int) -> list[JsonObject]:
         values = {

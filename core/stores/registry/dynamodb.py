@@ -80,10 +80,10 @@ class DynamoRegistry:
             reasons = await self._items.transact(writes)
             if not reasons:
                 return True
-            there = reasons[0].get("Item")
-            if there is None or not is_other_spelling(_text(there), expected, of=expect):
+            item = reasons[0].get("Item")
+            if item is None or not is_other_spelling(_text(item), expected, of=expect):
                 return False
-            expected = _text(there)
+            expected = _text(item)
 
     async def delete(self, kind: str, identifier: str, check: Check | None = None, *, by: Author = None) -> bool:
         if not is_storable(identifier):
