@@ -20,6 +20,7 @@ from typing import Final
 
 from core.apis.index import manifest
 from core.frame.api import WORKER
+from core.stores.connect import STATE
 from infra import bytecode, precompile
 from infra.archive import parts_of
 from infra.dependencies import LOCK, Dependency, licences, prune
@@ -50,12 +51,9 @@ NOT_DEPLOYED: Final = (
 )  # the laptop's side
 
 CHOSEN: Final = (  # what the function and its run config choose, once and for all
-    "stores/*/*.py",
-    "platform/sqlite_*.py",
-    "providers/vector_sqlite/*.py",  # on a disk, which no function has
-    "auth/*.py",
+    *(f"stores/{name}/*.py" for name in STATE),
+    "stores/semaphores/*.py",
     "quota/streams.py",
-    "web/idempotency.py",
     "web/stream_limit.py",
     "services/jobs/*.py",
     "services/**/erasing.py",
@@ -65,6 +63,13 @@ CHOSEN: Final = (  # what the function and its run config choose, once and for a
     "web/multipart.py",
     "web/pages.*",
     "resolution/external/reference/*.py",
+)
+OVERVIEW: Final = (  # and what an overview of the stack has no use for beside: its package has the least room
+    "services/**/*.py",
+    "auth/*.py",
+    "stores/answers/*.py",
+    "web/idempotency.py",
+    "providers/vector_sqlite/*.py",
 )
 
 
@@ -166,7 +171,7 @@ def _copy_sources(request: BuildRequest, needed: Needs) -> None:
     for path in NOT_DEPLOYED:
         remove(request.out / path)
     is_overview = request.module != WORKER and manifest(request.module).overview
-    patterns = (*CHOSEN, "services/**/*.py") if is_overview else CHOSEN
+    patterns = (*CHOSEN, *OVERVIEW) if is_overview else CHOSEN
     for file in (file for pattern in patterns for file in (request.out / "core").glob(pattern)):
         name = ".".join(file.relative_to(request.out).with_suffix("").parts)
         if file.stem != "__init__" and name not in needed.modules and not needed.everything:

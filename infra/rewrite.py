@@ -43,11 +43,22 @@ NO_ATTRIBUTE_DOCSTRINGS: Final = """\
 def extract_docstrings_from_cls(cls, use_inspect=False):
     return {}
 """
+# Keys that verify tokens are JSON's or PEM's; this is the largest module that PyJWT brings with it.
+NO_SSH: Final = """\
+def load_ssh_public_key(data, backend=None):
+    raise ValueError("keys of SSH are not read in a package: use PEM")
+
+
+load_ssh_private_key = load_ssh_public_identity = ssh_key_fingerprint = load_ssh_public_key
+SSHCertificate = SSHCertificateBuilder = SSHCertificateType = SSHCertPrivateKeyTypes = SSHCertPublicKeyTypes = None
+SSHPrivateKeyTypes = SSHPublicKeyTypes = None
+"""
 WHOLE: Final = {
     "boto3/docs/__init__.py": "",
     "boto3/docs/docstring.py": NO_RESOURCE_DOCSTRINGS,
     "botocore/docs/__init__.py": "",
     "botocore/docs/docstring.py": NO_DOCSTRINGS,
+    "cryptography/hazmat/primitives/serialization/ssh.py": NO_SSH,
     "pydantic/_internal/_docs_extraction.py": NO_ATTRIBUTE_DOCSTRINGS,
     "pydantic/plugin/_loader.py": NO_PLUGINS,
 }

@@ -244,6 +244,7 @@ def test_a_package_for_an_api_that_is_not_served_is_a_note(folder: Path) -> None
     assert [note.message for note in notices(loaded)] == [
         (
             "API `telemetry` is not in this build, which serves:"
-            " batches, datasetio, eval, files, inference, responses, safety, scoring, tool_runtime, vector_io, webhooks"
+            " batches, datasetio, eval, files, inference, keys, responses, safety, scoring, tool_runtime, usage, vector_io,"
+            " webhooks"
         )
     ]

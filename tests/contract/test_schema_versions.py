@@ -72,7 +72,7 @@ async def test_what_was_written_before_versions_were_kept_is_read_and_written_to
     assert await overlays.head() == Head(1, 1)
     for store in (models, keys, quota, overlays):
         await store.close()
-    assert versions(path) == {"registry": 1, "answers": 2, "counters": 2, "configurations": 1}
+    assert versions(path) == {"registry": 1, "answers": 2, "counters": 2, "configurations": 1, "audit": 1}
 
 
 async def test_a_file_of_before_streams_were_limited_limits_them_and_keeps_its_counts(path: Path) -> None:
