@@ -305,7 +305,8 @@ def _split(segment: str) -> str:
 
 def _make_directory(path: Path) -> None:
     """With mode 0700, as those above it that are made too."""
-    with suppress(FileExistsError):  # `exist_ok` fails where another removes it at that moment
+    # `exist_ok` fails where another removes it at that moment; whoever needs it tries again where one above it went meanwhile.
+    with suppress(FileExistsError, FileNotFoundError):
         try:
             path.mkdir(mode=0o700)
         except FileNotFoundError:
