@@ -94,7 +94,7 @@ class Meter:
         if self.price is not None:
             price = self.price()
         picos = None if price is None else price.picos(row, self._searches())
-        call.note_use(row.add_counts(0, 0, 1) if picos is None else row, picos)
+        call.note_use(row.add_cost(0, 1) if picos is None else row, picos)
 
     def _searches(self) -> int:
         """As how many requests a provider bills it: of a reranker's 100 documents are one."""
@@ -130,7 +130,7 @@ class Meter:
 def note_report(call: Call, model: str, provider: str, usage: Mapping[str, object], *, makes_text: bool = True) -> int:
     """Note the row of a whole answer that no Meter was fed with, by its report alone; its tokens."""
     total = _total(usage) or 0
-    call.note_use(_row(call, model, provider, split_usage(usage, total, makes_text)).add_counts(0, 0, 1))
+    call.note_use(_row(call, model, provider, split_usage(usage, total, makes_text)).add_cost(0, 1))
     return total
 
 

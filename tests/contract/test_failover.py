@@ -60,7 +60,7 @@ async def test_what_fails_before_its_first_byte_is_tried_at_the_next_target(
     world.call = Call(ANONYMOUS)
     router = world.router(own, MINE, kind=KINDS.get(operation, "llm"))
     assert (await operation(router, "mine"))["model"] == "mine"
-    assert [(row.model, row.provider, row.answers) for row in world.call.take_rows()] == [("mine", "b", 1)]
+    assert [(row.model, row.provider, row.answers) for row in world.call.ledger.list_rows()] == [("mine", "b", 1)]
     assert world.a.seen[0].body["model"] == "m"
     assert [seen.body["model"] for seen in world.b.seen] == ["n"]
 

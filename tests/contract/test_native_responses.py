@@ -157,7 +157,7 @@ async def test_a_response_is_the_providers_with_ids_of_ours(stack: Stack, upstre
     assert (response["status"], response["usage"]["total_tokens"]) == ("completed", 11)
     assert response["usage"]["output_tokens_details"] == {"reasoning_tokens": 1}
     assert call.tokens == 11
-    [row] = call.take_rows()
+    [row] = call.ledger.list_rows()
     assert (row.tokens, row.reasoning_tokens, row.estimated_tokens) == (11, 1, 0)
 
     [seen] = upstream.seen
@@ -233,7 +233,7 @@ async def test_who_leaves_ends_the_stream_and_is_charged(stack: Stack, upstream:
     await events.aclose()
     await upstream.cancelled.wait()
     assert call.end().tokens is None
-    (row,) = call.take_rows()
+    (row,) = call.ledger.list_rows()
     assert (row.model, row.provider, row.estimated_tokens) == ("own", "local", row.tokens)
 
 

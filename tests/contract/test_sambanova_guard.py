@@ -56,7 +56,7 @@ async def test_what_the_model_uses_is_charged_to_whoever_has_it_judge(world: Wor
     call = Call(ANONYMOUS)
     with ActingFor(call):
         await world.judge("safe")
-    (row,) = call.take_rows()
+    (row,) = call.ledger.list_rows()
     assert (row.provider, row.tokens, row.answers) == ("sambanova", call.tokens, 1)
     assert call.end().further == CHAT["usage"]["total_tokens"]  # type: ignore[index]
     assert call.observed.tokens == {"prompt": 1, "completion": 1}

@@ -20,7 +20,6 @@ from core.frame.types import JsonObject
 OPERATOR: Final = "operator"
 ANONYMOUS: Final = "anonymous"
 MOST_SIDE: Final = 100_000  # bytes as JSON of what something was, or is; of more, a digest is kept
-LONGEST_KEY: Final = 4096  # characters; in a longer text nobody looks for what looks like a key
 HASHES: Final = frozenset({"salt", "hash", "previous"})
 """Of an API key: what its secret could be guessed against."""
 KINDS: Final = {"api_key": "key"}
@@ -113,7 +112,7 @@ def _shown(side: JsonObject | None) -> JsonObject | None:
 
 def _without_keys(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return redact_keys(value) if len(value) <= LONGEST_KEY else value
+        return redact_keys(value) if len(value) <= MOST_SIDE else value  # of what is longer a digest is kept
     if isinstance(value, dict):
         return {name: _without_keys(item) for name, item in cast("JsonObject", value).items()}
     return [_without_keys(item) for item in cast("list[Any]", value)] if isinstance(value, list | tuple) else value

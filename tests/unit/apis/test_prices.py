@@ -100,8 +100,7 @@ def test_what_a_call_costs_is_rounded_up_once_for_each_row(answers: list[tuple[i
         exact[provider] = exact.get(provider, Decimal()) + prompt * rate + completion * 3 * rate
     nanos = {name: int((cost * 1000).to_integral_value(ROUND_CEILING)) for name, cost in exact.items()}
     assert call.observed.nanos == int((sum(exact.values(), Decimal()) * 1000).to_integral_value(ROUND_CEILING))
-    assert {row.provider: row.nanos for row in call.take_rows()} == nanos
-    assert call.take_rows() == []
+    assert {row.provider: row.nanos for row in call.ledger.list_rows()} == nanos
 
 
 def test_a_call_of_which_one_answer_has_no_price_has_none() -> None:

@@ -124,7 +124,9 @@ async def test_what_providers_report_as_used_is_told_to_the_call(
     assert [chunk async for chunk in await router.stream_chat_completion(chat("one", stream=True))]
     assert call.tokens == 6
     await router.embeddings(EmbeddingsRequest(model="emb", input="Hi"))
-    assert [(row.model, row.provider, row.answers, row.tokens - row.estimated_tokens) for row in call.take_rows()] == [
+    assert [
+        (row.model, row.provider, row.answers, row.tokens - row.estimated_tokens) for row in call.ledger.list_rows()
+    ] == [
         ("one", "a", 3, 6),
         ("emb", "b", 1, 0),
     ]
@@ -197,5 +199,5 @@ async def test_who_leaves_while_a_model_answers_does_not_get_its_tokens_back(
         await asking
     charge = call.end()
     assert (charge.tokens, charge.further) == (None, 5)
-    (row,) = call.take_rows()
+    (row,) = call.ledger.list_rows()
     assert (row.model, row.provider, row.answers, row.estimated_tokens) == ("one", "a", 1, row.tokens)

@@ -115,3 +115,10 @@ def test_ids_are_in_the_order_of_time_and_never_the_same() -> None:
     assert len(set(ids)) == 5
     assert [entry_id[:13] for entry_id in ids] == sorted(entry_id[:13] for entry_id in ids)
     assert ids[0].startswith("0000000000001-")
+
+
+def test_a_key_in_a_long_text_is_masked() -> None:
+    key = f"sk-{'a1' * 20}"
+    body = encode(Change(None, "create", "scoring_function::f", None, {"prompt": f"{'word ' * 10_000}use {key}"})).body
+    assert key not in body
+    assert "word word" in body

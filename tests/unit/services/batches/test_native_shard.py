@@ -92,7 +92,8 @@ class Admission:
 
     async def charge(self, call: Call, tokens: int) -> None:
         self.charged.append(tokens)
-        self.rows += call.take_rows()
+        self.rows += call.ledger.list_rows()
+        call.ledger.rows.clear()
 
 
 class World:

@@ -38,7 +38,7 @@ async def test_what_it_reports_is_charged_once_and_noted() -> None:
     assert await read(call, *events) == events
     charge = call.end()
     assert (charge.tokens, charge.further) == (11, 100)
-    (row,) = call.take_rows()
+    (row,) = call.ledger.list_rows()
     assert row == UsageRow(*PLACE, answers=1, prompt_tokens=7, cached_tokens=2, completion_tokens=4, unpriced=1)
     assert call.observed.tokens == {"prompt": 7, "completion": 4}
     assert PackageMeter.begin(Call(ANONYMOUS), *PLACE).charge(Usage(7, 2, 4)) == Usage(7, 2, 4)
@@ -53,7 +53,7 @@ async def test_what_the_stacks_models_used_for_it_is_charged_alone() -> None:
     assert meter.charge(None) == Usage(30, 0, 5)
     charge = call.end()
     assert (charge.tokens, charge.further) == (0, 37)
-    assert call.take_rows() == []
+    assert call.ledger.list_rows() == []
     assert call.observed.tokens == {"prompt": 31, "completion": 6}
     meter = PackageMeter.begin(first := Call(ANONYMOUS), *PLACE)
     ask_a_model(first, 30, 5)
